@@ -1,0 +1,38 @@
+"""The package's errors: one message form, ``field: must <rule>, but <found>``."""
+
+from __future__ import annotations
+
+
+class EganError(Exception):
+    """Base class of every error the package raises on purpose."""
+
+
+class InputError(EganError, ValueError):
+    """Input that cannot be used: names the field, the rule it breaks and what was found.
+
+    The command line prints it as one line and exits with code 2.
+    """
+
+    def __init__(self, field: str, must: str, found: object = None) -> None:
+        self.field, self.must, self.found = field, must, found
+        # One line whatever was found: user text may hold line breaks or be very long.
+        shown = "" if found is None else ", but " + _short(found)
+        super().__init__(f"{field}: must {must}{shown}")
+
+    def __reduce__(self):
+        return type(self), (self.field, self.must, self.found)
+
+
+class NotLinearizable(InputError):
+    """The combination has no Jacobian at equilibrium; the message gives the reason."""
+
+
+class MissingExtra(EganError, ImportError):
+    """An optional dependency is not installed; the message names the extra to install."""
+
+
+def _short(found: object, limit: int = 160) -> str:
+    text = " ".join(str(found).split())
+    if not text.startswith(("found", "it ", "they ", "there ", "this ", "the ")):
+        text = f"found {text}"
+    return text if len(text) <= limit else text[: limit - 3] + "..."
