@@ -1,0 +1,24 @@
+"""Shared base of the experiment's parts: frozen, strict, and with the field's path in every error."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+Numbers = Annotated[tuple[float, ...], BeforeValidator(_tuple)]
+Vectors = Annotated[tuple[tuple[float, ...], ...], BeforeValidator(_tuple)]
+Integers = Annotated[tuple[int, ...], BeforeValidator(_tuple)]
+
+
+class Config(BaseModel):
+    """Unknown keys, wrong types (no strings for numbers), NaN and infinity are refused; instances never change."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
+    )

@@ -1,0 +1,385 @@
+"""The one description of an experiment: what drives derivation, numerics, simulation and comparison.
+
+Frozen and validated once, here. The TOML form and the Python names are identical:
+
+    exp = Experiment.from_toml("e.toml")
+    exp = Experiment(target=Ring(modes=8), penalty=Penalties(r1=0.1))
+    exp.replace({"penalty.r1": 0.2})
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from ._config import Config, Integers, Numbers
+from .errors import InputError
+from .kernels import KERNELS, Kernel, make_kernel
+from .losses import LOSSES, Loss, get_loss
+from .penalties import WGAN_GP_REASON, Coefficients, coefficients
+from .targets import TARGETS, Points, Ring, Target, Uniform
+from .updates import STEPS, UpdateRule
+
+
+class GeneratorKernel(Config):
+    """Gamma_ij = g1 d_ij + g2 (1 - d_ij) with g1 = ``diagonal``, g2 = ``ratio`` * g1 (ratio = phi in [0, 1])."""
+
+    diagonal: float = Field(1.0, gt=0)
+    ratio: float = Field(0.05, ge=0, le=1)
+
+    @property
+    def g1(self) -> float:
+        return self.diagonal
+
+    @property
+    def g2(self) -> float:
+        return self.ratio * self.diagonal
+
+
+class Generator(Config):
+    """The particles. Equation (1): dx_i/dt = eta_G sum_j Gamma_ij omega m_j grad h(D)(x_j).
+
+    ``normalisation``: "sum" has omega = particles (equal masses then give the plain sum of (1)), "mean" omega = 1.
+    ``masses``: "equal" (1/N each), "matched" (those at one target point share its weight) or N numbers summing to 1.
+    ``per_point``: how many particles sit on each target point at equilibrium (default: as even as possible).
+    """
+
+    particles: int = Field(64, ge=1, le=10_000_000)
+    learning_rate: float = Field(0.01, gt=0)
+    normalisation: Literal["sum", "mean"] = "sum"
+    masses: Literal["equal", "matched"] | Numbers = "equal"
+    per_point: Integers | None = None
+    kernel: GeneratorKernel = GeneratorKernel()
+
+
+class Discriminator(Config):
+    """D(x) = D* + w.psi(x), with psi(x).psi(y) the kernel (features = 0) or a random-feature estimate of it.
+
+    ``features``: number of random features, even (cosine and sine of each frequency); 0 means the exact kernel.
+    ``kernel`` may also be a Kernel object (see kernels.kernel_from_profile); such an experiment has no TOML form.
+    """
+
+    kernel: str | Kernel = "gaussian"
+    length_scale: float = Field(0.5, gt=0)
+    smoothness: float = Field(1.5, gt=0)
+    alpha: float = Field(1.0, gt=0)
+    variance: float = Field(1.0, gt=0)
+    degree: int = Field(2, ge=1, le=12)
+    offset: float = Field(1.0, ge=0)
+    features: int = Field(256, ge=0, le=1_000_000)
+    learning_rate: float = Field(0.1, gt=0)
+    seed: int = Field(0, ge=0)
+
+    @field_validator("kernel")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        if isinstance(value, str) and value not in KERNELS:
+            raise InputError("discriminator.kernel", f"be one of {', '.join(KERNELS)}", repr(value))
+        return value
+
+    @cached_property
+    def kernel_object(self) -> Kernel:
+        if isinstance(self.kernel, Kernel):
+            return self.kernel
+        return make_kernel(
+            self.kernel,
+            length_scale=self.length_scale,
+            smoothness=self.smoothness,
+            alpha=self.alpha,
+            variance=self.variance,
+            degree=self.degree,
+            offset=self.offset,
+        )
+
+
+class LossChoice(Config):
+    """Which adversarial loss; see egan_theory.losses."""
+
+    kind: str = "wasserstein"
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in LOSSES:
+            raise InputError("loss.kind", f"be one of {', '.join(LOSSES)}", repr(value))
+        return value
+
+
+class Penalties(Config):
+    """Strengths of the penalties; see egan_theory.penalties. ``alpha`` belongs to ``multiplier``."""
+
+    r1: float = Field(0.0, ge=0)
+    r2: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    multiplier: float = Field(0.0, ge=0)
+    alpha: float = Field(0.0, ge=0)
+    instance_noise: float = Field(0.0, ge=0)
+    consensus: float = Field(0.0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_wgan_gp(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for key in ("wgan_gp", "wgan-gp", "gradient_penalty"):
+                if key in data:
+                    raise InputError(f"penalty.{key}", WGAN_GP_REASON)
+        return data
+
+    @property
+    def coefficients(self) -> Coefficients:
+        return coefficients(
+            r1=self.r1, r2=self.r2, weight_decay=self.weight_decay, multiplier=self.multiplier, alpha=self.alpha
+        )
+
+
+class Update(Config):
+    """How the two players move; see egan_theory.updates. Momentum and critic steps need a rule that has them."""
+
+    rule: str = "simultaneous"
+    critic_steps: int = Field(1, ge=1, le=10_000)
+    momentum_discriminator: float = Field(0.0, ge=0, lt=1)
+    momentum_generator: float = Field(0.0, ge=0, lt=1)
+    substeps: int = Field(4, ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Update:
+        if self.rule not in STEPS:
+            raise InputError("update.rule", f"be one of {', '.join(STEPS)}", repr(self.rule))
+        if self.critic_steps != 1 and self.rule != "alternating":
+            raise InputError("update.critic_steps", "be 1 unless update.rule is 'alternating'", self.critic_steps)
+        for name in ("momentum_discriminator", "momentum_generator"):
+            if getattr(self, name) != 0 and self.rule not in ("simultaneous", "alternating"):
+                raise InputError(
+                    f"update.{name}", "be 0 unless update.rule is 'simultaneous' or 'alternating'", getattr(self, name)
+                )
+        return self
+
+    @cached_property
+    def update_rule(self) -> UpdateRule:
+        return UpdateRule(
+            self.rule, self.critic_steps, self.momentum_discriminator, self.momentum_generator, self.substeps
+        )
+
+
+class Run(Config):
+    """A simulation: ``runs`` independent ones of ``steps`` steps, recorded every ``record_every``.
+
+    start "kick": equilibrium plus Gaussian displacements of rms ``kick`` (length units); "random": particles from
+    N(mean of the target, spread^2), uniform in the box for the periodic target. ``spread`` 0 means the target's own.
+    """
+
+    steps: int = Field(3000, ge=1, le=1_000_000_000)
+    seed: int = Field(0, ge=0)
+    record_every: int = Field(10, ge=1)
+    runs: int = Field(8, ge=1, le=100_000)
+    start: Literal["kick", "random"] = "kick"
+    kick: float = Field(1e-4, gt=0)
+    spread: float = Field(0.0, ge=0)
+
+
+class Experiment(Config):
+    """One GAN experiment. All parts have defaults: ``Experiment()`` is the built-in ring."""
+
+    target: Target = Ring()
+    generator: Generator = Generator()
+    discriminator: Discriminator = Discriminator()
+    loss: LossChoice = LossChoice()
+    penalty: Penalties = Penalties(r1=0.1)
+    update: Update = Update()
+    run: Run = Run()
+
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise _input_error(error) from None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Experiment:
+        M, N = len(self.points.coordinates), self.generator.particles
+        g, d, kernel = self.generator, self.discriminator, self.discriminator.kernel_object
+        if g.per_point is not None:
+            if len(g.per_point) != M or min(g.per_point) < 0:
+                raise InputError("generator.per_point", f"have {M} entries >= 0, one per target point", g.per_point)
+            if sum(g.per_point) != N:
+                raise InputError("generator.per_point", f"sum to generator.particles = {N}", sum(g.per_point))
+        if isinstance(g.masses, tuple):
+            if len(g.masses) != N or min(g.masses) <= 0:
+                raise InputError("generator.masses", f"have {N} positive entries, one per particle", g.masses)
+            if abs(sum(g.masses) - 1) > 1e-9:
+                raise InputError("generator.masses", "sum to 1", sum(g.masses))
+        if isinstance(self.target, Uniform):
+            if kernel.kind != "stationary":
+                raise InputError("discriminator.kernel", "be stationary on the periodic box", repr(kernel.name))
+            if d.features != 0:
+                raise InputError(
+                    "discriminator.features",
+                    "be 0 for target.kind 'uniform' (its features are the box's Fourier modes)",
+                    d.features,
+                )
+        elif d.features % 2:
+            raise InputError("discriminator.features", "be even (cosine and sine of each frequency)", d.features)
+        if self.loss_object.needs_multiplier and self.penalty.multiplier == 0:
+            raise InputError("penalty.multiplier", "be greater than 0 for loss.kind 'sobolev'", 0.0)
+        if self.run.record_every > self.run.steps:
+            raise InputError("run.record_every", f"be at most run.steps = {self.run.steps}", self.run.record_every)
+        return self
+
+    # -- derived quantities ------------------------------------------------------------------------------------
+
+    @cached_property
+    def points(self) -> Points:
+        """Target points (M, d), their weights and the box."""
+        return self.target.points()
+
+    @property
+    def dimension(self) -> int:
+        return self.points.coordinates.shape[1]
+
+    @property
+    def loss_object(self) -> Loss:
+        return get_loss(self.loss.kind)
+
+    @property
+    def update_rule(self) -> UpdateRule:
+        return self.update.update_rule
+
+    @cached_property
+    def assignment(self) -> np.ndarray:
+        """(N,) index of the target point that each particle sits on at equilibrium."""
+        M, N = len(self.points.weights), self.generator.particles
+        counts = self.generator.per_point
+        if counts is None:
+            counts = tuple(N // M + (i < N % M) for i in range(M))
+        return np.repeat(np.arange(M), counts)
+
+    @cached_property
+    def masses(self) -> np.ndarray:
+        """(N,) masses of the particles, sum 1."""
+        N, masses = self.generator.particles, self.generator.masses
+        if masses == "equal":
+            return np.full(N, 1 / N)
+        if masses == "matched":
+            count = np.bincount(self.assignment, minlength=len(self.points.weights))
+            if np.any(count == 0):
+                raise InputError(
+                    "generator.masses",
+                    "not be 'matched' when a target point has no particle",
+                    f"point {int(np.flatnonzero(count == 0)[0])} without particles",
+                )
+            return (self.points.weights / count)[self.assignment]
+        return np.asarray(masses)
+
+    @property
+    def omega(self) -> float:
+        """Normalisation of Gamma: N for "sum", 1 for "mean"."""
+        return float(self.generator.particles) if self.generator.normalisation == "sum" else 1.0
+
+    # -- change and exchange -----------------------------------------------------------------------------------
+
+    def replace(self, changes: Mapping[str, Any]) -> Experiment:
+        """A copy with dotted fields changed, e.g. ``{"penalty.r1": 0.2}``; validated again."""
+        data = self.model_dump()
+        for path, value in changes.items():
+            *parents, leaf = path.split(".")
+            node = data
+            for i, part in enumerate(parents):
+                if not isinstance(node.get(part), dict):
+                    raise InputError(".".join(parents[: i + 1]), "be a table of the experiment", part)
+                node = node[part]
+            if leaf not in node or isinstance(node[leaf], dict):
+                raise InputError(path, f"be one of {', '.join(k for k in node)}", repr(leaf))
+            current = node[leaf]
+            # a parameter scan hands over floats; integer fields take them when they are whole
+            if isinstance(current, int) and not isinstance(current, bool) and float(value).is_integer():
+                value = int(value)
+            node[leaf] = value
+        return type(self)(**data)
+
+    def get(self, path: str) -> Any:
+        """The value of a dotted field."""
+        node: Any = self
+        for part in path.split("."):
+            if not isinstance(node, Config) or part not in type(node).model_fields:
+                raise InputError(path, "be a field of the experiment", repr(part))
+            node = getattr(node, part)
+        return node
+
+    @classmethod
+    def from_toml(cls, source: str | Path) -> Experiment:
+        """Read a TOML file. Relative paths in it are relative to the file's folder."""
+        path = Path(source)
+        if not path.is_file():
+            raise InputError(str(source), "be an existing experiment file")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(str(source), "be a readable UTF-8 text file", error) from None
+        return cls.from_toml_string(text, str(source), path.parent)
+
+    @classmethod
+    def from_toml_string(cls, text: str, name: str = "experiment", folder: Path | None = None) -> Experiment:
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(name, "be valid TOML", error) from None
+        target = data.get("target")
+        if folder is not None and isinstance(target, dict) and isinstance(target.get("path"), str):
+            if not Path(target["path"]).is_absolute():
+                data["target"] = target | {"path": str(folder / target["path"])}
+        for table in ("target", "generator", "discriminator", "loss", "penalty", "update", "run"):
+            if table in data and not isinstance(data[table], dict):
+                raise InputError(table, "be a table", data[table])
+        if isinstance(target, dict) and "kind" not in target:
+            raise InputError("target.kind", f"be given, one of {', '.join(TARGETS)}")
+        return cls(**data)
+
+    def to_toml(self) -> str:
+        """The experiment as TOML; reading it back gives an equal experiment."""
+        import tomli_w
+
+        if not isinstance(self.discriminator.kernel, str):
+            raise InputError("discriminator.kernel", "be a named kernel to be written as TOML", "a Kernel object")
+        return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+
+
+def _without_none(data: dict[str, Any]) -> dict[str, Any]:
+    return {k: _without_none(v) if isinstance(v, dict) else v for k, v in data.items() if v is not None}
+
+
+def _is_union_tag(part: str) -> bool:
+    return "[" in part or part in ("float", "int", "str", "tuple")
+
+
+def _input_error(error: ValidationError) -> InputError:
+    """The first validation failure as one line: field path, rule, value found."""
+    first = error.errors()[0]
+    inner = first.get("ctx", {}).get("error")
+    if isinstance(inner, InputError):
+        return inner
+    tags = set(TARGETS)
+    # pydantic adds the tag of a union's member to the path: "target.ring.modes", "std.float", "masses.literal[...]"
+    loc = [str(p) for i, p in enumerate(first["loc"]) if not (i == 1 and p in tags) and not _is_union_tag(str(p))]
+    field = ".".join(loc) or "experiment"
+    kind, found = first["type"], first.get("input")
+    if kind == "extra_forbidden":
+        return InputError(field, "not be given (unknown key)", repr(found))
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return InputError(
+            "target.kind",
+            f"be one of {', '.join(TARGETS)}",
+            repr((found or {}).get("kind")) if isinstance(found, dict) else repr(found),
+        )
+    if kind == "missing":
+        return InputError(field, "be given")
+    message = first["msg"]
+    for start in ("Input should be ", "Value error, "):
+        message = message.removeprefix(start)
+    must = message if message.startswith(("have", "contain")) else f"be {message}"
+    return InputError(field, must, repr(found))

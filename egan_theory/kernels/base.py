@@ -1,0 +1,237 @@
+"""The kernel contract: K(x, y) as a profile k(u), and its derivatives in x and y."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from egan_theory.errors import InputError
+from egan_theory.kernels import tensors
+
+if TYPE_CHECKING:
+    import sympy
+
+MAX_ORDER = 3  # highest derivative of the profile that any method needs
+
+_AT_ZERO = {
+    1: "have a bounded first derivative at coincident points",
+    2: "have a second derivative at coincident points (the force at the data would be infinite)",
+    3: "have a bounded third derivative at coincident points",
+}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A discriminator kernel K(x, y) = psi(x).psi(y) that is a function of one scalar.
+
+    ``kind`` "stationary": K(x, y) = k(u), u = |x - y|^2; "dot": K(x, y) = k(u), u = x.y.
+
+    Shapes: X is (..., n, d), Y is (m, d); results put (..., n, m) first and one axis of length d per derivative, in the
+    order in which the method names them.  X, Y and u may be complex: every method continues the profile analytically,
+    so complex-step differentiation works.  A profile with a branch point at u = 0 (Matern) takes the mean of its two
+    branches on u < 0, which is the symmetric derivative of the kernel at coincident points.
+
+    Subclasses are final; they give ``_derivatives``, ``profile_expression`` and, if stationary, the spectrum.
+    """
+
+    name: ClassVar[str] = ""
+    kind: ClassVar[str] = ""
+
+    # --- the profile -------------------------------------------------------------------------------------------------
+
+    def derivatives(self, u: Any, order: int = 0) -> list[np.ndarray]:
+        """[k(u), k'(u), ..., k^(order)(u)], derivatives with respect to u, each of the shape of u.
+
+        At u = 0 a derivative that diverges is returned as +-inf.  Raises InputError unless order is 0, 1, 2 or 3.
+        """
+        if order not in range(MAX_ORDER + 1):
+            raise InputError("order", f"be an integer from 0 to {MAX_ORDER}", order)
+        return self._derivatives(_inexact(u), int(order))
+
+    def _derivatives(self, u: np.ndarray, order: int) -> list[np.ndarray]:
+        raise NotImplementedError
+
+    def profile_expression(self) -> tuple[sympy.Expr, sympy.Symbol]:
+        """(k as a SymPy expression, its symbol u), with this kernel's parameters put in."""
+        raise NotImplementedError
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether d_x d_y K exists at x = y, so that D has a square-integrable force at the data."""
+        return self._exists_at_zero(2)
+
+    def _exists_at_zero(self, order: int) -> bool:
+        """Whether the derivative of this total order in (x, y) is bounded at x = y; order 2 must also be unique."""
+        return True
+
+    # --- K(x, y) and its derivatives in x and y ----------------------------------------------------------------------
+
+    def value(self, X: Any, Y: Any) -> np.ndarray:
+        """K(x, y): (..., n, m)."""
+        X, Y = self._points(X, Y)
+        return self._derivatives(self._argument(X, Y), 0)[0]
+
+    def gradient(self, X: Any, Y: Any) -> np.ndarray:
+        """dK/dx_a: (..., n, m, d).
+
+        At x = y of a stationary kernel it is 0 by symmetry, also where only one-sided slopes exist (Laplace).
+        Raises InputError at x = y if the slope is infinite there (Matern below smoothness 1/2).
+        """
+        X, Y = self._points(X, Y)
+        u = self._argument(X, Y)
+        self._check_zero(u, 1)
+        k = self._derivatives(u, 1)
+        return tensors.stationary_gradient(X, Y, k) if self.kind == "stationary" else tensors.dot_gradient(X, Y, k)
+
+    def mixed(self, X: Any, Y: Any) -> np.ndarray:
+        """d^2 K/dx_a dy_b: (..., n, m, d, d), axes a, b.  Raises InputError at x = y if not ``differentiable``."""
+        X, Y = self._points(X, Y)
+        u = self._argument(X, Y)
+        self._check_zero(u, 2)
+        k = self._derivatives(u, 2)
+        return tensors.stationary_mixed(X, Y, k) if self.kind == "stationary" else tensors.dot_mixed(X, Y, k)
+
+    def hessian(self, X: Any, Y: Any) -> np.ndarray:
+        """d^2 K/dx_a dx_c: (..., n, m, d, d), axes a, c.  Raises InputError at x = y if not ``differentiable``."""
+        X, Y = self._points(X, Y)
+        u = self._argument(X, Y)
+        self._check_zero(u, 2)
+        k = self._derivatives(u, 2)
+        return -tensors.stationary_mixed(X, Y, k) if self.kind == "stationary" else tensors.dot_hessian(X, Y, k)
+
+    def third(self, X: Any, Y: Any) -> np.ndarray:
+        """d^3 K/dx_a dx_c dy_b: (..., n, m, d, d, d), axes a, c, b.
+
+        At x = y of a stationary kernel it is 0 by symmetry, also where only one-sided limits exist (Matern 3/2).
+        Raises InputError at x = y if it is infinite there (Matern below smoothness 3/2).
+        """
+        X, Y = self._points(X, Y)
+        u = self._argument(X, Y)
+        self._check_zero(u, 2)
+        self._check_zero(u, 3)
+        k = self._derivatives(u, 3)
+        return tensors.stationary_third(X, Y, k) if self.kind == "stationary" else tensors.dot_third(X, Y, k)
+
+    def diagonal(self, X: Any) -> np.ndarray:
+        """K(x, x): (..., n)."""
+        return self._derivatives(self._self_argument(_inexact(X)), 0)[0]
+
+    def mixed_diagonal(self, X: Any) -> np.ndarray:
+        """d^2 K/dx_a dy_b at y = x: (..., n, d, d).  Raises InputError if not ``differentiable``."""
+        X = _inexact(X)
+        u = self._self_argument(X)
+        self._check_zero(u, 2)
+        k = self._derivatives(u, 2)
+        eye = np.eye(X.shape[-1])
+        if self.kind == "stationary":
+            return -2 * k[1][..., None, None] * eye
+        return k[1][..., None, None] * eye + k[2][..., None, None] * X[..., :, None] * X[..., None, :]
+
+    def _points(self, X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
+        X, Y = _inexact(X), _inexact(Y)
+        if X.ndim < 2 or Y.ndim != 2 or X.shape[-1] != Y.shape[-1]:
+            raise InputError("points", "have shapes (..., n, d) and (m, d)", f"{X.shape} and {Y.shape}")
+        return X, Y
+
+    def _argument(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        return tensors.squared_distance(X, Y) if self.kind == "stationary" else X @ Y.T
+
+    def _self_argument(self, X: np.ndarray) -> np.ndarray:
+        return np.zeros(X.shape[:-1], X.dtype) if self.kind == "stationary" else np.sum(X * X, axis=-1)
+
+    def _check_zero(self, u: np.ndarray, order: int) -> None:
+        """InputError if u holds coincident points at which the derivative of this order is infinite."""
+        if self.kind != "stationary":
+            return
+        refused = 0
+        if not self._exists_at_zero(order) and np.any(u == 0 if order == 1 else coincident(u)):
+            refused = order
+        elif order == 1 and np.any(coincident(u) & (u != 0)) and not self._exists_at_zero(2):
+            refused = 2  # a complex step away from x = y: the imaginary part would be the second derivative
+        if refused:
+            raise InputError("discriminator.kernel", _AT_ZERO[refused], f"{self!r}, which has none")
+
+    # --- Fourier space -----------------------------------------------------------------------------------------------
+
+    def spectral_density(self, k: Any, dimension: int) -> np.ndarray:
+        """K_k = int K(r) exp(-i k.r) dr over R^dimension, of the shape of k, the modulus of the wavevector (>= 0).
+
+        Units: those of K times length^dimension; an integral that diverges (heavy tails, k = 0) is inf.
+        Raises InputError for dot-product kernels, negative k, or a dimension where K_k does not fit a double.
+        """
+        wavenumber = np.asarray(k, dtype=float)
+        _dimension(dimension)
+        self._require_stationary("spectral density")
+        if not np.all(np.isfinite(wavenumber)) or np.any(wavenumber < 0):
+            raise InputError("k", "be finite wavenumbers >= 0")
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            density = np.asarray(self._spectral_density(wavenumber, int(dimension)))
+        if np.any(np.isnan(density)) or np.any(np.isinf(density) & (wavenumber > 0)):
+            raise InputError("dimension", "be small enough for K_k to fit a double", f"{dimension} with {self!r}")
+        return density
+
+    def _spectral_density(self, k: np.ndarray, dimension: int) -> np.ndarray:
+        raise NotImplementedError
+
+    def sample_frequencies(self, count: int, dimension: int, rng: np.random.Generator) -> np.ndarray:
+        """(count, dimension) wavevectors drawn from K_k / ((2 pi)^d K(0)), so that K(r) = K(0) E[cos k.r].
+
+        Source: Rahimi and Recht, "Random features for large-scale kernel machines", NIPS 2007 (Bochner's theorem).
+        Raises InputError for dot-product kernels.
+        """
+        _dimension(dimension)
+        self._require_stationary("spectral density")
+        if not isinstance(count, numbers.Integral) or count < 0:
+            raise InputError("count", "be an integer >= 0", count)
+        return self._sample_frequencies(int(count), int(dimension), rng)
+
+    def _sample_frequencies(self, count: int, dimension: int, rng: np.random.Generator) -> np.ndarray:
+        raise NotImplementedError
+
+    def _require_stationary(self, what: str) -> None:
+        if self.kind != "stationary":
+            raise InputError(
+                "discriminator.kernel",
+                f"be stationary, a function of |x - y|^2, to have a {what}",
+                f"{self!r}, a function of x.y, which is not translation invariant",
+            )
+
+    # --- finite feature maps -----------------------------------------------------------------------------------------
+
+    def polynomial_features(self, dimension: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Exact finite feature map psi_p(x) = coefficient_p prod_a x_a^exponent_pa with K(x, y) = psi(x).psi(y).
+
+        Returns (exponents (P, dimension) integers, coefficients (P,)), or None if no such finite map is known.
+        """
+        _dimension(dimension)
+        return None
+
+
+def coincident(u: np.ndarray) -> np.ndarray:
+    """Where u = |x - y|^2 belongs to points whose real parts coincide (u real and <= 0)."""
+    return (u.imag == 0) & (u.real <= 0)
+
+
+def positive(kernel: Kernel, attribute: str, lowest: float = math.ulp(0.0)) -> None:
+    """Store a parameter as a float; InputError unless it is a finite number >= lowest (by default > 0)."""
+    value = getattr(kernel, attribute)
+    rule = "be a finite number > 0" if lowest > 0 else f"be a finite number >= {lowest:g}"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise InputError(f"discriminator.{attribute}", rule, repr(value))
+    if not math.isfinite(value) or value < lowest:
+        raise InputError(f"discriminator.{attribute}", rule, value)
+    object.__setattr__(kernel, attribute, float(value))
+
+
+def _dimension(dimension: int) -> None:
+    if isinstance(dimension, bool) or not isinstance(dimension, numbers.Integral) or dimension < 1:
+        raise InputError("dimension", "be an integer >= 1", dimension)
+
+
+def _inexact(x: Any) -> np.ndarray:
+    x = np.asarray(x)
+    return x if np.issubdtype(x.dtype, np.inexact) else x.astype(float)

@@ -1,0 +1,103 @@
+"""Dot-product kernels K(x, y) = k(x.y) with exact finite feature maps: linear and polynomial."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from egan_theory.errors import InputError
+from egan_theory.kernels.base import Kernel, _dimension, positive
+
+if TYPE_CHECKING:
+    import sympy
+
+LARGEST_FEATURE_TABLE = 50_000_000  # entries of the exponent table (400 MB)
+
+
+@dataclass(frozen=True)
+class Linear(Kernel):
+    """variance x.y: the discriminator is a linear function and sees only the mean.  variance > 0 (InputError)."""
+
+    variance: float = 1.0
+
+    name: ClassVar[str] = "linear"
+    kind: ClassVar[str] = "dot"
+
+    def __post_init__(self) -> None:
+        positive(self, "variance")
+
+    def _derivatives(self, u: np.ndarray, order: int) -> list[np.ndarray]:
+        zero = np.zeros_like(u)
+        return [self.variance * u, zero + self.variance, zero, zero.copy()][: order + 1]
+
+    def profile_expression(self) -> tuple[sympy.Expr, sympy.Symbol]:
+        import sympy
+
+        from egan_theory.kernels.stationary import exact
+
+        u = sympy.Symbol("u", real=True)
+        return exact(self.variance) * u, u
+
+    def polynomial_features(self, dimension: int) -> tuple[np.ndarray, np.ndarray]:
+        _dimension(dimension)
+        return np.eye(dimension, dtype=int), np.full(dimension, math.sqrt(self.variance))
+
+
+@dataclass(frozen=True)
+class Polynomial(Kernel):
+    """variance (x.y + offset)^degree: the discriminator sees all moments up to ``degree``.
+
+    degree is an integer >= 1, offset >= 0 (below 0 the kernel is not positive), variance > 0 (InputError).
+    """
+
+    degree: int = 2
+    offset: float = 1.0
+    variance: float = 1.0
+
+    name: ClassVar[str] = "polynomial"
+    kind: ClassVar[str] = "dot"
+
+    def __post_init__(self) -> None:
+        degree = self.degree
+        if isinstance(degree, bool) or not isinstance(degree, numbers.Integral) or degree < 1:
+            raise InputError("discriminator.degree", "be an integer >= 1", repr(degree))
+        object.__setattr__(self, "degree", int(degree))
+        positive(self, "offset", lowest=0.0)
+        positive(self, "variance")
+
+    def _derivatives(self, u: np.ndarray, order: int) -> list[np.ndarray]:
+        base, p = u + self.offset, self.degree
+        return [
+            self.variance * math.perm(p, j) * base ** (p - j) if j <= p else np.zeros_like(base)
+            for j in range(order + 1)
+        ]
+
+    def profile_expression(self) -> tuple[sympy.Expr, sympy.Symbol]:
+        import sympy
+
+        from egan_theory.kernels.stationary import exact
+
+        u = sympy.Symbol("u", real=True)
+        return exact(self.variance) * (u + exact(self.offset)) ** self.degree, u
+
+    def polynomial_features(self, dimension: int) -> tuple[np.ndarray, np.ndarray]:
+        """Multinomial theorem: coefficient^2 = variance degree!/(e_0! prod e_a!) offset^e_0, e_0 = degree - |e|."""
+        _dimension(dimension)
+        p = self.degree
+        first = 0 if self.offset > 0 else 1  # factor 0 is the offset: without it only the top degree is left
+        count = math.comb(dimension - first + p, p)
+        if count * dimension > LARGEST_FEATURE_TABLE:
+            raise InputError(
+                "discriminator.degree", "give a feature table of at most 5e7 entries", f"{count} x {dimension}"
+            )
+        chosen = np.array(list(combinations_with_replacement(range(first, dimension + 1), p)))
+        powers = np.zeros((count, dimension + 1), dtype=int)
+        np.add.at(powers, (np.arange(count)[:, None], chosen), 1)
+        factorials = np.array([float(math.factorial(i)) for i in range(p + 1)])
+        squared = self.variance * factorials[p] / np.prod(factorials[powers], axis=1) * self.offset ** powers[:, 0]
+        return powers[:, 1:], np.sqrt(squared)

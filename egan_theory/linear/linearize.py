@@ -1,0 +1,274 @@
+"""From an experiment to its linearization, by the route with the most structure that is exact for it.
+
+1. frequency modes (brief 2a): uniform periodic target, equal particles on its lattice: independent 2 x 2 blocks in
+   closed form;
+2. commuting finite samples (2b, symmetric reduction): kappa = 0, no instance noise, and either no gradient penalty or
+   S proportional to the target's weights: one 2 x 2 block per singular value of C = S^(1/2) B;
+3. saddle finite samples: the dense J of linear.system on the range of the features that are seen;
+4. general: particles off D = D* (masses that do not match): dense J at the equilibrium found by Newton's method.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..dynamics import Field
+from ..errors import NotLinearizable
+from ..experiment import Experiment
+from ..features import FeatureMap, box_wavevectors, feature_map
+from ..noise import noise_nodes
+from ..symbolic.linearize import mode_blocks, oscillator_blocks
+from ..targets import Uniform
+from .equilibrium import equilibrium, matched_masses
+from .general import jacobian_at
+from .system import Linearization, Scalars
+
+#: a dense matrix larger than this is refused with a pointer to the matrix-free operators
+MAX_DENSE = 8000
+#: the largest feature matrix (numbers) that is built
+MAX_FEATURE_ENTRIES = 400_000_000
+
+EPS = float(np.finfo(float).eps)
+MATCHED = "particles sit on the target points with the target's weights, so D = D* there"
+
+
+def linearize(exp: Experiment) -> Linearization:
+    """The linearization of an experiment about its equilibrium.
+
+    Raises NotLinearizable (no equilibrium, hinge at its kink, matrix too large) with the reason.
+    """
+    if not matched_masses(exp):
+        return _general(exp)
+    if isinstance(exp.target, Uniform) and coupling_ratio(exp) is not None:
+        return _frequency(exp, exp.target)
+    return _finite(exp, feature_map(exp))
+
+
+# -- the coupling S -------------------------------------------------------------------------------------------------
+
+
+def coupling(exp: Experiment) -> tuple[np.ndarray, np.ndarray, float]:
+    """S = diag(s) + c p p^T as (s (M,), p (M,), c): s_a = omega (g1 - g2) sum_(i on a) m_i^2, c = omega g2."""
+    p, kernel = exp.points.weights, exp.generator.kernel
+    squares = np.bincount(exp.assignment, weights=exp.masses**2, minlength=len(p))
+    return exp.omega * (kernel.g1 - kernel.g2) * squares, p, exp.omega * kernel.g2
+
+
+def coupling_root(exp: Experiment) -> np.ndarray:
+    """S^(1/2), (M, M) symmetric positive semidefinite."""
+    s, p, c = coupling(exp)
+    values, vectors = np.linalg.eigh(np.diag(s) + c * np.outer(p, p))
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+
+
+def coupling_ratio(exp: Experiment) -> float | None:
+    """r if S acts as r P on every mode that the discriminator separates, else None.
+
+    On a periodic lattice the collective part of S does not act at k != 0 (brief 2a); elsewhere it must vanish.
+    """
+    s, p, c = coupling(exp)
+    ratio = s / p
+    proportional = np.ptp(ratio) <= 16 * EPS * ratio.max()
+    if not proportional or (c != 0 and not isinstance(exp.target, Uniform)):
+        return None
+    return float(ratio.mean())
+
+
+def _damping(exp: Experiment) -> tuple[float, float, float]:
+    """(nu, kappa, lambda) at q = p: weight decay, total value curvature, total gradient penalty."""
+    k = exp.penalty.coefficients
+    return float(k.nu), float(exp.loss_object.kappa + k.value_p + k.value_q), float(k.grad_p + k.grad_q)
+
+
+# -- route 1 --------------------------------------------------------------------------------------------------------
+
+
+def _frequency(exp: Experiment, target: Uniform) -> Linearization:
+    loss, disc, kernel = exp.loss_object, exp.discriminator, exp.discriminator.kernel_object
+    nu, kappa, lam = _damping(exp)
+    wavevectors = box_wavevectors(target)
+    # group by |n|^2, an exact integer
+    squared = np.rint((wavevectors * target.length / (2 * np.pi)) ** 2).sum(-1).astype(int)
+    squared, count = np.unique(squared, return_counts=True)
+    k = 2 * np.pi / target.length * np.sqrt(squared)
+    density = kernel.spectral_density(np.concatenate([[0.0], k]), target.dimension)
+    ratio = coupling_ratio(exp)
+    assert ratio is not None
+    blocks = mode_blocks(
+        eta_D=disc.learning_rate, eta_G=exp.generator.learning_rate, c=loss.c, b=loss.b, kappa=loss.kappa,
+        K=density[1:], rho=target.density, k=k, nu=nu, lam=lam, value=kappa - loss.kappa, g1=ratio, g2=0.0,
+        sigma=exp.penalty.instance_noise, gamma=exp.penalty.consensus,
+    )  # fmt: skip
+    A0 = nu + kappa * target.density * density[0]
+    constant = -disc.learning_rate * (A0 + exp.penalty.consensus * A0**2)
+    frozen = exp.generator.particles * exp.dimension - 2 * int(count.sum())
+    return Linearization(
+        exp,
+        method="frequency modes, closed form (2a)",
+        assumptions=(
+            "uniform density on a periodic box",
+            "modes below the Nyquist wavenumber of the lattice",
+            "the collective part of Gamma does not act at k != 0",
+        ),
+        blocks=blocks,
+        multiplicity=2 * count,
+        wavenumber=k,
+        scalars=(Scalars("w", float(constant), 1), Scalars("x", 0.0, frozen)),
+    )
+
+
+# -- routes 2 and 3 -------------------------------------------------------------------------------------------------
+
+
+def seen_features(exp: Experiment, fm: FeatureMap) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weighted feature rows at the data's nodes: sqrt(p w) psi (MQ, P), sqrt(p w) grad psi (MQ d, P), and the
+    noise-averaged gradients, unweighted, (M d, P)."""
+    Y, p = exp.points.coordinates, exp.points.weights
+    offsets, weights = noise_nodes(exp.penalty.instance_noise, exp.dimension)
+    M, d, Q = len(Y), exp.dimension, len(weights)
+    if M * Q * (d + 1) * fm.size > MAX_FEATURE_ENTRIES:
+        raise NotLinearizable(
+            "discriminator.features",
+            f"give a feature matrix of at most {MAX_FEATURE_ENTRIES:.0e} numbers "
+            "(use linear.stiffness_operator for extreme eigenvalues)",
+            f"{M * Q * (d + 1)} x {fm.size}",
+        )
+    at = fm.at((Y[:, None, :] + offsets).reshape(-1, d))
+    root = np.sqrt(p[:, None] * weights).ravel()
+    grad = at.grad()
+    mean = np.einsum("q,mqap->map", weights, grad.reshape(M, Q, d, fm.size))
+    return root[:, None] * at.psi(), (root[:, None, None] * grad).reshape(-1, fm.size), mean.reshape(M * d, fm.size)
+
+
+def coupling_matrix(exp: Experiment, mean_gradients: np.ndarray) -> np.ndarray:
+    """C = S^(1/2) B, (M d, P)."""
+    M, d = len(exp.points.weights), exp.dimension
+    B = mean_gradients.reshape(M, -1)
+    return (coupling_root(exp) @ B).reshape(M * d, -1)
+
+
+def coupling_rank(exp: Experiment, fm: FeatureMap) -> int:
+    """Exact rank of C: that of the gradients; for phi = 1 only the collective motion is left."""
+    Y = exp.points.coordinates
+    if exp.generator.kernel.ratio == 1:
+        Y = Y[:1]
+    return fm.gradient_rank(Y)
+
+
+def _finite(exp: Experiment, fm: FeatureMap) -> Linearization:
+    nu, kappa, lam = _damping(exp)
+    N, d = exp.generator.particles, exp.dimension
+    loss = exp.loss_object
+    psi, gradients, mean = seen_features(exp, fm)
+    C = coupling_matrix(exp, mean)
+    rank = coupling_rank(exp, fm)
+    eta = {"eta_D": exp.discriminator.learning_rate, "eta_G": exp.generator.learning_rate}
+    frozen = Scalars("x", 0.0, N * d - rank)
+    ratio = coupling_ratio(exp)
+
+    if kappa == 0 and exp.penalty.instance_noise == 0 and (lam == 0 or ratio is not None):
+        mu = np.linalg.svd(C, compute_uv=False)[:rank]
+        A = nu + (lam * mu**2 / ratio if lam and ratio else 0.0) * np.ones(len(mu))
+        blocks = oscillator_blocks(A=A, mu=mu, c=loss.c, b=loss.b, gamma=exp.penalty.consensus, **eta)
+        unseen = fm.size - rank
+        return Linearization(
+            exp,
+            method="finite samples, symmetric reduction (2b)",
+            assumptions=(MATCHED,),
+            blocks=blocks,
+            multiplicity=np.ones(len(mu), dtype=int),
+            wavenumber=np.full(len(mu), np.nan),
+            scalars=(frozen, *_unseen(exp, nu, unseen)),
+            unresolved=int(np.sum(mu <= EPS * max(C.shape) * mu.max(initial=0.0))),
+        )
+
+    A, C, basis_size, unresolved = reduce_saddle(psi, gradients, C, nu, kappa, lam, rank)
+    if basis_size + rank > MAX_DENSE:
+        raise NotLinearizable(
+            "generator.particles", f"give a dense matrix of at most {MAX_DENSE} rows", basis_size + rank
+        )
+    J = saddle_jacobian(A, C, loss.c, loss.b, exp.penalty.consensus, **eta)
+    return Linearization(
+        exp,
+        method="finite samples, dense saddle on the seen features (2b)",
+        assumptions=(MATCHED,),
+        dense=J,
+        nw=basis_size,
+        scalars=(frozen, *_unseen(exp, nu, fm.size - basis_size)),
+        unresolved=unresolved,
+    )
+
+
+def _unseen(exp: Experiment, nu: float, count: int) -> tuple[Scalars, ...]:
+    """Weights that no datum sees: they only decay."""
+    s = -exp.discriminator.learning_rate * (nu + exp.penalty.consensus * nu**2)
+    return (Scalars("w", s, count),) if count else ()
+
+
+def reduce_saddle(
+    psi: np.ndarray, gradients: np.ndarray, C: np.ndarray, nu: float, kappa: float, lam: float, rank: int
+) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """(A, C, r, unresolved): the damping matrix (r, r) and coupling (rank, r) on an orthonormal basis of the features
+    that enter (rows of C, of grad psi if lambda > 0, of psi if kappa > 0), theta reduced to the ``rank`` directions
+    that C moves."""
+    rows = [C]
+    if lam:
+        rows.append(gradients)
+    if kappa:
+        rows.append(psi)
+    stacked = np.concatenate(rows)
+    P = stacked.shape[1]
+    if P > 1 and len(stacked):
+        _, sigma, Vt = np.linalg.svd(stacked / np.linalg.norm(stacked), full_matrices=False)
+        basis = Vt[sigma > EPS * max(stacked.shape) * sigma[0]]
+    else:
+        basis = np.eye(P)
+    left, sigma, right = np.linalg.svd(C @ basis.T, full_matrices=False)
+    reduced = np.zeros((rank, len(basis)))
+    n = min(rank, len(sigma))
+    reduced[:n] = sigma[:n, None] * right[:n]
+    A = nu * np.eye(len(basis))
+    if lam:
+        projected = gradients @ basis.T
+        A += lam * projected.T @ projected
+    if kappa:
+        projected = psi @ basis.T
+        A += kappa * projected.T @ projected
+    unresolved = rank - int(np.sum(sigma[:n] > EPS * max(C.shape) * sigma[0]))
+    return A, reduced, len(basis), unresolved
+
+
+def saddle_jacobian(
+    A: np.ndarray, C: np.ndarray, c: float, b: float, gamma: float, eta_D: float, eta_G: float
+) -> np.ndarray:
+    """diag(eta) (J - gamma J^T J), J = [[-A, -c C^T], [b C, 0]]."""
+    r, n = len(A), len(C)
+    J = np.block([[-A, -c * C.T], [b * C, np.zeros((n, n))]])
+    if gamma:
+        J = J - gamma * J.T @ J
+    J[:r] *= eta_D
+    J[r:] *= eta_G
+    return J
+
+
+# -- route 4 --------------------------------------------------------------------------------------------------------
+
+
+def _general(exp: Experiment) -> Linearization:
+    field = Field(exp)
+    size = field.features.size + exp.generator.particles * exp.dimension
+    if size > MAX_DENSE:
+        raise NotLinearizable("generator.particles", f"give a dense matrix of at most {MAX_DENSE} rows", size)
+    eq = equilibrium(exp, field)
+    w = field.grow(eq.x, eq.w)
+    J = jacobian_at(field, w, eq.x)
+    # exact zero modes show as a numerical null space here: the reduction that counts them needs D = D*
+    nullity = len(J) - int(np.linalg.matrix_rank(J))
+    return Linearization(
+        exp,
+        method="finite samples, dense Jacobian at the equilibrium found by Newton's method",
+        assumptions=("an equilibrium next to the data with D != D* there", "zero modes counted by numerical rank"),
+        dense=J,
+        nw=len(w),
+        dense_zero=nullity,
+    )

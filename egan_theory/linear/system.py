@@ -1,0 +1,239 @@
+"""What a linearization is: blocks, scalars and a dense remainder, in the parameter coordinates of both players.
+
+Near an equilibrium with D = D* on the data, w the discriminator's weights and theta the generator's parameters
+(dx = M^(1/2) theta, M = omega Gamma), the field before learning rates is
+
+    J = [[-A, -c C^T], [b C, 0]],   A = nu + kappa Psi^T P Psi + lambda B^T P B >= 0,   C = S^(1/2) B
+    S_ab = omega [(g1 - g2) delta_ab sum_(i on a) m_i^2 + g2 p_a p_b]
+
+(one row block of B, grad psi(y_a), per target point a; particles sharing a point contribute through S alone). Consensus
+gives J - gamma J^T J; rows are then multiplied by the learning rates. Brief section 2b is the case S = Gamma/N.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..experiment import Experiment
+from ..symbolic.maps import update_matrices
+from ..updates import UpdateRule
+
+#: |zeta - 1| below which a mode is called critical: rounding moves coalescing eigenvalues by about sqrt(eps)
+CRITICAL_TOLERANCE = float(np.sqrt(np.finfo(float).eps))
+
+
+@dataclass(frozen=True)
+class Scalars:
+    """Modes of one player alone: dw/dt = s w (player "w") or dx/dt = s x (player "x"), ``count`` of them."""
+
+    player: str
+    s: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Linearization:
+    """The flow Jacobian at equilibrium, as far as structure reduces it. Learning rates are folded in.
+
+    blocks (K, 2, 2): independent oscillators (w_k, theta_k) with ``multiplicity`` (K,) and ``wavenumber`` (K,);
+    dense (n, n) with the first ``nw`` coordinates the discriminator's and ``dense_zero`` zero modes; scalars: decoupled modes of one player.
+    zero_modes: exact number of zero eigenvalues (multipliers 1). unresolved: modes whose stiffness is below the
+    rounding error of the largest, so that their value is not known.
+    """
+
+    exp: Experiment
+    method: str
+    assumptions: tuple[str, ...]
+    blocks: np.ndarray = field(default_factory=lambda: np.empty((0, 2, 2)))
+    multiplicity: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=int))
+    wavenumber: np.ndarray = field(default_factory=lambda: np.empty(0))
+    dense: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    nw: int = 0
+    dense_zero: int = 0
+    scalars: tuple[Scalars, ...] = ()
+    unresolved: int = 0
+
+    @property
+    def zero_modes(self) -> int:
+        return self.dense_zero + sum(s.count for s in self.scalars if s.s == 0)
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates (w, x) described, multiplicities and scalars counted, memory of the rule not."""
+        return int(2 * self.multiplicity.sum()) + len(self.dense) + sum(s.count for s in self.scalars)
+
+
+@dataclass(frozen=True)
+class Eigenvalues:
+    """One row per distinct eigenvalue. ``s``: flow eigenvalue, or log z per step; ``z``: multiplier (exp s for flow).
+
+    coupled: the mode moves the particles. Zero modes are not listed.
+    """
+
+    s: np.ndarray
+    z: np.ndarray
+    multiplicity: np.ndarray
+    damping_ratio: np.ndarray
+    coupled: np.ndarray
+    wavenumber: np.ndarray
+
+    @property
+    def regime(self) -> np.ndarray:
+        return regimes(self.s, self.damping_ratio)
+
+    def rates(self) -> np.ndarray:
+        """Decay rates -Re s (inf for a multiplier of exactly 0)."""
+        return -self.s.real
+
+
+def regimes(s: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    """underdamped (oscillates), critical (zeta = 1 to rounding) or overdamped, per eigenvalue."""
+    out = np.where(np.abs(s.imag) > 0, "underdamped", "overdamped").astype("U11")
+    critical = np.abs(ratio - 1) <= CRITICAL_TOLERANCE
+    out[critical] = "critical"
+    return out
+
+
+def log_multiplier(z: np.ndarray) -> np.ndarray:
+    """s = log z per step, principal branch; -inf for z = 0."""
+    with np.errstate(divide="ignore"):
+        return np.log(np.asarray(z, dtype=complex))
+
+
+def eigenvalues(lin: Linearization, rule: UpdateRule | None = None) -> Eigenvalues:
+    """Eigenvalues of the update rule (default: the experiment's own) on a linearization, zero modes left out."""
+    rule = lin.exp.update_rule if rule is None else rule
+    parts = [
+        _block_eigenvalues(lin, rule),
+        _dense_eigenvalues(lin, rule),
+        *(_scalar_eigenvalues(scalar, rule) for scalar in lin.scalars),
+    ]
+    rows = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    s, z, multiplicity, ratio, coupled, wavenumber = rows
+    order = np.lexsort((-s.imag, -s.real))
+    return Eigenvalues(
+        s[order], z[order], multiplicity[order].astype(int), ratio[order], coupled[order].astype(bool),
+        wavenumber[order],
+    )  # fmt: skip
+
+
+def _row(s: np.ndarray, z: np.ndarray, multiplicity: object, ratio: object, coupled: bool, k: object) -> tuple:
+    full = lambda v, t: np.broadcast_to(np.asarray(v, dtype=t), s.shape).ravel()  # noqa: E731
+    return s.ravel(), z.ravel(), full(multiplicity, int), full(ratio, float), full(coupled, bool), full(k, float)
+
+
+def _block_eigenvalues(lin: Linearization, rule: UpdateRule) -> tuple:
+    blocks = lin.blocks
+    if rule.continuous:
+        s = pair_eigenvalues(blocks)
+        z = np.exp(s)
+        trace, det = -np.trace(blocks, axis1=-2, axis2=-1), np.linalg.det(blocks)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = np.where(det > 0, trace / (2 * np.sqrt(np.abs(det))), np.nan)[:, None]
+    else:
+        T = update_matrices(rule, blocks)
+        z = pair_eigenvalues(T) if T.shape[-1] == 2 else np.linalg.eigvals(T).astype(complex)
+        z = np.take_along_axis(z, np.argsort(-np.abs(z), axis=-1, kind="stable"), axis=-1)
+        s = log_multiplier(z)
+        ratio = _discrete_ratio(s)
+    return _row(s, z, lin.multiplicity[:, None], ratio, True, lin.wavenumber[:, None])
+
+
+def pair_eigenvalues(blocks: np.ndarray) -> np.ndarray:
+    """(K, 2) complex eigenvalues of (K, 2, 2) real blocks, without cancellation in the small root."""
+    half = (blocks[:, 0, 0] + blocks[:, 1, 1]) / 2
+    difference = (blocks[:, 0, 0] - blocks[:, 1, 1]) / 2
+    product = blocks[:, 0, 1] * blocks[:, 1, 0]
+    # (tr/2)^2 - det = ((J11 - J22)/2)^2 + J12 J21, formed without the large det
+    discriminant = difference**2 + product
+    root = np.sqrt(discriminant.astype(complex))
+    large = np.where(half >= 0, half + root, half - root)
+    det = blocks[:, 0, 0] * blocks[:, 1, 1] - product
+    with np.errstate(invalid="ignore", divide="ignore"):
+        small = np.where(discriminant >= 0, det / large, np.conj(large))
+    small = np.where(large == 0, 0, small)
+    return np.stack([large, small], axis=-1)
+
+
+def _discrete_ratio(s: np.ndarray) -> np.ndarray:
+    """zeta from log z: -Re s/|s| for oscillating modes; from the pair of slowest real ones otherwise (memory: NaN)."""
+    ratio = np.full(s.shape, np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        oscillating = np.abs(s.imag) > 0
+        ratio[oscillating] = (-s.real / np.abs(s))[oscillating]
+        if s.shape[-1] >= 2:
+            first, second = s[..., 0].real, s[..., 1].real
+            both = ~oscillating[..., 0] & ~oscillating[..., 1] & (first * second > 0) & np.isfinite(first * second)
+            value = -(first + second) / (2 * np.sqrt(np.abs(first * second)))
+            for column in (0, 1):
+                ratio[..., column] = np.where(both, value, ratio[..., column])
+    return ratio
+
+
+def _dense_eigenvalues(lin: Linearization, rule: UpdateRule) -> tuple:
+    J, nw = lin.dense, lin.nw
+    if not len(J):
+        empty = np.empty(0, dtype=complex)
+        return _row(empty, empty, 1, np.nan, True, np.nan)
+    if rule.continuous:
+        s, vectors = np.linalg.eig(J)
+        s = s.astype(complex)
+        z, ratio = np.exp(s), _rayleigh_ratio(J, nw, s, vectors)
+    else:
+        z = np.linalg.eigvals(update_matrix(rule, J, nw)).astype(complex)
+        s = log_multiplier(z)
+        ratio = _discrete_ratio(s[:, None])[:, 0]
+    if lin.dense_zero:
+        moving = np.sort(np.argsort(np.abs(z - 1) if not rule.continuous else np.abs(s))[lin.dense_zero :])
+        s, z, ratio = s[moving], z[moving], ratio[moving]
+    return _row(s, z, 1, ratio, True, np.nan)
+
+
+def _rayleigh_ratio(J: np.ndarray, nw: int, s: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """zeta = -(Re s)/|s| for oscillating modes; for real ones that of the mode's own oscillator: J compressed on
+    (w, 0), (0, x) of its eigenvector has trace -a and determinant w^2 (exact where J is a saddle)."""
+    w, x = vectors[:nw], vectors[nw:]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        a = (np.conj(w) * (J[:nw, :nw] @ w)).sum(0) / (np.abs(w) ** 2).sum(0)
+        d = (np.conj(x) * (J[nw:, nw:] @ x)).sum(0) / (np.abs(x) ** 2).sum(0)
+        trace = (a + d).real
+        det = (s * (a + d - s)).real
+        real = np.where(det > 0, -trace / (2 * np.sqrt(np.abs(det))), np.nan)
+        return np.where(np.abs(s.imag) > 0, -s.real / np.abs(s), real)
+
+
+def _scalar_eigenvalues(scalar: Scalars, rule: UpdateRule) -> tuple:
+    if rule.continuous:
+        z = np.exp(np.array([scalar.s], dtype=complex))
+        s = np.array([scalar.s], dtype=complex)
+    else:
+        size = 1 + rule.memory.count(scalar.player)
+        block = np.zeros((1, 2, 2))
+        at = 0 if scalar.player == "w" else 1
+        block[0, at, at] = scalar.s
+        players = np.array(["w", "x", *rule.memory])
+        own = np.flatnonzero(players == scalar.player)
+        z = np.linalg.eigvals(update_matrices(rule, block)[0][np.ix_(own, own)]).astype(complex)
+        z = z[np.argsort(-np.abs(z))][:size]
+        s = log_multiplier(z)
+    if scalar.s == 0:
+        s, z = s[1:], z[1:]
+    if scalar.count == 0:
+        s, z = s[:0], z[:0]
+    return _row(s, z, scalar.count, np.nan, False, np.nan)
+
+
+def update_matrix(rule: UpdateRule, J: np.ndarray, nw: int) -> np.ndarray:
+    """The matrix of one step of a discrete rule on (w, x, memory), by applying the rule to identity columns."""
+    sizes = [nw, len(J) - nw]
+    sizes += [sizes[0] if block == "w" else sizes[1] for block in rule.memory]
+    columns = np.split(np.eye(sum(sizes)), np.cumsum(sizes)[:-1])
+    top, bottom = J[:nw], J[nw:]
+    state = rule.step(
+        tuple(columns),
+        lambda w, x: top[:, :nw] @ w + top[:, nw:] @ x,
+        lambda w, x: bottom[:, :nw] @ w + bottom[:, nw:] @ x,
+    )
+    return np.concatenate(state)

@@ -1,0 +1,205 @@
+"""Update rules as linear maps: update matrices, characteristic polynomials and Jury conditions.
+
+A mode with Jacobian J (learning rates folded in, per update) becomes a map of (w, x, *memory), built by the rule's own
+``step``: nothing is written down a second time. Polynomials are for the oscillator J = [[-a, -omega], [omega, 0]] with
+a = -tr J, omega^2 = det J ("w2"). For rules that treat both blocks alike (simultaneous, extragradient, optimistic; no
+momentum or equal momenta) they hold for every J with that trace and determinant; alternating steps and unequal momenta
+also need J's lower right entry to be zero, so not with consensus optimization.
+
+Sources: Mescheder et al. 2018 (maps); Jury 1964 (conditions; the table in its Schur-Cohn form).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from ..errors import InputError
+from ..updates import UpdateRule
+from .linearize import symbols
+
+FLOW_REASON = (
+    "be a discrete rule: the continuous flow has no update polynomial; its exact multipliers per unit of time are "
+    "exp(s), s the eigenvalues of the Jacobian, and it is stable where every Re s < 0"
+)
+
+
+def _critic_steps(rule: UpdateRule) -> None:
+    n = rule.critic_steps
+    if rule.rule == "alternating" and not (isinstance(n, int | np.integer) and n >= 1):
+        raise InputError("update.critic_steps", "be a whole number >= 1 (alternating_n has the general form)", repr(n))
+
+
+def update_matrix(rule: UpdateRule, J: sp.Matrix) -> sp.Matrix:
+    """m x m matrix of one generator step on (w, x, *memory), m = 2 + len(rule.memory), for a 2x2 SymPy Jacobian.
+
+    Raises InputError for the flow, whose map is exp(J): use the eigenvalues of J themselves.
+    """
+    if rule.continuous:
+        raise InputError("update.rule", FLOW_REASON, repr(rule.rule))
+    _critic_steps(rule)
+    m = 2 + len(rule.memory)
+    identity = sp.eye(m)
+
+    def row(i: int) -> Any:
+        return lambda w, x: J[i, 0] * w + J[i, 1] * x
+
+    state = rule.step(tuple(identity[i, :] for i in range(m)), row(0), row(1))
+    return sp.Matrix.vstack(*state)
+
+
+def update_matrices(rule: UpdateRule, blocks: np.ndarray) -> np.ndarray:
+    """The same matrices in numbers: blocks (..., 2, 2) real or complex -> (..., m, m).
+
+    Flow: the Runge-Kutta map of one unit of time in ``rule.substeps`` steps, what the simulator does. The exact flow
+    needs no map: its multipliers are exp(s) with s = ``numpy.linalg.eigvals(blocks)``.
+    """
+    blocks = np.asarray(blocks)
+    _critic_steps(rule)
+    m = 2 + len(rule.memory)
+    dtype = np.result_type(blocks.dtype, np.float64)
+    rows = np.broadcast_to(np.eye(m, dtype=dtype), (*blocks.shape[:-2], m, m))
+
+    def row(i: int) -> Any:
+        return lambda w, x: blocks[..., i, 0, None] * w + blocks[..., i, 1, None] * x
+
+    state = rule.step(tuple(rows[..., i, :] for i in range(m)), row(0), row(1))
+    return np.stack(state, axis=-2)
+
+
+def _with_symbols(rule: UpdateRule) -> UpdateRule:
+    """The rule with every non-zero momentum replaced by its symbol."""
+    y, moving = symbols, rule.memory if rule.rule != "optimistic" else ()
+    steps = int(rule.critic_steps) if rule.rule == "alternating" else 1
+    return UpdateRule(rule.rule, steps, y.beta_D if "w" in moving else 0.0, y.beta_G if "x" in moving else 0.0)
+
+
+def momentum_values(rule: UpdateRule) -> dict[Any, Any]:
+    """{beta_D: ..., beta_G: ...}: the rule's own momenta, to substitute into its polynomial or conditions."""
+    return {symbols.beta_D: rule.momentum_discriminator, symbols.beta_G: rule.momentum_generator}
+
+
+def characteristic_polynomial(rule: UpdateRule) -> sp.Poly:
+    """det(z - map) as a monic polynomial in z; coefficients in a, w2 and, where momentum is not zero, beta_D, beta_G.
+
+    The map of ``update_matrix`` for J = [[-a, -omega], [omega, 0]]; only omega^2 = w2 appears.
+    """
+    if rule.continuous:
+        raise InputError("update.rule", FLOW_REASON, repr(rule.rule))
+    _critic_steps(rule)
+    return _polynomial(_with_symbols(rule))
+
+
+@cache
+def _polynomial(rule: UpdateRule) -> sp.Poly:
+    y, omega = symbols, sp.Symbol("omega", positive=True)
+    matrix = update_matrix(rule, sp.Matrix([[-y.a, -omega], [omega, 0]]))
+    return _even(matrix.charpoly(y.z).as_expr(), omega)
+
+
+def _even(expression: sp.Expr, omega: sp.Symbol) -> sp.Poly:
+    """Write a polynomial in omega^2 with w2 = omega^2."""
+    expression = sp.expand(expression).subs(omega, sp.sqrt(symbols.w2))
+    return sp.Poly(sp.expand(expression), symbols.z)
+
+
+@cache
+def alternating_n() -> sp.Poly:
+    """Alternating steps with n critic steps, closed form: z^2 - (1 + r - w2 S) z + r, r = (1-a)^n, S = (1-r)/a.
+
+    The critic's step T has T^n = [[r, -omega S], [0, 1]]; this is proved by induction (n = 0, and n -> n + 1) before it
+    is used. S is the geometric sum 1 + (1-a) + ... + (1-a)^(n-1), so a = 0 is the limit S = n.
+    """
+    y, omega = symbols, sp.Symbol("omega", positive=True)
+    critic = sp.Matrix([[1 - y.a, -omega], [0, 1]])
+
+    def power(n: Any) -> sp.Matrix:
+        r = (1 - y.a) ** n
+        return sp.Matrix([[r, -omega * (1 - r) / y.a], [0, 1]])
+
+    induction = critic * power(y.n) - power(y.n + 1)
+    if power(0) != sp.eye(2) or not induction.applyfunc(sp.simplify).is_zero_matrix:
+        raise ArithmeticError("the closed form of n critic steps fails its induction")
+    generator = sp.Matrix([[1, 0], [omega, 1]])
+    matrix = generator * power(y.n)
+    determinant = sp.simplify(matrix.det())
+    trace = 1 + power(y.n)[0, 0] - y.w2 * (1 - power(y.n)[0, 0]) / y.a
+    if sp.simplify(trace.subs(y.w2, omega**2) - matrix.trace()) != 0:
+        raise ArithmeticError("the trace of the alternating map does not match its closed form")
+    return sp.Poly(y.z**2 - trace * y.z + determinant, y.z)
+
+
+def jury_conditions(poly: sp.Poly) -> list[sp.Expr]:
+    """Expressions that are all > 0 if and only if every root of the monic real polynomial has modulus < 1.
+
+    Jury's table: P(1) > 0, (-1)^n P(-1) > 0; for degree n > 2 also |a_0| < a_n, and then the polynomial
+    (a_n P(z) - a_0 z^n P(1/z))/z of degree n - 1, whose leading coefficient a_n^2 - a_0^2 is positive by then and whose
+    values at z = +-1 have the required signs already; at degree 2 the condition left is a_0 < a_2. Each is factored,
+    and a factor that is a condition of its own is left out. Degree >= 1.
+    """
+    coefficients = poly.all_coeffs()  # highest first
+    n = len(coefficients) - 1
+    found = [poly.eval(1), (-1) ** n * poly.eval(-1)]
+    while n > 2:
+        leading, last = coefficients[0], coefficients[-1]
+        found += [leading - last, leading + last]
+        pairs = zip(coefficients[:-1], coefficients[:0:-1], strict=True)
+        coefficients, n = [sp.expand(leading * u - last * v) for u, v in pairs], n - 1
+    if n == 2:
+        found.append(coefficients[0] - coefficients[2])
+    return _distinct(found)
+
+
+def _distinct(found: list[Any]) -> list[sp.Expr]:
+    """Factor each condition; divide out factors that are conditions themselves; drop those that become numbers."""
+    kept: list[sp.Expr] = []
+    for condition in found:
+        number, factors = sp.factor_list(condition) if condition.is_polynomial() else (sp.S(1), [(condition, 1)])
+        sign, rest = (1 if number > 0 else -1), []
+        for factor, power in factors:
+            if sp.expand(-factor) in kept or all(term.could_extract_minus_sign() for term in sp.Add.make_args(factor)):
+                factor, sign = sp.expand(-factor), sign * (-1) ** power
+            if factor not in kept:
+                rest.append((factor, power))
+        if sign < 0:
+            odd = max((i for i, (factor, power) in enumerate(rest) if power == 1 and factor.is_Add), default=None)
+            rest = [(sp.expand(-f) if i == odd else f, power) for i, (f, power) in enumerate(rest)]
+            sign = sign if odd is None else 1
+        expression = sign * sp.prod([factor**power for factor, power in rest])
+        if expression != 1 and expression not in kept:
+            kept.append(expression)
+    return kept
+
+
+def stability_conditions(rule: UpdateRule) -> list[sp.Expr]:
+    """Jury conditions of the rule, each > 0 where it is stable, in a, w2 and the symbols of non-zero momenta.
+
+    Simultaneous: w2 > 0, 4 - 2a + w2 > 0, a - w2 > 0. Alternating: w2 > 0, 4 - 2a - w2 > 0, a > 0.
+    """
+    if rule.continuous:
+        raise InputError("update.rule", FLOW_REASON, repr(rule.rule))
+    _critic_steps(rule)
+    return list(_conditions(_with_symbols(rule)))
+
+
+@cache
+def _conditions(rule: UpdateRule) -> tuple[sp.Expr, ...]:
+    return tuple(jury_conditions(_polynomial(rule)))
+
+
+def continuous_limit(rule: UpdateRule) -> sp.Expr:
+    """The quadratic in s that z = 1 + s h + O(h^2) solves as a -> a h, w2 -> w2 h^2, h -> 0; monic.
+
+    s^2 + a s + w2 for plain rules. n critic steps multiply the discriminator's rate by n, heavy ball each side's rate
+    by 1/(1 - beta), so a and w2 change accordingly.
+    """
+    y, h = symbols, sp.Symbol("h", positive=True)
+    scaled = characteristic_polynomial(rule).as_expr().subs({y.a: y.a * h, y.w2: y.w2 * h**2}, simultaneous=True)
+    lowest = sp.Poly(sp.expand(scaled.subs(y.z, 1 + y.s * h)), h).terms()[-1]
+    if lowest[0] != (2,):
+        raise ArithmeticError("the update map does not reduce to an oscillator for small steps")
+    quadratic = sp.Poly(lowest[1], y.s)
+    return sum(sp.factor(coefficient / quadratic.LC()) * y.s**power for (power,), coefficient in quadratic.terms())
