@@ -1,1 +1,65 @@
+"""egan_theory: the theory of adversarial training, to compute with and to check.
 
+One experiment drives the derivation, the numerics, the simulation and the comparison:
+
+    import egan_theory as eg
+    exp = eg.Experiment.from_toml("e.toml")
+    eg.spectrum(exp); eg.best_regularizer(exp, penalty="r1"); eg.compare(exp, eg.simulate(exp))
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# Everything is imported on first use, so that `egan --help` need not load SymPy, xarray and matplotlib.
+_HOME = {
+    "Discriminator": "experiment",
+    "Experiment": "experiment",
+    "Generator": "experiment",
+    "GeneratorKernel": "experiment",
+    "LossChoice": "experiment",
+    "Penalties": "experiment",
+    "Run": "experiment",
+    "Update": "experiment",
+    "Grid": "targets",
+    "Mixture": "targets",
+    "PointSet": "targets",
+    "Ring": "targets",
+    "Uniform": "targets",
+    "InputError": "errors",
+    "NotLinearizable": "errors",
+    "kernel_from_profile": "kernels",
+    "derive": "symbolic",
+    "linearize": "linear",
+    "eigenvalues": "linear",
+    "spectrum": "predict",
+    "best_regularizer": "predict",
+    "Regularizer": "predict",
+    "simulate": "simulate.run",
+    "sweep": "simulate.sweep",
+    "open_runs": "schema",
+    "save": "schema",
+    "compare": "compare.agreement",
+    "best_strength": "compare.strength",
+    "report": "report.page",
+}
+
+__all__ = sorted(_HOME)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+if TYPE_CHECKING:
+    from .experiment import Experiment as Experiment

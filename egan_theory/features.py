@@ -15,10 +15,10 @@ import numpy as np
 import scipy.linalg as sla
 
 from .errors import InputError
-from .experiment import Experiment
+from .experiment import Discriminator, Experiment
 from .kernels import Kernel
 from .noise import noise_nodes
-from .targets import Uniform
+from .targets import Target, Uniform
 
 Array = np.ndarray
 
@@ -337,10 +337,16 @@ def feature_map(exp: Experiment) -> FeatureMap:
 
     Raises InputError when the exact kernel has no gradient at its own centre (Laplace, Matern nu <= 1).
     """
-    disc, kernel = exp.discriminator, exp.discriminator.kernel_object
-    if isinstance(exp.target, Uniform):
-        return box_modes(kernel, exp.target)
-    d = exp.dimension
+    return build_feature_map(exp.target, exp.discriminator, exp.penalty.instance_noise)
+
+
+def build_feature_map(target: Target, disc: Discriminator, instance_noise: float) -> FeatureMap:
+    """``feature_map`` from the three parts of the experiment that determine it."""
+    kernel = disc.kernel_object
+    if isinstance(target, Uniform):
+        return box_modes(kernel, target)
+    Y = target.points().coordinates
+    d = Y.shape[1]
     rng = np.random.default_rng([disc.seed, 1])
     polynomial = kernel.polynomial_features(d)
     if polynomial is not None:
@@ -356,9 +362,8 @@ def feature_map(exp: Experiment) -> FeatureMap:
                 "infinite): give features > 0 or a smoother kernel",
                 repr(kernel.name),
             )
-        offsets, _ = noise_nodes(exp.penalty.instance_noise, d)
-        Y = (exp.points.coordinates[:, None, :] + offsets).reshape(-1, d)
-        return DictionaryFeatures(kernel, Y, Y)
+        nodes = (Y[:, None, :] + noise_nodes(instance_noise, d)[0]).reshape(-1, d)
+        return DictionaryFeatures(kernel, nodes, nodes)
     if kernel.kind != "stationary":
         raise InputError(
             "discriminator.features", f"be 0 for kernel '{kernel.name}' (no random features)", disc.features

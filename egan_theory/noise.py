@@ -11,7 +11,7 @@ import numpy as np
 
 from .targets import lattice
 
-NODES = {1: 9, 2: 7, 3: 5}
+NODES = {1: 9, 2: 5, 3: 4}
 
 
 def noise_nodes(sigma: float, dimension: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,8 @@
 With f = D - D* and node sums as in egan_theory.dynamics,
 
     dF_w/dw = sum_y p [(f1'' - value_p) psi psi^T - grad_p grad psi^T grad psi] + (same with f2'', q) - nu
-    dF_w/dx = q [(f2'' - value_q) psi grad f^T + (f2' - value_q f) grad psi - grad_q (Hess psi . grad f + grad psi Hess f)]
+    dF_w/dx = q [(f2'' - value_q) psi grad f^T + (f2' - value_q f) grad psi
+               - grad_q (Hess psi . grad f + grad psi Hess f)]
     dF_x/dx = q [h'' grad f grad f^T + h' Hess f]                              (block diagonal)
 
 Consensus is J - gamma J^T M J in these coordinates (M = 1 on w, omega Gamma on x); exact where F = 0.
@@ -40,16 +41,12 @@ def jacobian_at(field: Field, w: np.ndarray, x: np.ndarray) -> np.ndarray:
     if field.grad_q:
         # d/dx_c of (grad psi . grad f): columns of Hess psi from unit weight vectors
         hess = np.moveaxis(_feature_hessians(at_x, P), 0, -1)
-        wx -= field.grad_q * (
-            np.einsum("n,nacp,na->pnc", q, hess, g) + np.einsum("n,nap,nac->pnc", q, grad, Hf)
-        )
+        wx -= field.grad_q * (np.einsum("n,nacp,na->pnc", q, hess, g) + np.einsum("n,nap,nac->pnc", q, grad, Hf))
     wx = wx.reshape(P, N, Q, d).sum(2).reshape(P, N * d)
     dh, ddh = loss.dh(D0 + f), loss.ddh(D0 + f)
     xw = np.einsum("n,na,np->nap", q * ddh, g, psi) + np.einsum("n,nap->nap", q * dh, grad)
     xw = xw.reshape(N, Q, d, P).sum(1)
-    xx = (
-        np.einsum("n,na,nc->nac", q * ddh, g, g) + np.einsum("n,nac->nac", q * dh, Hf)
-    ).reshape(N, Q, d, d).sum(1)
+    xx = (np.einsum("n,na,nc->nac", q * ddh, g, g) + np.einsum("n,nac->nac", q * dh, Hf)).reshape(N, Q, d, d).sum(1)
     full_xx = np.zeros((N, d, N, d))
     full_xx[np.arange(N), :, np.arange(N), :] = xx
 

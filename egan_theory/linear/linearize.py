@@ -10,15 +10,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from ..dynamics import Field
 from ..errors import NotLinearizable
-from ..experiment import Experiment
-from ..features import FeatureMap, box_wavevectors, feature_map
+from ..experiment import Discriminator, Experiment
+from ..features import FeatureMap, box_wavevectors, build_feature_map
 from ..noise import noise_nodes
 from ..symbolic.linearize import mode_blocks, oscillator_blocks
-from ..targets import Uniform
+from ..targets import Target, Uniform
 from .equilibrium import equilibrium, matched_masses
 from .general import jacobian_at
 from .system import Linearization, Scalars
@@ -41,7 +43,7 @@ def linearize(exp: Experiment) -> Linearization:
         return _general(exp)
     if isinstance(exp.target, Uniform) and coupling_ratio(exp) is not None:
         return _frequency(exp, exp.target)
-    return _finite(exp, feature_map(exp))
+    return _finite(exp, _feature_map(exp.target, exp.discriminator, exp.penalty.instance_noise))
 
 
 # -- the coupling S -------------------------------------------------------------------------------------------------
@@ -120,17 +122,24 @@ def _frequency(exp: Experiment, target: Uniform) -> Linearization:
 # -- routes 2 and 3 -------------------------------------------------------------------------------------------------
 
 
-def seen_features(exp: Experiment, fm: FeatureMap) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def seen_features(exp: Experiment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weighted feature rows at the data's nodes: sqrt(p w) psi (MQ, P), sqrt(p w) grad psi (MQ d, P), and the
     noise-averaged gradients, unweighted, (M d, P)."""
-    Y, p = exp.points.coordinates, exp.points.weights
-    offsets, weights = noise_nodes(exp.penalty.instance_noise, exp.dimension)
-    M, d, Q = len(Y), exp.dimension, len(weights)
+    return _seen_features(exp.target, exp.discriminator, exp.penalty.instance_noise)
+
+
+@lru_cache(maxsize=4)
+def _seen_features(target: Target, discriminator: Discriminator, sigma: float) -> tuple[np.ndarray, ...]:
+    fm = _feature_map(target, discriminator, sigma)
+    points = target.points()
+    Y, p = points.coordinates, points.weights
+    offsets, weights = noise_nodes(sigma, Y.shape[1])
+    (M, d), Q = Y.shape, len(weights)
     if M * Q * (d + 1) * fm.size > MAX_FEATURE_ENTRIES:
         raise NotLinearizable(
             "discriminator.features",
             f"give a feature matrix of at most {MAX_FEATURE_ENTRIES:.0e} numbers "
-            "(use linear.stiffness_operator for extreme eigenvalues)",
+            "(use linear.extreme_stiffness for extreme eigenvalues)",
             f"{M * Q * (d + 1)} x {fm.size}",
         )
     at = fm.at((Y[:, None, :] + offsets).reshape(-1, d))
@@ -138,6 +147,11 @@ def seen_features(exp: Experiment, fm: FeatureMap) -> tuple[np.ndarray, np.ndarr
     grad = at.grad()
     mean = np.einsum("q,mqap->map", weights, grad.reshape(M, Q, d, fm.size))
     return root[:, None] * at.psi(), (root[:, None, None] * grad).reshape(-1, fm.size), mean.reshape(M * d, fm.size)
+
+
+@lru_cache(maxsize=4)
+def _feature_map(target: Target, discriminator: Discriminator, sigma: float) -> FeatureMap:
+    return build_feature_map(target, discriminator, sigma)
 
 
 def coupling_matrix(exp: Experiment, mean_gradients: np.ndarray) -> np.ndarray:
@@ -159,7 +173,7 @@ def _finite(exp: Experiment, fm: FeatureMap) -> Linearization:
     nu, kappa, lam = _damping(exp)
     N, d = exp.generator.particles, exp.dimension
     loss = exp.loss_object
-    psi, gradients, mean = seen_features(exp, fm)
+    psi, gradients, mean = seen_features(exp)
     C = coupling_matrix(exp, mean)
     rank = coupling_rank(exp, fm)
     eta = {"eta_D": exp.discriminator.learning_rate, "eta_G": exp.generator.learning_rate}
@@ -223,7 +237,7 @@ def reduce_saddle(
         basis = Vt[sigma > EPS * max(stacked.shape) * sigma[0]]
     else:
         basis = np.eye(P)
-    left, sigma, right = np.linalg.svd(C @ basis.T, full_matrices=False)
+    _, sigma, right = np.linalg.svd(C @ basis.T, full_matrices=False)
     reduced = np.zeros((rank, len(basis)))
     n = min(rank, len(sigma))
     reduced[:n] = sigma[:n, None] * right[:n]
@@ -271,4 +285,5 @@ def _general(exp: Experiment) -> Linearization:
         dense=J,
         nw=len(w),
         dense_zero=nullity,
+        dense_mixed=True,
     )

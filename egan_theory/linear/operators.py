@@ -60,13 +60,13 @@ def stiffness_operator(exp: Experiment) -> LinearOperator:
     return LinearOperator((M * d, M * d), matvec=matvec, rmatvec=matvec, dtype=float)
 
 
-def _feature_product(exp: Experiment):  # noqa: ANN202
+def _feature_product(exp: Experiment):
     at = feature_map(exp).at(exp.points.coordinates)
     zero = np.zeros(len(exp.points.weights))
     return lambda v: at.gradient(at.adjoint(zero, v))
 
 
-def _kernel_product(exp: Experiment):  # noqa: ANN202
+def _kernel_product(exp: Experiment):
     if exp.points.period is not None:
         return _feature_product(exp)
     kernel, Y = exp.discriminator.kernel_object, exp.points.coordinates

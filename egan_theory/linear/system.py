@@ -22,6 +22,10 @@ from ..updates import UpdateRule
 
 #: |zeta - 1| below which a mode is called critical: rounding moves coalescing eigenvalues by about sqrt(eps)
 CRITICAL_TOLERANCE = float(np.sqrt(np.finfo(float).eps))
+#: eigenvalues below this part of the largest are rounding error
+RESOLUTION = 64 * float(np.finfo(float).eps)
+#: part of an eigenvector on the particles below which the mode does not move them
+COUPLING_TOLERANCE = float(np.sqrt(np.finfo(float).eps))
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class Linearization:
     """The flow Jacobian at equilibrium, as far as structure reduces it. Learning rates are folded in.
 
     blocks (K, 2, 2): independent oscillators (w_k, theta_k) with ``multiplicity`` (K,) and ``wavenumber`` (K,);
-    dense (n, n) with the first ``nw`` coordinates the discriminator's and ``dense_zero`` zero modes; scalars: decoupled modes of one player.
+    dense (n, n) with the first ``nw`` coordinates the discriminator's and ``dense_zero`` zero modes
+    (dense_mixed: some of its modes may not move the particles); scalars: decoupled modes of one player.
     zero_modes: exact number of zero eigenvalues (multipliers 1). unresolved: modes whose stiffness is below the
     rounding error of the largest, so that their value is not known.
     """
@@ -52,6 +57,7 @@ class Linearization:
     dense: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     nw: int = 0
     dense_zero: int = 0
+    dense_mixed: bool = False
     scalars: tuple[Scalars, ...] = ()
     unresolved: int = 0
 
@@ -83,9 +89,22 @@ class Eigenvalues:
     def regime(self) -> np.ndarray:
         return regimes(self.s, self.damping_ratio)
 
+    @property
     def rates(self) -> np.ndarray:
         """Decay rates -Re s (inf for a multiplier of exactly 0)."""
         return -self.s.real
+
+    @property
+    def resolved(self) -> np.ndarray:
+        """Modes whose |s| stands above the rounding error of the largest."""
+        size = np.abs(self.s)
+        largest = size[np.isfinite(size)].max(initial=0.0)
+        return size > RESOLUTION * largest
+
+    def slowest(self, coupled_only: bool = False) -> float:
+        """Smallest decay rate of the resolved non-zero modes; NaN if there is none."""
+        chosen = self.resolved & (self.coupled if coupled_only else True)
+        return float(self.rates[chosen].min()) if chosen.any() else float("nan")
 
 
 def regimes(s: np.ndarray, ratio: np.ndarray) -> np.ndarray:
@@ -177,18 +196,26 @@ def _dense_eigenvalues(lin: Linearization, rule: UpdateRule) -> tuple:
     if not len(J):
         empty = np.empty(0, dtype=complex)
         return _row(empty, empty, 1, np.nan, True, np.nan)
-    if rule.continuous:
-        s, vectors = np.linalg.eig(J)
-        s = s.astype(complex)
-        z, ratio = np.exp(s), _rayleigh_ratio(J, nw, s, vectors)
+    T = J if rule.continuous else update_matrix(rule, J, nw)
+    coupled: object = True
+    if rule.continuous or lin.dense_mixed:
+        values, vectors = np.linalg.eig(T)
+        values = values.astype(complex)
+        moved = np.linalg.norm(vectors[nw : len(J)], axis=0)
+        coupled = moved > COUPLING_TOLERANCE if lin.dense_mixed else True
     else:
-        z = np.linalg.eigvals(update_matrix(rule, J, nw)).astype(complex)
-        s = log_multiplier(z)
+        values = np.linalg.eigvals(T).astype(complex)
+    if rule.continuous:
+        s, z, ratio = values, np.exp(values), _rayleigh_ratio(J, nw, values, vectors)
+    else:
+        s, z = log_multiplier(values), values
         ratio = _discrete_ratio(s[:, None])[:, 0]
+    row = _row(s, z, 1, ratio, True, np.nan)
+    row = (*row[:4], np.broadcast_to(np.asarray(coupled), s.shape), row[5])
     if lin.dense_zero:
-        moving = np.sort(np.argsort(np.abs(z - 1) if not rule.continuous else np.abs(s))[lin.dense_zero :])
-        s, z, ratio = s[moving], z[moving], ratio[moving]
-    return _row(s, z, 1, ratio, True, np.nan)
+        moving = np.sort(np.argsort(np.abs(s))[lin.dense_zero :])
+        row = tuple(column[moving] for column in row)
+    return row
 
 
 def _rayleigh_ratio(J: np.ndarray, nw: int, s: np.ndarray, vectors: np.ndarray) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Comparison of predictions with recorded runs: eigenvalues with standard errors, best strength, agreement tables."""

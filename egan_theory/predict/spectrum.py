@@ -1,0 +1,126 @@
+"""The spectrum of the training dynamics: eigenvalues, damping ratios, regimes, stability."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..experiment import Experiment
+from ..linear import Eigenvalues, eigenvalues, linearize
+from ..provenance import provenance
+
+#: two eigenvalues closer than this part of the largest are listed as one with multiplicity 2
+DEGENERACY = 1e-9
+
+
+def spectrum(exp: Experiment) -> xr.Dataset:
+    """Eigenvalues of the training dynamics about equilibrium, one per row of dimension ``mode``, slowest first.
+
+    ``eigenvalue_re``, ``eigenvalue_im``: s per unit time for the flow, log z per step for discrete rules (-inf for a
+    multiplier of exactly 0); ``multiplier_re``, ``multiplier_im``: z per step (exp s for the flow); ``damping_ratio``
+    zeta = a/(2 omega), NaN where a real mode has no partner; ``regime``; ``coupled``: whether the mode moves the
+    particles; ``wavenumber`` (periodic box only). Zero modes are counted in ``attrs["zero_modes"]``, not listed.
+
+    attrs also: stable (every listed mode decays), slowest_rate, slowest_coupled_rate, margin (smallest decay rate, or
+    1 - spectral radius), spectral_radius (discrete rules; zero modes left out), method, assumptions, unresolved.
+    Raises NotLinearizable with the reason.
+    """
+    lin = linearize(exp)
+    values = merged(eigenvalues(lin))
+    rule = exp.update_rule
+    order = np.argsort(values.rates, kind="stable")
+    s, z = values.s[order], values.z[order]
+    unit = "1/time" if rule.continuous else "1/step"
+
+    def variable(data: Any, name: str, units: str) -> tuple[str, Any, dict[str, str]]:
+        return "mode", data, {"long_name": name, "units": units}
+
+    slowest = values.slowest()
+    radius = float(np.abs(z).max(initial=0.0))
+    attrs: dict[str, Any] = {
+        "method": lin.method,
+        "assumptions": "; ".join(lin.assumptions),
+        "rule": rule.rule,
+        "zero_modes": lin.zero_modes,
+        "unresolved": int((~values.resolved).sum()),
+        "stable": int(bool(np.all(values.rates[values.resolved] > 0))),
+        "slowest_rate": slowest,
+        "slowest_coupled_rate": values.slowest(coupled_only=True),
+        "margin": slowest if rule.continuous else 1 - radius,
+        **provenance(exp),
+    }
+    if not rule.continuous:
+        attrs["spectral_radius"] = radius
+    return xr.Dataset(
+        {
+            "eigenvalue_re": variable(s.real, "real part of the eigenvalue s", unit),
+            "eigenvalue_im": variable(s.imag, "imaginary part of the eigenvalue s", unit),
+            "multiplier_re": variable(z.real, "real part of the multiplier z", "1"),
+            "multiplier_im": variable(z.imag, "imaginary part of the multiplier z", "1"),
+            "multiplicity": variable(values.multiplicity[order], "multiplicity", "1"),
+            "damping_ratio": variable(values.damping_ratio[order], "damping ratio", "1"),
+            "regime": variable(values.regime[order], "damping regime", "1"),
+            "coupled": variable(values.coupled[order].astype(np.int8), "whether the mode moves the particles", "1"),
+            "wavenumber": variable(values.wavenumber[order], "wavenumber", "1/length"),
+        },
+        attrs=attrs,
+    )
+
+
+def merged(values: Eigenvalues) -> Eigenvalues:
+    """Eigenvalues that agree to rounding (degenerate by symmetry) as one row with their multiplicities added."""
+    if not len(values.s):
+        return values
+    finite = np.where(np.isfinite(values.s), values.s, -1e300)
+    scale = DEGENERACY * max(np.abs(values.s[np.isfinite(values.s)]).max(initial=0.0), 1e-300)
+    order = np.lexsort((np.rint(finite.imag / scale), np.rint(finite.real / scale), values.coupled))
+    s = finite[order]
+    new = np.ones(len(s), dtype=bool)
+    close = np.abs(np.diff(s)) <= scale
+    same = values.coupled[order][1:] == values.coupled[order][:-1]
+    # a critical pair is two coalescing eigenvalues of one oscillator, not a symmetry: it merges as well
+    new[1:] = ~(close & same)
+    first = order[new]
+    count = np.add.reduceat(values.multiplicity[order], np.flatnonzero(new))
+    return Eigenvalues(
+        values.s[first], values.z[first], count, values.damping_ratio[first], values.coupled[first],
+        values.wavenumber[first],
+    )  # fmt: skip
+
+
+def spectrum_json(ds: xr.Dataset) -> dict[str, Any]:
+    """The --json form of a spectrum; numbers that do not exist (zeta of an unpaired real mode, log 0) are null."""
+    rows = []
+    for i in range(ds.sizes["mode"]):
+        at = {name: ds[name].values[i] for name in ds.data_vars}
+        rows.append(
+            {
+                "re": number(at["eigenvalue_re"]),
+                "im": number(at["eigenvalue_im"]),
+                "multiplicity": int(at["multiplicity"]),
+                "damping_ratio": number(at["damping_ratio"]),
+                "regime": str(at["regime"]),
+                "multiplier_re": number(at["multiplier_re"]),
+                "multiplier_im": number(at["multiplier_im"]),
+                "coupled": bool(at["coupled"]),
+                "wavenumber": number(at["wavenumber"]),
+            }
+        )
+    out: dict[str, Any] = {
+        "eigenvalues": rows,
+        "zero_modes": int(ds.attrs["zero_modes"]),
+        "stable": bool(ds.attrs["stable"]),
+    }
+    for key in ("slowest_rate", "slowest_coupled_rate", "margin", "spectral_radius"):
+        if key in ds.attrs:
+            out[key] = number(ds.attrs[key])
+    return out | {"unresolved": int(ds.attrs["unresolved"]), "method": ds.attrs["method"],
+                  "assumptions": ds.attrs["assumptions"]}  # fmt: skip
+
+
+def number(value: Any) -> float | None:
+    """A JSON number, or None for NaN and infinities, which JSON does not have."""
+    value = float(value)
+    return value if np.isfinite(value) else None

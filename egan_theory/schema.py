@@ -1,0 +1,129 @@
+"""The run schema: what a recorded run looks like, whoever recorded it. Version 1.
+
+An xarray Dataset (NetCDF-4), required:
+
+    particles        (run, time, particle, component)   positions x_i
+    time             coordinate (time,), increasing; unit "step" for discrete rules, "time" for the flow
+
+optional, used when present:
+
+    discriminator    (run, time, particle)              f = D - D* at the particles (noise-averaged)
+    force            (run, time, particle, component)   grad D at the particles (noise-averaged)
+    target           (point, component)                 target points
+    target_weight    (point,)                           their weights, sum 1
+    assignment       (particle,)                        index of the target point of each particle at equilibrium
+    mass             (particle,)                        masses, sum 1
+    diverged_at      (run,)                             step at which the run diverged, -1 if it did not
+    penalty_* , ...  (run,)                             coordinates: parameters that differ between runs, dots as "_"
+
+attrs: schema_version, experiment (TOML), seed, versions, status ("finished", "diverged at step n", "interrupted").
+Samples after a divergence are NaN. Every variable has long_name and units.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from .errors import InputError
+from .provenance import SCHEMA_VERSION
+
+DIMS: dict[str, tuple[str, ...]] = {
+    "particles": ("run", "time", "particle", "component"),
+    "discriminator": ("run", "time", "particle"),
+    "force": ("run", "time", "particle", "component"),
+    "target": ("point", "component"),
+    "target_weight": ("point",),
+    "assignment": ("particle",),
+    "mass": ("particle",),
+    "diverged_at": ("run",),
+}
+ATTRS: dict[str, tuple[str, str]] = {
+    "particles": ("particle positions", "length"),
+    "discriminator": ("discriminator at the particles, D - D*", "1"),
+    "force": ("gradient of the discriminator at the particles", "1/length"),
+    "target": ("target points", "length"),
+    "target_weight": ("weight of the target points", "1"),
+    "assignment": ("target point of each particle at equilibrium", "1"),
+    "mass": ("mass of the particles", "1"),
+    "diverged_at": ("step of divergence, -1 if none", "step"),
+}
+
+
+def variable(name: str, data: Any) -> xr.Variable:
+    """A variable of the schema with its dims, long_name and units."""
+    long_name, units = ATTRS[name]
+    return xr.Variable(DIMS[name], data, {"long_name": long_name, "units": units})
+
+
+def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
+    """The dataset with its dims in schema order, after checking it.
+
+    Raises InputError naming the variable, the rule and what was found.
+    """
+    version = ds.attrs.get("schema_version", SCHEMA_VERSION)
+    if str(version) != SCHEMA_VERSION:
+        raise InputError(f"{name}: attribute schema_version", f"be {SCHEMA_VERSION!r}", repr(version))
+    if "particles" not in ds:
+        raise InputError(f"{name}: variable particles", "be present", f"variables {sorted(map(str, ds.variables))}")
+    if "run" not in ds["particles"].dims:
+        with_run = [v for v in ("particles", "discriminator", "force") if v in ds]
+        ds = ds.assign({v: ds[v].expand_dims("run") for v in with_run})
+    for variable_name, dims in DIMS.items():
+        if variable_name not in ds:
+            continue
+        found = ds[variable_name].dims
+        if set(found) != set(dims):
+            raise InputError(f"{name}: variable {variable_name}", f"have dims {dims}", found)
+        if ds[variable_name].dtype.kind not in "fiu":
+            raise InputError(f"{name}: variable {variable_name}", "hold real numbers", ds[variable_name].dtype)
+    for dim in DIMS["particles"]:
+        if ds.sizes[dim] == 0:
+            raise InputError(f"{name}: dimension {dim}", "have at least one entry", 0)
+    if "time" not in ds.coords:
+        raise InputError(f"{name}: coordinate time", "be present")
+    time = ds["time"].values
+    if time.ndim != 1 or time.dtype.kind not in "fiu":
+        raise InputError(f"{name}: coordinate time", "be one number per sample", f"dtype {time.dtype}")
+    if not np.all(np.isfinite(time)) or np.any(np.diff(time) <= 0):
+        raise InputError(f"{name}: coordinate time", "be finite and increasing")
+    first = ds["particles"].isel(time=0).values
+    if not np.all(np.isfinite(first)):
+        raise InputError(f"{name}: variable particles", "be finite at the first time")
+    return ds.assign({v: ds[v].transpose(*DIMS[v]) for v in DIMS if v in ds})
+
+
+def open_runs(path: str | Path) -> xr.Dataset:
+    """Read and validate a run file (NetCDF-4), loaded into memory."""
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(str(path), "be an existing run file")
+    try:
+        with xr.open_dataset(file, engine="h5netcdf") as ds:
+            loaded = ds.load()
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise InputError(str(path), "be a readable NetCDF-4 file", error) from None
+    return validate_runs(loaded, str(path))
+
+
+def save(ds: xr.Dataset, path: str | Path) -> None:
+    """Write a Dataset as NetCDF-4: to a temporary name in the same folder, then renamed."""
+    file = Path(path)
+    if not file.parent.is_dir():
+        raise InputError(str(path), "lie in an existing folder", f"no folder {file.parent}")
+    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".tmp", dir=file.parent)
+    os.close(handle)
+    try:
+        ds.to_netcdf(temporary, engine="h5netcdf")
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

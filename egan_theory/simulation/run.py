@@ -1,0 +1,179 @@
+"""The particle simulation: from equilibrium plus a kick, or from a random start, to the run schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..dynamics import Field, check_variants
+from ..experiment import Experiment
+from ..linear.equilibrium import Equilibrium, equilibrium
+from ..provenance import provenance
+from ..schema import variable
+
+Progress = Callable[[int, int], None]
+
+#: a run has diverged when a particle is this many times the size of the problem away from the target's centre
+DIVERGENCE = 1e6
+#: the exact kernel's dictionary is checked for growth every so many steps
+GROWTH_EVERY = 1
+
+
+def simulate(
+    exp: Experiment,
+    *,
+    variants: Sequence[Experiment] | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Simulate ``run.runs`` independent runs of the nonlinear particle model and record them in the run schema.
+
+    One step is one generator step of the update rule (flow: one unit of time by Runge-Kutta substeps). Recorded:
+    particles, discriminator and force at the particles, every ``record_every`` steps from step 0 on.
+
+    ``variants``: experiments equal to ``exp`` but for strengths and rates (dynamics.VARIABLE), simulated side by side;
+    the run axis then holds every variant's runs in turn, with the differing fields as coordinates. All variants share
+    the same starts, so that differences are due to the parameters alone.
+
+    A run that leaves every bound is frozen as NaN from then on, with the step in ``diverged_at`` and in attrs status.
+    KeyboardInterrupt ends the run early: what was recorded is returned with status "interrupted".
+    Raises InputError, NotLinearizable (a kick needs an equilibrium).
+    """
+    members = [exp] if variants is None else list(variants)
+    if variants is not None:
+        check_variants(exp, members)
+    R = exp.run.runs
+    each = [e for e in members for _ in range(R)]
+    field = Field(exp, each if variants is not None else None)
+    x, w, status_note = starts(exp, field)
+    x = np.tile(x, (len(members), 1, 1))
+    w = np.tile(w, (len(members), 1))
+    w = field.grow(x, w)
+    recorder = _Recorder(exp, field, len(each))
+    rule = exp.update_rule
+    state = rule.start(w, x, field.Vw, field.Vx)
+    centre = exp.points.coordinates.mean(0)
+    size = DIVERGENCE * _size(exp)
+    recorder.record(0, state)
+    diverged = np.full(len(each), -1)
+    status = "finished"
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            for step in range(1, exp.run.steps + 1):
+                state = rule.step(state, field.Vw, field.Vx)
+                bad = ~(np.abs(state[1] - centre).max(axis=(-2, -1)) < size) | ~np.isfinite(state[0]).all(-1)
+                if bad.any():
+                    new = bad & (diverged < 0)
+                    diverged[new] = step
+                    # keep the arrays finite: a frozen run costs nothing and disturbs nobody
+                    state = tuple(np.where(_column(bad, v), 0.0, v) for v in state)
+                    state = (state[0], np.where(bad[:, None, None], x, state[1]), *state[2:])
+                    if np.all(diverged >= 0):
+                        if step % exp.run.record_every == 0:
+                            recorder.record(step, state, diverged)
+                        break
+                state = _grow(field, rule, state)
+                if step % exp.run.record_every == 0:
+                    recorder.record(step, state, diverged)
+                    if progress is not None:
+                        progress(step, exp.run.steps)
+    except KeyboardInterrupt:
+        status = "interrupted"
+    if status == "finished" and np.any(diverged >= 0):
+        status = f"diverged at step {diverged[diverged >= 0].min()}"
+    return recorder.dataset(members, diverged, status, status_note)
+
+
+def starts(exp: Experiment, field: Field) -> tuple[np.ndarray, np.ndarray, str]:
+    """(x (R, N, d), w (R, P), note): the starts of the runs, from ``run.seed``."""
+    R, N, d = exp.run.runs, exp.generator.particles, exp.dimension
+    rng = np.random.default_rng([exp.run.seed, 2])
+    if exp.run.start == "kick":
+        eq: Equilibrium = equilibrium(exp, field)
+        w = field.grow(eq.x[None], eq.w[None])[0]
+        x = eq.x + exp.run.kick * rng.standard_normal((R, N, d))
+        return x, np.tile(w, (R, 1)), "kick"
+    points = exp.points
+    w = np.zeros((R, field.features.size))
+    if points.period is not None:
+        return rng.uniform(0, points.period, (R, N, d)), w, "random"
+    mean = points.weights @ points.coordinates
+    spread = exp.run.spread or float(np.sqrt((points.weights @ (points.coordinates - mean) ** 2).mean())) or 1.0
+    return mean + spread * rng.standard_normal((R, N, d)), w, "random"
+
+
+def _size(exp: Experiment) -> float:
+    extent = float(np.ptp(exp.points.coordinates, axis=0).max(initial=0.0))
+    return max(extent, exp.discriminator.length_scale, exp.run.kick)
+
+
+def _column(mask: np.ndarray, like: np.ndarray) -> np.ndarray:
+    return mask.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+def _grow(field: Field, rule: Any, state: tuple) -> tuple:
+    """Extend an exact kernel's dictionary to the particles; every w-shaped part of the state is padded."""
+    size = field.features.size
+    w = field.grow(state[1], state[0])
+    if field.features.size == size:
+        return state
+    extra = field.features.size - size
+    pad = lambda v: np.concatenate([v, np.zeros((*v.shape[:-1], extra))], axis=-1)  # noqa: E731
+    memory = [pad(v) if block == "w" else v for block, v in zip(rule.memory, state[2:], strict=True)]
+    return (w, state[1], *memory)
+
+
+class _Recorder:
+    """Collects samples in arrays of the final size."""
+
+    def __init__(self, exp: Experiment, field: Field, runs: int) -> None:
+        self.exp, self.field = exp, field
+        T, N, d = exp.run.steps // exp.run.record_every + 1, exp.generator.particles, exp.dimension
+        self.time = np.zeros(T)
+        self.particles = np.full((runs, T, N, d), np.nan)
+        self.discriminator = np.full((runs, T, N), np.nan)
+        self.force = np.full((runs, T, N, d), np.nan)
+        self.count = 0
+
+    def record(self, step: int, state: tuple, diverged: np.ndarray | None = None) -> None:
+        w, x, i = state[0], state[1], self.count
+        f, g = self.field.forces(x, w)
+        alive = slice(None) if diverged is None else diverged < 0
+        self.time[i] = step
+        self.particles[alive, i], self.discriminator[alive, i], self.force[alive, i] = x[alive], f[alive], g[alive]
+        self.count += 1
+
+    def dataset(self, members: list[Experiment], diverged: np.ndarray, status: str, start: str) -> xr.Dataset:
+        exp, n = self.exp, self.count
+        ds = xr.Dataset(
+            {
+                "particles": variable("particles", self.particles[:, :n]),
+                "discriminator": variable("discriminator", self.discriminator[:, :n]),
+                "force": variable("force", self.force[:, :n]),
+                "target": variable("target", exp.points.coordinates),
+                "target_weight": variable("target_weight", exp.points.weights),
+                "mass": variable("mass", exp.masses),
+                "diverged_at": variable("diverged_at", diverged),
+            },
+            attrs={**provenance(exp), "status": status, "start": start, "rule": exp.update.rule},
+        )
+        if start == "kick":
+            ds["assignment"] = variable("assignment", exp.assignment)
+        unit = "time" if exp.update_rule.continuous else "step"
+        ds = ds.assign_coords(time=("time", self.time[:n], {"long_name": "training time", "units": unit}))
+        return _with_parameters(ds, exp, members)
+
+
+def _with_parameters(ds: xr.Dataset, exp: Experiment, members: list[Experiment]) -> xr.Dataset:
+    """Coordinates on the run axis for the fields that differ between the variants."""
+    from ..dynamics import VARIABLE
+
+    if len(members) > 1:
+        for path in VARIABLE:
+            values = [float(m.get(path)) for m in members]
+            if len(set(values)) > 1:
+                column = np.repeat(values, exp.run.runs)
+                ds = ds.assign_coords({path.replace(".", "_"): ("run", column, {"long_name": path, "units": "1"})})
+    return ds

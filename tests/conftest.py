@@ -1,0 +1,7 @@
+"""One thread for linear algebra, no display: set before NumPy and Matplotlib are first imported."""
+
+import os
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
