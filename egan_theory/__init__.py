@@ -36,13 +36,13 @@ _HOME = {
     "spectrum": "predict",
     "best_regularizer": "predict",
     "Regularizer": "predict",
-    "simulate": "simulate.run",
-    "sweep": "simulate.sweep",
+    "simulate": "simulation.run",
     "open_runs": "schema",
     "save": "schema",
-    "compare": "compare.agreement",
-    "best_strength": "compare.strength",
-    "report": "report.page",
+    "compare": "comparison.compare",
+    "compare_strength": "comparison.strength",
+    "sweep_strength": "comparison.strength",
+    "report": "reporting.page",
 }
 
 __all__ = sorted(_HOME)
