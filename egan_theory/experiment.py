@@ -170,7 +170,8 @@ class Update(Config):
 class Run(Config):
     """A simulation: ``runs`` independent ones of ``steps`` steps, recorded every ``record_every``.
 
-    start "kick": equilibrium plus Gaussian displacements of rms ``kick`` (length units); "random": particles from
+    start "kick": equilibrium plus Gaussian displacements of rms ``kick`` (length units) per coordinate; particles that
+    share a target point with q = p move together (their relative motion is a zero mode). "random": particles from
     N(mean of the target, spread^2), uniform in the box for the periodic target. ``spread`` 0 means the target's own.
     """
 
@@ -179,7 +180,7 @@ class Run(Config):
     record_every: int = Field(10, ge=1)
     runs: int = Field(8, ge=1, le=100_000)
     start: Literal["kick", "random"] = "kick"
-    kick: float = Field(1e-4, gt=0)
+    kick: float = Field(1e-5, gt=0)
     spread: float = Field(0.0, ge=0)
 
 

@@ -74,8 +74,9 @@ class FourierFeatures:
         return _LocatedFourier(self, X)
 
     def gradient_rank(self, X: Array) -> int:
-        # generic frequencies at distinct points, or orthogonal modes below Nyquist on the lattice
-        return min(2 * len(self.omega), X.shape[0] * X.shape[1])
+        # generic frequencies at distinct points, or orthogonal modes below Nyquist on the lattice; at a single point
+        # the gradients of cosine and sine are parallel
+        return min(min(2, len(X)) * len(self.omega), X.shape[0] * X.shape[1])
 
 
 class _LocatedFourier:

@@ -9,6 +9,7 @@ optional, used when present:
 
     discriminator    (run, time, particle)              f = D - D* at the particles (noise-averaged)
     force            (run, time, particle, component)   grad D at the particles (noise-averaged)
+    weights          (run, time, feature)               discriminator weights on the experiment's feature map
     target           (point, component)                 target points
     target_weight    (point,)                           their weights, sum 1
     assignment       (particle,)                        index of the target point of each particle at equilibrium
@@ -37,6 +38,7 @@ DIMS: dict[str, tuple[str, ...]] = {
     "particles": ("run", "time", "particle", "component"),
     "discriminator": ("run", "time", "particle"),
     "force": ("run", "time", "particle", "component"),
+    "weights": ("run", "time", "feature"),
     "target": ("point", "component"),
     "target_weight": ("point",),
     "assignment": ("particle",),
@@ -47,6 +49,7 @@ ATTRS: dict[str, tuple[str, str]] = {
     "particles": ("particle positions", "length"),
     "discriminator": ("discriminator at the particles, D - D*", "1"),
     "force": ("gradient of the discriminator at the particles", "1/length"),
+    "weights": ("discriminator weights", "1"),
     "target": ("target points", "length"),
     "target_weight": ("weight of the target points", "1"),
     "assignment": ("target point of each particle at equilibrium", "1"),
@@ -72,7 +75,7 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
     if "particles" not in ds:
         raise InputError(f"{name}: variable particles", "be present", f"variables {sorted(map(str, ds.variables))}")
     if "run" not in ds["particles"].dims:
-        with_run = [v for v in ("particles", "discriminator", "force") if v in ds]
+        with_run = [v for v in ("particles", "discriminator", "force", "weights") if v in ds]
         ds = ds.assign({v: ds[v].expand_dims("run") for v in with_run})
     for variable_name, dims in DIMS.items():
         if variable_name not in ds:

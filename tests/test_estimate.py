@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import lfilter
 
-from egan_theory.compare.estimate import blind_eigenvalues, convergence_rate, fit_exponentials, fit_mode
-from egan_theory.compare.varpro import Layout, basis
+from egan_theory.comparison.estimate import blind_eigenvalues, convergence_rate, fit_exponentials, fit_mode
+from egan_theory.comparison.varpro import Layout, basis
 from egan_theory.errors import InputError
 
 EXACT = 1e-8  # relative error of noise-free recovery
 Z_STD = (0.7, 1.4)  # spread of calibrated z-scores over repeats
 Z_MEAN = 0.25  # and their mean: 2.5 of its standard errors over 100 repeats
+RIVAL = 1.05  # same optimum: over 40 seeds the medians agree within 4 %, either way round
 RATE_TWO_MODES = 0.01
 RATE_CRITICAL = 0.03
 
@@ -89,6 +91,16 @@ def test_complex_errors_are_calibrated():
     assert (np.std(z, axis=0) > Z_STD[0]).all() and (np.std(z, axis=0) < Z_STD[1]).all()
 
 
+def test_errors_allow_for_correlated_misfit():
+    """AR(1) noise of correlation 0.8: errors that took the samples for independent would be three times too small."""
+    rng, z = np.random.default_rng(14), []
+    t, s = np.linspace(0, 8, 300), -0.4
+    for _ in range(60):
+        noise = lfilter([1.0], [1.0, -0.8], 0.02 * rng.normal(size=300))
+        z += z_scores(fit_exponentials(t, (np.exp(s * t) + noise)[None, :, None], 1), [s])
+    assert np.std(z) > Z_STD[0] and np.std(z) < Z_STD[1]
+
+
 def test_blind_errors_are_calibrated():
     rng = np.random.default_rng(2)
     t, s = np.linspace(0, 8, 60), [-0.3 + 2j, -0.3 - 2j]
@@ -160,7 +172,7 @@ def test_coalescing_pair(d, noise):
 def test_basis_derivatives(d):
     """Central differences, on both sides of the switch from series to quotients."""
     t, p, h = np.linspace(0, 1, 30), np.array([-8.0, d, -0.5]), 1e-5
-    phi, moves = basis(p, Layout(1, 1), t)
+    _, moves = basis(p, Layout(1, 1), t)
     for k, (cols, dphi) in enumerate(moves):
         step = h * np.eye(3)[k]
         slope = (basis(p + step, Layout(1, 1), t)[0] - basis(p - step, Layout(1, 1), t)[0]) / (2 * h)
@@ -294,6 +306,6 @@ def test_matches_bopdmd_and_beats_plain_dmd():
         errors["ours"].append(distance(fit_exponentials(t, y, 5).values, FIVE))
         errors["blind"].append(distance(blind_eigenvalues(t, y, 5, trials=5).values, FIVE))
     median = {k: np.median(v) for k, v in errors.items()}
-    assert median["ours"] <= 1.05 * median["bop"] and median["blind"] <= 1.05 * median["bop"], median
+    assert median["ours"] <= RIVAL * median["bop"] and median["blind"] <= RIVAL * median["bop"], median
     assert median["ours"] < 0.05 * median["plain"], median
     assert median["ours"] < 0.01, median

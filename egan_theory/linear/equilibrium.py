@@ -9,6 +9,7 @@ import numpy as np
 from ..dynamics import Field
 from ..errors import NotLinearizable
 from ..experiment import Experiment
+from ..features import DictionaryFeatures
 
 #: q and p at a point are called equal when they differ by less than this part of p (they come from divisions)
 MASS_TOLERANCE = 1e-12
@@ -50,7 +51,17 @@ def equilibrium(exp: Experiment, field: Field | None = None) -> Equilibrium:
             "be at least the number of target points (an equilibrium has particles on the data)",
             f"{exp.generator.particles} particles for {len(exp.points.weights)} points",
         )
-    return _newton(exp, field, x, w)
+    eq = _newton(exp, field, x, w)
+    if not isinstance(field.features, DictionaryFeatures):
+        return eq
+    # the exact kernel at particles off the data: a dictionary that spans K and its gradient there, until x stays
+    for _ in range(NEWTON_STEPS):
+        nodes = np.concatenate([field.Y, field._nodes(eq.x)])
+        field.features = DictionaryFeatures(field.features.kernel, nodes, nodes)
+        x, eq = eq.x, _newton(exp, field, eq.x, np.zeros(field.features.size))
+        if np.abs(eq.x - x).max() <= NEWTON_TOLERANCE * _separation(exp):
+            return eq
+    raise _no_equilibrium()
 
 
 def _newton(exp: Experiment, field: Field, x: np.ndarray, w: np.ndarray) -> Equilibrium:
@@ -76,7 +87,11 @@ def _newton(exp: Experiment, field: Field, x: np.ndarray, w: np.ndarray) -> Equi
             return Equilibrium(x, w, False)
         if not np.all(np.isfinite(F)):
             break
-    raise NotLinearizable(
+    raise _no_equilibrium()
+
+
+def _no_equilibrium() -> NotLinearizable:
+    return NotLinearizable(
         "generator.masses",
         "match the target's weights, or leave an equilibrium with D != D* (needs weight decay or a value penalty)",
         "no equilibrium near the data",

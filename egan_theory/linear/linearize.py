@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -104,6 +105,11 @@ def _frequency(exp: Experiment, target: Uniform) -> Linearization:
     A0 = nu + kappa * target.density * density[0]
     constant = -disc.learning_rate * (A0 + exp.penalty.consensus * A0**2)
     frozen = exp.generator.particles * exp.dimension - 2 * int(count.sum())
+    alone: tuple[Scalars, ...] = ()
+    if ratio == 0:
+        # phi = 1: no mode moves the particles, and each of the discriminator's decays by itself
+        alone = tuple(Scalars("w", float(s), int(2 * n)) for s, n in zip(blocks[:, 0, 0], count, strict=True))
+        blocks, count, k, frozen = blocks[:0], count[:0], k[:0], frozen + 2 * int(count.sum())
     return Linearization(
         exp,
         method="frequency modes, closed form (2a)",
@@ -115,7 +121,7 @@ def _frequency(exp: Experiment, target: Uniform) -> Linearization:
         blocks=blocks,
         multiplicity=2 * count,
         wavenumber=k,
-        scalars=(Scalars("w", float(constant), 1), Scalars("x", 0.0, frozen)),
+        scalars=(Scalars("w", float(constant), 1), *alone, Scalars("x", 0.0, frozen)),
     )
 
 
@@ -219,12 +225,38 @@ def _unseen(exp: Experiment, nu: float, count: int) -> tuple[Scalars, ...]:
     return (Scalars("w", s, count),) if count else ()
 
 
+class Saddle(NamedTuple):
+    """A (r, r), C (n, r) on reduced coordinates: w_r = basis w (basis (r, P) orthonormal rows), v = left^T u with u
+    the generator's parameters per target point (dx summed with masses = S^(1/2) u), left (M d, n)."""
+
+    A: np.ndarray
+    C: np.ndarray
+    basis: np.ndarray
+    left: np.ndarray
+    unresolved: int
+
+
+def saddle(exp: Experiment) -> Saddle:
+    """The experiment's saddle on reduced coordinates (matched masses)."""
+    nu, kappa, lam = _damping(exp)
+    psi, gradients, mean = seen_features(exp)
+    fm = _feature_map(exp.target, exp.discriminator, exp.penalty.instance_noise)
+    return _saddle(psi, gradients, coupling_matrix(exp, mean), nu, kappa, lam, coupling_rank(exp, fm))
+
+
 def reduce_saddle(
     psi: np.ndarray, gradients: np.ndarray, C: np.ndarray, nu: float, kappa: float, lam: float, rank: int
 ) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """(A, C, r, unresolved): the damping matrix (r, r) and coupling (rank, r) on an orthonormal basis of the features
-    that enter (rows of C, of grad psi if lambda > 0, of psi if kappa > 0), theta reduced to the ``rank`` directions
-    that C moves."""
+    """(A, C, r, unresolved) of ``Saddle``."""
+    reduced = _saddle(psi, gradients, C, nu, kappa, lam, rank)
+    return reduced.A, reduced.C, len(reduced.basis), reduced.unresolved
+
+
+def _saddle(
+    psi: np.ndarray, gradients: np.ndarray, C: np.ndarray, nu: float, kappa: float, lam: float, rank: int
+) -> Saddle:
+    """An orthonormal basis of the features that enter (rows of C, of grad psi if lambda > 0, of psi if kappa > 0), and
+    the ``rank`` directions of theta that C moves."""
     rows = [C]
     if lam:
         rows.append(gradients)
@@ -232,15 +264,17 @@ def reduce_saddle(
         rows.append(psi)
     stacked = np.concatenate(rows)
     P = stacked.shape[1]
-    if P > 1 and len(stacked):
+    if P > 1:
         _, sigma, Vt = np.linalg.svd(stacked / np.linalg.norm(stacked), full_matrices=False)
         basis = Vt[sigma > EPS * max(stacked.shape) * sigma[0]]
     else:
         basis = np.eye(P)
-    _, sigma, right = np.linalg.svd(C @ basis.T, full_matrices=False)
-    reduced = np.zeros((rank, len(basis)))
+    left, sigma, right = np.linalg.svd(C @ basis.T, full_matrices=False)
     n = min(rank, len(sigma))
+    reduced = np.zeros((rank, len(basis)))
     reduced[:n] = sigma[:n, None] * right[:n]
+    directions = np.zeros((len(C), rank))
+    directions[:, :n] = left[:, :n]
     A = nu * np.eye(len(basis))
     if lam:
         projected = gradients @ basis.T
@@ -249,7 +283,7 @@ def reduce_saddle(
         projected = psi @ basis.T
         A += kappa * projected.T @ projected
     unresolved = rank - int(np.sum(sigma[:n] > EPS * max(C.shape) * sigma[0]))
-    return A, reduced, len(basis), unresolved
+    return Saddle(A, reduced, basis, directions, unresolved)
 
 
 def saddle_jacobian(

@@ -222,7 +222,7 @@ def _rayleigh_ratio(J: np.ndarray, nw: int, s: np.ndarray, vectors: np.ndarray) 
     """zeta = -(Re s)/|s| for oscillating modes; for real ones that of the mode's own oscillator: J compressed on
     (w, 0), (0, x) of its eigenvector has trace -a and determinant w^2 (exact where J is a saddle)."""
     w, x = vectors[:nw], vectors[nw:]
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         a = (np.conj(w) * (J[:nw, :nw] @ w)).sum(0) / (np.abs(w) ** 2).sum(0)
         d = (np.conj(x) * (J[nw:, nw:] @ x)).sum(0) / (np.abs(x) ** 2).sum(0)
         trace = (a + d).real

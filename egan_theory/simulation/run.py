@@ -18,8 +18,8 @@ Progress = Callable[[int, int], None]
 
 #: a run has diverged when a particle is this many times the size of the problem away from the target's centre
 DIVERGENCE = 1e6
-#: the exact kernel's dictionary is checked for growth every so many steps
-GROWTH_EVERY = 1
+#: weights are recorded when they are at most this many numbers
+MAX_WEIGHTS = 5_000_000
 
 
 def simulate(
@@ -93,8 +93,11 @@ def starts(exp: Experiment, field: Field) -> tuple[np.ndarray, np.ndarray, str]:
     if exp.run.start == "kick":
         eq: Equilibrium = equilibrium(exp, field)
         w = field.grow(eq.x[None], eq.w[None])[0]
-        x = eq.x + exp.run.kick * rng.standard_normal((R, N, d))
-        return x, np.tile(w, (R, 1)), "kick"
+        if eq.matched:
+            kick = rng.standard_normal((R, len(exp.points.weights), d))[:, exp.assignment]
+        else:
+            kick = rng.standard_normal((R, N, d))
+        return eq.x + exp.run.kick * kick, np.tile(w, (R, 1)), "kick"
     points = exp.points
     w = np.zeros((R, field.features.size))
     if points.period is not None:
@@ -135,6 +138,8 @@ class _Recorder:
         self.particles = np.full((runs, T, N, d), np.nan)
         self.discriminator = np.full((runs, T, N), np.nan)
         self.force = np.full((runs, T, N, d), np.nan)
+        P = field.features.size
+        self.weights = np.full((runs, T, P), np.nan) if runs * T * P <= MAX_WEIGHTS else None
         self.count = 0
 
     def record(self, step: int, state: tuple, diverged: np.ndarray | None = None) -> None:
@@ -143,6 +148,10 @@ class _Recorder:
         alive = slice(None) if diverged is None else diverged < 0
         self.time[i] = step
         self.particles[alive, i], self.discriminator[alive, i], self.force[alive, i] = x[alive], f[alive], g[alive]
+        if self.weights is not None and self.weights.shape[-1] == w.shape[-1]:
+            self.weights[alive, i] = w[alive]
+        else:  # too large, or the exact kernel's dictionary has grown: no fixed set of features
+            self.weights = None
         self.count += 1
 
     def dataset(self, members: list[Experiment], diverged: np.ndarray, status: str, start: str) -> xr.Dataset:
@@ -159,6 +168,8 @@ class _Recorder:
             },
             attrs={**provenance(exp), "status": status, "start": start, "rule": exp.update.rule},
         )
+        if self.weights is not None:
+            ds["weights"] = variable("weights", self.weights[:, :n])
         if start == "kick":
             ds["assignment"] = variable("assignment", exp.assignment)
         unit = "time" if exp.update_rule.continuous else "step"

@@ -1,0 +1,80 @@
+"""Files written whole or not at all, and the checks of an output path that can be made before the work starts."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import InputError
+
+
+def check_output(path: str | Path, *inputs: str | Path, field: str = "output") -> Path:
+    """The path, after checking that a file can be written there and that it is none of the ``inputs``.
+
+    Raises InputError: no such folder, a folder that cannot be written to, not a regular file, one of the inputs.
+    """
+    file = _plain(path, field)
+    if file.is_dir() or str(path).endswith(("/", os.sep)):
+        raise InputError(field, "be a file", f"a folder, {path}")
+    if file.exists() and not file.is_file():
+        raise InputError(field, "be a regular file", path)
+    for given in inputs:
+        if file.exists() and Path(given).exists() and file.samefile(given):
+            raise InputError(field, "not be one of the files read", path)
+    _check_folder(file.resolve().parent, field, path)
+    return file
+
+
+def check_output_folder(path: str | Path, field: str = "output") -> Path:
+    """The path, after checking that it is a folder to write into, or one that can be made. Raises InputError."""
+    folder = _plain(path, field)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(field, "be a folder", f"a file, {path}")
+    _check_folder(folder if folder.exists() else folder.resolve().parent, field, path)
+    return folder
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """A temporary name in the folder of ``path``, renamed to it when the block ends well and removed when it does not.
+
+    A symbolic link is followed: the file it points to is replaced, the link stays.
+    """
+    file = Path(path).resolve()
+    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=file.suffix, dir=file.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _plain(path: str | Path, field: str) -> Path:
+    if not str(path) or "\0" in str(path):
+        raise InputError(field, "be a file name", repr(str(path)))
+    file = Path(path)
+    try:
+        file.exists()
+    except OSError as error:  # a name too long for the file system, a folder that may not be searched
+        raise InputError(field, "be a usable file name", f"{path}: {error.strerror}") from None
+    return file
+
+
+def _check_folder(folder: Path, field: str, path: str | Path) -> None:
+    if not folder.is_dir():
+        raise InputError(field, "lie in an existing folder", f"{path}: no folder {folder}")
+    try:
+        # the only test that knows about read-only file systems, quotas and root alike
+        with tempfile.TemporaryFile(prefix=".tmp-", dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(field, "lie in a folder that can be written to", f"{path}: {error.strerror}") from None

@@ -1,0 +1,135 @@
+"""What the command line prints: tables, JSON, progress bars, figures. Imports Rich and Matplotlib on use only."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ._files import atomic, check_output
+from .errors import InputError
+
+FIGURE_FORMATS = ("png", "pdf", "svg")
+#: tables are no narrower than this when nobody looks at them through a window
+WIDTH = 100
+
+
+def show(*parts: Any) -> None:
+    """Print strings and Rich renderables to stdout, as plain text unless it is a terminal."""
+    from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else WIDTH
+    console = Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+    # captured and written by us: Rich would end the process by itself when the reader of a pipe has gone
+    with console.capture() as capture:
+        for part in parts:
+            console.print(part, soft_wrap=isinstance(part, str) and not terminal)
+    sys.stdout.write(capture.get())
+
+
+def show_json(data: Mapping[str, Any]) -> None:
+    """Print one JSON object to stdout; numbers that do not exist are null."""
+    sys.stdout.write(json.dumps(json_ready(data), allow_nan=False, indent=2) + "\n")
+
+
+def json_ready(value: Any) -> Any:
+    """The value with plain Python types only: NumPy scalars and arrays unwrapped, NaN and infinities as None."""
+    if isinstance(value, Mapping):
+        return {str(k): json_ready(v) for k, v in value.items()}
+    if isinstance(value, str) or value is None:
+        return value
+    if hasattr(value, "tolist"):
+        return json_ready(value.tolist())
+    if isinstance(value, list | tuple):
+        return [json_ready(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, bool | int | float) else str(value)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
+    """A Rich table; numbers are rounded to four digits and aligned to the right, None is a dash."""
+    from rich import box
+    from rich.table import Table
+
+    out = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    for i, column in enumerate(columns):
+        numeric = any(isinstance(row[i], int | float) and not isinstance(row[i], bool) for row in rows)
+        out.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        out.add_row(*map(cell, row))
+    return out
+
+
+def cell(value: Any) -> str:
+    """How a value is printed: four significant digits, "yes" or "no", "-" for a number that does not exist."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if math.isfinite(value) else "-"
+    return str(value)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[..., None] | None]:
+    """A function ``update(done, total, label=None)`` that moves a bar on stderr; None when stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=Console(stderr=True, markup=False, emoji=False), transient=True) as bars:
+        task = bars.add_task(label, total=None)
+
+        def update(done: int, total: int, label: str | None = None) -> None:
+            bars.update(task, completed=done, total=total, **({} if label is None else {"description": label}))
+
+        yield update
+
+
+def check_figure(path: str, *inputs: str) -> Path:
+    """``check_output`` for a figure; its format is its suffix."""
+    if Path(path).suffix[1:].lower() not in FIGURE_FORMATS:
+        raise InputError("figure", f"end in .{', .'.join(FIGURE_FORMATS)}", path)
+    return check_output(path, *inputs, field="figure")
+
+
+def save_figure(plot: Callable[..., Any], data: Any, path: Path) -> None:
+    """``plot(data, ax=...)`` on new axes, written whole or not at all. Needs no display."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    plot(data, ax=figure.subplots())
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=150)
+
+
+def check_memory(field: str, bytes_needed: int) -> None:
+    """Raise InputError when an array of that size cannot fit in this machine's memory."""
+    try:
+        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not every system tells
+        return
+    if bytes_needed > available:
+        raise InputError(
+            field,
+            "be large enough for the recording to fit in memory (or lower run.runs, run.steps, generator.particles)",
+            f"{bytes_needed / 1e9:.3g} GB to record on a machine of {available / 1e9:.3g} GB",
+        )

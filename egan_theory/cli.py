@@ -1,0 +1,520 @@
+"""The `egan` command. Nothing heavy is imported here: each command imports what it runs.
+
+Exit codes: 0 done; 2 bad input, one line on stderr (what must hold, what was found, where); 1 failed run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from . import __version__
+from ._files import check_output, check_output_folder
+from .errors import EganError, InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from .experiment import Experiment
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+TEMPLATES = ("ring", "grid", "mixture", "uniform", "points")
+#: what a template changes in the common part: its particles sit evenly on its points; the box has its own features
+TEMPLATE_CHANGES = {
+    "grid": {"length_scale = 0.5": "length_scale = 0.8"},
+    "mixture": {"length_scale = 0.5": "length_scale = 0.3"},
+    "uniform": {"particles = 64": "particles = 68", "features = 256 ": "features = 0   "},
+    "points": {"particles = 64": "particles = 48"},
+}
+#: rows of a table printed for people; --json and -o have all of them
+ROWS = 24
+
+app = typer.Typer(
+    name="egan",
+    help="The theory of adversarial training, to compute with and to check. One experiment file drives everything.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ExperimentFile = Annotated[str, typer.Argument(metavar="E.toml", help="Experiment file; see 'egan new'.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Figure = Annotated[Optional[str], typer.Option("--figure", metavar="FILE", help="Also draw a .png, .pdf or .svg.")]  # noqa: UP045
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(f"egan-theory {__version__}")
+        raise typer.Exit(DONE)
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def new(
+    kind: Annotated[str, typer.Argument(metavar=f"[{'|'.join(TEMPLATES)}]", help="Kind of target.")] = "ring",
+) -> None:
+    """Print a commented experiment to edit."""
+    sys.stdout.write(template(kind))
+
+
+@app.command()
+def derive(
+    latex: Annotated[bool, typer.Option("--latex", help="A LaTeX document instead of Markdown.")] = False,
+    json: Json = False,
+) -> None:
+    """Print the derivation of the theory, from SymPy."""
+    from ._terminal import show_json
+    from .symbolic import derive as derivation
+
+    result = derivation()
+    if json:
+        from .symbolic.document import tex
+
+        steps = [
+            {
+                "title": step.title,
+                "explanation": step.explanation,
+                "assumptions": step.assumptions,
+                "equations": [{"lhs": tex(e.lhs), "relation": e.relation, "rhs": _tex(e.rhs)} for e in step.equations],
+                "tables": [{"header": t.header, "rows": t.rows} for t in step.tables],
+            }
+            for step in result.steps
+        ]
+        show_json({"title": result.title, "steps": steps, "sources": result.sources})
+    else:
+        sys.stdout.write(result.to_latex() if latex else result.to_markdown())
+
+
+@app.command()
+def spectrum(
+    experiment: ExperimentFile,
+    output: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("-o", "--output", metavar="FILE", help="Also write NetCDF."),
+    ] = None,
+    json: Json = False,
+    figure: Figure = None,
+) -> None:
+    """Eigenvalues of the training dynamics, with damping ratio and regime."""
+    from ._terminal import save_figure, show, show_json
+
+    out, picture = _outputs(output, figure, experiment)
+    exp = _load(experiment)
+    from .predict import spectrum as predict
+    from .predict import spectrum_json
+
+    ds = predict(exp)
+    if out:
+        _save(ds, out)
+    if picture:
+        from .reporting.plots import plot_eigenvalues
+
+        save_figure(plot_eigenvalues, ds, picture)
+    data = spectrum_json(ds)
+    if json:
+        show_json(data)
+    else:
+        show(*_spectrum_text(data, _per(exp)), *_written(out, picture))
+
+
+@app.command()
+def regularizer(
+    experiment: ExperimentFile,
+    penalty: Annotated[str, typer.Option("--penalty", metavar="NAME", help="A key of [penalty].")] = "r1",
+    json: Json = False,
+    figure: Figure = None,
+) -> None:
+    """The strength of a penalty at which the slowest mode decays fastest."""
+    from ._terminal import progress_bar, save_figure, show, show_json
+
+    _, picture = _outputs(None, figure, experiment)
+    exp = _load(experiment)
+    from .penalties import get_penalty
+    from .predict import best_regularizer
+
+    key = get_penalty(penalty).key
+    with progress_bar(f"scanning penalty.{key}") as update:
+        result = best_regularizer(exp, key, progress=update)
+    if picture:
+        from .reporting.plots import plot_rate_curve
+
+        save_figure(plot_rate_curve, result, picture)
+    if json:
+        show_json(result.to_dict())
+    else:
+        show(*_regularizer_text(result.to_dict(), _per(exp)), *_written(picture))
+
+
+@app.command()
+def simulate(
+    experiment: ExperimentFile,
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="NetCDF file to write.")],
+    json: Json = False,
+    figure: Figure = None,
+) -> None:
+    """Simulate the particles and record the runs. Ctrl-C ends early and keeps what was recorded."""
+    from ._terminal import check_memory, progress_bar, save_figure, show, show_json
+
+    out, picture = _outputs(output, figure, experiment)
+    assert out is not None
+    exp = _load(experiment)
+    from .simulation.run import simulate as run
+
+    samples = exp.run.steps // exp.run.record_every + 1
+    check_memory(
+        "run.record_every", 8 * exp.run.runs * samples * exp.generator.particles * (2 * exp.dimension + 1) + 8 * samples
+    )
+    with progress_bar("simulating") as update:
+        ds = run(exp, progress=update)
+    _save(ds, out)
+    if picture:
+        from .reporting.plots import plot_cloud
+
+        save_figure(plot_cloud, ds, picture)
+    data = _run_summary(ds, out)
+    if json:
+        show_json(data)
+    else:
+        show(*_run_text(data, _per(exp)), *_written(out, picture))
+    if data["status"] == "interrupted":
+        _complain(
+            f"interrupted at step {data['steps']} of {exp.run.steps}: {out} holds the {data['samples']} samples until then"
+        )
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def compare(
+    experiment: ExperimentFile,
+    runs: Annotated[str, typer.Argument(metavar="runs.nc", help="Run file, of 'egan simulate' or your own.")],
+    output: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("-o", "--output", metavar="FILE", help="Also write NetCDF."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Predicted against measured, with error bars."""
+    from ._terminal import show, show_json
+
+    out, _ = _outputs(output, None, experiment, runs)
+    exp = _load(experiment)
+    from .comparison.compare import compare as agree
+    from .schema import open_runs
+
+    agreement = agree(exp, open_runs(runs))
+    if out:
+        _save(agreement.to_dataset(), out)
+    if json:
+        show_json(agreement.to_dict())
+    else:
+        show(*_compare_text(agreement.to_dict()), *_written(out))
+
+
+@app.command()
+def report(
+    experiment: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="[E.toml]", help="Experiment file; default: the built-in ring."),
+    ] = None,
+    output: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")] = ...,  # type: ignore[assignment]
+    json: Json = False,
+) -> None:
+    """All of the above as an HTML page with figures and NetCDF."""
+    from ._terminal import progress_bar, show, show_json
+
+    folder = check_output_folder(output)
+    exp = None if experiment is None else _load(experiment)
+    from .reporting.page import report as write
+
+    with progress_bar("report") as bar:
+
+        def update(stage: str, done: int, total: int) -> None:
+            if bar is not None:
+                bar(done, total, stage)
+
+        index = write(exp, folder, progress=update)
+    files = sorted(str(p) for p in Path(folder).rglob("*") if p.is_file())
+    if json:
+        show_json({"index": str(index), "folder": str(folder), "files": files})
+    else:
+        show(f"{len(files)} files in {folder}; open {index}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code. Every error is one line on stderr."""
+    command = typer.main.get_command(app)
+    try:
+        with _deferred_warnings() as pending:
+            code = command.main(arguments, prog_name="egan", standalone_mode=False)
+            sys.stdout.flush()
+            for message in dict.fromkeys(pending):
+                _complain(f"warning: {message}")
+        if code == 130:  # typer's word for Ctrl-C
+            return _fail("interrupted: nothing was written")
+        return code if isinstance(code, int) else DONE
+    except BrokenPipeError:
+        return _reader_gone()
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted: nothing was written")
+    except InputError as error:
+        return _fail(str(error), BAD_INPUT)
+    except EganError as error:
+        return _fail(str(error), FAILED)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # a usage error of the command line itself
+            return _fail(_usage(error), BAD_INPUT)
+        if os.environ.get("EGAN_TRACEBACK"):
+            raise
+        return _fail(_unexpected(error))
+
+
+def template(kind: str) -> str:
+    """The commented experiment of that kind of target. Raises InputError for an unknown kind."""
+    if kind not in TEMPLATES:
+        raise InputError("kind", f"be one of {', '.join(TEMPLATES)}", repr(kind))
+    folder = Path(__file__).with_name("templates")
+    common = (folder / "common.toml").read_text(encoding="utf-8")
+    for old, now in TEMPLATE_CHANGES.get(kind, {}).items():
+        common = common.replace(old, now, 1)
+    text = (folder / f"{kind}.toml").read_text(encoding="utf-8")
+    if kind == "points":
+        # the example's own points, so that it runs as it is
+        from json import dumps
+
+        path = dumps(str(folder / "points.npy"))
+        text = text.replace('path = "points.npy"', f"path = {path}  # an example of this package: put yours here")
+    return text + common
+
+
+# -- reading and writing -----------------------------------------------------------------------------------------
+
+
+def _load(path: str) -> Experiment:
+    """The experiment; a message says in which file."""
+    from .experiment import Experiment
+
+    try:
+        return Experiment.from_toml(path)
+    except InputError as error:
+        if error.field == path:
+            raise
+        raise InputError(f"{path}: {error.field}", error.must, error.found) from None
+
+
+def _outputs(output: str | None, figure: str | None, *inputs: str) -> tuple[Path | None, Path | None]:
+    """The checked output and figure paths: known to be writable before anything is computed."""
+    from ._terminal import check_figure
+
+    out = None if output is None else check_output(output, *inputs)
+    picture = None if figure is None else check_figure(figure, *inputs)
+    if out is not None and picture is not None and out.resolve() == picture.resolve():
+        raise InputError("figure", "not be the output file", figure)
+    return out, picture
+
+
+def _save(ds: xr.Dataset, path: Path) -> None:
+    from .schema import save
+
+    save(ds, path)
+
+
+def _written(*paths: Path | None) -> list[str]:
+    return [f"written: {path}" for path in paths if path is not None]
+
+
+# -- what is printed ---------------------------------------------------------------------------------------------
+
+
+def _per(exp: Experiment) -> str:
+    """The unit of rates."""
+    return "1/time" if exp.update_rule.continuous else "1/step"
+
+
+def _tex(side: Any) -> str:
+    from .symbolic.document import tex
+
+    return tex(side.as_expr() if hasattr(side, "as_expr") and hasattr(side, "gens") else side)
+
+
+def _modes_table(title: str, modes: Sequence[dict[str, Any]], per: str) -> Any:
+    from ._terminal import table
+
+    wavenumbers = any(m.get("wavenumber") is not None for m in modes)
+    columns = [f"decay rate [{per}]", "frequency [rad]", "damping ratio", "regime", "multiplicity"]
+    rows = [
+        [None if m["re"] is None else 0.0 - m["re"], m["im"], m["damping_ratio"], m["regime"], m["multiplicity"]]
+        + ([m["wavenumber"]] if wavenumbers else [])
+        for m in modes[:ROWS]
+    ]
+    return table(title, columns + ["wavenumber [1/length]"] * wavenumbers, rows)
+
+
+def _more(count: int) -> list[str]:
+    return [f"... and {count - ROWS} more rows (--json has all)"] if count > ROWS else []
+
+
+def _spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
+    from ._terminal import cell
+
+    modes = data["eigenvalues"]
+    slowest = data["slowest_rate"]
+    unit = per.removeprefix("1/")
+    if slowest is None:
+        verdict = "No mode decays or grows."
+    elif data["stable"]:
+        verdict = f"Stable: every mode decays; the slowest by a factor e in {cell(1 / slowest)} {unit}s."
+    else:
+        verdict = f"Not stable: the slowest decay rate is {cell(slowest)} {per}."
+    lines = [_modes_table("Eigenvalues, slowest first", modes, per), *_more(len(modes)), verdict]
+    lines.append(f"Zero modes (left out of the table): {data['zero_modes']}.")
+    if data["unresolved"]:
+        lines.append(f"Modes below rounding error (no statement about their stability): {data['unresolved']}.")
+    if data.get("spectral_radius") is not None:
+        lines.append(f"Spectral radius of one step: {data['spectral_radius']:.10g}.")
+    return [*lines, f"Method: {data['method']}.", f"Assumptions: {data['assumptions']}."]
+
+
+def _regularizer_text(data: dict[str, Any], per: str) -> list[Any]:
+    from ._terminal import table
+
+    rows = [
+        ["half the best", _scaled(data["best"], 0.5), data["rate_at_half"]],
+        ["best", data["best"], data["rate"]],
+        ["twice the best", _scaled(data["best"], 2.0), data["rate_at_double"]],
+    ]
+    modes = data["binding_modes"]
+    return [
+        table(f"Best strength of {data['penalty']}", ["", f"penalty.{data['penalty']}", f"slowest rate [{per}]"], rows),
+        _modes_table("Modes that bind at the best strength", modes, per),
+        *_more(len(modes)),
+        f"Method: {data['method']}.",
+        f"Assumptions: {'; '.join(data['assumptions'])}.",
+    ]
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else factor * value
+
+
+def _run_summary(ds: xr.Dataset, out: Path) -> dict[str, Any]:
+    sizes, last = ds.sizes, float(ds["time"].values[-1])
+    diverged = ds["diverged_at"].values.tolist()
+    return {
+        "output": str(out),
+        "status": ds.attrs["status"],
+        "steps": int(last),
+        "samples": sizes["time"],
+        "runs": sizes["run"],
+        "particles": sizes["particle"],
+        "dimension": sizes["component"],
+        "diverged": sum(step >= 0 for step in diverged),
+        "diverged_at": [step if step >= 0 else None for step in diverged],
+        "start": ds.attrs.get("start"),
+        "seed": int(ds.attrs["seed"]),
+    }
+
+
+def _run_text(data: dict[str, Any], per: str) -> list[Any]:
+    from ._terminal import table
+
+    rows = [
+        ["status", data["status"]],
+        ["runs", str(data["runs"])],
+        ["of them diverged", str(data["diverged"])],
+        [f"recorded until [{per.removeprefix('1/')}]", str(data["steps"])],
+        ["samples", str(data["samples"])],
+        ["particles", f"{data['particles']} in {data['dimension']} dimension{'s' * (data['dimension'] != 1)}"],
+        ["start, seed", f"{data['start']}, {data['seed']}"],
+    ]
+    return [table("Simulation", ["", ""], rows)]
+
+
+def _compare_text(data: dict[str, Any]) -> list[Any]:
+    from ._terminal import table
+
+    columns = ["quantity", "predicted", "measured", "standard error", "z", "relative error", "units"]
+    keys = ("name", "predicted", "measured", "stderr", "z", "relative_error", "units")
+    quantities = data["quantities"]
+    rows = [[_two_digits(k, q.get(k)) for k in keys] for q in quantities]
+    lines: list[Any] = [table("Prediction against runs", columns, rows)]
+    if not quantities:
+        lines = ["Nothing could be compared."]
+    if data["unmatched"]:
+        lines.append(table("Not compared", ["quantity", "why"], [[u["name"], u["reason"]] for u in data["unmatched"]]))
+    if data.get("method"):
+        lines.append(f"Method: {data['method']}.")
+    if data.get("assumptions"):
+        lines.append(f"Assumptions: {'; '.join(data['assumptions'])}.")
+    return lines
+
+
+def _two_digits(key: str, value: Any) -> Any:
+    return float(f"{value:.2g}") if key in ("stderr", "z", "relative_error") and value is not None else value
+
+
+# -- errors ------------------------------------------------------------------------------------------------------
+
+
+class _deferred_warnings(warnings.catch_warnings):
+    """Collect warnings, so that an error stays the only line on stderr."""
+
+    def __enter__(self) -> list[str]:  # type: ignore[override]
+        super().__enter__()
+        pending: list[str] = []
+
+        def keep(message: Warning | str, *_: Any, **__: Any) -> None:
+            pending.append(str(message))
+
+        warnings.showwarning = keep
+        return pending
+
+
+def _fail(message: str, code: int = FAILED) -> int:
+    _complain(message)
+    return code
+
+
+def _complain(message: str) -> None:
+    """One line on stderr, whatever the text holds."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+    with suppress(OSError):
+        print(f"egan: {line}", file=sys.stderr, flush=True)
+
+
+def _usage(error: Any) -> str:
+    """A usage error in the package's form, and where help is."""
+    path = error.ctx.command_path if getattr(error, "ctx", None) is not None else "egan"
+    return f"{error.format_message().rstrip('.')} (see '{path} --help')"
+
+
+def _unexpected(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"a file could not be read or written: {error}"
+    if isinstance(error, MemoryError):
+        return "not enough memory: use fewer particles, features, runs or records"
+    text = str(error) or "no message"
+    return f"unexpected failure, {type(error).__name__}: {text} (EGAN_TRACEBACK=1 shows the traceback)"
+
+
+def _reader_gone() -> int:
+    """The reader of our output closed it (as `| head` does): no error, and nothing more to say."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

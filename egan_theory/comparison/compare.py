@@ -1,0 +1,147 @@
+"""Prediction against runs: the slowest visible eigenvalues, measured with standard errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from scipy.optimize import linear_sum_assignment
+
+from ..experiment import Experiment
+from ..linear import eigenvalues, linearize
+from ..predict.spectrum import merged
+from ..schema import validate_runs
+from .agreement import Agreement, Quantity
+from .estimate import EigenvalueFit, blind_eigenvalues, convergence_rate, fit_exponentials
+from .modes import Modes, modal_coordinates
+
+#: how many of the slowest visible modes are compared
+MODES = 5
+#: a mode is visible when its amplitude is at least this part of the largest mode's
+VISIBLE = 1e-4
+#: ... and when it does not decay by more than this many e-folds between two samples
+FASTEST = 2.0
+#: e-folds a run must show before its late slope is called a convergence rate
+E_FOLDS = 4.0
+#: a blindly fitted eigenvalue within this part of |s| of a predicted one is matched with it
+MATCH = 0.5
+
+
+def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
+    """Predicted against measured: eigenvalues of the ``modes`` slowest visible modes and the convergence rate.
+
+    Quantities "s1.re", "s1.im", ... are the k-th slowest visible mode's, per unit of the runs' time; "rate" is the
+    asymptotic decay of the deviation's norm. Measured eigenvalues are fits of free exponents (variable projection) to
+    the modal coordinates of the displacements (and of D and grad D where recorded); standard errors are the larger of
+    the fit's and the jackknife's over runs. Modes that are predicted but not seen, and runs that cannot be used, are
+    listed in ``unmatched``. ``runs``: any Dataset of the run schema.
+
+    Raises InputError for runs that do not fit the schema or the experiment, NotLinearizable.
+    """
+    runs = validate_runs(runs)
+    found = modal_coordinates(exp, runs)
+    unit = "1/time" if exp.update_rule.continuous else "1/step"
+    unmatched = list(found.notes)
+    method = "modal coordinates, variable projection, jackknife over runs"
+    if found.clusters:
+        quantities, missed = _from_modes(found, modes, unit)
+    else:
+        quantities, missed = _blind(exp, found, modes, unit)
+        method = "blind: principal components, variable projection, bagging"
+    unmatched += missed
+    rate = _rate(exp, found, unit)
+    if isinstance(rate, Quantity):
+        quantities.append(rate)
+    else:
+        unmatched.append({"name": "rate", "reason": rate})
+    return Agreement(
+        tuple(quantities),
+        tuple(unmatched),
+        method,
+        (*linearize(exp).assumptions, "samples within the linear regime", "one noise size for all samples"),
+    )
+
+
+def _pair(index: int, s: complex, fit: complex, error: complex, unit: str, note: str) -> list[Quantity]:
+    return [
+        Quantity(f"s{index}.re", s.real, fit.real, error.real, abs(s), unit, note),
+        Quantity(f"s{index}.im", s.imag, fit.imag, error.imag, abs(s), unit, note),
+    ]
+
+
+def _from_modes(found: Modes, modes: int, unit: str) -> tuple[list[Quantity], list[dict[str, str]]]:
+    times = found.times
+    step = float(np.median(np.diff(times)))
+    first = [float(np.sqrt(np.mean(np.abs(c.signals[:, : max(len(times) // 20, 1)]) ** 2))) for c in found.clusters]
+    largest = max(first)
+    quantities: list[Quantity] = []
+    unmatched: list[dict[str, str]] = []
+    index = 0
+    for cluster, amplitude in zip(found.clusters, first, strict=True):
+        if index >= modes:
+            break
+        name = ", ".join(f"{s:.4g}" for s in cluster.predicted)
+        if amplitude < VISIBLE * largest:
+            unmatched.append({"name": f"mode {name}", "reason": f"amplitude {amplitude / largest:.1g} of the largest"})
+            continue
+        if -cluster.predicted.real.max() * step > FASTEST:
+            unmatched.append({"name": f"mode {name}", "reason": "decays between two samples"})
+            continue
+        r = len(cluster.predicted)
+        fit = fit_exponentials(times, cluster.signals, r, initial=cluster.predicted, real=False)
+        if not np.all(np.isfinite(fit.values)):
+            unmatched.append({"name": f"mode {name}", "reason": fit.status})
+            continue
+        note = "" if fit.ok else fit.status
+        if r > 1:
+            note = "; ".join(filter(None, [note, f"fitted together with {r - 1} close by"]))
+        for i, j in zip(*linear_sum_assignment(np.abs(cluster.predicted[:, None] - fit.values)), strict=True):
+            # the member below the axis belongs to the conjugate above it
+            if index < modes and cluster.predicted[i].imag >= 0:
+                index += 1
+                quantities += _pair(index, cluster.predicted[i], fit.values[j], fit.stderr[j], unit, note)
+    return quantities, unmatched
+
+
+def _blind(exp: Experiment, found: Modes, modes: int, unit: str) -> tuple[list[Quantity], list[dict[str, str]]]:
+    values = merged(eigenvalues(linearize(exp)))
+    chosen = values.coupled & values.resolved & (values.s.imag >= 0) & np.isfinite(values.s)
+    predicted = values.s[chosen][np.argsort(values.rates[chosen], kind="stable")]
+    fit: EigenvalueFit = blind_eigenvalues(found.times, found.displacement, None)
+    above = np.flatnonzero(np.isfinite(fit.values) & (fit.values.imag >= 0))
+    if not len(above):
+        return [], [{"name": "eigenvalues", "reason": fit.status}]
+    distance = np.abs(predicted[:, None] - fit.values[above]) / np.abs(predicted)[:, None]
+    rows, columns = linear_sum_assignment(distance)
+    quantities: list[Quantity] = []
+    unmatched: list[dict[str, str]] = []
+    index = 0
+    matched = {int(i): int(j) for i, j in zip(rows, columns, strict=True) if distance[i, j] <= MATCH}
+    for i, s in enumerate(predicted):
+        if index >= modes:
+            break
+        if i not in matched:
+            if len(unmatched) < modes:
+                unmatched.append({"name": f"mode {s:.4g}", "reason": "no fitted eigenvalue near it"})
+            continue
+        index += 1
+        j = above[matched[i]]
+        quantities += _pair(index, s, fit.values[j], fit.stderr[j], unit, "" if fit.ok else fit.status)
+    if len(matched) < len(predicted):
+        reason = f"{len(predicted) - len(matched)} of {len(predicted)} predicted modes have no fitted eigenvalue near"
+        unmatched.append({"name": "all modes", "reason": reason})
+    left = set(range(len(above))) - set(matched.values())
+    unmatched += [{"name": f"measured {fit.values[above[j]]:.4g}", "reason": "no predicted mode near it"} for j in left]
+    return quantities, unmatched
+
+
+def _rate(exp: Experiment, found: Modes, unit: str) -> Quantity | str:
+    predicted = eigenvalues(linearize(exp)).slowest(coupled_only=True)
+    times = found.times
+    span = times[-1] - times[0]
+    norms = found.norms[:, : len(times)]
+    if not np.isfinite(predicted) or predicted * span < E_FOLDS:
+        return f"the runs show {max(predicted * span, 0):.2g} e-folds of the slowest mode, {E_FOLDS:g} are needed"
+    rate, error = convergence_rate(times, norms)
+    if not np.isfinite(rate):
+        return "too few samples above the rounding floor"
+    return Quantity("rate", predicted, rate, error, abs(predicted), unit)

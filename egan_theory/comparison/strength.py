@@ -1,0 +1,122 @@
+"""Best strength of a penalty: simulated convergence rates against the predicted curve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import xarray as xr
+
+from ..errors import InputError
+from ..experiment import Experiment
+from ..penalties import get_penalty
+from ..predict.regularizer import Regularizer, rates_over
+from ..provenance import provenance
+from ..simulation.run import simulate
+from .agreement import Agreement, Quantity
+from .decay import convergence_rate
+from .modes import deviation_norms
+
+#: e-folds of the fastest predicted rate that a sweep simulates, if ``steps`` is not given
+SWEEP_E_FOLDS = 16.0
+#: records per run of a sweep
+RECORDS = 400
+#: strengths that cannot be simulated side by side: they change the feature map's nodes
+SEPARATE = ("instance_noise",)
+
+
+def sweep_strength(
+    exp: Experiment,
+    penalty: str,
+    strengths: Sequence[float] | np.ndarray,
+    *,
+    runs: int = 4,
+    steps: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """Simulated convergence rate at each strength of ``penalty.<penalty>``, from kicked runs of the nonlinear model.
+
+    Every strength sees the same kicks. ``rate`` is the asymptotic decay rate of the deviation's norm (NaN where a run
+    diverged), ``rate_stderr`` its error, ``predicted_rate`` that of the linear theory, over coordinate ``strength``.
+    ``steps``: by default enough for 16 e-folds of the best predicted rate. Dimension ``run`` of the kicks is not kept.
+    """
+    key = get_penalty(penalty).key
+    path = f"penalty.{key}"
+    strengths = np.asarray(strengths, dtype=float)
+    if strengths.ndim != 1 or not len(strengths) or np.any(strengths < 0) or not np.all(np.isfinite(strengths)):
+        raise InputError("strengths", "be a list of finite numbers >= 0", strengths)
+    predicted = rates_over(exp, key, strengths)
+    if steps is None:
+        fastest = np.nanmax(predicted)
+        if not fastest > 0:
+            raise InputError(path, "have a strength at which the dynamics converge (or give steps)", fastest)
+        steps = int(np.ceil(SWEEP_E_FOLDS / fastest))
+    base = exp.replace(
+        {"run.steps": steps, "run.record_every": max(steps // RECORDS, 1), "run.runs": runs, "run.start": "kick"}
+    )
+    variants = [base.replace({path: float(s)}) for s in strengths]
+    if key in SEPARATE:
+        parts = []
+        for i, variant in enumerate(variants):
+            parts.append(simulate(variant))
+            if progress is not None:
+                progress(i + 1, len(variants))
+    else:
+        together = simulate(variants[0], variants=variants, progress=progress)
+        parts = [together.isel(run=slice(i * runs, (i + 1) * runs)) for i in range(len(variants))]
+    rate, error = np.full((2, len(strengths)), np.nan)
+    for i, (variant, part) in enumerate(zip(variants, parts, strict=True)):
+        if np.all(part["diverged_at"].values < 0):
+            rate[i], error[i] = convergence_rate(part["time"].values, deviation_norms(variant, part))
+    unit = "1/time" if exp.update_rule.continuous else "1/step"
+    return xr.Dataset(
+        {
+            "rate": ("strength", rate, {"long_name": "simulated convergence rate", "units": unit}),
+            "rate_stderr": ("strength", error, {"long_name": "its standard error", "units": unit}),
+            "predicted_rate": ("strength", predicted, {"long_name": "predicted convergence rate", "units": unit}),
+        },
+        coords={"strength": ("strength", strengths, {"long_name": path, "units": "1"})},
+        attrs={**provenance(base), "penalty": key, "steps": steps, "runs": runs},
+    )
+
+
+def compare_strength(regularizer: Regularizer, swept: xr.Dataset) -> Agreement:
+    """The predicted best strength and rate against a sweep.
+
+    "best_strength" compares with the strength of the largest simulated rate; its stderr is half the spacing of the
+    sweep there. "best_rate" compares the predicted best rate with
+    the largest simulated one. Points that diverged or did not converge are listed.
+    """
+    strength, rate, error = swept["strength"].values, swept["rate"].values, swept["rate_stderr"].values
+    unmatched = [
+        {"name": f"strength {s:.4g}", "reason": "diverged, or too few samples above the rounding floor"}
+        for s, r in zip(strength, rate, strict=True)
+        if not np.isfinite(r)
+    ]
+    good = np.flatnonzero(np.isfinite(rate) & (strength > 0))
+    if len(good) < 3 or regularizer.best <= 0:
+        unmatched.append({"name": "best_strength", "reason": "fewer than three strengths could be measured"})
+        return Agreement((), tuple(unmatched), "strength sweep")
+    order = good[np.argsort(strength[good])]
+    u, r, e = np.log(strength[order]), rate[order], error[order]
+    i = int(np.argmax(r))
+    if i in (0, len(u) - 1):
+        unmatched.append({"name": "best_strength", "reason": "the largest simulated rate is at the end of the sweep"})
+        return Agreement((), tuple(unmatched), "strength sweep")
+    best = float(np.exp(u[i]))
+    spacing = best * (u[i + 1] - u[i - 1]) / 4
+    unit = swept["rate"].attrs["units"]
+    return Agreement(
+        (
+            Quantity("best_strength", regularizer.best, best, float(spacing), regularizer.best, "1",
+                     "error: half the spacing of the sweep"),
+            Quantity("best_rate", regularizer.rate, float(r[i]), float(e[i]), abs(regularizer.rate), unit,
+                     "largest simulated rate of the sweep, at its own strength"),
+        ),
+        tuple(unmatched),
+        "strength sweep",
+        regularizer.assumptions,
+    )  # fmt: skip
+
+
+__all__ = ["compare_strength", "sweep_strength"]
