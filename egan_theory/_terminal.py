@@ -99,7 +99,7 @@ def progress_bar(label: str) -> Iterator[Callable[..., None] | None]:
         task = bars.add_task(label, total=None)
 
         def update(done: int, total: int, label: str | None = None) -> None:
-            bars.update(task, completed=done, total=total, **({} if label is None else {"description": label}))
+            bars.update(task, completed=done, total=total, description=label)
 
         yield update
 

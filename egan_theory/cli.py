@@ -28,10 +28,10 @@ DONE, FAILED, BAD_INPUT = 0, 1, 2
 TEMPLATES = ("ring", "grid", "mixture", "uniform", "points")
 #: what a template changes in the common part: its particles sit evenly on its points; the box has its own features
 TEMPLATE_CHANGES = {
-    "grid": {"length_scale = 0.5": "length_scale = 0.8"},
+    "grid": {"length_scale = 0.5": "length_scale = 0.4"},
     "mixture": {"length_scale = 0.5": "length_scale = 0.3"},
-    "uniform": {"particles = 64": "particles = 68", "features = 256 ": "features = 0   "},
-    "points": {"particles = 64": "particles = 48"},
+    "uniform": {"particles = 64": "particles = 72", "features = 256 ": "features = 0   "},
+    "points": {"particles = 64": "particles = 48", "length_scale = 0.5": "length_scale = 0.3"},
 }
 #: rows of a table printed for people; --json and -o have all of them
 ROWS = 24
@@ -108,7 +108,7 @@ def spectrum(
     json: Json = False,
     figure: Figure = None,
 ) -> None:
-    """Eigenvalues of the training dynamics, with damping ratio and regime."""
+    """Eigenvalues, damping ratios and regimes of the modes."""
     from ._terminal import save_figure, show, show_json
 
     out, picture = _outputs(output, figure, experiment)
@@ -137,7 +137,7 @@ def regularizer(
     json: Json = False,
     figure: Figure = None,
 ) -> None:
-    """The strength of a penalty at which the slowest mode decays fastest."""
+    """The strength of a penalty that converges fastest."""
     from ._terminal import progress_bar, save_figure, show, show_json
 
     _, picture = _outputs(None, figure, experiment)
@@ -190,9 +190,8 @@ def simulate(
     else:
         show(*_run_text(data, _per(exp)), *_written(out, picture))
     if data["status"] == "interrupted":
-        _complain(
-            f"interrupted at step {data['steps']} of {exp.run.steps}: {out} holds the {data['samples']} samples until then"
-        )
+        reached = f"interrupted at step {data['steps']} of {exp.run.steps}"
+        _complain(f"{reached}: {out} holds the {data['samples']} samples until then")
         raise typer.Exit(FAILED)
 
 
@@ -225,11 +224,11 @@ def compare(
 
 @app.command()
 def report(
+    output: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
     experiment: Annotated[
         Optional[str],  # noqa: UP045
         typer.Argument(metavar="[E.toml]", help="Experiment file; default: the built-in ring."),
     ] = None,
-    output: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")] = ...,  # type: ignore[assignment]
     json: Json = False,
 ) -> None:
     """All of the above as an HTML page with figures and NetCDF."""
@@ -349,21 +348,23 @@ def _tex(side: Any) -> str:
     return tex(side.as_expr() if hasattr(side, "as_expr") and hasattr(side, "gens") else side)
 
 
-def _modes_table(title: str, modes: Sequence[dict[str, Any]], per: str) -> Any:
+def _modes_table(title: str, modes: Sequence[dict[str, Any]], per: str) -> list[Any]:
     from ._terminal import table
 
+    modes = [m for m in modes if m["im"] is None or m["im"] >= 0]
     wavenumbers = any(m.get("wavenumber") is not None for m in modes)
-    columns = [f"decay rate [{per}]", "frequency [rad]", "damping ratio", "regime", "multiplicity"]
+    columns = [f"decay rate [{per}]", f"frequency [rad{per[1:]}]", "damping ratio", "regime", "multiplicity"]
     rows = [
         [None if m["re"] is None else 0.0 - m["re"], m["im"], m["damping_ratio"], m["regime"], m["multiplicity"]]
         + ([m["wavenumber"]] if wavenumbers else [])
         for m in modes[:ROWS]
     ]
-    return table(title, columns + ["wavenumber [1/length]"] * wavenumbers, rows)
-
-
-def _more(count: int) -> list[str]:
-    return [f"... and {count - ROWS} more rows (--json has all)"] if count > ROWS else []
+    lines = [table(title, columns + ["wavenumber"] * wavenumbers, rows)]
+    if len(modes) > ROWS:
+        lines.append(f"... and {len(modes) - ROWS} more rows; --json has all.")
+    if any(m["im"] for m in modes):
+        lines.append("A mode that oscillates comes with its complex conjugate, not shown.")
+    return lines
 
 
 def _spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
@@ -378,7 +379,7 @@ def _spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
         verdict = f"Stable: every mode decays; the slowest by a factor e in {cell(1 / slowest)} {unit}s."
     else:
         verdict = f"Not stable: the slowest decay rate is {cell(slowest)} {per}."
-    lines = [_modes_table("Eigenvalues, slowest first", modes, per), *_more(len(modes)), verdict]
+    lines = [*_modes_table("Eigenvalues, slowest first", modes, per), verdict]
     lines.append(f"Zero modes (left out of the table): {data['zero_modes']}.")
     if data["unresolved"]:
         lines.append(f"Modes below rounding error (no statement about their stability): {data['unresolved']}.")
@@ -398,8 +399,7 @@ def _regularizer_text(data: dict[str, Any], per: str) -> list[Any]:
     modes = data["binding_modes"]
     return [
         table(f"Best strength of {data['penalty']}", ["", f"penalty.{data['penalty']}", f"slowest rate [{per}]"], rows),
-        _modes_table("Modes that bind at the best strength", modes, per),
-        *_more(len(modes)),
+        *_modes_table("Modes that bind at the best strength", modes, per),
         f"Method: {data['method']}.",
         f"Assumptions: {'; '.join(data['assumptions'])}.",
     ]

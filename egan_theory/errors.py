@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class EganError(Exception):
     """Base class of every error the package raises on purpose."""
@@ -29,6 +31,17 @@ class NotLinearizable(InputError):
 
 class MissingExtra(EganError, ImportError):
     """An optional dependency is not installed; the message names the extra to install."""
+
+
+def check_file(field: str, file: Path, must: str) -> None:
+    """Raise InputError unless the path is a regular file; the message says what it is instead."""
+    try:
+        if file.is_file():
+            return
+        found = "a folder" if file.is_dir() else "no regular file" if file.exists() else "no such file"
+    except (OSError, ValueError) as error:  # a name too long, a folder that may not be searched
+        found = getattr(error, "strerror", None) or str(error)
+    raise InputError(field, must, f"{found}: {file}")
 
 
 def _short(found: object, limit: int = 160) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ._config import Config, Integers, Numbers
-from .errors import InputError
+from .errors import InputError, check_file
 from .kernels import KERNELS, Kernel, make_kernel
 from .losses import LOSSES, Loss, get_loss
 from .penalties import WGAN_GP_REASON, Coefficients, coefficients
@@ -74,7 +74,7 @@ class Discriminator(Config):
     offset: float = Field(1.0, ge=0)
     features: int = Field(256, ge=0, le=1_000_000)
     learning_rate: float = Field(0.1, gt=0)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
 
     @field_validator("kernel")
     @classmethod
@@ -176,7 +176,7 @@ class Run(Config):
     """
 
     steps: int = Field(3000, ge=1, le=1_000_000_000)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     record_every: int = Field(10, ge=1)
     runs: int = Field(8, ge=1, le=100_000)
     start: Literal["kick", "random"] = "kick"
@@ -195,7 +195,7 @@ class Experiment(Config):
     update: Update = Update()
     run: Run = Run()
 
-    def __init__(self, **data: Any) -> None:
+    def __init__(self, /, **data: Any) -> None:  # "/": a key "self" in a file is an unknown key like any other
         try:
             super().__init__(**data)
         except ValidationError as error:
@@ -316,20 +316,21 @@ class Experiment(Config):
     def from_toml(cls, source: str | Path) -> Experiment:
         """Read a TOML file. Relative paths in it are relative to the file's folder."""
         path = Path(source)
-        if not path.is_file():
-            raise InputError(str(source), "be an existing experiment file")
+        check_file(str(source), path, "be an existing experiment file")
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(str(source), "be a readable UTF-8 text file", error) from None
+            text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
+        except UnicodeDecodeError as error:
+            raise InputError(str(source), "be a UTF-8 text file", f"byte {error.start} that is not") from None
+        except OSError as error:
+            raise InputError(str(source), "be a readable file", error.strerror) from None
         return cls.from_toml_string(text, str(source), path.parent)
 
     @classmethod
     def from_toml_string(cls, text: str, name: str = "experiment", folder: Path | None = None) -> Experiment:
         try:
             data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(name, "be valid TOML", error) from None
+        except (ValueError, RecursionError) as error:  # not only TOMLDecodeError: numbers of 5000 digits, deep nesting
+            raise InputError(name, "be valid TOML", f"the error: {error}") from None
         target = data.get("target")
         if folder is not None and isinstance(target, dict) and isinstance(target.get("path"), str):
             if not Path(target["path"]).is_absolute():
@@ -354,33 +355,81 @@ def _without_none(data: dict[str, Any]) -> dict[str, Any]:
     return {k: _without_none(v) if isinstance(v, dict) else v for k, v in data.items() if v is not None}
 
 
+#: rules of the fields that take more than one type, which pydantic words type by type
+_UNION_RULES = {
+    "generator.masses": "be 'equal', 'matched' or an array of one positive number per particle",
+    "discriminator.kernel": f"be one of {', '.join(KERNELS)}",
+    "target.std": "be a finite number >= 0 or an array with one per mean",
+}
+#: rules in the words of the file format, by pydantic's type of error
+_TYPE_RULES = {
+    "int_type": "be a whole number",
+    "int_parsing_size": "be a whole number of moderate size",
+    "float_type": "be a number",
+    "finite_number": "be finite",
+    "string_type": "be a string",
+    "string_too_short": "not be empty",
+    "tuple_type": "be an array",
+    "literal_error": "be {expected}",
+    "greater_than": "be greater than {gt}",
+    "greater_than_equal": "be at least {ge}",
+    "less_than": "be less than {lt}",
+    "less_than_equal": "be at most {le}",
+    "model_type": "be a table",
+    "missing": "be given",
+}
+
+
 def _is_union_tag(part: str) -> bool:
     return "[" in part or part in ("float", "int", "str", "tuple")
 
 
+def _field_path(first: Any) -> tuple[str, ...]:
+    """The field's path in the file: pydantic adds the tag of a union's member, "target.ring.modes", "std.float"."""
+    *parents, leaf = (str(p) for p in first["loc"]) if first["loc"] else ("experiment",)
+    kept = [
+        p
+        for i, p in enumerate(parents)
+        if not (i == 1 and parents[0] == "target" and p in TARGETS) and not _is_union_tag(p)
+    ]
+    # an unknown key may be called anything; "target.ring" is the table itself
+    if first["type"] != "extra_forbidden" and (
+        _is_union_tag(leaf) or (kept == ["target"] == parents and leaf in TARGETS)
+    ):
+        return tuple(kept)
+    return (*kept, leaf)
+
+
+def _known_keys(table: tuple[str, ...], kind: Any) -> list[str]:
+    """The keys a table may have."""
+    model: Any = Experiment
+    for part in table:
+        model = TARGETS.get(kind, Ring) if part == "target" else model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
 def _input_error(error: ValidationError) -> InputError:
     """The first validation failure as one line: field path, rule, value found."""
-    first = error.errors()[0]
+    errors = error.errors(include_url=False)
+    first = errors[0]
     inner = first.get("ctx", {}).get("error")
     if isinstance(inner, InputError):
         return inner
-    tags = set(TARGETS)
-    # pydantic adds the tag of a union's member to the path: "target.ring.modes", "std.float", "masses.literal[...]"
-    loc = [str(p) for i, p in enumerate(first["loc"]) if not (i == 1 and p in tags) and not _is_union_tag(str(p))]
-    field = ".".join(loc) or "experiment"
-    kind, found = first["type"], first.get("input")
+    path = _field_path(first)
+    # of a union's complaints the one that got furthest into the value says most
+    first = max((e for e in errors if _field_path(e)[: len(path)] == path), key=lambda e: len(_field_path(e)))
+    path = _field_path(first)
+    field, kind, found = ".".join(path), first["type"], first.get("input")
     if kind == "extra_forbidden":
-        return InputError(field, "not be given (unknown key)", repr(found))
+        # the tag of the target's kind stands at loc[1]
+        keys = _known_keys(path[:-1], first["loc"][1] if len(first["loc"]) > 1 else None)
+        return InputError(field, f"be one of the known keys ({', '.join(keys)})", repr(path[-1]))
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return InputError(
-            "target.kind",
-            f"be one of {', '.join(TARGETS)}",
-            repr((found or {}).get("kind")) if isinstance(found, dict) else repr(found),
-        )
-    if kind == "missing":
-        return InputError(field, "be given")
-    message = first["msg"]
-    for start in ("Input should be ", "Value error, "):
-        message = message.removeprefix(start)
-    must = message if message.startswith(("have", "contain")) else f"be {message}"
-    return InputError(field, must, repr(found))
+        tag = found.get("kind") if isinstance(found, dict) else found
+        return InputError("target.kind", f"be one of {', '.join(TARGETS)}", repr(tag))
+    if field in _UNION_RULES:
+        return InputError(field, _UNION_RULES[field], repr(found))
+    rule = _TYPE_RULES.get(kind)
+    if rule is None:
+        rule = "satisfy: " + first["msg"].removeprefix("Input should ").removeprefix("Value error, ")
+    return InputError(field, rule.format(**first.get("ctx", {})), None if kind == "missing" else repr(found))

@@ -23,15 +23,14 @@ Samples after a divergence are NaN. Every variable has long_name and units.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from .errors import InputError
+from ._files import atomic
+from .errors import InputError, check_file
 from .provenance import SCHEMA_VERSION
 
 DIMS: dict[str, tuple[str, ...]] = {
@@ -74,43 +73,76 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
         raise InputError(f"{name}: attribute schema_version", f"be {SCHEMA_VERSION!r}", repr(version))
     if "particles" not in ds:
         raise InputError(f"{name}: variable particles", "be present", f"variables {sorted(map(str, ds.variables))}")
-    if "run" not in ds["particles"].dims:
-        with_run = [v for v in ("particles", "discriminator", "force", "weights") if v in ds]
-        ds = ds.assign({v: ds[v].expand_dims("run") for v in with_run})
+    ds = _with_run(ds)
     for variable_name, dims in DIMS.items():
         if variable_name not in ds:
             continue
         found = ds[variable_name].dims
-        if set(found) != set(dims):
+        if sorted(map(str, found)) != sorted(dims):
             raise InputError(f"{name}: variable {variable_name}", f"have dims {dims}", found)
         if ds[variable_name].dtype.kind not in "fiu":
-            raise InputError(f"{name}: variable {variable_name}", "hold real numbers", ds[variable_name].dtype)
+            raise InputError(
+                f"{name}: variable {variable_name}", "hold real numbers", f"dtype {ds[variable_name].dtype}"
+            )
     for dim in DIMS["particles"]:
         if ds.sizes[dim] == 0:
             raise InputError(f"{name}: dimension {dim}", "have at least one entry", 0)
     if "time" not in ds.coords:
-        raise InputError(f"{name}: coordinate time", "be present")
+        raise InputError(f"{name}: coordinate time", "be present", f"coordinates {sorted(map(str, ds.coords))}")
     time = ds["time"].values
     if time.ndim != 1 or time.dtype.kind not in "fiu":
-        raise InputError(f"{name}: coordinate time", "be one number per sample", f"dtype {time.dtype}")
-    if not np.all(np.isfinite(time)) or np.any(np.diff(time) <= 0):
-        raise InputError(f"{name}: coordinate time", "be finite and increasing")
-    first = ds["particles"].isel(time=0).values
-    if not np.all(np.isfinite(first)):
-        raise InputError(f"{name}: variable particles", "be finite at the first time")
+        raise InputError(
+            f"{name}: coordinate time", "be one number per sample", f"dtype {time.dtype}, shape {time.shape}"
+        )
+    if not np.all(np.isfinite(time)):
+        i = int(np.flatnonzero(~np.isfinite(time))[0])
+        raise InputError(f"{name}: coordinate time", "be finite", f"{time[i]} at sample {i}")
+    if np.any(np.diff(time) <= 0):
+        i = int(np.flatnonzero(np.diff(time) <= 0)[0])
+        raise InputError(f"{name}: coordinate time", "be increasing", f"{time[i]} before {time[i + 1]} at sample {i}")
+    finite = np.isfinite(ds["particles"].isel(time=0).values)
+    if not np.all(finite):
+        raise InputError(
+            f"{name}: variable particles", "be finite at the first time", f"{(~finite).sum()} that are not"
+        )
+    for variable_name in ("target_weight", "mass"):
+        if variable_name in ds and not _is_distribution(ds[variable_name].values):
+            raise InputError(
+                f"{name}: variable {variable_name}", "be positive and sum to 1", f"sum {ds[variable_name].values.sum()}"
+            )
+    if "target" in ds and not np.all(np.isfinite(ds["target"].values)):
+        raise InputError(f"{name}: variable target", "be finite", "points that are not")
+    if "assignment" in ds:
+        given, points = ds["assignment"].values, ds.sizes.get("point")
+        if np.any(given != np.floor(given)) or given.min() < 0 or (points is not None and given.max() >= points):
+            raise InputError(
+                f"{name}: variable assignment", "hold indices of target points", f"{given.min()} to {given.max()}"
+            )
     return ds.assign({v: ds[v].transpose(*DIMS[v]) for v in DIMS if v in ds})
+
+
+def _with_run(ds: xr.Dataset) -> xr.Dataset:
+    """A single run may be recorded without the dimension ``run``: then it is added."""
+    if ds.sizes.get("run", 1) != 1:
+        return ds
+    missing = [v for v, dims in DIMS.items() if v in ds and "run" in dims and "run" not in ds[v].dims]
+    return ds.assign({v: ds[v].expand_dims("run") for v in missing if set(ds[v].dims) == set(DIMS[v]) - {"run"}})
+
+
+def _is_distribution(weights: np.ndarray) -> bool:
+    return bool(np.all(weights > 0) and abs(weights.sum() - 1) < 1e-6)
 
 
 def open_runs(path: str | Path) -> xr.Dataset:
     """Read and validate a run file (NetCDF-4), loaded into memory."""
     file = Path(path)
-    if not file.is_file():
-        raise InputError(str(path), "be an existing run file")
+    check_file(str(path), file, "be an existing run file")
     try:
-        with xr.open_dataset(file, engine="h5netcdf") as ds:
+        # times are plain numbers: a unit such as "s" must not turn them into dates
+        with xr.open_dataset(file, engine="h5netcdf", decode_times=False) as ds:
             loaded = ds.load()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise InputError(str(path), "be a readable NetCDF-4 file", error) from None
+    except Exception as error:  # h5py, h5netcdf and xarray fail in many ways on files that are not what they should be
+        raise InputError(str(path), "be a readable NetCDF-4 file", f"the error: {error}") from None
     return validate_runs(loaded, str(path))
 
 
@@ -119,14 +151,5 @@ def save(ds: xr.Dataset, path: str | Path) -> None:
     file = Path(path)
     if not file.parent.is_dir():
         raise InputError(str(path), "lie in an existing folder", f"no folder {file.parent}")
-    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".tmp", dir=file.parent)
-    os.close(handle)
-    try:
+    with atomic(file) as temporary:
         ds.to_netcdf(temporary, engine="h5netcdf")
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -9,8 +9,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ._config import Config, Numbers, Vectors
-from .errors import InputError
+from .errors import InputError, check_file
 
+#: lengths beyond this are refused: their squares would overflow
+MAX_LENGTH = 1e100
 #: a target of more coordinates than this is refused: every route holds at least a few copies of it
 MAX_COORDINATES = 20_000_000
 
@@ -76,7 +78,7 @@ class Mixture(_Target):
     weights: Numbers | None = None
     std: float | Numbers = 0.1
     samples: int = Field(64, ge=1, le=1_000_000)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
 
     @model_validator(mode="after")
     def _components(self) -> Mixture:
@@ -200,8 +202,7 @@ def read_points(path: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Coordinates (M, d) float64 and weights or None. Never unpickles. InputError names what is wrong."""
     field = "target.path"
     file = Path(path)
-    if not file.is_file():
-        raise InputError(field, "be an existing .npy or .nc file", path)
+    check_file(field, file, "be an existing .npy or .nc file")
     weights = None
     if file.suffix == ".npy":
         try:
@@ -217,9 +218,13 @@ def read_points(path: str) -> tuple[np.ndarray, np.ndarray | None]:
     if data.dtype.kind not in "fiu":
         raise InputError(field, "hold real numbers", f"dtype {data.dtype} in {path}")
     data = data.astype(float)
-    if not np.all(np.isfinite(data)):
-        row, column = np.argwhere(~np.isfinite(data))[0]
-        raise InputError(field, "hold finite numbers only", f"{data[row, column]} at row {row}, column {column}")
+    if not np.all(np.abs(data) <= MAX_LENGTH):
+        row, column = np.argwhere(~(np.abs(data) <= MAX_LENGTH))[0]
+        raise InputError(
+            field,
+            f"hold finite numbers of at most {MAX_LENGTH:g}",
+            f"{data[row, column]} at row {row}, column {column}",
+        )
     if len(np.unique(data, axis=0)) < len(data):
         raise InputError(field, "hold distinct points (give repeated points a weight)", f"repeated rows in {path}")
     return data, weights
@@ -229,14 +234,14 @@ def _read_netcdf(field: str, path: str) -> tuple[np.ndarray, np.ndarray | None]:
     import xarray as xr
 
     try:
-        with xr.open_dataset(path, engine="h5netcdf") as ds:
+        with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as ds:
             two = [str(n) for n, v in ds.data_vars.items() if v.ndim == 2]
             name = "points" if "points" in ds else two[0] if len(two) == 1 else None
             if name is None:
                 raise InputError(field, "hold a 2-D variable named 'points'", f"variables {list(ds.data_vars)}")
             weights = ds["weights"].values if "weights" in ds and ds["weights"].ndim == 1 else None
             return ds[name].values, weights
-    except (OSError, ValueError, KeyError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # h5py, h5netcdf and xarray fail in many ways on files that are not what they should be
         raise InputError(field, "be a readable NetCDF-4 file", f"{path}: {error}") from None

@@ -113,17 +113,15 @@ def nullity(A, power=1):
     return int(np.sum(sigma <= RANK * sigma.max()))
 
 
-def check_step(exp, rule=None, lin=None, place=None, tolerance=SPECTRUM):
-    """Assert that theory and simulator agree on one step of a rule; returns the relative error."""
+def check_step(exp, rule=None, lin=None, place=None):
+    """Assert that theory and simulator agree on one step of a rule: eigenvalues and the number of multipliers 1."""
     lin = linearize(exp) if lin is None else lin
     T = step_jacobian(exp, rule, place)
     z = predicted(lin, rule)
-    assert len(z) == len(T), f"{len(z)} predicted eigenvalues for {len(T)} coordinates"
+    assert len(z) == len(T)
     assert nullity(T - np.eye(len(T))) == lin.zero_modes
-    assert polynomial_mismatch(T, z) <= tolerance
-    error = mismatch(np.linalg.eigvals(T), z)
-    assert error <= tolerance
-    return error
+    assert polynomial_mismatch(T, z) <= SPECTRUM
+    assert mismatch(np.linalg.eigvals(T), z) <= SPECTRUM
 
 
 def small(target, *, particles=4, generator=None, discriminator=None, loss="wasserstein", penalty=None, update=None):

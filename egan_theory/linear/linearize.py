@@ -18,7 +18,7 @@ import numpy as np
 from ..dynamics import Field
 from ..errors import NotLinearizable
 from ..experiment import Discriminator, Experiment
-from ..features import FeatureMap, box_wavevectors, build_feature_map
+from ..features import FeatureMap, PolynomialFeatures, ProjectedFeatures, box_modes, box_wavevectors, build_feature_map
 from ..noise import noise_nodes
 from ..symbolic.linearize import mode_blocks, oscillator_blocks
 from ..targets import Target, Uniform
@@ -95,6 +95,8 @@ def _frequency(exp: Experiment, target: Uniform) -> Linearization:
     squared, count = np.unique(squared, return_counts=True)
     k = 2 * np.pi / target.length * np.sqrt(squared)
     density = kernel.spectral_density(np.concatenate([[0.0], k]), target.dimension)
+    if not np.isfinite(density[0]):
+        box_modes(kernel, target)  # raises: the kernel is not integrable
     ratio = coupling_ratio(exp)
     assert ratio is not None
     blocks = mode_blocks(
@@ -169,10 +171,14 @@ def coupling_matrix(exp: Experiment, mean_gradients: np.ndarray) -> np.ndarray:
 
 def coupling_rank(exp: Experiment, fm: FeatureMap) -> int:
     """Exact rank of C: that of the gradients; for phi = 1 only the collective motion is left."""
-    Y = exp.points.coordinates
-    if exp.generator.kernel.ratio == 1:
-        Y = Y[:1]
-    return fm.gradient_rank(Y)
+    (Y, p, _), rigid = exp.points, exp.generator.kernel.ratio == 1
+    if isinstance(fm, PolynomialFeatures | ProjectedFeatures):
+        # few features: instance noise adds lower powers, and the mean gradient of a symmetric target may vanish
+        mean = seen_features(exp)[2].reshape(len(Y), -1)
+        rows = (p @ mean if rigid else mean).reshape(-1, fm.size)
+        sigma = np.linalg.svd(rows, compute_uv=False)
+        return int(np.sum(sigma > EPS * mean.size * np.abs(mean).max()))
+    return fm.gradient_rank(Y[:1] if rigid else Y)
 
 
 def _finite(exp: Experiment, fm: FeatureMap) -> Linearization:
