@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and the checks of an output path that can be made before the work starts."""
+"""Files read with one form of error, and written whole or not at all, to paths checked before the work starts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def check_output(path: str | Path, *inputs: str | Path, field: str = "output") -> Path:
@@ -56,6 +60,21 @@ def atomic(path: str | Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def read_netcdf(field: str, path: str | Path) -> xr.Dataset:
+    """The Dataset of a NetCDF-4 file, in memory. Times stay plain numbers, whatever their units. Raises InputError."""
+    import h5py
+    import xarray as xr
+
+    try:
+        # first: h5netcdf leaves broken objects behind where HDF5 cannot read the file
+        with h5py.File(path, "r") as file:
+            file.visititems(lambda _, item: dict(item.attrs) and None)
+        with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as ds:
+            return ds.load()
+    except Exception as error:  # h5py, h5netcdf and xarray fail in many ways on files that are not what they should be
+        raise InputError(field, "be a readable NetCDF-4 file", f"{path}: {error}") from None
 
 
 def _plain(path: str | Path, field: str) -> Path:

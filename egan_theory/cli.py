@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -468,18 +468,18 @@ def _two_digits(key: str, value: Any) -> Any:
 # -- errors ------------------------------------------------------------------------------------------------------
 
 
-class _deferred_warnings(warnings.catch_warnings):
-    """Collect warnings, so that an error stays the only line on stderr."""
-
-    def __enter__(self) -> list[str]:  # type: ignore[override]
-        super().__enter__()
-        pending: list[str] = []
-
-        def keep(message: Warning | str, *_: Any, **__: Any) -> None:
-            pending.append(str(message))
-
-        warnings.showwarning = keep
-        return pending
+@contextmanager
+def _deferred_warnings() -> Iterator[list[str]]:
+    """Collect warnings, so that an error stays the only line on stderr; say nothing of failing destructors."""
+    pending: list[str] = []
+    hook = sys.unraisablehook
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: pending.append(str(message))
+        sys.unraisablehook = lambda _: None  # h5netcdf's, of files that it could not open
+        try:
+            yield pending
+        finally:
+            sys.unraisablehook = hook
 
 
 def _fail(message: str, code: int = FAILED) -> int:

@@ -139,7 +139,10 @@ class Penalties(Config):
 
 
 class Update(Config):
-    """How the two players move; see egan_theory.updates. Momentum and critic steps need a rule that has them."""
+    """How the two players move; see egan_theory.updates. Momentum and critic steps need a rule that has them.
+
+    ``substeps``: Runge-Kutta steps of the flow per unit of time, at least; the simulator takes more for stiff modes.
+    """
 
     rule: str = "simultaneous"
     critic_steps: int = Field(1, ge=1, le=10_000)
@@ -298,7 +301,7 @@ class Experiment(Config):
                 raise InputError(path, f"be one of {', '.join(k for k in node)}", repr(leaf))
             current = node[leaf]
             # a parameter scan hands over floats; integer fields take them when they are whole
-            if isinstance(current, int) and not isinstance(current, bool) and float(value).is_integer():
+            if type(current) is int and isinstance(value, float) and value.is_integer():
                 value = int(value)
             node[leaf] = value
         return type(self)(**data)
@@ -316,7 +319,7 @@ class Experiment(Config):
     def from_toml(cls, source: str | Path) -> Experiment:
         """Read a TOML file. Relative paths in it are relative to the file's folder."""
         path = Path(source)
-        check_file(str(source), path, "be an existing experiment file")
+        check_file(str(source) or "experiment", path, "be an existing experiment file")
         try:
             text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
         except UnicodeDecodeError as error:
@@ -333,7 +336,7 @@ class Experiment(Config):
             raise InputError(name, "be valid TOML", f"the error: {error}") from None
         target = data.get("target")
         if folder is not None and isinstance(target, dict) and isinstance(target.get("path"), str):
-            if not Path(target["path"]).is_absolute():
+            if target["path"] and not Path(target["path"]).is_absolute():
                 data["target"] = target | {"path": str(folder / target["path"])}
         for table in ("target", "generator", "discriminator", "loss", "penalty", "update", "run"):
             if table in data and not isinstance(data[table], dict):
@@ -381,7 +384,7 @@ _TYPE_RULES = {
 
 
 def _is_union_tag(part: str) -> bool:
-    return "[" in part or part in ("float", "int", "str", "tuple")
+    return "[" in part or part in ("float", "int", "str", "tuple", "Kernel")
 
 
 def _field_path(first: Any) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ._files import atomic
+from ._files import atomic, read_netcdf
 from .errors import InputError, check_file
 from .provenance import SCHEMA_VERSION
 
@@ -137,13 +137,7 @@ def open_runs(path: str | Path) -> xr.Dataset:
     """Read and validate a run file (NetCDF-4), loaded into memory."""
     file = Path(path)
     check_file(str(path), file, "be an existing run file")
-    try:
-        # times are plain numbers: a unit such as "s" must not turn them into dates
-        with xr.open_dataset(file, engine="h5netcdf", decode_times=False) as ds:
-            loaded = ds.load()
-    except Exception as error:  # h5py, h5netcdf and xarray fail in many ways on files that are not what they should be
-        raise InputError(str(path), "be a readable NetCDF-4 file", f"the error: {error}") from None
-    return validate_runs(loaded, str(path))
+    return validate_runs(read_netcdf(str(path), file), str(path))
 
 
 def save(ds: xr.Dataset, path: str | Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ._config import Config, Numbers, Vectors
+from ._files import read_netcdf
 from .errors import InputError, check_file
 
 #: lengths beyond this are refused: their squares would overflow
@@ -40,7 +41,7 @@ class Ring(_Target):
 
     kind: Literal["ring"] = "ring"
     modes: int = Field(8, ge=1, le=100_000)
-    radius: float = Field(1.0, gt=0)
+    radius: float = Field(1.0, gt=0, le=MAX_LENGTH)
     weights: Numbers | None = None
 
     @property
@@ -57,7 +58,7 @@ class Grid(_Target):
 
     kind: Literal["grid"] = "grid"
     side: int = Field(5, ge=1, le=10_000)
-    spacing: float = Field(1.0, gt=0)
+    spacing: float = Field(1.0, gt=0, le=MAX_LENGTH)
     dimension: int = Field(2, ge=1, le=64)
     weights: Numbers | None = None
 
@@ -86,11 +87,15 @@ class Mixture(_Target):
             raise InputError("target.means", "hold at least one mean of at least one coordinate", self.means)
         if len({len(m) for m in self.means}) != 1:
             raise InputError("target.means", "all have the same number of coordinates", self.means)
+        if not all(abs(c) <= MAX_LENGTH for mean in self.means for c in mean):
+            raise InputError("target.means", f"hold numbers of size at most {MAX_LENGTH:g}", self.means)
         stds = self.std if isinstance(self.std, tuple) else (self.std,) * len(self.means)
         if len(stds) != len(self.means):
             raise InputError("target.std", f"be one number or {len(self.means)}, one per mean", len(stds))
         if min(stds) < 0:
             raise InputError("target.std", "be at least 0", min(stds))
+        if max(stds) > MAX_LENGTH:
+            raise InputError("target.std", f"be at most {MAX_LENGTH:g}", max(stds))
         normalised_weights("target.weights", self.weights, len(self.means))
         return self
 
@@ -119,7 +124,7 @@ class Uniform(_Target):
     """
 
     kind: Literal["uniform"] = "uniform"
-    length: float = Field(1.0, gt=0)
+    length: float = Field(1.0, gt=0, le=MAX_LENGTH)
     dimension: int = Field(1, ge=1, le=3)
     side: int = Field(15, ge=3, le=10_000)
 
@@ -190,12 +195,19 @@ def normalised_weights(field: str, weights: object, count: int) -> np.ndarray:
     """Weights scaled to sum 1; equal ones for None."""
     if weights is None:
         return np.full(count, 1 / count)
-    w = np.asarray(weights, dtype=float)
+    try:
+        w = np.asarray(weights, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(field, "hold real numbers", weights) from None
     if w.shape != (count,):
         raise InputError(field, f"have one weight for each of the {count} points", f"shape {w.shape}")
     if not np.all(np.isfinite(w)) or np.any(w <= 0):
         raise InputError(field, "be positive and finite", w[~(w > 0) | ~np.isfinite(w)][0])
-    return w / w.sum()
+    share = w / w.max()
+    share /= share.sum()
+    if np.any(share == 0):
+        raise InputError(field, "not differ by more than a double can hold", f"{w.min():g} and {w.max():g}")
+    return share
 
 
 def read_points(path: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -209,6 +221,9 @@ def read_points(path: str) -> tuple[np.ndarray, np.ndarray | None]:
             data = np.load(file, allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
             raise InputError(field, "be a readable .npy array of numbers", f"{path}: {error}") from None
+        if not isinstance(data, np.ndarray):
+            data.close()
+            raise InputError(field, "be a readable .npy array of numbers", f"an archive of several: {path}")
     elif file.suffix == ".nc":
         data, weights = _read_netcdf(field, path)
     else:
@@ -231,17 +246,10 @@ def read_points(path: str) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _read_netcdf(field: str, path: str) -> tuple[np.ndarray, np.ndarray | None]:
-    import xarray as xr
-
-    try:
-        with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as ds:
-            two = [str(n) for n, v in ds.data_vars.items() if v.ndim == 2]
-            name = "points" if "points" in ds else two[0] if len(two) == 1 else None
-            if name is None:
-                raise InputError(field, "hold a 2-D variable named 'points'", f"variables {list(ds.data_vars)}")
-            weights = ds["weights"].values if "weights" in ds and ds["weights"].ndim == 1 else None
-            return ds[name].values, weights
-    except InputError:
-        raise
-    except Exception as error:  # h5py, h5netcdf and xarray fail in many ways on files that are not what they should be
-        raise InputError(field, "be a readable NetCDF-4 file", f"{path}: {error}") from None
+    ds = read_netcdf(field, path)
+    two = [str(n) for n, v in ds.data_vars.items() if v.ndim == 2]
+    name = "points" if "points" in ds else two[0] if len(two) == 1 else None
+    if name is None:
+        raise InputError(field, "hold a 2-D variable named 'points'", f"variables {list(ds.data_vars)}")
+    weights = ds["weights"].values if "weights" in ds and ds["weights"].ndim == 1 else None
+    return ds[name].values, weights

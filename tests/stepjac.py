@@ -29,7 +29,7 @@ def perturbed(blocks, step=COMPLEX_STEP):
 
 
 def derivative(function, blocks):
-    """d function(*blocks) / d blocks as one dense matrix; function returns a tuple of arrays with the row axis first."""
+    """d function(*blocks) / d blocks as one dense matrix; function returns a tuple of arrays, rows first."""
     out = function(*perturbed(blocks))
     rows = [o.imag.reshape(len(o), -1) / COMPLEX_STEP for o in out]
     return np.concatenate(rows, axis=1).T

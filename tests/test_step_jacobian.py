@@ -1,7 +1,7 @@
 """The linear theory against the simulator: the predicted spectrum is that of the Jacobian of the simulator's own step.
 
-The step is differentiated by complex steps, exact to rounding, so agreement to SPECTRUM tests every factor of the theory
-for every loss, penalty, update rule and kernel, without a time series or a fit.
+The step is differentiated by complex steps, exact to rounding, so agreement to SPECTRUM tests every factor of the
+theory for every loss, penalty, update rule and kernel, without a time series or a fit.
 """
 
 from importlib import import_module
@@ -93,10 +93,10 @@ KERNELS = {
     "laplace": {"kernel": "laplace", "length_scale": 3.0},
     "matern 0.7": {"kernel": "matern", "smoothness": 0.7, "length_scale": 2.0},
 }
-FAST = ("gaussian", "matern 5/2 exact", "rational quadratic exact", "linear exact", "polynomial", "laplace")
+FAST = ("gaussian", "matern 5/2", "rational quadratic exact", "linear exact", "polynomial", "laplace")
 EXACT_STATIONARY = ("gaussian exact", "matern 5/2 exact", "rational quadratic exact")
-#: exact kernels under instance noise hold K and its gradient at every node: a line of two points has the same terms as a
-#: ring, and a short scale keeps the nodes' functionals apart (close ones have no clear numerical rank)
+#: exact kernels under instance noise hold K and its gradient at every node: a line of two points has the same terms as
+#: a ring, and a short scale keeps the nodes' functionals apart (close ones have no clear numerical rank)
 LINE, CROWDED = Grid(side=2, dimension=1), {"length_scale": 0.2}
 WIDE = {"instance_noise": 0.6}
 

@@ -12,6 +12,7 @@ from ..experiment import Experiment
 from ..penalties import get_penalty
 from ..predict.regularizer import Regularizer, rates_over
 from ..provenance import provenance
+from ..simulation.condense import condensed
 from ..simulation.run import simulate
 from .agreement import Agreement, Quantity
 from .decay import convergence_rate
@@ -36,7 +37,7 @@ def sweep_strength(
 ) -> xr.Dataset:
     """Simulated convergence rate at each strength of ``penalty.<penalty>``, from kicked runs of the nonlinear model.
 
-    Every strength sees the same kicks. ``rate`` is the asymptotic decay rate of the deviation's norm (NaN where a run
+    Every strength sees the same kicks; particles that share a point move as one (simulation.condensed). ``rate`` is the asymptotic decay rate of the deviation's norm (NaN where a run
     diverged), ``rate_stderr`` its error, ``predicted_rate`` that of the linear theory, over coordinate ``strength``.
     ``steps``: by default enough for 16 e-folds of the best predicted rate. Dimension ``run`` of the kicks is not kept.
     """
@@ -51,7 +52,7 @@ def sweep_strength(
         if not fastest > 0:
             raise InputError(path, "have a strength at which the dynamics converge (or give steps)", fastest)
         steps = int(np.ceil(SWEEP_E_FOLDS / fastest))
-    base = exp.replace(
+    base = condensed(exp).replace(
         {"run.steps": steps, "run.record_every": max(steps // RECORDS, 1), "run.runs": runs, "run.start": "kick"}
     )
     variants = [base.replace({path: float(s)}) for s in strengths]

@@ -31,6 +31,7 @@ def jacobian_operator(exp: Experiment) -> LinearOperator:
     M, N = len(exp.points.weights), exp.generator.particles
 
     def matvec(v: np.ndarray) -> np.ndarray:
+        v = v.reshape(-1)  # columns of a matrix arrive as (n, 1)
         w, dx = v[:P], v[P:].reshape(N, d)
         gradient = at.gradient(w)
         moved = np.zeros((M, d))

@@ -1,0 +1,126 @@
+"""How every figure looks: Okabe-Ito colours with a marker of their own each, fonts legible at the page's width.
+
+Figures are plain Figure objects: nothing here touches pyplot or changes a global setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#000000", "#767676"
+#: colour and marker of each damping regime
+REGIMES = {"underdamped": (BLUE, "o"), "critical": (GREEN, "D"), "overdamped": (VERMILLION, "^")}
+SIZE = (7.2, 4.6)
+DPI = 150
+#: values that span more than this factor are drawn on a logarithmic axis
+WIDE = 30.0
+
+_STYLE = {
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.labelsize": 11,
+    "legend.fontsize": 9.5,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.title_fontsize": 10,
+}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def styled(plot: Callable[P, R]) -> Callable[P, R]:
+    """The plot function, run under the package's style; the caller's settings are as before when it returns."""
+
+    @wraps(plot)
+    def with_style(*args: P.args, **kwargs: P.kwargs) -> R:
+        with rc_context(_STYLE):
+            return plot(*args, **kwargs)
+
+    return with_style
+
+
+def axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
+    """The given axes, or those of a new figure that belongs to nobody else."""
+    if ax is not None:
+        return ax
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure.subplots()
+
+
+def write(ax: Axes, path: Path) -> None:
+    """The figure of the axes as PNG."""
+    figure = ax.get_figure()
+    assert isinstance(figure, Figure)
+    figure.savefig(path, format="png", dpi=DPI)
+
+
+def legend(ax: Axes, title: str = "", columns: int = 2) -> None:
+    """The legend above the axes, where it covers no data; the title tells what the axes cannot."""
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, columnspacing=1.2, handletextpad=0.5,
+        borderaxespad=0.2, title=title or None, alignment="left",
+    )  # fmt: skip
+
+
+def per(unit: str) -> str:
+    """Label of the training time."""
+    return f"training time ({'time units' if unit == 'time' else unit + 's'})"
+
+
+def note(ax: Axes, text: str) -> None:
+    """A message in the middle of axes that have nothing to show."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", wrap=True)
+
+
+def signed_scale(ax: Axes, which: str, values: np.ndarray) -> None:
+    """A symmetric logarithmic axis where the sizes of the values differ by more than WIDE, with few, readable ticks."""
+    size = np.abs(values[np.isfinite(values) & (values != 0)])
+    if not len(size) or size.max() <= WIDE * size.min():
+        return
+    # linear up to the smallest size, but no more than 8 decades of logarithm
+    low, high = np.floor(np.log10(max(size.min(), size.max() * 1e-8))), np.ceil(np.log10(size.max()))
+    threshold = 10.0**low
+    getattr(ax, f"set_{which}scale")("symlog", linthresh=threshold, linscale=0.5)
+    every = max(1, int(np.ceil((high - low) / 4)))
+    decades = 10.0 ** np.arange(high, low - 1, -every)
+    ticks = [0.0]
+    if np.any(values > 0):
+        ticks += list(decades)
+    if np.any(values < 0):
+        ticks += list(-decades)
+    axis = getattr(ax, f"{which}axis")
+    axis.set_major_locator(FixedLocator(sorted(ticks)))
+    axis.set_minor_locator(NullLocator())
+
+
+def log_if_wide(ax: Axes, which: str, values: np.ndarray) -> bool:
+    """A logarithmic axis where positive values differ by more than WIDE; whether it was made one."""
+    values = values[np.isfinite(values)]
+    wide = bool(len(values) and values.min() > 0 and values.max() > WIDE * values.min())
+    if wide:
+        getattr(ax, f"set_{which}scale")("log")
+        if values.max() < 3e3 * values.min():
+            axis = getattr(ax, f"{which}axis")
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_locator(NullLocator())
+    return wide

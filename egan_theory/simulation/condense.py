@@ -1,0 +1,45 @@
+"""One particle in place of several that move together: the same dynamics at a fraction of the cost."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..experiment import Experiment
+from ..linear.equilibrium import matched_masses
+
+
+def condensed(exp: Experiment) -> Experiment:
+    """An experiment with one particle per target point whose kicked runs are those of ``exp``.
+
+    n = N/M particles of equal mass on every one of M equally weighted points, displaced together, feel the same force
+    and stay together. With M particles in their place equation (1) is unchanged if
+
+        sum:  g1' - g2' = g1 - g2,        g2' = g2 N/M
+        mean: g1' - g2' = (g1 - g2) M/N,  g2' = g2
+
+    (also beyond the linear regime). Experiments of another form (unequal masses or weights) are returned as they are.
+    """
+    M, N = len(exp.points.weights), exp.generator.particles
+    counts = np.bincount(exp.assignment, minlength=M)
+    masses = exp.masses
+    weights = exp.points.weights
+    if N == M or not matched_masses(exp) or np.ptp(counts) or np.ptp(masses) > 1e-12 * masses[0]:
+        return exp
+    if np.ptp(weights) > 1e-12 * weights[0]:
+        return exp
+    kernel = exp.generator.kernel
+    relative, collective = kernel.g1 - kernel.g2, kernel.g2
+    if exp.generator.normalisation == "sum":
+        collective *= N / M
+    else:
+        relative *= M / N
+    diagonal = relative + collective
+    return exp.replace(
+        {
+            "generator.particles": M,
+            "generator.per_point": None,
+            "generator.masses": "equal",
+            "generator.kernel.diagonal": diagonal,
+            "generator.kernel.ratio": min(collective / diagonal, 1.0),
+        }
+    )
