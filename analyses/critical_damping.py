@@ -78,9 +78,10 @@ def main(argv: list[str] | None = None) -> tuple[eg.Regularizer, xr.Dataset]:
     args.output.parent.mkdir(parents=True, exist_ok=True)
     eg.save(swept, args.output.with_suffix(".nc"))
     figure(best, swept, decays).savefig(args.output.with_suffix(".png"), dpi=150)
-    top = swept.isel(strength=int(swept["rate"].argmax()))
+    top = swept.isel(strength=int(np.nanargmax(swept["rate"].values)))
     print(f"predicted best R1 strength {best.best:.4g}, rate {best.rate:.4g}/step; fastest simulated "
-          f"{float(top['strength']):.4g}, rate {float(top['rate']):.4g} +- {float(top['rate_stderr']):.1g}")  # fmt: skip
+          f"{float(top['strength']):.4g}, rate {float(top['rate']):.4g} "
+          f"+- {float(top['rate_stderr']):.1g}")  # fmt: skip
     return best, swept
 
 

@@ -103,7 +103,9 @@ def figure(ds: xr.Dataset):
     ax.plot(failed, np.maximum(ds["worst_relative"].values[order][failed], 1e-12), "kx", ms=9, label="disagrees")
     ax.axhline(RELATIVE, color="0.4", ls="--", label="1 %")
     ax.set(xlabel="experiment, sorted", ylabel="deviation of the fitted eigenvalues / |s|")
-    ax.set_title(f"Fitted against predicted eigenvalues: {int(ds['agrees'].sum())} of {ds.sizes['draw']} experiments agree")
+    ax.set_title(
+        f"Fitted against predicted eigenvalues: {int(ds['agrees'].sum())} of {ds.sizes['draw']} experiments agree"
+    )
     ax.legend()
     return fig
 

@@ -116,13 +116,12 @@ def spectrum(
     from .predict import spectrum as predict
     from .predict import spectrum_json
 
+    plot = _plot("plot_eigenvalues", picture)
     ds = predict(exp)
     if out:
         _save(ds, out)
     if picture:
-        from .reporting.plots import plot_eigenvalues
-
-        save_figure(plot_eigenvalues, ds, picture)
+        save_figure(plot, ds, picture)
     data = spectrum_json(ds)
     if json:
         show_json(data)
@@ -146,12 +145,11 @@ def regularizer(
     from .predict import best_regularizer
 
     key = get_penalty(penalty).key
+    plot = _plot("plot_rate_curve", picture)
     with progress_bar(f"scanning penalty.{key}") as update:
         result = best_regularizer(exp, key, progress=update)
     if picture:
-        from .reporting.plots import plot_rate_curve
-
-        save_figure(plot_rate_curve, result, picture)
+        save_figure(plot, result, picture)
     if json:
         show_json(result.to_dict())
     else:
@@ -177,13 +175,12 @@ def simulate(
     check_memory(
         "run.record_every", 8 * exp.run.runs * samples * exp.generator.particles * (2 * exp.dimension + 1) + 8 * samples
     )
+    plot = _plot("plot_cloud", picture)
     with progress_bar("simulating") as update:
         ds = run(exp, progress=update)
     _save(ds, out)
     if picture:
-        from .reporting.plots import plot_cloud
-
-        save_figure(plot_cloud, ds, picture)
+        save_figure(plot, ds, picture)
     data = _run_summary(ds, out)
     if json:
         show_json(data)
@@ -264,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if code == 130:  # typer's word for Ctrl-C
             return _fail("interrupted: nothing was written")
         return code if isinstance(code, int) else DONE
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # standalone_mode=False: typer ends the process for a broken pipe only
         return _reader_gone()
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted: nothing was written")
@@ -308,7 +305,7 @@ def _load(path: str) -> Experiment:
     try:
         return Experiment.from_toml(path)
     except InputError as error:
-        if error.field == path:
+        if error.field in (path, "experiment"):
             raise
         raise InputError(f"{path}: {error.field}", error.must, error.found) from None
 
@@ -322,6 +319,15 @@ def _outputs(output: str | None, figure: str | None, *inputs: str) -> tuple[Path
     if out is not None and picture is not None and out.resolve() == picture.resolve():
         raise InputError("figure", "not be the output file", figure)
     return out, picture
+
+
+def _plot(name: str, picture: Path | None) -> Any:
+    """The plot function if a figure is wanted, imported before anything long begins."""
+    if picture is None:
+        return None
+    from .reporting import plots
+
+    return getattr(plots, name)
 
 
 def _save(ds: xr.Dataset, path: Path) -> None:

@@ -27,10 +27,14 @@ from .targets import TARGETS, Points, Ring, Target, Uniform
 from .updates import STEPS, UpdateRule
 
 
+#: rates, strengths and lengths beyond this are refused, and length scales below its inverse root: doubles overflow
+LARGEST = 1e100
+
+
 class GeneratorKernel(Config):
     """Gamma_ij = g1 d_ij + g2 (1 - d_ij) with g1 = ``diagonal``, g2 = ``ratio`` * g1 (ratio = phi in [0, 1])."""
 
-    diagonal: float = Field(1.0, gt=0)
+    diagonal: float = Field(1.0, gt=0, le=LARGEST)
     ratio: float = Field(0.05, ge=0, le=1)
 
     @property
@@ -51,7 +55,7 @@ class Generator(Config):
     """
 
     particles: int = Field(64, ge=1, le=10_000_000)
-    learning_rate: float = Field(0.01, gt=0)
+    learning_rate: float = Field(0.01, gt=0, le=LARGEST)
     normalisation: Literal["sum", "mean"] = "sum"
     masses: Literal["equal", "matched"] | Numbers = "equal"
     per_point: Integers | None = None
@@ -66,14 +70,14 @@ class Discriminator(Config):
     """
 
     kernel: str | Kernel = "gaussian"
-    length_scale: float = Field(0.5, gt=0)
-    smoothness: float = Field(1.5, gt=0)
-    alpha: float = Field(1.0, gt=0)
-    variance: float = Field(1.0, gt=0)
+    length_scale: float = Field(0.5, gt=0, ge=LARGEST**-0.5, le=LARGEST**0.5)
+    smoothness: float = Field(1.5, gt=0, le=LARGEST)
+    alpha: float = Field(1.0, gt=0, le=LARGEST)
+    variance: float = Field(1.0, gt=0, le=LARGEST)
     degree: int = Field(2, ge=1, le=12)
-    offset: float = Field(1.0, ge=0)
+    offset: float = Field(1.0, ge=0, le=LARGEST)
     features: int = Field(256, ge=0, le=1_000_000)
-    learning_rate: float = Field(0.1, gt=0)
+    learning_rate: float = Field(0.1, gt=0, le=LARGEST)
     seed: int = Field(0, ge=0, lt=2**63)
 
     @field_validator("kernel")
@@ -114,13 +118,13 @@ class LossChoice(Config):
 class Penalties(Config):
     """Strengths of the penalties; see egan_theory.penalties. ``alpha`` belongs to ``multiplier``."""
 
-    r1: float = Field(0.0, ge=0)
-    r2: float = Field(0.0, ge=0)
-    weight_decay: float = Field(0.0, ge=0)
-    multiplier: float = Field(0.0, ge=0)
-    alpha: float = Field(0.0, ge=0)
-    instance_noise: float = Field(0.0, ge=0)
-    consensus: float = Field(0.0, ge=0)
+    r1: float = Field(0.0, ge=0, le=LARGEST)
+    r2: float = Field(0.0, ge=0, le=LARGEST)
+    weight_decay: float = Field(0.0, ge=0, le=LARGEST)
+    multiplier: float = Field(0.0, ge=0, le=LARGEST)
+    alpha: float = Field(0.0, ge=0, le=LARGEST)
+    instance_noise: float = Field(0.0, ge=0, le=LARGEST)
+    consensus: float = Field(0.0, ge=0, le=LARGEST)
 
     @model_validator(mode="before")
     @classmethod
@@ -183,8 +187,8 @@ class Run(Config):
     record_every: int = Field(10, ge=1)
     runs: int = Field(8, ge=1, le=100_000)
     start: Literal["kick", "random"] = "kick"
-    kick: float = Field(1e-5, gt=0)
-    spread: float = Field(0.0, ge=0)
+    kick: float = Field(1e-5, gt=0, le=LARGEST)
+    spread: float = Field(0.0, ge=0, le=LARGEST)
 
 
 class Experiment(Config):

@@ -132,23 +132,23 @@ class Loss:
         return float(self.equilibrium)
 
     @cached_property
-    def functions(self) -> dict[str, Callable[[np.ndarray], Any]]:
+    def functions(self) -> dict[str, Derivative]:
         """Vectorised df1, ddf1, df2, ddf2, dh, ddh of the full value D; real or complex arguments."""
         import sympy as sp
 
         D, e = _symbol(), self.expressions
         names = ("df1", "ddf1", "df2", "ddf2", "dh", "ddh")
-        return {n: _Lambdified(sp.lambdify(D, e[n], "numpy"), e[n]) for n in names}
+        return {n: Derivative(sp.lambdify(D, e[n], "numpy"), e[n]) for n in names}
 
-    def __getattr__(self, name: str) -> Callable[[np.ndarray], Any]:
+    def __getattr__(self, name: str) -> Derivative:
         # df1(D), ddf1(D), df2(D), ddf2(D), dh(D), ddh(D)
         if name in ("df1", "ddf1", "df2", "ddf2", "dh", "ddh"):
             return self.functions[name]
         raise AttributeError(name)
 
 
-class _Lambdified:
-    """A lambdified derivative that knows when it is constant, so that callers can skip work."""
+class Derivative:
+    """A lambdified derivative; ``constant`` holds its value when it does not depend on D (callers can skip work)."""
 
     def __init__(self, function: Callable[[Any], Any], expression: Any) -> None:
         self.constant = float(expression) if expression.is_number else None

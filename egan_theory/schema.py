@@ -136,7 +136,7 @@ def _is_distribution(weights: np.ndarray) -> bool:
 def open_runs(path: str | Path) -> xr.Dataset:
     """Read and validate a run file (NetCDF-4), loaded into memory."""
     file = Path(path)
-    check_file(str(path), file, "be an existing run file")
+    check_file(str(path) or "runs", file, "be an existing run file")
     return validate_runs(read_netcdf(str(path), file), str(path))
 
 

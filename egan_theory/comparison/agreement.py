@@ -72,7 +72,7 @@ class Agreement:
         names = ("predicted", "measured", "stderr", "z", "relative_error")
         data = {
             n: ("quantity", np.array([np.nan if r[n] is None else r[n] for r in rows], dtype=float),
-                {"long_name": n.replace("_", " "), "units": "1" if n in ("z", "relative_error") else "see variable units"})
+                {"long_name": n.replace("_", " "), "units": "1" if n in ("z", "relative_error") else "see units"})
             for n in names
         }  # fmt: skip
         text = {n: ("quantity", np.array([r[n] for r in rows], dtype=str)) for n in ("units", "note")}

@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
-from ..linear import equilibrium, linearize, update_matrix
+from ..linear import equilibrium, update_matrix
 from ..linear.equilibrium import matched_masses
 from ..linear.general import jacobian_at
 from ..linear.linearize import coupling_root, saddle, saddle_jacobian
@@ -78,7 +78,8 @@ def modal_coordinates(exp: Experiment, runs: xr.Dataset) -> Modes:
     signals, times_used, condition, overlap = _separate(times, y, s, observed)
     norms = _norms(v, w)
     if signals is None:
-        notes.append({"name": "modal separation", "reason": f"observations do not tell the modes apart (condition {condition:.1g})"})
+        reason = f"observations do not tell the modes apart (condition {condition:.1g})"
+        notes.append({"name": "modal separation", "reason": reason})
         return Modes(times, (), v, norms, condition, tuple(notes))
     return Modes(times_used, _clusters(s, signals, overlap), v, norms, condition, tuple(notes))
 
@@ -152,10 +153,15 @@ class _Matched:
         exp, (M, d) = self.exp, self.exp.points.coordinates.shape
         _, _, mean = seen_features(exp)
         fm = _feature_map(exp.target, exp.discriminator, exp.penalty.instance_noise)
-        rows = np.concatenate([fm.at(exp.points.coordinates).psi(), mean]) @ self.saddle.basis.T
-        inverse, rank = np.linalg.pinv(rows, rcond=1e-12), np.linalg.matrix_rank(rows, tol=1e-12 * np.linalg.norm(rows, 2))
-        if rank < rows.shape[1]:
-            return None
+        size = self.saddle.basis.shape[0]
+        # grad D alone where it suffices: D also shows weights that the linear dynamics leaves frozen (kappa = 0)
+        rows = mean @ self.saddle.basis.T
+        only_force = np.linalg.matrix_rank(rows, tol=1e-12 * np.linalg.norm(rows, 2)) == size
+        if not only_force:
+            rows = np.concatenate([fm.at(exp.points.coordinates).psi() @ self.saddle.basis.T, rows])
+            if np.linalg.matrix_rank(rows, tol=1e-12 * np.linalg.norm(rows, 2)) < size:
+                return None
+        inverse = np.linalg.pinv(rows, rcond=1e-12)
         count = np.bincount(exp.assignment, minlength=M)
         f = np.zeros((runs.sizes["run"], runs.sizes["time"], M))
         g = np.zeros((*f.shape, d))
@@ -163,8 +169,8 @@ class _Matched:
             on = exp.assignment == a
             f[..., a] = runs["discriminator"].values[..., on].sum(-1) / count[a]
             g[..., a, :] = runs["force"].values[..., on, :].sum(-2) / count[a]
-        observed = np.concatenate([f, g.reshape(*f.shape[:2], M * d)], axis=-1)
-        return observed @ inverse.T
+        flat = g.reshape(*f.shape[:2], M * d)
+        return (flat if only_force else np.concatenate([f, flat], axis=-1)) @ inverse.T
 
 
 class _General:
@@ -208,7 +214,9 @@ class _Displacement:
     last: int
 
 
-def _near_equilibrium(exp: Experiment, runs: xr.Dataset, x_eq: np.ndarray) -> tuple[np.ndarray, _Displacement, list[dict[str, str]]]:
+def _near_equilibrium(
+    exp: Experiment, runs: xr.Dataset, x_eq: np.ndarray
+) -> tuple[np.ndarray, _Displacement, list[dict[str, str]]]:
     particles, times = runs["particles"].values, runs["time"].values.astype(float)
     N, d = exp.generator.particles, exp.dimension
     if particles.shape[2] != N:
@@ -224,17 +232,20 @@ def _near_equilibrium(exp: Experiment, runs: xr.Dataset, x_eq: np.ndarray) -> tu
         if own or not matched_masses(exp):
             assignment, dx = exp.assignment, particles[r] - x_eq
         else:
-            assignment, dx = _assign(exp, particles[r])
-            if assignment is None:
-                notes.append({"name": f"run {r}", "reason": "does not end with the target's mass on every target point"})
+            found = _assign(exp, particles[r])
+            if found is None:
+                reason = "does not end with the target's mass on every target point"
+                notes.append({"name": f"run {r}", "reason": reason})
                 continue
+            assignment, dx = found
         if period is not None:
             dx = (dx + period / 2) % period - period / 2
         with np.errstate(invalid="ignore"):
             size = np.sqrt((dx**2).sum(-1)).max(-1)
         near = np.isfinite(size) & (size < limit)
         if not near.any():
-            notes.append({"name": f"run {r}", "reason": f"never within {limit:.3g} of equilibrium (largest displacement)"})
+            reason = f"never within {limit:.3g} of equilibrium (largest displacement)"
+            notes.append({"name": f"run {r}", "reason": reason})
             continue
         # a kicked run is near from the start on, a random one from the last time it enters
         start = int(np.flatnonzero(near)[0])
@@ -247,12 +258,18 @@ def _near_equilibrium(exp: Experiment, runs: xr.Dataset, x_eq: np.ndarray) -> tu
         dxs.append(dx)
         assignments.append(assignment)
     if not kept:
-        raise NotLinearizable("runs", "come near the equilibrium of the experiment in at least one run", _reasons(notes))
+        raise NotLinearizable(
+            "runs", "come near the equilibrium of the experiment in at least one run", _reasons(notes)
+        )
     first, last = max(a for a, _ in windows), min(b for _, b in windows)
     if last - first < 8:
-        raise InputError("runs: dimension time", "hold at least 8 samples near equilibrium, common to all runs", max(last - first, 0))
+        raise InputError(
+            "runs: dimension time", "hold at least 8 samples near equilibrium, common to all runs", max(last - first, 0)
+        )
     if last < len(times):
-        notes.append({"name": "late samples", "reason": f"after time {times[last]:g} a run is beyond the linear regime"})
+        notes.append(
+            {"name": "late samples", "reason": f"after time {times[last]:g} a run is beyond the linear regime"}
+        )
     dx = np.stack(dxs)[:, first:last]
     return times[first:last], _Displacement(dx, np.stack(assignments), kept, first, last), notes
 
@@ -261,7 +278,7 @@ def _reasons(notes: list[dict[str, str]]) -> str:
     return "; ".join(sorted({n["reason"] for n in notes})) or "no runs"
 
 
-def _assign(exp: Experiment, x: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+def _assign(exp: Experiment, x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Nearest target point of every particle at the last finite time, if the masses match; x (time, N, d)."""
     Y, period = exp.points.coordinates, exp.points.period
     finite = np.flatnonzero(np.isfinite(x).all(axis=(-2, -1)))
@@ -274,7 +291,7 @@ def _assign(exp: Experiment, x: np.ndarray) -> tuple[np.ndarray | None, np.ndarr
         np.bincount(exp.assignment, weights=exp.masses**2, minlength=len(Y)),
     )
     same_q = np.allclose(np.bincount(assignment, weights=exp.masses, minlength=len(Y)), exp.points.weights)
-    return (assignment if same_s and same_q else None), x - Y[assignment]
+    return (assignment, x - Y[assignment]) if same_s and same_q else None
 
 
 # -- separation -----------------------------------------------------------------------------------------------------
@@ -297,7 +314,7 @@ def _separate(
     best: tuple[float, tuple[int, ...], np.ndarray] | None = None
     for delays in candidates:
         with np.errstate(over="ignore", under="ignore"):
-            O = np.concatenate([weight[:, None] * observed * np.exp(s * dt * q) for q in (0, *delays)])  # noqa: E741
+            O = np.concatenate([weight[:, None] * observed * np.exp(s * dt * q) for q in (0, *delays)])
         if not np.all(np.isfinite(O)):
             continue
         norm = np.linalg.norm(O, axis=0)
@@ -311,11 +328,11 @@ def _separate(
             break
     if best is None or best[0] > MAX_CONDITION:
         return None, times, best[0] if best is not None else np.inf, np.empty((0, 0))
-    condition, delays, O = best  # noqa: E741
+    condition, delays, O = best
     last = max(delays, default=0)
     T = len(times) - last
     stacked = np.concatenate([(weight * y)[:, q : q + T] for q in (0, *delays)], axis=-1)
-    O = O / np.linalg.norm(O, axis=0)  # noqa: E741
+    O = O / np.linalg.norm(O, axis=0)
     return stacked @ np.linalg.pinv(O).T, times[:T], condition, np.abs(np.conj(O).T @ O)
 
 

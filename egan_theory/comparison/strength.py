@@ -37,9 +37,10 @@ def sweep_strength(
 ) -> xr.Dataset:
     """Simulated convergence rate at each strength of ``penalty.<penalty>``, from kicked runs of the nonlinear model.
 
-    Every strength sees the same kicks; particles that share a point move as one (simulation.condensed). ``rate`` is the asymptotic decay rate of the deviation's norm (NaN where a run
-    diverged), ``rate_stderr`` its error, ``predicted_rate`` that of the linear theory, over coordinate ``strength``.
-    ``steps``: by default enough for 16 e-folds of the best predicted rate. Dimension ``run`` of the kicks is not kept.
+    Every strength sees the same kicks; particles that share a point move as one (simulation.condensed). ``rate`` is
+    the asymptotic decay rate of the deviation's norm (NaN where a run diverged), ``rate_stderr`` its error,
+    ``predicted_rate`` that of the linear theory, over coordinate ``strength``.
+    ``steps``: by default enough for 16 e-folds of the best predicted rate.
     """
     key = get_penalty(penalty).key
     path = f"penalty.{key}"

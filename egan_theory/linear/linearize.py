@@ -137,7 +137,9 @@ def seen_features(exp: Experiment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @lru_cache(maxsize=4)
-def _seen_features(target: Target, discriminator: Discriminator, sigma: float) -> tuple[np.ndarray, ...]:
+def _seen_features(
+    target: Target, discriminator: Discriminator, sigma: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     fm = _feature_map(target, discriminator, sigma)
     points = target.points()
     Y, p = points.coordinates, points.weights

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from ..comparison.agreement import Agreement
 from . import style
-from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
+from .style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 
 #: displacements below this part of the target's size are magnified to be seen
 SMALL = 0.02
@@ -25,9 +25,7 @@ SNAPSHOTS = ((ORANGE, "o"), (BLUE, "^"), (GREEN, "s"), (PURPLE, "v"), (SKY, "D")
 
 
 @style.styled
-def plot_cloud(
-    runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Sequence[float] | None = None
-) -> Axes:
+def plot_cloud(runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Sequence[float] | None = None) -> Axes:
     """Particles of one run against the target.
 
     One coordinate: trajectories. More: snapshots of the first two at ``times`` (default: first and last finite sample).
@@ -46,8 +44,8 @@ def plot_cloud(
     notes = [f"run {run}"]
     if factor != 1:
         notes.append(f"displacements from the target points magnified {factor:g} times")
-    if len(finite) < len(time):
-        notes.append(f"not finite after {unit} {time[finite[-1]]:g}")
+    if len(finite) < len(time) or _diverged(runs)[run]:
+        notes.append(f"diverged after {unit} {time[finite[-1]]:g}")
     if one:
         _trajectories(ax, runs, time[shown], x[:, :TRAJECTORIES, 0], unit)
         if x.shape[1] > TRAJECTORIES:
@@ -56,8 +54,14 @@ def plot_cloud(
         _snapshots(ax, runs, time[shown], x[..., :2], unit)
         if x.shape[2] > 2:
             notes.append(f"first two of {x.shape[2]} coordinates")
-    style.legend(ax, "; ".join(notes), columns=3)
+    style.finish(ax, "; ".join(notes), columns=3)
     return ax
+
+
+def _diverged(runs: xr.Dataset) -> np.ndarray:
+    """(run,) whether the run diverged: said by ``diverged_at``, or seen by samples that are not finite."""
+    seen = ~np.isfinite(runs["particles"].transpose("run", ...).values).all(axis=(1, 2, 3))
+    return seen | (runs["diverged_at"].values >= 0) if "diverged_at" in runs else seen
 
 
 def _nearest(time: np.ndarray, finite: np.ndarray, times: Sequence[float] | None) -> np.ndarray:
@@ -130,15 +134,15 @@ def plot_relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreeme
     ax = style.axes(ax)
     time, unit = runs["time"].values, runs["time"].attrs.get("units", "step")
     distance, label = _distance(runs)
-    diverged = ~np.isfinite(distance).all(axis=1)
+    diverged = _diverged(runs)
     for i, row in enumerate(distance):
         good = np.isfinite(row) & (row > 0)
-        kind = {"color": VERMILLION, "ls": "-.", "lw": 1.4} if diverged[i] else {"color": BLUE, "ls": "-", "lw": 1.0}
+        colour, dash = (VERMILLION, "-.") if diverged[i] else (BLUE, "-")
         first = i == np.flatnonzero(diverged == diverged[i])[0]
         count = int((diverged == diverged[i]).sum())
         what = "diverged (cross: last finite sample)" if diverged[i] else "simulated"
         name = f"{count} run{'s' * (count != 1)}, {what}" if first else None
-        ax.plot(time[good], row[good], alpha=0.75, label=name, **kind)
+        ax.plot(time[good], row[good], dash, color=colour, lw=1.2, alpha=0.75, label=name)
         if diverged[i] and good.any():
             last = np.flatnonzero(good)[-1]
             ax.plot(time[last], row[last], "x", color=VERMILLION, ms=8, mew=2)
@@ -153,7 +157,7 @@ def plot_relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreeme
     ax.set_yscale("log")
     ax.set_xlabel(style.per(unit))
     ax.set_ylabel("rms distance (length)")
-    style.legend(ax, label)
+    style.finish(ax, label)
     return ax
 
 

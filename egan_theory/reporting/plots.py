@@ -21,6 +21,8 @@ from .style import BLACK, BLUE, GREY, ORANGE, REGIMES, VERMILLION
 STANDARD_ERRORS, RELATIVE = 3.0, 0.01
 #: the rate curve is drawn this far either side of the best strength
 CURVE = 30.0
+#: imaginary parts below this part of the largest real one are drawn as zero
+FLAT = 1e-6
 
 
 @style.styled
@@ -35,7 +37,7 @@ def plot_eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None = None, a
     )
     unit = spectrum["eigenvalue_re"].attrs["units"]
     shown = np.isfinite(re) & np.isfinite(im)
-    area = 45.0 * (1 + np.log2(np.maximum(count, 1)))
+    area = 45.0 * (1 + np.log2(np.maximum(count, 1)) / 2)
     for name, (colour, marker) in REGIMES.items():
         here = shown & (regime == name)
         for mask, alpha, label in (
@@ -54,7 +56,10 @@ def plot_eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None = None, a
         re, im = np.append(re, x), np.append(im, y)
     drawn = np.isfinite(re) & np.isfinite(im)
     style.signed_scale(ax, "x", re[drawn])
-    style.signed_scale(ax, "y", im[drawn])
+    if np.abs(im[drawn]).max(initial=0) < FLAT * np.abs(re[drawn]).max(initial=0):
+        ax.set_ylim(*(np.abs(re[drawn]).max() * np.array([-0.5, 0.5])))  # all real: error bars must not set the scale
+    else:
+        style.signed_scale(ax, "y", im[drawn])
     ax.axvline(0, color=BLACK, lw=1.2, ls="--", label="boundary of stability")
     ax.axhline(0, color=GREY, lw=0.6)
     ax.margins(0.08)
@@ -69,7 +74,7 @@ def plot_eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None = None, a
         ax.scatter([], [], s=area[shown].max(), c=GREY, lw=0, label=f"largest area: multiplicity {count[shown].max()}")
     if not shown.any():
         style.note(ax, "no modes other than zero modes")
-    style.legend(ax)
+    style.finish(ax)
     return ax
 
 
@@ -104,7 +109,7 @@ def plot_dispersion(spectrum: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("wavenumber k (1/length)")
     ax.set_ylabel(f"rate and angular frequency ({unit})")
     if seen.any():
-        style.legend(ax)
+        style.finish(ax)
     else:
         style.note(ax, "the modes of this target have no wavenumber")
     return ax
@@ -140,7 +145,7 @@ def plot_damping_ratio(spectrum: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set_ylabel("damping ratio ζ (1)")
     if not chosen.any():
         style.note(ax, "no mode has a damping ratio")
-    style.legend(ax)
+    style.finish(ax)
     return ax
 
 
@@ -170,9 +175,9 @@ def plot_rate_curve(
     ax.plot(strength[near], rates[near], "-", color=BLUE, lw=1.8, label="predicted (linear theory)")
     if best > 0:
         ax.axvline(best, color=BLUE, ls="--", lw=1)
-        ax.plot([best], [rate], "D", color=BLUE, ms=10, label=f"predicted best: {best:.4g}, rate {rate:.3g} {unit}")
+        ax.plot([best], [rate], "D", color=BLUE, ms=10, label=f"predicted best: {best:.4g}, rate {rate:.3g}")
     else:
-        ax.axhline(rate, color=BLUE, ls="--", lw=1, label=f"predicted best: strength 0, rate {rate:.3g} {unit}")
+        ax.axhline(rate, color=BLUE, ls="--", lw=1, label=f"predicted best: strength 0, rate {rate:.3g}")
     top, low = rate, 0.0
     if measured is not None:
         x, y, error = (measured[n].values.astype(float) for n in ("strength", "rate", "rate_stderr"))
@@ -194,12 +199,12 @@ def plot_rate_curve(
         low = min(low, present[1])
     ax.axhline(0, color=BLACK, lw=0.8)
     ax.set_xscale("log")
-    ax.set_xlim(ends)
+    ax.set_xlim(ends[0], ends[1])
     span = max(top, 0.0) - max(low, -abs(top) / 3) or 1.0
     ax.set_ylim(max(low, -abs(top) / 3) - 0.1 * span, max(top, 0.0) + 0.12 * span)
     ax.set_xlabel(f"strength of penalty.{regularizer.penalty}")
     ax.set_ylabel(f"slowest decay rate ({unit})")
-    style.legend(ax)
+    style.finish(ax)
     return ax
 
 

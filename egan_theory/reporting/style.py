@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator, ScalarFormatter
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#000000", "#767676"
@@ -26,7 +27,7 @@ DPI = 150
 #: values that span more than this factor are drawn on a logarithmic axis
 WIDE = 30.0
 
-_STYLE = {
+_STYLE: Any = {
     "font.size": 11,
     "axes.titlesize": 11,
     "axes.labelsize": 11,
@@ -73,12 +74,21 @@ def write(ax: Axes, path: Path) -> None:
     figure.savefig(path, format="png", dpi=DPI)
 
 
-def legend(ax: Axes, title: str = "", columns: int = 2) -> None:
-    """The legend above the axes, where it covers no data; the title tells what the axes cannot."""
+def finish(ax: Axes, title: str = "", columns: int = 2) -> None:
+    """Plain tick labels, and the legend above the axes, where it covers no data; its title says what axes cannot."""
+    for axis in (ax.xaxis, ax.yaxis):
+        if isinstance(axis.get_major_formatter(), ScalarFormatter):
+            axis.set_major_formatter(FuncFormatter(_plain))
+    figure = ax.get_figure()
+    width = int(9 * figure.get_size_inches()[0]) if isinstance(figure, Figure) else 60
     ax.legend(
         loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, columnspacing=1.2, handletextpad=0.5,
-        borderaxespad=0.2, title=title or None, alignment="left",
+        borderaxespad=0.2, title="\n".join(wrap(title, width)) or None, alignment="left",
     )  # fmt: skip
+
+
+def _plain(value: float, _: int) -> str:
+    return f"{value:.6g}".replace("-", "−")
 
 
 def per(unit: str) -> str:
@@ -121,6 +131,6 @@ def log_if_wide(ax: Axes, which: str, values: np.ndarray) -> bool:
         if values.max() < 3e3 * values.min():
             axis = getattr(ax, f"{which}axis")
             axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_major_formatter(FuncFormatter(_plain))
             axis.set_minor_locator(NullLocator())
     return wide

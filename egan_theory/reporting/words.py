@@ -1,0 +1,154 @@
+"""The report's sentences: headline and captions, from results."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from ..comparison.agreement import Agreement
+from ..experiment import Experiment
+from ..predict.regularizer import Regularizer
+from .plots import agrees
+
+#: strengths closer than this (relative) count as the same in words
+SAME = 0.01
+
+
+def per(exp: Experiment) -> str:
+    """What a rate is counted per."""
+    return "unit of time" if exp.update_rule.continuous else "step"
+
+
+def verdict(spectrum: xr.Dataset | None) -> str:
+    if spectrum is None:
+        return "No linear prediction"
+    return "Stable" if spectrum.attrs["stable"] else "Unstable"
+
+
+def on_spectrum(spectrum: xr.Dataset, exp: Experiment) -> str:
+    rates = -spectrum["eigenvalue_re"].values
+    count = int(spectrum["multiplicity"].values.sum())
+    zero = int(spectrum.attrs["zero_modes"])
+    rest = f" (besides {zero} zero modes, which neither grow nor decay)" if zero else ""
+    if not spectrum.attrs["stable"]:
+        growing = int(spectrum["multiplicity"].values[rates <= 0].sum())
+        fastest = float(-rates.min())
+        return (
+            f"{growing} of {count} modes do not decay{rest}; the fastest grows by {fastest:.3g} per {per(exp)}, "
+            f"a factor e every {1 / fastest:.3g} {per(exp)}s."
+            if fastest > 0
+            else f"{growing} of {count} modes do not decay{rest}."
+        ).replace("unit of times", "units of time")
+    slowest = float(spectrum.attrs["slowest_coupled_rate"])
+    if not np.isfinite(slowest):
+        return f"All {count} modes decay{rest}, but none of them moves the particles."
+    oscillating = int(spectrum["multiplicity"].values[spectrum["eigenvalue_im"].values != 0].sum())
+    return (
+        f"All {count} modes decay{rest}, {oscillating} of them oscillate. The slowest that moves the particles decays "
+        f"at {slowest:.4g} per {per(exp)}: {duration(1 / slowest, exp)} for a factor e."
+    )
+
+
+def duration(value: float, exp: Experiment) -> str:
+    return f"{value:.4g} {'units of time' if exp.update_rule.continuous else 'steps'}"
+
+
+def on_regularizer(best: Regularizer, exp: Experiment, present: float | None) -> str:
+    strength = float(exp.get(f"penalty.{best.penalty}"))
+    name = f"penalty.{best.penalty}"
+    if best.rate <= 0:
+        return f"No strength of {name} makes every mode decay."
+    text = f"The predicted best strength of {name} is {best.best:.4g}, with a slowest rate of {best.rate:.4g}"
+    if present is None or not np.isfinite(present):
+        return text + "."
+    if abs(best.best - strength) <= SAME * max(best.best, strength):
+        return text + ": the present strength is the best one."
+    if present <= 0:
+        return text + f"; at the present strength {strength:.4g} training is unstable."
+    return text + f": {best.rate / present:.3g} times as fast as at the present strength {strength:.4g}."
+
+
+def on_runs(runs: xr.Dataset) -> str:
+    at = runs["diverged_at"].values
+    lost = int((at >= 0).sum())
+    if not lost:
+        return f"None of the {len(at)} simulated runs diverged."
+    return f"{lost} of the {len(at)} simulated runs diverged, the first at step {at[at >= 0].min()}."
+
+
+def on_agreement(agreement: Agreement | None) -> str:
+    if agreement is None or not agreement.quantities:
+        return "No predicted quantity could be compared with the simulation; the reasons are listed below."
+    good, total = sum(agrees(q) for q in agreement.quantities), len(agreement.quantities)
+    missed = len(agreement.unmatched)
+    rest = f" ({missed} more could not be compared; see below)" if missed else ""
+    return f"{good} of {total} compared quantities agree within 3 standard errors or 1 %{rest}."
+
+
+def caption_eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None) -> str:
+    rates = -spectrum["eigenvalue_re"].values
+    growing = int(spectrum["multiplicity"].values[rates <= 0].sum())
+    where = "All lie in the stable half-plane." if not growing else f"{growing} do not lie in the stable half-plane."
+    measured = agreement is not None and any(q.name.endswith(".re") for q in agreement.quantities)
+    crosses = " Crosses are fits to the simulated runs, which the prediction does not enter." if measured else ""
+    log = "" if spectrum.attrs["rule"] == "flow" else " s = log z, where z is the factor per step."
+    return (
+        f"Eigenvalues s of training about equilibrium: a small deviation goes as exp(s t).{log} {where}{crosses} "
+        f"An axis whose values differ widely is logarithmic on both sides of zero. "
+        f"Assumes: {spectrum.attrs['assumptions']}; small deviations."
+    )
+
+
+def caption_dispersion(spectrum: xr.Dataset) -> str:
+    k, rate = spectrum["wavenumber"].values, -spectrum["eigenvalue_re"].values
+    slow = float(k[np.nanargmin(rate)])
+    return (
+        f"Decay rate and frequency of each Fourier mode of the target. The slowest decays at wavenumber {slow:.3g}: "
+        f"structure of size {2 * np.pi / slow:.3g} is learned last. Assumes: {spectrum.attrs['assumptions']}."
+    )
+
+
+def caption_damping(spectrum: xr.Dataset) -> str:
+    zeta = spectrum["damping_ratio"].values[spectrum["coupled"].values != 0]
+    zeta = zeta[np.isfinite(zeta)]
+    return (
+        f"Damping ratio of the modes that move the particles, from {zeta.min():.3g} to {zeta.max():.3g}. Below the "
+        "dashed line a mode oscillates, at it the mode returns fastest for its frequency. Real modes without a partner "
+        "have no damping ratio and are left out."
+    )
+
+
+def caption_strength(best: Regularizer, swept: xr.Dataset | None) -> str:
+    text = (
+        f"Slowest decay rate against the strength of penalty.{best.penalty}, all else unchanged. The curve is the "
+        f"linear theory ({best.method}); half the best strength gives {best.rate_at_half:.3g}, double gives "
+        f"{best.rate_at_double:.3g} instead of {best.rate:.3g}. Where it falls below zero, training is unstable."
+    )
+    if swept is not None:
+        text += (
+            f" Points are fits to {int(swept.attrs.get('runs', 1))} kicked runs of {int(swept.attrs.get('steps', 0))} "
+            "steps each. The predicted best is one of the strengths simulated; the spacing of the others limits how "
+            "well the simulated best is known."
+        )
+    return f"{text} Assumes: {'; '.join(best.assumptions)}."
+
+
+def caption_cloud(runs: xr.Dataset) -> str:
+    kicked = "assignment" in runs
+    start = "from equilibrium with a small kick" if kicked else "from random positions"
+    shared = ""
+    if kicked and len(np.unique(runs["assignment"].values)) < runs.sizes["particle"]:
+        shared = " Several particles share each target point; those that move together cover each other."
+    return f"Particles of one simulated run of the nonlinear model, started {start}, against the target.{shared}"
+
+
+def caption_relaxation(runs: xr.Dataset, agreement: Agreement | None) -> str:
+    slope = agreement is not None and any(q.name in ("rate", "s1.re") for q in agreement.quantities)
+    text = "Distance from equilibrium" if "assignment" in runs else "Distance from the target"
+    text += " in every simulated run, on a logarithmic scale: a straight envelope is exponential decay."
+    if slope:
+        text += (
+            " The dashed line has the predicted rate of the slowest visible mode; its height is placed over the "
+            "curves. Faster modes die first, so only the late part can follow it."
+        )
+    return text
