@@ -26,7 +26,6 @@ from .penalties import WGAN_GP_REASON, Coefficients, coefficients
 from .targets import TARGETS, Points, Ring, Target, Uniform
 from .updates import STEPS, UpdateRule
 
-
 #: rates, strengths and lengths beyond this are refused, and length scales below its inverse root: doubles overflow
 LARGEST = 1e100
 

@@ -16,6 +16,7 @@ from ..linear.equilibrium import Equilibrium, equilibrium
 from ..provenance import provenance
 from ..schema import variable
 from ..updates import UpdateRule
+from .condense import condensed
 
 Progress = Callable[[int, int], None]
 
@@ -42,6 +43,8 @@ def simulate(
     the run axis then holds every variant's runs in turn, with the differing fields as coordinates. All variants share
     the same starts, so that differences are due to the parameters alone.
 
+    Kicked particles that share a point move together and are simulated as one (``condensed``).
+
     A run that leaves every bound is frozen as NaN from then on, with the step in ``diverged_at`` and in attrs status.
     KeyboardInterrupt ends the run early: what was recorded is returned with status "interrupted".
     Raises InputError, NotLinearizable (a kick needs an equilibrium).
@@ -49,6 +52,17 @@ def simulate(
     members = [exp] if variants is None else list(variants)
     if variants is not None:
         check_variants(exp, members)
+    if exp.run.start == "kick":
+        small = condensed(exp)
+        if small is not exp:
+            reduced = None if variants is None else [condensed(member) for member in members]
+            return _expanded(_simulate(small, reduced, progress), exp, members)
+    return _simulate(exp, variants, progress)
+
+
+def _simulate(exp: Experiment, variants: Sequence[Experiment] | None, progress: Progress | None) -> xr.Dataset:
+    """``simulate`` particle by particle."""
+    members = [exp] if variants is None else list(variants)
     R = exp.run.runs
     each = [e for e in members for _ in range(R)]
     field = Field(exp, each if variants is not None else None)
@@ -144,6 +158,15 @@ def _grow(field: Field, rule: UpdateRule, state: tuple) -> tuple:
     pad = lambda v: np.concatenate([v, np.zeros((*v.shape[:-1], extra))], axis=-1)  # noqa: E731
     memory = [pad(v) if block == "w" else v for block, v in zip(rule.memory, state[2:], strict=True)]
     return (w, state[1], *memory)
+
+
+def _expanded(ds: xr.Dataset, exp: Experiment, members: list[Experiment]) -> xr.Dataset:
+    """The runs of a condensed experiment with every particle of ``exp`` on the one that stands for it."""
+    copies = {name: ds[name].isel(particle=exp.assignment) for name in ("particles", "discriminator", "force")}
+    ds = ds.drop_vars([*copies, "mass", "assignment"]).assign(copies)
+    ds["mass"], ds["assignment"] = variable("mass", exp.masses), variable("assignment", exp.assignment)
+    ds.attrs |= provenance(exp)
+    return _with_parameters(ds.drop_vars([c for c in ds.coords if c != "time"]), exp, members)
 
 
 class _Recorder:
