@@ -43,6 +43,12 @@ _HOME = {
     "compare_strength": "comparison.strength",
     "sweep_strength": "comparison.strength",
     "report": "reporting.page",
+    "plot_cloud": "reporting.plots",
+    "plot_damping_ratio": "reporting.plots",
+    "plot_dispersion": "reporting.plots",
+    "plot_eigenvalues": "reporting.plots",
+    "plot_rate_curve": "reporting.plots",
+    "plot_relaxation": "reporting.plots",
 }
 
 __all__ = sorted(_HOME)

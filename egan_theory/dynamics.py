@@ -109,7 +109,8 @@ class Field:
         """For the exact kernel: extend the dictionary to the particles' positions; returns w padded with zeros."""
         if not isinstance(self.features, DictionaryFeatures):
             return w
-        bigger = self.features.extended(self._nodes(x).reshape(-1, x.shape[-1]), self.needs_gradient_span())
+        nodes = self._nodes(x).reshape(-1, x.shape[-1])
+        bigger = self.features.extended(nodes, self.needs_gradient_span())
         if bigger is self.features:
             return w
         pad = np.zeros((*w.shape[:-1], bigger.size - self.features.size), dtype=w.dtype)

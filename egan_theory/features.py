@@ -15,10 +15,10 @@ import numpy as np
 import scipy.linalg as sla
 
 from .errors import InputError
-from .experiment import Discriminator, Experiment
+from .experiment import Experiment
 from .kernels import Kernel
 from .noise import noise_nodes
-from .targets import Target, Uniform
+from .targets import Uniform
 
 Array = np.ndarray
 
@@ -338,15 +338,10 @@ def feature_map(exp: Experiment) -> FeatureMap:
 
     Raises InputError when the exact kernel has no gradient at its own centre (Laplace, Matern nu <= 1).
     """
-    return build_feature_map(exp.target, exp.discriminator, exp.penalty.instance_noise)
-
-
-def build_feature_map(target: Target, disc: Discriminator, instance_noise: float) -> FeatureMap:
-    """``feature_map`` from the three parts of the experiment that determine it."""
-    kernel = disc.kernel_object
-    if isinstance(target, Uniform):
-        return box_modes(kernel, target)
-    Y = target.points().coordinates
+    disc, kernel = exp.discriminator, exp.discriminator.kernel_object
+    if isinstance(exp.target, Uniform):
+        return box_modes(kernel, exp.target)
+    Y = exp.points.coordinates
     d = Y.shape[1]
     rng = np.random.default_rng([disc.seed, 1])
     polynomial = kernel.polynomial_features(d)
@@ -363,7 +358,7 @@ def build_feature_map(target: Target, disc: Discriminator, instance_noise: float
                 "infinite): give features > 0 or a smoother kernel",
                 repr(kernel.name),
             )
-        nodes = (Y[:, None, :] + noise_nodes(instance_noise, d)[0]).reshape(-1, d)
+        nodes = (Y[:, None, :] + noise_nodes(exp.penalty.instance_noise, d)[0]).reshape(-1, d)
         return DictionaryFeatures(kernel, nodes, nodes)
     if kernel.kind != "stationary":
         raise InputError(

@@ -144,7 +144,7 @@ class _Matched:
 
     def weights(self, runs: xr.Dataset) -> np.ndarray | None:
         """(run, time, r) seen weights, as recorded or from D and grad D at the particles; None if neither tells."""
-        from ..linear.linearize import _feature_map, seen_features
+        from ..linear.linearize import features_of, seen_features
 
         if "weights" in runs and runs.sizes["feature"] == self.saddle.basis.shape[1]:
             return runs["weights"].values @ self.saddle.basis.T
@@ -152,7 +152,7 @@ class _Matched:
             return None
         exp, (M, d) = self.exp, self.exp.points.coordinates.shape
         _, _, mean = seen_features(exp)
-        fm = _feature_map(exp.target, exp.discriminator, exp.penalty.instance_noise)
+        fm = features_of(exp)
         size = self.saddle.basis.shape[0]
         # grad D alone where it suffices: D also shows weights that the linear dynamics leaves frozen (kappa = 0)
         rows = mean @ self.saddle.basis.T
@@ -182,9 +182,8 @@ class _General:
         self.exp = exp
         field = Field(exp)
         eq = equilibrium(exp, field)
-        w = field.grow(eq.x, eq.w)
-        self.x, self.w, self.nw, self.nv = eq.x, w, len(w), eq.x.size
-        self.J = jacobian_at(field, w, eq.x)
+        self.x, self.w, self.nw, self.nv = eq.x, eq.w, len(eq.w), eq.x.size
+        self.J = jacobian_at(field, eq.w, eq.x)
         self.flow = self.J if exp.update_rule.continuous else None
 
     def step_matrix(self) -> np.ndarray:

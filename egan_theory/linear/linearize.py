@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,10 +20,10 @@ import numpy as np
 from ..dynamics import Field
 from ..errors import NotLinearizable
 from ..experiment import Discriminator, Experiment
-from ..features import FeatureMap, PolynomialFeatures, ProjectedFeatures, box_modes, box_wavevectors, build_feature_map
+from ..features import FeatureMap, PolynomialFeatures, ProjectedFeatures, box_modes, box_wavevectors, feature_map
 from ..noise import noise_nodes
 from ..symbolic.linearize import mode_blocks, oscillator_blocks
-from ..targets import Target, Uniform
+from ..targets import Uniform
 from .equilibrium import equilibrium, matched_masses
 from .general import jacobian_at
 from .system import Linearization, Scalars
@@ -44,7 +46,7 @@ def linearize(exp: Experiment) -> Linearization:
         return _general(exp)
     if isinstance(exp.target, Uniform) and coupling_ratio(exp) is not None:
         return _frequency(exp, exp.target)
-    return _finite(exp, _feature_map(exp.target, exp.discriminator, exp.penalty.instance_noise))
+    return _finite(exp, features_of(exp))
 
 
 # -- the coupling S -------------------------------------------------------------------------------------------------
@@ -130,19 +132,43 @@ def _frequency(exp: Experiment, target: Uniform) -> Linearization:
 # -- routes 2 and 3 -------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Setting:
+    """What determines the features at the data, compared by content (a point file may change between experiments)."""
+
+    points: bytes
+    discriminator: Discriminator
+    sigma: float
+    periodic: bool
+    exp: Experiment = field(compare=False)
+
+    @classmethod
+    def of(cls, exp: Experiment) -> _Setting:
+        Y, p, period = exp.points
+        content = hashlib.sha256(repr((Y.shape, period)).encode() + Y.tobytes() + p.tobytes()).digest()
+        return cls(content, exp.discriminator, exp.penalty.instance_noise, period is not None, exp)
+
+
 def seen_features(exp: Experiment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weighted feature rows at the data's nodes: sqrt(p w) psi (MQ, P), sqrt(p w) grad psi (MQ d, P), and the
-    noise-averaged gradients, unweighted, (M d, P)."""
-    return _seen_features(exp.target, exp.discriminator, exp.penalty.instance_noise)
+    noise-averaged gradients, unweighted, (M d, P). Read-only."""
+    return _seen_features(_Setting.of(exp))
+
+
+def features_of(exp: Experiment) -> FeatureMap:
+    """``feature_map(exp)``, kept for the next experiment with the same points and discriminator."""
+    return _features_of(_Setting.of(exp))
 
 
 @lru_cache(maxsize=4)
-def _seen_features(
-    target: Target, discriminator: Discriminator, sigma: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    fm = _feature_map(target, discriminator, sigma)
-    points = target.points()
-    Y, p = points.coordinates, points.weights
+def _features_of(setting: _Setting) -> FeatureMap:
+    return feature_map(setting.exp)
+
+
+@lru_cache(maxsize=4)
+def _seen_features(setting: _Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    fm, sigma = _features_of(setting), setting.sigma
+    Y, p, _ = setting.exp.points
     offsets, weights = noise_nodes(sigma, Y.shape[1])
     (M, d), Q = Y.shape, len(weights)
     if M * Q * (d + 1) * fm.size > MAX_FEATURE_ENTRIES:
@@ -155,13 +181,11 @@ def _seen_features(
     at = fm.at((Y[:, None, :] + offsets).reshape(-1, d))
     root = np.sqrt(p[:, None] * weights).ravel()
     grad = at.grad()
-    mean = np.einsum("q,mqap->map", weights, grad.reshape(M, Q, d, fm.size))
-    return root[:, None] * at.psi(), (root[:, None, None] * grad).reshape(-1, fm.size), mean.reshape(M * d, fm.size)
-
-
-@lru_cache(maxsize=4)
-def _feature_map(target: Target, discriminator: Discriminator, sigma: float) -> FeatureMap:
-    return build_feature_map(target, discriminator, sigma)
+    psi, rows = root[:, None] * at.psi(), (root[:, None, None] * grad).reshape(-1, fm.size)
+    mean = np.einsum("q,mqap->map", weights, grad.reshape(M, Q, d, fm.size)).reshape(M * d, fm.size)
+    for array in (psi, rows, mean):
+        array.flags.writeable = False
+    return psi, rows, mean
 
 
 def coupling_matrix(exp: Experiment, mean_gradients: np.ndarray) -> np.ndarray:
@@ -248,7 +272,7 @@ def saddle(exp: Experiment) -> Saddle:
     """The experiment's saddle on reduced coordinates (matched masses)."""
     nu, kappa, lam = _damping(exp)
     psi, gradients, mean = seen_features(exp)
-    fm = _feature_map(exp.target, exp.discriminator, exp.penalty.instance_noise)
+    fm = features_of(exp)
     return _saddle(psi, gradients, coupling_matrix(exp, mean), nu, kappa, lam, coupling_rank(exp, fm))
 
 
@@ -311,13 +335,12 @@ def saddle_jacobian(
 
 
 def _general(exp: Experiment) -> Linearization:
-    field = Field(exp)
-    size = field.features.size + exp.generator.particles * exp.dimension
+    dynamics = Field(exp)
+    size = dynamics.features.size + exp.generator.particles * exp.dimension
     if size > MAX_DENSE:
         raise NotLinearizable("generator.particles", f"give a dense matrix of at most {MAX_DENSE} rows", size)
-    eq = equilibrium(exp, field)
-    w = field.grow(eq.x, eq.w)
-    J = jacobian_at(field, w, eq.x)
+    eq = equilibrium(exp, dynamics)
+    J = jacobian_at(dynamics, eq.w, eq.x)
     # exact zero modes show as a numerical null space here: the reduction that counts them needs D = D*
     nullity = len(J) - int(np.linalg.matrix_rank(J))
     return Linearization(
@@ -325,7 +348,7 @@ def _general(exp: Experiment) -> Linearization:
         method="finite samples, dense Jacobian at the equilibrium found by Newton's method",
         assumptions=("an equilibrium next to the data with D != D* there", "zero modes counted by numerical rank"),
         dense=J,
-        nw=len(w),
+        nw=len(eq.w),
         dense_zero=nullity,
         dense_mixed=True,
     )

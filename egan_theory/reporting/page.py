@@ -210,7 +210,7 @@ def _headline(r: _Results) -> list[str]:
         lines.append(words.on_regularizer(r.regularizer, r.exp, r.present))
     if r.runs is not None:
         lines.append(words.on_runs(r.runs))
-    lines.append(words.on_agreement(r.table))
+    lines.append(words.on_agreement(r.table, r.agreement is not None))
     return lines
 
 
@@ -220,7 +220,7 @@ def _eigenvalues(spectrum: xr.Dataset) -> list[dict[str, Any]]:
 
 
 def _page(r: _Results, figures: list[dict[str, str]], data: list[tuple[str, str]]) -> str:
-    environment = Environment(
+    environment = Environment(  # user text (paths, reasons) is escaped
         loader=PackageLoader("egan_theory", "reporting"),
         autoescape=True,
         undefined=StrictUndefined,

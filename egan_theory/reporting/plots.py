@@ -194,9 +194,10 @@ def plot_rate_curve(
             ax.plot(lost, np.full(len(lost), 0.03), "x", color=VERMILLION, ms=8, mew=2, clip_on=False,
                     transform=ax.get_xaxis_transform(), label="simulated, no rate (diverged or too short)")  # fmt: skip
     if present is not None and present[0] > 0:
-        ax.plot(*[[v] for v in present], "s", color=ORANGE, mec=BLACK, ms=8,
-                label=f"the experiment: {present[0]:.4g}, rate {present[1]:.3g}")  # fmt: skip
         low = min(low, present[1])
+        outside = " (below the axes)" if present[1] < -abs(top) / 3 else ""
+        ax.plot(*[[v] for v in present], "s", color=ORANGE, mec=BLACK, ms=8,
+                label=f"the experiment: {present[0]:.4g}, rate {present[1]:.3g}{outside}")  # fmt: skip
     ax.axhline(0, color=BLACK, lw=0.8)
     ax.set_xscale("log")
     ax.set_xlim(ends[0], ends[1])

@@ -80,7 +80,7 @@ def finish(ax: Axes, title: str = "", columns: int = 2) -> None:
         if isinstance(axis.get_major_formatter(), ScalarFormatter):
             axis.set_major_formatter(FuncFormatter(_plain))
     figure = ax.get_figure()
-    width = int(9 * figure.get_size_inches()[0]) if isinstance(figure, Figure) else 60
+    width = int(11 * figure.get_size_inches()[0]) if isinstance(figure, Figure) else 70
     ax.legend(
         loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, columnspacing=1.2, handletextpad=0.5,
         borderaxespad=0.2, title="\n".join(wrap(title, width)) or None, alignment="left",

@@ -21,8 +21,9 @@ def per(exp: Experiment) -> str:
 
 def verdict(spectrum: xr.Dataset | None) -> str:
     if spectrum is None:
-        return "No linear prediction"
-    return "Stable" if spectrum.attrs["stable"] else "Unstable"
+        return "No linear prediction for this experiment"
+    stable = spectrum.attrs["stable"]
+    return "Stable: training returns to equilibrium" if stable else "Unstable: training leaves its equilibrium"
 
 
 def on_spectrum(spectrum: xr.Dataset, exp: Experiment) -> str:
@@ -33,24 +34,24 @@ def on_spectrum(spectrum: xr.Dataset, exp: Experiment) -> str:
     if not spectrum.attrs["stable"]:
         growing = int(spectrum["multiplicity"].values[rates <= 0].sum())
         fastest = float(-rates.min())
-        return (
-            f"{growing} of {count} modes do not decay{rest}; the fastest grows by {fastest:.3g} per {per(exp)}, "
-            f"a factor e every {1 / fastest:.3g} {per(exp)}s."
-            if fastest > 0
-            else f"{growing} of {count} modes do not decay{rest}."
-        ).replace("unit of times", "units of time")
+        text = f"{growing} of {count} modes do not decay{rest}"
+        if fastest <= 0:
+            return f"{text}; none of them grows either."
+        growth = f"at {fastest:.3g} per {per(exp)}, that is, by a factor e in {duration(1 / fastest, exp)}"
+        return f"{text}; the fastest grows {growth}."
     slowest = float(spectrum.attrs["slowest_coupled_rate"])
     if not np.isfinite(slowest):
         return f"All {count} modes decay{rest}, but none of them moves the particles."
     oscillating = int(spectrum["multiplicity"].values[spectrum["eigenvalue_im"].values != 0].sum())
     return (
         f"All {count} modes decay{rest}, {oscillating} of them oscillate. The slowest that moves the particles decays "
-        f"at {slowest:.4g} per {per(exp)}: {duration(1 / slowest, exp)} for a factor e."
+        f"at {slowest:.4g} per {per(exp)}, that is, by a factor e in {duration(1 / slowest, exp)}."
     )
 
 
 def duration(value: float, exp: Experiment) -> str:
-    return f"{value:.4g} {'units of time' if exp.update_rule.continuous else 'steps'}"
+    number = f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
+    return f"{number} {'units of time' if exp.update_rule.continuous else 'steps'}"
 
 
 def on_regularizer(best: Regularizer, exp: Experiment, present: float | None) -> str:
@@ -76,13 +77,15 @@ def on_runs(runs: xr.Dataset) -> str:
     return f"{lost} of the {len(at)} simulated runs diverged, the first at step {at[at >= 0].min()}."
 
 
-def on_agreement(agreement: Agreement | None) -> str:
+def on_agreement(agreement: Agreement | None, measured: bool) -> str:
+    """``measured``: whether the runs themselves could be compared, not only the sweep of strengths."""
     if agreement is None or not agreement.quantities:
         return "No predicted quantity could be compared with the simulation; the reasons are listed below."
     good, total = sum(agrees(q) for q in agreement.quantities), len(agreement.quantities)
     missed = len(agreement.unmatched)
     rest = f" ({missed} more could not be compared; see below)" if missed else ""
-    return f"{good} of {total} compared quantities agree within 3 standard errors or 1 %{rest}."
+    runs = "" if measured else " All are of the sweep of strengths: the eigenvalues could not be measured."
+    return f"{good} of {total} compared quantities agree within 3 standard errors or 1 %{rest}.{runs}"
 
 
 def caption_eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None) -> str:
@@ -90,7 +93,7 @@ def caption_eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None) -> st
     growing = int(spectrum["multiplicity"].values[rates <= 0].sum())
     where = "All lie in the stable half-plane." if not growing else f"{growing} do not lie in the stable half-plane."
     measured = agreement is not None and any(q.name.endswith(".re") for q in agreement.quantities)
-    crosses = " Crosses are fits to the simulated runs, which the prediction does not enter." if measured else ""
+    crosses = f" Crosses are fits to the simulated runs ({agreement.method})." if agreement and measured else ""
     log = "" if spectrum.attrs["rule"] == "flow" else " s = log z, where z is the factor per step."
     return (
         f"Eigenvalues s of training about equilibrium: a small deviation goes as exp(s t).{log} {where}{crosses} "

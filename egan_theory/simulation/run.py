@@ -124,7 +124,7 @@ def starts(exp: Experiment, field: Field) -> tuple[np.ndarray, np.ndarray, str]:
     rng = np.random.default_rng([exp.run.seed, 2])
     if exp.run.start == "kick":
         eq: Equilibrium = equilibrium(exp, field)
-        w = field.grow(eq.x[None], eq.w[None])[0]
+        w = eq.w
         if eq.matched:
             kick = rng.standard_normal((R, len(exp.points.weights), d))[:, exp.assignment]
         else:
