@@ -18,12 +18,13 @@ import xarray as xr
 
 import egan_theory as eg
 from egan_theory.linear import eigenvalues, linearize
+from egan_theory.simulation.run import resolved_rule
 
 sys.path.insert(0, str(Path(__file__).parent))
 from draws import draw_experiment
 
 RELATIVE, SIGMAS = 0.01, 3.0
-MIN_STEPS, MAX_STEPS, RECORDS, GROWTH = 400, 6000, 400, 6.0
+MIN_STEPS, MAX_STEPS, RECORDS, GROWTH = 400, 4000, 400, 6.0
 
 
 # %%
@@ -33,8 +34,8 @@ def with_length(exp: eg.Experiment) -> eg.Experiment:
     rates = values.rates[values.coupled & values.resolved & np.isfinite(values.s)]
     slow = np.sort(rates)[: 2 * 5]
     steps = int(np.clip(8 / max(np.abs(slow).max(), 1e-12), MIN_STEPS, MAX_STEPS))
-    if exp.update.rule == "flow":
-        steps = min(steps, 1500)
+    if exp.update.rule == "flow":  # a unit of time costs four evaluations a substep
+        steps = min(steps, MAX_STEPS // resolved_rule(exp).substeps)
     growth = -rates.min()
     if growth > 0:  # e^6 times the kick is still linear
         steps = max(min(steps, int(GROWTH / growth)), 10)
@@ -69,9 +70,12 @@ def study(seed: int, draws: int) -> xr.Dataset:
         rows.append(row)
         texts.append(exp.to_toml())
         label = f"{exp.target.kind} {exp.discriminator.kernel} {exp.loss.kind} {exp.update.rule}"
-        if sys.stderr.isatty() or not row["agrees"]:
-            print(f"{i:3d} {'ok ' if row['agrees'] else 'NO '} {row['modes']} modes, worst {row['worst_relative']:.1e} "
-                  f"{label} {row['bad']} {row['status'] if not row['agrees'] else ''}", file=sys.stderr)  # fmt: skip
+        print(
+            f"{i:3d} {'ok' if row['agrees'] else 'NO'} {row['modes']} modes, worst {row['worst_relative']:.1e} {label} "
+            + (f"{row['bad']} {row['status']} {row['unmatched']}" if not row["agrees"] else ""),
+            file=sys.stderr,
+            flush=True,
+        )
     return xr.Dataset(
         {
             "agrees": ("draw", np.array([r["agrees"] for r in rows], dtype=np.int8),

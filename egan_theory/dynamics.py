@@ -36,6 +36,9 @@ VARIABLE = (
     "discriminator.learning_rate",
 )
 
+#: an exact kernel's dictionary is looked at when a particle has moved this part of the length scale
+GROWTH_DISTANCE = 2e-3
+
 
 class Field:
     """Velocities of a batch of runs. ``x``: (run, N, d), ``w``: (run, P); the run axis may also be absent.
@@ -69,6 +72,7 @@ class Field:
         self.p = (points.weights[:, None] * self.node_weights).ravel()
         self.q = (self.masses[:, None] * self.node_weights).ravel()
         self._last_x: np.ndarray | None = None
+        self._grown_at: np.ndarray | None = None
         self.features = feature_map(exp)
 
     @staticmethod
@@ -109,6 +113,11 @@ class Field:
         """For the exact kernel: extend the dictionary to the particles' positions; returns w padded with zeros."""
         if not isinstance(self.features, DictionaryFeatures):
             return w
+        # the residual of K(., x) grows as the fourth power of the way: no need to look before a particle has moved
+        if self._grown_at is not None and self._grown_at.shape == x.shape:
+            if not np.abs(x - self._grown_at).max() > GROWTH_DISTANCE * self.exp.discriminator.length_scale:
+                return w
+        self._grown_at = x
         nodes = self._nodes(x).reshape(-1, x.shape[-1])
         bigger = self.features.extended(nodes, self.needs_gradient_span())
         if bigger is self.features:

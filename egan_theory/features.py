@@ -238,6 +238,13 @@ class DictionaryFeatures:
         self.where, self.which = where[keep], which[keep]
         self.factor = np.tril(factor[:rank, :rank]) * scale[keep][:, None]
         self.size = rank
+        self.layout = self._layout()
+
+    def _layout(self) -> tuple[Array, Array, Array, Array, Array]:
+        """Which functionals are values, where; the components of the others and the distinct points they sit on."""
+        values = self.which < 0
+        centres, centre = np.unique(self.where[~values], axis=0, return_inverse=True)
+        return values, self.where[values], self.which[~values], centres, centre.ravel()
 
     def _functionals(self, xw: Array, xc: Array, yw: Array, yc: Array) -> Array:
         """Gram matrix between two lists of functionals."""
@@ -278,13 +285,15 @@ class DictionaryFeatures:
         return out
 
     def _orthonormal(self, raw: Array) -> Array:
-        flat = raw.reshape(-1, self.size).T
-        if np.iscomplexobj(flat):
-            parts = [sla.solve_triangular(self.factor, p, lower=True) for p in (flat.real, flat.imag)]
-            return (parts[0] + 1j * parts[1]).T.reshape(raw.shape)
-        return sla.solve_triangular(self.factor, flat, lower=True, check_finite=False).T.reshape(raw.shape)
+        return self.solve(raw, transposed=False)
 
-    def at(self, X: Array) -> _LocatedDense:
+    def at(self, X: Array) -> Located:
+        if self.kernel.kind == "stationary":
+            return _LocatedStationary(self, X)
+        return self.dense(X)
+
+    def dense(self, X: Array) -> _LocatedDense:
+        """psi and its derivatives as arrays: one triangular solve for every point."""
         batch, (n, d) = X.shape[:-2], X.shape[-2:]
         flat = X.reshape(-1, d)
 
@@ -292,6 +301,14 @@ class DictionaryFeatures:
             return self._orthonormal(self._raw(flat, order)).reshape(*batch, n, *(d,) * order, self.size)
 
         return _LocatedDense(shaped(0), shaped(1), lambda: shaped(2))
+
+    def solve(self, v: Array, transposed: bool) -> Array:
+        """L^-1 v or L^-T v along the last axis; real or complex."""
+        flat = v.reshape(-1, self.size).T
+        parts = (flat.real, flat.imag) if np.iscomplexobj(flat) else (flat,)
+        trans = 1 if transposed else 0
+        out = [sla.solve_triangular(self.factor, p, lower=True, trans=trans, check_finite=False) for p in parts]
+        return (out[0] if len(out) == 1 else out[0] + 1j * out[1]).T.reshape(v.shape)
 
     def gradient_rank(self, X: Array) -> int:
         # distinct points and a strictly positive definite kernel: all gradients are independent
@@ -304,12 +321,13 @@ class DictionaryFeatures:
         X = X[np.all(np.isfinite(X), axis=-1)]
         if not len(X):
             return self
-        d, at = X.shape[1], self.at(X)
-        norm, psi, where, which = self.kernel.diagonal(X), at.psi(), X, np.full(len(X), -1)
+        d = X.shape[1]
+        norm, psi = self.kernel.diagonal(X), self._orthonormal(self._raw(X, 0))
+        where, which = X, np.full(len(X), -1)
         if gradients:
             diagonal = self.kernel.mixed_diagonal(X)
             norm = np.concatenate([norm, np.einsum("naa->na", diagonal).ravel()])
-            psi = np.concatenate([psi, at.grad().reshape(-1, self.size)])
+            psi = np.concatenate([psi, self._orthonormal(self._raw(X, 1)).reshape(-1, self.size)])
             where = np.concatenate([where, np.repeat(X, d, axis=0)])
             which = np.concatenate([which, np.tile(np.arange(d), len(X))])
         far = norm - np.einsum("np,np->n", psi, psi) > self.growth_tolerance * norm
@@ -330,7 +348,90 @@ class DictionaryFeatures:
         new.where, new.which = np.concatenate([self.where, where[keep]]), np.concatenate([self.which, which[keep]])
         new.factor = np.block([[self.factor, np.zeros((self.size, rank))], [psi[keep], corner]])
         new.size = self.size + rank
+        new.layout = new._layout()
         return new
+
+
+class _LocatedStationary:
+    """A dictionary of a stationary kernel at points X, from the (..., n, m) arrays of k, k', k'' alone.
+
+    D = sum_z alpha_z K(., z) + sum_y beta_y . grad_y K(., y) with (alpha, beta) = L^-T w, r = x - y, u = r^2:
+
+        D = alpha k - 2 k' (r . beta),   grad D = 2 r k' alpha - 2 beta k' - 4 r k'' (r . beta)
+    """
+
+    def __init__(self, features: DictionaryFeatures, X: Array) -> None:
+        self.f, self.X = features, X
+        self.is_value, self.values, self.component, self.centres, self.centre = features.layout
+        self.rz, self.kz, self.dkz, _ = self._profiles(self.values, 1)
+        self.ry, _, self.dky, self.ddky = self._profiles(self.centres, 2)
+
+    def _profiles(self, Y: Array, order: int) -> tuple[Array, Array, Array, Array]:
+        """r (..., n, m, d) and k, k', k'' of r^2. Where r = 0 exactly, k'' only ever multiplies r and is set to 0."""
+        r = self.X[..., :, None, :] - Y
+        u = (r * r).sum(-1)
+        if not len(Y):
+            empty = np.zeros(u.shape, dtype=u.dtype)
+            return r, empty, empty, empty
+        k = self.f.kernel.derivatives(u, 1)
+        second = np.zeros(u.shape, dtype=u.dtype)
+        if order == 2:
+            apart = u != 0
+            second[apart] = self.f.kernel.derivatives(u[apart], 2)[2]
+        return r, k[0], k[1], second
+
+    def _coefficients(self, w: Array) -> tuple[Array, Array]:
+        """alpha (..., m_values) and beta (..., m_centres, d)."""
+        c = self.f.solve(w, transposed=True)
+        beta = np.zeros((*c.shape[:-1], *self.centres.shape), dtype=c.dtype)
+        beta[..., self.centre, self.component] = c[..., ~self.is_value]
+        return c[..., self.is_value], beta
+
+    def value(self, w: Array) -> Array:
+        alpha, beta = self._coefficients(w)
+        along = np.einsum("...nma,...ma->...nm", self.ry, beta)
+        return _dot(self.kz, alpha) - 2 * (self.dky * along).sum(-1)
+
+    def gradient(self, w: Array) -> Array:
+        alpha, beta = self._coefficients(w)
+        along = np.einsum("...nma,...ma->...nm", self.ry, beta)
+        return (
+            2 * np.einsum("...nm,...nma->...na", self.dkz * alpha[..., None, :], self.rz)
+            - 2 * self.dky @ beta
+            - 4 * np.einsum("...nm,...nma->...na", self.ddky * along, self.ry)
+        )
+
+    def hessian(self, w: Array) -> Array:
+        return self._dense.hessian(w)
+
+    def adjoint(self, a: Array, b: Array | None) -> Array:
+        a = np.asarray(a)[..., None, :]
+        on_values = a @ self.kz
+        on_centres = -2 * np.einsum("...nm,...nma->...ma", np.swapaxes(a, -1, -2) * self.dky, self.ry)
+        if b is not None:
+            along_z = np.einsum("...nma,...na->...nm", self.rz, b)
+            on_values = on_values + 2 * (self.dkz * along_z).sum(-2)[..., None, :]
+            along = np.einsum("...nma,...na->...nm", self.ry, b)
+            on_centres = (
+                on_centres
+                - 2 * np.swapaxes(self.dky, -1, -2) @ b
+                - 4 * np.einsum("...nm,...nma->...ma", self.ddky * along, self.ry)
+            )
+        on_values = on_values[..., 0, :]
+        out = np.empty((*on_centres.shape[:-2], self.f.size), dtype=np.result_type(on_values, on_centres))
+        out[..., self.is_value] = on_values
+        out[..., ~self.is_value] = on_centres[..., self.centre, self.component]
+        return self.f.solve(out, transposed=False)
+
+    @cached_property
+    def _dense(self) -> _LocatedDense:
+        return self.f.dense(self.X)
+
+    def psi(self) -> Array:
+        return self._dense.psi()
+
+    def grad(self) -> Array:
+        return self._dense.grad()
 
 
 def feature_map(exp: Experiment) -> FeatureMap:

@@ -1,5 +1,6 @@
 """Malformed experiments and run files: exit code 2, one line that names the field, nothing written."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -521,8 +522,7 @@ def test_not_a_run_file(write, found, tmp_path, capsys):
         (["simulate", "E", "-o", "{}/none/runs.nc"], "output: must lie in an existing folder"),
         (["simulate", "E", "-o", "{}"], "output: must be a file, but found a folder"),
         (["simulate", "E", "-o", "E"], "output: must not be one of the files read"),
-        (["simulate", "E", "-o", "/dev/null"], "output: must be a regular file"),
-        (["simulate", "E", "-o", "/proc/runs.nc"], "output: must lie in a folder that can be written to"),
+        (["simulate", "E", "-o", "{}/pipe"], "output: must be a regular file"),
         (["simulate", "E", "-o", ""], "output: must be a file name"),
         (["simulate", "E", "-o", "{}/" + "x" * 300], "output: must be a usable file name"),
         (["spectrum", "E", "-o", "{}/none/s.nc"], "output: must lie in an existing folder"),
@@ -539,5 +539,16 @@ def test_not_a_run_file(write, found, tmp_path, capsys):
 )
 def test_bad_paths_and_names(arguments, found, tmp_path, capsys):
     experiment = _experiment(tmp_path)
+    os.mkfifo(tmp_path / "pipe")  # stands for every special file, such as /dev/null
     given = [experiment if a == "E" else a.replace("{}", str(tmp_path)) for a in arguments]
     assert found in bad_input(given, tmp_path, capsys)
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path, capsys, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    # permissions do not stop root, so the refusal itself is what is simulated
+    monkeypatch.setattr("egan_theory._files.tempfile.TemporaryFile", refuse)
+    line = bad_input(["simulate", _experiment(tmp_path), "-o", str(tmp_path / "runs.nc")], tmp_path, capsys)
+    assert "output: must lie in a folder that can be written to" in line and "Read-only file system" in line

@@ -42,7 +42,7 @@ def plot_eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None = None, a
         here = shown & (regime == name)
         for mask, alpha, label in (
             (here & (coupled != 0), 0.85, f"predicted, {name}"),
-            (here & (coupled == 0), 0.3, f"{name}, does not move the particles"),
+            (here & (coupled == 0), 0.3, f"{name}, particles at rest"),
         ):
             if mask.any():
                 ax.scatter(re[mask], im[mask], s=area[mask], c=colour, marker=marker, alpha=alpha, lw=0, label=label)
@@ -192,10 +192,10 @@ def plot_rate_curve(
         if np.any(~good & (x > 0)):
             lost = x[~good & (x > 0)]
             ax.plot(lost, np.full(len(lost), 0.03), "x", color=VERMILLION, ms=8, mew=2, clip_on=False,
-                    transform=ax.get_xaxis_transform(), label="simulated, no rate (diverged or too short)")  # fmt: skip
+                    transform=ax.get_xaxis_transform(), label="simulated: diverged or too short")  # fmt: skip
     if present is not None and present[0] > 0:
         low = min(low, present[1])
-        outside = " (below the axes)" if present[1] < -abs(top) / 3 else ""
+        outside = " (off scale)" if present[1] < -abs(top) / 3 else ""
         ax.plot(*[[v] for v in present], "s", color=ORANGE, mec=BLACK, ms=8,
                 label=f"the experiment: {present[0]:.4g}, rate {present[1]:.3g}{outside}")  # fmt: skip
     ax.axhline(0, color=BLACK, lw=0.8)

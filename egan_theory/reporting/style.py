@@ -81,6 +81,8 @@ def finish(ax: Axes, title: str = "", columns: int = 2) -> None:
             axis.set_major_formatter(FuncFormatter(_plain))
     figure = ax.get_figure()
     width = int(11 * figure.get_size_inches()[0]) if isinstance(figure, Figure) else 70
+    longest = max((len(label) for label in ax.get_legend_handles_labels()[1]), default=0)
+    columns = max(1, min(columns, int(1.1 * width) // (longest + 5)))
     ax.legend(
         loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, columnspacing=1.2, handletextpad=0.5,
         borderaxespad=0.2, title="\n".join(wrap(title, width)) or None, alignment="left",

@@ -43,8 +43,10 @@ def on_spectrum(spectrum: xr.Dataset, exp: Experiment) -> str:
     if not np.isfinite(slowest):
         return f"All {count} modes decay{rest}, but none of them moves the particles."
     oscillating = int(spectrum["multiplicity"].values[spectrum["eigenvalue_im"].values != 0].sum())
+    how = "none of them oscillates" if not oscillating else f"{oscillating} of them oscillate"
+    how = "all of them oscillate" if oscillating == count else how
     return (
-        f"All {count} modes decay{rest}, {oscillating} of them oscillate. The slowest that moves the particles decays "
+        f"All {count} modes decay{rest}; {how}. The slowest that moves the particles decays "
         f"at {slowest:.4g} per {per(exp)}, that is, by a factor e in {duration(1 / slowest, exp)}."
     )
 

@@ -71,7 +71,7 @@ def _simulate(exp: Experiment, variants: Sequence[Experiment] | None, progress: 
     w = np.tile(w, (len(members), 1))
     w = field.grow(x, w)
     recorder = _Recorder(exp, field, len(each))
-    rule = resolved_rule(exp)
+    rule = max((resolved_rule(member) for member in members), key=lambda r: r.substeps)  # the stiffest decides
     state = rule.start(w, x, field.Vw, field.Vx)
     centre = exp.points.coordinates.mean(0)
     size = DIVERGENCE * _size(exp)
