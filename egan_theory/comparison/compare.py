@@ -16,10 +16,13 @@ from .modes import Modes, modal_coordinates
 
 #: how many of the slowest visible modes are compared
 MODES = 5
-#: a mode is visible when its amplitude is at least this part of the largest mode's
-VISIBLE = 1e-4
-#: ... and when it does not decay by more than this many e-folds between two samples
+#: a mode is visible when its amplitude is at least this part of the largest mode's, and above second-order effects
+#: (the displacement over the length scale, relative to the largest mode)
+VISIBLE = 1e-3
+#: ... when it does not decay by more than this many e-folds between two samples
 FASTEST = 2.0
+#: ... and when it changes by at least this part of itself during the runs
+SLOWEST = 0.05
 #: e-folds a run must show before its late slope is called a convergence rate
 E_FOLDS = 4.0
 #: a blindly fitted eigenvalue within this part of |s| of a predicted one is matched with it
@@ -80,11 +83,14 @@ def _from_modes(found: Modes, modes: int, unit: str) -> tuple[list[Quantity], li
         if index >= modes:
             break
         name = ", ".join(f"{s:.4g}" for s in cluster.predicted)
-        if amplitude < VISIBLE * largest:
+        if amplitude < max(VISIBLE, found.second_order) * largest:
             unmatched.append({"name": f"mode {name}", "reason": f"amplitude {amplitude / largest:.1g} of the largest"})
             continue
         if -cluster.predicted.real.max() * step > FASTEST:
             unmatched.append({"name": f"mode {name}", "reason": "decays between two samples"})
+            continue
+        if np.abs(cluster.predicted).max() * (times[-1] - times[0]) < SLOWEST:
+            unmatched.append({"name": f"mode {name}", "reason": f"changes by less than {SLOWEST:.0%} during the runs"})
             continue
         r = len(cluster.predicted)
         fit = fit_exponentials(times, cluster.signals, r, initial=cluster.predicted, real=False)

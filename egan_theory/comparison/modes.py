@@ -22,7 +22,7 @@ from ..linear import equilibrium, update_matrix
 from ..linear.equilibrium import matched_masses
 from ..linear.general import jacobian_at
 from ..linear.linearize import coupling_root, saddle, saddle_jacobian
-from ..linear.system import log_multiplier
+from ..linear.system import COUPLING_TOLERANCE, log_multiplier
 
 #: a displacement above this part of the discriminator's length scale is not linear any more
 LINEAR_LIMIT = 0.1
@@ -53,6 +53,7 @@ class Modes:
     displacement: np.ndarray  # (run, T, n) moved coordinates, for fits without the prediction's eigenvectors
     norms: np.ndarray  # (run, T) size of the deviation
     condition: float
+    second_order: float  # largest displacement over the discriminator's length scale
     notes: tuple[dict[str, str], ...]
 
 
@@ -68,20 +69,22 @@ def modal_coordinates(exp: Experiment, runs: xr.Dataset) -> Modes:
     s = values.astype(complex) if reduced.flow is not None else log_multiplier(values)
     nw = reduced.nw
     observed = vectors[nw : nw + reduced.nv]
+    moves = np.linalg.norm(observed, axis=0) > COUPLING_TOLERANCE * np.linalg.norm(vectors, axis=0)
     y = v
     if w is not None:
         observed = np.concatenate([vectors[:nw], observed])
         y = np.concatenate([w, v], axis=-1)
     usable = np.isfinite(s)
-    s, observed = s[usable], observed[:, usable]
+    s, observed, moves = s[usable], observed[:, usable], moves[usable]
     observed = observed / np.maximum(np.linalg.norm(observed, axis=0), np.finfo(float).tiny)
     signals, times_used, condition, overlap = _separate(times, y, s, observed)
     norms = _norms(v, w)
+    second_order = float(np.nanmax(np.abs(x.dx[:, 0]))) / exp.discriminator.length_scale
     if signals is None:
         reason = f"observations do not tell the modes apart (condition {condition:.1g})"
         notes.append({"name": "modal separation", "reason": reason})
-        return Modes(times, (), v, norms, condition, tuple(notes))
-    return Modes(times_used, _clusters(s, signals, overlap), v, norms, condition, tuple(notes))
+        return Modes(times, (), v, norms, condition, second_order, tuple(notes))
+    return Modes(times_used, _clusters(s, signals, overlap, moves), v, norms, condition, second_order, tuple(notes))
 
 
 def deviation_norms(exp: Experiment, runs: xr.Dataset) -> np.ndarray:
@@ -335,11 +338,11 @@ def _separate(
     return stacked @ np.linalg.pinv(O).T, times[:T], condition, np.abs(np.conj(O).T @ O)
 
 
-def _clusters(s: np.ndarray, signals: np.ndarray, overlap: np.ndarray) -> tuple[ModalSignals, ...]:
+def _clusters(s: np.ndarray, signals: np.ndarray, overlap: np.ndarray, moves: np.ndarray) -> tuple[ModalSignals, ...]:
     """Groups of modes: equal eigenvalues (symmetry) as channels of one, overlapping eigenvectors (near-critical
     oscillators, with the conjugate below the axis) as several; slowest first."""
     largest = np.abs(s).max(initial=0.0)
-    moving = np.flatnonzero(np.abs(s) > 64 * np.finfo(float).eps * largest)
+    moving = np.flatnonzero(moves & (np.abs(s) > 64 * np.finfo(float).eps * largest))
     same = np.abs(s[moving][:, None] - s[moving]) <= DEGENERACY * largest
     linked = same | (overlap[np.ix_(moving, moving)] > OVERLAP)
     count, label = connected_components(csr_matrix(linked), directed=False)

@@ -73,8 +73,9 @@ def merged(values: Eigenvalues) -> Eigenvalues:
     """Eigenvalues that agree to rounding (degenerate by symmetry) as one row with their multiplicities added."""
     if not len(values.s):
         return values
-    finite = np.where(np.isfinite(values.s), values.s, -1e300)
-    scale = DEGENERACY * max(np.abs(values.s[np.isfinite(values.s)]).max(initial=0.0), 1e-300)
+    largest = max(np.abs(values.s[np.isfinite(values.s)]).max(initial=0.0), 1e-290)
+    finite = np.where(np.isfinite(values.s), values.s, -2 * largest)  # log 0: beyond all others
+    scale = DEGENERACY * largest
     order = np.lexsort((np.rint(finite.imag / scale), np.rint(finite.real / scale), values.coupled))
     s = finite[order]
     new = np.ones(len(s), dtype=bool)
