@@ -50,7 +50,7 @@ def examine(exp: eg.Experiment) -> dict:
     rows = [q for q in table.quantities if q.name != "rate"]
     bad = [q for q in rows if not (q.relative_error <= RELATIVE or abs(q.z) <= SIGMAS)]
     return {
-        "modes": len(rows) // 2,
+        "modes": len({q.name.split(".")[0] for q in rows}),
         "worst_relative": max((q.relative_error for q in rows), default=np.nan),
         "median_relative": float(np.median([q.relative_error for q in rows])) if rows else np.nan,
         "z": [q.z for q in rows],

@@ -327,7 +327,7 @@ def test_flow_takes_substeps_for_stiff_modes():
 def test_the_stiffest_variant_sets_the_substeps():
     """Simulated beside a soft one, a stiff variant is still resolved."""
     soft = ring(3, update={"rule": "flow"}, penalty={"r1": 0.01}, run={"steps": 12})
-    stiff = soft.replace({"penalty.r1": 40.0})
+    stiff = soft.replace({"penalty.r1": 80.0})
     assert resolved_rule(stiff).substeps > 10 * resolved_rule(soft).substeps
     together = simulate(soft, variants=[soft, stiff])
     assert together.attrs["status"] == "finished"

@@ -23,6 +23,8 @@ VISIBLE = 1e-3
 FASTEST = 2.0
 #: ... and when it changes by at least this part of itself during the runs
 SLOWEST = 0.05
+#: a measured frequency of a real mode within these many standard errors, or this part of |s|, of 0 is no frequency
+REAL_SIGMAS, REAL = 3.0, 1e-9
 #: e-folds a run must show before its late slope is called a convergence rate
 E_FOLDS = 4.0
 #: a blindly fitted eigenvalue within this part of |s| of a predicted one is matched with it
@@ -65,10 +67,11 @@ def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
 
 
 def _pair(index: int, s: complex, fit: complex, error: complex, unit: str, note: str) -> list[Quantity]:
-    return [
-        Quantity(f"s{index}.re", s.real, fit.real, error.real, abs(s), unit, note),
-        Quantity(f"s{index}.im", s.imag, fit.imag, error.imag, abs(s), unit, note),
-    ]
+    real = Quantity(f"s{index}.re", s.real, fit.real, error.real, abs(s), unit, note)
+    imaginary = Quantity(f"s{index}.im", s.imag, fit.imag, error.imag, abs(s), unit, note)
+    # zero against zero says nothing: a real mode's frequency is listed only when one was measured
+    silent = s.imag == 0 and (abs(imaginary.z) <= REAL_SIGMAS or imaginary.relative_error <= REAL)
+    return [real] if silent else [real, imaginary]
 
 
 def _from_modes(found: Modes, modes: int, unit: str) -> tuple[list[Quantity], list[dict[str, str]]]:

@@ -66,6 +66,8 @@ def sweep_strength(
     else:
         together = simulate(variants[0], variants=variants, progress=progress)
         parts = [together.isel(run=slice(i * runs, (i + 1) * runs)) for i in range(len(variants))]
+    if any(part.attrs["status"] == "interrupted" for part in parts):
+        raise KeyboardInterrupt
     rate, error = np.full((2, len(strengths)), np.nan)
     for i, (variant, part) in enumerate(zip(variants, parts, strict=True)):
         if np.all(part["diverged_at"].values < 0):
@@ -95,12 +97,14 @@ def compare_strength(regularizer: Regularizer, swept: xr.Dataset) -> Agreement:
         for s, r in zip(strength, rate, strict=True)
         if not np.isfinite(r)
     ]
-    good = np.flatnonzero(np.isfinite(rate) & (strength > 0))
-    if len(good) < 3 or regularizer.best <= 0:
+    positive = np.flatnonzero(strength > 0)
+    if np.isfinite(rate[positive]).sum() < 3 or regularizer.best <= 0:
         unmatched.append({"name": "best_strength", "reason": "fewer than three strengths could be measured"})
         return Agreement((), tuple(unmatched), "strength sweep")
-    order = good[np.argsort(strength[good])]
-    u, r, e = np.log(strength[order]), rate[order], error[order]
+    order = positive[np.argsort(strength[positive])]
+    # a strength that diverges is slower than any that converges: the best one may sit next to such a cliff
+    u, e = np.log(strength[order]), error[order]
+    r = np.where(np.isfinite(rate[order]), rate[order], -np.inf)
     i = int(np.argmax(r))
     if i in (0, len(u) - 1):
         unmatched.append({"name": "best_strength", "reason": "the largest simulated rate is at the end of the sweep"})

@@ -22,8 +22,8 @@ from ..updates import UpdateRule
 
 #: |zeta - 1| below which a mode is called critical: rounding moves coalescing eigenvalues by about sqrt(eps)
 CRITICAL_TOLERANCE = float(np.sqrt(np.finfo(float).eps))
-#: eigenvalues below this part of the largest are rounding error
-RESOLUTION = 64 * float(np.finfo(float).eps)
+#: rounding error of an eigenvalue, in eps times the norm of its matrix: at least this, and this much per dimension
+RESOLUTION, RESOLUTION_PER_DIMENSION = 64, 8
 #: part of an eigenvector on the particles below which the mode does not move them
 COUPLING_TOLERANCE = float(np.sqrt(np.finfo(float).eps))
 
@@ -75,7 +75,7 @@ class Linearization:
 class Eigenvalues:
     """One row per distinct eigenvalue. ``s``: flow eigenvalue, or log z per step; ``z``: multiplier (exp s for flow).
 
-    coupled: the mode moves the particles. Zero modes are not listed.
+    coupled: the mode moves the particles. Zero modes are not listed. noise: the rounding error of s.
     """
 
     s: np.ndarray
@@ -84,6 +84,7 @@ class Eigenvalues:
     damping_ratio: np.ndarray
     coupled: np.ndarray
     wavenumber: np.ndarray
+    noise: float
 
     @property
     def regime(self) -> np.ndarray:
@@ -96,10 +97,8 @@ class Eigenvalues:
 
     @property
     def resolved(self) -> np.ndarray:
-        """Modes whose |s| stands above the rounding error of the largest."""
-        size = np.abs(self.s)
-        largest = size[np.isfinite(size)].max(initial=0.0)
-        return size > RESOLUTION * largest
+        """Modes whose |s| stands above the rounding error."""
+        return np.abs(self.s) > self.noise
 
     def slowest(self, coupled_only: bool = False) -> float:
         """Smallest decay rate of the resolved non-zero modes; NaN if there is none."""
@@ -134,8 +133,14 @@ def eigenvalues(lin: Linearization, rule: UpdateRule | None = None) -> Eigenvalu
     order = np.lexsort((-s.imag, -s.real))
     return Eigenvalues(
         s[order], z[order], multiplicity[order].astype(int), ratio[order], coupled[order].astype(bool),
-        wavenumber[order],
+        wavenumber[order], _noise(lin, rule, s),
     )  # fmt: skip
+
+
+def _noise(lin: Linearization, rule: UpdateRule, s: np.ndarray) -> float:
+    """eps times the norm of the matrix (the largest |s|, or 1 for multipliers near the unit circle) times its size."""
+    scale = np.abs(s[np.isfinite(s)]).max(initial=0.0) if rule.continuous else 1.0
+    return float(np.finfo(float).eps * max(RESOLUTION, RESOLUTION_PER_DIMENSION * len(lin.dense)) * scale)
 
 
 def _row(s: np.ndarray, z: np.ndarray, multiplicity: object, ratio: object, coupled: bool, k: object) -> tuple:

@@ -87,7 +87,7 @@ def merged(values: Eigenvalues) -> Eigenvalues:
     count = np.add.reduceat(values.multiplicity[order], np.flatnonzero(new))
     return Eigenvalues(
         values.s[first], values.z[first], count, values.damping_ratio[first], values.coupled[first],
-        values.wavenumber[first],
+        values.wavenumber[first], values.noise,
     )  # fmt: skip
 
 

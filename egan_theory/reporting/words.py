@@ -23,7 +23,11 @@ def verdict(spectrum: xr.Dataset | None) -> str:
     if spectrum is None:
         return "No linear prediction for this experiment"
     stable = spectrum.attrs["stable"]
-    return "Stable: training returns to equilibrium" if stable else "Unstable: training leaves its equilibrium"
+    return (
+        "Stable: small deviations from equilibrium decay"
+        if stable
+        else "Unstable: small deviations from equilibrium grow"
+    )
 
 
 def on_spectrum(spectrum: xr.Dataset, exp: Experiment) -> str:
