@@ -293,6 +293,7 @@ class Experiment(Config):
     def replace(self, changes: Mapping[str, Any]) -> Experiment:
         """A copy with dotted fields changed, e.g. ``{"penalty.r1": 0.2}``; validated again."""
         data = self.model_dump()
+        data["discriminator"]["kernel"] = self.discriminator.kernel  # a Kernel object stays one
         for path, value in changes.items():
             *parents, leaf = path.split(".")
             node = data
