@@ -1,0 +1,86 @@
+"""The analyses are importable, reproduce with their seed, and their numbers say what they claim."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from egan_theory.losses import LOSSES
+from egan_theory.targets import TARGETS
+from egan_theory.updates import STEPS
+
+FOLDER = Path(__file__).parent.parent / "analyses"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def analyses_on_the_path(monkeypatch):
+    """As when a script is run; the scripts' own change of the path is undone."""
+    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
+
+
+def draws_figure(figure, tmp_path):
+    assert isinstance(figure, Figure) and figure.axes
+    figure.savefig(tmp_path / "figure.png", dpi=30)
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+def test_kicked_modes(tmp_path):
+    """Fitted eigenvalues within 1 % or 3 standard errors of the prediction, in every experiment drawn."""
+    script = load("kicked_modes")
+    ds = script.study(11, 2)
+    assert ds.sizes["draw"] == 2 and ds["agrees"].values.tolist() == [1, 1]
+    assert float(ds["median_relative"].max()) <= 1e-3 and np.all(ds["modes"] >= 1)
+    assert len(set(ds["experiment"].values)) == 2
+    draws_figure(script.figure(ds), tmp_path)
+
+
+def test_draws_cover_the_tables():
+    """Every loss, rule and computed target occurs among random draws, which are reproducible."""
+    script = load("draws")
+    drawn = [script.draw_experiment(np.random.default_rng([0, i])) for i in range(60)]
+    assert {e.loss.kind for e in drawn} == set(LOSSES)
+    assert {e.update.rule for e in drawn} == set(STEPS)
+    assert {e.target.kind for e in drawn} == set(TARGETS) - {"points"}
+    assert {e.discriminator.features == 0 for e in drawn} == {True, False}
+    assert drawn[0] == script.draw_experiment(np.random.default_rng([0, 0]))
+
+
+@pytest.mark.slow
+def test_kicked_modes_over_more_draws():
+    ds = load("kicked_modes").study(5, 12)
+    assert int(ds["agrees"].sum()) == 12
+
+
+@pytest.mark.slow
+def test_best_strength(tmp_path):
+    """The predicted strength simulates to at least 97 % of the best rate of a 25-point sweep around it."""
+    script = load("best_strength")
+    ds = script.study(3, 2)
+    assert ds.sizes["draw"] == 2 and np.all(ds["share"] >= script.SHARE)
+    draws_figure(script.figure(ds), tmp_path)
+
+
+@pytest.mark.slow
+def test_critical_damping(tmp_path):
+    """On the built-in ring the fastest simulated strength is next to the predicted one, ends are far slower."""
+    script = load("critical_damping")
+    best, swept, decays = script.study(0, 3)
+    rate = swept["rate"].values
+    assert int(np.nanargmax(rate)) == 1 and float(swept["strength"][1]) == pytest.approx(best.best)
+    assert rate[1] == pytest.approx(best.rate, rel=0.05)
+    assert max(rate[0], rate[2]) < 0.5 * rate[1]
+    last = decays["deviation"].isel(time=-1)
+    assert float(last.sel(factor=1.0)) < float(last.sel(factor=0.2)) and float(last.sel(factor=1.0)) < float(
+        last.sel(factor=5.0)
+    )
+    draws_figure(script.figure(best, swept, decays), tmp_path)
