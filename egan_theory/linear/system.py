@@ -120,12 +120,14 @@ def log_multiplier(z: np.ndarray) -> np.ndarray:
         return np.log(np.asarray(z, dtype=complex))
 
 
-def eigenvalues(lin: Linearization, rule: UpdateRule | None = None) -> Eigenvalues:
-    """Eigenvalues of the update rule (default: the experiment's own) on a linearization, zero modes left out."""
+def eigenvalues(lin: Linearization, rule: UpdateRule | None = None, ratios: bool = True) -> Eigenvalues:
+    """Eigenvalues of the update rule (default: the experiment's own) on a linearization, zero modes left out.
+
+    ``ratios`` False: leave the damping ratios of dense systems out (they need eigenvectors)."""
     rule = lin.exp.update_rule if rule is None else rule
     parts = [
         _block_eigenvalues(lin, rule),
-        _dense_eigenvalues(lin, rule),
+        _dense_eigenvalues(lin, rule, ratios),
         *(_scalar_eigenvalues(scalar, rule) for scalar in lin.scalars),
     ]
     rows = [np.concatenate(column) for column in zip(*parts, strict=True)]
@@ -196,25 +198,23 @@ def _discrete_ratio(s: np.ndarray) -> np.ndarray:
     return ratio
 
 
-def _dense_eigenvalues(lin: Linearization, rule: UpdateRule) -> tuple:
+def _dense_eigenvalues(lin: Linearization, rule: UpdateRule, ratios: bool) -> tuple:
     J, nw = lin.dense, lin.nw
     if not len(J):
         empty = np.empty(0, dtype=complex)
         return _row(empty, empty, 1, np.nan, True, np.nan)
     T = J if rule.continuous else update_matrix(rule, J, nw)
     coupled: object = True
-    if rule.continuous or lin.dense_mixed:
+    vectors = None
+    if ratios or lin.dense_mixed:
         values, vectors = np.linalg.eig(T)
-        values = values.astype(complex)
-        moved = np.linalg.norm(vectors[nw : len(J)], axis=0)
-        coupled = moved > COUPLING_TOLERANCE if lin.dense_mixed else True
+        if lin.dense_mixed:
+            coupled = np.linalg.norm(vectors[nw : len(J)], axis=0) > COUPLING_TOLERANCE
     else:
-        values = np.linalg.eigvals(T).astype(complex)
-    if rule.continuous:
-        s, z, ratio = values, np.exp(values), _rayleigh_ratio(J, nw, values, vectors)
-    else:
-        s, z = log_multiplier(values), values
-        ratio = _discrete_ratio(s[:, None])[:, 0]
+        values = np.linalg.eigvals(T)
+    values = values.astype(complex)
+    s, z = (values, np.exp(values)) if rule.continuous else (log_multiplier(values), values)
+    ratio = np.full(s.shape, np.nan) if vectors is None or not ratios else _rayleigh_ratio(J, nw, s, vectors)
     row = _row(s, z, 1, ratio, True, np.nan)
     row = (*row[:4], np.broadcast_to(np.asarray(coupled), s.shape), row[5])
     if lin.dense_zero:
@@ -224,16 +224,18 @@ def _dense_eigenvalues(lin: Linearization, rule: UpdateRule) -> tuple:
 
 
 def _rayleigh_ratio(J: np.ndarray, nw: int, s: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """zeta = -(Re s)/|s| for oscillating modes; for real ones that of the mode's own oscillator: J compressed on
-    (w, 0), (0, x) of its eigenvector has trace -a and determinant w^2 (exact where J is a saddle)."""
-    w, x = vectors[:nw], vectors[nw:]
+    """zeta = -(Re s)/|s| for oscillating modes; for real ones that of the mode's own oscillator: the flow's J on the
+    plane of (w, 0) and (0, x) of its eigenvector has trace -a and determinant omega^2 (exact where J is a saddle)."""
+    real = s.imag == 0
+    w, x = vectors[:nw, real].real, vectors[nw : len(J), real].real
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        a = (np.conj(w) * (J[:nw, :nw] @ w)).sum(0) / (np.abs(w) ** 2).sum(0)
-        d = (np.conj(x) * (J[nw:, nw:] @ x)).sum(0) / (np.abs(x) ** 2).sum(0)
-        trace = (a + d).real
-        det = (s * (a + d - s)).real
-        real = np.where(det > 0, -trace / (2 * np.sqrt(np.abs(det))), np.nan)
-        return np.where(np.abs(s.imag) > 0, -s.real / np.abs(s), real)
+        ww, xx = (w * w).sum(0), (x * x).sum(0)
+        a, d = (w * (J[:nw, :nw] @ w)).sum(0) / ww, (x * (J[nw:, nw:] @ x)).sum(0) / xx
+        cross = (w * (J[:nw, nw:] @ x)).sum(0) / ww * (x * (J[nw:, :nw] @ w)).sum(0) / xx
+        det = a * d - cross
+        ratio = -s.real / np.abs(s)
+        ratio[real] = np.where(det > 0, -(a + d) / (2 * np.sqrt(np.abs(det))), np.nan)
+    return ratio
 
 
 def _scalar_eigenvalues(scalar: Scalars, rule: UpdateRule) -> tuple:

@@ -71,7 +71,7 @@ class Regularizer:
 
 def convergence_rate(exp: Experiment) -> float:
     """Slowest decay rate of the resolved modes that move the particles; negative when one of them grows."""
-    return eigenvalues(linearize(exp)).slowest(coupled_only=True)
+    return eigenvalues(linearize(exp), ratios=False).slowest(coupled_only=True)
 
 
 def rates_over(exp: Experiment, penalty: str, strengths: Sequence[float] | np.ndarray) -> np.ndarray:
