@@ -36,7 +36,7 @@ def draw(rng: np.random.Generator) -> tuple[eg.Experiment, str, eg.Regularizer]:
             continue  # its nodes make a step 25 times dearer
         best = eg.best_regularizer(exp, penalty)
         edge = best.best in (best.strengths[0], best.strengths[-1])
-        if best.best > 0 and not edge and best.rate > 0 and 16 / best.rate <= MAX_STEPS:
+        if best.best > 0 and not edge and best.rate > 0 and 24 / best.rate <= MAX_STEPS:
             return exp, penalty, best
 
 

@@ -70,7 +70,7 @@ def _hinge(D: Any) -> tuple[Any, Any, Any]:
 class Loss:
     """One loss. ``terms(D)`` returns (f1, f2, h); ``D_star`` is the value of D where q = p.
 
-    Raises ValueError on construction if f1'(D*) + f2'(D*) != 0, i.e. if D* is no equilibrium.
+    Raises ValueError at the first use of its numbers if f1'(D*) + f2'(D*) != 0, i.e. if D* is no equilibrium.
     """
 
     kind: str

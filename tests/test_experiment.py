@@ -217,7 +217,7 @@ def test_paths_are_relative_to_the_file(tmp_path, monkeypatch):
 def test_a_kernel_object_has_no_toml_form():
     exp = Experiment(discriminator={"kernel": Gaussian(length_scale=0.3)})
     assert exp.discriminator.kernel_object.length_scale == 0.3
-    with pytest.raises(InputError, match="discriminator.kernel: must be a named kernel to be written as TOML"):
+    with pytest.raises(InputError, match=r"discriminator\.kernel: must be a named kernel to be written as TOML"):
         exp.to_toml()
 
 
@@ -369,7 +369,9 @@ def test_masses_and_counts_are_checked(generator, message):
 
 def test_matched_masses_need_a_particle_on_every_point():
     exp = three_points(particles=2, masses="matched")
-    with pytest.raises(InputError, match="generator.masses: must not be 'matched' when a target point has no particle"):
+    with pytest.raises(
+        InputError, match=r"generator\.masses: must not be 'matched' when a target point has no particle"
+    ):
         _ = exp.masses
 
 

@@ -316,7 +316,7 @@ def test_progress_counts_the_scan():
 
 
 def test_refusals():
-    with pytest.raises(InputError, match="penalty.wgan_gp: must") as error:
+    with pytest.raises(InputError, match=r"penalty\.wgan_gp: must") as error:
         best_regularizer(ring(), "wgan_gp")
     assert WGAN_GP_REASON in str(error.value)
     # polynomials without a gradient at the origin: nothing moves

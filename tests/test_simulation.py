@@ -93,7 +93,7 @@ def test_kicks_have_the_stated_size():
     x = simulate(unmatched)["particles"].values[:, 0]
     spread = x.std(axis=0)
     assert np.abs(spread / 1e-5 - 1).max() < 5 / np.sqrt(2 * 50)
-    assert np.abs((x[:, 0] - x[:, 1])).max() > 1e-6  # not together
+    assert np.abs(x[:, 0] - x[:, 1]).max() > 1e-6  # not together
 
 
 def test_random_starts():
@@ -266,7 +266,9 @@ def test_dictionary_follows_the_whole_history(loss, penalty):
     assert allowed < 0.1 * moved
     assert np.abs(ds["particles"].values[0] - np.array(path)).max() <= allowed
     force = np.array([D.grad(z) for z in x])
-    assert np.abs(ds["force"].values[0, -1] - force).max() <= exp.discriminator.learning_rate * steps * np.sqrt(GROWTH) / l
+    assert (
+        np.abs(ds["force"].values[0, -1] - force).max() <= exp.discriminator.learning_rate * steps * np.sqrt(GROWTH) / l
+    )
 
 
 # -- shortcuts --------------------------------------------------------------------------------------------------------

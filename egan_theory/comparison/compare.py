@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 from scipy.optimize import linear_sum_assignment
@@ -12,7 +14,7 @@ from ..predict.spectrum import merged
 from ..schema import validate_runs
 from .agreement import Agreement, Quantity
 from .estimate import EigenvalueFit, blind_eigenvalues, convergence_rate, fit_exponentials
-from .modes import Modes, modal_coordinates
+from .modes import ModalSignals, Modes, modal_coordinates
 
 #: how many of the slowest visible modes are compared
 MODES = 5
@@ -23,6 +25,10 @@ VISIBLE = 1e-3
 FASTEST = 2.0
 #: ... and when it changes by at least this part of itself during the runs
 SLOWEST = 0.05
+#: eigenvalues that part by less than this in |s| t during the runs may be seen as one
+UNRESOLVED = 0.3
+#: ... if a single exponential fits the signals to this part of their size
+ONE_EXPONENTIAL = 1e-3
 #: a measured frequency of a real mode within these many standard errors, or this part of |s|, of 0 is no frequency
 REAL_SIGMAS, REAL = 3.0, 1e-9
 #: e-folds a run must show before its late slope is called a convergence rate
@@ -77,12 +83,13 @@ def _pair(index: int, s: complex, fit: complex, error: complex, unit: str, note:
 def _from_modes(found: Modes, modes: int, unit: str) -> tuple[list[Quantity], list[dict[str, str]]]:
     times = found.times
     step = float(np.median(np.diff(times)))
-    first = [float(np.sqrt(np.mean(np.abs(c.signals[:, : max(len(times) // 20, 1)]) ** 2))) for c in found.clusters]
-    largest = max(first)
+    span = times[-1] - times[0]
+    largest = max(c.amplitude for c in found.clusters)
     quantities: list[Quantity] = []
     unmatched: list[dict[str, str]] = []
     index = 0
-    for cluster, amplitude in zip(found.clusters, first, strict=True):
+    for cluster in found.clusters:
+        amplitude = cluster.amplitude
         if index >= modes:
             break
         name = ", ".join(f"{s:.4g}" for s in cluster.predicted)
@@ -92,9 +99,10 @@ def _from_modes(found: Modes, modes: int, unit: str) -> tuple[list[Quantity], li
         if -cluster.predicted.real.max() * step > FASTEST:
             unmatched.append({"name": f"mode {name}", "reason": "decays between two samples"})
             continue
-        if np.abs(cluster.predicted).max() * (times[-1] - times[0]) < SLOWEST:
+        if np.abs(cluster.predicted).max() * span < SLOWEST:
             unmatched.append({"name": f"mode {name}", "reason": f"changes by less than {SLOWEST:.0%} during the runs"})
             continue
+        cluster = _resolved(times, cluster)
         r = len(cluster.predicted)
         fit = fit_exponentials(times, cluster.signals, r, initial=cluster.predicted, real=False)
         if not np.all(np.isfinite(fit.values)):
@@ -109,6 +117,18 @@ def _from_modes(found: Modes, modes: int, unit: str) -> tuple[list[Quantity], li
                 index += 1
                 quantities += _pair(index, cluster.predicted[i], fit.values[j], fit.stderr[j], unit, note)
     return quantities, unmatched
+
+
+def _resolved(times: np.ndarray, cluster: ModalSignals) -> ModalSignals:
+    """The cluster with one eigenvalue, the mean of its own, where the runs are too short to tell them apart and show
+    no more than one exponential."""
+    s = cluster.predicted
+    if len(s) == 1 or np.abs(s - s.mean()).max() * (times[-1] - times[0]) > UNRESOLVED:
+        return cluster
+    single = fit_exponentials(times, cluster.signals, 1, initial=s[:1], real=False)
+    if not single.residual < ONE_EXPONENTIAL:
+        return cluster
+    return replace(cluster, predicted=np.array([s.mean()]))
 
 
 def _blind(exp: Experiment, found: Modes, modes: int, unit: str) -> tuple[list[Quantity], list[dict[str, str]]]:

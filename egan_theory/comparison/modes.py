@@ -26,6 +26,8 @@ from ..linear.system import COUPLING_TOLERANCE, log_multiplier
 
 #: a displacement above this part of the discriminator's length scale is not linear any more
 LINEAR_LIMIT = 0.1
+#: rms of a coordinate, as a part of the largest, below which it may be rounding of the recorded positions
+ROUNDING = 1e-6
 #: largest condition number of O that is trusted to separate the modes
 MAX_CONDITION = 1e9
 #: delays tried, in records
@@ -38,10 +40,12 @@ DEGENERACY = 1e-7
 
 @dataclass(frozen=True)
 class ModalSignals:
-    """One cluster of close modes: predicted s (r,) distinct, signals (run, time, channel) complex."""
+    """One cluster of close modes: predicted s (r,) distinct, signals (run, time, channel) complex, and its share of the
+    observation, rms over runs and the first samples."""
 
     predicted: np.ndarray
     signals: np.ndarray
+    amplitude: float
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,14 @@ def modal_coordinates(exp: Experiment, runs: xr.Dataset) -> Modes:
     usable = np.isfinite(s)
     s, observed, moves = s[usable], observed[:, usable], moves[usable]
     observed = observed / np.maximum(np.linalg.norm(observed, axis=0), np.finfo(float).tiny)
-    signals, times_used, condition, overlap = _separate(times, y, s, observed)
+    signals, times_used, condition, O = _separate(times, y, s, observed)
     norms = _norms(v, w)
     second_order = float(np.nanmax(np.abs(x.dx[:, 0]))) / exp.discriminator.length_scale
     if signals is None:
         reason = f"observations do not tell the modes apart (condition {condition:.1g})"
         notes.append({"name": "modal separation", "reason": reason})
         return Modes(times, (), v, norms, condition, second_order, tuple(notes))
-    return Modes(times_used, _clusters(s, signals, overlap, moves), v, norms, condition, second_order, tuple(notes))
+    return Modes(times_used, _clusters(s, signals, O, moves), v, norms, condition, second_order, tuple(notes))
 
 
 def deviation_norms(exp: Experiment, runs: xr.Dataset) -> np.ndarray:
@@ -109,6 +113,8 @@ def _norms(v: np.ndarray, w: np.ndarray | None) -> np.ndarray:
 def _scale(y: np.ndarray) -> np.ndarray:
     """rms of every coordinate at its largest time, so that w and v weigh alike."""
     size = np.sqrt(np.nanmean(np.abs(y) ** 2, axis=0)).max(axis=0)
+    # a coordinate that only rounding moves must not be blown up to the size of the others
+    size = np.maximum(size, ROUNDING * size.max(initial=0.0))
     return np.where(size > 0, size, 1.0)
 
 
@@ -302,8 +308,8 @@ def _assign(exp: Experiment, x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | N
 def _separate(
     times: np.ndarray, y: np.ndarray, s: np.ndarray, observed: np.ndarray
 ) -> tuple[np.ndarray | None, np.ndarray, float, np.ndarray]:
-    """c(t) = O^+ y(t) with as few delays as give a well-conditioned O; signals (run, time, mode), and the overlaps
-    |<O_i, O_j>| of its normalised columns."""
+    """c(t) = O^+ y(t) with as few delays as give a well-conditioned O; signals (run, time, mode), and O
+    with normalised columns."""
     modes, rows = observed.shape[1], observed.shape[0]
     even = len(times) > 1 and np.ptp(np.diff(times)) <= 1e-9 * (times[-1] - times[0])
     dt = (times[-1] - times[0]) / max(len(times) - 1, 1)
@@ -335,16 +341,16 @@ def _separate(
     T = len(times) - last
     stacked = np.concatenate([(weight * y)[:, q : q + T] for q in (0, *delays)], axis=-1)
     O = O / np.linalg.norm(O, axis=0)
-    return stacked @ np.linalg.pinv(O).T, times[:T], condition, np.abs(np.conj(O).T @ O)
+    return stacked @ np.linalg.pinv(O).T, times[:T], condition, O
 
 
-def _clusters(s: np.ndarray, signals: np.ndarray, overlap: np.ndarray, moves: np.ndarray) -> tuple[ModalSignals, ...]:
+def _clusters(s: np.ndarray, signals: np.ndarray, O: np.ndarray, moves: np.ndarray) -> tuple[ModalSignals, ...]:
     """Groups of modes: equal eigenvalues (symmetry) as channels of one, overlapping eigenvectors (near-critical
     oscillators, with the conjugate below the axis) as several; slowest first."""
     largest = np.abs(s).max(initial=0.0)
     moving = np.flatnonzero(moves & (np.abs(s) > 64 * np.finfo(float).eps * largest))
     same = np.abs(s[moving][:, None] - s[moving]) <= DEGENERACY * largest
-    linked = same | (overlap[np.ix_(moving, moving)] > OVERLAP)
+    linked = same | (np.abs(np.conj(O[:, moving]).T @ O[:, moving]) > OVERLAP)
     count, label = connected_components(csr_matrix(linked), directed=False)
     out = []
     for group in range(count):
@@ -355,6 +361,10 @@ def _clusters(s: np.ndarray, signals: np.ndarray, overlap: np.ndarray, moves: np
         for j in members[np.argsort(-s[members].real, kind="stable")]:
             if all(abs(s[j] - e) > DEGENERACY * largest for e in distinct):
                 distinct.append(s[j])
-        out.append(ModalSignals(np.array(distinct), signals[..., members]))
+        # what the members and their conjugates add up to: nearly parallel ones may have coordinates that cancel
+        own = signals[..., members]
+        part = own[:, : max(own.shape[1] // 20, 1)] @ O[:, members].T
+        part = part.real * (2 if s[members].imag.min() > 0 else 1)
+        out.append(ModalSignals(np.array(distinct), own, float(np.sqrt((part**2).sum(-1).mean()))))
     out.sort(key=lambda c: -c.predicted.real.max())
     return tuple(out)

@@ -12,7 +12,7 @@ from ..dynamics import Field, check_variants
 from ..errors import NotLinearizable
 from ..experiment import Experiment
 from ..linear import eigenvalues, linearize
-from ..linear.equilibrium import Equilibrium, equilibrium
+from ..linear.equilibrium import Equilibrium, equilibrium, matched_masses
 from ..provenance import provenance
 from ..schema import variable
 from ..updates import UpdateRule
@@ -53,6 +53,10 @@ def simulate(
     if variants is not None:
         check_variants(exp, members)
     if exp.run.start == "kick":
+        if variants is not None and not matched_masses(exp):  # every variant has an equilibrium of its own
+            parts = [_simulate(member, None, progress) for member in members]
+            joined = xr.concat(parts, "run", data_vars="minimal", coords="minimal", compat="override", join="override")
+            return _with_parameters(joined.assign_attrs(provenance(exp), status=_joint_status(parts)), exp, members)
         small = condensed(exp)
         if small is not exp:
             reduced = None if variants is None else [condensed(member) for member in members]
@@ -103,6 +107,14 @@ def _simulate(exp: Experiment, variants: Sequence[Experiment] | None, progress: 
     if status == "finished" and np.any(diverged >= 0):
         status = f"diverged at step {diverged[diverged >= 0].min()}"
     return recorder.dataset(members, diverged, status, status_note)
+
+
+def _joint_status(parts: Sequence[xr.Dataset]) -> str:
+    """One status for several datasets: interrupted, else the first divergence, else finished."""
+    if any(part.attrs["status"] == "interrupted" for part in parts):
+        return "interrupted"
+    steps = np.concatenate([part["diverged_at"].values for part in parts])
+    return f"diverged at step {steps[steps >= 0].min()}" if np.any(steps >= 0) else "finished"
 
 
 def resolved_rule(exp: Experiment) -> UpdateRule:
