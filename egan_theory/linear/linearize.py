@@ -246,7 +246,7 @@ def _finite(exp: Experiment, fm: FeatureMap) -> Linearization:
         assumptions=(MATCHED,),
         dense=J,
         nw=basis_size,
-        dense_mixed=kappa > 0,  # D may change where no particle feels it
+        dense_mixed=kappa > 0 or exp.penalty.instance_noise > 0,  # D may change where no particle feels it
         scalars=(frozen, *_unseen(exp, nu, fm.size - basis_size)),
         unresolved=unresolved,
     )
