@@ -22,8 +22,8 @@ import egan_theory as eg
 sys.path.insert(0, str(Path(__file__).parent))
 from draws import draw_experiment
 
-POINTS, SPAN, SHARE = 25, 10.0, 0.97
-MAX_STEPS = 20_000
+POINTS, SPAN, SHARE, RUNS = 25, 10.0, 0.97, 2
+MAX_STEPS = 8_000
 
 
 # %%
@@ -36,7 +36,7 @@ def draw(rng: np.random.Generator) -> tuple[eg.Experiment, str, eg.Regularizer]:
             continue  # its nodes make a step 25 times dearer
         best = eg.best_regularizer(exp, penalty)
         edge = best.best in (best.strengths[0], best.strengths[-1])
-        if best.best > 0 and not edge and best.rate > 0 and 24 / best.rate <= MAX_STEPS:
+        if best.best > 0 and not edge and best.rate > 0 and 20 / best.rate <= MAX_STEPS:
             return exp, penalty, best
 
 
@@ -45,7 +45,7 @@ def examine(exp: eg.Experiment, penalty: str, best: eg.Regularizer) -> xr.Datase
     grid = best.best * np.geomspace(1 / SPAN, SPAN, POINTS)
     # an even number of grid points would put none on the prediction; shift by half a spacing to be fair to the others
     grid *= (SPAN**2) ** (0.5 / (POINTS - 1))
-    return eg.sweep_strength(exp, penalty, np.concatenate([[best.best], grid]), runs=4)
+    return eg.sweep_strength(exp, penalty, np.concatenate([[best.best], grid]), runs=RUNS)
 
 
 def study(seed: int, draws: int) -> xr.Dataset:
@@ -60,7 +60,11 @@ def study(seed: int, draws: int) -> xr.Dataset:
         kappa = exp.loss_object.kappa + exp.penalty.coefficients.value_p
         note = (f"{exp.target.kind} {exp.discriminator.kernel} {exp.loss.kind} {exp.update.rule} phi="
                 f"{exp.generator.kernel.ratio:.2f} kappa={kappa:.2f} nu={exp.penalty.weight_decay:.3f}")  # fmt: skip
-        print(f"{i:3d} {penalty:12s} best {best.best:.4g} ({best.method}) share {share:.4f} {note}", file=sys.stderr)
+        print(
+            f"{i:3d} {penalty:12s} best {best.best:.4g} ({best.method}) share {share:.4f} {note}",
+            file=sys.stderr,
+            flush=True,
+        )
         part = swept.assign_coords(point=("strength", np.arange(len(rate)))).swap_dims(strength="point")
         parts.append(part.reset_coords("strength").assign(share=share, best=best.best, best_rate=best.rate))
         texts.append(exp.to_toml())

@@ -19,9 +19,7 @@ from .decay import convergence_rate
 from .modes import deviation_norms
 
 #: e-folds of the fastest predicted rate that a sweep simulates, if ``steps`` is not given
-SWEEP_E_FOLDS = 24.0
-#: rms kick of a sweep, in length scales: the rates are read off the end, 10^-13 of it is rounding
-SWEEP_KICK = 1e-3
+SWEEP_E_FOLDS = 20.0
 #: records per run of a sweep
 RECORDS = 400
 #: strengths that cannot be simulated side by side: they change the feature map's nodes
@@ -42,7 +40,7 @@ def sweep_strength(
     Every strength sees the same kicks; particles that share a point move as one (simulation.condensed). ``rate`` is
     the asymptotic decay rate of the deviation's norm (NaN where a run diverged), ``rate_stderr`` its error,
     ``predicted_rate`` that of the linear theory, over coordinate ``strength``.
-    ``steps``: by default enough for 24 e-folds of the best predicted rate.
+    ``steps``: by default enough for 20 e-folds of the best predicted rate.
     """
     key = get_penalty(penalty).key
     path = f"penalty.{key}"
@@ -55,8 +53,7 @@ def sweep_strength(
         if not fastest > 0:
             raise InputError(path, "have a strength at which the dynamics converge (or give steps)", fastest)
         steps = int(np.ceil(SWEEP_E_FOLDS / fastest))
-    base = condensed(exp).replace({"run.kick": SWEEP_KICK * exp.discriminator.length_scale})
-    base = base.replace(
+    base = condensed(exp).replace(
         {"run.steps": steps, "run.record_every": max(steps // RECORDS, 1), "run.runs": runs, "run.start": "kick"}
     )
     variants = [base.replace({path: float(s)}) for s in strengths]

@@ -15,6 +15,8 @@ from ..features import DictionaryFeatures
 MASS_TOLERANCE = 1e-12
 #: largest velocity, relative to its size at the first guess, at which Newton's iteration has converged
 NEWTON_TOLERANCE = 1e-10
+#: ... or at which it has converged if it does not shrink any more: the rounding of a nearly singular dictionary
+NEWTON_FLOOR = 1e-6
 NEWTON_STEPS = 60
 
 
@@ -82,8 +84,9 @@ def _newton(exp: Experiment, field: Field, x: np.ndarray, w: np.ndarray) -> Equi
         if length > limit:
             step = np.concatenate([np.linalg.lstsq(J[:P, :P], -F[:P], rcond=1e-12)[0], step[P:] * limit / length])
         w, x = w + step[:P], x + step[P:].reshape(x.shape)
-        F = residual(w, x)
-        if np.abs(F).max() <= NEWTON_TOLERANCE * scale:
+        before, F = np.abs(F).max(), residual(w, x)
+        size = np.abs(F).max()
+        if size <= NEWTON_TOLERANCE * scale or (size > before / 2 and size <= NEWTON_FLOOR * scale):
             return Equilibrium(x, w, False)
         if not np.all(np.isfinite(F)):
             break
