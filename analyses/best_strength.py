@@ -22,7 +22,7 @@ import egan_theory as eg
 sys.path.insert(0, str(Path(__file__).parent))
 from draws import draw_experiment
 
-POINTS, SPAN, SHARE, RUNS = 25, 10.0, 0.97, 2
+POINTS, SPAN, SHARE, RUNS = 25, 10.0, 0.97, 4
 MAX_STEPS = 8_000
 
 
@@ -36,7 +36,7 @@ def draw(rng: np.random.Generator) -> tuple[eg.Experiment, str, eg.Regularizer]:
             continue  # its nodes make a step 25 times dearer
         best = eg.best_regularizer(exp, penalty)
         edge = best.best in (best.strengths[0], best.strengths[-1])
-        if best.best > 0 and not edge and best.rate > 0 and 20 / best.rate <= MAX_STEPS:
+        if best.best > 0 and not edge and best.rate > 0 and 18 / best.rate <= MAX_STEPS:
             return exp, penalty, best
 
 

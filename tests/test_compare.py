@@ -19,6 +19,8 @@ from egan_theory.targets import Grid, Ring, Uniform
 
 #: what counts as agreement: this relative error, or this many standard errors
 RELATIVE, SIGMAS = 0.01, 3.0
+#: what an oscillation leaves in a slope over some nine e-folds
+SLOPE = 0.03
 #: standard deviation of z over repeats: 1 if the error bars are right; a hundred values know it to some 10 %
 CALIBRATED = (0.6, 1.5)
 
@@ -269,7 +271,7 @@ def test_simulated_best_strength():
     assert rate.measured == pytest.approx(best.rate, rel=0.1)
     off = np.abs(swept["rate"] - swept["predicted_rate"])
     assert np.all((off <= 0.1 * swept["predicted_rate"]) | (off <= SIGMAS * swept["rate_stderr"]))
-    assert np.median(off / swept["predicted_rate"]) <= RELATIVE
+    assert np.median(off / swept["predicted_rate"]) <= SLOPE
     assert swept["rate"].attrs["units"] == "1/step" and swept["strength"].attrs["long_name"] == "penalty.r1"
     assert swept.attrs["runs"] == 3 and swept.attrs["penalty"] == "r1"
 
