@@ -102,7 +102,7 @@ class _LocatedFourier:
     def hessian(self, w: Array) -> Array:
         wc, ws = self._split(w)
         u = self.cos * wc[..., None, :] + self.sin * ws[..., None, :]
-        return -np.einsum("...nf,fa,fb->...nab", u, self.f.omega, self.f.omega)
+        return -((u[..., None, :] * self.f.omega.T) @ self.f.omega)
 
     def adjoint(self, a: Array, b: Array | None) -> Array:
         a = np.asarray(a)[..., None, :]
