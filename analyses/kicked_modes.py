@@ -104,13 +104,14 @@ def figure(ds: xr.Dataset):
         values = np.maximum(ds[name].values[order], 1e-12)
         ax.semilogy(values, marker, color=colour, label=ds[name].attrs["long_name"])
     failed = np.flatnonzero(ds["agrees"].values[order] == 0)
-    ax.plot(failed, np.maximum(ds["worst_relative"].values[order][failed], 1e-12), "kx", ms=9, label="disagrees")
+    if failed.size:
+        ax.plot(failed, np.maximum(ds["worst_relative"].values[order][failed], 1e-12), "kx", ms=9, label="disagrees")
     ax.axhline(RELATIVE, color="0.4", ls="--", label="1 %")
     ax.set(xlabel="experiment, sorted", ylabel="deviation of the fitted eigenvalues / |s|")
     ax.set_title(
         f"Fitted against predicted eigenvalues: {int(ds['agrees'].sum())} of {ds.sizes['draw']} experiments agree"
     )
-    ax.legend()
+    ax.legend(loc="lower right")
     return fig
 
 

@@ -72,6 +72,18 @@ def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
     )
 
 
+def slowest_measured(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> tuple[float, float]:
+    """Decay rate min(-Re s) of the slowest mode as measured in ``runs``, and its standard error.
+
+    The ``modes`` predicted slowest modes that the runs show are fitted as ``compare`` does, each with an exponent of
+    its own; modes too slow to change during the runs included. (nan, nan) where the modes cannot be told apart.
+    """
+    found = modal_coordinates(exp, validate_runs(runs))
+    quantities = _from_modes(found, modes, "", slowest=0.0)[0] if found.clusters else []
+    rates = [(-q.measured, q.stderr) for q in quantities if q.name.endswith(".re")]
+    return min(rates, default=(float("nan"), float("nan")))
+
+
 def _pair(index: int, s: complex, fit: complex, error: complex, unit: str, note: str) -> list[Quantity]:
     real = Quantity(f"s{index}.re", s.real, fit.real, error.real, abs(s), unit, note)
     imaginary = Quantity(f"s{index}.im", s.imag, fit.imag, error.imag, abs(s), unit, note)
@@ -80,7 +92,9 @@ def _pair(index: int, s: complex, fit: complex, error: complex, unit: str, note:
     return [real] if silent else [real, imaginary]
 
 
-def _from_modes(found: Modes, modes: int, unit: str) -> tuple[list[Quantity], list[dict[str, str]]]:
+def _from_modes(
+    found: Modes, modes: int, unit: str, slowest: float = SLOWEST
+) -> tuple[list[Quantity], list[dict[str, str]]]:
     times = found.times
     step = float(np.median(np.diff(times)))
     span = times[-1] - times[0]
@@ -99,8 +113,8 @@ def _from_modes(found: Modes, modes: int, unit: str) -> tuple[list[Quantity], li
         if -cluster.predicted.real.max() * step > FASTEST:
             unmatched.append({"name": f"mode {name}", "reason": "decays between two samples"})
             continue
-        if np.abs(cluster.predicted).max() * span < SLOWEST:
-            unmatched.append({"name": f"mode {name}", "reason": f"changes by less than {SLOWEST:.0%} during the runs"})
+        if np.abs(cluster.predicted).max() * span < slowest:
+            unmatched.append({"name": f"mode {name}", "reason": f"changes by less than {slowest:.0%} during the runs"})
             continue
         cluster = _resolved(times, cluster)
         r = len(cluster.predicted)

@@ -94,15 +94,10 @@ def modal_coordinates(exp: Experiment, runs: xr.Dataset) -> Modes:
 def deviation_norms(exp: Experiment, runs: xr.Dataset) -> np.ndarray:
     """(run, time) size of the deviation from equilibrium in recorded runs: w and v together, each relative to its
     largest. Runs must start near equilibrium."""
-    return deviation(exp, runs)[1]
-
-
-def deviation(exp: Experiment, runs: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """(generator coordinates v (run, time, n), ``deviation_norms``) of recorded runs that start near equilibrium."""
     reduced = _Matched(exp) if matched_masses(exp) else _General(exp)
     dx = runs["particles"].values - reduced.x
     v = reduced.moved(_Displacement(dx, np.tile(exp.assignment, (len(dx), 1)), list(range(len(dx))), 0, dx.shape[1]))
-    return v, _norms(v, reduced.weights(runs))
+    return _norms(v, reduced.weights(runs))
 
 
 def _norms(v: np.ndarray, w: np.ndarray | None) -> np.ndarray:

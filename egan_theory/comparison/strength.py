@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import xarray as xr
 
-from ..errors import InputError
+from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..penalties import get_penalty
 from ..predict.regularizer import Regularizer, rates_over
@@ -15,21 +15,19 @@ from ..provenance import provenance
 from ..simulation.condense import condensed
 from ..simulation.run import simulate
 from .agreement import Agreement, Quantity
-from .estimate import fit_exponentials
-from .modes import deviation
+from .compare import slowest_measured
+from .modes import deviation_norms
 
 #: e-folds of the fastest predicted rate that a sweep simulates, if ``steps`` is not given
-SWEEP_E_FOLDS = 18.0
+SWEEP_E_FOLDS = 12.0
 #: part of the kick's size in length scales below which second-order effects hide the decay
 SECOND_ORDER = 1e-2
-#: a late window is one second-order mode if a fitted pair leaves less than this part of it
-ONE_MODE = 0.01
-#: real rates this close to each other, relative to the faster, are nearly critical
-NEARLY_CRITICAL = 0.3
 #: fewest samples a slope is fitted to
 MIN_SAMPLES = 8
 #: records per run of a sweep
 RECORDS = 400
+#: e-folds of predicted growth after which a strength is not followed further
+GROWTH = 6.0
 #: strengths that cannot be simulated side by side: they change the feature map's nodes
 SEPARATE = ("instance_noise",)
 
@@ -45,10 +43,14 @@ def sweep_strength(
 ) -> xr.Dataset:
     """Simulated convergence rate at each strength of ``penalty.<penalty>``, from kicked runs of the nonlinear model.
 
-    Every strength sees the same kicks; particles that share a point move as one (simulation.condensed). ``rate`` is
-    the asymptotic decay rate of the deviation's norm (NaN where a run diverged), ``rate_stderr`` its error,
-    ``predicted_rate`` that of the linear theory, over coordinate ``strength``.
-    ``steps``: by default enough for 18 e-folds of the best predicted rate.
+    Every strength sees the same kicks; particles that share a point move as one (simulation.condensed). Over the
+    coordinate ``strength``:
+    ``rate``, ``rate_stderr``: decay rate of the slowest mode as measured in the runs (``slowest_measured``); where the
+    modes cannot be told apart, ``rate_slope``; minus the growth rate where the deviation grows; NaN if a run diverged.
+    ``rate_slope``: late slope of the deviation's norm, a cross-check that does not use the theory's eigenvectors but is
+    biased near critical damping (``late_slope``).
+    ``predicted_rate``: that of the linear theory.
+    ``steps``: by default enough for 12 e-folds of the best predicted rate.
     """
     key = get_penalty(penalty).key
     path = f"penalty.{key}"
@@ -65,54 +67,65 @@ def sweep_strength(
         {"run.steps": steps, "run.record_every": max(steps // RECORDS, 1), "run.runs": runs, "run.start": "kick"}
     )
     variants = [base.replace({path: float(s)}) for s in strengths]
-    if key in SEPARATE:
-        parts = []
-        for i, variant in enumerate(variants):
-            parts.append(simulate(variant))
-            if progress is not None:
-                progress(i + 1, len(variants))
-    else:
-        together = simulate(variants[0], variants=variants, progress=progress)
-        parts = [together.isel(run=slice(i * runs, (i + 1) * runs)) for i in range(len(variants))]
-    if any(part.attrs["status"] == "interrupted" for part in parts):
-        raise KeyboardInterrupt
-    rate, error = np.full((2, len(strengths)), np.nan)
+    # what grows is cut short: far from equilibrium there is nothing to measure, and an exact kernel would grow with it
+    grows = predicted * steps < -GROWTH
+    for i in map(int, np.flatnonzero(grows)):
+        length = max(int(GROWTH / -predicted[i]), 2 * MIN_SAMPLES)
+        variants[i] = variants[i].replace({"run.steps": length, "run.record_every": max(length // RECORDS, 1)})
+    parts = _simulated(variants, [True] * len(variants) if key in SEPARATE else list(grows), progress)
+    rate, error, slope = np.full((3, len(strengths)), np.nan)
+    floor = SECOND_ORDER * base.run.kick / exp.discriminator.length_scale
     for i, (variant, part) in enumerate(zip(variants, parts, strict=True)):
-        if np.all(part["diverged_at"].values < 0):
-            coordinates, norms = deviation(variant, part)
-            floor = SECOND_ORDER * base.run.kick / exp.discriminator.length_scale
-            rate[i], error[i] = late_rate(part["time"].values, coordinates, norms, floor)
+        if np.any(part["diverged_at"].values >= 0):
+            continue
+        times, norms = part["time"].values, deviation_norms(variant, part)
+        size = np.sqrt((norms**2).mean(0))
+        slope[i], slope_error = late_slope(times, norms, floor)
+        early = size[: len(size) // 3 + 1].max()
+        if size[-1] >= early:
+            slope[i] = -np.log(size[-1] / early) / (times[-1] - times[0])
+            slope_error = abs(slope[i])
+        if slope[i] <= 0:  # not converging: there is no linear regime to fit modes in
+            rate[i], error[i] = slope[i], slope_error
+            continue
+        try:
+            rate[i], error[i] = slowest_measured(variant, part)
+        except (InputError, NotLinearizable):  # it grew out of the linear regime
+            rate[i] = np.nan
+        if not np.isfinite(rate[i]):
+            rate[i], error[i] = slope[i], slope_error
     unit = "1/time" if exp.update_rule.continuous else "1/step"
+    names = {
+        "rate": (rate, "simulated convergence rate"),
+        "rate_stderr": (error, "its standard error"),
+        "rate_slope": (slope, "late slope of the deviation's norm"),
+        "predicted_rate": (predicted, "predicted convergence rate"),
+    }
     return xr.Dataset(
-        {
-            "rate": ("strength", rate, {"long_name": "simulated convergence rate", "units": unit}),
-            "rate_stderr": ("strength", error, {"long_name": "its standard error", "units": unit}),
-            "predicted_rate": ("strength", predicted, {"long_name": "predicted convergence rate", "units": unit}),
-        },
+        {k: ("strength", values, {"long_name": text, "units": unit}) for k, (values, text) in names.items()},
         coords={"strength": ("strength", strengths, {"long_name": path, "units": "1"})},
         attrs={**provenance(base), "penalty": key, "steps": steps, "runs": runs},
     )
 
 
-def late_rate(times: np.ndarray, coordinates: np.ndarray, norms: np.ndarray, floor: float) -> tuple[float, float]:
-    """``late_slope``, or the decay of one second-order mode where the same window shows no more than that.
-
-    coordinates (run, time, channel). A single mode near critical damping decays as (A + B t) exp(-s t), which biases a
-    slope by several per cent; a pair m +- sqrt(d) fitted to the coordinates has no such bias. It is taken if it leaves
-    less than 1 % of them and oscillates or is nearly critical.
-    """
-    slope, error = late_slope(times, norms, floor)
-    window = late_window(times, np.sqrt((norms**2).mean(0)), floor)
-    if len(window) < MIN_SAMPLES or not np.any(coordinates[:, window]):
-        return slope, error
-    late = coordinates[:, window] / np.abs(coordinates[:, window]).max()
-    pair = fit_exponentials(times[window], late, 2)
-    if not (pair.ok and pair.residual < ONE_MODE):
-        return slope, error
-    slow, fast = np.sort(-pair.values.real)
-    if pair.values[0].imag == 0 and fast - slow > NEARLY_CRITICAL * fast:
-        return slope, error
-    return float(slow), float(max(pair.stderr[0].real, abs(slope - slow) / 10))
+def _simulated(
+    variants: list[Experiment], alone: list[bool], progress: Callable[[int, int], None] | None
+) -> list[xr.Dataset]:
+    """The runs of each variant; those not ``alone`` side by side. Raises KeyboardInterrupt if any was interrupted."""
+    parts: dict[int, xr.Dataset] = {}
+    together = [i for i, own in enumerate(alone) if not own]
+    if together:
+        members = [variants[i] for i in together]
+        runs = members[0].run.runs
+        joined = simulate(members[0], variants=members, progress=progress)
+        parts = {i: joined.isel(run=slice(k * runs, (k + 1) * runs)) for k, i in enumerate(together)}
+    for k, i in enumerate(np.flatnonzero(alone)):
+        parts[int(i)] = simulate(variants[i])
+        if progress is not None and not together:
+            progress(k + 1, len(variants))
+    if any(part.attrs["status"] == "interrupted" for part in parts.values()):
+        raise KeyboardInterrupt
+    return [parts[i] for i in range(len(variants))]
 
 
 def late_window(times: np.ndarray, size: np.ndarray, floor: float) -> np.ndarray:
