@@ -288,11 +288,11 @@ def test_rates_near_critical_damping():
 
 def test_strengths_that_do_not_converge():
     """Growing runs are cut before an exact kernel has to follow them, and read as what they are."""
-    exp = ring(penalty={"r1": 0.5}, discriminator={"features": 0})
-    best = best_regularizer(exp, "r1")
-    swept = sweep_strength(exp, "r1", best.best * np.array([0.5, 1.0, 200.0]), runs=2)
+    exp = ring(penalty={"r1": 0.5, "weight_decay": 0.05}, discriminator={"features": 0})
+    strengths = best_regularizer(exp, "consensus").best * np.array([0.5, 1.0, 1.1])
+    swept = sweep_strength(exp, "consensus", strengths, runs=2, steps=300)
     predicted, rate = swept["predicted_rate"].values, swept["rate"].values
-    assert predicted[2] < 0 and (not np.isfinite(rate[2]) or rate[2] < 0)
+    assert predicted[2] < 0 and rate[2] == pytest.approx(predicted[2], rel=0.2)  # a slope over some e-folds
     np.testing.assert_allclose(rate[:2], predicted[:2], rtol=RELATIVE)
 
 

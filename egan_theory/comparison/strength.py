@@ -81,9 +81,9 @@ def sweep_strength(
         times, norms = part["time"].values, deviation_norms(variant, part)
         size = np.sqrt((norms**2).mean(0))
         slope[i], slope_error = late_slope(times, norms, floor)
-        early = size[: len(size) // 3 + 1].max()
-        if size[-1] >= early:
-            slope[i] = -np.log(size[-1] / early) / (times[-1] - times[0])
+        if size[-1] >= size[: len(size) // 3 + 1].max():
+            half = len(size) // 2
+            slope[i] = -np.polyfit(times[half:], np.log(size[half:]), 1)[0]
             slope_error = abs(slope[i])
         if slope[i] <= 0:  # not converging: there is no linear regime to fit modes in
             rate[i], error[i] = slope[i], slope_error
