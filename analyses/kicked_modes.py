@@ -17,7 +17,9 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from egan_theory.features import FourierFeatures
 from egan_theory.linear import eigenvalues, linearize
+from egan_theory.linear.linearize import features_of
 from egan_theory.simulation.run import resolved_rule
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -25,6 +27,8 @@ from draws import draw_experiment
 
 RELATIVE, SIGMAS = 0.01, 3.0
 MIN_STEPS, MAX_STEPS, RECORDS, GROWTH = 400, 4000, 400, 6.0
+#: a phase k.dx of the features above this is not linear any more
+LINEAR = 0.02
 
 
 # %%
@@ -37,8 +41,11 @@ def with_length(exp: eg.Experiment) -> eg.Experiment:
     if exp.update.rule == "flow":  # a unit of time costs four evaluations a substep
         steps = min(steps, MAX_STEPS // resolved_rule(exp).substeps)
     growth = -rates.min()
-    if growth > 0:  # e^6 times the kick is still linear
-        steps = max(min(steps, int(GROWTH / growth)), 10)
+    if growth > 0:  # what grows must stay small against the shortest wavelength of the features
+        features = features_of(exp)
+        shortest = np.linalg.norm(features.omega, axis=1).max() if isinstance(features, FourierFeatures) else 0.0
+        room = LINEAR / (exp.run.kick * max(shortest, 1 / exp.discriminator.length_scale))
+        steps = max(min(steps, int(min(GROWTH, np.log(max(room, 1.0))) / growth)), 10)
     return exp.replace({"run.steps": steps, "run.record_every": max(steps // RECORDS, 1)})
 
 

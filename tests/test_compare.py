@@ -254,6 +254,25 @@ def test_invisible_modes_are_listed():
     assert all(agrees(q) for q in modes(table))
 
 
+def test_frequencies_beyond_nyquist():
+    """Samples every n steps show Im s modulo 2 pi/n: the nearest to the prediction is meant, and said so."""
+    exp = pair(steps=1200, record_every=30).replace(
+        {
+            "penalty.r1": 0.05,
+            "discriminator.learning_rate": 0.3,
+            "generator.learning_rate": 0.1,
+            "update.rule": "alternating",
+        }
+    )
+    fastest = eigenvalues(linearize(exp)).s.imag.max()
+    assert fastest > np.pi / 30 > 0.5 * fastest
+    table = compare(exp, simulate(exp))
+    seen = {q.name: q for q in modes(table)}
+    beyond = [n for n, q in seen.items() if n.endswith(".im") and q.predicted > np.pi / 30]
+    assert beyond and all("multiples of 0.2094" in seen[n].note for n in beyond)
+    assert all(agrees(q) for q in seen.values())
+
+
 # -- best strength ----------------------------------------------------------------------------------------------------
 
 

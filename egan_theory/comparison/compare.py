@@ -125,12 +125,24 @@ def _from_modes(
         note = "" if fit.ok else fit.status
         if r > 1:
             note = "; ".join(filter(None, [note, f"fitted together with {r - 1} close by"]))
-        for i, j in zip(*linear_sum_assignment(np.abs(cluster.predicted[:, None] - fit.values)), strict=True):
+        values = _unaliased(fit.values, cluster.predicted, 2 * np.pi / step)
+        if np.abs(values.imag).max() > np.pi / step:
+            note = "; ".join(filter(None, [note, f"frequency known up to multiples of {2 * np.pi / step:.4g}"]))
+        for i, j in zip(*linear_sum_assignment(np.abs(cluster.predicted[:, None] - values)), strict=True):
             # the member below the axis belongs to the conjugate above it
             if index < modes and cluster.predicted[i].imag >= 0:
                 index += 1
-                quantities += _pair(index, cluster.predicted[i], fit.values[j], fit.stderr[j], unit, note)
+                quantities += _pair(index, cluster.predicted[i], values[j], fit.stderr[j], unit, note)
     return quantities, unmatched
+
+
+def _unaliased(values: np.ndarray, predicted: np.ndarray, rate: float) -> np.ndarray:
+    """Samples taken at this angular rate show frequencies modulo it: of all that fit alike, the one nearest to a
+    prediction beyond the Nyquist frequency rate/2."""
+    if np.abs(predicted.imag).max() <= rate / 2:
+        return values
+    nearest = predicted[np.abs(np.exp(2j * np.pi * (values.imag[:, None] - predicted.imag) / rate) - 1).argmin(1)]
+    return values + 1j * rate * np.rint((nearest.imag - values.imag) / rate)
 
 
 def _resolved(times: np.ndarray, cluster: ModalSignals) -> ModalSignals:

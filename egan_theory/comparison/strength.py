@@ -20,8 +20,11 @@ from .modes import deviation_norms
 
 #: e-folds of the fastest predicted rate that a sweep simulates, if ``steps`` is not given
 SWEEP_E_FOLDS = 12.0
-#: part of the kick's size in length scales below which second-order effects hide the decay
-SECOND_ORDER = 1e-2
+#: kick of a sweep's runs in length scales: second-order effects and rounding are then both small, and modes that hardly
+#: move the particles can be told from them
+KICK = 1e-7
+#: part of its maximum below which the deviation's norm is not used
+FLOOR = 1e-6
 #: fewest samples a slope is fitted to
 MIN_SAMPLES = 8
 #: records per run of a sweep
@@ -43,8 +46,8 @@ def sweep_strength(
 ) -> xr.Dataset:
     """Simulated convergence rate at each strength of ``penalty.<penalty>``, from kicked runs of the nonlinear model.
 
-    Every strength sees the same kicks; particles that share a point move as one (simulation.condensed). Over the
-    coordinate ``strength``:
+    Every strength sees the same kicks, 1e-7 length scales; particles that share a point move as one
+    (simulation.condensed). Over the coordinate ``strength``:
     ``rate``, ``rate_stderr``: decay rate of the slowest mode as measured in the runs (``slowest_measured``); where the
     modes cannot be told apart, ``rate_slope``; minus the growth rate where the deviation grows; NaN if a run diverged.
     ``rate_slope``: late slope of the deviation's norm, a cross-check that does not use the theory's eigenvectors but is
@@ -64,7 +67,13 @@ def sweep_strength(
             raise InputError(path, "have a strength at which the dynamics converge (or give steps)", fastest)
         steps = int(np.ceil(SWEEP_E_FOLDS / fastest))
     base = condensed(exp).replace(
-        {"run.steps": steps, "run.record_every": max(steps // RECORDS, 1), "run.runs": runs, "run.start": "kick"}
+        {
+            "run.steps": steps,
+            "run.record_every": max(steps // RECORDS, 1),
+            "run.runs": runs,
+            "run.start": "kick",
+            "run.kick": KICK * exp.discriminator.length_scale,
+        }
     )
     variants = [base.replace({path: float(s)}) for s in strengths]
     # what grows is cut short: far from equilibrium there is nothing to measure, and an exact kernel would grow with it
@@ -74,18 +83,17 @@ def sweep_strength(
         variants[i] = variants[i].replace({"run.steps": length, "run.record_every": max(length // RECORDS, 1)})
     parts = _simulated(variants, [True] * len(variants) if key in SEPARATE else list(grows), progress)
     rate, error, slope = np.full((3, len(strengths)), np.nan)
-    floor = SECOND_ORDER * base.run.kick / exp.discriminator.length_scale
     for i, (variant, part) in enumerate(zip(variants, parts, strict=True)):
         if np.any(part["diverged_at"].values >= 0):
             continue
         times, norms = part["time"].values, deviation_norms(variant, part)
         size = np.sqrt((norms**2).mean(0))
-        slope[i], slope_error = late_slope(times, norms, floor)
+        slope[i], slope_error = late_slope(times, norms, FLOOR)
         if size[-1] >= size[: len(size) // 3 + 1].max():
             half = len(size) // 2
             slope[i] = -np.polyfit(times[half:], np.log(size[half:]), 1)[0]
             slope_error = abs(slope[i])
-        if slope[i] <= 0:  # not converging: there is no linear regime to fit modes in
+        if slope[i] <= 0 and size[-1] > FLOOR * size.max():  # not converging: no linear regime to fit modes in
             rate[i], error[i] = slope[i], slope_error
             continue
         try:
