@@ -7,7 +7,19 @@ from pathlib import Path
 
 import egan_theory as eg
 
+
+def ring(ratio: float) -> eg.Experiment:
+    """Weight decay alone: the spread equilibrium loses stability between kernel ratios 0.1 and 0.3 (brief 3b)."""
+    return eg.Experiment(
+        generator={"kernel": {"ratio": ratio}},
+        penalty={"weight_decay": 0.05},
+        run={"steps": 3000, "record_every": 100, "runs": 2, "start": "random", "spread": 0.3},
+    )
+
+
 EXPERIMENTS = {
+    "ring_spread.nc": ring(0.1),
+    "ring_collapsed.nc": ring(0.3),
     "ring_kicked.nc": eg.Experiment(
         generator={"particles": 8},
         discriminator={"features": 64},

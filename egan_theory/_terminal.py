@@ -111,11 +111,11 @@ def check_figure(path: str, *inputs: str) -> Path:
     return check_output(path, *inputs, field="figure")
 
 
-def save_figure(plot: Callable[..., Any], data: Any, path: Path) -> None:
+def save_figure(plot: Callable[..., Any], data: Any, path: Path, size: tuple[float, float] = (6.4, 4.4)) -> None:
     """``plot(data, ax=...)`` on new axes, written whole or not at all. Needs no display."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     plot(data, ax=figure.subplots())
     with atomic(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=150)

@@ -17,7 +17,21 @@ import typer
 
 from . import __version__
 from ._files import check_output, check_output_folder
+from ._text import (
+    compare_text,
+    per,
+    phase_dataset,
+    phase_json,
+    phase_text,
+    regularizer_text,
+    run_summary,
+    run_text,
+    side_tex,
+    spectrum_text,
+    threshold_text,
+)
 from .errors import EganError, InputError
+from .published.command import published
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -33,8 +47,6 @@ TEMPLATE_CHANGES = {
     "uniform": {"particles = 64": "particles = 72", "features = 256 ": "features = 0   "},
     "points": {"particles = 64": "particles = 48", "length_scale = 0.5": "length_scale = 0.3"},
 }
-#: rows of a table printed for people; --json and -o have all of them
-ROWS = 24
 
 app = typer.Typer(
     name="egan",
@@ -44,6 +56,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(published)
 
 ExperimentFile = Annotated[str, typer.Argument(metavar="E.toml", help="Experiment file; see 'egan new'.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
@@ -88,7 +102,9 @@ def derive(
                 "title": step.title,
                 "explanation": step.explanation,
                 "assumptions": step.assumptions,
-                "equations": [{"lhs": tex(e.lhs), "relation": e.relation, "rhs": _tex(e.rhs)} for e in step.equations],
+                "equations": [
+                    {"lhs": tex(e.lhs), "relation": e.relation, "rhs": side_tex(e.rhs)} for e in step.equations
+                ],
                 "tables": [{"header": t.header, "rows": t.rows} for t in step.tables],
             }
             for step in result.steps
@@ -126,7 +142,7 @@ def spectrum(
     if json:
         show_json(data)
     else:
-        show(*_spectrum_text(data, _per(exp)), *_written(out, picture))
+        show(*spectrum_text(data, per(exp)), *_written(out, picture))
 
 
 @app.command()
@@ -153,7 +169,109 @@ def regularizer(
     if json:
         show_json(result.to_dict())
     else:
-        show(*_regularizer_text(result.to_dict(), _per(exp)), *_written(picture))
+        show(*regularizer_text(result.to_dict(), per(exp)), *_written(picture))
+
+
+@app.command()
+def threshold(
+    experiment: ExperimentFile,
+    vary: Annotated[
+        str, typer.Option("--vary", metavar="PATH[=LOW:HIGH]", help="A real-valued field, e.g. generator.kernel.ratio.")
+    ],
+    mechanism: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--mechanism", metavar="NAME", help="Only this mechanism (repeatable); default: all."),
+    ] = None,
+    output: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("-o", "--output", metavar="FILE", help="Also write NetCDF."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Where one parameter makes the cloud collapse, one threshold per mechanism.
+
+    Default range: 0 to 1 for the kernel ratio, 0 to 0.99 for momenta, else a factor 100 either side of the value.
+    """
+    from ._terminal import progress_bar, show, show_json
+
+    out, _ = _outputs(output, None, experiment)
+    path, low, high = _axis(vary)
+    exp = _load(experiment)
+    from .predict.threshold import thresholds
+
+    with progress_bar("thresholds") as bar:
+
+        def update(done: int, total: int, label: str) -> None:
+            if bar is not None:
+                bar(done, total, label)
+
+        result = thresholds(exp, path, low, high, mechanisms=mechanism or None, progress=update)
+    if out:
+        _save(result.to_dataset(), out)
+    if json:
+        show_json(result.to_dict())
+    else:
+        show(*threshold_text(result.to_dict(), per(exp)), *_written(out))
+
+
+@app.command()
+def phase(
+    experiment: ExperimentFile,
+    vary: Annotated[list[str], typer.Option("--vary", metavar="PATH=LOW:HIGH:POINTS[:log]", help="An axis; give two.")],
+    mechanism: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--mechanism", metavar="NAME", help="Only this mechanism (repeatable); default: the quick ones."),
+    ] = None,
+    simulated: Annotated[
+        int, typer.Option("--simulate", metavar="POINTS", help="Also simulate this many values of each axis.")
+    ] = 0,
+    output: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("-o", "--output", metavar="FILE", help="Also write NetCDF."),
+    ] = None,
+    figure: Figure = None,
+    json: Json = False,
+) -> None:
+    """Predicted phase diagram over two parameters: where each mechanism makes the cloud collapse.
+
+    With --simulate, runs from random starts on a coarser grid are compared with it.
+    """
+    from ._terminal import progress_bar, save_figure, show, show_json
+
+    out, picture = _outputs(output, figure, experiment)
+    if len(vary) != 2:
+        raise InputError("--vary", "be given twice, once for each axis", f"{len(vary)} times")
+    if simulated < 0 or simulated == 1:
+        raise InputError("--simulate", "be at least 2 (or 0: nothing is simulated)", simulated)
+    exp = _load(experiment)
+    from .predict.phase import QUICK, parse_axis
+    from .predict.phase import phase as predict
+
+    axes = [parse_axis(exp, text) for text in vary]
+    plot = _plot("plot_phase", picture)
+    with progress_bar("phase diagram") as bar:
+
+        def update(label: str, done: int, total: int) -> None:
+            if bar is not None:
+                bar(done, total, label)
+
+        found = predict(exp, *axes, mechanisms=mechanism or QUICK, progress=update)
+        runs = compared = None
+        if simulated:
+            from .comparison.phase import compare_phase, simulate_phase
+
+            coarse = [axis.coarser(simulated) for axis in axes]
+            runs = simulate_phase(exp, *coarse, progress=lambda done, total: update("simulating", done, total))
+            compared = compare_phase(exp, runs, mechanisms=mechanism or QUICK, progress=update)
+    data = phase_json(found, runs, compared)
+    if out:
+        _save(phase_dataset(found, runs, compared), out)
+    if picture:
+        save_figure(lambda ds, ax: plot(ds, runs, compared, ax=ax), found, picture, size=(7.6, 5.6))
+    if json:
+        show_json(data)
+    else:
+        show(*phase_text(data), *_written(out, picture))
 
 
 @app.command()
@@ -181,11 +299,11 @@ def simulate(
     _save(ds, out)
     if picture:
         save_figure(plot, ds, picture)
-    data = _run_summary(ds, out)
+    data = run_summary(ds, out)
     if json:
         show_json(data)
     else:
-        show(*_run_text(data, _per(exp)), *_written(out, picture))
+        show(*run_text(data, per(exp)), *_written(out, picture))
     if data["status"] == "interrupted":
         reached = f"interrupted at step {data['steps']} of {exp.run.steps}"
         _complain(f"{reached}: {out} holds the {data['samples']} samples until then")
@@ -216,7 +334,7 @@ def compare(
     if json:
         show_json(agreement.to_dict())
     else:
-        show(*_compare_text(agreement.to_dict()), *_written(out))
+        show(*compare_text(agreement.to_dict()), *_written(out))
 
 
 @app.command()
@@ -321,13 +439,25 @@ def _outputs(output: str | None, figure: str | None, *inputs: str) -> tuple[Path
     return out, picture
 
 
+def _axis(text: str) -> tuple[str, float | None, float | None]:
+    """PATH or PATH=LOW:HIGH. Raises InputError."""
+    path, given, ends = text.partition("=")
+    if not given:
+        return path, None, None
+    low, _, high = ends.partition(":")
+    try:
+        return path, float(low), float(high)
+    except ValueError:
+        raise InputError("--vary", "be PATH or PATH=LOW:HIGH with numbers LOW and HIGH", repr(text)) from None
+
+
 def _plot(name: str, picture: Path | None) -> Any:
     """The plot function if a figure is wanted, imported before anything long begins."""
     if picture is None:
         return None
-    from .reporting import plots
+    from .reporting import phases, plots
 
-    return getattr(plots, name)
+    return getattr(phases if hasattr(phases, name) else plots, name)
 
 
 def _save(ds: xr.Dataset, path: Path) -> None:
@@ -338,137 +468,6 @@ def _save(ds: xr.Dataset, path: Path) -> None:
 
 def _written(*paths: Path | None) -> list[str]:
     return [f"written: {path}" for path in paths if path is not None]
-
-
-# -- what is printed ---------------------------------------------------------------------------------------------
-
-
-def _per(exp: Experiment) -> str:
-    """The unit of rates."""
-    return "1/time" if exp.update_rule.continuous else "1/step"
-
-
-def _tex(side: Any) -> str:
-    from .symbolic.document import tex
-
-    return tex(side.as_expr() if hasattr(side, "as_expr") and hasattr(side, "gens") else side)
-
-
-def _modes_table(title: str, modes: Sequence[dict[str, Any]], per: str) -> list[Any]:
-    from ._terminal import table
-
-    modes = [m for m in modes if m["im"] is None or m["im"] >= 0]
-    wavenumbers = any(m.get("wavenumber") is not None for m in modes)
-    columns = [f"decay rate [{per}]", f"frequency [rad{per[1:]}]", "damping ratio", "regime", "multiplicity"]
-    rows = [
-        [None if m["re"] is None else 0.0 - m["re"], m["im"], m["damping_ratio"], m["regime"], m["multiplicity"]]
-        + ([m["wavenumber"]] if wavenumbers else [])
-        for m in modes[:ROWS]
-    ]
-    lines = [table(title, columns + ["wavenumber"] * wavenumbers, rows)]
-    if len(modes) > ROWS:
-        lines.append(f"... and {len(modes) - ROWS} more rows; --json has all.")
-    if any(m["im"] for m in modes):
-        lines.append("A mode that oscillates comes with its complex conjugate, not shown.")
-    return lines
-
-
-def _spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
-    from ._terminal import cell
-
-    modes = data["eigenvalues"]
-    slowest = data["slowest_rate"]
-    unit = per.removeprefix("1/")
-    if slowest is None:
-        verdict = "No mode decays or grows."
-    elif data["stable"]:
-        verdict = f"Stable: every mode decays; the slowest by a factor e in {cell(1 / slowest)} {unit}s."
-    else:
-        verdict = f"Not stable: the slowest decay rate is {cell(slowest)} {per}."
-    lines = [*_modes_table("Eigenvalues, slowest first", modes, per), verdict]
-    lines.append(f"Zero modes (left out of the table): {data['zero_modes']}.")
-    if data["unresolved"]:
-        lines.append(f"Modes below rounding error (no statement about their stability): {data['unresolved']}.")
-    if data.get("spectral_radius") is not None:
-        lines.append(f"Spectral radius of one step: {data['spectral_radius']:.10g}.")
-    return [*lines, f"Method: {data['method']}.", f"Assumptions: {data['assumptions']}."]
-
-
-def _regularizer_text(data: dict[str, Any], per: str) -> list[Any]:
-    from ._terminal import table
-
-    rows = [
-        ["half the best", _scaled(data["best"], 0.5), data["rate_at_half"]],
-        ["best", data["best"], data["rate"]],
-        ["twice the best", _scaled(data["best"], 2.0), data["rate_at_double"]],
-    ]
-    modes = data["binding_modes"]
-    return [
-        table(f"Best strength of {data['penalty']}", ["", f"penalty.{data['penalty']}", f"slowest rate [{per}]"], rows),
-        *_modes_table("Modes that bind at the best strength", modes, per),
-        f"Method: {data['method']}.",
-        f"Assumptions: {'; '.join(data['assumptions'])}.",
-    ]
-
-
-def _scaled(value: float | None, factor: float) -> float | None:
-    return None if value is None else factor * value
-
-
-def _run_summary(ds: xr.Dataset, out: Path) -> dict[str, Any]:
-    sizes, last = ds.sizes, float(ds["time"].values[-1])
-    diverged = ds["diverged_at"].values.tolist()
-    return {
-        "output": str(out),
-        "status": ds.attrs["status"],
-        "steps": int(last),
-        "samples": sizes["time"],
-        "runs": sizes["run"],
-        "particles": sizes["particle"],
-        "dimension": sizes["component"],
-        "diverged": sum(step >= 0 for step in diverged),
-        "diverged_at": [step if step >= 0 else None for step in diverged],
-        "start": ds.attrs.get("start"),
-        "seed": int(ds.attrs["seed"]),
-    }
-
-
-def _run_text(data: dict[str, Any], per: str) -> list[Any]:
-    from ._terminal import table
-
-    rows = [
-        ["status", data["status"]],
-        ["runs", str(data["runs"])],
-        ["of them diverged", str(data["diverged"])],
-        [f"recorded until [{per.removeprefix('1/')}]", str(data["steps"])],
-        ["samples", str(data["samples"])],
-        ["particles", f"{data['particles']} in {data['dimension']} dimension{'s' * (data['dimension'] != 1)}"],
-        ["start, seed", f"{data['start']}, {data['seed']}"],
-    ]
-    return [table("Simulation", ["", ""], rows)]
-
-
-def _compare_text(data: dict[str, Any]) -> list[Any]:
-    from ._terminal import table
-
-    columns = ["quantity", "predicted", "measured", "standard error", "z", "relative error", "units"]
-    keys = ("name", "predicted", "measured", "stderr", "z", "relative_error", "units")
-    quantities = data["quantities"]
-    rows = [[_two_digits(k, q.get(k)) for k in keys] for q in quantities]
-    lines: list[Any] = [table("Prediction against runs", columns, rows)]
-    if not quantities:
-        lines = ["Nothing could be compared."]
-    if data["unmatched"]:
-        lines.append(table("Not compared", ["quantity", "why"], [[u["name"], u["reason"]] for u in data["unmatched"]]))
-    if data.get("method"):
-        lines.append(f"Method: {data['method']}.")
-    if data.get("assumptions"):
-        lines.append(f"Assumptions: {'; '.join(data['assumptions'])}.")
-    return lines
-
-
-def _two_digits(key: str, value: Any) -> Any:
-    return float(f"{value:.2g}") if key in ("stderr", "z", "relative_error") and value is not None else value
 
 
 # -- errors ------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ._config import Config, Integers, Numbers
+from .activations import ACTIVATIONS
 from .errors import InputError, check_file
 from .kernels import KERNELS, Kernel, make_kernel
 from .losses import LOSSES, Loss, get_loss
@@ -28,6 +29,8 @@ from .updates import STEPS, UpdateRule
 
 #: rates, strengths and lengths beyond this are refused, and length scales below its inverse root: doubles overflow
 LARGEST = 1e100
+#: what ``discriminator.kernel`` may name: a kernel, or the activation of random network features
+DISCRIMINATORS = (*KERNELS, *ACTIVATIONS)
 
 
 class GeneratorKernel(Config):
@@ -65,6 +68,8 @@ class Discriminator(Config):
     """D(x) = D* + w.psi(x), with psi(x).psi(y) the kernel (features = 0) or a random-feature estimate of it.
 
     ``features``: number of random features, even (cosine and sine of each frequency); 0 means the exact kernel.
+    ``kernel`` "relu", "tanh", "sine": random features of a one-hidden-layer network of width ``features`` (> 0) with
+    inner weights N(0, 1/length_scale^2) (see features.network); they have no kernel of one scalar.
     ``kernel`` may also be a Kernel object (see kernels.kernel_from_profile); such an experiment has no TOML form.
     """
 
@@ -82,14 +87,22 @@ class Discriminator(Config):
     @field_validator("kernel")
     @classmethod
     def _known(cls, value: Any) -> Any:
-        if isinstance(value, str) and value not in KERNELS:
-            raise InputError("discriminator.kernel", f"be one of {', '.join(KERNELS)}", repr(value))
+        if isinstance(value, str) and value not in DISCRIMINATORS:
+            raise InputError("discriminator.kernel", f"be one of {', '.join(DISCRIMINATORS)}", repr(value))
         return value
+
+    @property
+    def network(self) -> bool:
+        """Whether the features are those of a random network, which has no ``kernel_object``."""
+        return isinstance(self.kernel, str) and self.kernel in ACTIVATIONS
 
     @cached_property
     def kernel_object(self) -> Kernel:
         if isinstance(self.kernel, Kernel):
             return self.kernel
+        if self.network:
+            rule = f"be one of {', '.join(KERNELS)} (network features have no kernel of one scalar)"
+            raise InputError("discriminator.kernel", rule, repr(self.kernel))
         return make_kernel(
             self.kernel,
             length_scale=self.length_scale,
@@ -210,7 +223,8 @@ class Experiment(Config):
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
         M, N = len(self.points.coordinates), self.generator.particles
-        g, d, kernel = self.generator, self.discriminator, self.discriminator.kernel_object
+        g, d = self.generator, self.discriminator
+        kernel = None if d.network else d.kernel_object
         if g.per_point is not None:
             if len(g.per_point) != M or min(g.per_point) < 0:
                 raise InputError("generator.per_point", f"have {M} entries >= 0, one per target point", g.per_point)
@@ -222,14 +236,18 @@ class Experiment(Config):
             if abs(sum(g.masses) - 1) > 1e-9:
                 raise InputError("generator.masses", "sum to 1", sum(g.masses))
         if isinstance(self.target, Uniform):
-            if kernel.kind != "stationary":
-                raise InputError("discriminator.kernel", "be stationary on the periodic box", repr(kernel.name))
+            if kernel is None or kernel.kind != "stationary":
+                name = d.kernel if kernel is None else kernel.name
+                raise InputError("discriminator.kernel", "be stationary on the periodic box", repr(name))
             if d.features != 0:
                 raise InputError(
                     "discriminator.features",
                     "be 0 for target.kind 'uniform' (its features are the box's Fourier modes)",
                     d.features,
                 )
+        elif d.network:
+            if d.features == 0:
+                raise InputError("discriminator.features", f"be > 0 for kernel {d.kernel!r} (a network's width)", 0)
         elif d.features % 2:
             raise InputError("discriminator.features", "be even (cosine and sine of each frequency)", d.features)
         if self.loss_object.needs_multiplier and self.penalty.multiplier == 0:
@@ -365,7 +383,7 @@ def _without_none(data: dict[str, Any]) -> dict[str, Any]:
 #: rules of the fields that take more than one type, which pydantic words type by type
 _UNION_RULES = {
     "generator.masses": "be 'equal', 'matched' or an array of one positive number per particle",
-    "discriminator.kernel": f"be one of {', '.join(KERNELS)}",
+    "discriminator.kernel": f"be one of {', '.join(DISCRIMINATORS)}",
     "target.std": "be a finite number >= 0 or an array with one per mean",
 }
 #: rules in the words of the file format, by pydantic's type of error

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -35,6 +36,9 @@ steps = 200
 runs = 2
 record_every = 5
 """
+
+
+COMMANDS = ("new", "derive", "spectrum", "regularizer", "threshold", "phase", "simulate", "compare", "report")
 
 
 @pytest.fixture
@@ -80,15 +84,57 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     elapsed = time.perf_counter() - start
     assert done.stdout.splitlines()[-1] == "[]", f"took {elapsed:.2f} s"
-    for command in ("new", "derive", "spectrum", "regularizer", "simulate", "compare", "report"):
+    for command in (*COMMANDS, "published"):
         assert f"  {command} " in done.stdout
 
 
-@pytest.mark.parametrize("command", ["new", "derive", "spectrum", "regularizer", "simulate", "compare", "report"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command, capsys):
     assert main([command, "--help"]) == 0
     out = capsys.readouterr().out
     assert f"egan {command}" in out and ("--json" in out or command == "new")
+
+
+RATIO, R1 = "generator.kernel.ratio=0:0.9:5", "penalty.r1=0.01:10:4:log"
+
+
+def test_phase(experiment, tmp_path, capsys):
+    figure, out = tmp_path / "phase.png", tmp_path / "phase.nc"
+    data = run_json(
+        capsys, "phase", experiment, "--vary", RATIO, "--vary", R1, "--simulate", "2", "--figure", str(figure),
+        "-o", str(out),
+    )  # fmt: skip
+    assert figure.stat().st_size > 0
+    assert data["first"]["vary"] == "generator.kernel.ratio" and len(data["first"]["values"]) == 5
+    assert data["second"]["log"] and len(data["second"]["values"]) == 4
+    for row in data["mechanisms"]:
+        assert np.shape(row["margin"]) == np.shape(row["collapse"]) == (4, 5)
+        assert row["share"] == pytest.approx(np.mean(row["collapse"]))
+    simulated = data["simulated"]
+    assert simulated["first"]["values"] == [0.0, 0.9] and np.shape(simulated["covered"]) == (2, 2)
+    assert [a["mechanism"] for a in simulated["accuracy"]][-1] == "any mechanism"
+    with xr.open_dataset(out, engine="h5netcdf") as ds:
+        assert ds["margin"].shape == (2, 4, 5) and ds["covered"].shape == (2, 2, 1)
+        np.testing.assert_array_equal(ds["margin"].values[0] > 0, np.array(data["mechanisms"][0]["collapse"]) > 0)
+    assert main(["phase", experiment, "--vary", RATIO, "--vary", R1]) == 0
+    assert "Collapse over generator.kernel.ratio and penalty.r1" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--vary", RATIO], "--vary: must be given twice"),
+        (["--vary", RATIO, "--vary", RATIO], "vary: must name two different fields"),
+        (["--vary", RATIO, "--vary", "penalty.r1=0:1"], "PATH=LOW:HIGH:POINTS"),
+        (["--vary", RATIO, "--vary", R1, "--simulate", "1"], "--simulate: must be at least 2"),
+        (["--vary", RATIO, "--vary", R1, "--mechanism", "gravity"], "mechanisms: must be among"),
+    ],
+)
+def test_phase_refuses(arguments, says, experiment, tmp_path, capsys):
+    out = tmp_path / "phase.nc"
+    assert main(["phase", experiment, *arguments, "-o", str(out)]) == 2
+    err = capsys.readouterr().err
+    assert says in err and err.count("\n") == 1 and not out.exists()
 
 
 def test_version_and_bare_command(capsys):

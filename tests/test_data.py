@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
 import egan_theory as eg
 
@@ -20,3 +21,16 @@ def test_reference_run_is_regenerated():
     stored, fresh = eg.open_runs(DATA / name), eg.simulate(exp)
     assert stored.attrs["experiment"] == exp.to_toml()
     assert np.abs(stored["particles"] - fresh["particles"]).max() <= SAME * exp.run.kick
+
+
+def test_stored_collapse():
+    """On either side of the predicted critical ratio: all modes, or nearly none."""
+    kept = {}
+    for name in ("ring_spread.nc", "ring_collapsed.nc"):
+        runs, exp = eg.open_runs(DATA / name), regenerate.EXPERIMENTS[name]
+        assert runs.attrs["experiment"] == exp.to_toml()
+        points = xr.DataArray(exp.points.coordinates, dims=("point", "component"))
+        kept[name] = eg.order_parameters(runs["particles"].isel(time=slice(-10, None)), points)["modes_covered"]
+        critical = eg.collective_instability(exp, "generator.kernel.ratio").value
+        assert (exp.generator.kernel.ratio < critical) == (name == "ring_spread.nc")
+    assert (kept["ring_spread.nc"] == 8).all() and (kept["ring_collapsed.nc"] <= 3).all()

@@ -1,208 +1,15 @@
-"""Feature maps psi: R^d -> R^P of a discriminator linear in its weights, D(x) - D* = w . psi(x).
-
-A feature map is asked only for what the theory needs, at a set of points X (..., n, d): values, gradients and Hessians
-of D, and the adjoint sum_n a_n psi(x_n) + b_n . grad psi(x_n). With B = stacked grad psi(x_n), ``gradient`` is B w and
-``adjoint(0, b)`` is B^T b, so that products with H = B B^T never build H. All of it accepts complex points and weights
-(complex-step differentiation).
-"""
+"""The exact kernel without random features: an orthonormal basis of the span of kernel functions."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Protocol
 
 import numpy as np
 import scipy.linalg as sla
 
-from .errors import InputError
-from .experiment import Experiment
-from .kernels import Kernel
-from .noise import noise_nodes
-from .targets import Uniform
-
-Array = np.ndarray
-
-
-class Located(Protocol):
-    """A feature map evaluated at points X (..., n, d)."""
-
-    def value(self, w: Array) -> Array:
-        """w . psi(x_n): (..., n) for w (..., P)."""
-
-    def gradient(self, w: Array) -> Array:
-        """w . grad psi(x_n): (..., n, d)."""
-
-    def hessian(self, w: Array) -> Array:
-        """w . Hess psi(x_n): (..., n, d, d)."""
-
-    def adjoint(self, a: Array, b: Array | None) -> Array:
-        """sum_n a_n psi(x_n) + b_n . grad psi(x_n): (..., P) for a (..., n), b (..., n, d) or None for 0."""
-
-    def psi(self) -> Array:
-        """(..., n, P)."""
-
-    def grad(self) -> Array:
-        """(..., n, d, P)."""
-
-
-class FeatureMap(Protocol):
-    """size P; ``at(X)`` evaluates; ``gradient_rank`` counts independent gradients at given distinct points."""
-
-    size: int
-
-    def at(self, X: Array) -> Located: ...
-
-    def gradient_rank(self, X: Array) -> int: ...
-
-
-def _dot(rows: Array, w: Array) -> Array:
-    """sum_p rows[..., p] w[..., p] over stacked rows (..., n, P)."""
-    return (rows @ w[..., None])[..., 0]
-
-
-class FourierFeatures:
-    """psi = amplitude [cos(Omega x), sin(Omega x)] and, where given, one constant feature.
-
-    Random Fourier features (Rahimi and Recht 2007) and the Fourier modes of a periodic box are both of this form.
-    """
-
-    def __init__(self, omega: Array, amplitude: Array, constant: float | None = None) -> None:
-        self.omega, self.amplitude, self.constant = omega, amplitude, constant
-        self.size = 2 * len(omega) + (constant is not None)
-
-    def at(self, X: Array) -> _LocatedFourier:
-        return _LocatedFourier(self, X)
-
-    def gradient_rank(self, X: Array) -> int:
-        # generic frequencies at distinct points, or orthogonal modes below Nyquist on the lattice; at a single point
-        # the gradients of cosine and sine are parallel
-        return min(min(2, len(X)) * len(self.omega), X.shape[0] * X.shape[1])
-
-
-class _LocatedFourier:
-    def __init__(self, features: FourierFeatures, X: Array) -> None:
-        self.f = features
-        phase = X @ features.omega.T
-        self.cos = np.cos(phase) * features.amplitude
-        self.sin = np.sin(phase) * features.amplitude
-
-    def _split(self, w: Array) -> tuple[Array, Array]:
-        F = len(self.f.omega)
-        return w[..., :F], w[..., F : 2 * F]
-
-    def value(self, w: Array) -> Array:
-        wc, ws = self._split(w)
-        D = _dot(self.cos, wc) + _dot(self.sin, ws)
-        return D if self.f.constant is None else D + self.f.constant * w[..., -1:]
-
-    def gradient(self, w: Array) -> Array:
-        wc, ws = self._split(w)
-        return (self.cos * ws[..., None, :] - self.sin * wc[..., None, :]) @ self.f.omega
-
-    def hessian(self, w: Array) -> Array:
-        wc, ws = self._split(w)
-        u = self.cos * wc[..., None, :] + self.sin * ws[..., None, :]
-        return -((u[..., None, :] * self.f.omega.T) @ self.f.omega)
-
-    def adjoint(self, a: Array, b: Array | None) -> Array:
-        a = np.asarray(a)[..., None, :]
-        parts = [(a @ self.cos)[..., 0, :], (a @ self.sin)[..., 0, :]]
-        if b is not None:
-            along = b @ self.f.omega.T
-            parts = [parts[0] - (along * self.sin).sum(-2), parts[1] + (along * self.cos).sum(-2)]
-        if self.f.constant is not None:
-            total = self.f.constant * a.sum(-1)
-            parts.append(np.broadcast_to(total, (*parts[0].shape[:-1], 1)))
-        return np.concatenate(parts, axis=-1)
-
-    def psi(self) -> Array:
-        parts = [self.cos, self.sin]
-        if self.f.constant is not None:
-            parts.append(np.full((*self.cos.shape[:-1], 1), self.f.constant))
-        return np.concatenate(parts, axis=-1)
-
-    def grad(self) -> Array:
-        omega = self.f.omega.T
-        parts = [-self.sin[..., None, :] * omega, self.cos[..., None, :] * omega]
-        if self.f.constant is not None:
-            parts.append(np.zeros((*parts[0].shape[:-1], 1)))
-        return np.concatenate(parts, axis=-1)
-
-
-class _LocatedDense:
-    """Points where psi (..., n, P), grad (..., n, d, P) are held as arrays and the Hessian is built when asked."""
-
-    def __init__(self, psi: Array, grad: Array, hess: Any) -> None:
-        self._psi, self._grad, self._hess = psi, grad, hess
-
-    @cached_property
-    def _hessian(self) -> Array:
-        return self._hess()
-
-    def value(self, w: Array) -> Array:
-        return _dot(self._psi, w)
-
-    def gradient(self, w: Array) -> Array:
-        return (self._grad @ w[..., None, :, None])[..., 0]
-
-    def hessian(self, w: Array) -> Array:
-        return (self._hessian @ w[..., None, None, :, None])[..., 0]
-
-    def adjoint(self, a: Array, b: Array | None) -> Array:
-        out = (np.asarray(a)[..., None, :] @ self._psi)[..., 0, :]
-        return out if b is None else out + np.einsum("...na,...nap->...p", b, self._grad)
-
-    def psi(self) -> Array:
-        return self._psi
-
-    def grad(self) -> Array:
-        return self._grad
-
-
-class PolynomialFeatures:
-    """Monomials psi_p(x) = coefficient_p prod_a x_a^e_pa: the exact map of a linear or polynomial kernel."""
-
-    def __init__(self, exponents: Array, coefficients: Array) -> None:
-        self.exponents, self.coefficients = np.asarray(exponents), np.asarray(coefficients, dtype=float)
-        self.size = len(self.coefficients)
-
-    def _monomials(self, X: Array, lowered: tuple[int, ...]) -> Array:
-        """Derivative of every monomial once in each coordinate of ``lowered``."""
-        e, factor = self.exponents.copy(), self.coefficients.copy()
-        for a in lowered:
-            factor = factor * e[:, a]
-            e[:, a] = np.maximum(e[:, a] - 1, 0)
-        out = factor * np.ones((*X.shape[:-1], 1), dtype=X.dtype)
-        for a in range(X.shape[-1]):
-            powers = np.stack([X[..., a] ** n for n in range(e[:, a].max(initial=0) + 1)], axis=-1)
-            out = out * powers[..., e[:, a]]
-        return out
-
-    def at(self, X: Array) -> _LocatedDense:
-        d = range(X.shape[-1])
-        return _LocatedDense(
-            self._monomials(X, ()),
-            np.stack([self._monomials(X, (a,)) for a in d], axis=-2),
-            lambda: np.stack([np.stack([self._monomials(X, (a, c)) for c in d], axis=-2) for a in d], axis=-3),
-        )
-
-    def gradient_rank(self, X: Array) -> int:
-        return int(np.linalg.matrix_rank(self.at(X).grad().reshape(-1, self.size)))
-
-
-class ProjectedFeatures:
-    """psi'(x) = R psi(x) with R Gaussian of variance 1/P': a random estimate of a finite-dimensional kernel."""
-
-    def __init__(self, base: PolynomialFeatures, projection: Array) -> None:
-        self.base, self.projection = base, projection
-        self.size = len(projection)
-
-    def at(self, X: Array) -> _LocatedDense:
-        R, at = self.projection, self.base.at(X)
-        return _LocatedDense(at.psi() @ R.T, at.grad() @ R.T, lambda: at._hessian @ R.T)
-
-    def gradient_rank(self, X: Array) -> int:
-        return int(np.linalg.matrix_rank(self.at(X).grad().reshape(-1, self.size)))
+from ..errors import InputError
+from ..kernels import Kernel
+from .base import Array, Located, LocatedDense, row_dot
 
 
 class DictionaryFeatures:
@@ -292,7 +99,7 @@ class DictionaryFeatures:
             return _LocatedStationary(self, X)
         return self.dense(X)
 
-    def dense(self, X: Array) -> _LocatedDense:
+    def dense(self, X: Array) -> LocatedDense:
         """psi and its derivatives as arrays: one triangular solve for every point."""
         batch, (n, d) = X.shape[:-2], X.shape[-2:]
         flat = X.reshape(-1, d)
@@ -300,7 +107,7 @@ class DictionaryFeatures:
         def shaped(order: int) -> Array:
             return self._orthonormal(self._raw(flat, order)).reshape(*batch, n, *(d,) * order, self.size)
 
-        return _LocatedDense(shaped(0), shaped(1), lambda: shaped(2))
+        return LocatedDense(shaped(0), shaped(1), lambda: shaped(2))
 
     def solve(self, v: Array, transposed: bool) -> Array:
         """L^-1 v or L^-T v along the last axis; real or complex."""
@@ -390,7 +197,7 @@ class _LocatedStationary:
     def value(self, w: Array) -> Array:
         alpha, beta = self._coefficients(w)
         along = np.einsum("...nma,...ma->...nm", self.ry, beta)
-        return _dot(self.kz, alpha) - 2 * (self.dky * along).sum(-1)
+        return row_dot(self.kz, alpha) - 2 * (self.dky * along).sum(-1)
 
     def gradient(self, w: Array) -> Array:
         alpha, beta = self._coefficients(w)
@@ -424,7 +231,7 @@ class _LocatedStationary:
         return self.f.solve(out, transposed=False)
 
     @cached_property
-    def _dense(self) -> _LocatedDense:
+    def _dense(self) -> LocatedDense:
         return self.f.dense(self.X)
 
     def psi(self) -> Array:
@@ -432,63 +239,3 @@ class _LocatedStationary:
 
     def grad(self) -> Array:
         return self._dense.grad()
-
-
-def feature_map(exp: Experiment) -> FeatureMap:
-    """The feature map of an experiment's discriminator; the same one every time (seeded).
-
-    Raises InputError when the exact kernel has no gradient at its own centre (Laplace, Matern nu <= 1).
-    """
-    disc, kernel = exp.discriminator, exp.discriminator.kernel_object
-    if isinstance(exp.target, Uniform):
-        return box_modes(kernel, exp.target)
-    Y = exp.points.coordinates
-    d = Y.shape[1]
-    rng = np.random.default_rng([disc.seed, 1])
-    polynomial = kernel.polynomial_features(d)
-    if polynomial is not None:
-        base = PolynomialFeatures(*polynomial)
-        if disc.features == 0:
-            return base
-        return ProjectedFeatures(base, rng.standard_normal((disc.features, base.size)) / np.sqrt(disc.features))
-    if disc.features == 0:
-        if not kernel.differentiable:
-            raise InputError(
-                "discriminator.kernel",
-                "have a second derivative at coincident points when features = 0 (the force at the data would be "
-                "infinite): give features > 0 or a smoother kernel",
-                repr(kernel.name),
-            )
-        nodes = (Y[:, None, :] + noise_nodes(exp.penalty.instance_noise, d)[0]).reshape(-1, d)
-        return DictionaryFeatures(kernel, nodes, nodes)
-    if kernel.kind != "stationary":
-        raise InputError(
-            "discriminator.features", f"be 0 for kernel '{kernel.name}' (no random features)", disc.features
-        )
-    F = disc.features // 2
-    omega = kernel.sample_frequencies(F, d, rng)
-    K0 = float(kernel.diagonal(np.zeros((1, d)))[0])
-    return FourierFeatures(omega, np.full(F, np.sqrt(K0 / F)))
-
-
-def box_modes(kernel: Kernel, target: Uniform) -> FourierFeatures:
-    """The kernel made periodic: sqrt(2 K_k / V) cos(k.x), sqrt(2 K_k / V) sin(k.x), one of each pair +-k below Nyquist,
-    and the constant sqrt(K_0 / V)."""
-    k = box_wavevectors(target)
-    modulus = np.linalg.norm(k, axis=-1)
-    density = kernel.spectral_density(np.concatenate([[0.0], modulus]), target.dimension)
-    if not np.isfinite(density[0]):
-        raise InputError(
-            "discriminator.alpha", "be > d/2 on the periodic box (the kernel is not integrable)", "K_0 = inf"
-        )
-    V = target.length**target.dimension
-    return FourierFeatures(k, np.sqrt(2 * density[1:] / V), float(np.sqrt(density[0] / V)))
-
-
-def box_wavevectors(target: Uniform) -> Array:
-    """(F, d) wavevectors 2 pi n / length with |n_a| <= (side - 1)/2, one of each pair +-n, without n = 0."""
-    from .targets import lattice
-
-    n = lattice(target.side, target.dimension, centre=True)
-    first = np.array([next((c for c in row if c != 0), 0) for row in n])
-    return 2 * np.pi / target.length * n[first > 0]

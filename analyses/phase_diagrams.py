@@ -1,0 +1,159 @@
+# %% [markdown]
+# # Do the three mechanisms predict where training from random starts collapses?
+# Random experiments (seed and number of diagrams are arguments), one per family: a ring with weight decay over
+# (kernel ratio, critic's learning rate), from starts half as wide as the ring; random points with a gradient penalty
+# over (ratio, R1); a grid with momentum over (ratio, generator's learning rate). Each cell is simulated from random
+# positions; it has collapsed when fewer than half of the target's modes are covered at the end. Predictions know
+# nothing of the simulation. What they miss is drawn.
+# Run: python analyses/phase_diagrams.py --seed 1 --draws 3 --output out/phase_diagrams
+
+# %%
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import xarray as xr
+
+import egan_theory as eg
+from egan_theory.comparison.phase import UNION, compare_phase, simulate_phase
+from egan_theory.predict.phase import QUICK, phase, phase_axis
+from egan_theory.reporting.phases import plot_phase
+
+SIDE, FINE, STEPS = 20, 120, 3000
+FAMILIES = ("ring, weight decay", "random points, R1", "grid, momentum")
+
+
+# %%
+def draw(family: str, rng: np.random.Generator) -> tuple[eg.Experiment, tuple[str, float, float, bool]]:
+    """An experiment of the family, and its second axis (path, low, high, log)."""
+
+    def log_uniform(low: float, high: float) -> float:
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+    length, eta_g = float(rng.uniform(0.4, 0.8)), log_uniform(0.005, 0.02)
+    common = {"features": 128, "length_scale": length, "seed": int(rng.integers(1 << 30))}
+    run = {"steps": STEPS, "seed": int(rng.integers(1 << 30)), "start": "random"}
+    if family == FAMILIES[0]:
+        modes, radius = int(rng.integers(5, 9)), float(rng.uniform(0.8, 1.5))
+        # a start as wide as the ring finds the spread cloud at once and never shows the other state (bistability)
+        run["spread"] = 0.5 * radius / np.sqrt(2)
+        exp = eg.Experiment(
+            target={"kind": "ring", "modes": modes, "radius": radius},
+            generator={"particles": 3 * modes, "learning_rate": eta_g},
+            discriminator={**common, "kernel": "gaussian"},
+            loss={"kind": "wasserstein"}, penalty={"weight_decay": log_uniform(0.02, 0.1)}, run=run,
+        )  # fmt: skip
+        return exp, ("discriminator.learning_rate", 0.003, 0.3, True)
+    if family == FAMILIES[1]:
+        points, dimension = int(rng.integers(5, 9)), int(rng.integers(1, 4))
+        means = (2 * rng.standard_normal((points, dimension))).tolist()
+        exp = eg.Experiment(
+            target={"kind": "mixture", "means": means, "std": 0.02, "samples": points, "seed": 0},
+            generator={"particles": 3 * points, "learning_rate": eta_g},
+            discriminator={**common, "kernel": "matern", "smoothness": 2.5, "learning_rate": log_uniform(0.05, 0.3)},
+            loss={"kind": "logistic"}, penalty={"r1": 0.1, "weight_decay": 0.005},
+            update={"rule": "alternating"}, run=run,
+        )  # fmt: skip
+        return exp, ("penalty.r1", 0.01, 10.0, True)
+    exp = eg.Experiment(
+        target={"kind": "grid", "side": 3, "dimension": 2, "spacing": float(rng.uniform(0.7, 1.3))},
+        generator={"particles": 27, "learning_rate": eta_g},
+        discriminator={**common, "kernel": "rational_quadratic", "learning_rate": log_uniform(0.05, 0.3)},
+        loss={"kind": "hinge"}, penalty={"r1": log_uniform(0.05, 0.5), "weight_decay": log_uniform(0.01, 0.05)},
+        update={"rule": "simultaneous", "momentum_discriminator": 0.5}, run=run,
+    )  # fmt: skip
+    return exp, ("generator.learning_rate", 0.0003, 0.1, True)
+
+
+def examine(exp: eg.Experiment, second: tuple[str, float, float, bool], side: int, mechanisms, label: str) -> dict:
+    """Predicted boundaries on a fine grid, the simulated diagram, and their comparison."""
+    ratio = ("generator.kernel.ratio", 0.0, 0.95)
+    coarse = phase_axis(exp, *ratio, side), phase_axis(exp, *second[:3], side, second[3])
+    fine = phase_axis(exp, *ratio, FINE), phase_axis(exp, *second[:3], FINE, second[3])
+
+    def tick(done: int, total: int) -> None:
+        print(f"{label}: {done} of {total} cells simulated", file=sys.stderr, flush=True)
+
+    simulated = simulate_phase(exp, *coarse, progress=tick)
+    compared = compare_phase(exp, simulated, mechanisms=mechanisms)
+    drawn = [m for m in mechanisms if m in QUICK]
+    predicted = phase(exp, *fine, mechanisms=drawn)
+    return {"simulated": simulated, "compared": compared, "predicted": predicted}
+
+
+def missed(found: dict) -> dict[str, float]:
+    """What the cells are like that the union gets wrong."""
+    compared, simulated = found["compared"], found["simulated"]
+    predicted = compared["predicted"].sel(mechanism=UNION).values.astype(bool)
+    collapsed = compared["collapsed"].values.astype(bool)
+    covered, spread = simulated["covered"].mean("run").values, simulated["spread"].mean("run").values
+    alarm, surprise = predicted & ~collapsed, ~predicted & collapsed
+    mean = lambda v, mask: float(v[mask].mean()) if mask.any() else float("nan")  # noqa: E731
+    return {
+        "cells": int(collapsed.size), "collapsed": int(collapsed.sum()),
+        "predicted but not collapsed": int(alarm.sum()), "their share of modes covered": mean(covered, alarm),
+        "collapsed but not predicted": int(surprise.sum()), "their spread": mean(spread, surprise),
+    }  # fmt: skip
+
+
+def study(seed: int, draws: int, side: int, mechanisms=QUICK) -> tuple[xr.Dataset, list[dict]]:
+    """One diagram per draw: accuracies of each mechanism and the union, and the diagrams themselves."""
+    found, rows, labels = [], [], []
+    for i in range(draws):
+        family = FAMILIES[i % len(FAMILIES)]
+        exp, second = draw(family, np.random.default_rng([seed, i]))
+        found.append(examine(exp, second, side, mechanisms, family))
+        rows.append(found[-1]["compared"][["balanced_accuracy", "stderr", "sensitivity", "specificity"]])
+        labels.append(family)
+        table = rows[-1]
+        for name in table["mechanism"].values:
+            row = table.sel(mechanism=name)
+            print(f"{family:20s} {name:24s} balanced accuracy {float(row['balanced_accuracy']):.3f} +- "
+                  f"{float(row['stderr']):.3f} (sensitivity {float(row['sensitivity']):.2f}, "
+                  f"specificity {float(row['specificity']):.2f})")  # fmt: skip
+        print(f"{family:20s} {missed(found[-1])}", flush=True)
+    ds = xr.concat(rows, "draw", combine_attrs="drop").assign_coords(family=("draw", labels))
+    for name in ("covered", "spread", "deficit", "displacement"):
+        stacked = np.stack([f["simulated"][name].mean("run").values for f in found])
+        ds[name] = ("draw", "row", "column"), stacked, found[0]["simulated"][name].attrs
+    ds["predicted"] = ("draw", "mechanism", "row", "column"), np.stack([f["compared"]["predicted"] for f in found])
+    ds["experiment"] = "draw", [f["simulated"].attrs["experiment"] for f in found]
+    return ds.assign_attrs(seed=seed, draws=draws, side=side), found
+
+
+def figure(found: list[dict], labels: list[str]):
+    """One panel per diagram."""
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(7.4 * len(found), 6.2), layout="constrained")
+    for ax, f, label in zip(np.atleast_1d(fig.subplots(1, len(found))), found, labels, strict=True):
+        plot_phase(f["predicted"], f["simulated"], f["compared"], ax=ax)
+        legend = ax.get_legend()
+        legend.set_title(f"{label}: predicted collapse")
+    return fig
+
+
+def main(argv: list[str] | None = None) -> xr.Dataset:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--side", type=int, default=SIDE)
+    parser.add_argument("--collapsed-state", action="store_true", help="also the collapsed state's stability (slow)")
+    parser.add_argument("--output", type=Path, default=Path("out/phase_diagrams"))
+    args = parser.parse_args(argv)
+    matplotlib.use("Agg")
+    mechanisms = (*QUICK, "collapsed state") if args.collapsed_state else QUICK
+    ds, found = study(args.seed, args.draws, args.side, mechanisms)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    eg.save(ds, args.output.with_suffix(".nc"))
+    figure(found, ds["family"].values.tolist()).savefig(args.output.with_suffix(".png"), dpi=110)
+    return ds
+
+
+# %%
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Simulated phase diagrams, and how well each mechanism predicts them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import xarray as xr
+
+from ..dynamics import VARIABLE
+from ..errors import InputError
+from ..experiment import Experiment
+from ..order import centroid_displacement, entropy_deficit, modes_covered, spread
+from ..predict.phase import QUICK, PhaseAxis, parse_axis, phase
+from ..provenance import provenance
+from ..simulation.run import simulate
+from ..targets import Mixture
+
+#: a cell has collapsed when its runs cover fewer than this share of the target's modes at the end, on average
+COVERED = 0.5
+#: experiments simulated side by side
+LANES = 100
+#: the prediction that collapse is due to one mechanism or another
+UNION = "any mechanism"
+
+
+def mode_centres(exp: Experiment) -> xr.DataArray:
+    """(point, component): the modes of the target: a mixture's means, else its points."""
+    target = exp.target
+    centres = np.atleast_2d(np.array(target.means)) if isinstance(target, Mixture) else exp.points.coordinates
+    return xr.DataArray(centres.reshape(-1, exp.dimension), dims=("point", "component"))
+
+
+def simulate_phase(
+    exp: Experiment,
+    first: PhaseAxis | str,
+    second: PhaseAxis | str,
+    *,
+    runs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """Order parameters at the end of ``run.steps`` from random starts, over two fields of the experiment.
+
+    ``covered`` (second, first, run): share of the target's modes (``mode_centres``) with a particle within half the
+    smallest distance between two of them; ``deficit``, ``spread``, ``displacement`` as in order;
+    ``diverged_at`` (-1: not). A run that diverged covers nothing. Every cell sees the same starts.
+
+    Raises InputError, and KeyboardInterrupt when interrupted.
+    """
+    axes = [parse_axis(exp, a) if isinstance(a, str) else a for a in (first, second)]
+    if axes[0].path == axes[1].path:
+        raise InputError("vary", "name two different fields", axes[0].path)
+    base = exp.replace({"run.start": "random", "run.runs": runs, "run.record_every": exp.run.steps})
+    cells = [(r, c) for r in range(len(axes[1].values)) for c in range(len(axes[0].values))]
+    members = [base.replace({axes[0].path: axes[0].values[c], axes[1].path: axes[1].values[r]}) for r, c in cells]
+    together = all(a.path in VARIABLE for a in axes)
+    names = ("covered", "deficit", "spread", "displacement", "diverged_at")
+    out = {n: np.full((len(axes[1].values), len(axes[0].values), runs), np.nan) for n in names}
+    size = LANES if together else 1
+    for start in range(0, len(members), size):
+        part = members[start : start + size]
+        ds = simulate(part[0], variants=part) if together else simulate(part[0])
+        if ds.attrs["status"] == "interrupted":
+            raise KeyboardInterrupt
+        measured = _measured(part[0], ds)
+        for k, (r, c) in enumerate(cells[start : start + size]):
+            for n in names:
+                out[n][r, c] = measured[n][k * runs : (k + 1) * runs]
+        if progress is not None:
+            progress(min(start + size, len(members)), len(members))
+    text = {
+        "covered": ("share of the target's modes covered", "1"),
+        "deficit": ("deficit of the nearest-point entropy", "nat"),
+        "spread": ("rms distance from the centroid", "length"),
+        "displacement": ("displacement of the centroid, in data radii", "1"),
+        "diverged_at": ("step at which the run diverged (-1: not)", "step"),
+    }
+    return xr.Dataset(
+        {n: (("second", "first", "run"), v, dict(zip(("long_name", "units"), text[n], strict=True)))
+         for n, v in out.items()},
+        coords={n: (n, np.array(a.values), {"long_name": a.path, "units": "1", "log": int(a.log)})
+                for n, a in zip(("first", "second"), axes, strict=True)},
+        attrs={**provenance(base), "steps": exp.run.steps, "start": "random"},
+    )  # fmt: skip
+
+
+def _measured(exp: Experiment, ds: xr.Dataset) -> dict[str, np.ndarray]:
+    """Order parameters of the last sample of each run."""
+    diverged = ds["diverged_at"].values
+    cloud = ds["particles"].isel(time=-1).where(xr.DataArray(diverged < 0, dims="run"))
+    points = xr.DataArray(exp.points.coordinates, dims=("point", "component"))
+    period, weights = exp.points.period, exp.points.weights
+    modes = mode_centres(exp)
+    found = {
+        "covered": (modes_covered(cloud, modes, period=period) / modes.sizes["point"]).fillna(0.0),
+        "deficit": entropy_deficit(cloud, points, weights=weights, period=period),
+        "spread": spread(cloud, period=period),
+        "displacement": centroid_displacement(cloud, points, weights=weights, period=period),
+    }
+    return {n: v.transpose("run").values for n, v in found.items()} | {"diverged_at": diverged.astype(float)}
+
+
+def compare_phase(
+    exp: Experiment,
+    simulated: xr.Dataset,
+    *,
+    mechanisms: Sequence[str] = QUICK,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> xr.Dataset:
+    """Each mechanism, and their union, against a simulated diagram, cell by cell.
+
+    ``collapsed`` (second, first): fewer than half of the modes are covered, on average over runs. ``predicted``
+    (mechanism, second, first): margin > 0, evaluated at every cell; no statement counts as no collapse. Over
+    mechanism: ``sensitivity`` (share of the collapsed cells that were predicted), ``specificity`` (share of the others
+    that were not), ``balanced_accuracy``, their mean (1/2: no better than chance), and ``stderr``, its binomial error,
+    which takes cells as independent. NaN where the simulation shows only one outcome.
+    """
+    axes = [
+        PhaseAxis(simulated[n].attrs["long_name"], tuple(simulated[n].values.tolist()), bool(simulated[n].attrs["log"]))
+        for n in ("first", "second")
+    ]
+    predicted = phase(exp, *axes, mechanisms=mechanisms, block=1, progress=progress)
+    each = predicted["margin"].values > 0
+    guesses = np.concatenate([each, each.any(0, keepdims=True)])
+    collapsed = simulated["covered"].mean("run").values < COVERED
+    with np.errstate(invalid="ignore", divide="ignore"):
+        n1, n0 = collapsed.sum(), (~collapsed).sum()
+        sensitivity = (guesses & collapsed).sum((1, 2)) / n1
+        specificity = (~guesses & ~collapsed).sum((1, 2)) / n0
+        variance = sensitivity * (1 - sensitivity) / n1 + specificity * (1 - specificity) / n0
+    row = lambda v, name: ("mechanism", v, {"long_name": name, "units": "1"})  # noqa: E731
+    return xr.Dataset(
+        {
+            "collapsed": (("second", "first"), collapsed.astype(np.int8),
+                          {"long_name": f"fewer than {COVERED:.0%} of the modes covered", "units": "1"}),
+            "predicted": (("mechanism", "second", "first"), guesses.astype(np.int8),
+                          {"long_name": "collapse predicted", "units": "1"}),
+            "sensitivity": row(sensitivity, "share of the collapsed cells predicted"),
+            "specificity": row(specificity, "share of the other cells not predicted"),
+            "balanced_accuracy": row((sensitivity + specificity) / 2, "balanced accuracy"),
+            "stderr": row(np.sqrt(variance) / 2, "its standard error"),
+        },
+        coords={"mechanism": [*mechanisms, UNION], "first": simulated["first"], "second": simulated["second"]},
+        attrs=predicted.attrs | {"method": "margins at every simulated cell"},
+    )  # fmt: skip

@@ -1,0 +1,213 @@
+"""Stability of the collapsed state: transverse Lyapunov exponents along the orbit of a collapsed cluster (brief 3b)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..dynamics import VARIABLE
+from ..errors import InputError
+from ..experiment import Experiment
+from ..features import FeatureMap
+from ..provenance import provenance
+from .cluster import INTERVAL, SIGMAS, STEPS, WINDOWS, Lane, default_start, follow
+from .spectrum import number
+from .transverse import clustered
+
+ASSUMPTIONS = (
+    "all particles at one point, of equal mass",
+    "displacements of zero sum, infinitesimal: says nothing about how large a spread is drawn in",
+    "the orbit reached from this start; other starts may lead to other orbits",
+)
+
+
+@dataclass(frozen=True)
+class CollapsedState:
+    """The orbit of a collapsed cluster and its transverse Lyapunov exponents.
+
+    exponents: (d,) growth rates of relative displacements, largest first, per step (flow: per unit time); the collapsed
+    state attracts when all are negative. stderr: (d,), by blocking. orbit: "fixed point", "periodic" (with ``period``),
+    "wandering" (quasi-periodic or chaotic), "escapes", "undecided". status: "converged", "undecided" (exponent within
+    SIGMAS standard errors of 0, or orbit undecided, after the longest window) or "escaped at step n"; exponents are NaN
+    for a cluster that escaped, as nothing stationary is left to average over. steps: all steps taken; window: those
+    averaged over. trajectory: Dataset with x0, grad D there, and the local growth rates, over the window (of an escaped
+    cluster: until it left).
+    """
+
+    exponents: np.ndarray
+    stderr: np.ndarray
+    orbit: str
+    period: float | None
+    status: str
+    steps: int
+    window: int
+    method: str
+    assumptions: tuple[str, ...]
+    trajectory: xr.Dataset = field(repr=False, compare=False)
+    #: the update rule's state (w, x0, *memory) at the end, on ``features``: the orbit can be continued from it
+    state: tuple[np.ndarray, ...] = field(repr=False, compare=False)
+    features: FeatureMap = field(repr=False, compare=False)
+
+    #: x0 at the start, and the step of the escape (-1: none)
+    start: np.ndarray = field(repr=False, compare=False)
+    escaped_at: int = -1
+
+    @property
+    def escaped(self) -> bool:
+        return self.orbit == "escapes"
+
+    @property
+    def attracts(self) -> bool | None:
+        """Whether the collapsed state attracts; None when the top exponent is within SIGMAS standard errors of 0."""
+        top, error = float(self.exponents[0]), float(self.stderr[0])
+        return bool(top < 0) if abs(top) > SIGMAS * error else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The --json form."""
+        return {
+            "exponents": [number(v) for v in self.exponents],
+            "stderr": [number(v) for v in self.stderr],
+            "attracts": self.attracts,
+            "orbit": self.orbit,
+            "period": None if self.period is None else number(self.period),
+            "status": self.status,
+            "steps": self.steps,
+            "window": self.window,
+            "method": self.method,
+            "assumptions": list(self.assumptions),
+        }
+
+    def _repr_html_(self) -> str:
+        verdict = {True: "attracts", False: "repels", None: "neutral or undecided"}[self.attracts]
+        exponents = ", ".join(f"{v:.4g} &plusmn; {e:.1g}" for v, e in zip(self.exponents, self.stderr, strict=True))
+        period = "" if self.period is None else f", period {self.period:.4g}"
+        return (
+            f"<table><caption>collapsed state: {verdict}</caption><tr><th>orbit</th><td>{self.orbit}{period}</td></tr>"
+            f"<tr><th>transverse exponents</th><td>{exponents}</td></tr>"
+            f"<tr><th>status</th><td>{self.status} ({self.window} of {self.steps} steps)</td></tr></table>"
+        )
+
+
+def collapsed_state(
+    exp: Experiment,
+    *,
+    x0: np.ndarray | None = None,
+    w: np.ndarray | None = None,
+    steps: int = STEPS,
+    windows: int = WINDOWS,
+) -> CollapsedState:
+    """Orbit and transverse exponents of a cluster of all particles.
+
+        lambda = lim (1/T) log |u(T)|/|u(0)|,   du/dt = eta_G r Hess[h(D)](x0(t)) u
+
+    with (w, x0) moved by the update rule with the collective gain (see egan_theory.predict.transverse). ``steps`` of
+    transient are discarded, then windows of ``steps``, 2 steps, ... are averaged, until the orbit is classified and its
+    top exponent exceeds SIGMAS standard errors, ``windows`` times at most.
+
+    ``x0`` (d,): start, default the target's mean plus ``run.kick`` times normal numbers of ``run.seed``; ``w`` (P,):
+    weights there, default 0. Not checked: that the average converges (a "wandering" orbit may leave later).
+    Raises InputError (unequal masses, a start of wrong shape, steps < 100).
+    """
+    return _states([exp], None if x0 is None else [x0], None if w is None else [w], steps, windows)[0]
+
+
+def collapsed_states(
+    exp: Experiment, starts: int = 4, *, steps: int = STEPS, windows: int = WINDOWS
+) -> tuple[CollapsedState, ...]:
+    """``collapsed_state`` from several starts, simulated side by side: the default one and others drawn as random
+    starts are, N(mean of the target, its spread^2). Different starts may end on different orbits."""
+    if starts < 1:
+        raise InputError("starts", "be at least 1", starts)
+    places = [default_start(exp)]
+    points = exp.points
+    mean = points.weights @ points.coordinates
+    rng = np.random.default_rng([exp.run.seed, 4])
+    spread = exp.run.spread or float(np.sqrt((points.weights @ (points.coordinates - mean) ** 2).mean())) or 1.0
+    places += list(mean + spread * rng.standard_normal((starts - 1, exp.dimension)))
+    return tuple(_states([exp] * starts, places, None, steps, windows))
+
+
+def margin(exp: Experiment) -> float:
+    """Minus the top transverse exponent: > 0 where the collapsed state attracts, NaN where the cluster escapes."""
+    return float(margins([exp])[0])
+
+
+def margins(exps: Sequence[Experiment], *, steps: int = STEPS, windows: int = WINDOWS) -> np.ndarray:
+    """``margin`` of many experiments, simulated side by side where they differ in strengths, rates and gains
+    (dynamics.VARIABLE, and number of particles) alone. Equal ones are simulated once."""
+    out = np.full(len(exps), np.nan)
+    groups: dict[Experiment, dict[tuple, list[int]]] = {}
+    for i, exp in enumerate(exps):
+        reference, key = _lane_key(exp)
+        groups.setdefault(reference, {}).setdefault(key, []).append(i)
+    for lanes in groups.values():
+        members = [exps[where[0]] for where in lanes.values()]
+        followed = follow(members, None, None, steps, windows, detail=False)
+        for where, lane in zip(lanes.values(), followed, strict=True):
+            out[where] = -lane.exponents[0]
+    return out
+
+
+def _lane_key(exp: Experiment) -> tuple[Experiment, tuple]:
+    """(what lanes of one simulation share, what tells them apart)."""
+    alone = clustered(exp)
+    key = (*(alone.get(path) for path in VARIABLE), exp.run.seed, exp.run.kick)
+    fixed = {path: 1.0 for path in VARIABLE} | {"run." + n: v for n, v in type(exp.run)().model_dump().items()}
+    return alone.replace(fixed), key
+
+
+def _states(
+    members: Sequence[Experiment],
+    x0: Sequence[np.ndarray] | None,
+    w: Sequence[np.ndarray] | None,
+    steps: int,
+    windows: int,
+) -> list[CollapsedState]:
+    exp = members[0]
+    out = []
+    for lane in follow(members, x0, w, steps, windows, detail=True):
+        if lane.escaped_at >= 0:
+            status = f"escaped at step {lane.escaped_at}"
+        else:
+            status = "converged" if lane.settled else "undecided"
+        assert lane.features is not None
+        out.append(
+            CollapsedState(
+                exponents=lane.exponents,
+                stderr=lane.stderr,
+                orbit=lane.orbit,
+                period=lane.period,
+                status=status,
+                steps=lane.steps,
+                window=lane.window,
+                method=f"variational equation along the simulated orbit, QR every {INTERVAL} steps, blocking",
+                assumptions=ASSUMPTIONS,
+                trajectory=_trajectory(exp, lane),
+                state=lane.state,
+                features=lane.features,
+                start=lane.start,
+                escaped_at=lane.escaped_at,
+            )
+        )
+    return out
+
+
+def _trajectory(exp: Experiment, lane: Lane) -> xr.Dataset:
+    unit = "time" if exp.update_rule.continuous else "step"
+    assert lane.path is not None and lane.force is not None and lane.rates is not None
+    time = lane.steps - lane.window + 1.0 + np.arange(len(lane.path))
+    return xr.Dataset(
+        {
+            "x0": (("time", "component"), lane.path, {"long_name": "position of the cluster", "units": "length"}),
+            "force": (("time", "component"), lane.force,
+                      {"long_name": "gradient of the discriminator at the cluster", "units": "1/length"}),
+            "growth": (("interval", "exponent"), lane.rates,
+                       {"long_name": "local growth rates of transverse displacements", "units": f"1/{unit}"}),
+        },
+        coords={"time": ("time", time, {"long_name": "training time", "units": unit})},
+        attrs=provenance(exp),
+    )  # fmt: skip

@@ -1,0 +1,143 @@
+"""The frequency principle in numbers: how long each frequency of the target takes to learn.
+
+On a uniform periodic target (brief 2a) every wavevector is an oscillator of its own, s^2 + a_k s + w_k^2 = 0 (3) in
+continuous time and the update rule's own map of it otherwise. Its learning time is 1/(decay rate of its slowest root).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import InputError
+from ..experiment import Experiment
+from ..kernels import Kernel
+from ..linear import eigenvalues, linearize
+from ..provenance import provenance
+from ..targets import Uniform
+from .response import acting_times
+
+#: discriminators whose spectra fall differently, at the same K(0) and length scale
+SPECTRA: dict[str, dict[str, Any]] = {
+    "Gaussian": {"kernel": "gaussian"},
+    "Matern 5/2": {"kernel": "matern", "smoothness": 2.5},
+    "Matern 3/2": {"kernel": "matern", "smoothness": 1.5},
+    "Matern 1/2": {"kernel": "laplace"},
+    "rational quadratic": {"kernel": "rational_quadratic", "alpha": 1.0},
+}
+
+
+def learning_times(exp: Experiment, kernels: Mapping[str, Mapping[str, Any]] | None = None) -> xr.Dataset:
+    """Learning time of every frequency below Nyquist, for each of ``kernels`` (label: fields of the discriminator).
+
+    Dims (kernel, wavenumber); default: the experiment's own kernel alone. ``decay_rate`` min over roots of -Re s,
+    ``learning_time`` its inverse (inf where the mode does not decay), ``frequency`` |Im s| of that root,
+    ``damping_ratio`` and ``regime`` of it, ``acting_time`` until a displaced mode has lost all but 1/e for the first
+    time (predict.response), ``spectral_density`` K_k. Times in steps (flow: units of time).
+
+    Raises InputError unless the target is uniform on a periodic box with phi < 1, where this is exact.
+    """
+    if not isinstance(exp.target, Uniform):
+        raise InputError(
+            "target.kind", "be 'uniform' (frequencies are modes of their own there)", repr(exp.target.kind)
+        )
+    if exp.generator.kernel.ratio == 1:
+        raise InputError("generator.kernel.ratio", "be less than 1 (a rigid cloud learns no frequency)", 1.0)
+    kernels = {str(exp.discriminator.kernel): {}} if kernels is None else kernels
+    if not kernels:
+        raise InputError("kernels", "name at least one kernel", "none")
+    columns = [_one(exp.replace({f"discriminator.{k}": v for k, v in fields.items()})) for fields in kernels.values()]
+    unit = "time" if exp.update_rule.continuous else "step"
+    described = {
+        "decay_rate": ("decay rate of the slowest root", f"1/{unit}"),
+        "learning_time": ("learning time", unit),
+        "acting_time": ("time to lose all but 1/e of a displacement", unit),
+        "frequency": ("angular frequency of the slowest root", f"1/{unit}"),
+        "damping_ratio": ("damping ratio", "1"),
+        "regime": ("damping regime", "1"),
+        "spectral_density": ("spectral density K_k of the discriminator's kernel", "length^d"),
+    }
+    return xr.Dataset(
+        {
+            name: (("kernel", "wavenumber"), np.stack([c[name] for c in columns]), {"long_name": text, "units": units})
+            for name, (text, units) in described.items()
+        },
+        coords={
+            "kernel": list(kernels),
+            "wavenumber": ("wavenumber", columns[0]["k"], {"long_name": "wavenumber", "units": "1/length"}),
+            "multiplicity": ("wavenumber", columns[0]["multiplicity"], {"long_name": "multiplicity", "units": "1"}),
+        },
+        attrs={
+            "method": "frequency modes, closed form (2a)",
+            "assumptions": "uniform density on a periodic box; small deviations",
+            "rule": exp.update.rule,
+            **provenance(exp),
+        },
+    )
+
+
+def _one(exp: Experiment) -> dict[str, np.ndarray]:
+    """The columns of one kernel, wavenumbers ascending."""
+    lin = linearize(exp)
+    values = eigenvalues(lin)
+    own = np.flatnonzero(np.isfinite(values.wavenumber))
+    # slowest root of every wavenumber: the first after sorting by wavenumber, then by rate
+    order = own[np.lexsort((values.rates[own], values.wavenumber[own]))]
+    first = order[np.r_[True, np.diff(values.wavenumber[order]) > 0]]
+    rate = values.rates[first]
+    assert isinstance(exp.target, Uniform)
+    return {
+        "k": lin.wavenumber,
+        "multiplicity": lin.multiplicity,
+        "decay_rate": rate,
+        "learning_time": np.where(rate > 0, 1 / np.where(rate > 0, rate, 1.0), np.inf),
+        "acting_time": acting_times(lin.blocks, exp.update_rule),
+        "frequency": np.abs(values.s[first].imag),
+        "damping_ratio": values.damping_ratio[first],
+        "regime": values.regime[first],
+        "spectral_density": exp.discriminator.kernel_object.spectral_density(lin.wavenumber, exp.target.dimension),
+    }
+
+
+def separating_content(kernel: Kernel, distance: float, k: Any) -> np.ndarray:
+    """K_k (1 - cos(k Delta/2))^2: how much each wavenumber k >= 0 on the line through two equal modes separates them.
+
+    K_k is the spectrum of the kernel on that line (dimension 1). Its integral over dk/(2 pi), both signs of k, is
+    (3/2) K(0) + K(Delta)/2 - 2 K(Delta/2), the |y|^2 h^2 of predict.splitting. Raises InputError unless the kernel is
+    stationary.
+    """
+    k = np.asarray(k, dtype=float)
+    # 1 - cos without cancellation at small k
+    return kernel.spectral_density(k, 1) * 4 * np.sin(k * distance / 4) ** 4
+
+
+def separating_wavenumber(kernel: Kernel, distance: float) -> float:
+    """The wavenumber below which half of ``separating_content`` lies.
+
+    For l >> Delta the content is K_k k^4 below 1/Delta: with K_k ~ k^-(2 nu + 1) it gathers near 2 pi/Delta for a rough
+    kernel, nu < 2, and near the smallest k, about 2/l, for a smooth one. For l << Delta it follows K_k, up to 1/l.
+    """
+    # midpoints of log-spaced cells that resolve the oscillation until its mean is all that is left
+    edges = np.concatenate([[0.0], np.geomspace(1e-4, 40, 4000), np.arange(40.05, 400, 0.05)]) * (2 * np.pi / distance)
+    k = (edges[1:] + edges[:-1]) / 2
+    share = np.cumsum(separating_content(kernel, distance, k) * np.diff(edges))
+    # beyond: the mean of (1 - cos)^2 is 3/2
+    tail = np.geomspace(edges[-1], 1e6 * edges[-1], 2000)
+    density = 1.5 * kernel.spectral_density(tail, 1)
+    total = share[-1] + float(((density[1:] + density[:-1]) / 2 * np.diff(tail)).sum())
+    return float(np.interp(total / 2, share, edges[1:]))
+
+
+def density_modes(runs: xr.Dataset, wavevectors: np.ndarray) -> np.ndarray:
+    """(run, time, F) complex amplitudes sum_i m_i exp(-i k.x_i) of the particles' density, for wavevectors (F, d).
+
+    ``runs`` in the run schema; equal masses where none are recorded. On the box's lattice the target's own amplitude
+    is 0 below Nyquist, so this is dq_k.
+    """
+    x = runs["particles"].transpose("run", "time", "particle", "component").values
+    N = x.shape[2]
+    masses = runs["mass"].values if "mass" in runs else np.full(N, 1 / N)
+    return np.stack([np.exp(-1j * (x @ k)) @ masses for k in np.atleast_2d(wavevectors)], axis=-1)

@@ -1,0 +1,198 @@
+"""Phase diagrams over two parameters: where each collapse mechanism is predicted (brief 3b), drawn apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import xarray as xr
+
+from ..errors import InputError
+from ..experiment import Experiment
+from ..provenance import provenance
+from .threshold import MECHANISMS
+
+#: cells between the nodes that are always evaluated: islands smaller than this can be missed
+BLOCK = 16
+#: most values along one axis
+MAX_POINTS = 2000
+#: what an infinite margin (never, or at once) counts as between evaluated cells
+BEYOND = 1e6
+#: mechanisms whose margin needs no simulation
+QUICK = tuple(name for name, mechanism in MECHANISMS.items() if not mechanism.noisy)
+
+
+@dataclass(frozen=True)
+class PhaseAxis:
+    """The values that one field of the experiment takes along an axis of the diagram, ascending."""
+
+    path: str
+    values: tuple[float, ...]
+    log: bool = False
+
+    def coarser(self, points: int) -> PhaseAxis:
+        """About ``points`` of the values, spread evenly, both ends among them."""
+        chosen = np.unique(np.rint(np.linspace(0, len(self.values) - 1, points)).astype(int))
+        return PhaseAxis(self.path, tuple(self.values[i] for i in chosen), self.log)
+
+
+def phase_axis(exp: Experiment, path: str, low: float, high: float, points: int, log: bool = False) -> PhaseAxis:
+    """``points`` values of a numeric field from ``low`` to ``high``; whole numbers where the field holds those.
+
+    Raises InputError: no number, an empty range, or ends that the experiment refuses.
+    """
+    current = exp.get(path)
+    if isinstance(current, bool) or not isinstance(current, int | float):
+        raise InputError("vary", "name a numeric field of the experiment", f"{path} = {current!r}")
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError("vary", "have a range LOW:HIGH of finite numbers with LOW < HIGH", f"{low:g}:{high:g}")
+    if not 2 <= points <= MAX_POINTS:
+        raise InputError("vary", f"have 2 to {MAX_POINTS} points", points)
+    if log and not low > 0:
+        raise InputError("vary", "have LOW > 0 on a logarithmic axis", f"{low:g}")
+    values = np.geomspace(low, high, points) if log else np.linspace(low, high, points)
+    values[0], values[-1] = low, high
+    found = np.unique(np.rint(values)).astype(int).tolist() if isinstance(current, int) else values.tolist()
+    for end in (found[0], found[-1]):
+        exp.replace({path: end})  # raises InputError in the field's own words
+    return PhaseAxis(path, tuple(found), log)
+
+
+def parse_axis(exp: Experiment, text: str) -> PhaseAxis:
+    """``PATH=LOW:HIGH:POINTS`` or ``PATH=LOW:HIGH:POINTS:log``. Raises InputError."""
+    path, given, rest = text.partition("=")
+    parts = rest.split(":")
+    log = len(parts) == 4 and parts[3] == "log"
+    try:
+        if not given or len(parts) != 3 + log:
+            raise ValueError
+        low, high, points = float(parts[0]), float(parts[1]), int(parts[2])
+    except ValueError:
+        raise InputError("vary", "be PATH=LOW:HIGH:POINTS[:log] with numbers", repr(text)) from None
+    return phase_axis(exp, path, low, high, points, log)
+
+
+def phase(
+    exp: Experiment,
+    first: PhaseAxis | str,
+    second: PhaseAxis | str,
+    *,
+    mechanisms: Sequence[str] = QUICK,
+    block: int = BLOCK,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> xr.Dataset:
+    """Margins of the collapse mechanisms over two fields of the experiment; > 0 where collapse is predicted.
+
+    ``margin`` (mechanism, second, first), in the mechanism's own unit (see its module); NaN where it makes no statement
+    (no equilibrium, a cluster that escapes). Evaluated on every ``block``-th cell and, by halving, on all cells next to
+    a change of sign; between, ``evaluated`` is 0 and the margin interpolated: its sign there is that of the evaluated
+    cells around. Not checked: islands of the other sign smaller than ``block`` cells.
+    The default mechanisms need no simulation; "collapsed state" costs a simulated orbit for each evaluated cell.
+
+    Raises InputError for a bad axis, equal axes or an unknown mechanism.
+    """
+    axes = [parse_axis(exp, a) if isinstance(a, str) else a for a in (first, second)]
+    if axes[0].path == axes[1].path:
+        raise InputError("vary", "name two different fields", axes[0].path)
+    for name in mechanisms:
+        if name not in MECHANISMS:
+            raise InputError("mechanisms", f"be among {', '.join(MECHANISMS)}", name)
+    if block < 1:
+        raise InputError("block", "be at least 1", block)
+    shape = (len(axes[1].values), len(axes[0].values))
+    margins, evaluated = np.empty((2, len(mechanisms), *shape))
+    for i, name in enumerate(mechanisms):
+        mechanism = MECHANISMS[name]
+        done = 0
+
+        def evaluate(cells: np.ndarray, mechanism=mechanism, name=name) -> np.ndarray:
+            nonlocal done
+            done += len(cells)
+            if progress is not None:
+                progress(name, done, done)
+            return mechanism.margins(
+                [exp.replace({axes[0].path: axes[0].values[c], axes[1].path: axes[1].values[r]}) for r, c in cells]
+            )
+
+        margins[i], evaluated[i] = refined(evaluate, shape, block)
+    dims = ("mechanism", "second", "first")
+    return xr.Dataset(
+        {
+            "margin": (dims, margins, {"long_name": "margin (> 0: collapse predicted)", "units": "mechanism's"}),
+            "evaluated": (dims, evaluated.astype(np.int8), {"long_name": "evaluated, not interpolated", "units": "1"}),
+        },
+        coords={
+            "mechanism": list(mechanisms),
+            **{n: (n, np.array(a.values), {"long_name": a.path, "units": "1", "log": int(a.log)})
+               for n, a in zip(("first", "second"), axes, strict=True)},
+        },
+        attrs={
+            **provenance(exp),
+            "method": f"exact margins at every {block} cells and next to changes of sign, bilinear between",
+            "assumptions": "; ".join(
+                f"{name}: {text}" for name in mechanisms for text in MECHANISMS[name].assumptions
+            ),
+        },
+    )  # fmt: skip
+
+
+def refined(
+    evaluate: Callable[[np.ndarray], np.ndarray], shape: tuple[int, int], block: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(values, evaluated) of a function of (row, column) on a grid, evaluated fully only where its sign changes.
+
+    ``evaluate``: (n, 2) integer cells -> (n,) values. Blocks whose corners have one sign (NaN is a sign of its own),
+    and no cell of another on their edges, are filled by bilinear interpolation; the others are halved.
+    """
+    values, known = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+    signs = np.zeros(shape, dtype=np.int8)
+
+    def look(cells: set[tuple[int, int]]) -> None:
+        new = np.array(sorted(c for c in cells if not known[c]), dtype=int).reshape(-1, 2)
+        if len(new):
+            at = tuple(new.T)
+            values[at] = evaluate(new)
+            known[at] = True
+            signs[at] = np.where(np.isnan(values[at]), 2, np.where(values[at] > 0, 1, -1))
+
+    nodes = [sorted({*range(0, n, block), n - 1}) for n in shape]
+    look({(r, c) for r in nodes[0] for c in nodes[1]})
+    pending = [(*rows, *columns) for rows in _pairs(nodes[0]) for columns in _pairs(nodes[1])]
+    while True:
+        mixed = [b for b in pending if _mixed(signs, *b)]
+        if not mixed:
+            break
+        split = set(mixed)
+        pending = [b for b in pending if b not in split]
+        wanted: set[tuple[int, int]] = set()
+        for r0, r1, c0, c1 in mixed:
+            rows, columns = sorted({r0, (r0 + r1) // 2, r1}), sorted({c0, (c0 + c1) // 2, c1})
+            wanted.update((r, c) for r in rows for c in columns)
+            pending += [(*r, *c) for r in _pairs(rows) for c in _pairs(columns)]
+        look(wanted)
+    finite = np.nan_to_num(values, nan=np.nan, posinf=BEYOND, neginf=-BEYOND)
+    for r0, r1, c0, c1 in pending:
+        u = (np.arange(r0, r1 + 1) - r0)[:, None] / max(r1 - r0, 1)
+        v = (np.arange(c0, c1 + 1) - c0) / max(c1 - c0, 1)
+        low = (1 - v) * finite[r0, c0] + v * finite[r0, c1]
+        high = (1 - v) * finite[r1, c0] + v * finite[r1, c1]
+        here = (slice(r0, r1 + 1), slice(c0, c1 + 1))
+        values[here] = np.where(known[here], values[here], (1 - u) * low + u * high)
+    return values, known
+
+
+def _pairs(nodes: Sequence[int]) -> list[tuple[int, int]]:
+    """Neighbouring nodes; a single one is a block of its own."""
+    return list(pairwise(nodes)) or [(nodes[0], nodes[0])]
+
+
+def _mixed(signs: np.ndarray, r0: int, r1: int, c0: int, c1: int) -> bool:
+    """Whether a block that can be halved holds cells of different known signs."""
+    if r1 - r0 <= 1 and c1 - c0 <= 1:
+        return False
+    found = signs[r0 : r1 + 1, c0 : c1 + 1]
+    known = found[found != 0]
+    return bool(np.any(known != known[0]))

@@ -1,0 +1,306 @@
+"""Mechanism 3, too slow to split: how soon neighbouring target modes are told apart, against the time of training.
+
+Brief 3b.3 asks for the rate of D's content near k = pi/Delta, from equation (3) with g1 - g2. Here that content is
+taken from the finite samples (2b), at finite displacements. Let the particles of two neighbouring modes A and B sit
+merged at their common centre, a way h from their own modes along v:
+
+    v = n/p_A on A, -n/p_B on B, 0 elsewhere,   n = (y_A - y_B)/Delta,   h = Delta p_A p_B / (p_A + p_B)
+    y = sum_m p_m [psi(y_m) - psi(y_m - h v_m)] / h                                  (sum_m p_m v_m = 0)
+
+At displacement X h (X = 1 merged, 0 split) the charge that drives D is c h y at X = 1, and the mean force of D = W y
+along the way, projected on v, is b W |y|^2. Taking both as linear in X in between gives one oscillator in (W, X),
+
+    s^2 + a s + w^2 = 0,   mu^2 = |y|^2 / Q,   Q = sum_m p_m^2 |v_m|^2 / s_m,   w^2 = eta_D eta_G b c mu^2
+    a = eta_D [nu + kappa sum_m p_m (y . psi_m)^2 / |y|^2 + lam sum_m p_m |y . grad psi_m|^2 / |y|^2]
+
+with s_m the relative part of S (g1 - g2, linear.system). As h -> 0, y is the tangent pattern B^T p v of (4). For two
+equal modes |y|^2 h^2 = int K_k (1 - cos(k Delta/2))^2 dk/(2 pi): the content that separates them is weighted towards
+k = 2 pi/Delta, falls as k^4 below and is bounded above. So a smooth kernel of l >> Delta separates by its curvature at
+k ~ 1/l, at a rate that falls as a power of Delta/l and not as its spectrum at pi/Delta, and the high frequencies of a
+rough one, which only act on displacements far smaller than Delta, do not count. (``local_time``: (3) at pi/Delta.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ..errors import InputError
+from ..experiment import Experiment
+from ..features import DictionaryFeatures
+from ..linear.equilibrium import matched_masses
+from ..linear.linearize import _Setting, coupling, features_of
+from ..linear.system import pair_eigenvalues
+from ..noise import noise_nodes
+from ..symbolic.linearize import mode_blocks, oscillator_blocks
+from ..targets import Grid, Mixture, Ring, Uniform
+from .response import acting_times
+from .spectrum import number
+
+#: at most this many pairs of neighbours are looked at, spread evenly over their distances
+MAX_PAIRS = 64
+#: distances closer than this part are equal (neighbours on a lattice)
+TIE = 1e-9
+#: longest time a margin knows
+LONGEST_TIME = 1e18
+
+ASSUMPTIONS = (
+    "two neighbours merged at their centre separate as one oscillator, charge and mean force linear in between",
+    "particles begin spread over the scale of the target, not at one point",
+    "the other modes are in place; runs may still be caught in states where some mode has no particle",
+    "median over the pairs of nearest modes",
+)
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """Time to separate neighbouring modes against the time of training; times in steps (flow: units of time).
+
+    distance: Delta of the median pair; wavenumber pi/Delta. time: t_act of the separating pattern (predict.response),
+    rate 1/time, decay_rate -max Re s of its oscillator (flow), frequency w, damping a, damping_ratio a/(2w).
+    collective_time, collective_rate: the same for the translation of the whole cloud, with g1 + (N-1) g2.
+    local_time: equation (3) at k = pi/Delta (ring and grid with a stationary kernel, else None).
+    e_folds = steps/time; margin = log(time/steps): > 0 where the modes are not told apart in time.
+    """
+
+    distance: float
+    wavenumber: float
+    time: float
+    rate: float
+    decay_rate: float
+    frequency: float
+    damping: float
+    damping_ratio: float
+    collective_time: float
+    collective_rate: float
+    local_time: float | None
+    steps: int
+    e_folds: float
+    margin: float
+    pairs: int
+    method: str
+    assumptions: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The --json form; infinite times are null."""
+        out = {k: number(v) if isinstance(v, float) else v for k, v in asdict(self).items()}
+        return out | {"assumptions": list(self.assumptions)}
+
+    def _repr_html_(self) -> str:
+        shown = ("distance", "wavenumber", "time", "collective_time", "steps", "e_folds", "margin")
+        rows = "".join(f"<tr><th>{name}</th><td>{getattr(self, name):.6g}</td></tr>" for name in shown)
+        return f"<table><caption>too slow to split ({self.method})</caption>{rows}</table>"
+
+
+def splitting(exp: Experiment) -> Splitting:
+    """How soon neighbouring modes of the target are separated.
+
+    Modes are the target's points (ring, grid, points) or its components (mixture). Raises InputError for a target
+    without distinct modes (uniform, one point).
+    """
+    patterns = _patterns_of(exp)
+    blocks = _blocks(exp, patterns)
+    times = acting_times(blocks, exp.update_rule)
+    order = np.argsort(times[:-1], kind="stable")
+    median = int(order[(len(order) - 1) // 2])
+    block, time, together = blocks[median], float(times[median]), float(times[-1])
+    a, w = float(-np.trace(block)), float(np.sqrt(max(np.linalg.det(block), 0.0)))
+    distance = float(patterns.distance[median])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = float(np.divide(a, 2 * w))
+    steps = exp.run.steps
+    return Splitting(
+        distance=distance,
+        wavenumber=float(np.pi / distance),
+        time=time,
+        rate=1 / time,
+        decay_rate=float(-pair_eigenvalues(block[None])[0].real.max()),
+        frequency=w,
+        damping=a,
+        damping_ratio=ratio,
+        collective_time=together,
+        collective_rate=1 / together,
+        local_time=_local_time(exp, distance),
+        steps=steps,
+        e_folds=steps / time,
+        margin=float(np.log(time / steps)),
+        pairs=len(order),
+        method="finite samples (2b), two neighbours merged at their centre",
+        assumptions=ASSUMPTIONS,
+    )
+
+
+def margin(exp: Experiment) -> float:
+    """log(time to separate neighbours / steps of training): > 0 predicts failure to split, 0 at the boundary.
+
+    Finite: times are taken to be at most LONGEST_TIME (never, for ratio = 1). Raises InputError as ``splitting`` does.
+    """
+    return float(_margins([exp], [_patterns_of(exp)])[0])
+
+
+def margins(exps: Sequence[Experiment]) -> np.ndarray:
+    """(len(exps),) ``margin`` of each, side by side; NaN for targets without distinct modes."""
+    out = np.full(len(exps), np.nan)
+    kept: list[int] = []
+    patterns: list[_Patterns] = []
+    for i, exp in enumerate(exps):
+        try:
+            patterns.append(_patterns_of(exp))
+        except InputError:
+            continue
+        kept.append(i)
+    if kept:
+        out[kept] = _margins([exps[i] for i in kept], patterns)
+    return out
+
+
+def _margins(exps: Sequence[Experiment], patterns: Sequence[_Patterns]) -> np.ndarray:
+    """One call of ``acting_times`` for all pairs of all experiments with the same update rule."""
+    blocks = [_blocks(exp, p)[:-1] for exp, p in zip(exps, patterns, strict=True)]
+    out = np.empty(len(exps))
+    for rule in {exp.update_rule for exp in exps}:
+        own = [i for i, exp in enumerate(exps) if exp.update_rule == rule]
+        times = acting_times(np.concatenate([blocks[i] for i in own]), rule)
+        for i, part in zip(own, np.split(times, np.cumsum([len(blocks[i]) for i in own])[:-1]), strict=True):
+            time = min(np.sort(part)[(len(part) - 1) // 2], LONGEST_TIME)
+            out[i] = np.log(time / exps[i].run.steps)
+    return out
+
+
+# -- patterns -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Patterns:
+    """What the features make of the pairs' patterns and, last, of the collective one: |y|^2, and sums over the target
+    of (y . psi)^2/|y|^2 and |y . grad psi|^2/|y|^2; shares (pair, point): p_m^2 |v_m|^2; distance per pair."""
+
+    square: np.ndarray
+    value: np.ndarray
+    gradient: np.ndarray
+    shares: np.ndarray
+    distance: np.ndarray
+
+
+def _labels(exp: Experiment) -> np.ndarray:
+    """(M,) mode of every target point: the nearest mean of a mixture, otherwise each its own."""
+    Y = exp.points.coordinates
+    if not isinstance(exp.target, Mixture):
+        return np.arange(len(Y))
+    nearest = cKDTree(np.asarray(exp.target.means)).query(Y)[1]
+    return np.unique(nearest, return_inverse=True)[1]
+
+
+def _patterns_of(exp: Experiment) -> _Patterns:
+    if isinstance(exp.target, Uniform):
+        raise InputError("target.kind", "have distinct modes to separate", "'uniform'")
+    labels = _labels(exp)
+    if labels.max() == 0:
+        raise InputError("target", "have at least two modes to separate", "one")
+    return _patterns(_Setting.of(exp), labels.tobytes())
+
+
+@lru_cache(maxsize=8)
+def _patterns(setting: _Setting, labels: bytes) -> _Patterns:
+    exp, group = setting.exp, np.frombuffer(labels, dtype=np.arange(1).dtype)
+    Y, p, _ = exp.points
+    offsets, weights = noise_nodes(setting.sigma, Y.shape[1])
+    fm = features_of(exp)
+    mass = np.bincount(group, weights=p)
+    centre = np.stack([np.bincount(group, weights=p * Y[:, a]) for a in range(Y.shape[1])], axis=-1) / mass[:, None]
+    pairs = _neighbours(centre)
+    separation = centre[pairs[:, 0]] - centre[pairs[:, 1]]
+    distance = np.linalg.norm(separation, axis=-1)
+
+    apart = separation / distance[:, None]
+    way = distance * mass[pairs[:, 0]] * mass[pairs[:, 1]] / mass[pairs].sum(-1)
+    vs = [
+        ((group == a) / mass[a] - (group == b) / mass[b])[:, None] * n for (a, b), n in zip(pairs, apart, strict=True)
+    ]
+    nodes = (Y[:, None, :] + offsets).reshape(-1, Y.shape[1])
+    node_weights = (p[:, None] * weights).ravel()
+    moving = [np.repeat((v != 0).any(-1), len(weights)) for v in vs]
+    merged = [
+        nodes[own] - h * np.repeat(v, len(weights), axis=0)[own] for own, v, h in zip(moving, vs, way, strict=True)
+    ]
+    if isinstance(fm, DictionaryFeatures):  # its span holds K(., x) at the data only: add the pairs' centres
+        fm = DictionaryFeatures(fm.kernel, np.unique(np.concatenate([nodes, *merged]), axis=0), nodes)
+    at = fm.at(nodes)
+    # the secant of psi from the pair's common centre to its own modes
+    rows = [
+        fm.at(nodes[own]).adjoint(node_weights[own] / h, None) - fm.at(x).adjoint(node_weights[own] / h, None)
+        for own, x, h in zip(moving, merged, way, strict=True)
+    ]
+    shares = [p**2 * (v**2).sum(-1) for v in vs]
+    zero = np.zeros(len(nodes))
+    # the collective pattern, in the direction in which D answers most strongly
+    axes = np.stack([at.adjoint(zero, node_weights[:, None] * e) for e in np.eye(Y.shape[1])])
+    rows.append(np.linalg.eigh(axes @ axes.T)[1][:, -1] @ axes)
+    shares.append(p**2)
+    y = np.stack(rows)
+    square = (y**2).sum(-1)
+    unit = y / np.sqrt(np.where(square > 0, square, 1.0))[:, None]
+    value = np.array([node_weights @ at.value(u) ** 2 for u in unit])
+    gradient = np.array([node_weights @ (at.gradient(u) ** 2).sum(-1) for u in unit])
+    return _Patterns(square, value, gradient, np.stack(shares), distance)
+
+
+def _neighbours(centre: np.ndarray) -> np.ndarray:
+    """(pair, 2) each mode with its nearest one (or ones), nearest first, without repetition; at most MAX_PAIRS."""
+    modes, d = centre.shape
+    distance, index = cKDTree(centre).query(centre, k=min(modes, max(2 * min(d, 8), 2) + 1))
+    here, rank = np.nonzero(distance[:, 1:] <= distance[:, 1:2] * (1 + TIE))
+    pairs = np.unique(np.sort(np.stack([here, index[here, rank + 1]], axis=-1), axis=-1), axis=0)
+    length = np.linalg.norm(centre[pairs[:, 0]] - centre[pairs[:, 1]], axis=-1)
+    pairs = pairs[np.argsort(length, kind="stable")]
+    return pairs[np.unique(np.linspace(0, len(pairs) - 1, min(MAX_PAIRS, len(pairs))).astype(int))]
+
+
+def _blocks(exp: Experiment, patterns: _Patterns) -> np.ndarray:
+    """(pairs + 1, 2, 2) oscillators of every pair's pattern and, last, of the collective one."""
+    loss, k, kernel, p = exp.loss_object, exp.penalty.coefficients, exp.generator.kernel, exp.points.weights
+    kappa, lam = loss.kappa + k.value_p + k.value_q, k.grad_p + k.grad_q
+    if matched_masses(exp):
+        s = coupling(exp)[0]
+    else:  # on average as many particles on a point as its weight asks for
+        s = exp.omega * (kernel.g1 - kernel.g2) * p * (exp.masses**2).sum()
+    with np.errstate(divide="ignore"):
+        inverse_Q = 1 / (patterns.shares / s).sum(-1) if np.all(s > 0) else np.zeros(len(patterns.shares))
+    # Sherman-Morrison on S = diag(s) + omega g2 p p^T for v = 1
+    inverse_Q[-1] += exp.omega * kernel.g2
+    return oscillator_blocks(
+        A=k.nu + kappa * patterns.value + lam * patterns.gradient, mu=np.sqrt(patterns.square * inverse_Q),
+        eta_D=exp.discriminator.learning_rate, eta_G=exp.generator.learning_rate, c=loss.c, b=loss.b,
+        gamma=exp.penalty.consensus,
+    )  # fmt: skip
+
+
+def _local_time(exp: Experiment, distance: float) -> float | None:
+    """t_act of equation (3) at k = pi/Delta, on a ring (one-dimensional, along it) or a grid."""
+    target, disc = exp.target, exp.discriminator
+    if isinstance(target, Ring):
+        dimension, rho = 1, 1 / (2 * np.pi * target.radius)
+    elif isinstance(target, Grid):
+        dimension, rho = target.dimension, (target.side * target.spacing) ** -float(target.dimension)
+    else:
+        return None
+    if disc.network or disc.kernel_object.kind != "stationary":
+        return None
+    k = np.pi / distance
+    loss, c = exp.loss_object, exp.penalty.coefficients
+    kernel = exp.generator.kernel
+    blocks = mode_blocks(
+        eta_D=disc.learning_rate, eta_G=exp.generator.learning_rate, c=loss.c, b=loss.b, kappa=loss.kappa,
+        K=disc.kernel_object.spectral_density(k, dimension), rho=rho, k=k, nu=c.nu, lam=c.grad_p + c.grad_q,
+        value=c.value_p + c.value_q, g1=(kernel.g1 - kernel.g2) * exp.omega / exp.generator.particles, g2=0.0,
+        sigma=exp.penalty.instance_noise, gamma=exp.penalty.consensus,
+    )  # fmt: skip
+    return float(acting_times(blocks[None], exp.update_rule)[0])
+
+
+__all__ = ["ASSUMPTIONS", "Splitting", "margin", "margins", "splitting"]

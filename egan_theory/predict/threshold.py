@@ -1,0 +1,295 @@
+"""Mode-collapse thresholds in any one parameter: three mechanisms (brief 3b), three predictions, never merged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import InputError
+from ..experiment import Experiment
+from ..provenance import provenance
+from .collective import collective_instability
+from .crossings import Axis, axis_of, sign_changes
+from .spectrum import number
+
+Progress = Callable[[int, int, str], None]
+
+#: values scanned for a mechanism whose margin has no closed form
+SCAN = 25
+#: a margin measured on an orbit: values added between those that bracket a sign change, and how often
+BETWEEN, ROUNDS = 9, 2
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """One way to collapse. Called with an experiment it gives its margin: > 0 collapse (or failure to learn) is
+    predicted, 0 the boundary; ``margins`` does many at once. noisy: the margin is a time average along an orbit.
+
+    ``module``: of egan_theory.predict, with ASSUMPTIONS, ``margin`` and perhaps ``margins``; imported at the first use.
+    """
+
+    name: str
+    module: str
+    noisy: bool = False
+
+    def __call__(self, exp: Experiment) -> float:
+        return float(self._module().margin(exp))
+
+    def margins(self, exps: Sequence[Experiment]) -> np.ndarray:
+        """(len(exps),) margins; NaN where the mechanism makes no statement about that experiment."""
+        module = self._module()
+        if hasattr(module, "margins"):
+            return np.asarray(module.margins(list(exps)), dtype=float)
+        out = np.full(len(exps), np.nan)
+        for i, exp in enumerate(exps):
+            try:
+                out[i] = module.margin(exp)
+            except InputError:
+                continue
+        return out
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        return tuple(self._module().ASSUMPTIONS)
+
+    def _module(self) -> Any:
+        return import_module(f"{__package__}.{self.module}")
+
+
+MECHANISMS: dict[str, Mechanism] = {
+    m.name: m
+    for m in (
+        Mechanism("collective instability", "collective"),
+        Mechanism("collapsed state", "collapsed", noisy=True),
+        Mechanism("too slow to split", "splitting"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Where one mechanism sets in. value: the smallest threshold in ``range``, None if there is none (``reason`` says
+    why if the mechanism could not be evaluated); values, unstable_side: all of them, ascending, and the side of each on
+    which collapse is predicted. bracket: (low, high) around ``value`` where noise allows no more, else None.
+    margin: at the experiment's own value. mode: see CollectiveInstability."""
+
+    mechanism: str
+    values: tuple[float, ...]
+    unstable_side: tuple[str, ...]
+    range: tuple[float, float]
+    method: str
+    assumptions: tuple[str, ...]
+    margin: float = float("nan")
+    bracket: tuple[float, float] | None = None
+    mode: dict[str, Any] | None = None
+    reason: str = ""
+
+    @property
+    def value(self) -> float | None:
+        return self.values[0] if self.values else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The --json form."""
+        return {
+            "mechanism": self.mechanism,
+            "value": self.value,
+            "range": list(self.range),
+            "values": list(self.values),
+            "unstable_side": list(self.unstable_side),
+            "method": self.method,
+            "margin": number(self.margin),
+            "bracket": None if self.bracket is None else list(self.bracket),
+            "mode": self.mode,
+            "reason": self.reason,
+            "assumptions": list(self.assumptions),
+        }
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The thresholds of every mechanism in ``vary``; ``current``: the experiment's own value."""
+
+    vary: str
+    current: float
+    thresholds: tuple[Threshold, ...]
+    provenance: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The --json form."""
+        return {
+            "vary": self.vary,
+            "current": number(self.current),
+            "thresholds": [t.to_dict() for t in self.thresholds],
+        }
+
+    def to_dataset(self) -> xr.Dataset:
+        """One row per mechanism: threshold (NaN if none), margin, low, high; the rest as attrs."""
+
+        def row(values: Sequence[float], name: str, units: str) -> tuple[str, np.ndarray, dict[str, str]]:
+            return "mechanism", np.array(values, dtype=float), {"long_name": name, "units": units}
+
+        rows = self.thresholds
+        unit = f"units of {self.vary}"
+        return xr.Dataset(
+            {
+                "threshold": row([np.nan if t.value is None else t.value for t in rows], "smallest threshold", unit),
+                "low": row([t.range[0] for t in rows], "lower end of the range", unit),
+                "high": row([t.range[1] for t in rows], "upper end of the range", unit),
+                "margin": row([t.margin for t in rows], "margin at the experiment's own value", "see mechanism"),
+                "method": ("mechanism", np.array([t.method for t in rows], dtype=str)),
+                "reason": ("mechanism", np.array([t.reason for t in rows], dtype=str)),
+                "assumptions": ("mechanism", np.array(["; ".join(t.assumptions) for t in rows], dtype=str)),
+            },
+            coords={"mechanism": [t.mechanism for t in rows]},
+            attrs={**self.provenance, "vary": self.vary, "current": self.current},
+        )
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{h}</th>" for h in ("mechanism", "threshold", "collapse", "method"))
+        body = "".join(
+            f"<tr><td>{escape(t.mechanism)}</td><td>{', '.join(f'{v:.6g}' for v in t.values) or 'none in range'}</td>"
+            f"<td>{', '.join(t.unstable_side)}</td><td>{escape(t.method or t.reason)}</td></tr>"
+            for t in self.thresholds
+        )
+        return f"<table><caption>thresholds in {escape(self.vary)}</caption><tr>{head}</tr>{body}</table>"
+
+
+def thresholds(
+    exp: Experiment,
+    vary: str,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    mechanisms: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Thresholds:
+    """At which value of ``vary`` in [low, high] each mechanism predicts collapse; all its sign changes.
+
+    "collective instability": ``collective.collective_instability``. Others: their margin at 25 values, then bisection
+    (Brent) to 1e-9; "collapsed state", whose margin is an orbit average that costs a simulation, instead by two rounds
+    of 9 values between those that bracket a sign change, which leaves ``bracket``.
+    Default range: [0, 1] for the kernel ratio, [0, 0.99] for momenta, else a factor 100 either side of the value.
+    ``mechanisms``: names of MECHANISMS (default: all).
+
+    Raises InputError (vary, its range, an unknown mechanism). A mechanism that says nothing about the experiment has
+    value None and the reason.
+    """
+    axis = axis_of(exp, vary, low, high)
+    names = list(MECHANISMS) if mechanisms is None else list(mechanisms)
+    for name in names:
+        if name not in MECHANISMS:
+            raise InputError("mechanism", f"be one of {', '.join(MECHANISMS)}", repr(name))
+    found = []
+    for i, name in enumerate(names):
+        if progress is not None:
+            progress(i, len(names), name)
+        found.append(_threshold(exp, axis, MECHANISMS[name]))
+    if progress is not None:
+        progress(len(names), len(names), "done")
+    return Thresholds(vary, float(exp.get(vary)), tuple(found), provenance(exp))
+
+
+def _threshold(exp: Experiment, axis: Axis, mechanism: Mechanism) -> Threshold:
+    ends = (axis.low, axis.high)
+    try:
+        if mechanism.module == "collective":
+            c = collective_instability(exp, axis.path, axis.low, axis.high)
+            return Threshold(
+                mechanism.name, c.values, c.unstable_side, ends, c.method, c.assumptions, c.margin, mode=c.mode
+            )
+        own = mechanism.margins([exp])[0]
+        return (_bracketed if mechanism.noisy else _refined)(exp, axis, mechanism, float(own))
+    except InputError as error:
+        reason = str(error)
+    return Threshold(mechanism.name, (), (), ends, "", mechanism.assumptions, reason=reason)
+
+
+def _refined(exp: Experiment, axis: Axis, mechanism: Mechanism, own: float) -> Threshold:
+    """Sign changes of a margin that is cheap and exact."""
+
+    def at(value: float) -> float:
+        return float(mechanism.margins([exp.replace({axis.path: value})])[0])
+
+    crossings, missing = sign_changes(at, axis, SCAN)
+    if missing == SCAN:
+        raise _no_statement(exp, axis, mechanism)
+    return Threshold(
+        mechanism.name,
+        tuple(c.value for c in crossings),
+        tuple(c.unstable_side for c in crossings),
+        (axis.low, axis.high),
+        "root of the margin",
+        (*mechanism.assumptions, *_missing(missing, SCAN)),
+        own,
+    )
+
+
+def _bracketed(exp: Experiment, axis: Axis, mechanism: Mechanism, own: float) -> Threshold:
+    """Sign changes of a margin that is noisy and dear: side by side, first everywhere, then between the brackets.
+
+    Between two scanned values of opposite sign there is one threshold; where noise makes the sign change several times
+    in between, it lies anywhere from the first change to the last."""
+
+    def at(values: np.ndarray) -> np.ndarray:
+        return mechanism.margins([exp.replace({axis.path: float(v)}) for v in values])
+
+    x = axis.grid(SCAN)
+    y = at(x)
+    missing = int(np.isnan(y).sum())
+    if missing == SCAN:
+        raise _no_statement(exp, axis, mechanism)
+    brackets = [(x[i : i + 2], y[i : i + 2]) for i in _changes(y)]
+    for _ in range(ROUNDS):
+        inner = [axis.between(u[0], u[-1], BETWEEN + 2)[1:-1] for u, _ in brackets]
+        if not inner:
+            break
+        signs = at(np.concatenate(inner)).reshape(-1, BETWEEN)
+        brackets = [_narrowed(u, v, new, sign) for (u, v), new, sign in zip(brackets, inner, signs, strict=True)]
+    ends = [(float(u[0]), float(u[-1])) for u, _ in brackets]
+    return Threshold(
+        mechanism.name,
+        tuple(axis.from_scale((axis.to_scale(a) + axis.to_scale(b)) / 2) for a, b in ends),
+        tuple("above" if v[-1] > 0 else "below" for _, v in brackets),
+        (axis.low, axis.high),
+        "sign change of a margin measured along the orbit",
+        (*mechanism.assumptions, *_missing(missing, SCAN)),
+        own,
+        ends[0] if ends else None,
+    )
+
+
+def _narrowed(u: np.ndarray, v: np.ndarray, new: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The bracket from the first to the last sign change; values without a statement are passed over."""
+    x, y = np.concatenate([u[:1], new, u[-1:]]), np.concatenate([v[:1], sign, v[-1:]])
+    x, y = x[~np.isnan(y)], y[~np.isnan(y)]
+    at = _changes(y)
+    pick = [at[0], at[-1] + 1]
+    return x[pick], y[pick]
+
+
+def _changes(y: np.ndarray) -> list[int]:
+    """i where the sign changes between y_i and y_(i+1); NaN is no statement."""
+    known = ~np.isnan(y)
+    return [i for i in range(len(y) - 1) if known[i] and known[i + 1] and (y[i] > 0) != (y[i + 1] > 0)]
+
+
+def _no_statement(exp: Experiment, axis: Axis, mechanism: Mechanism) -> InputError:
+    """Why the mechanism says nothing anywhere on the axis: its own reason if it gives one."""
+    try:
+        mechanism(exp.replace({axis.path: axis.low}))
+    except InputError as error:
+        return error
+    return InputError(axis.path, f"have values that '{mechanism.name}' makes a statement about", "none in the range")
+
+
+def _missing(count: int, total: int) -> tuple[str, ...]:
+    return (f"no statement at {count} of {total} scanned values",) if count else ()
+
+
+__all__ = ["MECHANISMS", "Mechanism", "Threshold", "Thresholds", "thresholds"]

@@ -1,0 +1,181 @@
+"""A collapsed cluster and its transverse tangent vectors, moved together by any update rule (brief 3b, mechanism 2).
+
+N particles of equal mass 1/N at one point x0 feel the same force, so they stay together. With s = grad[h(D)] averaged
+over instance noise, omega the normalisation of Gamma and n = omega/N (1 for "sum", 1/N for "mean"),
+
+    dx0/dt  = eta_G G s(x0),          G = n [g1 + (N-1) g2]       the collective gain
+    du_i/dt = eta_G r Hess[h(D)](x0) u_i,   r = n (g1 - g2)       displacements u_i with sum_i u_i = 0
+
+with Hess[h(D)] = h'(D) Hess D + h''(D) grad D grad D^T. The discriminator sees the particles as a sum over them, so
+such displacements change neither its velocity nor the cluster's centre at first order: w and x0 move as if u were not
+there. This holds for every loss, penalty and instance noise. Consensus changes the force on a particle to one whose
+transverse derivative needs third derivatives of D; there it is taken by a complex step of the field itself.
+
+The rules of updates.py only add velocities and multiply by numbers, so that one applied to (w, [x0, u_1 ... u_d]) with
+these velocities is exactly the tangent map of the rule applied to the particles, memory (momentum, optimism) included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..dynamics import Field, over
+from ..errors import InputError
+from ..experiment import Experiment
+from ..features import DictionaryFeatures
+from ..updates import UpdateRule
+
+#: imaginary displacement of the complex step: its square is far below rounding
+COMPLEX_STEP = 1e-30
+
+
+@dataclass(frozen=True)
+class Gains:
+    """``collective`` = G and ``relative`` = r, per unit of eta_G (see the module docstring)."""
+
+    collective: float
+    relative: float
+
+
+def gains(exp: Experiment) -> Gains:
+    """The two gains of a cluster of all particles.
+
+    Raises InputError for unequal masses with phi < 1: dx_i/dt then holds (g1-g2) m_i s(x0), which differs from particle
+    to particle, so that particles at one point do not stay together and there is no collapsed state to be stable.
+    """
+    masses, kernel, N = exp.masses, exp.generator.kernel, exp.generator.particles
+    if np.ptp(masses) > 1e-12 * masses.max() and kernel.ratio < 1:
+        raise InputError(
+            "generator.masses",
+            "be equal for the collapsed state (heavier particles move faster: unequal ones at one point separate)",
+            f"masses from {masses.min():g} to {masses.max():g}",
+        )
+    n = exp.omega / N
+    return Gains(n * (kernel.g1 + (N - 1) * kernel.g2), n * (kernel.g1 - kernel.g2))
+
+
+def clustered(exp: Experiment, clusters: int = 1) -> Experiment:
+    """An experiment of ``clusters`` particles whose motion near one point is that of all of ``exp``'s particles there:
+    same G and r. One cluster keeps the orbit x0(t), two or more also the transverse motion (sum of u zero)."""
+    g = gains(exp)
+    collective = (g.collective - g.relative) / clusters
+    diagonal = g.relative + collective
+    return exp.replace(
+        {
+            "generator.particles": clusters,
+            "generator.per_point": None,
+            "generator.masses": "equal",
+            "generator.normalisation": "sum",
+            "generator.kernel.diagonal": diagonal,
+            "generator.kernel.ratio": min(collective / diagonal, 1.0),
+        }
+    )
+
+
+class TangentField:
+    """Velocities of lanes of collapsed clusters with their tangent vectors.
+
+    ``w``: (lane, P); ``z``: (lane, 1 + d, d), the point x0 and d displacements u. ``members``: one experiment per lane,
+    equal but for what dynamics.VARIABLE names and for the number, masses and normalisation of the particles.
+    """
+
+    def __init__(self, members: Sequence[Experiment]) -> None:
+        solo = [clustered(e) for e in members]
+        self.field = Field(solo[0], solo)
+        self.relative = np.array([gains(e).relative for e in members])
+        self.dimension = members[0].dimension
+        self.pairs: Field | None = None
+        if np.any(self.field.gamma):
+            twin = [clustered(e, 2 * self.dimension) for e in members]
+            self.pairs = Field(twin[0], twin)
+            self.pairs.features = self.field.features
+        self._z: np.ndarray | None = None
+
+    def start(self, x0: np.ndarray, w: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(w, z) from x0 (lane, d), u along the axes; w = 0 unless given."""
+        lanes, d = x0.shape
+        z = np.concatenate([x0[:, None, :], np.tile(np.eye(d), (lanes, 1, 1))], axis=1)
+        return np.zeros((lanes, self.field.features.size)) if w is None else w, z
+
+    def restricted(self, members: Sequence[Experiment]) -> TangentField:
+        """The field of some of the lanes, on the same features."""
+        new = TangentField(members)
+        new.field.features = self.field.features
+        if new.pairs is not None:
+            new.pairs.features = self.field.features
+        return new
+
+    def point(self, z: np.ndarray) -> np.ndarray:
+        """x0 as the field takes it, (lane, 1, d); the same array for the same z, which the field's cache needs."""
+        if self._z is not z:
+            self._z, self._x = z, np.ascontiguousarray(z[:, :1])
+        return self._x
+
+    def Vw(self, w: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """dw/dt: that of the cluster."""
+        return self.field.Vw(w, self.point(z))
+
+    def Vx(self, w: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """dx0/dt and du/dt, (lane, 1 + d, d)."""
+        x = self.point(z)
+        return np.concatenate([self.field.Vx(w, x), self.transverse(w, x, z[:, 1:])], axis=1)
+
+    def transverse(self, w: np.ndarray, x: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """du/dt for displacements u (lane, d, d) of a cluster at x (lane, 1, d)."""
+        if self.pairs is not None:
+            return self._by_complex_step(w, x, u)
+        field, at = self.field, self.field._located(x)
+        slope = field.node_weights
+        if field.loss.dh.constant is not None:
+            H = field.loss.dh.constant * np.einsum("q,...qab->...ab", slope, at.hessian(w))
+        else:
+            D, g = field.D0 + at.value(w), at.gradient(w)
+            H = np.einsum("...q,...qab->...ab", slope * field.loss.dh(D), at.hessian(w))
+            H = H + np.einsum("...q,...qa,...qb->...ab", slope * field.loss.ddh(D), g, g)
+        return over(field.eta_G, 2) * self.relative[:, None, None] * (u @ H)
+
+    def _by_complex_step(self, w: np.ndarray, x: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """The same from 2 d particles at x0 +- i h u: their sum is 0, so w feels nothing, exactly."""
+        assert self.pairs is not None
+        shift = 1j * COMPLEX_STEP * np.concatenate([u, -u], axis=1)
+        V = self.pairs.Vx(w.astype(complex), x + shift).imag / COMPLEX_STEP
+        d = self.dimension
+        return (V[:, :d] - V[:, d:]) / 2
+
+    def grow(self, rule: UpdateRule, state: tuple) -> tuple:
+        """The state on an exact kernel's dictionary that holds the lanes' points (memory of w padded too)."""
+        if not isinstance(self.field.features, DictionaryFeatures):
+            return state
+        size, w = self.field.features.size, self.field.grow(self.point(state[1]), state[0])
+        extra = self.field.features.size - size
+        if not extra:
+            return state
+        if self.pairs is not None:
+            self.pairs.features = self.field.features
+        memory = [
+            np.concatenate([v, np.zeros((len(v), extra))], axis=-1) if block == "w" else v
+            for block, v in zip(rule.memory, state[2:], strict=True)
+        ]
+        return (w, state[1], *memory)
+
+
+def orthonormalise(rule: UpdateRule, state: tuple) -> tuple[tuple, np.ndarray]:
+    """(state with orthonormal tangent vectors, logarithms of what they had grown by (lane, d)).
+
+    A tangent vector is the displacement with its part of the memory; the QR re-orthonormalisation (Benettin et al.
+    1980) makes the mean of the logarithms converge to the d largest transverse Lyapunov exponents, largest first.
+    """
+    d = state[1].shape[-1]
+    blocks = [1, *(2 + i for i, block in enumerate(rule.memory) if block == "x")]
+    tangent = np.concatenate([state[i][:, 1:] for i in blocks], axis=-1)
+    Q, R = np.linalg.qr(np.swapaxes(tangent, -1, -2))
+    size = np.abs(np.diagonal(R, axis1=-2, axis2=-1))
+    rows = np.split(np.swapaxes(Q, -1, -2), len(blocks), axis=-1)
+    new = list(state)
+    for i, u in zip(blocks, rows, strict=True):
+        new[i] = np.concatenate([state[i][:, :1], u], axis=1)
+    assert rows[0].shape[-1] == d
+    return tuple(new), np.log(np.maximum(size, np.finfo(float).tiny))
