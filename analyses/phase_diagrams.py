@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 import matplotlib
@@ -21,6 +22,7 @@ import xarray as xr
 import egan_theory as eg
 from egan_theory.comparison.phase import UNION, compare_phase, simulate_phase
 from egan_theory.predict.phase import QUICK, phase, phase_axis
+from egan_theory.predict.threshold import MECHANISMS
 from egan_theory.reporting.phases import plot_phase
 
 SIDE, FINE, STEPS = 20, 120, 3000
@@ -137,6 +139,26 @@ def figure(found: list[dict], labels: list[str]):
     return fig
 
 
+def benchmark(side: int = 200, sample: int = 400) -> None:
+    """Time of the default ring's predicted diagram, against evaluating every cell (from a random sample of them)."""
+    exp, rng = eg.Experiment(), np.random.default_rng(0)
+    axes = (
+        phase_axis(exp, "generator.kernel.ratio", 0.0, 0.9, side),
+        phase_axis(exp, "penalty.r1", 0.01, 10.0, side, True),
+    )
+    cells = [{a.path: rng.choice(a.values) for a in axes} for _ in range(sample)]
+    start = time.perf_counter()
+    for name in QUICK:
+        MECHANISMS[name].margins([exp.replace(cell) for cell in cells])
+    every = (time.perf_counter() - start) * side**2 / sample
+    start, cpu = time.perf_counter(), time.process_time()
+    found = phase(exp, *axes)
+    elapsed, cpu = time.perf_counter() - start, time.process_time() - cpu
+    looked = ", ".join(f"{int(found['evaluated'].sel(mechanism=m).sum())} cells for {m}" for m in QUICK)
+    print(f"{side} x {side} predicted diagram of the default ring: {elapsed:.2f} s, {cpu:.2f} s CPU ({looked})")
+    print(f"every cell: {every:.0f} s, {every / elapsed:.0f} times as long")
+
+
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
@@ -144,7 +166,11 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser.add_argument("--side", type=int, default=SIDE)
     parser.add_argument("--collapsed-state", action="store_true", help="also the collapsed state's stability (slow)")
     parser.add_argument("--output", type=Path, default=Path("out/phase_diagrams"))
+    parser.add_argument("--benchmark", action="store_true", help="only time the default ring's predicted diagram")
     args = parser.parse_args(argv)
+    if args.benchmark:
+        benchmark()
+        return xr.Dataset()
     matplotlib.use("Agg")
     mechanisms = (*QUICK, "collapsed state") if args.collapsed_state else QUICK
     ds, found = study(args.seed, args.draws, args.side, mechanisms)

@@ -150,8 +150,15 @@ def _row(s: np.ndarray, z: np.ndarray, multiplicity: object, ratio: object, coup
     return s.ravel(), z.ravel(), full(multiplicity, int), full(ratio, float), full(coupled, bool), full(k, float)
 
 
+def _no_row() -> tuple:
+    empty = np.empty(0, dtype=complex)
+    return _row(empty, empty, 1, np.nan, True, np.nan)
+
+
 def _block_eigenvalues(lin: Linearization, rule: UpdateRule) -> tuple:
     blocks = lin.blocks
+    if not len(blocks):
+        return _no_row()
     if rule.continuous:
         s = pair_eigenvalues(blocks)
         z = np.exp(s)
@@ -201,8 +208,7 @@ def _discrete_ratio(s: np.ndarray) -> np.ndarray:
 def _dense_eigenvalues(lin: Linearization, rule: UpdateRule, ratios: bool) -> tuple:
     J, nw = lin.dense, lin.nw
     if not len(J):
-        empty = np.empty(0, dtype=complex)
-        return _row(empty, empty, 1, np.nan, True, np.nan)
+        return _no_row()
     T = J if rule.continuous else update_matrix(rule, J, nw)
     coupled: object = True
     vectors = None
@@ -239,6 +245,8 @@ def _rayleigh_ratio(J: np.ndarray, nw: int, s: np.ndarray, vectors: np.ndarray) 
 
 
 def _scalar_eigenvalues(scalar: Scalars, rule: UpdateRule) -> tuple:
+    if scalar.count == 0 or (scalar.s == 0 and scalar.player not in rule.memory):
+        return _no_row()  # nobody, or the zero mode alone
     if rule.continuous:
         z = np.exp(np.array([scalar.s], dtype=complex))
         s = np.array([scalar.s], dtype=complex)
@@ -254,8 +262,6 @@ def _scalar_eigenvalues(scalar: Scalars, rule: UpdateRule) -> tuple:
         s = log_multiplier(z)
     if scalar.s == 0:
         s, z = s[1:], z[1:]
-    if scalar.count == 0:
-        s, z = s[:0], z[:0]
     return _row(s, z, scalar.count, np.nan, False, np.nan)
 
 
