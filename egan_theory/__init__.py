@@ -38,6 +38,7 @@ _HOME = {
     "Regularizer": "predict",
     "collective_instability": "predict.collective",
     "collapsed_state": "predict.collapsed",
+    "collapsed_states": "predict.collapsed",
     "learning_times": "predict.frequency",
     "phase": "predict.phase",
     "splitting": "predict.splitting",

@@ -188,7 +188,11 @@ def test_fixed_point_in_closed_form(update):
     assert margins([exp], steps=150)[0] == pytest.approx(-found.exponents[0], rel=1e-3)  # stops sooner
 
 
-@pytest.mark.parametrize("update", RULES, ids=lambda u: "+".join(map(str, u.values())))
+@pytest.mark.parametrize(
+    "update",
+    [pytest.param(u, marks=pytest.mark.slow) if u["rule"] == "flow" else u for u in RULES],
+    ids=lambda u: "+".join(map(str, u.values())),
+)
 def test_exponents_are_the_full_step_jacobians(update):
     """At a fixed point: the Jacobian of one step of all N particles, on displacements of zero sum."""
     N, d = 3, 2
@@ -375,6 +379,8 @@ def logistic_map(r, n=2000):
         (logistic_map(3.5), "periodic", 4.0),
         (logistic_map(4.0), "wandering", None),
         (1e-3 * T, "undecided", None),
+        ((-1.0) ** T + 1e-3 * T, "undecided", None),
+        (np.sin(2 * np.pi * T / 23.1) + 2e-4 * T, "undecided", None),
     ],
 )
 def test_orbits_by_name(x, orbit, period):

@@ -31,11 +31,11 @@ class CollapsedState:
 
     exponents: (d,) growth rates of relative displacements, largest first, per step (flow: per unit time); the collapsed
     state attracts when all are negative. stderr: (d,), by blocking. orbit: "fixed point", "periodic" (with ``period``),
-    "wandering" (quasi-periodic or chaotic), "escapes", "undecided". status: "converged", "undecided" (exponent within
-    SIGMAS standard errors of 0, or orbit undecided, after the longest window) or "escaped at step n"; exponents are NaN
-    for a cluster that escaped, as nothing stationary is left to average over. steps: all steps taken; window: those
-    averaged over. trajectory: Dataset with x0, grad D there, and the local growth rates, over the window (of an escaped
-    cluster: until it left).
+    "wandering" (quasi-periodic or chaotic), "escapes" (further than ESCAPE target sizes away, or beyond what doubles
+    hold), "undecided". status: "converged", "undecided" (exponent within SIGMAS standard errors of 0, or orbit
+    undecided, after the longest window) or "escaped at step n"; exponents are NaN for a cluster that escaped, as
+    nothing stationary is left to average over. steps: all steps taken; window: those averaged over. trajectory: Dataset
+    with x0, grad D there, and the local growth rates, over the window (of an escaped cluster: until it left).
     """
 
     exponents: np.ndarray
@@ -51,7 +51,6 @@ class CollapsedState:
     #: the update rule's state (w, x0, *memory) at the end, on ``features``: the orbit can be continued from it
     state: tuple[np.ndarray, ...] = field(repr=False, compare=False)
     features: FeatureMap = field(repr=False, compare=False)
-
     #: x0 at the start, and the step of the escape (-1: none)
     start: np.ndarray = field(repr=False, compare=False)
     escaped_at: int = -1
@@ -109,7 +108,13 @@ def collapsed_state(
     top exponent exceeds SIGMAS standard errors, ``windows`` times at most.
 
     ``x0`` (d,): start, default the target's mean plus ``run.kick`` times normal numbers of ``run.seed``; ``w`` (P,):
-    weights there, default 0. Not checked: that the average converges (a "wandering" orbit may leave later).
+    weights there on features.feature_map(exp), default 0. Not checked: that the average converges (a "wandering" orbit
+    may leave later). The exact kernel (features = 0) takes a new function wherever the cluster goes: slow for rough
+    kernels and long ways.
+
+    With a linear loss and weight decay alone a cluster at rest never attracts: nu Hess D(x0) is then the integral of
+    rho(k) k k^T E_p[1 - cos k.(x0 - y)], never negative, rho the kernel's spectrum. Clusters that attract move.
+
     Raises InputError (unequal masses, a start of wrong shape, steps < 100).
     """
     return _states([exp], None if x0 is None else [x0], None if w is None else [w], steps, windows)[0]
@@ -138,7 +143,8 @@ def margin(exp: Experiment) -> float:
 
 def margins(exps: Sequence[Experiment], *, steps: int = STEPS, windows: int = WINDOWS) -> np.ndarray:
     """``margin`` of many experiments, simulated side by side where they differ in strengths, rates and gains
-    (dynamics.VARIABLE, and number of particles) alone. Equal ones are simulated once."""
+    (dynamics.VARIABLE, and number of particles) alone. Equal ones are simulated once. Orbits are not classified here:
+    an exponent is settled by its standard error alone. Raises InputError as ``collapsed_state`` does."""
     out = np.full(len(exps), np.nan)
     groups: dict[Experiment, dict[tuple, list[int]]] = {}
     for i, exp in enumerate(exps):

@@ -8,6 +8,8 @@ import numpy as np
 FIXED = 1e-6
 #: an orbit is periodic when it returns to within this part of its amplitude, every time in the window
 PERIODIC = 1e-2
+#: the mean position drifts if it moves one way all through the window, by more than this part of the amplitude
+DRIFT = 0.05
 #: a motion below this part of the length scale is due to the noise that is added to x0, not growth
 FLOOR = 1e-7
 #: returns and integer lags looked at
@@ -42,6 +44,11 @@ def classify(points: np.ndarray, forces: np.ndarray, length: float) -> tuple[str
     if last < FIXED * length:
         return ("undecided" if growing else "fixed point"), None
     if np.all(np.diff(sizes) < 0) and sizes[-1] < 0.9 * sizes[0]:
+        return "undecided", None
+    means = np.array([part.mean(axis=0) for part in np.array_split(points, 8)])
+    steps = np.diff(means, axis=0)
+    drifts = np.all(steps > 0, axis=0) | np.all(steps < 0, axis=0)
+    if np.any(np.ptp(means, axis=0)[drifts] > DRIFT * np.ptp(points, axis=0).max()):
         return "undecided", None
     # the force by its size, not its variation: it hardly varies for a cluster that travels round a box
     scale = max(np.abs(forces).max(), np.finfo(float).tiny)
