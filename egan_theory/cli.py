@@ -31,6 +31,7 @@ from ._text import (
     threshold_text,
 )
 from .errors import EganError, InputError
+from .models.solvable.command import solvable
 from .published.command import published
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 TEMPLATES = ("ring", "grid", "mixture", "uniform", "points")
+SOLVABLE = "solvable"
 #: what a template changes in the common part: its particles sit evenly on its points; the box has its own features
 TEMPLATE_CHANGES = {
     "grid": {"length_scale = 0.5": "length_scale = 0.4"},
@@ -58,6 +60,7 @@ app = typer.Typer(
 )
 
 app.add_typer(published)
+app.add_typer(solvable)
 
 ExperimentFile = Annotated[str, typer.Argument(metavar="E.toml", help="Experiment file; see 'egan new'.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
@@ -78,7 +81,9 @@ def _root(
 
 @app.command()
 def new(
-    kind: Annotated[str, typer.Argument(metavar=f"[{'|'.join(TEMPLATES)}]", help="Kind of target.")] = "ring",
+    kind: Annotated[
+        str, typer.Argument(metavar=f"[{'|'.join((*TEMPLATES, SOLVABLE))}]", help="Kind of target.")
+    ] = "ring",
 ) -> None:
     """Print a commented experiment to edit."""
     sys.stdout.write(template(kind))
@@ -396,10 +401,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def template(kind: str) -> str:
-    """The commented experiment of that kind of target. Raises InputError for an unknown kind."""
-    if kind not in TEMPLATES:
-        raise InputError("kind", f"be one of {', '.join(TEMPLATES)}", repr(kind))
+    """The commented experiment of that kind of target, or the solvable model. Raises InputError for an unknown kind."""
+    if kind not in (*TEMPLATES, SOLVABLE):
+        raise InputError("kind", f"be one of {', '.join((*TEMPLATES, SOLVABLE))}", repr(kind))
     folder = Path(__file__).with_name("templates")
+    if kind == SOLVABLE:
+        return (folder / "solvable.toml").read_text(encoding="utf-8")
     common = (folder / "common.toml").read_text(encoding="utf-8")
     for old, now in TEMPLATE_CHANGES.get(kind, {}).items():
         common = common.replace(old, now, 1)

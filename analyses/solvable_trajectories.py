@@ -1,0 +1,238 @@
+# %% [markdown]
+# # Does a finite solvable GAN follow its ODE, in every regime, and how fast does the error fall with dimension?
+# Setting R (small aligned start) at noises 2, 1, 4: success, oscillation, mode collapse; curves from the macroscopic
+# ODE, dots from one run of the exact finite-n chain, as in Fig. 1 of Wang, Hu, Lu (arXiv:1805.08349). Setting E (larger
+# start): sup error of P over time and entries, mean over seeds, against n; the central limit theorem has it fall as
+# n^(-1/2). `--benchmark` times a step of the chain against direct SGD, and from n = 10^2 to 10^6.
+# Run: python analyses/solvable_trajectories.py --seed 1 --draws 200 --output out/solvable_trajectories
+
+# %%
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from time import thread_time
+
+import matplotlib
+import numpy as np
+import xarray as xr
+
+import egan_theory as eg
+from egan_theory.models.solvable import SETTING_E, SETTING_R, Solvable, simulate_chain, solve_ode
+from egan_theory.reporting import style
+
+REGIMES = {2.0: "success", 1.0: "oscillation", 4.0: "mode collapse"}
+NOISES = (1.0, 2.0, 4.0)
+#: dimension of the simulated dots
+DOTS = 5000
+SMALLEST, LARGEST, FACTOR = 250, 64_000, 4
+#: samples of a course whose largest error is taken
+SAMPLES = 601
+#: dimension of the comparison with direct SGD, and those between which the cost should be flat
+BENCHMARK, FLAT = 2000, (10**2, 10**3, 10**4, 10**5, 10**6)
+
+
+# %%
+def trajectories(seed: int, n: int = DOTS) -> xr.Dataset:
+    """Setting R at the three noises: ODE (suffix _ode) and one chain run each, over (noise, time)."""
+    parts = []
+    for noise in REGIMES:
+        model = SETTING_R.replace({"noise": noise, "n": n, "seed": seed})
+        run, ode = simulate_chain(model).isel(run=0, drop=True), solve_ode(model).isel(run=0, drop=True)
+        names = ["P", "q", "r"]
+        parts.append(xr.merge([run[names], ode[names].rename({n: f"{n}_ode" for n in names})], combine_attrs="drop"))
+    noises = xr.DataArray(list(REGIMES), dims="noise", attrs={"long_name": "noise", "units": "1"})
+    return xr.concat(parts, noises).assign_attrs(dots=n)
+
+
+def sup_errors(model: Solvable) -> np.ndarray:
+    """(run,) largest |P - P_ode| over samples and entries."""
+    runs = simulate_chain(model)
+    ode = solve_ode(model, runs["time"].values)
+    return np.abs(runs["P"] - ode["P"].isel(run=0)).max(["time", "feature", "fake"]).values
+
+
+def convergence(seed: int, draws: int, largest: int = LARGEST, time: float = SETTING_E.time) -> xr.Dataset:
+    """Sup errors of setting E over (noise, n, draw), and the slope of log mean error against log n with its error."""
+    ns = [SMALLEST]
+    while ns[-1] * FACTOR <= largest:
+        ns.append(ns[-1] * FACTOR)
+    errors = np.empty((len(NOISES), len(ns), draws))
+    for i, noise in enumerate(NOISES):
+        for j, n in enumerate(ns):
+            model = SETTING_E.replace(
+                {"noise": noise, "n": n, "runs": draws, "seed": seed, "time": time, "record": SAMPLES}
+            )
+            errors[i, j] = sup_errors(model)
+            print(f"noise {noise:g}, n = {n}: {errors[i, j].mean():.4f}", file=sys.stderr, flush=True)
+    x = np.log(ns) - np.log(ns).mean()
+    weight = x / (x @ x)
+    slope = np.log(errors.mean(-1)) @ weight
+    # delta method: the log of a mean of independent draws
+    relative = errors.std(-1, ddof=1) / errors.mean(-1) / np.sqrt(draws)
+    return xr.Dataset(
+        {
+            "sup_error": (("level", "n", "draw"), errors, {"long_name": "largest |P - P_ODE|", "units": "1"}),
+            "slope": ("level", slope, {"long_name": "slope of log mean error against log n", "units": "1"}),
+            "slope_stderr": ("level", np.sqrt(relative**2 @ weight**2),
+                             {"long_name": "standard error of the slope", "units": "1"}),
+        },
+        coords={"level": ("level", list(NOISES), {"long_name": "noise", "units": "1"}), "n": ns},
+    )  # fmt: skip
+
+
+# %%
+def plain_sgd(model: Solvable, steps: int) -> None:
+    """Direct SGD of one run, hard constraint, f(x) = x, as one would write it with NumPy."""
+    rng = np.random.Generator(np.random.SFC64(model.seed))
+    n, d = model.n, model.d
+    U, V = (np.ascontiguousarray(np.linalg.qr(rng.standard_normal((n, d)))[0].T) for _ in range(2))
+    w = rng.standard_normal(n) / np.sqrt(n)
+    k, kt, scale, root = model.tau / n, model.taut / n, np.sqrt(model.L), np.sqrt(model.noise)
+    for _ in range(steps):
+        c, ct = scale * rng.standard_normal(d), scale * rng.standard_normal(d)
+        y, yt = c @ U + root * rng.standard_normal(n), ct @ V + root * rng.standard_normal(n)
+        x, xt = y @ w, yt @ w
+        V += kt * xt * np.outer(ct, w)
+        w += k * (x * y - xt * yt)
+        w /= np.sqrt(w @ w)
+        V /= np.sqrt((V * V).sum(1))[:, None]
+
+
+def benchmark(repeats: int = 15) -> xr.Dataset:
+    """Processor time of a step, in microseconds: the least of interleaved repeats, in one process."""
+    from egan_theory.models.solvable.chain import BLOCK, Chain, compiled
+    from egan_theory.models.solvable.sgd import BATCH, Sgd, start_vectors
+
+    model = SETTING_E.replace({"n": BENCHMARK})
+    X, batch = start_vectors(model), BATCH // BENCHMARK
+    single, side_by_side = Sgd(model, X, range(1)), Sgd(model, X, range(batch))
+    advance = compiled(model.profile)
+
+    def chain(n: int):
+        job = Chain(SETTING_E.replace({"n": n, "time": 100.0 * BLOCK / n, "record": 2}))
+        return lambda: [job.block(advance) for _ in range(4)], 4 * BLOCK
+
+    def steps(sgd, count):
+        return lambda: [sgd.step() for _ in range(count)]
+
+    jobs = {
+        "NumPy SGD, plain": (lambda: plain_sgd(model, 300), 300),
+        "SGD of the package, one run": (steps(single, 300), 300),
+        f"SGD of the package, {batch} runs side by side": (steps(side_by_side, 20), 20 * batch),
+        **{f"chain, n = {n}": chain(n) for n in (BENCHMARK, *FLAT)},
+    }
+    best = dict.fromkeys(jobs, np.inf)
+    for repeat in range(repeats + 1):  # the first one warms up
+        for name, (job, count) in jobs.items():
+            start = thread_time()
+            job()
+            spent = (thread_time() - start) / count * 1e6
+            if repeat:
+                best[name] = min(best[name], spent)
+    return xr.Dataset(
+        {"step_time": ("method", list(best.values()), {"long_name": "processor time of a step", "units": "us"})},
+        coords={"method": list(best)},
+    )
+
+
+def report_benchmark(ds: xr.Dataset) -> None:
+    times = dict(zip(ds["method"].values.tolist(), ds["step_time"].values.tolist(), strict=True))
+    chain = times[f"chain, n = {BENCHMARK}"]
+    for name, value in times.items():
+        versus = "" if name.startswith("chain") else f", {value / chain:.0f} times the chain at n = {BENCHMARK}"
+        print(f"{name}: {value:.3f} us a step{versus}")
+    flat = [times[f"chain, n = {n}"] for n in FLAT]
+    print(f"chain, n = {FLAT[0]} to {FLAT[-1]}: times relative to the first {[round(t / flat[0], 2) for t in flat]}")
+
+
+# %%
+@style.styled
+def figure(ds: xr.Dataset):
+    """Setting R as in Fig. 1 of the paper: overlaps against time, a column per noise."""
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(10, 5.6), layout="constrained")
+    axes = fig.subplots(2, len(REGIMES), sharex=True, sharey="row")
+    dots = slice(None, None, 5)
+    lines = {
+        ("P", (0, 0)): (style.BLUE, "o", "feature 1"),
+        ("P", (1, 1)): (style.VERMILLION, "s", "feature 2"),
+        ("P", (0, 1)): (style.GREY, "^", "cross overlaps"),
+        ("P", (1, 0)): (style.GREY, "v", None),
+        ("q", (0,)): (style.BLUE, "o", "feature 1"),
+        ("q", (1,)): (style.VERMILLION, "s", "feature 2"),
+    }
+    for column, (noise, regime) in zip(axes.T, REGIMES.items(), strict=True):
+        one = ds.sel(noise=noise)
+        for (name, index), (colour, marker, label) in lines.items():
+            ax = column[0 if name == "P" else 1]
+            get = lambda n, one=one, index=index: np.abs(one[n].values[(slice(None), *index)])  # noqa: E731
+            ax.plot(one["time"], get(f"{name}_ode"), color=colour, label=label, zorder=2)
+            ax.plot(one["time"][dots], get(name)[dots], marker, ms=3.5, mfc="none", color=colour, zorder=3)
+        column[0].set_title(f"noise {noise:g}: {regime}")
+        column[1].set_xlabel("time, steps / n")
+    axes[0, 0].set_ylabel("generator's overlap |P|")
+    axes[1, 0].set_ylabel("discriminator's overlap |q|")
+    axes[0, 0].plot([], [], "o", ms=3.5, mfc="none", color="black", label=f"one run, n = {ds.attrs['dots']}")
+    axes[0, 0].plot([], [], color="black", label="ODE, n → ∞")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False)
+    return fig
+
+
+@style.styled
+def error_figure(ds: xr.Dataset):
+    """Sup error of P against n, setting E."""
+    ax = style.axes(None)
+    for level, colour, marker in zip(
+        ds["level"].values, (style.BLUE, style.GREEN, style.VERMILLION), "os^", strict=True
+    ):
+        one = ds.sel(level=level)
+        mean = one["sup_error"].mean("draw").values
+        bars = 3 * one["sup_error"].std("draw").values / np.sqrt(ds.sizes["draw"])
+        label = f"noise {level:g}: slope {float(one['slope']):.3f} ± {float(one['slope_stderr']):.3f}"
+        n = ds["n"].values
+        fit = np.exp(np.log(mean).mean() + float(one["slope"]) * (np.log(n) - np.log(n).mean()))
+        ax.errorbar(n, mean, bars, fmt=marker, mfc="none", color=colour, capsize=3, label=label)
+        ax.plot(n, fit, color=colour, lw=1)
+    guide = ds["sup_error"].mean("draw").values.max() * 1.5 * np.sqrt(ds["n"].values[0] / ds["n"].values)
+    ax.plot(ds["n"], guide, "--", color=style.GREY, label="n^(-1/2)")
+    ax.set(xscale="log", yscale="log", xlabel="dimension n", ylabel="largest |P − P of the ODE|, mean ± 3 s.e.")
+    ax.set_xticks(ds["n"].values, [str(n) for n in ds["n"].values])
+    ax.minorticks_off()
+    ax.legend()
+    return ax.get_figure()
+
+
+def main(argv: list[str] | None = None) -> xr.Dataset:
+    parser = argparse.ArgumentParser(description="Finite solvable GANs against their ODE.")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--draws", type=int, default=200, help="seeds per dimension")
+    parser.add_argument("--largest", type=int, default=LARGEST, help="largest dimension")
+    parser.add_argument("--time", type=float, default=SETTING_E.time, help="length of setting E's runs")
+    parser.add_argument("--dots", type=int, default=DOTS, help="dimension of the simulated dots of setting R")
+    parser.add_argument("--benchmark", action="store_true", help="time a step, too")
+    parser.add_argument("--output", type=Path, default=Path("out/solvable_trajectories"))
+    args = parser.parse_args(argv)
+    matplotlib.use("Agg")
+    parts = [trajectories(args.seed, args.dots), convergence(args.seed, args.draws, args.largest, args.time)]
+    if args.benchmark:
+        parts.append(benchmark())
+        report_benchmark(parts[-1])
+    ds = xr.merge(parts, combine_attrs="drop").assign_attrs(
+        seed=args.seed, draws=args.draws, setting_R=SETTING_R.to_toml(), setting_E=SETTING_E.to_toml(), dots=args.dots
+    )
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    eg.save(ds, args.output.with_suffix(".nc"))
+    figure(ds).savefig(args.output.with_suffix(".png"), dpi=style.DPI)
+    error_figure(ds).savefig(args.output.with_name(args.output.stem + "_error.png"), dpi=style.DPI)
+    for level in ds["level"].values:
+        one = ds.sel(level=level)
+        print(f"noise {level:g}: slope {float(one['slope']):.3f} +- {float(one['slope_stderr']):.3f}")
+    return ds
+
+
+# %%
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Exactly solvable models of adversarial training, each with its own theory and simulation."""

@@ -1,0 +1,39 @@
+"""The solvable high-dimensional GAN (Wang, Hu, Lu, NeurIPS 2019, arXiv:1805.08349).
+
+from egan_theory.models.solvable import SETTING_R, solve_ode, simulate_solvable
+solve_ode(SETTING_R.replace({"noise": 1.0}))
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+# imported on first use, so that the command line starts fast
+_HOME = {
+    "Solvable": "model",
+    "SETTING_R": "model",
+    "SETTING_E": "model",
+    "Profile": "profile",
+    "Quadrature": "profile",
+    "State": "state",
+    "solve_ode": "ode",
+    "simulate_solvable": "finite",
+    "simulate_chain": "chain",
+    "simulate_sgd": "sgd",
+    "simulate_sde": "sde",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
