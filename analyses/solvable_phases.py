@@ -130,13 +130,13 @@ def curves(model: Solvable) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The boundaries of one feature as formulas."""
     L, tau = model.L[0], model.tau
     critical = float(np.sqrt(L / tau))
-    eta, beyond = np.linspace(1e-3, critical, 300), np.linspace(critical, 1.25 * critical, 100)
+    eta, wide = np.linspace(1e-3, critical, 300), np.linspace(1e-3, 1.25 * critical, 300)
     fold = np.array([locked_onset(tau * e**2 / L, tau * e / 2) for e in eta])
     return {
         "taut = 2 tau² eta² / Lambda": (eta, 2 * tau * eta**2 / L),
         "eta² = Lambda / tau": (np.array([critical, critical]), np.array([0.0, 2.0])),
         "locked states exist above": (eta, fold),
-        "self-locked above taut/tau = 1 + k": (beyond, 1 + tau * beyond**2 / L),
+        "self-locked above max(2, 1 + k)": (wide, np.maximum(2, 1 + tau * wide**2 / L)),
     }
 
 

@@ -8,21 +8,23 @@ from hypothesis import strategies as st
 
 from egan_theory.errors import InputError
 from egan_theory.models.solvable import SETTING_R, Solvable, State, derivation, simulate_solvable, solve_ode
+from egan_theory.models.solvable.continuation import trace_boundary
 from egan_theory.models.solvable.fixed_points import (
     fixed_points,
-    forgetting,
     jacobian,
-    learnable,
-    line_block,
-    line_drift,
-    line_eigenvalues,
     locked_onset,
     locked_overlaps,
     newton,
     one_feature_parameters,
+)
+from egan_theory.models.solvable.line import (
+    forgetting,
+    learnable,
+    line_block,
+    line_drift,
+    line_eigenvalues,
     pair_eigenvalues,
     success_ratio,
-    trace_boundary,
     trace_ratio,
     two_feature_polynomial,
 )

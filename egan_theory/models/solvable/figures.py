@@ -63,7 +63,7 @@ def plot_solvable_phase(
     ax: Axes | None = None,
 ) -> Axes:
     """Areas: regimes predicted over two fields; markers: simulated outcomes (first run), a cross where they are wrong,
-    smaller ones where the run is too short to show the prediction; ``curves``: boundaries (label: x, y)."""
+    smaller ones where a run of this length and n cannot show the prediction; ``curves``: boundaries (label: x, y)."""
     ax = style.axes(ax, (7.6, 6.0))
     colours = [_area(name) for name in REGIMES]
     x, y = predicted["first"].values, predicted["second"].values
@@ -84,7 +84,7 @@ def plot_solvable_phase(
         handles += ax.plot(cx, cy, color=BLACK, ls=dash, lw=1.4, label=label)
     if simulated is not None:
         handles.append(Line2D([], [], ls="", color=BLACK, marker="x", ms=9, mew=1.8, label="not as predicted"))
-        handles.append(Line2D([], [], ls="", color=GREY, marker="o", ms=3, label="small: too slow for the run"))
+        handles.append(Line2D([], [], ls="", color=GREY, marker="o", ms=3, label="small: not decided by such a run"))
     for scale, name in ((ax.set_xscale, "first"), (ax.set_yscale, "second")):
         if predicted[name].attrs["log"]:
             scale("log")

@@ -17,19 +17,8 @@ import numpy as np
 import xarray as xr
 
 from ...errors import InputError
-from .fixed_points import (
-    FixedPoint,
-    fixed_points,
-    forgetting,
-    learnable,
-    line_drift,
-    locked_onset,
-    newton,
-    one_feature_parameters,
-    pair_trace,
-    success_ratio,
-    trace_ratio,
-)
+from .fixed_points import FixedPoint, fixed_points, locked_onset, newton, one_feature_parameters
+from .line import forgetting, learnable, line_drift, pair_trace, success_ratio, trace_ratio
 from .model import Solvable
 from .state import State, dataset_state
 
