@@ -3,8 +3,7 @@
 The data are read from a user's own clone of the authors' repository; none of them is part of this package.
 """
 
-from importlib import import_module
-from typing import Any
+from .._lazy import lazily
 
 # imported at the first use: the command line loads this package at every start
 _HOME = {
@@ -25,7 +24,4 @@ _HOME = {
 __all__ = sorted(_HOME)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+__getattr__ = lazily(__name__, _HOME)
