@@ -20,12 +20,17 @@ import xarray as xr
 
 import egan_theory as eg
 from egan_theory.models.solvable import SETTING_E, SETTING_R, Solvable, simulate_chain, solve_ode
+from egan_theory.models.solvable.line import line_drift
 from egan_theory.reporting import style
 
 REGIMES = {2.0: "success", 1.0: "oscillation", 4.0: "mode collapse"}
 NOISES = (1.0, 2.0, 4.0)
 #: dimension of the simulated dots
 DOTS = 5000
+#: most runs of it whose end states are tabulated
+ENDS = 50
+#: Euler steps along the line: P moves by a few hundredths in all
+DRIFT_STEPS = 100
 SMALLEST, LARGEST, FACTOR = 250, 64_000, 4
 #: samples of a course whose largest error is taken
 SAMPLES = 601
@@ -44,6 +49,73 @@ def trajectories(seed: int, n: int = DOTS) -> xr.Dataset:
         parts.append(xr.merge([run[names], ode[names].rename({n: f"{n}_ode" for n in names})], combine_attrs="drop"))
     noises = xr.DataArray(list(REGIMES), dims="noise", attrs={"long_name": "noise", "units": "1"})
     return xr.concat(parts, noises).assign_attrs(dots=n)
+
+
+def end_states(seed: int, draws: int, n: int = DOTS) -> xr.Dataset:
+    """Setting R at the end of training, over (noise, quantity): the ODE's, and mean and spread over ``draws`` chains.
+
+    Means over the last quarter of the time (an oscillating state has no end): |P_11|, |P_22|, the larger cross overlap,
+    and the rms of q_1, q_2 over time."""
+    names = ["P11", "P22", "cross", "q1", "q2"]
+
+    def ends(ds: xr.Dataset) -> np.ndarray:  # (run, quantity)
+        last = ds.isel(time=slice(3 * ds.sizes["time"] // 4, None))
+        P, q = np.abs(last["P"].mean("time")).values, np.sqrt((last["q"] ** 2).mean("time")).values
+        cross = np.maximum(P[:, 0, 1], P[:, 1, 0])
+        return np.stack([P[:, 0, 0], P[:, 1, 1], cross, q[:, 0], q[:, 1]], axis=1)
+
+    table = np.full((4, len(REGIMES), len(names)), np.nan)
+    for i, noise in enumerate(REGIMES):
+        model = SETTING_R.replace({"noise": noise, "n": n, "seed": seed, "runs": draws})
+        found = ends(simulate_chain(model))
+        ode = solve_ode(model)
+        table[:3, i] = ends(ode)[0], found.mean(0), found.std(0, ddof=1)
+        P = drifted(model, ode)
+        if P is not None:
+            table[3, i, :3] = P[0, 0], P[1, 1], max(abs(P[0, 1]), abs(P[1, 0]))
+    about = {
+        "end_ode": "ODE",
+        "end_mean": "mean over runs",
+        "end_spread": "standard deviation over runs",
+        "end_drifted": "ODE and finite-n drift along the line of fixed points",
+    }
+    return xr.Dataset(
+        {
+            k: (("noise", "quantity"), v, {"long_name": about[k], "units": "1"})
+            for k, v in zip(about, table, strict=True)
+        },
+        coords={"noise": list(REGIMES), "quantity": names},
+        attrs={"end_draws": draws},
+    )
+
+
+def drifted(model: Solvable, ode: xr.Dataset) -> np.ndarray | None:
+    """P in the middle of the last quarter with the drift of order 1/n along the line of fixed points, from when q has
+    relaxed to its finite-n noise on; None where it never does."""
+    ode = ode.isel(run=0)
+    active = np.flatnonzero(np.abs(ode["q"]).max("feature").values > model.n**-0.5)[-1]
+    time = ode["time"].values
+    end = time[-1] - (time[-1] - time[0]) / 8
+    if time[active] >= end:
+        return None
+    P, S = ode["P"].values[-1].copy(), ode["S"].values[-1]
+    for _ in range(DRIFT_STEPS):
+        P += (end - time[active]) / DRIFT_STEPS * line_drift(model, P, S)[0]
+    return P
+
+
+def report_ends(ds: xr.Dataset) -> None:
+    """The end states as a table: ODE, mean, spread, and the difference in spreads."""
+    for noise, regime in REGIMES.items():
+        print(f"setting R, noise {noise:g} ({regime}), {ds.attrs['end_draws']} runs of n = {ds.attrs['dots']}:")
+        one = ds.sel(noise=noise)
+        columns = (one[f"end_{k}"].values for k in ("ode", "mean", "spread", "drifted"))
+        for name, ode, mean, spread, moved in zip(ds["quantity"].values, *columns, strict=True):
+            line = (
+                f"ODE {ode:.4f}, runs {mean:.4f} with spread {spread:.4f}: {(mean - ode) / spread:+.2f} spreads apart"
+            )
+            line += f"; from ODE and drift {moved:.4f}: {(mean - moved) / spread:+.2f}" if np.isfinite(moved) else ""
+            print(f"  {name:5s} {line}")
 
 
 def sup_errors(model: Solvable) -> np.ndarray:
@@ -216,13 +288,20 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser.add_argument("--output", type=Path, default=Path("out/solvable_trajectories"))
     args = parser.parse_args(argv)
     matplotlib.use("Agg")
-    parts = [trajectories(args.seed, args.dots), convergence(args.seed, args.draws, args.largest, args.time)]
+    ends = end_states(args.seed, min(args.draws, ENDS), args.dots)
+    parts = [trajectories(args.seed, args.dots), ends, convergence(args.seed, args.draws, args.largest, args.time)]
     if args.benchmark:
         parts.append(benchmark())
         report_benchmark(parts[-1])
     ds = xr.merge(parts, combine_attrs="drop").assign_attrs(
-        seed=args.seed, draws=args.draws, setting_R=SETTING_R.to_toml(), setting_E=SETTING_E.to_toml(), dots=args.dots
+        seed=args.seed,
+        draws=args.draws,
+        **ends.attrs,
+        setting_R=SETTING_R.to_toml(),
+        setting_E=SETTING_E.to_toml(),
+        dots=args.dots,
     )
+    report_ends(ds)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     eg.save(ds, args.output.with_suffix(".nc"))
     figure(ds).savefig(args.output.with_suffix(".png"), dpi=style.DPI)
