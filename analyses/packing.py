@@ -1,0 +1,137 @@
+# %% [markdown]
+# # Does packing see mode collapse? Bands of the total variation of m samples at once
+# For a total variation t and a collapse (eps, delta): the range of TV(P^m, Q^m) over all pairs, over those with the
+# collapse, and over those with neither it nor its reverse, computed over pairs with two to five outcomes; random pairs
+# with up to 6 outcomes (seed and number of draws are arguments) must stay inside and come close to the edges.
+# Run: python analyses/packing.py --seed 1 --draws 100000 --output out/packing
+
+# %%
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import xarray as xr
+
+import egan_theory as eg
+from egan_theory.models.packing import (
+    band,
+    band_with_collapse,
+    band_without_collapse,
+    curve,
+    product_total_variation,
+)
+from egan_theory.reporting.style import BLUE, GREY, VERMILLION, styled
+
+#: (t, eps, delta) of the panels; the first is the paper's figure 3 setting in spirit: a tenth of the mass is missing
+PANELS = ((0.11, 0.02, 0.1), (0.3, 0.05, 0.3), (0.5, 0.1, 0.5))
+SIZES = (1, 2, 3, 4, 5, 6)
+KINDS = ("all", "collapse", "no collapse")
+LABELS = {"all": "all pairs", "collapse": "with collapse", "no collapse": "neither collapse nor its reverse"}
+CONCENTRATIONS = (0.05, 0.2, 0.5, 1.0, 3.0)
+#: rounding of sums over up to 462 type classes, and of the refined edges
+ROUNDING = 1e-9
+
+
+# %%
+def random_pairs(rng: np.random.Generator, t: float, draws: int):
+    """About ``draws`` pairs with TV = t exactly, 2 to 6 outcomes: Q moved along the line from P."""
+    part = int(np.ceil(draws / (5 * len(CONCENTRATIONS))))
+    for k in range(2, 7):
+        for concentration in CONCENTRATIONS:
+            found = 0
+            while found < part:
+                P, Q = (rng.dirichlet(np.full(k, concentration), part) for _ in range(2))
+                total = np.abs(P - Q).sum(-1) / 2
+                kept = total >= t
+                P, share = P[kept], t / total[kept]
+                Q = np.maximum(P + share[:, None] * (Q[kept] - P), 0)
+                found += len(P)
+                yield P, Q
+
+
+def study(seed: int, draws: int) -> xr.Dataset:
+    shape = (len(PANELS), len(KINDS), len(SIZES))
+    low, high, least, most = (np.full(shape, np.nan) for _ in range(4))
+    crossed, count = np.zeros(shape), np.zeros(shape[:2])
+    for i, (t, eps, delta) in enumerate(PANELS):
+        for k, m in enumerate(SIZES):
+            edges = band(t, m), band_with_collapse(t, eps, delta, m), band_without_collapse(t, eps, delta, m)
+            for j, edge in enumerate(edges):
+                if edge is not None:
+                    low[i, j, k], high[i, j, k] = edge.low, edge.high
+        rng = np.random.default_rng([seed, i])
+        for P, Q in random_pairs(rng, t, draws // len(PANELS) + 1):
+            collapse = curve(P, Q, eps) >= delta
+            none = (curve(P, Q, eps) <= delta) & (curve(Q, P, eps) <= delta)
+            for k, m in enumerate(SIZES):
+                tv = product_total_variation(P, Q, m)
+                for j, chosen in enumerate((np.ones(len(P), bool), collapse, none)):
+                    if not chosen.any():
+                        continue
+                    count[i, j] += chosen.sum() * (k == 0)
+                    least[i, j, k] = np.nanmin([least[i, j, k], tv[chosen].min()])
+                    most[i, j, k] = np.nanmax([most[i, j, k], tv[chosen].max()])
+                    inside = (tv[chosen] >= low[i, j, k] - ROUNDING) & (tv[chosen] <= high[i, j, k] + ROUNDING)
+                    crossed[i, j, k] += (~inside).sum()
+        print(f"t = {t}, eps = {eps}, delta = {delta}:", flush=True)
+        for j, kind in enumerate(KINDS):
+            bands = ", ".join(f"m={m}: {a:.4f}-{b:.4f}" for m, a, b in zip(SIZES, low[i, j], high[i, j], strict=True))
+            print(f"  {kind} ({int(count[i, j])} random pairs, {int(crossed[i, j].sum())} crossings, gap to the edges "
+                  f"at most {np.nanmax(least[i, j] - low[i, j]):.3f} below, {np.nanmax(high[i, j] - most[i, j]):.3f} "
+                  f"above): {bands}")  # fmt: skip
+    dims = ("panel", "kind", "m")
+    ds = xr.Dataset(
+        {name: (dims, values, {"long_name": name, "units": "1"})
+         for name, values in (("low", low), ("high", high), ("least", least), ("most", most), ("crossed", crossed))},
+        coords={"kind": list(KINDS), "m": list(SIZES)},
+    )  # fmt: skip
+    ds["pairs"] = dims[:2], count
+    ds["setting"] = ("panel", "number"), np.array(PANELS)
+    return ds.assign_attrs(seed=seed, draws=draws)
+
+
+@styled
+def figure(ds: xr.Dataset):
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(14, 5), layout="constrained")
+    for i, ax in enumerate(fig.subplots(1, len(PANELS))):
+        m = ds["m"].values
+        for kind, colour in zip(KINDS, (GREY, VERMILLION, BLUE), strict=True):
+            cell = ds.sel(kind=kind).isel(panel=i)
+            ax.fill_between(m, cell["low"], cell["high"], color=colour, alpha=0.25, lw=0)
+            ax.plot(m, cell["low"], color=colour, lw=1.5, label=f"{LABELS[kind]}: band")
+            ax.plot(m, cell["high"], color=colour, lw=1.5)
+            shift = {"all": -0.06, "collapse": 0, "no collapse": 0.06}[kind]
+            for edge, marker in (("least", "^"), ("most", "v")):
+                ax.plot(m + shift, cell[edge], marker, color=colour, ms=5,
+                        label=f"{LABELS[kind]}: extreme random pairs" if edge == "least" else None)  # fmt: skip
+        t, eps, delta = ds["setting"].values[i]
+        ax.set(xlabel="samples judged at once, m", ylabel="TV(P$^m$, Q$^m$)", ylim=(0, 1),
+               title=f"TV(P, Q) = {t:g}; collapse: P(S) ≥ {delta:g}, Q(S) ≤ {eps:g}")  # fmt: skip
+        if i == 0:
+            fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    return fig
+
+
+def main(argv: list[str] | None = None) -> xr.Dataset:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--draws", type=int, default=100_000)
+    parser.add_argument("--output", type=Path, default=Path("out/packing"))
+    args = parser.parse_args(argv)
+    matplotlib.use("Agg")
+    ds = study(args.seed, args.draws)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    eg.save(ds, args.output.with_suffix(".nc"))
+    figure(ds).savefig(args.output.with_suffix(".png"), dpi=110)
+    print(f"{int(ds['crossed'].sum())} crossings among {int(ds['pairs'].sel(kind='all').sum())} random pairs")
+    return ds
+
+
+# %%
+if __name__ == "__main__":
+    main()
