@@ -1,0 +1,67 @@
+"""A sweep from its plan to its store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import xarray as xr
+
+from ..errors import InputError
+from ..experiment import Experiment
+from ..predict.phase import PhaseAxis
+from .plan import make_plan
+from .store import Writer, locked, open_sweep, prepare, todo
+from .workers import in_processes, on_cluster
+
+
+def sweep(
+    exp: Experiment,
+    axes: Sequence[PhaseAxis | str],
+    path: str | Path,
+    *,
+    seeds: int = 1,
+    record: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    batch: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """Simulate ``exp`` over every combination of the axes ("PATH=LOW:HIGH:POINTS[:log]") and ``seeds`` values of
+    run.seed, into the Zarr store ``path``; returns it opened (``open_sweep``).
+
+    ``record``: keep the trajectories too. ``workers``: processes (default: one per core); ``scheduler``: address of a
+    dask scheduler instead. ``resume``: continue the store after whatever ended it; ``batch``: cells per chunk. The
+    bytes of the store depend on experiment, grid, ``batch`` and versions alone (and on the processor's arithmetic).
+
+    In a script, call it under ``if __name__ == "__main__":``, for the processes import the script.
+    Raises InputError; EganError (disk full, workers that die); KeyboardInterrupt: the store can be resumed.
+    """
+    if workers is not None and workers < 1:
+        raise InputError("workers", "be at least 1", workers)
+    if workers is not None and scheduler is not None:
+        raise InputError("workers", "not be given with a scheduler, which has its own")
+    plan, store = make_plan(exp, axes, seeds=seeds, record=record, batch=batch), Path(path)
+    prepare(store, plan, resume=resume, overwrite=overwrite)
+    with locked(store):
+        left = todo(store, plan)
+        done = plan.cells - sum(len(plan.span(i)) for i in left)
+        if progress is not None:
+            progress(done, plan.cells)
+        if left:
+            writer = Writer(store, plan)
+            if scheduler:
+                found = on_cluster(plan.text, left, scheduler)
+            else:
+                found = in_processes(plan.text, left, workers or os.cpu_count() or 1)
+            with closing(found):
+                for i, values in found:
+                    writer.write(i, values)
+                    done += len(plan.span(i))
+                    if progress is not None:
+                        progress(done, plan.cells)
+    return open_sweep(store)
