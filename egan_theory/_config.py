@@ -26,8 +26,12 @@ class Config(BaseModel):
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A validated copy; pydantic's own would keep cached properties of the old values."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        fields = {name: getattr(self, name) for name in self._given()}
         return type(self)(**(fields | dict(update or {})))
+
+    def _given(self) -> set[str]:
+        """The fields that determine the others."""
+        return set(type(self).model_fields)
 
     # pydantic compares and hashes cached properties too, which may hold arrays: only the fields count here
     def __eq__(self, other: object) -> bool:

@@ -63,11 +63,14 @@ def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
         lines.append(f"Modes below rounding error (no statement about their stability): {data['unresolved']}.")
     if data.get("spectral_radius") is not None:
         lines.append(f"Spectral radius of one step: {data['spectral_radius']:.10g}.")
+    if data.get("residual") is not None:
+        lines.append(f"Largest residual of an eigenpair of the stiffness, relative to |H|: {data['residual']:.2g}.")
     return [*lines, f"Method: {data['method']}.", f"Assumptions: {data['assumptions']}."]
 
 
 def regularizer_text(data: dict[str, Any], per: str) -> list[Any]:
     from ._terminal import table
+    from .penalties import strength_field
 
     rows = [
         ["half the best", _scaled(data["best"], 0.5), data["rate_at_half"]],
@@ -75,8 +78,9 @@ def regularizer_text(data: dict[str, Any], per: str) -> list[Any]:
         ["twice the best", _scaled(data["best"], 2.0), data["rate_at_double"]],
     ]
     modes = data["binding_modes"]
+    field = strength_field(data["penalty"])[1]
     return [
-        table(f"Best strength of {data['penalty']}", ["", f"penalty.{data['penalty']}", f"slowest rate [{per}]"], rows),
+        table(f"Best strength of {data['penalty']}", ["", field, f"slowest rate [{per}]"], rows),
         *_modes_table("Modes that bind at the best strength", modes, per),
         f"Method: {data['method']}.",
         f"Assumptions: {'; '.join(data['assumptions'])}.",

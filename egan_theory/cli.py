@@ -33,6 +33,7 @@ from ._text import (
 from .errors import EganError, InputError
 from .models.solvable.command import solvable
 from .published.command import published
+from .sweeps.command import sweep
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 TEMPLATES = ("ring", "grid", "mixture", "uniform", "points")
 SOLVABLE = "solvable"
+#: a spectrum that will take more seconds than this is announced
+WORTH_SAYING = 5.0
 #: what a template changes in the common part: its particles sit evenly on its points; the box has its own features
 TEMPLATE_CHANGES = {
     "grid": {"length_scale = 0.5": "length_scale = 0.4"},
@@ -59,6 +62,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.command()(sweep)
 app.add_typer(published)
 app.add_typer(solvable)
 
@@ -126,6 +130,14 @@ def spectrum(
         Optional[str],  # noqa: UP045
         typer.Option("-o", "--output", metavar="FILE", help="Also write NetCDF."),
     ] = None,
+    extreme: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--extreme", metavar="K", help="Only the K softest and K stiffest modes, without a matrix."),
+    ] = None,
+    memory: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--memory", metavar="GB", help="Use no more than this; default: 80 % of what is free."),
+    ] = None,
     json: Json = False,
     figure: Figure = None,
 ) -> None:
@@ -134,11 +146,16 @@ def spectrum(
 
     out, picture = _outputs(output, figure, experiment)
     exp = _load(experiment)
+    from .linear import cost, memory_limit
     from .predict import spectrum as predict
     from .predict import spectrum_json
 
     plot = _plot("plot_eigenvalues", picture)
-    ds = predict(exp)
+    needed = cost(exp) if extreme is None else None
+    if needed is not None and needed.seconds > WORTH_SAYING:
+        _complain(f"this needs {needed}")
+    with memory_limit(memory):
+        ds = predict(exp, extreme)
     if out:
         _save(ds, out)
     if picture:
@@ -153,7 +170,9 @@ def spectrum(
 @app.command()
 def regularizer(
     experiment: ExperimentFile,
-    penalty: Annotated[str, typer.Option("--penalty", metavar="NAME", help="A key of [penalty].")] = "r1",
+    penalty: Annotated[
+        str, typer.Option("--penalty", metavar="NAME", help="A key of [penalty], or likelihood.")
+    ] = "r1",
     json: Json = False,
     figure: Figure = None,
 ) -> None:
@@ -162,12 +181,12 @@ def regularizer(
 
     _, picture = _outputs(None, figure, experiment)
     exp = _load(experiment)
-    from .penalties import get_penalty
+    from .penalties import strength_field
     from .predict import best_regularizer
 
-    key = get_penalty(penalty).key
+    key, path = strength_field(penalty)
     plot = _plot("plot_rate_curve", picture)
-    with progress_bar(f"scanning penalty.{key}") as update:
+    with progress_bar(f"scanning {path}") as update:
         result = best_regularizer(exp, key, progress=update)
     if picture:
         save_figure(plot, result, picture)
@@ -222,7 +241,10 @@ def threshold(
 @app.command()
 def phase(
     experiment: ExperimentFile,
-    vary: Annotated[list[str], typer.Option("--vary", metavar="PATH=LOW:HIGH:POINTS[:log]", help="An axis; give two.")],
+    vary: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--vary", metavar="PATH=LOW:HIGH:POINTS[:log]", help="An axis; give two."),
+    ] = None,
     mechanism: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--mechanism", metavar="NAME", help="Only this mechanism (repeatable); default: the quick ones."),
@@ -230,6 +252,10 @@ def phase(
     simulated: Annotated[
         int, typer.Option("--simulate", metavar="POINTS", help="Also simulate this many values of each axis.")
     ] = 0,
+    sweep: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--sweep", metavar="STORE.zarr", help="Compare with this sweep ('egan sweep'); its axes."),
+    ] = None,
     output: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("-o", "--output", metavar="FILE", help="Also write NetCDF."),
@@ -239,20 +265,29 @@ def phase(
 ) -> None:
     """Predicted phase diagram over two parameters: where each mechanism makes the cloud collapse.
 
-    With --simulate, runs from random starts on a coarser grid are compared with it.
+    With --simulate, runs from random starts on a coarser grid are compared with it; with --sweep, those of a sweep.
     """
     from ._terminal import progress_bar, save_figure, show, show_json
 
     out, picture = _outputs(output, figure, experiment)
-    if len(vary) != 2:
+    vary = vary or []
+    if len(vary) != 2 and not (sweep and not vary):
         raise InputError("--vary", "be given twice, once for each axis", f"{len(vary)} times")
+    if sweep and simulated:
+        raise InputError("--simulate", "not be given together with --sweep")
     if simulated < 0 or simulated == 1:
         raise InputError("--simulate", "be at least 2 (or 0: nothing is simulated)", simulated)
     exp = _load(experiment)
     from .predict.phase import QUICK, parse_axis
     from .predict.phase import phase as predict
 
-    axes = [parse_axis(exp, text) for text in vary]
+    swept = None
+    if sweep:
+        from .sweeps.command import phase_runs
+
+        axes, swept = phase_runs(exp, sweep, vary)
+    else:
+        axes = [parse_axis(exp, text) for text in vary]
     plot = _plot("plot_phase", picture)
     with progress_bar("phase diagram") as bar:
 
@@ -262,11 +297,13 @@ def phase(
 
         found = predict(exp, *axes, mechanisms=mechanism or QUICK, progress=update)
         runs = compared = None
-        if simulated:
+        if simulated or swept is not None:
             from .comparison.phase import compare_phase, simulate_phase
 
-            coarse = [axis.coarser(simulated) for axis in axes]
-            runs = simulate_phase(exp, *coarse, progress=lambda done, total: update("simulating", done, total))
+            runs = swept
+            if runs is None:
+                coarse = [axis.coarser(simulated) for axis in axes]
+                runs = simulate_phase(exp, *coarse, progress=lambda done, total: update("simulating", done, total))
             compared = compare_phase(exp, runs, mechanisms=mechanism or QUICK, progress=update)
     data = phase_json(found, runs, compared)
     if out:
@@ -318,7 +355,7 @@ def simulate(
 @app.command()
 def compare(
     experiment: ExperimentFile,
-    runs: Annotated[str, typer.Argument(metavar="runs.nc", help="Run file, of 'egan simulate' or your own.")],
+    runs: Annotated[str, typer.Argument(metavar="runs.nc", help="Run file ('egan simulate' or your own) or sweep.")],
     output: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("-o", "--output", metavar="FILE", help="Also write NetCDF."),
@@ -330,6 +367,12 @@ def compare(
 
     out, _ = _outputs(output, None, experiment, runs)
     exp = _load(experiment)
+    from .sweeps.store import is_sweep
+
+    if is_sweep(runs):
+        from .sweeps.command import compare_command
+
+        return compare_command(exp, runs, out, json)
     from .comparison.compare import compare as agree
     from .schema import open_runs
 
@@ -343,11 +386,87 @@ def compare(
 
 
 @app.command()
+def universality(
+    experiment: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="[E.toml]", help="With [generator.architecture]; default: every activation."),
+    ] = None,
+    json: Json = False,
+    figure: Figure = None,
+) -> None:
+    """Kernel numbers g1, g2 of a generator network, the scatter of its kernel's entries, and their limit with depth."""
+    from ._terminal import save_figure, show, show_json
+
+    _, picture = _outputs(None, figure, *([experiment] if experiment else []))
+    arch = None if experiment is None else _load(experiment).generator.architecture
+    if experiment is not None and arch is None:
+        raise InputError(f"{experiment}: generator.architecture", "be given")
+    from .kernels.command import plot_universality, universality_text
+    from .kernels.command import universality as numbers
+
+    data = numbers(arch)
+    if picture:
+        save_figure(lambda a, ax: plot_universality(a, ax), arch, picture, size=(7.6, 4.6))
+    if json:
+        show_json(data)
+    else:
+        show(*universality_text(data), *_written(picture))
+
+
+@app.command()
+def advise(
+    experiment: ExperimentFile,
+    data: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--data", metavar="FILE", help="Samples, .npy (M, ...) or .nc; default: the target's points."),
+    ] = None,
+    gram: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--gram", metavar="FILE", help="Gram matrix of your own network (.npy) in place of the file's."),
+    ] = None,
+    points: Annotated[int, typer.Option("--points", metavar="M", help="Points of the Gram matrix.")] = 0,
+    dimension: Annotated[int, typer.Option("--dimension", metavar="D", help="Coordinates of each of them.")] = 0,
+    batch: Annotated[int, typer.Option("--batch", metavar="M", help="Points of a mini-batch; 0: 16, or all.")] = 0,
+    batches: Annotated[int, typer.Option("--batches", metavar="N", help="Mini-batches.")] = 4,
+    initialisations: Annotated[int, typer.Option("--initialisations", metavar="N", help="Fresh networks.")] = 4,
+    seed: Annotated[int, typer.Option("--seed", help="Of the choice of mini-batches.")] = 0,
+    json: Json = False,
+    figure: Figure = None,
+) -> None:
+    """The R1 strength for a network and data: what converges fastest, how sure that is, and what it rests on."""
+    from ._terminal import progress_bar, save_figure, show, show_json
+
+    _, picture = _outputs(None, figure, *(file for file in (experiment, data, gram) if file))
+    exp = _load(experiment)
+    from .networks.command import advise as found
+
+    with progress_bar("advice") as update:
+        advice = found(
+            exp, data, gram, points, dimension, batch=batch, batches=batches, initialisations=initialisations,
+            seed=seed, progress=update,
+        )  # fmt: skip
+    if picture:
+        from .reporting.advised import plot_advice
+
+        save_figure(plot_advice, advice, picture, size=(7.6, 5.0))
+    if json:
+        show_json(advice.to_dict())
+    else:
+        from .networks.advice import advice_text
+
+        show(*advice_text(advice), *_written(picture))
+
+
+@app.command()
 def report(
     output: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
     experiment: Annotated[
         Optional[str],  # noqa: UP045
         typer.Argument(metavar="[E.toml]", help="Experiment file; default: the built-in ring."),
+    ] = None,
+    runs: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--runs", metavar="FILE", help="Report on these runs of the experiment; nothing is simulated."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -355,7 +474,14 @@ def report(
     from ._terminal import progress_bar, show, show_json
 
     folder = check_output_folder(output)
+    if runs is not None and experiment is None:
+        raise InputError("E.toml", "be given with --runs", "no experiment file")
     exp = None if experiment is None else _load(experiment)
+    given: dict[str, Any] = {}
+    if runs is not None:
+        from .schema import open_runs
+
+        given = {"runs": open_runs(runs)}
     from .reporting.page import report as write
 
     with progress_bar("report") as bar:
@@ -364,7 +490,7 @@ def report(
             if bar is not None:
                 bar(done, total, stage)
 
-        index = write(exp, folder, progress=update)
+        index = write(exp, folder, progress=update, **given)
     files = sorted(str(p) for p in Path(folder).rglob("*") if p.is_file())
     if json:
         show_json({"index": str(index), "folder": str(folder), "files": files})

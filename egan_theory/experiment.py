@@ -13,24 +13,29 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_serializer, model_validator
 
 from ._config import Config, Integers, Numbers
 from .activations import ACTIVATIONS
+from .architecture import Architecture, GeneratorArchitecture
 from .errors import InputError, check_file
 from .kernels import KERNELS, Kernel, make_kernel
 from .losses import LOSSES, Loss, get_loss
 from .penalties import WGAN_GP_REASON, Coefficients, coefficients
 from .targets import TARGETS, Points, Ring, Target, Uniform
-from .updates import STEPS, UpdateRule
+from .updates import NETWORK_RULES, RESPONSES, RICH_STEPS, STEPS, UpdateRule
 
 #: rates, strengths and lengths beyond this are refused, and length scales below its inverse root: doubles overflow
 LARGEST = 1e100
 #: what ``discriminator.kernel`` may name: a kernel, or the activation of random network features
 DISCRIMINATORS = (*KERNELS, *ACTIVATIONS)
+#: fields of the discriminator that a network does not have
+OF_KERNELS = (
+    "kernel", "smoothness", "alpha", "variance", "degree", "offset", "features", "evaluation", "tolerance",
+)  # fmt: skip
 
 
 class GeneratorKernel(Config):
@@ -54,6 +59,8 @@ class Generator(Config):
     ``normalisation``: "sum" has omega = particles (equal masses then give the plain sum of (1)), "mean" omega = 1.
     ``masses``: "equal" (1/N each), "matched" (those at one target point share its weight) or N numbers summing to 1.
     ``per_point``: how many particles sit on each target point at equilibrium (default: as even as possible).
+    ``architecture``: a network whose tangent kernel in the limit of infinite width gives ``kernel`` (see
+    kernels.universality), which is then not given; with a width, simulations train that network.
     """
 
     particles: int = Field(64, ge=1, le=10_000_000)
@@ -62,6 +69,38 @@ class Generator(Config):
     masses: Literal["equal", "matched"] | Numbers = "equal"
     per_point: Integers | None = None
     kernel: GeneratorKernel = GeneratorKernel()
+    architecture: GeneratorArchitecture | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_kernel(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("architecture") is not None and data.get("kernel") is not None:
+            raise InputError("generator.kernel", "not be given beside generator.architecture, which determines it")
+        return data
+
+    @model_validator(mode="after")
+    def _derived(self) -> Generator:
+        if self.architecture is not None:
+            from .kernels.universality import kernel_numbers
+
+            numbers = kernel_numbers(self.architecture)
+            self.__dict__["kernel"] = GeneratorKernel(diagonal=numbers.g1, ratio=numbers.ratio)
+        return self
+
+    @property
+    def finite_network(self) -> bool:
+        """Whether the generator is a network of finite width."""
+        return self.architecture is not None and self.architecture.width > 0
+
+    def _given(self) -> set[str]:
+        return super()._given() - (set() if self.architecture is None else {"kernel"})
+
+    @model_serializer(mode="wrap")
+    def _without_derived(self, handler: Any) -> dict[str, Any]:
+        data = handler(self)
+        if self.architecture is not None:
+            del data["kernel"]
+        return data
 
 
 class Discriminator(Config):
@@ -71,6 +110,12 @@ class Discriminator(Config):
     ``kernel`` "relu", "tanh", "sine": random features of a one-hidden-layer network of width ``features`` (> 0) with
     inner weights N(0, 1/length_scale^2) (see features.network); they have no kernel of one scalar.
     ``kernel`` may also be a Kernel object (see kernels.kernel_from_profile); such an experiment has no TOML form.
+    ``evaluation`` "fourier": the exact kernel (features = 0, stationary, d <= 3) by its Fourier modes in a periodic box
+    around target and starts, at a cost of O(particles + modes log modes) a step; the modes and the box are chosen so
+    that K, its gradient and its mixed derivative are right to ``tolerance`` of their values at 0 (see features.box).
+    ``architecture``: a network instead, trained in all its weights, of the inputs x / length_scale; kernel, features
+    and the kernel's parameters are then not given. Its kernel is the tangent kernel: in the limit of infinite width
+    (width 0), or of the network drawn with ``seed``, whose output is D* + f(x) - f(x at the start).
     """
 
     kernel: str | Kernel = "gaussian"
@@ -83,6 +128,28 @@ class Discriminator(Config):
     features: int = Field(256, ge=0, le=1_000_000)
     learning_rate: float = Field(0.1, gt=0, le=LARGEST)
     seed: int = Field(0, ge=0, lt=2**63)
+    evaluation: Literal["direct", "fourier"] = "direct"
+    tolerance: float = Field(1e-6, ge=1e-12, le=0.1)
+    architecture: Architecture | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _network_alone(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("architecture") is None:
+            return data
+        for key in OF_KERNELS:
+            if key in data:
+                rule = "not be given beside discriminator.architecture (the network is the kernel)"
+                raise InputError(f"discriminator.{key}", rule)
+        return data | {"features": 0}  # nothing of a kernel is left but its exactness
+
+    @model_serializer(mode="wrap")
+    def _without_kernel(self, handler: Any) -> dict[str, Any]:
+        data = handler(self)
+        return data if self.architecture is None else {k: v for k, v in data.items() if k not in OF_KERNELS}
+
+    def _given(self) -> set[str]:
+        return super()._given() - (set() if self.architecture is None else set(OF_KERNELS))
 
     @field_validator("kernel")
     @classmethod
@@ -92,17 +159,33 @@ class Discriminator(Config):
         return value
 
     @property
+    def random_network(self) -> bool:
+        """Whether the features are those of a random network with a trained readout."""
+        return self.architecture is None and isinstance(self.kernel, str) and self.kernel in ACTIVATIONS
+
+    @property
+    def finite_network(self) -> bool:
+        """Whether the discriminator is a network of finite width, trained in all its weights."""
+        return self.architecture is not None and self.architecture.width > 0
+
+    @property
     def network(self) -> bool:
-        """Whether the features are those of a random network, which has no ``kernel_object``."""
-        return isinstance(self.kernel, str) and self.kernel in ACTIVATIONS
+        """Whether the discriminator is a network of finite width, random features included: no ``kernel_object``."""
+        return self.random_network or self.finite_network
 
     @cached_property
     def kernel_object(self) -> Kernel:
-        if isinstance(self.kernel, Kernel):
-            return self.kernel
         if self.network:
+            if self.architecture is not None:
+                raise InputError("discriminator.architecture.width", "be 0 here (a kernel)", self.architecture.width)
             rule = f"be one of {', '.join(KERNELS)} (network features have no kernel of one scalar)"
             raise InputError("discriminator.kernel", rule, repr(self.kernel))
+        if self.architecture is not None:
+            from .kernels.tangent import TangentKernel
+
+            return TangentKernel(self.architecture, self.length_scale)
+        if isinstance(self.kernel, Kernel):
+            return self.kernel
         return make_kernel(
             self.kernel,
             length_scale=self.length_scale,
@@ -157,6 +240,11 @@ class Penalties(Config):
 class Update(Config):
     """How the two players move; see egan_theory.updates. Momentum and critic steps need a rule that has them.
 
+    ``rule`` "best-response" (generator steps) and "best-response-flow": the discriminator is at its optimum for the
+    present particles, which needs a penalty or loss that bounds it; its learning rate plays no part.
+
+    ``rule`` "adam" (both players networks of finite width; simulated, not linearized): momentum is its beta_1.
+
     ``substeps``: Runge-Kutta steps of the flow per unit of time, at least; the simulator takes more for stiff modes.
     """
 
@@ -168,22 +256,37 @@ class Update(Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> Update:
-        if self.rule not in STEPS:
-            raise InputError("update.rule", f"be one of {', '.join(STEPS)}", repr(self.rule))
+        known = (*STEPS, *RESPONSES, *NETWORK_RULES)
+        if self.rule not in known:
+            raise InputError("update.rule", f"be one of {', '.join(known)}", repr(self.rule))
         if self.critic_steps != 1 and self.rule != "alternating":
             raise InputError("update.critic_steps", "be 1 unless update.rule is 'alternating'", self.critic_steps)
         for name in ("momentum_discriminator", "momentum_generator"):
-            if getattr(self, name) != 0 and self.rule not in ("simultaneous", "alternating"):
-                raise InputError(
-                    f"update.{name}", "be 0 unless update.rule is 'simultaneous' or 'alternating'", getattr(self, name)
-                )
+            if getattr(self, name) != 0 and self.rule not in ("simultaneous", "alternating", "adam"):
+                rule = "be 0 unless update.rule is 'simultaneous', 'alternating' or 'adam'"
+                raise InputError(f"update.{name}", rule, getattr(self, name))
         return self
 
-    @cached_property
-    def update_rule(self) -> UpdateRule:
-        return UpdateRule(
-            self.rule, self.critic_steps, self.momentum_discriminator, self.momentum_generator, self.substeps
-        )
+
+class Memory(Config):
+    """Training against averages (Fictitious GAN, Ge et al. 2018), over times in steps (flows: units of time).
+
+    generator: the discriminator sees the particles averaged exponentially over this time, through their mean features
+    (exact for f2'(D) constant; for the other losses exact to first order about equilibrium); discriminator: the
+    generator follows D averaged over this time. 0: the present opponent. Of steps, at least 1.
+    """
+
+    generator: float = Field(0.0, ge=0, le=LARGEST)
+    discriminator: float = Field(0.0, ge=0, le=LARGEST)
+
+
+class Likelihood(Config):
+    """The likelihood term: the generator's force gets ``weight`` times the difference of the scores of target and
+    particles, both estimated with a Gaussian kernel of width ``bandwidth`` (length; 0, the exact score, on the periodic
+    box only). See egan_theory.likelihood."""
+
+    weight: float = Field(0.0, ge=0, le=LARGEST)
+    bandwidth: float = Field(0.0, ge=0, le=LARGEST**0.5)
 
 
 class Run(Config):
@@ -212,6 +315,8 @@ class Experiment(Config):
     loss: LossChoice = LossChoice()
     penalty: Penalties = Penalties(r1=0.1)
     update: Update = Update()
+    memory: Memory = Memory()
+    likelihood: Likelihood = Likelihood()
     run: Run = Run()
 
     def __init__(self, /, **data: Any) -> None:  # "/": a key "self" in a file is an unknown key like any other
@@ -235,9 +340,15 @@ class Experiment(Config):
                 raise InputError("generator.masses", f"have {N} positive entries, one per particle", g.masses)
             if abs(sum(g.masses) - 1) > 1e-9:
                 raise InputError("generator.masses", "sum to 1", sum(g.masses))
+        if d.evaluation == "fourier":
+            if kernel is None or kernel.kind != "stationary" or (d.features != 0):
+                rule = "be 'direct' unless the kernel is stationary and features = 0 (the exact kernel)"
+                raise InputError("discriminator.evaluation", rule, d.evaluation)
+            if self.dimension > 3:
+                raise InputError("discriminator.evaluation", "be 'direct' in more than 3 dimensions", d.evaluation)
         if isinstance(self.target, Uniform):
             if kernel is None or kernel.kind != "stationary":
-                name = d.kernel if kernel is None else kernel.name
+                name = kernel.name if kernel is not None else "network" if d.architecture else d.kernel
                 raise InputError("discriminator.kernel", "be stationary on the periodic box", repr(name))
             if d.features != 0:
                 raise InputError(
@@ -245,16 +356,52 @@ class Experiment(Config):
                     "be 0 for target.kind 'uniform' (its features are the box's Fourier modes)",
                     d.features,
                 )
-        elif d.network:
+        elif d.random_network:
             if d.features == 0:
                 raise InputError("discriminator.features", f"be > 0 for kernel {d.kernel!r} (a network's width)", 0)
         elif d.features % 2:
             raise InputError("discriminator.features", "be even (cosine and sine of each frequency)", d.features)
         if self.loss_object.needs_multiplier and self.penalty.multiplier == 0:
             raise InputError("penalty.multiplier", "be greater than 0 for loss.kind 'sobolev'", 0.0)
+        if self.update.rule in NETWORK_RULES and not (g.finite_network and d.finite_network):
+            rule = "be one of " + ", ".join(STEPS) + " unless both players are networks with architecture.width > 0"
+            raise InputError("update.rule", rule, repr(self.update.rule))
+        self._check_remedies()
         if self.run.record_every > self.run.steps:
             raise InputError("run.record_every", f"be at most run.steps = {self.run.steps}", self.run.record_every)
         return self
+
+    def _check_remedies(self) -> None:
+        """Refuse what best responses, averages and the likelihood term are not defined or not derived for."""
+        averaged = self.memory.generator > 0 or self.memory.discriminator > 0
+        networks = self.generator.finite_network or self.discriminator.finite_network
+        for field, used in (
+            ("update.rule", self.update.rule in RESPONSES),
+            ("memory", averaged),
+            ("likelihood.weight", self.likelihood.weight > 0),
+        ):
+            if used and networks:
+                raise InputError(field, "not be used with a network of finite width", "one with architecture.width > 0")
+            if used and self.penalty.consensus:
+                raise InputError("penalty.consensus", f"be 0 together with {field}", self.penalty.consensus)
+        if averaged:
+            if self.update.rule not in RICH_STEPS:
+                raise InputError("update.rule", f"be one of {', '.join(RICH_STEPS)} with memory", self.update.rule)
+            for name in ("generator", "discriminator"):
+                time = getattr(self.memory, name)
+                if not self.update_rule.continuous and 0 < time < 1:
+                    raise InputError(f"memory.{name}", "be 0 or at least 1 step", time)
+        if self.likelihood.weight and not self.likelihood.bandwidth and not isinstance(self.target, Uniform):
+            raise InputError("likelihood.bandwidth", "be greater than 0 unless target.kind is 'uniform'", 0.0)
+
+    def refuse_remedies(self, what: str) -> None:
+        """Raise InputError where best responses, averages or the likelihood term are used: ``what`` is not derived."""
+        if self.update.rule in RESPONSES:
+            raise InputError("update.rule", f"be another one for {what}", repr(self.update.rule))
+        if self.update_rule.averages:
+            raise InputError("memory", f"be 0 for {what}", self.memory)
+        if self.likelihood.weight:
+            raise InputError("likelihood.weight", f"be 0 for {what}", self.likelihood.weight)
 
     # -- derived quantities ------------------------------------------------------------------------------------
 
@@ -271,9 +418,13 @@ class Experiment(Config):
     def loss_object(self) -> Loss:
         return get_loss(self.loss.kind)
 
-    @property
+    @cached_property
     def update_rule(self) -> UpdateRule:
-        return self.update.update_rule
+        u, m = self.update, self.memory
+        return UpdateRule(
+            u.rule, u.critic_steps, u.momentum_discriminator, u.momentum_generator, u.substeps,
+            m.generator, m.discriminator,
+        )  # fmt: skip
 
     @cached_property
     def assignment(self) -> np.ndarray:
@@ -311,9 +462,12 @@ class Experiment(Config):
     def replace(self, changes: Mapping[str, Any]) -> Experiment:
         """A copy with dotted fields changed, e.g. ``{"penalty.r1": 0.2}``; validated again."""
         data = self.model_dump()
-        data["discriminator"]["kernel"] = self.discriminator.kernel  # a Kernel object stays one
+        if self.discriminator.architecture is None:
+            data["discriminator"]["kernel"] = self.discriminator.kernel  # a Kernel object stays one
         for path, value in changes.items():
             *parents, leaf = path.split(".")
+            if path.startswith("generator.kernel") and self.generator.architecture is not None:
+                raise InputError(path, "not be changed: generator.architecture determines it (vary one of its fields)")
             node = data
             for i, part in enumerate(parents):
                 if not isinstance(node.get(part), dict):
@@ -360,7 +514,7 @@ class Experiment(Config):
         if folder is not None and isinstance(target, dict) and isinstance(target.get("path"), str):
             if target["path"] and not Path(target["path"]).is_absolute():
                 data["target"] = target | {"path": str(folder / target["path"])}
-        for table in ("target", "generator", "discriminator", "loss", "penalty", "update", "run"):
+        for table in cls.model_fields:
             if table in data and not isinstance(data[table], dict):
                 raise InputError(table, "be a table", data[table])
         if isinstance(target, dict) and "kind" not in target:
@@ -371,9 +525,13 @@ class Experiment(Config):
         """The experiment as TOML; reading it back gives an equal experiment."""
         import tomli_w
 
-        if not isinstance(self.discriminator.kernel, str):
+        if isinstance(self.discriminator.kernel, Kernel):
             raise InputError("discriminator.kernel", "be a named kernel to be written as TOML", "a Kernel object")
-        return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+        data = _without_none(self.model_dump(mode="json"))
+        for table, plain in (("memory", Memory()), ("likelihood", Likelihood())):
+            if getattr(self, table) == plain:  # not used
+                del data[table]
+        return tomli_w.dumps(data)
 
 
 def _without_none(data: dict[str, Any]) -> dict[str, Any]:
@@ -430,6 +588,7 @@ def _known_keys(table: tuple[str, ...], kind: Any) -> list[str]:
     model: Any = Experiment
     for part in table:
         model = TARGETS.get(kind, Ring) if part == "target" else model.model_fields[part].annotation
+        model = next((m for m in get_args(model) if m is not type(None)), model)  # of an optional table
     return list(model.model_fields)
 
 
@@ -439,6 +598,8 @@ def _input_error(error: ValidationError) -> InputError:
     first = errors[0]
     inner = first.get("ctx", {}).get("error")
     if isinstance(inner, InputError):
+        if inner.field.startswith("architecture."):  # which of the two players' it is, only the path says
+            return InputError(f"{first['loc'][0]}.{inner.field}", inner.must, inner.found)
         return inner
     path = _field_path(first)
     # of a union's complaints the one that got furthest into the value says most

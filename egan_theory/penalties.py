@@ -114,5 +114,13 @@ def get_penalty(key: str) -> Penalty:
     if key in ("wgan_gp", "gradient_penalty", "wgan-gp"):
         raise InputError(f"penalty.{key}", WGAN_GP_REASON)
     if key not in PENALTIES:
-        raise InputError("penalty", f"be one of {', '.join(PENALTIES)}", repr(key))
+        raise InputError("penalty", f"be one of {', '.join((*PENALTIES, 'likelihood'))}", repr(key))
     return PENALTIES[key]
+
+
+def strength_field(name: str) -> tuple[str, str]:
+    """(key, dotted field) of what has a strength to choose: a penalty, or "likelihood" for the likelihood term."""
+    if name == "likelihood":
+        return name, "likelihood.weight"
+    key = get_penalty(name).key
+    return key, f"penalty.{key}"

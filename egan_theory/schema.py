@@ -15,14 +15,25 @@ optional, used when present:
     assignment       (particle,)                        index of the target point of each particle at equilibrium
     mass             (particle,)                        masses, sum 1
     diverged_at      (run,)                             step at which the run diverged, -1 if it did not
+    loss_discriminator, loss_generator  (run, time)     what each player minimises or maximises, as the loop reports it
+    parameters_discriminator  (run, time, parameter_d)  all weights of a network discriminator, in any fixed order
+    parameters_generator      (run, time, parameter_g)  all weights of a network generator, in any fixed order
+    kernel_drift     (run, time)                        |K(t) - K(0)| / |K(0)|, Frobenius norms: how far the
+                                                        discriminator's tangent kernel has moved since the start
+    generator_drift  (run, time)                        the same for the generator's, a network's
+    any other name   (run, time)                        a scalar of the loop; kept, not used
     penalty_* , ...  (run,)                             coordinates: parameters that differ between runs, dots as "_"
 
 attrs: schema_version, experiment (TOML), seed, versions, status ("finished", "diverged at step n", "interrupted").
-Samples after a divergence are NaN. Every variable has long_name and units.
+Samples after a divergence are NaN. Every variable has long_name and units. The optional variables of training (losses,
+parameters, kernel_drift) may be NaN at samples where they were not measured. One unit of ``time`` is one generator step
+(flow: one unit of time), and the learning rates are per such step: the predictions that runs are compared with count
+alike. ``RunWriter`` writes this schema from any training loop; ``open_runs`` also reads its unfinished recordings.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +54,12 @@ DIMS: dict[str, tuple[str, ...]] = {
     "assignment": ("particle",),
     "mass": ("particle",),
     "diverged_at": ("run",),
+    "loss_discriminator": ("run", "time"),
+    "loss_generator": ("run", "time"),
+    "parameters_discriminator": ("run", "time", "parameter_d"),
+    "parameters_generator": ("run", "time", "parameter_g"),
+    "kernel_drift": ("run", "time"),
+    "generator_drift": ("run", "time"),
 }
 ATTRS: dict[str, tuple[str, str]] = {
     "particles": ("particle positions", "length"),
@@ -54,6 +71,12 @@ ATTRS: dict[str, tuple[str, str]] = {
     "assignment": ("target point of each particle at equilibrium", "1"),
     "mass": ("mass of the particles", "1"),
     "diverged_at": ("step of divergence, -1 if none", "step"),
+    "loss_discriminator": ("loss of the discriminator", "1"),
+    "loss_generator": ("loss of the generator", "1"),
+    "parameters_discriminator": ("parameters of the discriminator", "1"),
+    "parameters_generator": ("parameters of the generator", "1"),
+    "generator_drift": ("relative change of the generator's tangent kernel since the start", "1"),
+    "kernel_drift": ("relative change of the discriminator's tangent kernel since the start", "1"),
 }
 
 
@@ -134,8 +157,24 @@ def _is_distribution(weights: np.ndarray) -> bool:
 
 
 def open_runs(path: str | Path) -> xr.Dataset:
-    """Read and validate a run file (NetCDF-4), loaded into memory."""
+    """Read and validate a run file (NetCDF-4), loaded into memory.
+
+    Where there is no such file but a recording of that name that was not finished (``RunWriter``), or where ``path`` is
+    the folder of its parts, what is complete of it is read, with status "interrupted".
+    """
+    from .recording.parts import SUFFIX, parts_of, read_parts
+
     file = Path(path)
+    folder = file if file.name.endswith(SUFFIX) else parts_of(path)
+    unfinished = False
+    with suppress(OSError, ValueError):  # names that no file can have are for check_file to refuse
+        unfinished = bool(str(path)) and not file.is_file() and folder.is_dir()
+    if unfinished:
+        try:
+            return validate_runs(read_parts(folder), str(path))
+        except (InputError, OSError):
+            if not file.is_file():  # else it was finished in between
+                raise
     check_file(str(path) or "runs", file, "be an existing run file")
     return validate_runs(read_netcdf(str(path), file), str(path))
 

@@ -148,13 +148,15 @@ class Uniform(_Target):
 
 
 class PointSet(_Target):
-    """(M, d) coordinates from a .npy file, or variable ``points`` (or the only 2-D one) of a .nc file.
+    """(M, d) coordinates from a .npy file, or variable ``points`` (or the only 2-D one) of a .nc file; or, in place of
+    ``path``, the rows of ``values`` themselves.
 
     Weights come from ``weights``, from a 1-D variable ``weights`` of the .nc file, or are equal.
     """
 
     kind: Literal["points"] = "points"
-    path: str = Field(min_length=1)
+    path: str | None = Field(None, min_length=1)
+    values: Vectors | None = None
     weights: Numbers | None = None
 
     @model_validator(mode="after")
@@ -170,7 +172,17 @@ class PointSet(_Target):
         return self.points().coordinates
 
     def points(self) -> Points:
-        Y, weights = read_points(self.path)
+        if self.values is not None:
+            if self.path is not None:
+                raise InputError("target.values", "not be given beside target.path")
+            lengths = {len(row) for row in self.values}
+            if len(lengths) > 1:
+                raise InputError("target.values", "hold rows of one length", f"rows of {sorted(lengths)}")
+            Y, weights = checked_points("target.values", np.array(self.values), "the array"), None
+        elif self.path is None:
+            raise InputError("target.path", "be given")
+        else:
+            Y, weights = read_points(self.path)
         if self.weights is not None:
             weights = np.asarray(self.weights)
         return Points(Y, normalised_weights("target.weights", weights, len(Y)), None)
@@ -228,10 +240,15 @@ def read_points(path: str) -> tuple[np.ndarray, np.ndarray | None]:
         data, weights = _read_netcdf(field, path)
     else:
         raise InputError(field, "end in .npy or .nc", path)
+    return checked_points(field, data, str(path)), weights
+
+
+def checked_points(field: str, data: np.ndarray, source: str) -> np.ndarray:
+    """The array as (M, d) float64 coordinates of distinct points. Raises InputError."""
     if data.ndim != 2 or 0 in data.shape:
-        raise InputError(field, "hold (M, d) coordinates with M, d >= 1", f"shape {data.shape} in {path}")
+        raise InputError(field, "hold (M, d) coordinates with M, d >= 1", f"shape {data.shape} in {source}")
     if data.dtype.kind not in "fiu":
-        raise InputError(field, "hold real numbers", f"dtype {data.dtype} in {path}")
+        raise InputError(field, "hold real numbers", f"dtype {data.dtype} in {source}")
     data = data.astype(float)
     if not np.all(np.abs(data) <= MAX_LENGTH):
         row, column = np.argwhere(~(np.abs(data) <= MAX_LENGTH))[0]
@@ -241,8 +258,8 @@ def read_points(path: str) -> tuple[np.ndarray, np.ndarray | None]:
             f"{data[row, column]} at row {row}, column {column}",
         )
     if len(np.unique(data, axis=0)) < len(data):
-        raise InputError(field, "hold distinct points (give repeated points a weight)", f"repeated rows in {path}")
-    return data, weights
+        raise InputError(field, "hold distinct points (give repeated points a weight)", f"repeated rows in {source}")
+    return data
 
 
 def _read_netcdf(field: str, path: str) -> tuple[np.ndarray, np.ndarray | None]:

@@ -3,10 +3,11 @@
 A rule is a function of a state (w, x, *memory) and of two velocity functions ``Vw(w, x)``, ``Vx(w, x)`` that already
 contain the learning rates. It uses only +, - and multiplication by numbers. Given the nonlinear velocities it is the
 simulator's step; given linear ones and identity columns it is the update matrix; given SymPy ones it is the map whose
-Jury conditions the derivation prints.
+Jury conditions the derivation prints. Rules that need more of the players than two velocities take ``Opponents``.
 
 Sources: simultaneous, alternating: Mescheder et al. 2018; heavy ball: Polyak 1964, Gidel et al. 2019; extragradient:
-Korpelevich 1976; optimistic: Daskalakis et al. 2018.
+Korpelevich 1976; optimistic: Daskalakis et al. 2018; best response: Li, Madry, Peebles, Schmidt 2018; averages: Ge et
+al. 2018.
 """
 
 from __future__ import annotations
@@ -22,11 +23,38 @@ State = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
+class Opponents:
+    """What a player answers to besides the present opponent.
+
+    push(x): what the discriminator sees of the particles, so that it can be averaged over time (linear theory: x);
+    facing(w, x, q): the discriminator's velocity if it sees q in place of push(x);
+    best(w, x, q): the w at which that velocity vanishes, q = None standing for push(x); w: where to look first.
+    """
+
+    best: Callable[[Any, Any, Any], Any] | None = None
+    push: Callable[[Any], Any] | None = None
+    facing: Callable[[Any, Any, Any], Any] | None = None
+
+
+def linear_opponents(Vw: Velocity, solve: Callable[[Any], Any]) -> Opponents:
+    """Those of velocities that are linear in (w, x): ``solve`` applies the inverse of w -> Vw(w, 0)."""
+    return Opponents(
+        best=lambda w, x, q: -solve(Vw(0 * w, x if q is None else q)),
+        push=lambda x: x,
+        facing=lambda w, x, q: Vw(w, q),
+    )
+
+
+@dataclass(frozen=True)
 class UpdateRule:
     """An update rule with its numbers.
 
-    rule: flow | simultaneous | alternating | extragradient | optimistic; critic_steps >= 1 (alternating);
-    momentum_* in [0, 1) (simultaneous, alternating); substeps: Runge-Kutta steps per unit time (flow).
+    rule: flow | simultaneous | alternating | extragradient | optimistic (adam: networks.adam);
+    best-response | best-response-flow: the discriminator is at its optimum for the particles it sees;
+    critic_steps >= 1 (alternating);
+    momentum_* in [0, 1) (simultaneous, alternating); substeps: Runge-Kutta steps per unit time (flows);
+    average_generator, average_discriminator: times over which the opponent averages that player exponentially, 0: not
+    at all (flows, simultaneous, alternating, best-response).
     """
 
     rule: str = "simultaneous"
@@ -34,30 +62,76 @@ class UpdateRule:
     momentum_discriminator: Any = 0.0
     momentum_generator: Any = 0.0
     substeps: int = 4
+    average_generator: Any = 0.0
+    average_discriminator: Any = 0.0
 
     @property
     def continuous(self) -> bool:
-        return self.rule == "flow"
+        return self.rule in ("flow", "best-response-flow")
+
+    @property
+    def responds(self) -> bool:
+        """Whether the discriminator has no dynamics of its own: it is at its optimum for what it sees."""
+        return self.rule in RESPONSES
 
     @property
     def memory(self) -> tuple[str, ...]:
-        """Blocks the state carries besides (w, x): "w" or "x" name the block each copies the shape of."""
+        """Blocks the state carries besides (w, x): "w" or "x" name the block each copies the shape of, "q" is the
+        averaged push (linear theory: of the shape of x)."""
         if self.rule == "optimistic":
             return ("w", "x")
+        return (*self._momenta, *self.averages)
+
+    @property
+    def _momenta(self) -> tuple[str, ...]:
         return tuple(
             block for block, m in (("w", self.momentum_discriminator), ("x", self.momentum_generator)) if _nonzero(m)
         )
 
-    def start(self, w: Any, x: Any, Vw: Velocity, Vx: Velocity) -> State:
-        """State at step 0: at rest for momentum; optimistic steps begin with the current velocity, so that the
-        first step is a plain one."""
+    @property
+    def averages(self) -> tuple[str, ...]:
+        """The averages in the state: "q" of the push of the particles, "w" of the discriminator."""
+        return tuple(
+            block for block, t in (("q", self.average_generator), ("w", self.average_discriminator)) if _nonzero(t)
+        )
+
+    def start(self, w: Any, x: Any, Vw: Velocity, Vx: Velocity, opponents: Opponents | None = None) -> State:
+        """State at step 0: at rest for momentum; averages are those of the start; optimistic steps begin with the
+        current velocity, so that the first step is a plain one."""
         if self.rule == "optimistic":
             return (w, x, Vw(w, x), Vx(w, x))
-        return (w, x, *(0 * {"w": w, "x": x}[block] for block in self.memory))
+        others = self._opponents(opponents)
+        if self.responds:
+            w = others.best(w, x, None)
+        averages = tuple(w if block == "w" else others.push(x) for block in self.averages)
+        return (w, x, *(0 * {"w": w, "x": x}[block] for block in self._momenta), *averages)
 
-    def step(self, state: State, Vw: Velocity, Vx: Velocity) -> State:
+    def step(self, state: State, Vw: Velocity, Vx: Velocity, opponents: Opponents | None = None) -> State:
         """One generator step (flow: one unit of time)."""
+        if self.responds or self.averages:
+            return RICH_STEPS[self.rule](self, state, Vw, Vx, self._opponents(opponents))
         return STEPS[self.rule](self, state, Vw, Vx)
+
+    def velocity(self, state: State, Vw: Velocity, Vx: Velocity, opponents: Opponents | None = None) -> State:
+        """d(state)/dt of the flows, averages included; a discriminator at its optimum has velocity 0."""
+        w, x, *averages = state
+        others = self._opponents(opponents)
+        mean = dict(zip(self.averages, averages, strict=True))
+        q = mean.get("q")
+        if self.responds:
+            w = others.best(w, x, q)
+        dw = 0 * w if self.responds else Vw(w, x) if q is None else others.facing(w, x, q)
+        out = [dw, Vx(mean.get("w", w), x)]
+        if q is not None:
+            out.append((others.push(x) - q) / self.average_generator)
+        if "w" in mean:
+            out.append((w - mean["w"]) / self.average_discriminator)
+        return tuple(out)
+
+    def _opponents(self, opponents: Opponents | None) -> Any:
+        if opponents is None and (self.responds or self.averages):
+            raise InputError("update.rule", "be one without best response or averages here", repr(self.rule))
+        return opponents
 
 
 def _nonzero(m: Any) -> bool:
@@ -121,6 +195,67 @@ def _flow(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity) -> State:
     return w, x
 
 
+# -- rules with best responses and averages --------------------------------------------------------------------------
+
+
+def _rich(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, others: Opponents) -> State:
+    """Simultaneous, alternating and best-response steps with averages; each average follows the step of its player."""
+    w, x, *rest = state
+    memory = dict(zip(rule._momenta, rest, strict=False))
+    mean = dict(zip(rule.averages, rest[len(memory) :], strict=True))
+    assert others.push is not None and others.facing is not None
+
+    def faced(w: Any) -> Any:
+        return others.facing(w, x, mean["q"]) if "q" in mean else Vw(w, x)  # type: ignore[misc]
+
+    seen = mean.get("w", w)
+    if rule.rule == "best-response":
+        assert others.best is not None
+        w = others.best(w, x, mean.get("q"))
+    else:
+        for _ in range(rule.critic_steps if rule.rule == "alternating" else 1):
+            w = w + _push(rule.momentum_discriminator, memory, "w", faced(w))
+    if "w" in mean:
+        mean["w"] = mean["w"] + (w - mean["w"]) / rule.average_discriminator
+    if rule.rule != "simultaneous":
+        seen = mean.get("w", w)
+    x = x + _push(rule.momentum_generator, memory, "x", Vx(seen, x))
+    if "q" in mean:
+        mean["q"] = mean["q"] + (others.push(x) - mean["q"]) / rule.average_generator
+    return (w, x, *memory.values(), *mean.values())
+
+
+def _rich_flow(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, others: Opponents) -> State:
+    """Classical Runge-Kutta of ``UpdateRule.velocity``."""
+    h = 1 / rule.substeps
+
+    def ahead(state: State, t: float, k: State) -> State:
+        return tuple(v + t * dv for v, dv in zip(state, k, strict=True))
+
+    for _ in range(rule.substeps):
+        k1 = rule.velocity(state, Vw, Vx, others)
+        k2 = rule.velocity(ahead(state, h / 2, k1), Vw, Vx, others)
+        k3 = rule.velocity(ahead(state, h / 2, k2), Vw, Vx, others)
+        k4 = rule.velocity(ahead(state, h, k3), Vw, Vx, others)
+        slope = tuple(a + 2 * b + 2 * c + d for a, b, c, d in zip(k1, k2, k3, k4, strict=True))
+        state = ahead(state, h / 6, slope)
+        if rule.responds:
+            assert others.best is not None
+            q = state[2] if "q" in rule.averages else None
+            state = (others.best(state[0], state[1], q), *state[1:])
+    return state
+
+
+#: rules in which the discriminator is at its optimum: discrete generator steps, and their flow
+RESPONSES = ("best-response", "best-response-flow")
+RICH_STEPS: dict[str, Callable[[UpdateRule, State, Velocity, Velocity, Opponents], State]] = {
+    "best-response": _rich,
+    "simultaneous": _rich,
+    "alternating": _rich,
+    "flow": _rich_flow,
+    "best-response-flow": _rich_flow,
+}
+
 STEPS: dict[str, Callable[[UpdateRule, State, Velocity, Velocity], State]] = {
     "flow": _flow,
     "simultaneous": _simultaneous,
@@ -130,6 +265,10 @@ STEPS: dict[str, Callable[[UpdateRule, State, Velocity, Velocity], State]] = {
 }
 
 
+#: rules that are no linear maps of the velocities: simulations of networks have them, linearizations do not
+NETWORK_RULES = ("adam",)
+
+
 def check_rule(rule: str) -> None:
-    if rule not in STEPS:
-        raise InputError("update.rule", f"be one of {', '.join(STEPS)}", repr(rule))
+    if rule not in (*STEPS, *RESPONSES):
+        raise InputError("update.rule", f"be one of {', '.join((*STEPS, *RESPONSES))}", repr(rule))

@@ -47,8 +47,8 @@ def step_jacobian(exp, rule=None, place=None):
     """Jacobian of one step of the simulator's update rule on (w, x, memory) at equilibrium."""
     rule = exp.update_rule if rule is None else rule
     field, w, x = at_equilibrium(exp) if place is None else place
-    start = rule.start(w, x, field.Vw, field.Vx)
-    return derivative(lambda *state: rule.step(state, field.Vw, field.Vx), start)
+    start = rule.start(w, x, field.Vw, field.Vx, field.opponents)
+    return derivative(lambda *state: rule.step(state, field.Vw, field.Vx, field.opponents), start)
 
 
 def field_jacobian(field, w, x):

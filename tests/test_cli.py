@@ -14,6 +14,7 @@ import xarray as xr
 
 import egan_theory
 from egan_theory import _files, cli
+from egan_theory.architecture import GeneratorArchitecture
 from egan_theory.cli import main
 from egan_theory.errors import InputError
 from egan_theory.experiment import Experiment
@@ -38,7 +39,10 @@ record_every = 5
 """
 
 
-COMMANDS = ("new", "derive", "spectrum", "regularizer", "threshold", "phase", "simulate", "compare", "report")
+COMMANDS = (
+    "new", "derive", "spectrum", "regularizer", "threshold", "phase", "simulate", "sweep", "compare", "advise",
+    "report",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -188,6 +192,10 @@ def test_templates_explain_every_field_and_run(kind, tmp_path, capsys):
         for field in type(part).model_fields:
             if part is exp.generator and field == "kernel":
                 assert "\n[generator.kernel]" in text
+            elif field == "architecture":
+                table = "generator" if part is exp.generator else "discriminator"
+                assert f"[{table}.architecture]" in text
+                assert all("#" in named[key].lstrip("# ") for key in GeneratorArchitecture.model_fields)
             else:
                 assert field in named
                 assert "#" in named[field] or field == "path", f"{field} is not explained"
@@ -400,9 +408,9 @@ def test_warnings_come_after_the_result(experiment, capsys, monkeypatch):
 
     from egan_theory import predict
 
-    def spectrum(exp, real=predict.spectrum):
+    def spectrum(*given, real=predict.spectrum):
         warnings.warn("a\nword", UserWarning, stacklevel=2)
-        return real(exp)
+        return real(*given)
 
     monkeypatch.setattr(predict, "spectrum", spectrum)
     with warnings.catch_warnings():
@@ -462,7 +470,8 @@ def test_control_c_keeps_what_was_recorded(tmp_path):
     file.write_text(SMALL.replace("steps = 200", "steps = 2000000").replace("record_every = 5", "record_every = 100"))
     # the first progress report says when the run is under way: no guess about how fast this machine starts
     code = (
-        "import sys, egan_theory.simulation.run as run\n"
+        "import signal, sys, egan_theory.simulation.run as run\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where the tests run in the background
         "real = run.simulate\n"
         "def told(exp, progress=None):\n"
         "    return real(exp, progress=lambda step, total: print('step', step, flush=True) if step == 300 else None)\n"

@@ -315,7 +315,10 @@ VALUES = {
     "generator.kernel.ratio": (0.0, 0.4),
     "generator.kernel.diagonal": (1.0, 1.5),
     "discriminator.learning_rate": (0.1, 0.3),
+    "likelihood.weight": (0.0, 0.2),
 }
+#: not together with consensus
+ALONE = "likelihood.weight"
 
 
 def test_every_variable_field_is_tried():
@@ -327,8 +330,12 @@ def test_variants_are_separate_simulations(path):
     """One field per run, or all of them at once (None)."""
     penalty = {"r1": 0.2, "multiplier": 0.1, "alpha": 0.2, "weight_decay": 0.1}
     base = small(Ring(modes=3), particles=6, loss="logistic", penalty=penalty)
-    base = base.replace({"run.steps": 30, "run.runs": 2, "run.kick": 1e-2})
-    changes = [{path: v} for v in VALUES[path]] if path else [{p: v[i] for p, v in VALUES.items()} for i in range(2)]
+    base = base.replace({"run.steps": 30, "run.runs": 2, "run.kick": 1e-2, "likelihood.bandwidth": 0.6})
+    changes = (
+        [{path: v} for v in VALUES[path]]
+        if path
+        else [{p: v[i] for p, v in VALUES.items() if p != ALONE} for i in range(2)]
+    )
     variants = [base.replace(c) for c in changes]
     together = simulate(base, variants=variants)
     assert together.sizes["run"] == 4

@@ -11,6 +11,7 @@ from egan_theory.experiment import Discriminator, Experiment
 from egan_theory.features import (
     DictionaryFeatures,
     FourierFeatures,
+    FourierGrid,
     PolynomialFeatures,
     ProjectedFeatures,
     box_modes,
@@ -41,6 +42,17 @@ MAPS = {
     "box, square": (
         disc(target=Uniform(side=5, dimension=2, length=2.0), features=0, kernel="matern"),
         FourierFeatures,
+        SAME,
+    ),
+    "fourier, line": (
+        disc(target=Uniform(side=9), features=0, length_scale=0.2, evaluation="fourier"),
+        FourierGrid,
+        SAME,
+    ),
+    "fourier, plane": (disc(features=0, length_scale=1.5, evaluation="fourier", tolerance=1e-4), FourierGrid, SAME),
+    "fourier, space": (
+        disc(target=Grid(side=2, dimension=3), features=0, length_scale=3.0, evaluation="fourier", tolerance=1e-2),
+        FourierGrid,
         SAME,
     ),
     "polynomial": (disc(kernel="polynomial", degree=3, features=0), PolynomialFeatures, SAME),
@@ -108,8 +120,8 @@ def test_gradient_by_central_differences(case):
     """With real arithmetic alone: error (h k)^2 + eps/h for features of wavenumber k."""
     features, accuracy, X, w, _ = case
     h, k = 1e-5, 100.0
-    if isinstance(features, FourierFeatures):
-        k = np.abs(features.omega).max()
+    if isinstance(features, FourierFeatures | FourierGrid):
+        k = np.abs(getattr(features, "dense", features).omega).max()
     for a in range(X.shape[-1]):
         e = h * np.eye(X.shape[-1])[a]
         slope = (features.at(X + e).value(w) - features.at(X - e).value(w)) / (2 * h)

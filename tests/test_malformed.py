@@ -66,7 +66,7 @@ FIELDS += [
     (SMALL + "[tagret]\nmodes = 3", "tagret: must be one of the known keys (target, generator"),
     ("colour = 1\n" + SMALL, "colour: must be"),
     ("self = 1\n" + SMALL, "self: must be"),
-    (SMALL + "[generator.architecture]\ndepth = 3", "generator.architecture: must be"),
+    (SMALL + "[generator.network]\ndepth = 3", "generator.network: must be"),
     (SMALL + "[generator.kernel]\nphi = 0.1", "generator.kernel.phi: must be one of the known keys (diagonal, ratio)"),
     (SMALL + '[generator.kernel]\n"two\\nlines" = 0.1', "generator.kernel.two lines: must be"),
 ]

@@ -68,8 +68,27 @@ def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
         tuple(quantities),
         tuple(unmatched),
         method,
-        (*linearize(exp).assumptions, "samples within the linear regime", "one noise size for all samples"),
+        (
+            *linearize(exp).assumptions,
+            "samples within the linear regime",
+            "one noise size for all samples",
+            *_drifts(runs),
+        ),
     )
+
+
+def _drifts(runs: xr.Dataset) -> list[str]:
+    """How far the tangent kernels of networks moved, which the prediction takes to be constant."""
+    out = []
+    for player, name in (("discriminator", "kernel_drift"), ("generator", "generator_drift")):
+        if name in runs and np.isfinite(runs[name]).any():
+            out.append(
+                f"the {player}'s tangent kernel moved by at most {float(runs[name].max()):.1e} of itself in the runs"
+            )
+    if "generator_kernel_error" in runs.attrs:
+        error = float(runs.attrs["generator_kernel_error"])
+        out.append(f"the generator's own kernel at its start is {error:.1e} of itself away from that of infinite width")
+    return out
 
 
 def slowest_measured(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> tuple[float, float]:

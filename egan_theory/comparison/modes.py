@@ -21,7 +21,7 @@ from ..experiment import Experiment
 from ..linear import equilibrium, update_matrix
 from ..linear.equilibrium import matched_masses
 from ..linear.general import jacobian_at
-from ..linear.linearize import coupling_root, saddle, saddle_jacobian
+from ..linear.linearize import coupling_root, saddle
 from ..linear.system import COUPLING_TOLERANCE, log_multiplier
 
 #: a displacement above this part of the discriminator's length scale is not linear any more
@@ -126,18 +126,15 @@ class _Matched:
 
     def __init__(self, exp: Experiment) -> None:
         self.exp, self.saddle = exp, saddle(exp)
-        loss = exp.loss_object
-        self.J = saddle_jacobian(
-            self.saddle.A, self.saddle.C, loss.c, loss.b, exp.penalty.consensus,
-            exp.discriminator.learning_rate, exp.generator.learning_rate,
-        )  # fmt: skip
+        self.J = self.saddle.jacobian(exp)
         self.nw, self.nv = len(self.saddle.basis), len(self.saddle.C)
         self.x = exp.points.coordinates[exp.assignment]
-        self.flow = self.J if exp.update_rule.continuous else None
+        rule = exp.update_rule
+        self.flow = update_matrix(rule, self.J, self.nw) if rule.continuous else None
 
     def step_matrix(self) -> np.ndarray:
         rule = self.exp.update_rule
-        return self.J if rule.continuous else update_matrix(rule, self.J, self.nw)
+        return update_matrix(rule, self.J, self.nw)
 
     def moved(self, x: _Displacement) -> np.ndarray:
         """(run, time, n) generator coordinates v of the displacements."""
@@ -153,21 +150,20 @@ class _Matched:
 
     def weights(self, runs: xr.Dataset) -> np.ndarray | None:
         """(run, time, r) seen weights, as recorded or from D and grad D at the particles; None if neither tells."""
-        from ..linear.linearize import features_of, seen_features
+        from ..linear.linearize import seen_features
 
         if "weights" in runs and runs.sizes["feature"] == self.saddle.basis.shape[1]:
             return runs["weights"].values @ self.saddle.basis.T
         if "force" not in runs or "discriminator" not in runs or self.exp.penalty.instance_noise:
             return None
         exp, (M, d) = self.exp, self.exp.points.coordinates.shape
-        _, _, mean = seen_features(exp)
-        fm = features_of(exp)
+        psi, _, mean = seen_features(exp)
         size = self.saddle.basis.shape[0]
         # grad D alone where it suffices: D also shows weights that the linear dynamics leaves frozen (kappa = 0)
         rows = mean @ self.saddle.basis.T
         only_force = np.linalg.matrix_rank(rows, tol=1e-12 * np.linalg.norm(rows, 2)) == size
         if not only_force:
-            rows = np.concatenate([fm.at(exp.points.coordinates).psi() @ self.saddle.basis.T, rows])
+            rows = np.concatenate([psi / np.sqrt(exp.points.weights)[:, None] @ self.saddle.basis.T, rows])
             if np.linalg.matrix_rank(rows, tol=1e-12 * np.linalg.norm(rows, 2)) < size:
                 return None
         inverse = np.linalg.pinv(rows, rcond=1e-12)
@@ -193,11 +189,12 @@ class _General:
         eq = equilibrium(exp, field)
         self.x, self.w, self.nw, self.nv = eq.x, eq.w, len(eq.w), eq.x.size
         self.J = jacobian_at(field, eq.w, eq.x)
-        self.flow = self.J if exp.update_rule.continuous else None
+        rule = exp.update_rule
+        self.flow = update_matrix(rule, self.J, self.nw) if rule.continuous else None
 
     def step_matrix(self) -> np.ndarray:
         rule = self.exp.update_rule
-        return self.J if rule.continuous else update_matrix(rule, self.J, self.nw)
+        return update_matrix(rule, self.J, self.nw)
 
     def moved(self, x: _Displacement) -> np.ndarray:
         return x.dx.reshape(*x.dx.shape[:2], -1)

@@ -10,25 +10,23 @@ import xarray as xr
 from ..dynamics import VARIABLE
 from ..errors import InputError
 from ..experiment import Experiment
-from ..order import centroid_displacement, entropy_deficit, modes_covered, spread
 from ..predict.phase import QUICK, PhaseAxis, parse_axis, phase
 from ..provenance import provenance
-from ..simulation.run import simulate
-from ..targets import Mixture
+from ..sweeps.cells import final_clouds, measured, mode_centres, simulated
 
 #: a cell has collapsed when its runs cover fewer than this share of the target's modes at the end, on average
 COVERED = 0.5
 #: experiments simulated side by side
 LANES = 100
+#: what a simulated diagram shows, by the names of sweeps.cells.measured
+MEASURED = {
+    "covered": "covered",
+    "deficit": "entropy_deficit",
+    "spread": "spread",
+    "displacement": "centroid_displacement",
+}
 #: the prediction that collapse is due to one mechanism or another
 UNION = "any mechanism"
-
-
-def mode_centres(exp: Experiment) -> xr.DataArray:
-    """(point, component): the modes of the target: a mixture's means, else its points."""
-    target = exp.target
-    centres = np.atleast_2d(np.array(target.means)) if isinstance(target, Mixture) else exp.points.coordinates
-    return xr.DataArray(centres.reshape(-1, exp.dimension), dims=("point", "component"))
 
 
 def simulate_phase(
@@ -54,18 +52,19 @@ def simulate_phase(
     cells = [(r, c) for r in range(len(axes[1].values)) for c in range(len(axes[0].values))]
     members = [base.replace({axes[0].path: axes[0].values[c], axes[1].path: axes[1].values[r]}) for r, c in cells]
     together = all(a.path in VARIABLE for a in axes)
-    names = ("covered", "deficit", "spread", "displacement", "diverged_at")
+    names = (*MEASURED, "diverged_at")
     out = {n: np.full((len(axes[1].values), len(axes[0].values), runs), np.nan) for n in names}
     size = LANES if together else 1
     for start in range(0, len(members), size):
         part = members[start : start + size]
-        ds = simulate(part[0], variants=part) if together else simulate(part[0])
-        if ds.attrs["status"] == "interrupted":
-            raise KeyboardInterrupt
-        measured = _measured(part[0], ds)
-        for k, (r, c) in enumerate(cells[start : start + size]):
-            for n in names:
-                out[n][r, c] = measured[n][k * runs : (k + 1) * runs]
+        for group, ds in simulated(part):
+            if isinstance(ds, Exception):
+                raise ds
+            found = measured(part[group[0]], final_clouds(ds))
+            values = {n: found[order] for n, order in MEASURED.items()} | {"diverged_at": ds["diverged_at"].values}
+            for k, i in enumerate(group):
+                for n in names:
+                    out[n][cells[start + i]] = values[n][k * runs : (k + 1) * runs]
         if progress is not None:
             progress(min(start + size, len(members)), len(members))
     text = {
@@ -84,22 +83,6 @@ def simulate_phase(
     )  # fmt: skip
 
 
-def _measured(exp: Experiment, ds: xr.Dataset) -> dict[str, np.ndarray]:
-    """Order parameters of the last sample of each run."""
-    diverged = ds["diverged_at"].values
-    cloud = ds["particles"].isel(time=-1).where(xr.DataArray(diverged < 0, dims="run"))
-    points = xr.DataArray(exp.points.coordinates, dims=("point", "component"))
-    period, weights = exp.points.period, exp.points.weights
-    modes = mode_centres(exp)
-    found = {
-        "covered": (modes_covered(cloud, modes, period=period) / modes.sizes["point"]).fillna(0.0),
-        "deficit": entropy_deficit(cloud, points, weights=weights, period=period),
-        "spread": spread(cloud, period=period),
-        "displacement": centroid_displacement(cloud, points, weights=weights, period=period),
-    }
-    return {n: v.transpose("run").values for n, v in found.items()} | {"diverged_at": diverged.astype(float)}
-
-
 def compare_phase(
     exp: Experiment,
     simulated: xr.Dataset,
@@ -113,7 +96,8 @@ def compare_phase(
     (mechanism, second, first): margin > 0, evaluated at every cell; no statement counts as no collapse. Over
     mechanism: ``sensitivity`` (share of the collapsed cells that were predicted), ``specificity`` (share of the others
     that were not), ``balanced_accuracy``, their mean (1/2: no better than chance), and ``stderr``, its binomial error,
-    which takes cells as independent. NaN where the simulation shows only one outcome.
+    which takes cells as independent. NaN where the simulation shows only one outcome. Cells without a share of
+    covered modes (NaN: they failed in a sweep) count for neither.
     """
     axes = [
         PhaseAxis(simulated[n].attrs["long_name"], tuple(simulated[n].values.tolist()), bool(simulated[n].attrs["log"]))
@@ -122,11 +106,12 @@ def compare_phase(
     predicted = phase(exp, *axes, mechanisms=mechanisms, block=1, progress=progress)
     each = predicted["margin"].values > 0
     guesses = np.concatenate([each, each.any(0, keepdims=True)])
-    collapsed = simulated["covered"].mean("run").values < COVERED
+    covered = simulated["covered"].mean("run").values
+    collapsed, spread = covered < COVERED, covered >= COVERED  # neither where nothing is known
     with np.errstate(invalid="ignore", divide="ignore"):
-        n1, n0 = collapsed.sum(), (~collapsed).sum()
+        n1, n0 = collapsed.sum(), spread.sum()
         sensitivity = (guesses & collapsed).sum((1, 2)) / n1
-        specificity = (~guesses & ~collapsed).sum((1, 2)) / n0
+        specificity = (~guesses & spread).sum((1, 2)) / n0
         variance = sensitivity * (1 - sensitivity) / n1 + specificity * (1 - specificity) / n0
     row = lambda v, name: ("mechanism", v, {"long_name": name, "units": "1"})  # noqa: E731
     return xr.Dataset(
@@ -143,3 +128,6 @@ def compare_phase(
         coords={"mechanism": [*mechanisms, UNION], "first": simulated["first"], "second": simulated["second"]},
         attrs=predicted.attrs | {"method": "margins at every simulated cell"},
     )  # fmt: skip
+
+
+__all__ = ["compare_phase", "mode_centres", "simulate_phase"]

@@ -9,7 +9,7 @@ import xarray as xr
 
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
-from ..penalties import get_penalty
+from ..penalties import strength_field
 from ..predict.regularizer import Regularizer, rates_over
 from ..provenance import provenance
 from ..simulation.condense import condensed
@@ -55,8 +55,7 @@ def sweep_strength(
     ``predicted_rate``: that of the linear theory.
     ``steps``: by default enough for 12 e-folds of the best predicted rate.
     """
-    key = get_penalty(penalty).key
-    path = f"penalty.{key}"
+    key, path = strength_field(penalty)
     strengths = np.asarray(strengths, dtype=float)
     if strengths.ndim != 1 or not len(strengths) or np.any(strengths < 0) or not np.all(np.isfinite(strengths)):
         raise InputError("strengths", "be a list of finite numbers >= 0", strengths)
@@ -88,11 +87,7 @@ def sweep_strength(
             continue
         times, norms = part["time"].values, deviation_norms(variant, part)
         size = np.sqrt((norms**2).mean(0))
-        slope[i], slope_error = late_slope(times, norms, FLOOR)
-        if size[-1] >= size[: len(size) // 3 + 1].max():
-            half = len(size) // 2
-            slope[i] = -np.polyfit(times[half:], np.log(size[half:]), 1)[0]
-            slope_error = abs(slope[i])
+        slope[i], slope_error = late_rate(times, norms)
         if slope[i] <= 0 and size[-1] > FLOOR * size.max():  # not converging: no linear regime to fit modes in
             rate[i], error[i] = slope[i], slope_error
             continue
@@ -169,6 +164,21 @@ def late_slope(times: np.ndarray, norms: np.ndarray, floor: float) -> tuple[floa
         left_out = np.array([slope(np.delete(norms, i, axis=0)) for i in range(n)])
         scatter = float(np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum()))
     return rate, max(drift, scatter)
+
+
+def late_rate(times: np.ndarray, norms: np.ndarray) -> tuple[float, float]:
+    """``late_slope`` above the floor of a sweep; where the norm grows, minus its growth rate over the second half, and
+    half its change between the halves of that window."""
+    size = np.sqrt((norms**2).mean(0))
+    if size[-1] >= size[: len(size) // 3 + 1].max():
+        half = len(size) // 2
+        t, logs = times[half:], np.log(size[half:])
+        slope = lambda part: float(-np.polyfit(t[part], logs[part], 1)[0])  # noqa: E731
+        middle = len(t) // 2
+        if middle < 2:
+            return float("nan"), float("nan")
+        return slope(slice(None)), abs(slope(slice(middle)) - slope(slice(middle, None))) / 2
+    return late_slope(times, norms, FLOOR)
 
 
 def compare_strength(regularizer: Regularizer, swept: xr.Dataset) -> Agreement:

@@ -9,21 +9,30 @@ of D, and the adjoint sum_n a_n psi(x_n) + b_n . grad psi(x_n). With B = stacked
 from __future__ import annotations
 
 from .base import FeatureMap, Located
+from .box import Box, BoxError, LeftBox, choose_box, experiment_grid, grid_features
 from .choose import feature_map
 from .dictionary import DictionaryFeatures
 from .fourier import FourierFeatures, box_modes, box_wavevectors
+from .grid import FourierGrid
 from .network import NetworkFeatures
 from .polynomial import PolynomialFeatures, ProjectedFeatures
 
 __all__ = [
+    "Box",
+    "BoxError",
     "DictionaryFeatures",
     "FeatureMap",
     "FourierFeatures",
+    "FourierGrid",
+    "LeftBox",
     "Located",
     "NetworkFeatures",
     "PolynomialFeatures",
     "ProjectedFeatures",
     "box_modes",
     "box_wavevectors",
+    "choose_box",
+    "experiment_grid",
     "feature_map",
+    "grid_features",
 ]

@@ -6,9 +6,13 @@ import numpy as np
 
 from ..errors import InputError
 from ..experiment import Experiment
+from ..kernels.base import FORCE_AT_DATA
+from ..kernels.given import FeatureKernel
+from ..kernels.tangent import TangentKernel
 from ..noise import noise_nodes
 from ..targets import Uniform
 from .base import FeatureMap
+from .box import experiment_grid
 from .dictionary import DictionaryFeatures
 from .fourier import FourierFeatures, box_modes
 from .network import NetworkFeatures
@@ -18,14 +22,23 @@ from .polynomial import PolynomialFeatures, ProjectedFeatures
 def feature_map(exp: Experiment) -> FeatureMap:
     """The feature map of an experiment's discriminator; the same one every time (seeded).
 
-    Raises InputError when the exact kernel has no gradient at its own centre (Laplace, Matern nu <= 1).
+    A network with a width has the tangent features at its start. Raises MissingExtra (a network needs JAX), and
+    InputError when the exact kernel has no gradient at its own centre (Laplace, Matern nu <= 1).
     """
     disc = exp.discriminator
-    if disc.network:
+    if disc.random_network:
         assert isinstance(disc.kernel, str)
         rng = np.random.default_rng([disc.seed, 3])
         return NetworkFeatures.drawn(disc.kernel, disc.features, exp.dimension, disc.length_scale, disc.variance, rng)
+    if disc.finite_network:
+        from ..networks.tangent import tangent_features
+
+        return tangent_features(exp)
+    if disc.evaluation == "fourier":
+        return experiment_grid(exp)
     kernel = disc.kernel_object
+    if isinstance(kernel, FeatureKernel):
+        return kernel.features
     if isinstance(exp.target, Uniform):
         return box_modes(kernel, exp.target)
     Y = exp.points.coordinates
@@ -39,12 +52,9 @@ def feature_map(exp: Experiment) -> FeatureMap:
         return ProjectedFeatures(base, rng.standard_normal((disc.features, base.size)) / np.sqrt(disc.features))
     if disc.features == 0:
         if not kernel.differentiable:
-            raise InputError(
-                "discriminator.kernel",
-                "have a second derivative at coincident points when features = 0 (the force at the data would be "
-                "infinite): give features > 0 or a smoother kernel",
-                repr(kernel.name),
-            )
+            if isinstance(kernel, TangentKernel):
+                raise kernel.no_force()
+            raise InputError("discriminator.kernel", FORCE_AT_DATA, repr(kernel.name))
         nodes = (Y[:, None, :] + noise_nodes(exp.penalty.instance_noise, d)[0]).reshape(-1, d)
         return DictionaryFeatures(kernel, nodes, nodes)
     if kernel.kind != "stationary":

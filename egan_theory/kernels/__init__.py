@@ -1,7 +1,9 @@
 """Discriminator kernels: values, derivatives in both arguments, spectra, random frequencies, finite feature maps.
 
 Layers, lowest first: ``bessel`` and ``tensors`` and ``spectral`` (plain functions), ``base`` (the contract),
-``stationary``, ``dot`` and ``profile`` (the kernels).
+``stationary``, ``dot`` and ``profile`` (the kernels). Of wide networks: ``jets``, ``mixture``, ``dual``, ``recursion``,
+then ``tangent`` (the kernel of a discriminator), ``universality`` and ``depth`` (the numbers of a generator); these are
+imported where an architecture asks for them.
 """
 
 from __future__ import annotations

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 MAX_ORDER = 3  # highest derivative of the profile that any method needs
 
+#: what an exact kernel must do for a discriminator to have a force at the data
+FORCE_AT_DATA = (
+    "have a second derivative at coincident points when features = 0 (the force at the data would be infinite): "
+    "give features > 0 or a smoother kernel"
+)
 _AT_ZERO = {
     1: "have a bounded first derivative at coincident points",
     2: "have a second derivative at coincident points (the force at the data would be infinite)",
@@ -28,7 +33,8 @@ _AT_ZERO = {
 class Kernel:
     """A discriminator kernel K(x, y) = psi(x).psi(y) that is a function of one scalar.
 
-    ``kind`` "stationary": K(x, y) = k(u), u = |x - y|^2; "dot": K(x, y) = k(u), u = x.y.
+    ``kind`` "stationary": K(x, y) = k(u), u = |x - y|^2; "dot": K(x, y) = k(u), u = x.y; "inner", of |x|^2, |y|^2 and
+    x.y, has no profile and methods of its own (TangentKernel).
 
     Shapes: X is (..., n, d), Y is (m, d); results put (..., n, m) first and one axis of length d per derivative, in the
     order in which the method names them.  X, Y and u may be complex: every method continues the profile analytically,
@@ -197,7 +203,7 @@ class Kernel:
             raise InputError(
                 "discriminator.kernel",
                 f"be stationary, a function of |x - y|^2, to have a {what}",
-                f"{self!r}, a function of x.y, which is not translation invariant",
+                f"{self!r}, which is not translation invariant",
             )
 
     # --- finite feature maps -----------------------------------------------------------------------------------------

@@ -47,6 +47,12 @@ def equilibrium(exp: Experiment, field: Field | None = None) -> Equilibrium:
     w = np.zeros(field.features.size)
     if matched_masses(exp):
         return Equilibrium(x, w, True)
+    if exp.discriminator.finite_network:
+        raise NotLinearizable(
+            "generator.masses",
+            "match the target's weights when the discriminator is a network (its equilibrium is known at D = D* only)",
+            "target points with more or less",
+        )
     if len(exp.points.weights) > exp.generator.particles and exp.generator.per_point is None:
         raise NotLinearizable(
             "generator.particles",

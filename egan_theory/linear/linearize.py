@@ -5,7 +5,8 @@
 2. commuting finite samples (2b, symmetric reduction): kappa = 0, no instance noise, and either no gradient penalty or
    S proportional to the target's weights: one 2 x 2 block per singular value of C = S^(1/2) B;
 3. saddle finite samples: the dense J of linear.system on the range of the features that are seen;
-4. general: particles off D = D* (masses that do not match): dense J at the equilibrium found by Newton's method.
+4. the same two for exact kernels in high dimension, the data's directions apart from the others (linear.separate);
+5. general: particles off D = D* (masses that do not match): dense J at the equilibrium found by Newton's method.
 """
 
 from __future__ import annotations
@@ -21,9 +22,13 @@ from ..dynamics import Field
 from ..errors import NotLinearizable
 from ..experiment import Discriminator, Experiment
 from ..features import FeatureMap, PolynomialFeatures, ProjectedFeatures, box_modes, box_wavevectors, feature_map
+from ..kernels.universality import kernel_numbers
+from ..likelihood import Score
 from ..noise import noise_nodes
 from ..symbolic.linearize import mode_blocks, oscillator_blocks
+from ..symbolic.remedies import score_damping
 from ..targets import Uniform
+from ..updates import NETWORK_RULES, RESPONSES, STEPS
 from .equilibrium import equilibrium, matched_masses
 from .general import jacobian_at
 from .system import Linearization, Scalars
@@ -42,11 +47,51 @@ def linearize(exp: Experiment) -> Linearization:
 
     Raises NotLinearizable (no equilibrium, hinge at its kink, matrix too large) with the reason.
     """
+    from .separate import linearize_split, separates
+
+    check_linearizable(exp)
     if not matched_masses(exp):
         return _general(exp)
     if isinstance(exp.target, Uniform) and coupling_ratio(exp) is not None:
         return _frequency(exp, exp.target)
+    if separates(exp) and not exp.likelihood.weight:
+        return linearize_split(exp)
     return _finite(exp, features_of(exp))
+
+
+def check_linearizable(exp: Experiment) -> None:
+    """Raise NotLinearizable for an update rule that is no linear map near equilibrium."""
+    if exp.update.rule in NETWORK_RULES:
+        raise NotLinearizable(
+            "update.rule",
+            f"be one of {', '.join((*STEPS, *RESPONSES))} (no theory covers other rules)",
+            repr(exp.update.rule),
+        )
+    if exp.update_rule.responds and matched_masses(exp):
+        nu, kappa, _ = _damping(exp)
+        points = len(exp.points.weights)
+        # the discriminator's objective has a maximum when every weight is damped
+        if not nu and not (kappa and isinstance(exp.target, Uniform)):
+            raise NotLinearizable(
+                "penalty.weight_decay", f"be greater than 0 for update.rule {exp.update.rule!r} (nothing else bounds "
+                f"every weight of the discriminator on {points} points)", nu
+            )  # fmt: skip
+    if exp.likelihood.weight and not matched_masses(exp):
+        raise NotLinearizable("generator.masses", "match the target's weights with a likelihood term")
+
+
+def _assumptions(exp: Experiment) -> tuple[str, ...]:
+    """What the linearization about D = D* takes for granted."""
+    out = [MATCHED]
+    if exp.discriminator.finite_network:
+        out.append("the discriminator is a network at its start: tangent features there, exact at equilibrium")
+    if exp.generator.architecture is not None:
+        spread = kernel_numbers(exp.generator.architecture).relative_spread
+        out.append(
+            "the generator's tangent kernel is that of infinite width, the same for all pairs of latents "
+            f"(its entries scatter by {spread:.2g} of g1)"
+        )
+    return tuple(out)
 
 
 # -- the coupling S -------------------------------------------------------------------------------------------------
@@ -106,6 +151,9 @@ def _frequency(exp: Experiment, target: Uniform) -> Linearization:
         K=density[1:], rho=target.density, k=k, nu=nu, lam=lam, value=kappa - loss.kappa, g1=ratio, g2=0.0,
         sigma=exp.penalty.instance_noise, gamma=exp.penalty.consensus,
     )  # fmt: skip
+    blocks[:, 1, 1] -= (
+        exp.generator.learning_rate * exp.likelihood.weight * ratio * score_damping(k, exp.likelihood.bandwidth)
+    )
     A0 = nu + kappa * target.density * density[0]
     constant = -disc.learning_rate * (A0 + exp.penalty.consensus * A0**2)
     frozen = exp.generator.particles * exp.dimension - 2 * int(count.sum())
@@ -140,19 +188,30 @@ class _Setting:
     discriminator: Discriminator
     sigma: float
     periodic: bool
+    start: tuple  # the box of Fourier modes holds the starts too
     exp: Experiment = field(compare=False)
 
     @classmethod
     def of(cls, exp: Experiment) -> _Setting:
         Y, p, period = exp.points
         content = hashlib.sha256(repr((Y.shape, period)).encode() + Y.tobytes() + p.tobytes()).digest()
-        return cls(content, exp.discriminator, exp.penalty.instance_noise, period is not None, exp)
+        fourier = exp.discriminator.evaluation == "fourier"
+        start = (exp.run.start, exp.run.spread, exp.run.kick) if fourier else ()
+        return cls(content, exp.discriminator, exp.penalty.instance_noise, period is not None, start, exp)
 
 
 def seen_features(exp: Experiment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weighted feature rows at the data's nodes: sqrt(p w) psi (MQ, P), sqrt(p w) grad psi (MQ d, P), and the
-    noise-averaged gradients, unweighted, (M d, P). Read-only."""
-    return _seen_features(_Setting.of(exp))
+    noise-averaged gradients, unweighted, (M d, P). Read-only.
+
+    Of a network with more weights than rows: in an orthonormal basis of the weights that the rows see, P' <= P of them
+    (TangentFeatures.seen_rows), which leaves all products of rows as they are."""
+    return _seen_features(_Setting.of(exp))[:3]
+
+
+def resolution(exp: Experiment) -> float:
+    """Part of the largest singular value of ``seen_features`` to which the small ones are exact."""
+    return _seen_features(_Setting.of(exp))[3]
 
 
 def features_of(exp: Experiment) -> FeatureMap:
@@ -166,26 +225,34 @@ def _features_of(setting: _Setting) -> FeatureMap:
 
 
 @lru_cache(maxsize=4)
-def _seen_features(setting: _Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _seen_features(setting: _Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     fm, sigma = _features_of(setting), setting.sigma
     Y, p, _ = setting.exp.points
     offsets, weights = noise_nodes(sigma, Y.shape[1])
     (M, d), Q = Y.shape, len(weights)
-    if M * Q * (d + 1) * fm.size > MAX_FEATURE_ENTRIES:
+    nodes, eps = (Y[:, None, :] + offsets).reshape(-1, d), EPS
+    seen_rows = getattr(fm, "seen_rows", None)
+    if seen_rows is not None:
+        both, exact = seen_rows(nodes)
+        values, grad = both[: M * Q], both[M * Q :].reshape(M * Q, d, -1)
+        eps = EPS if exact else float(np.sqrt(EPS))
+    elif M * Q * (d + 1) * fm.size > MAX_FEATURE_ENTRIES:
         raise NotLinearizable(
             "discriminator.features",
             f"give a feature matrix of at most {MAX_FEATURE_ENTRIES:.0e} numbers "
             "(use linear.extreme_stiffness for extreme eigenvalues)",
             f"{M * Q * (d + 1)} x {fm.size}",
         )
-    at = fm.at((Y[:, None, :] + offsets).reshape(-1, d))
+    else:
+        at = fm.at(nodes)
+        values, grad = at.psi(), at.grad()
+    P = values.shape[-1]
     root = np.sqrt(p[:, None] * weights).ravel()
-    grad = at.grad()
-    psi, rows = root[:, None] * at.psi(), (root[:, None, None] * grad).reshape(-1, fm.size)
-    mean = np.einsum("q,mqap->map", weights, grad.reshape(M, Q, d, fm.size)).reshape(M * d, fm.size)
+    psi, rows = root[:, None] * values, (root[:, None, None] * grad).reshape(-1, P)
+    mean = np.einsum("q,mqap->map", weights, grad.reshape(M, Q, d, P)).reshape(M * d, P)
     for array in (psi, rows, mean):
         array.flags.writeable = False
-    return psi, rows, mean
+    return psi, rows, mean, eps
 
 
 def coupling_matrix(exp: Experiment, mean_gradients: np.ndarray) -> np.ndarray:
@@ -207,48 +274,73 @@ def coupling_rank(exp: Experiment, fm: FeatureMap) -> int:
     return fm.gradient_rank(Y[:1] if rigid else Y)
 
 
+@dataclass(frozen=True)
+class _Coupled:
+    """What determines C, compared by content: a scan over strengths takes its singular values once."""
+
+    setting: _Setting
+    weights: bytes
+    collective: float
+    exp: Experiment = field(compare=False)
+
+    @classmethod
+    def of(cls, exp: Experiment) -> _Coupled:
+        s, _, c = coupling(exp)
+        return cls(_Setting.of(exp), s.tobytes(), c, exp)
+
+
+@lru_cache(maxsize=4)
+def _singular_values(coupled: _Coupled) -> np.ndarray:
+    mu = np.linalg.svd(coupling_matrix(coupled.exp, seen_features(coupled.exp)[2]), compute_uv=False)
+    mu.flags.writeable = False
+    return mu
+
+
 def _finite(exp: Experiment, fm: FeatureMap) -> Linearization:
     nu, kappa, lam = _damping(exp)
     N, d = exp.generator.particles, exp.dimension
     loss = exp.loss_object
-    psi, gradients, mean = seen_features(exp)
-    C = coupling_matrix(exp, mean)
+    C = coupling_matrix(exp, seen_features(exp)[2])
     rank = coupling_rank(exp, fm)
     eta = {"eta_D": exp.discriminator.learning_rate, "eta_G": exp.generator.learning_rate}
     frozen = Scalars("x", 0.0, N * d - rank)
     ratio = coupling_ratio(exp)
 
-    if kappa == 0 and exp.penalty.instance_noise == 0 and (lam == 0 or ratio is not None):
-        mu = np.linalg.svd(C, compute_uv=False)[:rank]
+    alone = not exp.likelihood.weight
+    if alone and kappa == 0 and exp.penalty.instance_noise == 0 and (lam == 0 or ratio is not None):
+        mu = _singular_values(_Coupled.of(exp))[:rank]
+        mu = np.pad(mu, (0, rank - len(mu)))  # features that rounding hid
         A = nu + (lam * mu**2 / ratio if lam and ratio else 0.0) * np.ones(len(mu))
         blocks = oscillator_blocks(A=A, mu=mu, c=loss.c, b=loss.b, gamma=exp.penalty.consensus, **eta)
         unseen = fm.size - rank
         return Linearization(
             exp,
             method="finite samples, symmetric reduction (2b)",
-            assumptions=(MATCHED,),
+            assumptions=_assumptions(exp),
             blocks=blocks,
             multiplicity=np.ones(len(mu), dtype=int),
             wavenumber=np.full(len(mu), np.nan),
             scalars=(frozen, *_unseen(exp, nu, unseen)),
-            unresolved=int(np.sum(mu <= EPS * max(C.shape) * mu.max(initial=0.0))),
+            unresolved=int(np.sum(mu <= resolution(exp) * max(C.shape) * mu.max(initial=0.0))),
         )
 
-    A, C, basis_size, unresolved = reduce_saddle(psi, gradients, C, nu, kappa, lam, rank)
-    if basis_size + rank > MAX_DENSE:
+    reduced = saddle(exp)
+    basis_size, moved = len(reduced.basis), len(reduced.C)
+    if basis_size + moved > MAX_DENSE:
         raise NotLinearizable(
-            "generator.particles", f"give a dense matrix of at most {MAX_DENSE} rows", basis_size + rank
+            "generator.particles", f"give a dense matrix of at most {MAX_DENSE} rows", basis_size + moved
         )
-    J = saddle_jacobian(A, C, loss.c, loss.b, exp.penalty.consensus, **eta)
+    J = reduced.jacobian(exp)
+    frozen = Scalars("x", 0.0, N * d - moved)
     return Linearization(
         exp,
         method="finite samples, dense saddle on the seen features (2b)",
-        assumptions=(MATCHED,),
+        assumptions=_assumptions(exp),
         dense=J,
         nw=basis_size,
         dense_mixed=kappa > 0 or exp.penalty.instance_noise > 0,  # D may change where no particle feels it
         scalars=(frozen, *_unseen(exp, nu, fm.size - basis_size)),
-        unresolved=unresolved,
+        unresolved=reduced.unresolved,
     )
 
 
@@ -260,33 +352,76 @@ def _unseen(exp: Experiment, nu: float, count: int) -> tuple[Scalars, ...]:
 
 class Saddle(NamedTuple):
     """A (r, r), C (n, r) on reduced coordinates: w_r = basis w (basis (r, P) orthonormal rows), v = left^T u with u
-    the generator's parameters per target point (dx summed with masses = S^(1/2) u), left (M d, n)."""
+    the generator's parameters per target point (dx summed with masses = S^(1/2) u), left (M d, n). E (n, n): damping
+    of v by the likelihood term, weight included; None without it."""
 
     A: np.ndarray
     C: np.ndarray
     basis: np.ndarray
     left: np.ndarray
     unresolved: int
+    E: np.ndarray | None = None
+
+    def jacobian(self, exp: Experiment) -> np.ndarray:
+        """The flow's J on (w_r, v), learning rates included."""
+        loss, eta_G = exp.loss_object, exp.generator.learning_rate
+        J = saddle_jacobian(
+            self.A, self.C, loss.c, loss.b, exp.penalty.consensus, exp.discriminator.learning_rate, eta_G
+        )
+        if self.E is not None:
+            J[len(self.A) :, len(self.A) :] -= eta_G * self.E
+        return J
 
 
 def saddle(exp: Experiment) -> Saddle:
     """The experiment's saddle on reduced coordinates (matched masses)."""
+    check_linearizable(exp)
     nu, kappa, lam = _damping(exp)
     psi, gradients, mean = seen_features(exp)
-    fm = features_of(exp)
-    return _saddle(psi, gradients, coupling_matrix(exp, mean), nu, kappa, lam, coupling_rank(exp, fm))
+    rank = coupling_rank(exp, features_of(exp))
+    C = coupling_matrix(exp, mean)
+    reduced = _saddle(psi, gradients, C, nu, kappa, lam, rank, resolution(exp))
+    return _with_score(exp, reduced, C) if exp.likelihood.weight else reduced
+
+
+def _with_score(exp: Experiment, reduced: Saddle, C: np.ndarray) -> Saddle:
+    """The same with every direction that the generator can move, as the likelihood term sees more of them than D:
+
+    E = -weight S^(1/2) L S^(1/2), L of ``likelihood.Score.jacobian``.
+    """
+    root, d = coupling_root(exp), exp.dimension
+    values, vectors = np.linalg.eigh(root)
+    moved = vectors[:, values > np.sqrt(EPS * len(root)) * values.max()] if exp.generator.kernel.ratio == 1 else vectors
+    left = np.kron(moved, np.eye(d))
+    L = np.einsum("ab,bcef,eg->acgf", root, Score(exp).jacobian(), root, optimize=True).reshape(len(C), len(C))
+    E = -exp.likelihood.weight * left.T @ L @ left
+    return reduced._replace(C=left.T @ C @ reduced.basis.T, left=left, E=E)
 
 
 def reduce_saddle(
-    psi: np.ndarray, gradients: np.ndarray, C: np.ndarray, nu: float, kappa: float, lam: float, rank: int
+    psi: np.ndarray,
+    gradients: np.ndarray,
+    C: np.ndarray,
+    nu: float,
+    kappa: float,
+    lam: float,
+    rank: int,
+    eps: float = EPS,
 ) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """(A, C, r, unresolved) of ``Saddle``."""
-    reduced = _saddle(psi, gradients, C, nu, kappa, lam, rank)
+    """(A, C, r, unresolved) of ``Saddle``; eps: accuracy of the features' small singular values."""
+    reduced = _saddle(psi, gradients, C, nu, kappa, lam, rank, eps)
     return reduced.A, reduced.C, len(reduced.basis), reduced.unresolved
 
 
 def _saddle(
-    psi: np.ndarray, gradients: np.ndarray, C: np.ndarray, nu: float, kappa: float, lam: float, rank: int
+    psi: np.ndarray,
+    gradients: np.ndarray,
+    C: np.ndarray,
+    nu: float,
+    kappa: float,
+    lam: float,
+    rank: int,
+    eps: float = EPS,
 ) -> Saddle:
     """An orthonormal basis of the features that enter (rows of C, of grad psi if lambda > 0, of psi if kappa > 0), and
     the ``rank`` directions of theta that C moves."""
@@ -315,7 +450,7 @@ def _saddle(
     if kappa:
         projected = psi @ basis.T
         A += kappa * projected.T @ projected
-    unresolved = rank - int(np.sum(sigma[:n] > EPS * max(C.shape) * sigma[0]))
+    unresolved = rank - int(np.sum(sigma[:n] > eps * max(C.shape) * sigma[0]))
     return Saddle(A, reduced, basis, directions, unresolved)
 
 
@@ -332,7 +467,7 @@ def saddle_jacobian(
     return J
 
 
-# -- route 4 --------------------------------------------------------------------------------------------------------
+# -- route 5 --------------------------------------------------------------------------------------------------------
 
 
 def _general(exp: Experiment) -> Linearization:

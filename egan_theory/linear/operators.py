@@ -9,6 +9,8 @@ from ..dynamics import Field
 from ..errors import NotLinearizable
 from ..experiment import Experiment
 from ..features import feature_map
+from ..kernels.base import FORCE_AT_DATA
+from ..kernels.tangent import TangentKernel
 from .equilibrium import matched_masses
 from .linearize import coupling, coupling_root
 
@@ -52,8 +54,8 @@ def stiffness_operator(exp: Experiment) -> LinearOperator:
     With features H = B B^T; with an exact stationary or dot-product kernel H_ij = d_x d_y K(y_i, y_j) is applied from
     the (M, M) matrices of profile derivatives, so that memory is O(M^2 + M d).
     """
-    root, d, M = coupling_root(exp), exp.dimension, len(exp.points.weights)
-    apply_H = _kernel_product(exp) if exp.discriminator.features == 0 else _feature_product(exp)
+    root, d, M, disc = coupling_root(exp), exp.dimension, len(exp.points.weights), exp.discriminator
+    apply_H = _feature_product(exp) if disc.features or disc.finite_network else _kernel_product(exp)
 
     def matvec(u: np.ndarray) -> np.ndarray:
         return (root @ apply_H(root @ u.reshape(M, d))).ravel()
@@ -76,8 +78,10 @@ def _kernel_product(exp: Experiment):
         _, k1, k2 = kernel.derivatives(gram, 2)
         # d_x_a d_y_b k(x.y) = delta_ab k' + y_a x_b k''
         return lambda v: k1 @ v + (k2 * (v @ Y.T).T) @ Y
+    if isinstance(kernel, TangentKernel):
+        return kernel.mixed_product(Y)
     if not kernel.differentiable:
-        raise NotLinearizable("discriminator.kernel", "have a second derivative at coincident points", kernel.name)
+        raise NotLinearizable("discriminator.kernel", FORCE_AT_DATA, repr(kernel.name))
     square = (Y**2).sum(-1)
     u = np.maximum(square[:, None] + square - 2 * Y @ Y.T, 0)
     np.fill_diagonal(u, 0)

@@ -12,13 +12,13 @@ gives J - gamma J^T J; rows are then multiplied by the learning rates. Brief sec
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..experiment import Experiment
 from ..symbolic.maps import update_matrices
-from ..updates import UpdateRule
+from ..updates import UpdateRule, linear_opponents
 
 #: |zeta - 1| below which a mode is called critical: rounding moves coalescing eigenvalues by about sqrt(eps)
 CRITICAL_TOLERANCE = float(np.sqrt(np.finfo(float).eps))
@@ -38,12 +38,25 @@ class Scalars:
 
 
 @dataclass(frozen=True)
+class Copies:
+    """``count`` independent systems with the same Jacobian J, its first ``nw`` coordinates the discriminator's.
+
+    mixed: some of its modes may not move the particles."""
+
+    J: np.ndarray
+    nw: int
+    count: int
+    mixed: bool = False
+
+
+@dataclass(frozen=True)
 class Linearization:
     """The flow Jacobian at equilibrium, as far as structure reduces it. Learning rates are folded in.
 
     blocks (K, 2, 2): independent oscillators (w_k, theta_k) with ``multiplicity`` (K,) and ``wavenumber`` (K,);
     dense (n, n) with the first ``nw`` coordinates the discriminator's and ``dense_zero`` zero modes
-    (dense_mixed: some of its modes may not move the particles); scalars: decoupled modes of one player.
+    (dense_mixed: some of its modes may not move the particles); copies: dense systems with a multiplicity; scalars:
+    decoupled modes of one player.
     zero_modes: exact number of zero eigenvalues (multipliers 1). unresolved: modes whose stiffness is below the
     rounding error of the largest, so that their value is not known.
     """
@@ -58,6 +71,7 @@ class Linearization:
     nw: int = 0
     dense_zero: int = 0
     dense_mixed: bool = False
+    copies: tuple[Copies, ...] = ()
     scalars: tuple[Scalars, ...] = ()
     unresolved: int = 0
 
@@ -68,7 +82,8 @@ class Linearization:
     @property
     def size(self) -> int:
         """Number of coordinates (w, x) described, multiplicities and scalars counted, memory of the rule not."""
-        return int(2 * self.multiplicity.sum()) + len(self.dense) + sum(s.count for s in self.scalars)
+        copies = sum(c.count * len(c.J) for c in self.copies)
+        return int(2 * self.multiplicity.sum()) + len(self.dense) + copies + sum(s.count for s in self.scalars)
 
 
 @dataclass(frozen=True)
@@ -128,6 +143,7 @@ def eigenvalues(lin: Linearization, rule: UpdateRule | None = None, ratios: bool
     parts = [
         _block_eigenvalues(lin, rule),
         _dense_eigenvalues(lin, rule, ratios),
+        *(_copies_eigenvalues(lin, copies, rule, ratios) for copies in lin.copies),
         *(_scalar_eigenvalues(scalar, rule) for scalar in lin.scalars),
     ]
     rows = [np.concatenate(column) for column in zip(*parts, strict=True)]
@@ -142,7 +158,8 @@ def eigenvalues(lin: Linearization, rule: UpdateRule | None = None, ratios: bool
 def _noise(lin: Linearization, rule: UpdateRule, s: np.ndarray) -> float:
     """eps times the norm of the matrix (the largest |s|, or 1 for multipliers near the unit circle) times its size."""
     scale = np.abs(s[np.isfinite(s)]).max(initial=0.0) if rule.continuous else 1.0
-    return float(np.finfo(float).eps * max(RESOLUTION, RESOLUTION_PER_DIMENSION * len(lin.dense)) * scale)
+    largest = max([len(lin.dense), *(len(copies.J) for copies in lin.copies)])
+    return float(np.finfo(float).eps * max(RESOLUTION, RESOLUTION_PER_DIMENSION * largest) * scale)
 
 
 def _row(s: np.ndarray, z: np.ndarray, multiplicity: object, ratio: object, coupled: bool, k: object) -> tuple:
@@ -159,7 +176,22 @@ def _block_eigenvalues(lin: Linearization, rule: UpdateRule) -> tuple:
     blocks = lin.blocks
     if not len(blocks):
         return _no_row()
-    if rule.continuous:
+    if rule.responds and not rule.averages:
+        # the discriminator is slaved to the particles: one real eigenvalue, and a multiplier 0 per step
+        rate = blocks[:, 1, 1] - blocks[:, 1, 0] * blocks[:, 0, 1] / blocks[:, 0, 0]
+        if rule.continuous:
+            s = rate[:, None].astype(complex)
+            z = np.exp(s)
+        else:
+            z = np.stack([1 + rate, np.zeros(len(rate))], axis=-1).astype(complex)
+            s = log_multiplier(z)
+        ratio = np.full(s.shape, np.nan)
+    elif rule.continuous and rule.averages:
+        s = np.linalg.eigvals(update_matrices(rule, blocks)).astype(complex)
+        if rule.responds:
+            s = _without_slaved(s)
+        z, ratio = np.exp(s), np.where(np.abs(s.imag) > 0, -s.real / np.abs(s), np.nan)
+    elif rule.continuous:
         s = pair_eigenvalues(blocks)
         z = np.exp(s)
         trace, det = -np.trace(blocks, axis1=-2, axis2=-1), np.linalg.det(blocks)
@@ -209,7 +241,9 @@ def _dense_eigenvalues(lin: Linearization, rule: UpdateRule, ratios: bool) -> tu
     J, nw = lin.dense, lin.nw
     if not len(J):
         return _no_row()
-    T = J if rule.continuous else update_matrix(rule, J, nw)
+    if rule.responds:
+        return _slaved_eigenvalues(J, nw, rule, lin.dense_zero)
+    T = update_matrix(rule, J, nw)
     coupled: object = True
     vectors = None
     if ratios or lin.dense_mixed:
@@ -220,6 +254,7 @@ def _dense_eigenvalues(lin: Linearization, rule: UpdateRule, ratios: bool) -> tu
         values = np.linalg.eigvals(T)
     values = values.astype(complex)
     s, z = (values, np.exp(values)) if rule.continuous else (log_multiplier(values), values)
+    ratios = ratios and not rule.averages
     ratio = np.full(s.shape, np.nan) if vectors is None or not ratios else _rayleigh_ratio(J, nw, s, vectors)
     row = _row(s, z, 1, ratio, True, np.nan)
     row = (*row[:4], np.broadcast_to(np.asarray(coupled), s.shape), row[5])
@@ -227,6 +262,34 @@ def _dense_eigenvalues(lin: Linearization, rule: UpdateRule, ratios: bool) -> tu
         moving = np.sort(np.argsort(np.abs(s))[lin.dense_zero :])
         row = tuple(column[moving] for column in row)
     return row
+
+
+def _without_slaved(s: np.ndarray) -> np.ndarray:
+    """(K, m) eigenvalues without the one of each block that is 0 because its discriminator has no dynamics."""
+    order = np.argsort(np.abs(s), axis=-1)[:, 1:]
+    return np.take_along_axis(s, order, axis=-1)
+
+
+def _slaved_eigenvalues(J: np.ndarray, nw: int, rule: UpdateRule, zero: int) -> tuple:
+    """Those of a discriminator at its optimum, of J_xx - J_xw J_ww^-1 J_wx where nothing is averaged: nothing depends
+    on its old weights. Per step also a multiplier 0 for every weight."""
+    values = np.linalg.eigvals(update_matrix(rule, J, nw)[nw:, nw:]).astype(complex)
+    growth = values if rule.continuous else values - 1
+    values = values[np.sort(np.argsort(np.abs(growth))[zero:])]
+    if rule.continuous:
+        return _row(values, np.exp(values), 1, np.nan, True, np.nan)
+    gone = np.zeros(1, dtype=complex)
+    rows = (
+        _row(log_multiplier(values), values, 1, np.nan, True, np.nan),
+        _row(log_multiplier(gone), gone, nw, np.nan, False, np.nan),
+    )
+    return tuple(np.concatenate(pair) for pair in zip(*rows, strict=True))
+
+
+def _copies_eigenvalues(lin: Linearization, copies: Copies, rule: UpdateRule, ratios: bool) -> tuple:
+    one = replace(lin, dense=copies.J, nw=copies.nw, dense_mixed=copies.mixed, dense_zero=0)
+    row = _dense_eigenvalues(one, rule, ratios)
+    return (*row[:2], row[2] * copies.count, *row[3:])
 
 
 def _rayleigh_ratio(J: np.ndarray, nw: int, s: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -246,34 +309,52 @@ def _rayleigh_ratio(J: np.ndarray, nw: int, s: np.ndarray, vectors: np.ndarray) 
 
 def _scalar_eigenvalues(scalar: Scalars, rule: UpdateRule) -> tuple:
     if scalar.count == 0 or (scalar.s == 0 and scalar.player not in rule.memory):
-        return _no_row()  # nobody, or the zero mode alone
-    if rule.continuous:
-        z = np.exp(np.array([scalar.s], dtype=complex))
+        return _no_row()  # nobody, or the zero mode alone (best responses: none in w)
+    if rule.continuous and not rule.averages:
+        if rule.responds and scalar.player == "w":
+            return _no_row()
         s = np.array([scalar.s], dtype=complex)
+        z = np.exp(s)
     else:
-        size = 1 + rule.memory.count(scalar.player)
+        # an average of the particles is one of what the discriminator sees: modes it does not see have none
+        players = np.array(["w", "x", *rule.memory])
+        own = np.flatnonzero(players == scalar.player)
         block = np.zeros((1, 2, 2))
         at = 0 if scalar.player == "w" else 1
         block[0, at, at] = scalar.s
-        players = np.array(["w", "x", *rule.memory])
-        own = np.flatnonzero(players == scalar.player)
-        z = np.linalg.eigvals(update_matrices(rule, block)[0][np.ix_(own, own)]).astype(complex)
-        z = z[np.argsort(-np.abs(z))][:size]
-        s = log_multiplier(z)
+        if rule.responds and scalar.player == "x":
+            block[0, 0, 0] = -1.0  # any: the optimum has to exist
+        matrix = update_matrices(rule, block)[0][np.ix_(own, own)]
+        if rule.responds and rule.continuous and scalar.player == "w":
+            matrix = matrix[1:, 1:]  # w itself has no dynamics
+        values = np.linalg.eigvals(matrix).astype(complex)
+        if rule.continuous:
+            s = values[np.argsort(np.abs(values))]
+            z = np.exp(s)
+        else:
+            z = values[np.argsort(-np.abs(values))]
+            s = log_multiplier(z)
     if scalar.s == 0:
         s, z = s[1:], z[1:]
     return _row(s, z, scalar.count, np.nan, False, np.nan)
 
 
 def update_matrix(rule: UpdateRule, J: np.ndarray, nw: int) -> np.ndarray:
-    """The matrix of one step of a discrete rule on (w, x, memory), by applying the rule to identity columns."""
+    """The matrix of one step of a discrete rule on (w, x, memory), by applying the rule to identity columns; of a flow
+    the matrix of its time derivative, J itself where nothing is averaged."""
+    if rule.rule == "flow" and not rule.averages:
+        return J
     sizes = [nw, len(J) - nw]
     sizes += [sizes[0] if block == "w" else sizes[1] for block in rule.memory]
     columns = np.split(np.eye(sum(sizes)), np.cumsum(sizes)[:-1])
     top, bottom = J[:nw], J[nw:]
-    state = rule.step(
-        tuple(columns),
-        lambda w, x: top[:, :nw] @ w + top[:, nw:] @ x,
-        lambda w, x: bottom[:, :nw] @ w + bottom[:, nw:] @ x,
-    )
-    return np.concatenate(state)
+
+    def Vw(w: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return top[:, :nw] @ w + top[:, nw:] @ x
+
+    def Vx(w: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return bottom[:, :nw] @ w + bottom[:, nw:] @ x
+
+    others = linear_opponents(Vw, lambda v: np.linalg.solve(top[:, :nw], v))
+    advance = rule.velocity if rule.continuous else rule.step
+    return np.concatenate(advance(tuple(columns), Vw, Vx, others))

@@ -23,6 +23,8 @@ ASSUMPTIONS = (
     "displacements of zero sum, infinitesimal: says nothing about how large a spread is drawn in",
     "the orbit reached from this start; other starts may lead to other orbits",
 )
+#: and of a network discriminator
+LINEARISED = ("the discriminator network linearised in its weights at its start, also far from it",)
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,11 @@ def _lane_key(exp: Experiment) -> tuple[Experiment, tuple]:
     """(what lanes of one simulation share, what tells them apart)."""
     alone = clustered(exp)
     key = (*(alone.get(path) for path in VARIABLE), exp.run.seed, exp.run.kick)
-    fixed = {path: 1.0 for path in VARIABLE} | {"run." + n: v for n, v in type(exp.run)().model_dump().items()}
+    fixed = (
+        {path: 1.0 for path in VARIABLE}
+        | {"likelihood.weight": 0.0}
+        | {"run." + n: v for n, v in type(exp.run)().model_dump().items()}
+    )
     return alone.replace(fixed), key
 
 
@@ -191,7 +197,7 @@ def _states(
                 steps=lane.steps,
                 window=lane.window,
                 method=f"variational equation along the simulated orbit, QR every {INTERVAL} steps, blocking",
-                assumptions=ASSUMPTIONS,
+                assumptions=ASSUMPTIONS + (LINEARISED if exp.discriminator.finite_network else ()),
                 trajectory=_trajectory(exp, lane),
                 state=lane.state,
                 features=lane.features,

@@ -27,7 +27,7 @@ from ..experiment import Experiment
 from ..linear import Linearization, eigenvalues, equilibrium, linearize, update_matrix
 from ..linear.equilibrium import matched_masses
 from ..linear.general import jacobian_at
-from ..linear.linearize import coupling, coupling_ratio, coupling_root, saddle, saddle_jacobian, seen_features
+from ..linear.linearize import coupling, coupling_ratio, coupling_root, saddle, seen_features
 from ..linear.system import COUPLING_TOLERANCE, log_multiplier
 from ..symbolic.linearize import symbols
 from ..symbolic.maps import momentum_values, stability_conditions
@@ -173,7 +173,7 @@ def collective_instability(
             lin_notes = linearize(exp).assumptions
         except NotLinearizable:
             lin_notes = ()
-    if exp.update_rule.continuous and matched_masses(exp):
+    if exp.update_rule.rule == "flow" and matched_masses(exp) and not exp.update_rule.averages:
         notes.append("the flow about D = D* never gains energy: no threshold at any parameter")
     return CollectiveInstability(
         vary=vary,
@@ -193,7 +193,7 @@ def collective_instability(
 def _closed_form(exp: Experiment, axis: Axis) -> list[tuple[float, str]] | None:
     """[(threshold, unstable side)] ascending, or None where the modes do not commute along the axis."""
     loss, rule, path = exp.loss_object, exp.update_rule, axis.path
-    if not matched_masses(exp):
+    if not matched_masses(exp) or exp.likelihood.weight or rule.averages:
         return None
     if rule.continuous:
         return [] if loss.b == loss.c else None
@@ -370,7 +370,7 @@ def fastest_mode(exp: Experiment) -> dict[str, Any] | None:
         return None
     J, nw, displacement = parts
     rule = exp.update_rule
-    values, vectors = np.linalg.eig(J if rule.continuous else update_matrix(rule, J, nw))
+    values, vectors = np.linalg.eig(update_matrix(rule, J, nw))
     vectors = vectors / np.linalg.norm(vectors, axis=0)
     values = values.astype(complex)
     s = values if rule.continuous else log_multiplier(values)
@@ -412,14 +412,11 @@ def _fastest_wave(exp: Experiment, lin: Linearization) -> dict[str, Any] | None:
 
 def _matched_modes(exp: Experiment) -> Any:
     """(J, nw, map from the reduced generator coordinates (n, k) to particle displacements (N, d, k))."""
-    reduced, loss = saddle(exp), exp.loss_object
+    reduced = saddle(exp)
     nw = len(reduced.basis)
     if nw + len(reduced.C) > MAX_VECTORS:
         return None
-    J = saddle_jacobian(
-        reduced.A, reduced.C, loss.c, loss.b, exp.penalty.consensus,
-        exp.discriminator.learning_rate, exp.generator.learning_rate,
-    )  # fmt: skip
+    J = reduced.jacobian(exp)
     (M, d), kernel = exp.points.coordinates.shape, exp.generator.kernel
     inverse_root = np.linalg.pinv(coupling_root(exp), hermitian=True)
 

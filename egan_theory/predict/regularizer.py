@@ -12,8 +12,9 @@ from scipy.optimize import minimize_scalar
 from ..errors import InputError
 from ..experiment import Experiment
 from ..linear import Linearization, eigenvalues, linearize
-from ..penalties import get_penalty
+from ..penalties import strength_field
 from ..symbolic.damping import best_r1, best_weight_decay
+from ..symbolic.remedies import best_likelihood
 from .spectrum import merged, number
 
 #: modes whose rate is within this part of the slowest one's are said to bind
@@ -75,8 +76,8 @@ def convergence_rate(exp: Experiment) -> float:
 
 
 def rates_over(exp: Experiment, penalty: str, strengths: Sequence[float] | np.ndarray) -> np.ndarray:
-    """``convergence_rate`` at each strength of ``penalty.<penalty>``."""
-    path = f"penalty.{get_penalty(penalty).key}"
+    """``convergence_rate`` at each strength of ``penalty.<penalty>``, or of the likelihood term."""
+    _, path = strength_field(penalty)
     return np.array([convergence_rate(exp.replace({path: float(s)})) for s in np.asarray(strengths)])
 
 
@@ -88,13 +89,13 @@ def best_regularizer(
         maximise over strength:  min over modes of -Re s(strength)
 
     Closed form (3a) for R1, R2 or the multiplier with alpha = 0, alone, on commuting modes of the flow without kappa,
-    and for weight decay alone; otherwise a scan of the exact spectrum over 8 decades, refined by Brent's method.
+    for weight decay alone, and for the likelihood term ("likelihood") alone on the periodic box; otherwise a scan of
+    the exact spectrum over 8 decades, refined by Brent's method.
     Only resolved modes that move the particles count: others decay too, but nobody converges by them.
 
     Raises InputError for an unknown penalty, NotLinearizable, or when no mode moves the particles.
     """
-    key = get_penalty(penalty).key
-    path = f"penalty.{key}"
+    key, path = strength_field(penalty)
     if exp.loss_object.needs_multiplier and key == "multiplier":
         bare = exp.replace({path: 1e-12})
     else:
@@ -168,7 +169,11 @@ def _stiffness(lin: Linearization, exp: Experiment) -> np.ndarray:
 def _closed_form(bare: Experiment, key: str) -> tuple[float, float] | None:
     k = bare.penalty.coefficients
     others = (k.nu, k.value_p, k.value_q, bare.penalty.consensus, bare.penalty.instance_noise)
-    if bare.update.rule != "flow" or bare.loss_object.kappa or any(others):
+    if bare.update.rule != "flow" or bare.update_rule.averages or bare.loss_object.kappa or any(others):
+        return None
+    if key == "likelihood":
+        return None if k.grad_p or k.grad_q else _closed_likelihood(bare)
+    if bare.likelihood.weight:
         return None
     if bare.loss_object.needs_multiplier and key == "multiplier":
         if bare.penalty.alpha or bare.penalty.r1 or bare.penalty.r2:
@@ -198,6 +203,17 @@ def _closed_form(bare: Experiment, key: str) -> tuple[float, float] | None:
     return float(strength) / eta_D, float(rate)
 
 
+def _closed_likelihood(bare: Experiment) -> tuple[float, float] | None:
+    """Undamped modes of the periodic box: best weight and its rate."""
+    lin, unit = linearize(bare), linearize(bare.replace({"likelihood.weight": 1.0}))
+    f = -unit.blocks[:, 1, 1]
+    w2 = np.linalg.det(lin.blocks)
+    if not len(f) or np.any(w2 <= np.finfo(float).eps * w2.max()):
+        return None
+    best = best_likelihood(f, np.sqrt(w2))  # f holds eta_G (g1 - g2): the strength is the weight itself
+    return float(best.strength), float(best.rate)
+
+
 def _estimate(bare: Experiment, key: str) -> float:
     """A strength of the right order: the middle of the range to scan."""
     if key == "instance_noise":
@@ -205,7 +221,8 @@ def _estimate(bare: Experiment, key: str) -> float:
         return bare.discriminator.length_scale * 10**-DECADES
     eta_D, eta_G = bare.discriminator.learning_rate, bare.generator.learning_rate
     values = merged(eigenvalues(linearize(bare.replace({"update.rule": "flow", "update.critic_steps": 1,
-        "update.momentum_discriminator": 0.0, "update.momentum_generator": 0.0}))))  # fmt: skip
+        "update.momentum_discriminator": 0.0, "update.momentum_generator": 0.0, "memory.generator": 0.0,
+        "memory.discriminator": 0.0}))))  # fmt: skip
     chosen = values.coupled & values.resolved
     if not chosen.any():
         raise InputError("experiment", "have modes that move the particles", "none")
@@ -214,6 +231,10 @@ def _estimate(bare: Experiment, key: str) -> float:
     loss = bare.loss_object
     if key == "weight_decay":
         return 2 * omega / eta_D
+    if key == "likelihood":  # damping of the box's longest wave, or of a point alone in its kernel
+        ratio = bare.omega * bare.generator.kernel.g1 / bare.generator.particles
+        length = bare.likelihood.bandwidth or (bare.points.period or 1.0) / (2 * np.pi)
+        return 2 * omega * length**2 / (eta_G * ratio * len(bare.points.weights))
     G = eta_D * eta_G * loss.b * loss.c * bare.omega * bare.generator.kernel.g1 / bare.generator.particles
     if key == "consensus":
         return 2 * omega / (omega**2 * (eta_D + eta_G) / (eta_D * eta_G))

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from scipy.linalg import expm
 
+from ..errors import InputError
 from ..symbolic.maps import update_matrices
-from ..updates import UpdateRule
+from ..updates import UpdateRule, linear_opponents
 
 #: part of the displacement left when the mode is said to have acted
 LEVEL = float(np.exp(-1))
@@ -35,6 +36,8 @@ def acting_times(blocks: Any, rule: UpdateRule) -> np.ndarray:
     blocks = np.asarray(blocks, dtype=float)
     if not len(blocks):
         return np.empty(0)
+    if rule.continuous and (rule.responds or rule.averages):
+        raise InputError("update.rule", "be a discrete rule or the plain flow here", rule.rule)
     start = _start(blocks, rule)
     if rule.continuous:
         size = np.abs(blocks).max(axis=(-2, -1))
@@ -73,10 +76,16 @@ def _start(blocks: np.ndarray, rule: UpdateRule) -> np.ndarray:
     """(K, n) states with w = 0, x = 1 and the rule's memory as at step 0."""
     if rule.continuous:
         return np.tile([0.0, 1.0], (len(blocks), 1))
+
+    def Vw(w: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return blocks[:, 0, 0] * w + blocks[:, 0, 1] * x
+
+    others = linear_opponents(Vw, lambda v: v / blocks[:, 0, 0])
     state = rule.start(
         np.zeros(len(blocks)),
         np.ones(len(blocks)),
-        lambda w, x: blocks[:, 0, 0] * w + blocks[:, 0, 1] * x,
+        Vw,
         lambda w, x: blocks[:, 1, 0] * w + blocks[:, 1, 1] * x,
+        others,
     )
     return np.stack(state, axis=-1)

@@ -8,14 +8,14 @@ import numpy as np
 import xarray as xr
 
 from ..experiment import Experiment
-from ..linear import Eigenvalues, eigenvalues, linearize
+from ..linear import Eigenvalues, eigenvalues, linearize, linearize_extreme
 from ..provenance import provenance
 
 #: two eigenvalues closer than this part of the largest are listed as one with multiplicity 2
 DEGENERACY = 1e-9
 
 
-def spectrum(exp: Experiment) -> xr.Dataset:
+def spectrum(exp: Experiment, extreme: int | None = None) -> xr.Dataset:
     """Eigenvalues of the training dynamics about equilibrium, one per row of dimension ``mode``, slowest first.
 
     ``eigenvalue_re``, ``eigenvalue_im``: s per unit time for the flow, log z per step for discrete rules (-inf for a
@@ -25,9 +25,11 @@ def spectrum(exp: Experiment) -> xr.Dataset:
 
     attrs also: stable (every listed mode decays), slowest_rate, slowest_coupled_rate, margin (smallest decay rate, or
     1 - spectral radius), spectral_radius (discrete rules; zero modes left out), method, assumptions, unresolved.
+    ``extreme``: only the modes of that many smallest and largest stiffnesses of an exact kernel, without any matrix
+    (see linear.extreme); attrs then hold ``extreme`` and ``residual``, the largest |H v - mu^2 v| / |H|.
     Raises NotLinearizable with the reason.
     """
-    lin = linearize(exp)
+    lin, residual = (linearize(exp), None) if extreme is None else linearize_extreme(exp, extreme)
     values = merged(eigenvalues(lin))
     rule = exp.update_rule
     order = np.argsort(values.rates, kind="stable")
@@ -53,6 +55,8 @@ def spectrum(exp: Experiment) -> xr.Dataset:
     }
     if not rule.continuous:
         attrs["spectral_radius"] = radius
+    if residual is not None:
+        attrs["extreme"], attrs["residual"] = extreme, residual
     return xr.Dataset(
         {
             "eigenvalue_re": variable(s.real, "real part of the eigenvalue s", unit),
@@ -114,7 +118,7 @@ def spectrum_json(ds: xr.Dataset) -> dict[str, Any]:
         "zero_modes": int(ds.attrs["zero_modes"]),
         "stable": bool(ds.attrs["stable"]),
     }
-    for key in ("slowest_rate", "slowest_coupled_rate", "margin", "spectral_radius"):
+    for key in ("slowest_rate", "slowest_coupled_rate", "margin", "spectral_radius", "residual"):
         if key in ds.attrs:
             out[key] = number(ds.attrs[key])
     return out | {"unresolved": int(ds.attrs["unresolved"]), "method": ds.attrs["method"],

@@ -197,6 +197,7 @@ def _labels(exp: Experiment) -> np.ndarray:
 
 
 def _patterns_of(exp: Experiment) -> _Patterns:
+    exp.refuse_remedies("the splitting time")
     if isinstance(exp.target, Uniform):
         raise InputError("target.kind", "have distinct modes to separate", "'uniform'")
     labels = _labels(exp)

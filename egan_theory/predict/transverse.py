@@ -46,6 +46,7 @@ def gains(exp: Experiment) -> Gains:
     Raises InputError for unequal masses with phi < 1: dx_i/dt then holds (g1-g2) m_i s(x0), which differs from particle
     to particle, so that particles at one point do not stay together and there is no collapsed state to be stable.
     """
+    exp.refuse_remedies("the collapsed state")
     masses, kernel, N = exp.masses, exp.generator.kernel, exp.generator.particles
     if np.ptp(masses) > 1e-12 * masses.max() and kernel.ratio < 1:
         raise InputError(

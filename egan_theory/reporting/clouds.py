@@ -58,6 +58,11 @@ def plot_cloud(runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Se
     return ax
 
 
+def origin(runs: xr.Dataset) -> str:
+    """ "simulated" or "recorded": the simulation says how it started its runs."""
+    return "simulated" if "start" in runs.attrs else "recorded"
+
+
 def _diverged(runs: xr.Dataset) -> np.ndarray:
     """(run,) whether the run diverged: said by ``diverged_at``, or seen by samples that are not finite."""
     seen = ~np.isfinite(runs["particles"].transpose("run", ...).values).all(axis=(1, 2, 3))
@@ -140,7 +145,7 @@ def plot_relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreeme
         colour, dash = (VERMILLION, "-.") if diverged[i] else (BLUE, "-")
         first = i == np.flatnonzero(diverged == diverged[i])[0]
         count = int((diverged == diverged[i]).sum())
-        what = "diverged (cross: last finite sample)" if diverged[i] else "simulated"
+        what = "diverged (cross: last finite sample)" if diverged[i] else origin(runs)
         name = f"{count} run{'s' * (count != 1)}, {what}" if first else None
         ax.plot(time[good], row[good], dash, color=colour, lw=1.2, alpha=0.75, label=name)
         if diverged[i] and good.any():

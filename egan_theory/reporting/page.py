@@ -18,15 +18,18 @@ from ..comparison.compare import compare
 from ..comparison.strength import compare_strength, sweep_strength
 from ..errors import EganError, InputError
 from ..experiment import Experiment
-from ..penalties import get_penalty
+from ..penalties import strength_field
 from ..predict import Regularizer, best_regularizer, spectrum
 from ..provenance import provenance
 from ..schema import save
 from ..simulation.run import simulate
 from ..symbolic import derive
 from . import plots, words
+from .clouds import origin
 from .folder import INDEX, claim, staged
+from .own import fitted
 from .style import write
+from .training import has_losses
 
 Progress = Callable[[str, int, int], None]
 
@@ -74,21 +77,26 @@ def report(
     directory: str | Path = "report",
     *,
     penalty: str = "r1",
+    runs: xr.Dataset | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Predict, simulate, compare and write the page; returns the path of its index.html. Default: the built-in ring.
+
+    ``runs``: runs of your own (run schema), reported on instead; then nothing is simulated, the sweep of strengths
+    included. They must have the experiment's particles and dimension.
 
     Beside the page: figures (PNG), spectrum.nc, runs.nc, strength.nc, agreement.nc, regularizer.json, experiment.toml,
     derivation.md. A stage that is impossible for the experiment is left out, with its reason on the page.
     ``progress(stage, done, total)`` is called as the work advances.
 
     All or nothing: ``directory`` is written when everything is computed, and only if it is new, empty or a former
-    report (whose files are replaced). Raises InputError otherwise.
+    report (whose files are replaced). Raises InputError otherwise, and for runs that do not fit.
     """
     exp = Experiment() if exp is None else exp
-    penalty = get_penalty(penalty).key
+    penalty = strength_field(penalty)[0]
     folder = claim(directory)
-    results = _compute(exp, penalty, progress or (lambda stage, done, total: None))
+    own = None if runs is None else fitted(exp, runs)
+    results = _compute(exp, penalty, progress or (lambda stage, done, total: None), own)
     with staged(folder) as temporary:
         figures = _figures(results, temporary, progress)
         data = _data(results, temporary)
@@ -98,7 +106,7 @@ def report(
     return folder / INDEX
 
 
-def _compute(exp: Experiment, penalty: str, progress: Progress) -> _Results:
+def _compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset | None) -> _Results:
     out = _Results(exp, penalty)
 
     def stage(name: str, work: Callable[[Callable[[int, int], None]], Any], *needs: str) -> Any:
@@ -117,6 +125,10 @@ def _compute(exp: Experiment, penalty: str, progress: Progress) -> _Results:
 
     out.spectrum = stage("spectrum", lambda tick: spectrum(exp))
     out.regularizer = best = stage("regularizer", lambda tick: best_regularizer(exp, penalty, tick))
+    if own is not None:
+        out.runs = own
+        out.agreement = stage("compare", lambda tick: compare(exp, own))
+        return out
     out.runs = runs = stage("simulate", lambda tick: simulate(exp, progress=tick))
     if runs is not None and runs.attrs.get("status") == "interrupted":
         raise KeyboardInterrupt
@@ -128,7 +140,7 @@ def _compute(exp: Experiment, penalty: str, progress: Progress) -> _Results:
 
 def _sweep(exp: Experiment, best: Regularizer, tick: Callable[[int, int], None]) -> xr.Dataset:
     if not best.best > 0:
-        raise InputError(f"penalty.{best.penalty}", "have a best strength above 0 to sweep around", best.best)
+        raise InputError(strength_field(best.penalty)[1], "have a best strength above 0 to sweep around", best.best)
     return sweep_strength(exp, best.penalty, best.best * np.array(SWEEP), progress=tick)
 
 
@@ -143,7 +155,7 @@ def _figures(results: _Results, folder: Path, progress: Progress | None) -> list
         add("eigenvalues", "Eigenvalues in the complex plane, predicted and measured",
             words.caption_eigenvalues(s, r.agreement), lambda: plots.plot_eigenvalues(s, r.agreement))  # fmt: skip
     if (best := r.regularizer) is not None:
-        strength = float(r.exp.get(f"penalty.{r.penalty}"))
+        strength = float(r.exp.get(strength_field(r.penalty)[1]))
         present = None if r.present is None else (strength, r.present)
         unit = "1/time" if r.exp.update_rule.continuous else "1/step"
         add("strength", f"Slowest decay rate against the strength of {r.penalty}, predicted and simulated",
@@ -158,6 +170,9 @@ def _figures(results: _Results, folder: Path, progress: Progress | None) -> list
         add("relaxation", "Distance from equilibrium against time, one line per run",
             words.caption_relaxation(runs, r.agreement),
             lambda: plots.plot_relaxation(runs, agreement=r.agreement))  # fmt: skip
+        if has_losses(runs):
+            add("losses", "Losses of discriminator and generator against time", words.caption_losses(runs),
+                lambda: plots.plot_losses(runs))  # fmt: skip
         add("cloud", "Particles and target points of one run", words.caption_cloud(runs),
             lambda: plots.plot_cloud(runs))  # fmt: skip
     out = []
@@ -174,13 +189,15 @@ def _data(results: _Results, folder: Path) -> list[tuple[str, str]]:
     r, out = results, []
     datasets = {
         "spectrum.nc": (r.spectrum, "eigenvalues, damping ratios and regimes"),
-        "runs.nc": (r.runs, "the simulated runs"),
+        "runs.nc": (r.runs, f"the {'simulated' if r.runs is None else origin(r.runs)} runs"),
         "strength.nc": (r.swept, "simulated and predicted rates over the penalty's strength"),
         "agreement.nc": (None if r.table is None else r.table.to_dataset(), "the agreement table"),
     }
     for name, (ds, what) in datasets.items():
         if ds is not None:
-            save(ds if "experiment" in ds.attrs else ds.assign_attrs(provenance(r.exp)), folder / name)
+            foreign = ds is r.runs  # the user's runs, if they do not say of what: their seed is not ours to tell
+            about = {"experiment": _toml(r.exp)} if foreign else provenance(r.exp)
+            save(ds if "experiment" in ds.attrs else ds.assign_attrs(about), folder / name)
             out.append((name, what))
     texts = {
         "experiment.toml": (_toml(r.exp), "the experiment"),
@@ -209,8 +226,8 @@ def _headline(r: _Results) -> list[str]:
     if r.regularizer is not None:
         lines.append(words.on_regularizer(r.regularizer, r.exp, r.present))
     if r.runs is not None:
-        lines.append(words.on_runs(r.runs))
-    lines.append(words.on_agreement(r.table, r.agreement is not None))
+        lines += words.on_runs(r.runs, r.exp)
+    lines.append(words.on_agreement(r.table, r.agreement is not None, r.runs))
     return lines
 
 
@@ -235,6 +252,7 @@ def _page(r: _Results, figures: list[dict[str, str]], data: list[tuple[str, str]
     }
     return environment.get_template("page.html.j2").render(
         verdict=words.verdict(r.spectrum),
+        origin="simulated" if r.runs is None else origin(r.runs),
         headline=_headline(r),
         failures=r.failures,
         experiment=_toml(r.exp),
@@ -248,7 +266,7 @@ def _page(r: _Results, figures: list[dict[str, str]], data: list[tuple[str, str]
         data=data,
         derivation=derive(),
         methods={k: v for k, v in methods.items() if v},
-        seed=about["seed"],
+        seed=about["seed"] if r.runs is None else r.runs.attrs.get("seed", "not recorded"),
         versions=about["versions"],
         schema=about["schema_version"],
     )

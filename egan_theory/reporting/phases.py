@@ -59,12 +59,13 @@ def plot_phase(
         else:
             handles.append(Line2D([], [], color=colour, ls=line, label=f"{label}: nowhere here"))
     if compared is not None:
-        wrong = compared["collapsed"].values != compared["predicted"].sel(mechanism=UNION).values
+        known = np.ones(compared["collapsed"].shape, bool) if simulated is None else np.isfinite(covered)
+        wrong = known & (compared["collapsed"].values != compared["predicted"].sel(mechanism=UNION).values)
         rows, columns = np.nonzero(wrong)
         ax.plot(
             compared["first"].values[columns], compared["second"].values[rows], "x", color=BLACK, ms=6, mew=1.6,
         )  # fmt: skip
-        label = f"{UNION} wrong: {wrong.sum()} of {wrong.size} cells{_accuracy(compared, UNION)}"
+        label = f"{UNION} wrong: {wrong.sum()} of {known.sum()} cells{_accuracy(compared, UNION)}"
         handles.append(Line2D([], [], color=BLACK, marker="x", ls="", label=label))
     for set_scale, name in ((ax.set_xscale, "first"), (ax.set_yscale, "second")):
         if predicted[name].attrs["log"]:

@@ -12,10 +12,12 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from ..comparison.agreement import Agreement, Quantity
+from ..penalties import strength_field
 from ..predict.regularizer import Regularizer
 from . import style
 from .clouds import plot_cloud, plot_relaxation
 from .style import BLACK, BLUE, GREY, ORANGE, REGIMES, VERMILLION
+from .training import plot_losses
 
 #: a quantity agrees within this many standard errors, or within this relative error
 STANDARD_ERRORS, RELATIVE = 3.0, 0.01
@@ -203,7 +205,7 @@ def plot_rate_curve(
     ax.set_xlim(ends[0], ends[1])
     span = max(top, 0.0) - max(low, -abs(top) / 3) or 1.0
     ax.set_ylim(max(low, -abs(top) / 3) - 0.1 * span, max(top, 0.0) + 0.12 * span)
-    ax.set_xlabel(f"strength of penalty.{regularizer.penalty}")
+    ax.set_xlabel(f"strength of {strength_field(regularizer.penalty)[1]}")
     ax.set_ylabel(f"slowest decay rate ({unit})")
     style.finish(ax)
     return ax
@@ -248,6 +250,7 @@ __all__ = [
     "plot_damping_ratio",
     "plot_dispersion",
     "plot_eigenvalues",
+    "plot_losses",
     "plot_rate_curve",
     "plot_relaxation",
 ]

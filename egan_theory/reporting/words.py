@@ -7,7 +7,10 @@ import xarray as xr
 
 from ..comparison.agreement import Agreement
 from ..experiment import Experiment
+from ..penalties import strength_field
 from ..predict.regularizer import Regularizer
+from .clouds import origin
+from .own import differences
 from .plots import agrees
 
 #: strengths closer than this (relative) count as the same in words
@@ -61,8 +64,8 @@ def duration(value: float, exp: Experiment) -> str:
 
 
 def on_regularizer(best: Regularizer, exp: Experiment, present: float | None) -> str:
-    strength = float(exp.get(f"penalty.{best.penalty}"))
-    name = f"penalty.{best.penalty}"
+    strength = float(exp.get(strength_field(best.penalty)[1]))
+    name = strength_field(best.penalty)[1]
     if best.rate <= 0:
         return f"No strength of {name} makes every mode decay."
     text = f"The predicted best strength of {name} is {best.best:.4g}, with a slowest rate of {best.rate:.4g}"
@@ -75,18 +78,37 @@ def on_regularizer(best: Regularizer, exp: Experiment, present: float | None) ->
     return text + f": {best.rate / present:.3g} times as fast as at the present strength {strength:.4g}."
 
 
-def on_runs(runs: xr.Dataset) -> str:
+def on_runs(runs: xr.Dataset, exp: Experiment) -> list[str]:
+    lines = [_divergence(runs)]
+    if runs.attrs.get("status") == "interrupted":
+        lines.append(f"The recording was interrupted after {runs['time'].attrs.get('units', 'step')} {_last(runs):g}.")
+    told = differences(exp, runs) if origin(runs) == "recorded" else []
+    if told:
+        lines.append(f"The runs say that they are of another experiment ({'; '.join(told)}).")
+    return lines
+
+
+def _last(runs: xr.Dataset) -> float:
+    return float(runs["time"].values[-1])
+
+
+def _divergence(runs: xr.Dataset) -> str:
+    kind, total = origin(runs), runs.sizes["run"]
+    if "diverged_at" not in runs:
+        finite = np.isfinite(runs["particles"].transpose("run", ...).values).all(axis=(1, 2, 3))
+        return f"{int(finite.sum())} of the {total} {kind} runs are finite to their end."
     at = runs["diverged_at"].values
     lost = int((at >= 0).sum())
     if not lost:
-        return f"None of the {len(at)} simulated runs diverged."
-    return f"{lost} of the {len(at)} simulated runs diverged, the first at step {at[at >= 0].min()}."
+        return f"None of the {total} {kind} runs diverged."
+    return f"{lost} of the {total} {kind} runs diverged, the first at step {at[at >= 0].min()}."
 
 
-def on_agreement(agreement: Agreement | None, measured: bool) -> str:
+def on_agreement(agreement: Agreement | None, measured: bool, of: xr.Dataset | None = None) -> str:
     """``measured``: whether the runs themselves could be compared, not only the sweep of strengths."""
     if agreement is None or not agreement.quantities:
-        return "No predicted quantity could be compared with the simulation; the reasons are listed below."
+        what = "simulation" if of is None or origin(of) == "simulated" else "recorded runs"
+        return f"No predicted quantity could be compared with the {what}; the reasons are listed below."
     good, total = sum(agrees(q) for q in agreement.quantities), len(agreement.quantities)
     missed = len(agreement.unmatched)
     rest = f" ({missed} more could not be compared; see below)" if missed else ""
@@ -99,7 +121,7 @@ def caption_eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None) -> st
     growing = int(spectrum["multiplicity"].values[rates <= 0].sum())
     where = "All lie in the stable half-plane." if not growing else f"{growing} do not lie in the stable half-plane."
     measured = agreement is not None and any(q.name.endswith(".re") for q in agreement.quantities)
-    crosses = f" Crosses are fits to the simulated runs ({agreement.method})." if agreement and measured else ""
+    crosses = f" Crosses are fits to the runs ({agreement.method})." if agreement and measured else ""
     log = "" if spectrum.attrs["rule"] == "flow" else " s = log z, where z is the factor per step."
     return (
         f"Eigenvalues s of training about equilibrium: a small deviation goes as exp(s t).{log} {where}{crosses} "
@@ -129,8 +151,8 @@ def caption_damping(spectrum: xr.Dataset) -> str:
 
 def caption_strength(best: Regularizer, swept: xr.Dataset | None) -> str:
     text = (
-        f"Slowest decay rate against the strength of penalty.{best.penalty}, all else unchanged. The curve is the "
-        f"linear theory ({best.method}); half the best strength gives {best.rate_at_half:.3g}, double gives "
+        f"Slowest decay rate against the strength of {strength_field(best.penalty)[1]}, all else unchanged. The curve "
+        f"is the linear theory ({best.method}); half the best strength gives {best.rate_at_half:.3g}, double gives "
         f"{best.rate_at_double:.3g} instead of {best.rate:.3g}. Where it falls below zero, training is unstable."
     )
     if swept is not None:
@@ -143,18 +165,24 @@ def caption_strength(best: Regularizer, swept: xr.Dataset | None) -> str:
 
 
 def caption_cloud(runs: xr.Dataset) -> str:
-    kicked = "assignment" in runs
-    start = "from equilibrium with a small kick" if kicked else "from random positions"
+    placed = "assignment" in runs
     shared = ""
-    if kicked and len(np.unique(runs["assignment"].values)) < runs.sizes["particle"]:
+    if placed and len(np.unique(runs["assignment"].values)) < runs.sizes["particle"]:
         shared = " Several particles share each target point; those that move together cover each other."
+    if origin(runs) == "recorded":
+        return f"Particles of one recorded run against the target.{shared}"
+    start = "from equilibrium with a small kick" if placed else "from random positions"
     return f"Particles of one simulated run of the nonlinear model, started {start}, against the target.{shared}"
+
+
+def caption_losses(runs: xr.Dataset) -> str:
+    return f"Losses as the training loop of the {origin(runs)} runs reported them. The theory makes no use of them."
 
 
 def caption_relaxation(runs: xr.Dataset, agreement: Agreement | None) -> str:
     slope = agreement is not None and any(q.name in ("rate", "s1.re") for q in agreement.quantities)
     text = "Distance from equilibrium" if "assignment" in runs else "Distance from the target"
-    text += " in every simulated run, on a logarithmic scale: a straight envelope is exponential decay."
+    text += f" in every {origin(runs)} run, on a logarithmic scale: a straight envelope is exponential decay."
     if slope:
         text += (
             " The dashed line has the predicted rate of the slowest visible mode; its height is placed over the "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..experiment import Experiment
+from ..experiment import Experiment, GeneratorKernel
 from ..linear.equilibrium import matched_masses
 
 
@@ -17,12 +17,15 @@ def condensed(exp: Experiment) -> Experiment:
         sum:  g1' - g2' = g1 - g2,        g2' = g2 N/M
         mean: g1' - g2' = (g1 - g2) M/N,  g2' = g2
 
-    (also beyond the linear regime). Experiments of another form (unequal masses or weights) are returned as they are.
+    (also beyond the linear regime). Experiments of another form (unequal masses or weights, a generator
+    network) are returned as they are.
     """
     M, N = len(exp.points.weights), exp.generator.particles
     counts = np.bincount(exp.assignment, minlength=M)
     masses = exp.masses
     weights = exp.points.weights
+    if exp.generator.finite_network:
+        return exp
     if N == M or not matched_masses(exp) or np.ptp(counts) or np.ptp(masses) > 1e-12 * masses[0]:
         return exp
     if np.ptp(weights) > 1e-12 * weights[0]:
@@ -34,12 +37,11 @@ def condensed(exp: Experiment) -> Experiment:
     else:
         relative *= M / N
     diagonal = relative + collective
-    return exp.replace(
-        {
-            "generator.particles": M,
-            "generator.per_point": None,
-            "generator.masses": "equal",
-            "generator.kernel.diagonal": diagonal,
-            "generator.kernel.ratio": min(collective / diagonal, 1.0),
-        }
-    )
+    changes = {
+        "particles": M,
+        "per_point": None,
+        "masses": "equal",
+        "architecture": None,
+        "kernel": GeneratorKernel(diagonal=diagonal, ratio=min(collective / diagonal, 1.0)),
+    }
+    return exp.model_copy(update={"generator": exp.generator.model_copy(update=changes)})

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from ..dynamics import Field, check_variants
-from ..errors import NotLinearizable
+from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
+from ..features import FourierGrid, experiment_grid
 from ..linear import eigenvalues, linearize
 from ..linear.equilibrium import Equilibrium, equilibrium, matched_masses
 from ..provenance import provenance
@@ -26,6 +28,8 @@ DIVERGENCE = 1e6
 SUBSTEP = 0.5
 #: weights are recorded when they are at most this many numbers
 MAX_WEIGHTS = 5_000_000
+#: a Fourier box is doubled at most so many times for particles that leave it
+WIDENINGS = 3
 
 
 def simulate(
@@ -34,7 +38,7 @@ def simulate(
     variants: Sequence[Experiment] | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """Simulate ``run.runs`` independent runs of the nonlinear particle model and record them in the run schema.
+    """Simulate ``run.runs`` independent runs of the nonlinear model and record them in the run schema.
 
     One step is one generator step of the update rule (flow: one unit of time by Runge-Kutta substeps). Recorded:
     particles, discriminator and force at the particles, every ``record_every`` steps from step 0 on.
@@ -42,6 +46,9 @@ def simulate(
     ``variants``: experiments equal to ``exp`` but for strengths and rates (dynamics.VARIABLE), simulated side by side;
     the run axis then holds every variant's runs in turn, with the differing fields as coordinates. All variants share
     the same starts, so that differences are due to the parameters alone.
+
+    A player with an architecture of finite width is that network, trained (networks.simulate; needs the extra
+    ``networks``, else MissingExtra).
 
     Kicked particles that share a point move together and are simulated as one (``condensed``).
 
@@ -64,29 +71,54 @@ def simulate(
     return _simulate(exp, variants, progress)
 
 
-def _simulate(exp: Experiment, variants: Sequence[Experiment] | None, progress: Progress | None) -> xr.Dataset:
-    """``simulate`` particle by particle."""
+def _simulate(
+    exp: Experiment, variants: Sequence[Experiment] | None, progress: Progress | None, widenings: int = 0
+) -> xr.Dataset:
+    """``simulate`` particle by particle.
+
+    Where a particle leaves the domain of the kernel's Fourier modes, all runs start again in one of twice the width, so
+    that a record is of one box; after WIDENINGS of them, or where the modes are too many, its run ends as diverged.
+    """
+    if exp.generator.finite_network or exp.discriminator.finite_network:
+        from ..networks.simulate import simulate_networks
+
+        return simulate_networks(exp, variants, progress)
     members = [exp] if variants is None else list(variants)
     R = exp.run.runs
     each = [e for e in members for _ in range(R)]
     field = Field(exp, each if variants is not None else None)
+    if widenings:
+        field.features = experiment_grid(exp, widenings)
     x, w, status_note = starts(exp, field)
     x = np.tile(x, (len(members), 1, 1))
     w = np.tile(w, (len(members), 1))
+    if field.outside(x).any() and _can_widen(exp, widenings):
+        return _simulate(exp, variants, progress, widenings + 1)
     w = field.grow(x, w)
-    recorder = _Recorder(exp, field, len(each))
+    recorder = Recorder(exp, field.features.size, len(each))
     rule = max((resolved_rule(member) for member in members), key=lambda r: r.substeps)  # the stiffest decides
-    state = rule.start(w, x, field.Vw, field.Vx)
+    state = rule.start(w, x, field.Vw, field.Vx, field.opponents)
+
+    def record(step: int, state: tuple, alive: np.ndarray) -> None:
+        recorder.add(step, state[1], *field.forces(state[1], state[0]), state[0], alive)
+
     centre = exp.points.coordinates.mean(0)
-    size = DIVERGENCE * _size(exp)
-    recorder.record(0, state)
+    size = DIVERGENCE * size_of(exp)
     diverged = np.full(len(each), -1)
+    left_box = np.zeros(len(each), dtype=bool)
+    record(0, state, diverged < 0)
     status = "finished"
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for step in range(1, exp.run.steps + 1):
-                state = rule.step(state, field.Vw, field.Vx)
+                state = rule.step(state, field.Vw, field.Vx, field.opponents)
                 bad = ~(np.abs(state[1] - centre).max(axis=(-2, -1)) < size) | ~np.isfinite(state[0]).all(-1)
+                left = field.strayed(state[1]) & ~bad
+                if left.any():
+                    if _can_widen(exp, widenings):
+                        return _simulate(exp, variants, progress, widenings + 1)
+                    bad |= left
+                    left_box |= left & (diverged < 0)
                 if bad.any():
                     new = bad & (diverged < 0)
                     diverged[new] = step
@@ -95,26 +127,44 @@ def _simulate(exp: Experiment, variants: Sequence[Experiment] | None, progress: 
                     state = (state[0], np.where(bad[:, None, None], x, state[1]), *state[2:])
                     if np.all(diverged >= 0):
                         if step % exp.run.record_every == 0:
-                            recorder.record(step, state, diverged)
+                            record(step, state, diverged < 0)
                         break
                 state = _grow(field, rule, state)
                 if step % exp.run.record_every == 0:
-                    recorder.record(step, state, diverged)
+                    record(step, state, diverged < 0)
                     if progress is not None:
                         progress(step, exp.run.steps)
     except KeyboardInterrupt:
         status = "interrupted"
+    ds = recorder.dataset(members, diverged, finished_status(status, diverged), status_note)
+    if isinstance(field.features, FourierGrid):
+        ds = ds.assign_attrs(field.features.attrs, fourier_left=f"runs {np.flatnonzero(left_box).tolist()}")
+    return ds
+
+
+def _can_widen(exp: Experiment, widenings: int) -> bool:
+    """Whether a Fourier box of twice the domain is still within bounds."""
+    if widenings >= WIDENINGS:
+        return False
+    try:
+        experiment_grid(exp, widenings + 1)
+    except InputError:
+        return False
+    return True
+
+
+def finished_status(status: str, diverged: np.ndarray) -> str:
+    """The status of runs that were not interrupted: "finished", or the first step at which one diverged."""
     if status == "finished" and np.any(diverged >= 0):
-        status = f"diverged at step {diverged[diverged >= 0].min()}"
-    return recorder.dataset(members, diverged, status, status_note)
+        return f"diverged at step {diverged[diverged >= 0].min()}"
+    return status
 
 
 def _joint_status(parts: Sequence[xr.Dataset]) -> str:
     """One status for several datasets: interrupted, else the first divergence, else finished."""
     if any(part.attrs["status"] == "interrupted" for part in parts):
         return "interrupted"
-    steps = np.concatenate([part["diverged_at"].values for part in parts])
-    return f"diverged at step {steps[steps >= 0].min()}" if np.any(steps >= 0) else "finished"
+    return finished_status("finished", np.concatenate([part["diverged_at"].values for part in parts]))
 
 
 def resolved_rule(exp: Experiment) -> UpdateRule:
@@ -130,8 +180,8 @@ def resolved_rule(exp: Experiment) -> UpdateRule:
     return dataclasses.replace(rule, substeps=max(rule.substeps, int(np.ceil(fastest / SUBSTEP))))
 
 
-def starts(exp: Experiment, field: Field) -> tuple[np.ndarray, np.ndarray, str]:
-    """(x (R, N, d), w (R, P), note): the starts of the runs, from ``run.seed``."""
+def starts(exp: Experiment, field: Any) -> tuple[np.ndarray, np.ndarray, str]:
+    """(x (R, N, d), w (R, P), note): the starts of the runs, from ``run.seed``; field: of NumPy or of a network."""
     R, N, d = exp.run.runs, exp.generator.particles, exp.dimension
     rng = np.random.default_rng([exp.run.seed, 2])
     if exp.run.start == "kick":
@@ -151,7 +201,8 @@ def starts(exp: Experiment, field: Field) -> tuple[np.ndarray, np.ndarray, str]:
     return mean + spread * rng.standard_normal((R, N, d)), w, "random"
 
 
-def _size(exp: Experiment) -> float:
+def size_of(exp: Experiment) -> float:
+    """The length that "far away" is measured in."""
     extent = float(np.ptp(exp.points.coordinates, axis=0).max(initial=0.0))
     return max(extent, exp.discriminator.length_scale, exp.run.kick)
 
@@ -168,7 +219,7 @@ def _grow(field: Field, rule: UpdateRule, state: tuple) -> tuple:
         return state
     extra = field.features.size - size
     pad = lambda v: np.concatenate([v, np.zeros((*v.shape[:-1], extra))], axis=-1)  # noqa: E731
-    memory = [pad(v) if block == "w" else v for block, v in zip(rule.memory, state[2:], strict=True)]
+    memory = [pad(v) if block in ("w", "q") else v for block, v in zip(rule.memory, state[2:], strict=True)]
     return (w, state[1], *memory)
 
 
@@ -181,27 +232,31 @@ def _expanded(ds: xr.Dataset, exp: Experiment, members: list[Experiment]) -> xr.
     return _with_parameters(ds.drop_vars([c for c in ds.coords if c != "time"]), exp, members)
 
 
-class _Recorder:
-    """Collects samples in arrays of the final size."""
+class Recorder:
+    """Collects samples of runs with P weights in arrays of the final size."""
 
-    def __init__(self, exp: Experiment, field: Field, runs: int) -> None:
-        self.exp, self.field = exp, field
+    def __init__(self, exp: Experiment, P: int, runs: int) -> None:
+        self.exp = exp
         T, N, d = exp.run.steps // exp.run.record_every + 1, exp.generator.particles, exp.dimension
         self.time = np.zeros(T)
         self.particles = np.full((runs, T, N, d), np.nan)
         self.discriminator = np.full((runs, T, N), np.nan)
         self.force = np.full((runs, T, N, d), np.nan)
-        P = field.features.size
         self.weights = np.full((runs, T, P), np.nan) if runs * T * P <= MAX_WEIGHTS else None
         self.count = 0
 
-    def record(self, step: int, state: tuple, diverged: np.ndarray | None = None) -> None:
-        w, x, i = state[0], state[1], self.count
-        f, g = self.field.forces(x, w)
-        alive = slice(None) if diverged is None else diverged < 0
+    @property
+    def keeps_weights(self) -> bool:
+        return self.weights is not None
+
+    def add(
+        self, step: int, x: np.ndarray, f: np.ndarray, g: np.ndarray, w: np.ndarray | None, alive: np.ndarray
+    ) -> None:
+        """Positions, D and grad D at the particles, and the weights, of all runs; ``alive``: those that count."""
+        i = self.count
         self.time[i] = step
         self.particles[alive, i], self.discriminator[alive, i], self.force[alive, i] = x[alive], f[alive], g[alive]
-        if self.weights is not None and self.weights.shape[-1] == w.shape[-1]:
+        if self.weights is not None and w is not None and self.weights.shape[-1] == w.shape[-1]:
             self.weights[alive, i] = w[alive]
         else:  # too large, or the exact kernel's dictionary has grown: no fixed set of features
             self.weights = None

@@ -18,7 +18,7 @@ import numpy as np
 import sympy as sp
 
 from ..errors import InputError
-from ..updates import UpdateRule
+from ..updates import UpdateRule, linear_opponents
 from .linearize import symbols
 
 FLOW_REASON = (
@@ -47,7 +47,8 @@ def update_matrix(rule: UpdateRule, J: sp.Matrix) -> sp.Matrix:
     def row(i: int) -> Any:
         return lambda w, x: J[i, 0] * w + J[i, 1] * x
 
-    state = rule.step(tuple(identity[i, :] for i in range(m)), row(0), row(1))
+    others = linear_opponents(row(0), lambda v: v / J[0, 0])
+    state = rule.step(tuple(identity[i, :] for i in range(m)), row(0), row(1), others)
     return sp.Matrix.vstack(*state)
 
 
@@ -55,7 +56,8 @@ def update_matrices(rule: UpdateRule, blocks: np.ndarray) -> np.ndarray:
     """The same matrices in numbers: blocks (..., 2, 2) real or complex -> (..., m, m).
 
     Flow: the Runge-Kutta map of one unit of time in ``rule.substeps`` steps, what the simulator does. The exact flow
-    needs no map: its multipliers are exp(s) with s = ``numpy.linalg.eigvals(blocks)``.
+    needs no map: its multipliers are exp(s) with s = ``numpy.linalg.eigvals(blocks)``. Flows with averages or best
+    responses: the matrix of the time derivative of (w, x, *memory) itself.
     """
     blocks = np.asarray(blocks)
     _critic_steps(rule)
@@ -66,7 +68,9 @@ def update_matrices(rule: UpdateRule, blocks: np.ndarray) -> np.ndarray:
     def row(i: int) -> Any:
         return lambda w, x: blocks[..., i, 0, None] * w + blocks[..., i, 1, None] * x
 
-    state = rule.step(tuple(rows[..., i, :] for i in range(m)), row(0), row(1))
+    others = linear_opponents(row(0), lambda v: v / blocks[..., 0, 0, None])
+    advance = rule.velocity if rule.continuous and (rule.responds or rule.averages) else rule.step
+    state = advance(tuple(rows[..., i, :] for i in range(m)), row(0), row(1), others)
     return np.stack(state, axis=-2)
 
 
@@ -74,6 +78,8 @@ def _with_symbols(rule: UpdateRule) -> UpdateRule:
     """The rule with every non-zero momentum replaced by its symbol."""
     y, moving = symbols, rule.memory if rule.rule != "optimistic" else ()
     steps = int(rule.critic_steps) if rule.rule == "alternating" else 1
+    if rule.averages:
+        raise InputError("memory", "be unused here: symbolic.remedies has the polynomials of averages", rule.averages)
     return UpdateRule(rule.rule, steps, y.beta_D if "w" in moving else 0.0, y.beta_G if "x" in moving else 0.0)
 
 
@@ -187,19 +193,22 @@ def stability_conditions(rule: UpdateRule) -> list[sp.Expr]:
 
 @cache
 def _conditions(rule: UpdateRule) -> tuple[sp.Expr, ...]:
-    return tuple(jury_conditions(_polynomial(rule)))
+    found = jury_conditions(_polynomial(rule))
+    if rule.responds:  # best responses exist for a > 0 only, so that a condition may be multiplied by a
+        found = [sp.expand(sp.together(condition) * symbols.a) for condition in found if not condition.is_number]
+    return tuple(found)
 
 
 def continuous_limit(rule: UpdateRule) -> sp.Expr:
     """The quadratic in s that z = 1 + s h + O(h^2) solves as a -> a h, w2 -> w2 h^2, h -> 0; monic.
 
-    s^2 + a s + w2 for plain rules. n critic steps multiply the discriminator's rate by n, heavy ball each side's rate
-    by 1/(1 - beta), so a and w2 change accordingly.
+    s^2 + a s + w2 for plain rules, s + w2/a for best responses. n critic steps multiply the discriminator's rate by
+    n, heavy ball each side's rate by 1/(1 - beta), so a and w2 change accordingly.
     """
     y, h = symbols, sp.Symbol("h", positive=True)
     scaled = characteristic_polynomial(rule).as_expr().subs({y.a: y.a * h, y.w2: y.w2 * h**2}, simultaneous=True)
     lowest = sp.Poly(sp.expand(scaled.subs(y.z, 1 + y.s * h)), h).terms()[-1]
-    if lowest[0] != (2,):
+    if lowest[0] != ((1,) if rule.responds else (2,)):
         raise ArithmeticError("the update map does not reduce to an oscillator for small steps")
     quadratic = sp.Poly(lowest[1], y.s)
     return sum(sp.factor(coefficient / quadratic.LC()) * y.s**power for (power,), coefficient in quadratic.terms())

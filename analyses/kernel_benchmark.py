@@ -1,0 +1,193 @@
+"""How fast is a tangent kernel, in what memory, and does it agree with neural-tangents?
+
+    python analyses/kernel_benchmark.py --neural-tangents PYTHON [--points 1000] [--rounds 5] [--threads 1]
+    python analyses/kernel_benchmark.py --neural-tangents PYTHON --record tests/neural_tangents_values.json
+
+PYTHON is an interpreter that has neural_tangents (Novak et al. 2020). Both sides compute the Gram matrix of the same
+points in 784 dimensions, a ReLU network of 3 hidden layers, in float64, each in a process of its own on the same
+number of cores; processes alternate. neural-tangents runs its kernel function jitted and compiled beforehand: the time
+is that of the call, until the result is there, without compilation and without imports. Memory (Linux, peaks of the
+resident set) is given twice: what the process needs beyond an interpreter with NumPy and the points, that is library,
+compilation and kernel; and what the calls alone need beyond that, the result included. There neither side can do much
+better: the result itself is 7.6 MiB for 1000 points.
+"""
+
+# %%
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+DIMENSION, DEPTH, WEIGHT_VARIANCE, BIAS_VARIANCE = 784, 3, 2.0, 0.1
+CALLS = 5
+#: architectures whose values are recorded: activation, hidden layers, weight and bias variance
+RECORDED = (("relu", 3, 2.0, 0.1), ("erf", 2, 1.7, 0.2), ("gelu", 1, 1.3, 0.05))
+DIMENSIONS = (2, 784)
+RECORDED_POINTS = 5
+
+
+def recorded_points(dimension):
+    """Points that every machine makes alike: (5, dimension), entries of a sine, of different norms."""
+    index = np.arange(1.0, RECORDED_POINTS * dimension + 1).reshape(RECORDED_POINTS, dimension)
+    return np.linspace(0.5, 1.5, RECORDED_POINTS)[:, None] * np.sin(0.7 * index**1.1)
+
+
+# %% one process of either side (also run by the other interpreter: nothing of egan_theory is imported above)
+def benchmark_points(points):
+    return np.random.default_rng(0).standard_normal((points, DIMENSION))
+
+
+def our_kernel(points):
+    from egan_theory.architecture import Architecture
+    from egan_theory.kernels.recursion import tangent_kernel
+
+    arch = Architecture(depth=DEPTH, activation="relu", weight_variance=WEIGHT_VARIANCE, bias_variance=BIAS_VARIANCE)
+    tangent_kernel(arch, benchmark_points(8))
+    return lambda X: tangent_kernel(arch, X)
+
+
+def layers(activation, depth, weight_variance, bias_variance):
+    from neural_tangents import stax
+
+    acts = {"relu": stax.Relu, "erf": stax.Erf, "gelu": stax.Gelu}
+    width = {"W_std": weight_variance**0.5, "b_std": bias_variance**0.5, "parameterization": "ntk"}
+    body = [layer for _ in range(depth) for layer in (stax.Dense(1, **width), acts[activation]())]
+    return stax.serial(*body, stax.Dense(1, **width))[2]
+
+
+def their_kernel(points):
+    import jax
+
+    kernel = layers("relu", DEPTH, WEIGHT_VARIANCE, BIAS_VARIANCE)
+    shape = jax.ShapeDtypeStruct((points, DIMENSION), np.float64)
+    compiled = jax.jit(lambda X: kernel(X, None, "ntk")).lower(shape).compile()
+    return lambda X: compiled(X).block_until_ready()
+
+
+def worker(side, points):
+    """Print the calls' times, the memory, and three numbers of the result."""
+    X = benchmark_points(points)
+    bare = resident("VmRSS")
+    kernel = our_kernel(points) if side == "ours" else their_kernel(points)
+    if side != "ours":
+        import jax.numpy as jnp
+
+        X = jnp.asarray(X)
+        X.block_until_ready()
+    highest = resident("VmHWM")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts anew from here
+    before = resident("VmRSS")
+    times, K = [], None
+    for _ in range(CALLS):
+        K = None  # never two results at once
+        start = time.perf_counter()
+        K = kernel(X)
+        times.append(time.perf_counter() - start)
+    peak = resident("VmHWM")
+    values = [float(K[0, 0]), float(K[0, 1]), float(K[-1, 3])]
+    memory = {"process": max(highest, peak) - bare, "calls": peak - before}
+    print(json.dumps({"times": times, "memory": memory, "values": values}))
+
+
+def resident(field):
+    """Bytes of /proc/self/status."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"no {field} in /proc/self/status")
+
+
+def record_worker():
+    """Print neural-tangents' own values for every recorded architecture and dimension."""
+    import jax
+    import neural_tangents
+
+    rows = []
+    for name, depth, sw, sb in RECORDED:
+        for dimension in DIMENSIONS:
+            kernel = layers(name, depth, sw, sb)(recorded_points(dimension), None, ("ntk", "nngp"))
+            rows.append({
+                "activation": name, "depth": depth, "weight_variance": sw, "bias_variance": sb,
+                "dimension": dimension,
+                "ntk": np.asarray(kernel.ntk).tolist(), "nngp": np.asarray(kernel.nngp).tolist(),
+            })  # fmt: skip
+    about = {
+        "made_by": "analyses/kernel_benchmark.py --record",
+        "neural_tangents": neural_tangents.__version__,
+        "jax": jax.__version__,
+        "dtype": "float64",
+        "points": "recorded_points(dimension) of that script",
+    }
+    print(json.dumps({"provenance": about, "kernels": rows}))
+
+
+# %% the two in alternation
+def run(python, side, points, threads):
+    """One process of a side, on the first ``threads`` cores that this one may use."""
+    env = os.environ | {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    env |= {"JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"}
+    cores = sorted(os.sched_getaffinity(0))[:threads]
+    command = [python, __file__, "--side", side, "--points", str(points)]
+    done = subprocess.run(
+        command, env=env, capture_output=True, text=True, check=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )  # fmt: skip
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare(python, points=1000, rounds=5, threads=1):
+    """Each round's fastest call (s) and peaks (bytes) by side, the ratios of their medians, the largest difference."""
+    found = {"ours": [], "theirs": []}
+    for _ in range(rounds):
+        found["ours"].append(run(sys.executable, "ours", points, threads))
+        found["theirs"].append(run(python, "theirs", points, threads))
+    difference = np.max(np.abs(np.subtract(found["ours"][0]["values"], found["theirs"][0]["values"])))
+    times = {side: np.array([min(r["times"]) for r in rows]) for side, rows in found.items()}
+    memory = {
+        kind: {side: np.array([r["memory"][kind] for r in rows]) for side, rows in found.items()}
+        for kind in ("process", "calls")
+    }
+    ratios = {"time": times} | memory
+    ratios = {kind: float(np.median(rows["ours"]) / np.median(rows["theirs"])) for kind, rows in ratios.items()}
+    return {"times": times, "memory": memory, "ratios": ratios, "difference": float(difference)}
+
+
+# %%
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--neural-tangents", metavar="PYTHON", default=sys.executable)
+    parser.add_argument("--points", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--record", metavar="FILE", help="write neural-tangents' values for the tests instead")
+    parser.add_argument("--side", choices=("ours", "theirs", "record"), help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    if options.side == "record":
+        return record_worker()
+    if options.side:
+        return worker(options.side, options.points)
+    if options.record:
+        values = run(options.neural_tangents, "record", 0, 1)
+        Path(options.record).write_text(json.dumps(values, indent=1) + "\n")
+        print(f"written: {options.record}")
+        return values
+    result = compare(options.neural_tangents, options.points, options.rounds, options.threads)
+    for side in ("ours", "theirs"):
+        t, peak = result["times"][side], {k: np.median(v[side]) / 2**20 for k, v in result["memory"].items()}
+        print(f"{side:6s} {np.median(t):.4f} s ({t.min():.4f} to {t.max():.4f})   memory beyond NumPy and the points "
+              f"{peak['process']:.1f} MiB, of the calls {peak['calls']:.1f} MiB")  # fmt: skip
+    r = result["ratios"]
+    print(f"ratios: time {r['time']:.3f}, memory {r['process']:.3f}, memory of the calls {r['calls']:.3f}; "
+          f"largest difference of three entries {result['difference']:.1e}")  # fmt: skip
+    return result
+
+
+if __name__ == "__main__":
+    main()

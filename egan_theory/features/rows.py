@@ -1,0 +1,63 @@
+"""Features that are known at given points only, through the products of their rows there."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from ..errors import InputError
+from .base import Array, Located
+
+
+class RowFeatures:
+    """``rows`` (M (1 + d), r): psi(y_i), then grad psi(y_i), rows M + d i + a, at the points of one experiment.
+
+    What a linearization needs and nothing more: no values at other points, so that nothing can be simulated.
+    exact: small singular values are those of the rows to eps; else to sqrt(eps) of the largest (see ``from_gram``).
+    """
+
+    def __init__(self, rows: Array, points: int, exact: bool = True) -> None:
+        self.rows, self.points, self.exact = rows, points, exact
+        self.size = rows.shape[1]
+
+    @classmethod
+    def from_gram(cls, gram: Array, points: int) -> RowFeatures:
+        """From the products of the rows, (M (1 + d), M (1 + d)) symmetric positive semidefinite.
+
+        Eigenvalues within the rounding error of the matrix, eps of its own type times its size times the largest, are
+        zero: of a float32 matrix singular values below about 1e-3 of the largest are lost.
+        """
+        values, vectors = np.linalg.eigh(np.asarray(gram, dtype=float))
+        eps = np.finfo(gram.dtype).eps if gram.dtype.kind == "f" else np.finfo(float).eps
+        kept = values > eps * len(values) * values[-1]
+        return cls(vectors[:, kept] * np.sqrt(values[kept]), points, exact=False)
+
+    def seen_rows(self, X: Array) -> tuple[Array, bool]:
+        """(rows, exact); X must be the points they belong to (not checked but for their number)."""
+        if len(X) != self.points:
+            raise InputError("penalty.instance_noise", "be 0 where features are known at the data only")
+        return self.rows, self.exact
+
+    def gradient_rank(self, X: Array) -> int:
+        """Numerical rank of the gradients of all points, whatever X."""
+        eps, sigma = float(np.finfo(float).eps), self.gradient_values
+        tolerance = eps if self.exact else np.sqrt(eps)
+        return int(np.sum(sigma > tolerance * max(self.rows.shape) * sigma.max(initial=0.0)))
+
+    @cached_property
+    def gradient_values(self) -> Array:
+        """Singular values of the gradients' rows, largest first."""
+        return np.linalg.svd(self.rows[self.points :], compute_uv=False)
+
+    def part(self, points: int) -> RowFeatures:
+        """Those of the first points."""
+        values, gradients = self.rows[: self.points], self.rows[self.points :]
+        kept = len(gradients) // self.points * points
+        return RowFeatures(np.concatenate([values[:points], gradients[:kept]]), points, self.exact)
+
+    def at(self, X: Array) -> Located:
+        raise InputError("discriminator.kernel", "be known at all points here", "features at the data only")
+
+
+__all__ = ["RowFeatures"]

@@ -1,0 +1,76 @@
+"""What a computation will need, said before it starts: memory and floating-point work, against a limit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from ..errors import InputError, NotLinearizable
+
+#: of the memory that is free now, this part may be used when no limit is given
+SHARE = 0.8
+#: operations per second that one core is taken to do in matrix products, for estimates of time alone
+RATE = 2e10
+
+_LIMIT: ContextVar[float | None] = ContextVar("memory_limit", default=None)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``memory`` in bytes at the peak, ``operations`` (floating point), for ``what``."""
+
+    what: str
+    memory: float
+    operations: float
+
+    @property
+    def seconds(self) -> float:
+        """A rough time on one core."""
+        return self.operations / RATE
+
+    def __str__(self) -> str:
+        return f"{self.memory / 1e9:.3g} GB and about {self.seconds:.2g} s for {self.what}"
+
+    def check(self, suggestion: str) -> Estimate:
+        """Raise NotLinearizable, with what to do instead, if the memory exceeds the limit."""
+        limit = allowed_memory()
+        if self.memory > limit:
+            rule = f"allow {self.memory / 1e9:.3g} GB for {self.what} ({suggestion})"
+            raise NotLinearizable("memory", rule, f"{limit / 1e9:.3g} GB allowed")
+        return self
+
+
+@contextmanager
+def memory_limit(gigabytes: float | None) -> Iterator[None]:
+    """Within it no spectrum uses more than this many GB (10^9 bytes); None: 80 % of what is free."""
+    if gigabytes is not None and not 0 < gigabytes < float("inf"):
+        raise InputError("memory", "be a number of GB > 0", gigabytes)
+    token = _LIMIT.set(None if gigabytes is None else 1e9 * gigabytes)
+    try:
+        yield
+    finally:
+        _LIMIT.reset(token)
+
+
+def allowed_memory() -> float:
+    """Bytes that may be used: the limit given, else 80 % of those free now; inf where the system does not tell."""
+    limit = _LIMIT.get()
+    return SHARE * free_memory() if limit is None else limit
+
+
+def free_memory() -> float:
+    """Bytes free now (Linux: MemAvailable; else physical memory)."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return 1024.0 * int(line.split()[1])
+    except (OSError, ValueError):
+        pass
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return float("inf")

@@ -1,0 +1,273 @@
+"""Linearizations of exact kernels in high dimension, through the split of ``structured``.
+
+Every direction across the data carries the same M-dimensional system, decoupled from the others: there D of the data
+points does not change (d K(y_i, y_j) / d x = 0 across the data), so that kappa does not act, and the features are the
+square root of A. In the data's directions it is the same experiment with the points' coordinates there.
+
+commuting (kappa = 0 and either no gradient penalty or S proportional to the target's weights): closed-form oscillator
+blocks from mu^2; otherwise dense saddles, one of 2 M rows for all directions across the data, one for the data's own.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..errors import NotLinearizable
+from ..experiment import Experiment
+from ..features import DictionaryFeatures, PolynomialFeatures
+from ..kernels import Linear, Polynomial
+from ..symbolic.linearize import oscillator_blocks
+from .extreme import extremes
+from .memory import Estimate
+from .structured import EPS, INSTEAD, Split, applies, split, stiffness
+from .system import Copies, Linearization, Scalars, eigenvalues
+
+#: coordinates of the target above which the split is used even where no direction lies across the data
+LARGE = 2000
+FLAT = "the kernel is exact, and a direction belongs to the data if its extent exceeds rounding"
+
+
+def separates(exp: Experiment) -> bool:
+    """Whether ``linearize_split`` is the route: exact kernel, and directions across the data or a large problem."""
+    if not applies(exp):
+        return False
+    M, d = exp.points.coordinates.shape
+    return (d > 1 and split(exp).complement > 0) or M * d > LARGE
+
+
+def commuting_ratio(exp: Experiment, parts: Split) -> float | None:
+    """r of lambda B^T P B = (lambda / r) C^T C; None unless kappa = 0 and S = r P (anything where lambda = 0)."""
+    from .linearize import _damping
+
+    _, kappa, lam = _damping(exp)
+    if kappa:
+        return None
+    if not lam:
+        return 1.0
+    ratio = parts.s / parts.p
+    return float(ratio.mean()) if parts.c == 0 and np.ptp(ratio) <= 16 * EPS * ratio.max() else None
+
+
+def cost(exp: Experiment) -> Estimate | None:
+    """What all eigenvalues of the stiffness will need, before any is computed; None on routes without it."""
+    from .equilibrium import matched_masses
+
+    if not (matched_masses(exp) and separates(exp)):
+        return None
+    parts = split(exp)
+    return None if commuting_ratio(exp, parts) is None else parts.estimate()
+
+
+def linearize_split(exp: Experiment) -> Linearization:
+    """All modes. Raises NotLinearizable when memory, or the size of a dense saddle, does not suffice."""
+    parts = split(exp)
+    ratio = commuting_ratio(exp, parts)
+    return _dense(exp, parts) if ratio is None else _closed(exp, parts, ratio)
+
+
+def linearize_extreme(exp: Experiment, count: int) -> tuple[Linearization, float]:
+    """(the modes of the ``count`` smallest and largest mu^2, the largest residual of their eigenpairs), matrix-free.
+
+    Raises NotLinearizable unless the kernel is exact and the damping commutes with the stiffness.
+    """
+    from .equilibrium import matched_masses
+    from .linearize import _damping, _unseen, check_linearizable
+
+    check_linearizable(exp)
+    if not applies(exp):
+        rule = "be left out unless the discriminator is an exact radial or dot-product kernel in open space, no noise"
+        raise NotLinearizable("extreme", rule)
+    if not matched_masses(exp):
+        raise NotLinearizable("generator.masses", "match the target's weights for extreme modes")
+    parts = split(exp)
+    ratio = commuting_ratio(exp, parts)
+    if ratio is None:
+        raise NotLinearizable(
+            "extreme",
+            "be left out unless the damping commutes with the stiffness: kappa = 0 and, with a gradient penalty, "
+            "generator.kernel.ratio = 0 and masses in one proportion to the weights (linear.rate_bounds bounds the "
+            "slowest rate, linear.extremes gives mu^2)",
+        )
+    found = extremes(exp, count)
+    blocks = _blocks(exp, found.mu2, ratio)
+    ends = "every mode between the listed ones decays at least as fast as the slower end: "
+    if _affine(exp):
+        bound = ends + "trace and determinant of its block are linear in mu^2"
+    else:
+        bound = "of the modes between the listed ones nothing is said: this update rule is not linear in mu^2"
+    alone: tuple[Scalars, ...] = ()
+    if parts.radial:  # the gradients at distinct points are independent: every count is known
+        rank = parts.columns * exp.dimension
+        frozen = Scalars("x", 0.0, exp.generator.particles * exp.dimension - rank)
+        alone = (frozen, *_unseen(exp, _damping(exp)[0], _feature_count(exp, parts) - rank))
+    else:
+        bound += "; zero modes and weights that nobody sees are not counted"
+    return Linearization(
+        exp,
+        method=f"finite samples, {found.smallest} smallest and {len(found.mu2) - found.smallest} largest stiffnesses, "
+        "matrix-free (2b)",
+        assumptions=(*_assumed(exp), bound),
+        blocks=blocks,
+        multiplicity=found.multiplicity,
+        wavenumber=np.full(len(found.mu2), np.nan),
+        scalars=alone,
+    ), float(found.residual.max())
+
+
+def _affine(exp: Experiment) -> bool:
+    """Whether trace and determinant of a mode's map are affine in mu^2, so that {mu^2: |z| <= r} is an interval for
+    every r (Jury's conditions are affine in them) and the slowest of an interval of modes sits at one of its ends."""
+    u = exp.update
+    plain = not u.momentum_discriminator and not u.momentum_generator and u.critic_steps == 1
+    return plain and not exp.penalty.consensus and u.rule in ("flow", "simultaneous", "alternating")
+
+
+def _assumed(exp: Experiment) -> tuple[str, ...]:
+    from .linearize import _assumptions
+
+    return (*_assumptions(exp), FLAT)
+
+
+def _blocks(exp: Experiment, mu2: np.ndarray, ratio: float) -> np.ndarray:
+    from .linearize import _damping
+
+    nu, _, lam = _damping(exp)
+    mu2 = np.maximum(mu2, 0)
+    return oscillator_blocks(
+        A=nu + lam / ratio * mu2, mu=np.sqrt(mu2), c=exp.loss_object.c, b=exp.loss_object.b,
+        gamma=exp.penalty.consensus, eta_D=exp.discriminator.learning_rate, eta_G=exp.generator.learning_rate,
+    )  # fmt: skip
+
+
+def _closed(exp: Experiment, parts: Split, ratio: float) -> Linearization:
+    from .linearize import _damping, _unseen
+
+    found = stiffness(exp)
+    threshold = EPS * (parts.size + parts.columns) * found.mu2.max(initial=0.0)
+    # gradients of a radial kernel at distinct points are independent; those of a polynomial need not be
+    kept = np.ones(len(found.mu2), dtype=bool) if parts.radial else found.mu2 > threshold
+    mu2, multiplicity = found.mu2[kept], found.multiplicity[kept]
+    rank = int(multiplicity.sum())
+    return Linearization(
+        exp,
+        method="finite samples, data's directions and those across them apart, symmetric reduction (2b); "
+        f"largest residual of {found.checked} eigenpairs {found.residual:.1g}, "
+        f"of the trace {abs(found.trace_error):.1g}, of the Frobenius norm {abs(found.norm_error):.1g}",
+        assumptions=_assumed(exp),
+        blocks=_blocks(exp, mu2, ratio),
+        multiplicity=multiplicity,
+        wavenumber=np.full(len(mu2), np.nan),
+        scalars=(
+            Scalars("x", 0.0, exp.generator.particles * exp.dimension - rank),
+            *_unseen(exp, _damping(exp)[0], _feature_count(exp, parts) - rank),
+        ),
+        unresolved=int(multiplicity[mu2 <= threshold].sum()),
+    )
+
+
+def _dense(exp: Experiment, parts: Split) -> Linearization:
+    from .linearize import MAX_DENSE, _damping, _unseen, reduce_saddle, saddle_jacobian
+
+    (nu, kappa, lam), loss, kernel = _damping(exp), exp.loss_object, exp.discriminator.kernel_object
+    M, m = parts.Y.shape
+    rows = M * (m + 1) + parts.size
+    if rows > MAX_DENSE:
+        raise NotLinearizable(
+            "generator.particles",
+            f"give a dense matrix of at most {MAX_DENSE} rows where damping and stiffness do not commute ({INSTEAD}, "
+            "or generator.kernel.ratio = 0)",
+            rows,
+        )
+    known = None if parts.radial else kernel.polynomial_features(m)
+    fm = DictionaryFeatures(kernel, parts.Y, parts.Y) if known is None else PolynomialFeatures(*known)
+    at, root = fm.at(parts.Y), np.sqrt(parts.p)
+    sets = [(root[:, None] * at.psi(), at.grad(), 1)]
+    if parts.complement:
+        half = _across_features(parts)
+        sets.append((np.zeros((0, half.shape[1])), half[:, None, :], parts.complement))
+    copies, rank, seen, unresolved = [], 0, 0, 0
+    for psi, gradients, count in sets:
+        C = parts.root_transposed(gradients).reshape(-1, gradients.shape[-1])
+        own = len(C) if parts.radial else int(np.linalg.matrix_rank(C))
+        weighted = (root[:, None, None] * gradients).reshape(-1, gradients.shape[-1])
+        A, C, size, unclear = reduce_saddle(psi, weighted, C, nu, kappa, lam, own)
+        J = saddle_jacobian(
+            A, C, loss.c, loss.b, exp.penalty.consensus, exp.discriminator.learning_rate, exp.generator.learning_rate
+        )
+        copies.append(Copies(J, size, count, mixed=bool(kappa) and len(psi) > 0))
+        rank, seen, unresolved = rank + count * own, seen + count * size, unresolved + count * unclear
+    return Linearization(
+        exp,
+        method="finite samples, data's directions and those across them apart, dense saddles (2b)",
+        assumptions=_assumed(exp),
+        copies=tuple(copies),
+        scalars=(
+            Scalars("x", 0.0, exp.generator.particles * exp.dimension - rank),
+            *_unseen(exp, nu, _feature_count(exp, parts) - seen),
+        ),
+        unresolved=unresolved,
+    )
+
+
+def _across_features(parts: Split) -> np.ndarray:
+    """(M, r) with A = half half^T: the gradients on a direction across the data."""
+    values, vectors = np.linalg.eigh(parts.first)
+    # a square root blows rounding up: what of a polynomial's A is zero must not become a feature
+    kept = values > (0.0 if parts.radial else EPS * len(values) * values[-1])
+    return vectors[:, kept] * np.sqrt(values[kept])
+
+
+def rate_bounds(exp: Experiment) -> tuple[float, float]:
+    """(low, high): the slowest decay rate of the modes that move the particles lies between, also where R1 and the
+    coupling do not commute; without a matrix. Growth is a negative rate.
+
+    A mode with weights w, |w| = 1, obeys the scalar oscillator with damping w^* A w = nu + lambda t mu^2 and stiffness
+    mu^2 = w^* C^T C w, where mu^2 lies between its extremes and t between those of the pencil (P, S). Jury's conditions
+    of an affine rule are linear in both numbers, so that the slowest is at a corner: ``low``. ``high`` is attained by a
+    direction across the data (inf if there is none). Equal where they commute, up to the softest mode.
+    Raises NotLinearizable for kappa > 0, a rigid cloud, or a rule that is not affine.
+    """
+    from .linearize import _damping, reduce_saddle, saddle_jacobian
+
+    parts, (nu, kappa, lam), loss = split(exp), _damping(exp), exp.loss_object
+    if kappa or parts.rigid or not _affine(exp):
+        rule = (
+            "be flow, simultaneous or alternating with one critic step, without momentum, consensus, kappa or phi = 1"
+        )
+        raise NotLinearizable("update.rule", f"{rule}, for bounds")
+    rates = {"eta_D": exp.discriminator.learning_rate, "eta_G": exp.generator.learning_rate}
+    ends = extremes(exp, 1).mu2[[0, -1]]
+    pencil = parts.root_inverse(np.ascontiguousarray(parts.root_inverse(np.diag(parts.p)).T))
+    t = np.linalg.eigvalsh((pencil + pencil.T) / 2)[[0, -1]]
+    mu2, t = (grid.ravel() for grid in np.meshgrid(ends, t))
+    corners = Linearization(
+        exp,
+        method="corners",
+        assumptions=(),
+        blocks=oscillator_blocks(A=nu + lam * t * mu2, mu=np.sqrt(mu2), c=loss.c, b=loss.b, **rates),
+        multiplicity=np.ones(4, dtype=int),
+        wavenumber=np.full(4, np.nan),
+    )
+    low, high = eigenvalues(corners).slowest(), np.inf
+    if parts.complement:
+        half = _across_features(parts)
+        C = parts.root_transposed(half)
+        none = np.zeros((0, half.shape[1]))
+        A, C, size, _ = reduce_saddle(none, np.sqrt(parts.p)[:, None] * half, C, nu, 0.0, lam, len(C))
+        across = Copies(saddle_jacobian(A, C, loss.c, loss.b, 0.0, **rates), size, parts.complement)
+        high = eigenvalues(Linearization(exp, "across", (), copies=(across,)), ratios=False).slowest()
+    return low, high
+
+
+def _feature_count(exp: Experiment, parts: Split) -> int:
+    """Size of the discriminator's weights: all features of a polynomial; of other kernels, one per value and gradient
+    component at the data, which span everything that is ever seen."""
+    kernel, d, M = exp.discriminator.kernel_object, exp.dimension, len(parts.p)
+    if isinstance(kernel, Linear):
+        return d
+    if isinstance(kernel, Polynomial):
+        base = d if kernel.offset > 0 else d - 1  # as in Polynomial.polynomial_features
+        return math.comb(base + kernel.degree, kernel.degree)
+    return M * (d + 1)

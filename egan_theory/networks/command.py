@@ -1,0 +1,54 @@
+"""What `egan advise` does with its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, check_file
+from ..experiment import Experiment
+from ..targets import read_points
+from .advice import Advice
+from .advise import advise_experiment, advise_from_gram
+
+BATCH = 16
+
+
+def advise(
+    exp: Experiment, data: str | None, gram: str | None, points: int, dimension: int, *, batch: int, **settings: Any
+) -> Advice:
+    """Advice for the network of the experiment at its data, or for the Gram matrix of a file. Raises InputError."""
+    if batch < 0:
+        raise InputError("--batch", "be at least 0", batch)
+    if gram is None:
+        for name, given in (("--points", points), ("--dimension", dimension)):
+            if given:
+                raise InputError(name, "be given with --gram only", given)
+        samples = None if data is None else read_samples(data)
+        return advise_experiment(exp, samples, batch_size=batch or BATCH, **settings)
+    if data is not None:
+        raise InputError("--data", "not be given beside --gram, which stands for the data")
+    del settings["initialisations"]
+    return advise_from_gram(_array("--gram", gram), points, dimension, exp, batch_size=batch or None, **settings)
+
+
+def read_samples(path: str) -> np.ndarray:
+    """Samples (M, ...) of a .npy file, or points as a target reads them from a .nc file."""
+    return _array("--data", path) if Path(path).suffix == ".npy" else read_points(path)[0]
+
+
+def _array(field: str, path: str) -> np.ndarray:
+    check_file(field, Path(path), "be an existing file")
+    try:
+        data = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(field, "be a readable .npy array of numbers", f"{path}: {error}") from None
+    if not isinstance(data, np.ndarray):
+        data.close()
+        raise InputError(field, "be a readable .npy array of numbers", f"an archive of several: {path}")
+    return data
+
+
+__all__ = ["advise", "read_samples"]

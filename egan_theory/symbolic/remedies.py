@@ -1,0 +1,228 @@
+"""Four remedies as linear response of one mode: likelihood term, best response, averages of play, packed samples.
+
+A mode is the oscillator s^2 + a s + w2 = 0 of ``linearize``; each remedy changes it in one place.
+
+Sources: best response: Li, Madry, Peebles, Schmidt 2018, arXiv:1706.09884; averages: Ge, Xia, Chen, Berry, Wu 2018,
+arXiv:1803.08647; packing: Lin, Khetan, Fanti, Oh 2018, arXiv:1712.04086. The formulas are derived here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import sympy as sp
+
+from ..errors import InputError
+from .damping import Best
+from .linearize import _order, collective_velocity, symbols
+
+#: strength alpha of the likelihood term, before eta_G (g1 - g2); x = eta_G (g1 - g2) alpha f_k its damping of a mode
+alpha = sp.Symbol("alpha", nonnegative=True)
+#: f_k: what the likelihood term damps a mode by, per unit of eta_G (g1 - g2) alpha
+f = sp.Symbol("f_k", positive=True)
+#: times over which the generator's and the discriminator's play is averaged
+tau_q, tau_D = sp.symbols("tau_q tau_D", positive=True)
+
+
+# -- likelihood -----------------------------------------------------------------------------------------------------
+
+
+@cache
+def score_rate() -> sp.Expr:
+    """f_k = k^2 exp(-s^2 k^2/2) (bandwidth s = ``symbols.sigma``): dq_k/dt = -eta_G (g1 - g2) alpha f_k q_k.
+
+    The drift alpha grad(log p_s - log q_s) with q = rho + eps q_k cos(kx), p = rho, on the continuity equation of
+    the particles, to first order in eps; the estimate multiplies a mode by exp(-s^2 k^2/2), as noise does.
+    """
+    from .linearize import noise_factor
+
+    y = symbols
+    x, eps, q_k = sp.symbols("x epsilon q_k", real=True)
+    wave = sp.cos(y.k * x)
+    q, seen = y.rho + eps * q_k * wave, y.rho + eps * noise_factor() * q_k * wave
+    drift = alpha * sp.diff(sp.log(y.rho) - sp.log(seen), x)
+    # Gamma adds g2 times the sum of the drift over the particles, which vanishes as that of grad h does
+    velocity = (y.g1 - y.g2) * drift + y.g2 * collective_velocity() / y.b
+    rate = sp.simplify(_order(-sp.diff(q * velocity, x), eps, 1) / (q_k * wave))
+    return sp.simplify(-rate / (alpha * (y.g1 - y.g2)))
+
+
+@cache
+def _score_function() -> Callable[..., Any]:
+    return sp.lambdify([symbols.k, symbols.sigma], score_rate(), "numpy")
+
+
+def score_damping(k: Any, bandwidth: Any) -> np.ndarray:
+    """f_k in numbers; k and bandwidth broadcast."""
+    return np.asarray(_score_function()(np.asarray(k, dtype=float), bandwidth))
+
+
+@cache
+def likelihood_dispersion() -> sp.Expr:
+    """s^2 + (a + x) s + w2 + a x, x the likelihood's damping of the mode: from the Jacobian's determinant."""
+    y, x, omega = symbols, sp.Symbol("x", nonnegative=True), sp.Symbol("omega", positive=True)
+    J = sp.Matrix([[-y.a, -omega], [omega, -x]])
+    return sp.collect(sp.expand((y.s * sp.eye(2) - J).det()).subs(omega**2, y.w2), y.s)
+
+
+@cache
+def score_operator() -> tuple[sp.Matrix, sp.Matrix]:
+    """(derived, claimed) d v(y_0)/d xi_b of two points in the plane with weights p_0, p_1, (2, 4) each.
+
+    derived: v = grad log p_s - grad log q_s of Gaussian estimates, particles at y + xi/p, differentiated at xi = 0.
+    claimed: the formula for L in egan_theory.likelihood.
+    """
+    s = sp.Symbol("s", positive=True)
+    p = sp.symbols("p_0 p_1", positive=True)
+    X, at = sp.symbols("X Y", real=True), sp.Matrix(sp.symbols("u v", real=True))
+    xi = sp.symbols("xi:4", real=True)
+    points = [sp.Matrix([0, 0]), sp.Matrix(X)]
+    moved = [point + sp.Matrix(xi[2 * b : 2 * b + 2]) / p[b] for b, point in enumerate(points)]
+
+    def G(r: sp.Matrix) -> sp.Expr:
+        return sp.exp(-r.dot(r) / (2 * s**2))
+
+    def density(where: list[sp.Matrix], z: sp.Matrix) -> sp.Expr:
+        return sum(weight * G(z - point) for weight, point in zip(p, where, strict=True))
+
+    # the estimates move as functions; particle 0 sits where both agree, so that its own displacement adds nothing
+    v = sp.Matrix([sp.diff(sp.log(density(points, at)) - sp.log(density(moved, at)), c) for c in at])
+    zero = {symbol: 0 for symbol in xi}
+    origin = {at[0]: 0, at[1]: 0}
+    derived = sp.Matrix(2, 4, lambda i, j: sp.diff(v[i], xi[j]).subs(zero).subs(origin))
+    slope = sp.Matrix([sp.diff(sp.log(density(points, at)), c) for c in at]).subs(origin)
+    total = density(points, points[0])
+    blocks = []
+    for point in points:
+        r = points[0] - point
+        blocks.append(G(r) / total * (r * r.T / s**4 - sp.eye(2) / s**2 + slope * r.T / s**2))
+    return derived, sp.Matrix.hstack(*blocks)
+
+
+class Pair(NamedTuple):
+    """Best strength and rate where mode i (slowest under-damped) and mode j (over-damped) bind; f_i <= f_j."""
+
+    strength: sp.Expr
+    rate: sp.Expr
+
+
+@cache
+def best_likelihood_formula() -> Pair:
+    """alpha = 2 w_j / sqrt(f_i (2 f_j - f_i)), rate alpha f_i / 2, in f_i, f_j, w_j; a = 0.
+
+    Under-damped modes decay at alpha f/2, the slowest one is that of the smallest f; an over-damped mode j decays at
+    the slow root of s^2 + alpha f_j s + w_j^2. Equal, solved for alpha; i = j is critical damping of the mode alone.
+    """
+    y = symbols
+    f_i, gap, w_j = sp.symbols("f_i g w_j", positive=True)
+    f_j = f_i + gap
+    u = alpha * f_i / 2
+    root = sp.solve(likelihood_dispersion().subs({y.a: 0, y.s: -u, y.w2: w_j**2, sp.Symbol("x", nonnegative=True):
+                                                  alpha * f_j}), alpha)  # fmt: skip
+    (strength,) = (r for r in root if r.is_nonnegative or r.subs({f_i: 1, gap: 1, w_j: 1}) > 0)
+    F_j = sp.Symbol("f_j", positive=True)
+    strength = sp.simplify(strength.subs(gap, F_j - f_i))
+    return Pair(strength, sp.simplify(strength * f_i / 2))
+
+
+def best_likelihood(f_k: Any, w: Any) -> Best:
+    """Best eta_G (g1 - g2) alpha and its rate over modes with likelihood damping f_k (K,) and frequencies w (K,).
+
+        alpha* = min_j 2 w_j / sqrt(f_min (2 f_j - f_min)),   rate* = alpha* f_min / 2
+
+    Continuous time, the likelihood alone (a_k = 0). Each mode's rate rises with alpha to w_k and then falls, so the
+    smallest of them has one maximum: below alpha* the mode of f_min is the slowest, above it one of the over-damped.
+    Raises InputError unless every f_k and w_k is positive.
+    """
+    f_k, w = np.asarray(f_k, dtype=float), np.asarray(w, dtype=float)
+    if not (len(f_k) and np.all(f_k > 0) and np.all(w > 0)):
+        raise InputError("f_k, w", "be > 0 for every mode (others are not damped by the likelihood)")
+    lowest = f_k.min()
+    strength = float((2 * w / np.sqrt(lowest * (2 * f_k - lowest))).min())
+    return Best(strength, strength * lowest / 2)
+
+
+# -- averages and best responses ------------------------------------------------------------------------------------
+
+
+@cache
+def averaged(generator: bool, discriminator: bool, best_response: bool = False) -> sp.Poly:
+    """Characteristic polynomial in s of one mode whose players answer to averages, from updates.UpdateRule itself.
+
+    generator: the discriminator sees averaged particles (tau_q); discriminator: the generator follows the averaged
+    discriminator (tau_D). Both, first-order play: s (s + a)(1 + tau_q s)(1 + tau_D s) + w2, times 1/(tau_q tau_D).
+    """
+    from ..updates import UpdateRule, linear_opponents
+
+    y, omega = symbols, sp.Symbol("omega", positive=True)
+    rule = UpdateRule(
+        "best-response-flow" if best_response else "flow",
+        average_generator=tau_q if generator else 0.0,
+        average_discriminator=tau_D if discriminator else 0.0,
+    )
+    m = 2 + len(rule.averages)
+    rows = tuple(sp.eye(m)[i, :] for i in range(m))
+
+    def Vw(w: Any, x: Any) -> Any:
+        return -y.a * w - omega * x
+
+    state = rule.velocity(rows, Vw, lambda w, x: omega * w, linear_opponents(Vw, lambda v: -v / y.a))
+    matrix = sp.Matrix.vstack(*state)
+    if best_response:  # w has no dynamics: its row is 0 and no other row needs it
+        matrix = matrix[1:, 1:]
+    polynomial = sp.expand(matrix.charpoly(y.s).as_expr()).subs(omega, sp.sqrt(y.w2))
+    return sp.Poly(sp.expand(polynomial), y.s)
+
+
+def routh_conditions(poly: sp.Poly) -> list[sp.Expr]:
+    """Hurwitz determinants, all > 0 if and only if every root of the polynomial (leading term > 0) has Re < 0."""
+    c = poly.all_coeffs()
+    n = len(c) - 1
+    H = sp.Matrix(n, n, lambda i, j: c[2 * j - i + 1] if 0 <= 2 * j - i + 1 <= n else 0)
+    return [sp.factor(H[:i, :i].det()) for i in range(1, n + 1)]
+
+
+@cache
+def best_response_limit() -> sp.Expr:
+    """z^2 - (1 + r - w2 S) z + r of n critic steps as n -> infinity with |1 - a| < 1: z (z - 1 + w2/a)."""
+    from .maps import alternating_n
+
+    y, r = symbols, sp.Symbol("r")
+    polynomial = sp.expand(alternating_n().as_expr()).subs((1 - y.a) ** y.n, r)
+    if polynomial.has(y.n):
+        raise ArithmeticError("the map of n critic steps must depend on n through (1 - a)^n alone")
+    return sp.factor(polynomial.subs(r, 0))
+
+
+# -- packing --------------------------------------------------------------------------------------------------------
+
+
+@cache
+def packed_kernel(m: int) -> tuple[sp.Expr, sp.Expr]:
+    """(derived, claimed) kernel that m packed samples act through to first order, features of two dimensions.
+
+    Product kernel: the discriminator of m samples has features psi(x_1) (x) ... (x) psi(x_m); with u = E psi its
+    charge is u_p^(x)m - u_q^(x)m and a particle at x feels m psi(x) (x) u^(x)(m-1). Claimed, kappa0 = |u_p|^2:
+
+        K_m(x, y) = m kappa0^(m-1) K(x, y) + m (m-1) kappa0^(m-2) kappa(x) kappa(y),   kappa(x) = E_y K(x, y)
+
+    kappa(x) is constant for a uniform target, so that K_k -> m kappa0^(m-1) K_k at k != 0.
+    """
+    u, a, b = (sp.Matrix(sp.symbols(f"{name}_1:3", real=True)) for name in ("u", "psi", "phi"))
+    eps = sp.Symbol("epsilon")
+
+    def power(vectors: list[sp.Matrix]) -> sp.Matrix:
+        out = sp.Matrix([1])
+        for vector in vectors:
+            out = sp.kronecker_product(out, vector)
+        return out
+
+    charge = power([u + eps * a] * m).diff(eps).subs(eps, 0)
+    force = power([u + eps * b] * m).diff(eps).subs(eps, 0)
+    derived = sp.expand(charge.dot(force))
+    kappa0 = u.dot(u)
+    claimed = m * kappa0 ** (m - 1) * a.dot(b) + m * (m - 1) * kappa0 ** (m - 2) * u.dot(a) * u.dot(b)
+    return derived, sp.expand(claimed)
