@@ -295,6 +295,9 @@ class Run(Config):
     start "kick": equilibrium plus Gaussian displacements of rms ``kick`` (length units) per coordinate; particles that
     share a target point with q = p move together (their relative motion is a zero mode). "random": particles from
     N(mean of the target, spread^2), uniform in the box for the periodic target. ``spread`` 0 means the target's own.
+    With ``generator.architecture`` random particles are what that network puts out at its start: in the limit of
+    infinite width a Gaussian displacement common to all and one of each particle's own, from the two numbers of its
+    output covariance (kernels.universality.output_covariance); ``spread`` is then 0.
     """
 
     steps: int = Field(3000, ge=1, le=1_000_000_000)
@@ -367,6 +370,8 @@ class Experiment(Config):
             rule = "be one of " + ", ".join(STEPS) + " unless both players are networks with architecture.width > 0"
             raise InputError("update.rule", rule, repr(self.update.rule))
         self._check_remedies()
+        if g.architecture is not None and self.run.spread != 0:
+            raise InputError("run.spread", "be 0 with generator.architecture, whose outputs are the start")
         if self.run.record_every > self.run.steps:
             raise InputError("run.record_every", f"be at most run.steps = {self.run.steps}", self.run.record_every)
         return self

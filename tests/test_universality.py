@@ -14,6 +14,7 @@ import egan_theory as eg
 from egan_theory.activations import NETWORK_ACTIVATIONS, get_activation
 from egan_theory.architecture import GeneratorArchitecture
 from egan_theory.cli import main
+from egan_theory.errors import InputError
 from egan_theory.experiment import Experiment
 from egan_theory.kernels.depth import depth_limit
 from egan_theory.kernels.recursion import tangent_kernel
@@ -21,6 +22,7 @@ from egan_theory.kernels.universality import (
     every_activation,
     kernel_numbers,
     latents,
+    output_covariance,
     sampled_kernel,
     sampled_kernel_numbers,
 )
@@ -330,3 +332,24 @@ def test_networks_of_width_4096_have_the_two_numbers():
     widths = (64, 128, 256, 512, 1024, 2048)
     slope, error = script.slopes(widths, script.error_of_networks(0, 10, widths))
     assert abs(slope + 0.5) < 3 * error and error < 0.1
+
+
+def test_random_starts_are_the_outputs_of_a_wide_network():
+    """Of the particle model at width 0, and of networks of finite width: the same two moments, within their errors."""
+    exp = Experiment(
+        generator={"particles": 16, "architecture": {"depth": 2, "bias_variance": 0.3, "latent_dimension": 400}},
+        run={"start": "random", "runs": 400, "steps": 1, "record_every": 1},
+    )
+    variance, common = output_covariance(exp.generator.architecture)
+    assert 0.2 < common / variance < 0.8
+    wide = exp.replace({"generator.architecture.width": 100, "run.runs": 40})
+    for one in (exp, wide):
+        x = eg.simulate(one)["particles"].values[:, 0]
+        particles = x.shape[1]
+        square = (x**2).mean(1)
+        product = (x.sum(1) ** 2 - (x**2).sum(1)) / (particles * (particles - 1))
+        for found, expected in ((square, variance), (product, common)):
+            error = found.std(ddof=1) / np.sqrt(found.size)
+            assert abs(found.mean() - expected) < SIGMAS * error < 0.8 * variance
+    with pytest.raises(InputError, match=r"run\.spread: must be 0"):
+        exp.replace({"run.spread": 0.5})

@@ -21,6 +21,7 @@ import numpy as np
 from ..errors import InputError
 from ..experiment import Experiment
 from ..kernels import Kernel
+from ..kernels.universality import output_covariance
 from ..noise import noise_nodes
 from ..targets import Uniform
 from .base import Array
@@ -189,8 +190,11 @@ def experiment_domain(exp: Experiment, widenings: int = 0) -> Array:
     low, high = Y.min(0), Y.max(0)
     room = max(exp.discriminator.length_scale, 0.25 * float((high - low).max()))
     if exp.run.start == "random":
-        mean = p @ Y
-        spread = exp.run.spread or float(np.sqrt((p @ (Y - mean) ** 2).mean())) or 1.0
+        if exp.generator.architecture is not None:  # about the origin, wherever the target is
+            mean, spread = np.zeros(Y.shape[1]), float(np.sqrt(output_covariance(exp.generator.architecture)[0]))
+        else:
+            mean = p @ Y
+            spread = exp.run.spread or float(np.sqrt((p @ (Y - mean) ** 2).mean())) or 1.0
         reach = spread * (1 + np.sqrt(2 * np.log(2 * exp.run.runs * exp.generator.particles * exp.dimension)))
         low, high = np.minimum(low - room, mean - reach), np.maximum(high + room, mean + reach)
     else:

@@ -73,6 +73,20 @@ def kernel_numbers(arch: GeneratorArchitecture) -> KernelNumbers:
     return KernelNumbers(g1, g2, min(1.0, g2 / g1), abs(slope) / math.sqrt(arch.latent_dimension))
 
 
+def output_covariance(arch: GeneratorArchitecture) -> tuple[float, float]:
+    """(Sigma(rho = 1), Sigma(rho = 0)): variance of each output of a wide generator at its start, and covariance of the
+    same output at two independent latents (the Gaussian process of Lee et al. 2018); outputs are independent."""
+    sw, sb = arch.weight_variance, arch.bias_variance
+    a = np.float64(sw + sb)
+    with np.errstate(over="ignore", invalid="ignore"):
+        variance = float(propagate_diagonal(arch, a)[0])
+        common = float(propagate(arch, a, a, np.float64(sb))[0])
+    if not (math.isfinite(variance) and math.isfinite(common)):
+        rule = "keep the outputs within the range of doubles (a smaller depth or weight_variance)"
+        raise InputError("architecture.depth", rule, arch.depth)
+    return variance, min(common, variance)
+
+
 def every_activation(arch: GeneratorArchitecture) -> dict[str, GeneratorArchitecture]:
     """The same architecture with each activation; a polynomial that is the identity becomes z + z^2 / sqrt 2."""
     out = {}
@@ -177,6 +191,7 @@ __all__ = [
     "every_activation",
     "kernel_numbers",
     "latents",
+    "output_covariance",
     "sampled_kernel",
     "sampled_kernel_numbers",
 ]

@@ -61,11 +61,12 @@ def _generator(field: NetworkField) -> Callable[[Any, Any], Array]:
         start = kernel(data, jnp.zeros_like(g))
         return jnp.linalg.norm(kernel(data, g) - start) / jnp.linalg.norm(start)
 
-    mapped = jax.vmap(drift, in_axes=(field.axes, 0))
+    def of_run(i: int) -> dict[str, Any]:
+        return {k: v if field.axes[k] is None else jax.tree.map(lambda a: a[i], v) for k, v in field.data.items()}
 
     @double
-    def each(w: Any, g: Any) -> Array:
-        return np.asarray(mapped(field.data, g))
+    def each(w: Any, g: Any) -> Array:  # run by run: the rows of one network at a time fill the memory allowed
+        return np.array([float(drift(of_run(i), one)) for i, one in enumerate(g)])
 
     return each
 

@@ -13,6 +13,7 @@ from ..dynamics import Field, check_variants
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..features import FourierGrid, experiment_grid
+from ..kernels.universality import output_covariance
 from ..linear import eigenvalues, linearize
 from ..linear.equilibrium import Equilibrium, equilibrium, matched_masses
 from ..provenance import provenance
@@ -196,6 +197,10 @@ def starts(exp: Experiment, field: Any) -> tuple[np.ndarray, np.ndarray, str]:
     w = np.zeros((R, field.features.size))
     if points.period is not None:
         return rng.uniform(0, points.period, (R, N, d)), w, "random"
+    if exp.generator.architecture is not None:  # what a wide network puts out: a part common to all, and one of each
+        variance, common = output_covariance(exp.generator.architecture)
+        shared = np.sqrt(common) * rng.standard_normal((R, 1, d))
+        return shared + np.sqrt(variance - common) * rng.standard_normal((R, N, d)), w, "random"
     mean = points.weights @ points.coordinates
     spread = exp.run.spread or float(np.sqrt((points.weights @ (points.coordinates - mean) ** 2).mean())) or 1.0
     return mean + spread * rng.standard_normal((R, N, d)), w, "random"
