@@ -113,8 +113,9 @@ def examine(exp: eg.Experiment, rng: np.random.Generator) -> xr.Dataset:
     """Advice from fresh networks, and the sweep of the network itself: strengths[0] is the advised one."""
     M = len(exp.points.weights)
     advice = eg.advise_experiment(exp, batch_size=M, initialisations=1 + SEEN, variations=False)
-    own, fresh = advice.draws[0], [d.best for d in advice.draws[1:]]
-    blind = float(np.exp(np.log(fresh).mean()))
+    own = advice.draws[0]
+    others = exp.replace({"discriminator.seed": exp.discriminator.seed + 1})
+    blind = eg.advise_experiment(others, batch_size=M, initialisations=SEEN, variations=False).best
     centre = own.best * 2.0 ** rng.uniform(-1, 1)
     strengths = np.concatenate([[own.best, blind], centre * np.geomspace(1 / SPAN, SPAN, POINTS)])
     rate = own.rate

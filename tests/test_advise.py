@@ -19,6 +19,8 @@ jax = pytest.importorskip("jax")
 #: best strengths by a scan refined to 1e-4 in its logarithm, or to 1e-6 (best_regularizer)
 REFINED, CLOSED = 2e-4, 1e-5
 #: the same numbers in other sums
+#: accuracy of the share that the draws are balanced to
+BALANCED = 1e-2
 ROUNDING = 1e-9
 #: limits of stability are bisected to this
 BISECTED = 2e-3
@@ -179,8 +181,12 @@ def test_draws_differ_and_their_scatter_is_reported():
     found = eg.advise(D, PARAMS, data, FLOW, batch_size=3, batches=2, initialisations=others, variations=False)
     bests = np.array([d.best for d in found.draws]).reshape(3, 2)
     assert len(np.unique(bests)) == 6
-    assert found.best == pytest.approx(np.exp(np.log(bests).mean()))
-    assert np.log(found.high / found.best) == pytest.approx(np.log(bests).std(ddof=1))
+    assert np.log(found.low * found.high) / 2 == pytest.approx(np.log(bests).mean())
+    assert np.log(found.high / found.low) / 2 == pytest.approx(np.log(bests).std(ddof=1))
+    # no strength leaves the draw that fares worst a larger share: those of the curves, in every draw
+    own = np.array([d.rate for d in found.draws])
+    assert (found.rates / own[:, None]).min(0).max() <= found.share * (1 + BALANCED)
+    assert bests.min() <= found.best <= bests.max()
     assert found.spread_batches == pytest.approx(np.sqrt(np.log(bests).var(1, ddof=1).mean()))
     assert 0 <= found.spread_initialisations < np.log(bests).mean(1).std(ddof=1) * (1 + 1e-12)
     for draw in found.draws:
@@ -195,6 +201,16 @@ def test_samples_of_any_shape_are_flattened():
     image = lambda p, x: D(p, x[:, 0])  # noqa: E731
     found = eg.advise(image, PARAMS, Y[:, :, None], FLOW, batch_size=4, variations=False)
     assert found.best == pytest.approx(closed_form(BETA, 0.015, 0.3)[0], rel=CLOSED)
+
+
+def test_advice_stays_where_every_draw_is_stable():
+    """Steps so large that the mean of the best strengths is beyond what one draw stands."""
+    stiff = {k: 6 * v for k, v in PARAMS.items()}
+    table = {"update": {"rule": "simultaneous"}, "discriminator": {"learning_rate": 0.3}}
+    found = eg.advise(D, PARAMS, Y, table, batch_size=4, initialisations=[stiff], variations=False)
+    middle = np.sqrt(found.low * found.high)
+    assert found.stable[1] is not None and found.best <= found.stable[1] * 1.01 and found.share > 0
+    assert middle > 1.5 * found.best
 
 
 @pytest.mark.slow

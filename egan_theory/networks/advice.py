@@ -48,9 +48,11 @@ class Draw:
 class Advice:
     """The R1 strength predicted to converge fastest, for mini-batches of ``batch_size`` points.
 
-    best: geometric mean over draws; low, high: one standard deviation of its logarithm over the draws, of one draw, not
-    of the mean (nan of a single draw). spread_batches, spread_initialisations: standard deviations of log best over the
-    batches of one initialisation, and over initialisations beyond what the batches explain (nan where there is one).
+    best: of all strengths the one at which the draw that fares worst keeps the largest share of its own best rate
+    (``share``). low, high: geometric mean of the draws' own best strengths, one standard deviation either side (of a
+    draw, not of the mean; nan of a single draw). spread_batches, spread_initialisations: standard deviations of log
+    best over the batches of one initialisation, and over initialisations beyond what the batches explain (nan where
+    there is one).
     rate, rate_at_half, rate_at_double: mean over draws at best, best/2 and 2 best, per step (per time for a flow).
     sizes: rows of (points, best, rate, beta_min, beta_max), geometric means over nested subsets of the batches;
     exponents: of their powers of the number of points. variations: the first draw with one setting changed.
@@ -140,8 +142,9 @@ def headline(advice: Advice) -> list[tuple[str, str]]:
     low, high = (("none" if v is None else f"{v:.4g}") for v in advice.stable)
     return [
         ("R1 strength", f"{advice.best:.4g}"),
-        ("one standard deviation over draws", f"{advice.low:.4g} to {advice.high:.4g}"),
-        (f"slowest rate there ({advice.unit})", f"{advice.rate:.4g}"),
+        ("best of a draw, one standard deviation", f"{advice.low:.4g} to {advice.high:.4g}"),
+        ("least share of its best rate that a draw keeps", f"{advice.share:.3g}"),
+        (f"slowest rate, mean over draws ({advice.unit})", f"{advice.rate:.4g}"),
         ("at half and at twice the strength", f"{advice.rate_at_half:.4g}, {advice.rate_at_double:.4g}"),
         ("stable in every draw from, to", f"{low}, {high}"),
         ("points per batch, draws", f"{advice.batch_size}, {len(advice.draws)}"),

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
@@ -39,6 +40,8 @@ SCAN_ROWS, CHECK_ROWS = 180, 1000
 CURVE_POINTS, CURVE_SPAN = 33, 16.0
 #: factor by which the limits of stability are searched, and their relative accuracy
 LIMIT_SPAN, LIMIT_TOLERANCE = 1e4, 1e-3
+#: accuracy of log strength to which the draws are balanced
+REGRET_TOLERANCE = 3e-3
 #: parts of a batch at which the dependence on its size is measured
 PARTS = (4, 2, 1)
 SIZED = ("points", "best", "rate", "beta_min", "beta_max")
@@ -401,7 +404,8 @@ def _advise(
     bests = np.array([draw.best for draw in draws])
     positive = bests[bests > 0]
     # where most draws want none, none is the advice
-    best = float(np.exp(np.log(positive).mean())) if 2 * len(positive) > len(bests) else 0.0
+    best = _least_regret(list(scanned.values()), draws) if 2 * len(positive) > len(bests) else 0.0
+    middle = float(np.exp(np.log(positive).mean())) if best else 0.0
     spread = float(np.log(positive).std(ddof=1)) if best and len(positive) > 1 else float("nan")
     at = np.array([rates_at(exp, best * np.array([0.5, 1.0, 2.0])) for exp in scanned.values()])
     draws = [replace(draw, rate_at_advised=float(r)) for draw, r in zip(draws, at[:, 1], strict=True)]
@@ -419,8 +423,8 @@ def _advise(
     highs = [d.stable[1] for d in draws if d.stable[1] is not None]
     return Advice(
         best=best,
-        low=best * float(np.exp(-spread)),
-        high=best * float(np.exp(spread)),
+        low=middle * float(np.exp(-spread)),
+        high=middle * float(np.exp(spread)),
         rate=float(at[:, 1].mean()),
         rate_at_half=float(at[:, 0].mean()),
         rate_at_double=float(at[:, 2].mean()),
@@ -438,6 +442,26 @@ def _advise(
         strengths=strengths,
         rates=np.array([rates_at(exp, strengths) for exp in scanned.values()]),
     )
+
+
+def _least_regret(members: Sequence[Experiment], draws: Sequence[Draw]) -> float:
+    """The strength at which the draw that fares worst keeps the largest share of its own best rate. A mean of the best
+    strengths may lie beyond where some draw is stable. Each share rises to its maximum and falls (3a), so that their
+    minimum does too, between the smallest and the largest of the best."""
+    kept = [(exp, draw) for exp, draw in zip(members, draws, strict=True) if draw.best > 0]
+    low, high = (f(draw.best for _, draw in kept) for f in (min, max))
+    if low == high:
+        return low
+
+    def worst(u: float) -> float:
+        one = np.array([float(np.exp(u))])
+        return min(float(rates_at(exp, one)[0]) / abs(draw.rate) for exp, draw in kept)
+
+    found = minimize_scalar(
+        lambda u: -worst(u), bounds=(np.log(low), np.log(high)), method="bounded", options={"xatol": REGRET_TOLERANCE}
+    )
+    # a minimum of curves with edges: the search may stop beside the best
+    return float(np.exp(max((np.log(low), np.log(high), found.x), key=worst)))
 
 
 def _spreads(draws: Sequence[Draw]) -> tuple[float, float]:
