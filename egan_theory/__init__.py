@@ -24,7 +24,9 @@ _HOME = {
     "Experiment": "experiment",
     "Generator": "experiment",
     "GeneratorKernel": "experiment",
+    "Likelihood": "experiment",
     "LossChoice": "experiment",
+    "Memory": "experiment",
     "Penalties": "experiment",
     "Run": "experiment",
     "Update": "experiment",
@@ -59,6 +61,7 @@ _HOME = {
     "save": "schema",
     "compare": "comparison.compare",
     "compare_phase": "comparison.phase",
+    "compare_remedies": "comparison.remedies",
     "simulate_phase": "comparison.phase",
     "compare_strength": "comparison.strength",
     "sweep_strength": "comparison.strength",
@@ -91,6 +94,7 @@ _HOME = {
     "plot_losses": "reporting.plots",
     "plot_rate_curve": "reporting.plots",
     "plot_relaxation": "reporting.plots",
+    "plot_remedies": "reporting.remedied",
 }
 
 __all__ = sorted(_HOME)

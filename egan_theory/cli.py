@@ -413,6 +413,53 @@ def universality(
         show(*universality_text(data), *_written(picture))
 
 
+@app.command("compare-remedies")
+def remedies(
+    experiment: ExperimentFile,
+    pairs: Annotated[bool, typer.Option("--pairs/--single", help="Also every two remedies together.")] = True,
+    output: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("-o", "--output", metavar="DIR", help="Folder for the table (JSON, NetCDF) and its figure."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Remedies side by side, each at its predicted best strength, predicted and simulated.
+
+    R1, weight decay, a likelihood term, a discriminator at its best response, more critic steps, averaged opponents.
+    Printed: slowest decay rates, margin of stability, the kernel ratio at which the spread equilibrium becomes unstable
+    and the time of a step relative to the experiment as given; pairs only where both are of use.
+    """
+    from ._terminal import json_ready, progress_bar, save_figure, show, show_json, table
+
+    folder = None if output is None else check_output_folder(output)
+    exp = _load(experiment)
+    from .comparison.remedies import compare_remedies
+
+    with progress_bar("remedies") as bar:
+
+        def update(done: int, total: int, label: str) -> None:
+            if bar is not None:
+                bar(done, total, label)
+
+        found = compare_remedies(exp, pairs=pairs, progress=update)
+    if folder is not None:
+        import json as text
+
+        from ._files import atomic
+        from .reporting.remedied import plot_remedies
+
+        folder.mkdir(exist_ok=True)
+        with atomic(folder / "remedies.json") as name:
+            name.write_text(text.dumps(json_ready(found.to_dict()), indent=1) + "\n", encoding="utf-8")
+        _save(found.to_dataset(), folder / "remedies.nc")
+        save_figure(plot_remedies, found, folder / "remedies.png", size=(8.4, 1.6 + 0.28 * len(found.rows)))
+    if json:
+        show_json(found.to_dict())
+    else:
+        title = f"Slowest decay rates [{per(exp)}]"
+        show(table(title, found.HEAD, found.table()), *(f"{u['name']}: {u['reason']}" for u in found.unused))
+
+
 @app.command()
 def advise(
     experiment: ExperimentFile,

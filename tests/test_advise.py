@@ -18,9 +18,9 @@ jax = pytest.importorskip("jax")
 
 #: best strengths by a scan refined to 1e-4 in its logarithm, or to 1e-6 (best_regularizer)
 REFINED, CLOSED = 2e-4, 1e-5
-#: the same numbers in other sums
 #: accuracy of the share that the draws are balanced to
 BALANCED = 1e-2
+#: the same numbers in other sums
 ROUNDING = 1e-9
 #: limits of stability are bisected to this
 BISECTED = 2e-3

@@ -67,7 +67,8 @@ def modal_coordinates(exp: Experiment, runs: xr.Dataset) -> Modes:
     reduced = _Matched(exp) if matched else _General(exp)
     times, x, notes = _near_equilibrium(exp, runs, reduced.x)
     v = reduced.moved(x)
-    w = reduced.weights(runs.isel(run=x.kept, time=slice(x.first, x.last)))
+    responds = exp.update_rule.responds  # its weights follow the particles: they show nothing more
+    w = None if responds else reduced.weights(runs.isel(run=x.kept, time=slice(x.first, x.last)))
     T = reduced.step_matrix()
     values, vectors = np.linalg.eig(T) if reduced.flow is None else np.linalg.eig(reduced.flow)
     s = values.astype(complex) if reduced.flow is not None else log_multiplier(values)
@@ -78,7 +79,7 @@ def modal_coordinates(exp: Experiment, runs: xr.Dataset) -> Modes:
     if w is not None:
         observed = np.concatenate([vectors[:nw], observed])
         y = np.concatenate([w, v], axis=-1)
-    usable = np.isfinite(s)
+    usable = np.isfinite(s) & (moves if responds else True)
     s, observed, moves = s[usable], observed[:, usable], moves[usable]
     observed = observed / np.maximum(np.linalg.norm(observed, axis=0), np.finfo(float).tiny)
     signals, times_used, condition, O = _separate(times, y, s, observed)
