@@ -37,6 +37,11 @@ COLOURS = {
     "fourier": "#0072B2", "fourier, R1": "#56B4E9", "cdist": "#999999", "pairs": "#D55E00", "pairs, forces": "#E69F00",
     "dictionary": "#CC79A7", "features": "#009E73",
 }  # fmt: skip
+NAMES = {
+    "fourier": "Fourier modes", "fourier, R1": "Fourier modes, with R1", "cdist": "sums over pairs (SciPy cdist)",
+    "pairs": "sums over pairs, tuned", "pairs, forces": "sums over pairs, tuned, forces alone",
+    "dictionary": "dictionary of kernel functions", "features": "256 random features",
+}  # fmt: skip
 
 
 # %%
@@ -221,17 +226,12 @@ def figure(ds: xr.Dataset):
 
     fig = Figure(figsize=(7, 4.5), layout="constrained")
     ax = fig.subplots()
-    names = {
-        "fourier": "Fourier modes", "fourier, R1": "Fourier modes, with R1", "cdist": "sums over pairs (SciPy cdist)",
-        "pairs": "sums over pairs, tuned", "pairs, forces": "sums over pairs, tuned, forces alone",
-        "dictionary": "dictionary of kernel functions", "features": "256 random features",
-    }  # fmt: skip
     for way, colour in COLOURS.items():
         t = ds["seconds"].sel(way=way).dropna("particles", how="all")
         if t.sizes["particles"] == 0:
             continue
         N, low = t["particles"].values, t.min("draw").values * 1e3
-        ax.plot(N, low, "o-", color=colour, label=names[way], ms=4)
+        ax.plot(N, low, "o-", color=colour, label=NAMES[way], ms=4)
         ax.vlines(N, low, t.median("draw").values * 1e3, color=colour, lw=1)
     ax.set(xscale="log", yscale="log", xlabel="particles = target points", ylabel="wall time of a step / ms")
     ax.set_title(f"One step, d = 2, one thread (points: fastest of {ds.attrs['draws']}, lines up to the median)")
