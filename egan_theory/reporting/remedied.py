@@ -1,0 +1,34 @@
+"""Figure of the remedies of one experiment: predicted and simulated slowest rates side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from ..comparison.remedies import Remedies
+from . import style
+from .style import BLACK, BLUE, VERMILLION
+
+
+@style.styled
+def plot_remedies(found: Remedies, ax: Axes | None = None) -> Axes:
+    """Bars: predicted slowest decay rate; points: as measured in simulations; fastest on top. Pairs in which one is
+    best left out are not drawn."""
+    ax = style.axes(ax)
+    rows = [row for row in found.rows if not row.left_out]
+    rows.sort(key=lambda row: row.rate)
+    at = np.arange(len(rows))
+    ax.barh(at, [row.rate for row in rows], color=BLUE, alpha=0.55, label="predicted")
+    ax.errorbar(
+        [row.simulated for row in rows], at, xerr=[row.stderr for row in rows], fmt="D", ms=5, color=VERMILLION,
+        label="simulated",
+    )  # fmt: skip
+    ax.axvline(found.rows[0].rate, color=BLACK, lw=1, ls=":", label="as given")
+    ax.set_yticks(at, [row.name for row in rows])
+    ax.grid(False, axis="y")
+    ax.set_xlabel(f"slowest decay rate ({found.unit})")
+    style.finish(ax)
+    return ax
+
+
+__all__ = ["plot_remedies"]
