@@ -105,11 +105,11 @@ def test_recorded_runs_obey_the_schema():
 
 
 def test_random_start_of_a_generator_network_is_its_output():
-    """x_i = G_phi(z_i), latents of norm sqrt(n_0), another network in every run; spread does not apply."""
+    """x_i = G_phi(z_i), latents of norm sqrt(n_0), another network in every run."""
     from egan_theory.networks.field import generator_draws
 
     exp = experiment(generator={"particles": 6, "architecture": GENERATOR}).replace({"run.start": "random"})
-    x = simulate(exp.replace({"run.spread": 3.0}))["particles"].values[:, 0]
+    x = simulate(exp)["particles"].values[:, 0]
     z, draws = generator_draws(exp)
     np.testing.assert_allclose((z**2).sum(-1), 6)
     for run, ((W1, b1), (W2, b2)) in enumerate(draws):
