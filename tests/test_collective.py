@@ -15,7 +15,7 @@ from egan_theory.linear import eigenvalues, linearize
 from egan_theory.linear.linearize import coupling_root, seen_features
 from egan_theory.predict import collective
 from egan_theory.predict.collective import collective_instability, fastest_mode, jury_polynomials, margin, margins
-from egan_theory.predict.crossings import Axis, axis_of, sign_changes
+from egan_theory.predict.crossings import SCAN_POINTS, Axis, axis_of, sign_changes
 from egan_theory.simulation.run import simulate
 from egan_theory.symbolic import characteristic_polynomial, momentum_values, symbols
 from egan_theory.targets import Grid, Ring, Uniform
@@ -335,6 +335,9 @@ def test_sign_changes(f, expected):
 def test_all_roots_of_a_polynomial_are_found(roots):
     roots = np.sort(roots)
     if len(roots) > 1 and np.diff(roots).min() < 1e-3:
+        return
+    # three within a step of the scan are one change of sign and an extremum that may be either pair's
+    if len(roots) > 2 and (roots[2:] - roots[:-2]).min() < 1.5 / SCAN_POINTS:
         return
     found, _ = sign_changes(lambda x: float(np.prod(x - roots)), LINE)
     np.testing.assert_allclose([c.value for c in found], roots, atol=1e-9)
