@@ -120,6 +120,9 @@ def figure(found: dict[str, xr.Dataset]):
             ax.plot(one["state"], np.maximum(one * scale, 1e-3), color=benchmarks_spectrum.COLOURS[route],
                     marker=benchmarks_spectrum.STYLE[route], ms=4, label=route)  # fmt: skip
         ax.set(xscale="log", yscale="log", xlabel="coordinates of both players", ylabel=label, title="A spectrum")
+        states = spectrum["state"].values
+        ax.set_xticks(states, [str(n) for n in states])
+        ax.minorticks_off()
     rows, values = found["other"]["row"].values, found["other"]["value"].values
     d.barh([row.replace(", ", "\n") for row in rows], values, color="#0072B2")
     d.set(xscale="log", xlim=(values.min() / 3, values.max() * 12), title="Diagrams, sweeps, starts")
