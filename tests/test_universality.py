@@ -17,7 +17,7 @@ from egan_theory.cli import main
 from egan_theory.errors import InputError
 from egan_theory.experiment import Experiment
 from egan_theory.kernels.depth import depth_limit
-from egan_theory.kernels.recursion import tangent_kernel
+from egan_theory.kernels.recursion import gp_kernel, tangent_kernel
 from egan_theory.kernels.universality import (
     every_activation,
     kernel_numbers,
@@ -332,6 +332,14 @@ def test_networks_of_width_4096_have_the_two_numbers():
     widths = (64, 128, 256, 512, 1024, 2048)
     slope, error = script.slopes(widths, script.error_of_networks(0, 10, widths))
     assert abs(slope + 0.5) < 3 * error and error < 0.1
+
+
+@pytest.mark.parametrize("name", NETWORK_ACTIVATIONS)
+def test_output_covariance_is_the_gaussian_process_at_orthogonal_latents(name):
+    """By the Gram matrix of latents, which neural-tangents' values test."""
+    arch = generator(name)
+    K = gp_kernel(arch, latents(arch.latent_dimension, 2, np.random.default_rng(0), orthogonal=True))
+    np.testing.assert_allclose(output_covariance(arch), (K[0, 0], K[0, 1]), rtol=KINKED)
 
 
 def test_random_starts_are_the_outputs_of_a_wide_network():
