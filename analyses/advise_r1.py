@@ -15,19 +15,20 @@
 # %%
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from itertools import product
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
 from egan_theory.comparison.strength import late_rate
 from egan_theory.networks.tangent import tangent_features
+
+sys.path.insert(0, str(Path(__file__).parent))
+from script import options, write
 
 POINTS, SPAN, SHARE = 15, 4.0, 0.9
 #: part of an eigenvalue's stability limit eta_D r1 beta_max < 2 that the theory's best strength uses
@@ -216,16 +217,9 @@ def figure(ds: xr.Dataset):
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=12)
-    parser.add_argument("--output", type=Path, default=Path("out/advise_r1"))
-    args = parser.parse_args(argv)
-    matplotlib.use("Agg")
+    args = options("advise_r1", draws=12).parse_args(argv)
     ds = study(args.seed, args.draws)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(ds).savefig(args.output.with_suffix(".png"), dpi=150)
+    write(args.output, ds, figure(ds))
     shares = ds["share"].values
     blind = ds["share_blind"].values
     passed, others = int((shares >= SHARE).sum()), int((blind >= SHARE).sum())

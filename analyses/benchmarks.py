@@ -10,7 +10,6 @@
 # %%
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -18,7 +17,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
@@ -29,6 +27,7 @@ import benchmarks_spectrum
 import benchmarks_step
 import phase_diagrams
 import sweep_survival
+from script import options
 
 #: runs of a command whose start is timed
 STARTS = 15
@@ -136,16 +135,14 @@ def figure(found: dict[str, xr.Dataset]):
 
 
 def main(argv: list[str] | None = None) -> dict[str, xr.Dataset]:
-    parser = argparse.ArgumentParser(description="What the toolkit costs, in one run.")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=30, help="steps timed at each size")
+    parser = options(
+        "benchmarks", draws=30, about="What the toolkit costs, in one run.", help_draws="steps timed at each size"
+    )
     parser.add_argument("--largest", type=int, default=4000, help="largest state of a spectrum")
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=list(benchmarks_step.SIZES), help="numbers of particles"
     )
-    parser.add_argument("--output", type=Path, default=Path("out/benchmarks"))
     args = parser.parse_args(argv)
-    matplotlib.use("Agg")
     found = study(args.seed, args.draws, args.largest, tuple(args.sizes))
     args.output.parent.mkdir(parents=True, exist_ok=True)
     for name, ds in found.items():

@@ -9,8 +9,8 @@ which is built from the kernel's mixed derivatives and shares no code with the o
 # %%
 from __future__ import annotations
 
-import argparse
 import os
+import sys
 import threading
 import time
 import tracemalloc
@@ -18,7 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import xarray as xr
 from scipy.optimize import linear_sum_assignment
@@ -26,6 +25,9 @@ from scipy.optimize import linear_sum_assignment
 import egan_theory as eg
 from egan_theory.linear import eigenvalues, linearize, linearize_extreme, structured
 from egan_theory.linear.linearize import coupling_root
+
+sys.path.insert(0, str(Path(__file__).parent))
+from script import options, write
 
 ROUTES = ("closed form", "structured", "matrix-free", "dense")
 #: numbers of points; the state has 10 M^2 coordinates
@@ -217,17 +219,11 @@ def figure(ds: xr.Dataset):
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=3)
+    parser = options("benchmarks_spectrum", draws=3)
     parser.add_argument("--largest", type=int, default=16_000, help="largest state; 100000 takes minutes")
-    parser.add_argument("--output", type=Path, default=Path("out/benchmarks_spectrum"))
     args = parser.parse_args(argv)
-    matplotlib.use("Agg")
     ds = study(args.seed, args.draws, args.largest)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(ds).savefig(args.output.with_suffix(".png"), dpi=150)
+    write(args.output, ds, figure(ds))
     print(f"{'state':>8} {'route':>12} {'wall [s]':>10} {'cpu [s]':>10} {'memory [MB]':>12} {'difference':>11}")
     for state in ds["state"].values:
         for route in ROUTES:

@@ -11,7 +11,6 @@
 # %%
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -19,13 +18,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
 from egan_theory.dynamics import Field
 from egan_theory.simulation.run import _grow, starts
+
+sys.path.insert(0, str(Path(__file__).parent))
+from script import options, write
 
 SIZES = (500, 2_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 #: numbers of particles up to which the others are timed: pairs cost seconds beyond, the dictionary minutes
@@ -258,16 +259,9 @@ def summary(ds: xr.Dataset) -> str:
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=60)
-    parser.add_argument("--output", type=Path, default=Path("out/benchmarks_step"))
-    args = parser.parse_args(argv)
-    matplotlib.use("Agg")
+    args = options("benchmarks_step", draws=60).parse_args(argv)
     ds = step_cost(args.seed, args.draws)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(ds).savefig(args.output.with_suffix(".png"), dpi=150)
+    write(args.output, ds, figure(ds))
     print(summary(ds))
     return ds
 

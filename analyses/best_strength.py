@@ -10,11 +10,9 @@
 # %%
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
@@ -24,6 +22,7 @@ from egan_theory.simulation.run import resolved_rule
 
 sys.path.insert(0, str(Path(__file__).parent))
 from draws import draw_experiment
+from script import options, write
 
 POINTS, SPAN, SHARE, RUNS = 25, 10.0, 0.97, 4
 #: largest number of field evaluations of a sweep's run (a flow takes four per Runge-Kutta substep), and what an exact
@@ -119,16 +118,9 @@ def figure(ds: xr.Dataset):
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=20)
-    parser.add_argument("--output", type=Path, default=Path("out/best_strength"))
-    args = parser.parse_args(argv)
-    matplotlib.use("Agg")
+    args = options("best_strength", draws=20).parse_args(argv)
     ds = study(args.seed, args.draws)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(ds).savefig(args.output.with_suffix(".png"), dpi=150)
+    write(args.output, ds, figure(ds))
     shares = ds["share"].values
     print(f"{int((shares >= SHARE).sum())} of {args.draws} predicted strengths reach {SHARE:.0%} of the best simulated "
           f"rate; lowest share {shares.min():.4f}, median {np.median(shares):.4f}")  # fmt: skip

@@ -25,11 +25,9 @@
 # %%
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
@@ -39,6 +37,7 @@ from egan_theory.predict.collective import collective_instability, margin
 
 sys.path.insert(0, str(Path(__file__).parent))
 from draws import KERNELS, UPDATES, draw_target
+from script import options, write
 
 RATIO = "generator.kernel.ratio"
 #: ratios simulated first, side by side; then INNER between the first two of different verdict
@@ -341,16 +340,9 @@ def figure(ds: xr.Dataset):
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=30)
-    parser.add_argument("--output", type=Path, default=Path("out/collapse_transition"))
-    args = parser.parse_args(argv)
-    matplotlib.use("Agg")
+    args = options("collapse_transition", draws=30).parse_args(argv)
     ds = study(args.seed, args.draws).merge(ring_example(args.seed), combine_attrs="override")
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(ds).savefig(args.output.with_suffix(".png"), dpi=150)
+    write(args.output, ds, figure(ds))
     error = np.abs(ds["predicted"] / ds["simulated"] - 1)
     print(f"{int(ds['agrees'].sum())} of {args.draws} predicted critical ratios within 5 % of the simulated one; "
           f"median difference {float(error.median()):.2%}")  # fmt: skip

@@ -10,11 +10,9 @@
 # %%
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
@@ -29,6 +27,7 @@ from egan_theory.simulation.run import resolved_rule
 
 sys.path.insert(0, str(Path(__file__).parent))
 from draws import KERNELS, UPDATES, draw_target
+from script import options, write
 
 #: rms distance of the particles from their centre at the start, in length scales
 SPREAD = 1e-6
@@ -305,16 +304,9 @@ def summary(ds: xr.Dataset) -> str:
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=100)
-    parser.add_argument("--output", type=Path, default=Path("out/collapsed_state_stability"))
-    args = parser.parse_args(argv)
-    matplotlib.use("Agg")
+    args = options("collapsed_state_stability", draws=100).parse_args(argv)
     ds, examples = study(args.seed, args.draws)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(ds, examples).savefig(args.output.with_suffix(".png"), dpi=150)
+    write(args.output, ds, figure(ds, examples))
     print(summary(ds))
     return ds
 

@@ -8,16 +8,18 @@
 # %%
 from __future__ import annotations
 
-import argparse
+import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
 from egan_theory.comparison.modes import deviation_norms
 from egan_theory.simulation.condense import condensed
+
+sys.path.insert(0, str(Path(__file__).parent))
+from script import options, write
 
 COLOURS = {0.2: "#E69F00", 1.0: "#009E73", 5.0: "#0072B2"}
 
@@ -68,16 +70,9 @@ def figure(best: eg.Regularizer, swept: xr.Dataset, decays: xr.Dataset):
 
 
 def main(argv: list[str] | None = None) -> tuple[eg.Regularizer, xr.Dataset]:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--draws", type=int, default=17, help="number of strengths")
-    parser.add_argument("--output", type=Path, default=Path("out/critical_damping"))
-    args = parser.parse_args(argv)
-    matplotlib.use("Agg")
+    args = options("critical_damping", draws=17, seed=0, help_draws="number of strengths").parse_args(argv)
     best, swept, decays = study(args.seed, args.draws)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(swept, args.output.with_suffix(".nc"))
-    figure(best, swept, decays).savefig(args.output.with_suffix(".png"), dpi=150)
+    write(args.output, swept, figure(best, swept, decays))
     top = swept.isel(strength=int(np.nanargmax(swept["rate"].values)))
     print(f"predicted best R1 strength {best.best:.4g}, rate {best.rate:.4g}/step; fastest simulated "
           f"{float(top['strength']):.4g}, rate {float(top['rate']):.4g} "

@@ -14,11 +14,9 @@
 # %%
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
@@ -34,6 +32,9 @@ from egan_theory.predict.regularizer import convergence_rate
 from egan_theory.predict.splitting import splitting
 from egan_theory.simulation.condense import condensed
 from egan_theory.simulation.run import resolved_rule
+
+sys.path.insert(0, str(Path(__file__).parent))
+from script import options, write
 
 RELATIVE, SIGMAS = 0.05, 3.0
 #: samples and learning times that a fit sees; modes slower than SEEN training times cannot be seen
@@ -500,16 +501,9 @@ def figure(ds: xr.Dataset):
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=20)
-    parser.add_argument("--output", type=Path, default=Path("out/frequency_principle"))
-    args = parser.parse_args(argv)
-    matplotlib.use("Agg")
+    args = options("frequency_principle", draws=20).parse_args(argv)
     ds = study(args.seed, args.draws)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(ds).savefig(args.output.with_suffix(".png"), dpi=150)
+    write(args.output, ds, figure(ds))
     for name, value in ds.attrs.items():
         print(f"{name}: {value}")
     for name, expected, measured in zip(ds["spectrum"].values, ds["slope_expected"].values, ds["slope_measured"].values,

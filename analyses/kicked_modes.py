@@ -8,11 +8,9 @@
 # %%
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
@@ -24,6 +22,7 @@ from egan_theory.simulation.run import resolved_rule
 
 sys.path.insert(0, str(Path(__file__).parent))
 from draws import draw_experiment
+from script import options, write
 
 RELATIVE, SIGMAS = 0.01, 3.0
 MIN_STEPS, MAX_STEPS, RECORDS, GROWTH = 400, 4000, 400, 6.0
@@ -123,16 +122,9 @@ def figure(ds: xr.Dataset):
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=100)
-    parser.add_argument("--output", type=Path, default=Path("out/kicked_modes"))
-    args = parser.parse_args(argv)
-    matplotlib.use("Agg")
+    args = options("kicked_modes", draws=100).parse_args(argv)
     ds = study(args.seed, args.draws)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(ds).savefig(args.output.with_suffix(".png"), dpi=150)
+    write(args.output, ds, figure(ds))
     print(f"{int(ds['agrees'].sum())} of {args.draws} experiments agree; median deviation "
           f"{float(ds['median_relative'].median()):.1e}, worst of the agreeing "
           f"{float(ds['worst_relative'].where(ds['agrees'] == 1).max()):.1e}")  # fmt: skip

@@ -10,12 +10,10 @@
 # %%
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
@@ -24,6 +22,9 @@ from egan_theory.comparison.phase import UNION, compare_phase, simulate_phase
 from egan_theory.predict.phase import QUICK, phase, phase_axis
 from egan_theory.predict.threshold import MECHANISMS
 from egan_theory.reporting.phases import plot_phase
+
+sys.path.insert(0, str(Path(__file__).parent))
+from script import options, write
 
 SIDE, FINE, STEPS = 20, 120, 3000
 FAMILIES = ("ring, weight decay", "random points, R1", "grid, momentum")
@@ -161,23 +162,17 @@ def benchmark(side: int = 200, sample: int = 400) -> dict[str, float]:
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=3)
+    parser = options("phase_diagrams", draws=3)
     parser.add_argument("--side", type=int, default=SIDE)
     parser.add_argument("--collapsed-state", action="store_true", help="also the collapsed state's stability (slow)")
-    parser.add_argument("--output", type=Path, default=Path("out/phase_diagrams"))
     parser.add_argument("--benchmark", action="store_true", help="only time the default ring's predicted diagram")
     args = parser.parse_args(argv)
     if args.benchmark:
         benchmark()
         return xr.Dataset()
-    matplotlib.use("Agg")
     mechanisms = (*QUICK, "collapsed state") if args.collapsed_state else QUICK
     ds, found = study(args.seed, args.draws, args.side, mechanisms)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(found, ds["family"].values.tolist()).savefig(args.output.with_suffix(".png"), dpi=110)
+    write(args.output, ds, figure(found, ds["family"].values.tolist()), dpi=110)
     return ds
 
 

@@ -11,17 +11,15 @@
 # %%
 from __future__ import annotations
 
-import argparse
 import os
+import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 from scipy.optimize import minimize
 from scipy.stats import rankdata
 
-import egan_theory as eg
 from egan_theory.errors import InputError
 from egan_theory.published import (
     CLASSES,
@@ -35,6 +33,9 @@ from egan_theory.published import (
 )
 from egan_theory.published.fit import cells
 from egan_theory.published.theory import STEPS
+
+sys.path.insert(0, str(Path(__file__).parent))
+from script import options, write
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "published_mnist"
 FOLDS = 5
@@ -305,22 +306,22 @@ def text(cv: xr.Dataset, fit: PublishedFit, data: dict[str, np.ndarray]) -> str:
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="of the folds and of the bootstrap")
-    parser.add_argument("--draws", type=int, default=400, help="bootstrap samples of the runs")
+    parser = options(
+        "published_mnist",
+        draws=400,
+        seed=0,
+        help_seed="of the folds and of the bootstrap",
+        help_draws="bootstrap samples of the runs",
+    )
     parser.add_argument("--data", type=Path, default=default_data(), help="order parameters (.nc), or a clone")
     parser.add_argument("--target", type=Path, default=None, help="MNIST images, with a clone")
-    parser.add_argument("--output", type=Path, default=Path("out/published_mnist"))
     args = parser.parse_args(argv)
-    matplotlib.use("Agg")
     try:
         ds = load(args.data, args.target)
         cv, fit, data = study(ds, args.seed, args.draws)
     except InputError as error:
         parser.error(str(error))
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(cv, args.output.with_suffix(".nc"))
-    figure(cv, fit, data).savefig(args.output.with_suffix(".png"), dpi=150)
+    write(args.output, cv, figure(cv, fit, data))
     print(text(cv, fit, data))
     return cv
 

@@ -10,20 +10,20 @@
 # %%
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
-import egan_theory as eg
 from egan_theory.models.solvable import Solvable
 from egan_theory.models.solvable.figures import plot_solvable_phase, plot_solvable_scan
 from egan_theory.models.solvable.fixed_points import locked_onset
 from egan_theory.models.solvable.phase import RATIO, agreement, solvable_phase
 from egan_theory.models.solvable.regimes import REGIMES, boundaries
+
+sys.path.insert(0, str(Path(__file__).parent))
+from script import options, write
 
 #: length of a run in units 1/(tau Lambda)
 SPAN = 400.0
@@ -170,18 +170,12 @@ def figure(found: list[tuple[dict, dict, Solvable, Solvable]]):
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=2)
+    parser = options("solvable_phases", draws=2)
     parser.add_argument("--side", type=int, default=12)
     parser.add_argument("--n", type=int, default=5000)
-    parser.add_argument("--output", type=Path, default=Path("out/solvable_phases"))
     args = parser.parse_args(argv)
-    matplotlib.use("Agg")
     ds, found = study(args.seed, args.draws, args.side, args.n)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(found).savefig(args.output.with_suffix(".png"), dpi=110)
+    write(args.output, ds, figure(found), dpi=110)
     total = ds[["runs", "decided", "wrong", "undecided", "coexisting"]].sum(("draw", "features"))
     for method in ("ode", "chain"):
         row = total.sel(outcome=method)

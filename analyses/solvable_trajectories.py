@@ -9,19 +9,19 @@
 # %%
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from time import thread_time
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
-import egan_theory as eg
 from egan_theory.models.solvable import SETTING_E, SETTING_R, Solvable, simulate_chain, solve_ode
 from egan_theory.models.solvable.line import line_drift
 from egan_theory.reporting import style
+
+sys.path.insert(0, str(Path(__file__).parent))
+from script import options, write
 
 REGIMES = {2.0: "success", 1.0: "oscillation", 4.0: "mode collapse"}
 NOISES = (1.0, 2.0, 4.0)
@@ -278,16 +278,17 @@ def error_figure(ds: xr.Dataset):
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description="Finite solvable GANs against their ODE.")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=200, help="seeds per dimension")
+    parser = options(
+        "solvable_trajectories",
+        draws=200,
+        about="Finite solvable GANs against their ODE.",
+        help_draws="seeds per dimension",
+    )
     parser.add_argument("--largest", type=int, default=LARGEST, help="largest dimension")
     parser.add_argument("--time", type=float, default=SETTING_E.time, help="length of setting E's runs")
     parser.add_argument("--dots", type=int, default=DOTS, help="dimension of the simulated dots of setting R")
     parser.add_argument("--benchmark", action="store_true", help="time a step, too")
-    parser.add_argument("--output", type=Path, default=Path("out/solvable_trajectories"))
     args = parser.parse_args(argv)
-    matplotlib.use("Agg")
     ends = end_states(args.seed, min(args.draws, ENDS), args.dots)
     parts = [trajectories(args.seed, args.dots), ends, convergence(args.seed, args.draws, args.largest, args.time)]
     if args.benchmark:
@@ -302,9 +303,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
         dots=args.dots,
     )
     report_ends(ds)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(ds).savefig(args.output.with_suffix(".png"), dpi=style.DPI)
+    write(args.output, ds, figure(ds), dpi=style.DPI)
     error_figure(ds).savefig(args.output.with_name(args.output.stem + "_error.png"), dpi=style.DPI)
     for level in ds["level"].values:
         one = ds.sel(level=level)

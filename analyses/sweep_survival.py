@@ -9,7 +9,6 @@
 # %%
 from __future__ import annotations
 
-import argparse
 import hashlib
 import multiprocessing
 import os
@@ -22,11 +21,13 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+
+sys.path.insert(0, str(Path(__file__).parent))
+from script import options, write
 
 #: seconds until a kill: after the sweep's start (as long as its workers may need to start), or after its first batch
 AFTER_START, AFTER_BATCH = (0.2, 8.0), (0.0, 1.0)
@@ -289,13 +290,9 @@ def figure(kills: xr.Dataset, many: xr.Dataset | None = None):
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=20, help="how often a sweep is killed")
-    parser.add_argument("--output", type=Path, default=Path("out/sweep_survival"))
+    parser = options("sweep_survival", draws=20, help_draws="how often a sweep is killed")
     parser.add_argument("--benchmark", action="store_true", help="also throughput of two workers, and memory")
     args = parser.parse_args(argv)
-    matplotlib.use("Agg")
     many = None
     parts = [Path(tempfile.mkdtemp()) for _ in range(5)]
     try:
@@ -325,9 +322,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     finally:
         for part in parts:
             shutil.rmtree(part, ignore_errors=True)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(kills.assign_attrs(seed=args.seed, draws=args.draws), args.output.with_suffix(".nc"))
-    figure(kills, many).savefig(args.output.with_suffix(".png"), dpi=110)
+    write(args.output, kills.assign_attrs(seed=args.seed, draws=args.draws), figure(kills, many), dpi=110)
     return kills
 
 

@@ -9,15 +9,13 @@
 # %%
 from __future__ import annotations
 
-import argparse
+import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 from scipy.optimize import brentq
 
-import egan_theory as eg
 from egan_theory.architecture import GeneratorArchitecture
 from egan_theory.kernels.depth import depth_limit
 from egan_theory.kernels.recursion import tangent_kernel
@@ -28,6 +26,9 @@ from egan_theory.kernels.universality import (
     sampled_kernel,
     sampled_kernel_numbers,
 )
+
+sys.path.insert(0, str(Path(__file__).parent))
+from script import options, write
 
 BASE = GeneratorArchitecture(depth=2, weight_variance=1.5, bias_variance=0.1, latent_dimension=64)
 SAMPLES = 8
@@ -194,17 +195,11 @@ def figure(ds: xr.Dataset):
 
 # %%
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--draws", type=int, default=10, help="networks per activation and per width")
+    parser = options("universality", draws=10, seed=0, help_draws="networks per activation and per width")
     parser.add_argument("--width", type=int, default=4096, help="of the networks")
-    parser.add_argument("--output", type=Path, default=Path("out/universality"))
     args = parser.parse_args(argv)
-    matplotlib.use("Agg")
     ds = study(args.seed, args.draws, args.width)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(ds).savefig(args.output.with_suffix(".png"), dpi=150)
+    write(args.output, ds, figure(ds))
     for i, name in enumerate(ds["activation"].values):
         r = ds.isel(activation=i)
         print(f"{name:11s} g1 {float(r.g1):9.4f} sampled {float(r.g1_sampled):9.4f} z {float(r.g1_z):5.2f}   "

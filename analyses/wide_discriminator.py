@@ -10,16 +10,17 @@
 # %%
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
 from egan_theory.linear import eigenvalues, linearize
+
+sys.path.insert(0, str(Path(__file__).parent))
+from script import options, write
 
 WIDTHS = (256, 512, 1024, 2048, 4096)
 ACTIVATIONS = ("tanh", "gelu")
@@ -139,18 +140,12 @@ def figure(ds: xr.Dataset):
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=4)
+    parser = options("wide_discriminator", draws=4)
     parser.add_argument("--widths", type=int, nargs="+", default=list(WIDTHS))
     parser.add_argument("--depth", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=Path("out/wide_discriminator"))
     args = parser.parse_args(argv)
-    matplotlib.use("Agg")
     ds = study(args.seed, args.draws, tuple(args.widths), args.depth)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(ds).savefig(args.output.with_suffix(".png"), dpi=150)
+    write(args.output, ds, figure(ds))
     for activation in ACTIVATIONS:
         for name in ("infinite", "own"):
             errors = ds[name].sel(activation=activation).values

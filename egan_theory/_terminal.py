@@ -104,6 +104,18 @@ def progress_bar(label: str) -> Iterator[Callable[..., None] | None]:
         yield update
 
 
+@contextmanager
+def stages(label: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A function ``update(stage, done, total)`` that moves a bar as ``progress_bar`` does."""
+    with progress_bar(label) as bar:
+
+        def update(stage: str, done: int, total: int) -> None:
+            if bar is not None:
+                bar(done, total, stage)
+
+        yield update
+
+
 def check_figure(path: str, *inputs: str) -> Path:
     """``check_output`` for a figure; its format is its suffix."""
     if Path(path).suffix[1:].lower() not in FIGURE_FORMATS:

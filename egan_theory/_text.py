@@ -68,6 +68,27 @@ def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
     return [*lines, f"Method: {data['method']}.", f"Assumptions: {data['assumptions']}."]
 
 
+def power_laws_text(data: dict[str, Any], unit: str) -> list[Any]:
+    from ._terminal import table
+
+    modes = data["modes"]
+    grows = lambda m: f"exp(T^{m['growth_power']:.3g})"  # noqa: E731
+    rows = [
+        [
+            *(f"T^{m[name]:.4g}" if m[name] is not None else grows(m) for name in ("last", "average")),
+            m["damping"], m["stiffness"], m["onset"], int(m["multiplicity"]),
+        ]
+        for m in modes[:ROWS]
+    ]  # fmt: skip
+    columns = ["last iterate", "its average", "damping a", "frequency^2", f"from [{unit}s]", "multiplicity"]
+    lines = [table(f"Powers of the elapsed time T [{unit}s], slowest first", columns, rows)]
+    if len(modes) > ROWS:
+        lines.append(f"... and {len(modes) - ROWS} more rows; --json has all.")
+    for what, key in (("last iterate", "converges"), ("average since the start", "average_converges")):
+        lines.append(f"The {what} {'converges' if data[key] else 'does not converge'}.")
+    return [*lines, f"Method: {data['method']}.", f"Assumptions: {data['assumptions']}."]
+
+
 def regularizer_text(data: dict[str, Any], per: str) -> list[Any]:
     from ._terminal import table
     from .penalties import strength_field

@@ -232,7 +232,7 @@ def test_scalings(factor, size):
 
 def test_too_large_for_a_scan_is_simplified_and_checked(monkeypatch):
     """Without kappa and the collective part the scan is that of the closed form; the check puts them back."""
-    monkeypatch.setattr("egan_theory.networks.advise.SCAN_ROWS", 0)
+    monkeypatch.setattr("egan_theory.networks.practice.SCAN_ROWS", 0)
     tables = FLOW | {"loss": {"kind": "logistic"}, "generator": {"learning_rate": 0.2, "kernel": {"ratio": 0.25}}}
     found = eg.advise_from_gram(GRAM, 4, 2, tables, variations=False)
     assert found.best == pytest.approx(closed_form(BETA, 0.015 / 4 * 0.75, 0.3)[0], rel=CLOSED)
@@ -316,6 +316,11 @@ def test_refusals(monkeypatch):
         eg.advise(lambda p, x: x @ x, PARAMS, np.arange(8000.0).reshape(4, 2000))
     with pytest.raises(InputError, match=r"training\.run: must be one of generator"):
         eg.advise(D, PARAMS, Y, {"run": {}})
+    plain = eg.Experiment(loss={"kind": "wasserstein"})
+    for name, field in (("likelihood", {"likelihood": {"weight": 0.5, "bandwidth": 0.5}}),
+                        ("memory", {"memory": {"generator": 10.0}})):  # fmt: skip
+        with pytest.raises(InputError, match=rf"training\.{name}.*must be left out"):
+            eg.advise(D, PARAMS, Y, eg.Experiment(**plain.model_dump() | field), batch_size=4)
     with pytest.raises(InputError, match="gram: must be symmetric"):
         eg.advise_from_gram(np.triu(GRAM), 4, 2)
     with pytest.raises(InputError, match=r"instance_noise: must be 0"):

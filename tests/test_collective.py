@@ -13,7 +13,7 @@ from egan_theory.errors import InputError, NotLinearizable
 from egan_theory.experiment import Experiment
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.linear.linearize import coupling_root, seen_features
-from egan_theory.predict import collective
+from egan_theory.predict import collective, fastest
 from egan_theory.predict.collective import collective_instability, fastest_mode, jury_polynomials, margin, margins
 from egan_theory.predict.crossings import SCAN_POINTS, Axis, axis_of, sign_changes
 from egan_theory.simulation.run import simulate
@@ -265,7 +265,7 @@ def test_masses_that_do_not_match(monkeypatch):
     mode = fastest_mode(exp)
     assert 0 <= mode["translation"] <= 1
     field = Field(exp)
-    assert field.features.size + 4 * 2 <= collective.MAX_VECTORS
+    assert field.features.size + 4 * 2 <= fastest.MAX_VECTORS
 
 
 # -- axes and scans ---------------------------------------------------------------------------------------------------

@@ -376,6 +376,24 @@ def test_extremes(folder, kernel, shape, monkeypatch):
     assert found.residual.max() <= extreme.RESIDUAL and found.products > 0
 
 
+@pytest.mark.parametrize("shape", ["cross", "ring"])
+def test_extremes_hold_every_copy(folder, shape, monkeypatch):
+    """Symmetric points: one start of Lanczos iteration sees one vector of each eigenspace (cross: the fifth smallest,
+    ring: the seventh largest, were others than they are)."""
+    angle = 2 * np.pi * np.arange(250) / 250
+    circle = 20 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    Y, end = {"cross": (np.vstack([np.eye(20), -np.eye(20)]), "low"), "ring": (circle, "high")}[shape]
+    exp = experiment(folder, Y, ratio=0.2, length={"cross": 1.0, "ring": 0.7}[shape])
+    monkeypatch.setattr(extreme, "ALL_VECTORS", 0)
+    counter, parts, whole = [0], split(exp), all_mu2(exp)
+    if end == "low":
+        found, _ = extreme._smallest(parts, 5, whole[-1], counter)
+        np.testing.assert_allclose(found, whole[:5], rtol=1e-6)
+    else:
+        found, _ = extreme._largest(parts, 8, counter)
+        np.testing.assert_allclose(found, whole[-8:], rtol=1e-6)
+
+
 @pytest.mark.parametrize("rule", ["flow", "simultaneous", "alternating"])
 def test_extreme_modes_hold_the_slowest(folder, rule):
     """Trace and determinant affine in mu^2: the slowest of all modes is at an end, for random damping and rates."""

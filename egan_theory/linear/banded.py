@@ -19,8 +19,6 @@ import scipy.linalg as sla
 
 #: half bandwidth: a wider band costs the second stage what it gains the first
 BANDWIDTH = 32
-#: below this size LAPACK's one-stage solver is as fast
-TWO_STAGE = 1500
 #: steps of inverse iteration from a random vector; the first one already reaches rounding for a separate eigenvalue
 INVERSE_STEPS = 3
 

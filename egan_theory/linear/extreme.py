@@ -9,6 +9,7 @@ Rayleigh-Ritz step on the true operator. The part across the data's directions i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg as sla
@@ -27,6 +28,8 @@ LANCZOS = 1e-9
 #: (relative to |H|, of which they are a small part; the Rayleigh-Ritz step squares the error of the eigenvalues)
 INVERSE = ((1e-4, 1e-6), (1e-7, 1e-9), (1e-10, 1e-12))
 MAX_STEPS = 4000
+#: eigenvalues this near, relative, are one: a copy of the last one listed changes nothing
+SAME = 1e-6
 #: vectors that Lanczos iteration keeps, at least
 KEPT = 24
 
@@ -99,34 +102,77 @@ def _operator(parts: Split, counter: list[int]) -> LinearOperator:
     return LinearOperator((parts.size, parts.size), matvec=matvec, dtype=float)
 
 
-def _lanczos(
-    parts: Split, operator: LinearOperator, count: int, tolerance: float, counter: list[int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """(Ritz values, residual norms) of H on the span of the leading eigenvectors of ``operator``."""
-    v0 = np.random.default_rng(0).standard_normal(parts.size)
+def _leading(
+    operator: LinearOperator, count: int, tolerance: float, seed: int = 0, without: np.ndarray | None = None
+) -> np.ndarray:
+    """(n, count) orthonormal, the leading eigenvectors by Lanczos iteration; orthogonal to the columns ``without``."""
+    n = operator.shape[0]
+    v0 = np.random.default_rng(seed).standard_normal(n)
+    if without is not None:
+        outer, V = operator, without
+
+        def matvec(u: np.ndarray) -> np.ndarray:
+            w = outer.matvec(u - V @ (V.T @ u))
+            return w - V @ (V.T @ w)
+
+        operator, v0 = LinearOperator((n, n), matvec=matvec, dtype=float), v0 - V @ (V.T @ v0)
     kept = max(KEPT, 2 * count + 4)
     try:
-        _, V = eigsh(operator, k=count, which="LA", v0=v0, tol=tolerance, ncv=min(kept, parts.size))
+        _, found = eigsh(operator, k=count, which="LA", v0=v0, tol=tolerance, ncv=min(kept, n))
     except ArpackNoConvergence:
         raise NotLinearizable("extreme", "be a number of eigenvalues that Lanczos iteration finds", count) from None
+    return found
+
+
+class _Pairs(NamedTuple):
+    """Rayleigh-Ritz pairs of H, ascending: values (k,), vectors (n, k), norms of the residuals (k,)."""
+
+    values: np.ndarray
+    vectors: np.ndarray
+    residual: np.ndarray
+
+
+def _ritz(parts: Split, V: np.ndarray, counter: list[int]) -> _Pairs:
+    """On the span of V's columns."""
     V, _ = np.linalg.qr(V)
     HV = _products(parts, V, counter)
     values, rotation = np.linalg.eigh((V.T @ HV + HV.T @ V) / 2)
-    return values, np.linalg.norm(HV @ rotation - (V @ rotation) * values, axis=0)
+    vectors = V @ rotation
+    return _Pairs(values, vectors, np.linalg.norm(HV @ rotation - vectors * values, axis=0))
+
+
+def _completed(
+    parts: Split, operator: LinearOperator, found: _Pairs, tolerance: float, largest: bool, counter: list[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(values, residual norms) with the copies that were missed: from one start, Lanczos iteration sees one vector of
+    each eigenspace, and the others by rounding alone. What is orthogonal to all that was found is searched for better
+    ones until it has none."""
+    count = len(found.values)
+    chosen = slice(1, None) if largest else slice(count)
+    for seed in range(1, count + 1):
+        more = _leading(operator, 1, tolerance, seed, found.vectors)
+        both = _ritz(parts, np.concatenate([found.vectors, more], axis=1), counter)
+        better = _Pairs(both.values[chosen], both.vectors[:, chosen], both.residual[chosen])
+        if np.allclose(better.values, found.values, rtol=SAME, atol=0):
+            break
+        found = better
+    return found.values, found.residual
 
 
 def _largest(parts: Split, count: int, counter: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    return _lanczos(parts, _operator(parts, counter), count, LANCZOS, counter)
+    operator = _operator(parts, counter)
+    found = _ritz(parts, _leading(operator, count, LANCZOS), counter)
+    return _completed(parts, operator, found, LANCZOS, True, counter)
 
 
 def _smallest(parts: Split, count: int, norm: float, counter: list[int]) -> tuple[np.ndarray, np.ndarray]:
     for tolerance, inner in INVERSE:
         inverse = Inverse(parts, inner, counter)
         operator = LinearOperator((parts.size, parts.size), matvec=inverse, dtype=float)
-        values, residual = _lanczos(parts, operator, count, tolerance, counter)
-        if residual.max() <= RESIDUAL * norm:
+        found = _ritz(parts, _leading(operator, count, tolerance), counter)
+        if found.residual.max() <= RESIDUAL * norm:
             break
-    return values, residual
+    return _completed(parts, operator, found, tolerance, False, counter)
 
 
 class Inverse:

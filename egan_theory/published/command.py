@@ -8,14 +8,13 @@ from typing import Annotated, Optional
 import typer
 
 from .._files import check_output
+from ..commands.shared import Json, NewFile, save, written
 
 published = typer.Typer(
     name="published",
     help="The published MNIST runs: read a clone of the authors' repository, fit two constants, predict classes.",
     rich_markup_mode=None,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @published.callback(invoke_without_command=True)
@@ -38,7 +37,6 @@ def import_(
     from .._terminal import progress_bar, show, show_json, table
 
     out = check_output(output, *([target] if target else []))
-    from ..schema import save
     from .importer import read_runs, read_target
 
     images = None if target is None else read_target(target)
@@ -66,7 +64,7 @@ def import_(
         f"{ds.sizes['run']} runs, {len(rates)} values of lrD and {len(ratios)} of phi",
         table("Order parameters over the runs", ["", "least", "median", "most"], rows),
         *([] if target else ["No --target: order parameters that compare with the images were left out."]),
-        f"written: {out}",
+        *written(out),
     )
 
 
@@ -98,7 +96,7 @@ def fit(
         table("Runs in each class", ["class", "runs"], [[k, str(v)] for k, v in data["counts"].items()]),
         f"Method: {data['method']}.",
         f"Assumptions: {'; '.join(data['assumptions'])}.",
-        f"written: {out}",
+        *written(out),
     )
 
 
@@ -106,14 +104,13 @@ def fit(
 def predict(
     fitted: Annotated[str, typer.Argument(metavar="fit.json", help="File of 'egan published fit'.")],
     grid: Annotated[str, typer.Argument(metavar="GRID.nc", help="NetCDF file with the coordinates lrD and phi.")],
-    output: Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="NetCDF file to write.")],
+    output: NewFile,
     json: Json = False,
 ) -> None:
     """Probabilities of the three classes on the (lrD, phi) coordinates of a file."""
     from .._files import read_netcdf
     from .._terminal import show, show_json, table
     from ..errors import check_file
-    from ..schema import save
     from .fit import load_fit
     from .prediction import predict_published
     from .theory import CLASSES
@@ -133,5 +130,5 @@ def predict(
         table(title, ["class", "mean probability", "cells above 1/2"], [[k, m, str(n)] for k, m, n in rows]),
         f"Method: {ds.attrs['method']}.",
         f"Assumptions: {ds.attrs['assumptions']}.",
-        f"written: {out}",
+        *written(out),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from ..commands.shared import FAILED, ExperimentFile, Json, complain, load, save, written
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from ..comparison.agreement import Agreement
     from ..experiment import Experiment
 
-ExperimentFile = Annotated[str, typer.Argument(metavar="E.toml", help="Experiment file; see 'egan new'.")]
 Vary = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--vary", metavar="PATH=LOW:HIGH:POINTS[:log]", help="An axis of the grid (repeatable)."),
@@ -42,13 +42,12 @@ def sweep(
         Optional[int],  # noqa: UP045
         typer.Option("--batch", metavar="CELLS", help="Cells simulated and stored together; default: by size."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """Simulate a grid of parameters and seeds into one store. Whatever ends it, --resume continues."""
     from .._terminal import progress_bar, show, show_json
-    from ..cli import FAILED, _complain, _load
 
-    exp = _load(experiment)
+    exp = load(experiment)
     from .run import sweep as run
     from .store import is_sweep, open_sweep
 
@@ -63,7 +62,7 @@ def sweep(
             raise
         data = summary(open_sweep(output), output)
         left = f"{data['cells'] - data['pending']} of {data['cells']} cells are in {output}"
-        _complain(f"interrupted: {left}; the same command with --resume continues")
+        complain(f"interrupted: {left}; the same command with --resume continues")
         raise typer.Exit(FAILED) from None
     data = summary(ds, output)
     if json:
@@ -123,8 +122,6 @@ def compare_command(exp: Experiment, path: str, out: Path | None, json: bool) ->
     with progress_bar("comparing, cells") as update:
         found = compare_sweep(exp, ds, progress=update)
     if out:
-        from ..schema import save
-
         save(found.to_dataset(), out)
     data = found.to_dict()
     if exp.run.start == "random":
@@ -132,7 +129,7 @@ def compare_command(exp: Experiment, path: str, out: Path | None, json: bool) ->
     if json:
         show_json(data)
     else:
-        show(*_compared(found, data), *([f"written: {out}"] if out else []))
+        show(*_compared(found, data), *written(out))
 
 
 def _compared(found: Agreement, data: dict[str, Any]) -> list[Any]:
@@ -162,13 +159,13 @@ def _compared(found: Agreement, data: dict[str, Any]) -> list[Any]:
 
 def phase_runs(exp: Experiment, path: str, vary: list[str]) -> tuple[list[Any], xr.Dataset]:
     """`egan phase --sweep`: the axes of the diagram (by default the sweep's), and the sweep as its simulated part."""
-    from ..predict.phase import parse_axis
+    from ..predict.phase import parse_axes
     from .agreement import phase_of_sweep
     from .store import check_experiment, open_sweep, plan_of, stored_attrs
 
     check_experiment(stored_attrs(path, "--sweep"), exp, Path(path))
     ds = open_sweep(path)
-    axes = [parse_axis(exp, text) for text in vary] or list(plan_of(ds).axes)
+    axes = parse_axes(exp, vary) or list(plan_of(ds).axes)
     if len(axes) != 2:
         raise InputError("--sweep", "vary two fields", len(axes))
     return axes, phase_of_sweep(ds, axes[0].path, axes[1].path)

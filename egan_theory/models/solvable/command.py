@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from ..._files import check_output, check_output_folder
+from ...commands.shared import Figure, Folder, Json, NewFile, Output, outputs, read, save, show_folder, written
 from ...errors import EganError, InputError
 
 if TYPE_CHECKING:
@@ -26,12 +27,6 @@ Model = Annotated[
     Optional[str],  # noqa: UP045
     typer.Argument(metavar="[MODEL.toml]", help="File with the table [solvable]; default: the built-in setting R."),
 ]
-Output = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("-o", "--output", metavar="FILE", help="Also write NetCDF."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Figure = Annotated[Optional[str], typer.Option("--figure", metavar="FILE", help="Also draw a .png, .pdf or .svg.")]  # noqa: UP045
 
 
 @solvable.callback(invoke_without_command=True)
@@ -45,14 +40,14 @@ def ode(model: Model = None, output: Output = None, json: Json = False, figure: 
     """Integrate the macroscopic ODE; regime, prediction and boundaries."""
     from ..._terminal import save_figure, show, show_json, table
 
-    out, picture = _outputs(output, figure, model)
+    out, picture = outputs(output, figure, model)
     described = _load(model)
     from .ode import solve_ode
     from .regimes import classify
 
     ds = solve_ode(described)
     (found,) = classify(ds)
-    _save(ds, out)
+    save(ds, out)
     if picture:
         from .figures import plot_overlaps
 
@@ -74,13 +69,13 @@ def ode(model: Model = None, output: Output = None, json: Json = False, figure: 
         _predicted_text(data),
         table(f"Overlaps at time {described.time:g}", ["overlap", "value"], rows),
         *_boundary_table(data),
-        *_written(out, picture),
+        *written(out, picture),
     )
 
 
 @solvable.command()
 def sde(
-    output: Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="NetCDF file to write.")],
+    output: NewFile,
     model: Model = None,
     weights: Annotated[int, typer.Option("--weights", metavar="N", help="Weights in the ensemble.")] = 10_000,
     json: Json = False,
@@ -88,25 +83,25 @@ def sde(
     """Simulate the SDE of single weights, an ensemble at a time."""
     from ..._terminal import progress_bar, show, show_json
 
-    out, _ = _outputs(output, None, model)
+    out, _ = outputs(output, None, model)
     described = _load(model)
     from .sde import simulate_sde
 
     with progress_bar("SDE") as update:
         ds = simulate_sde(described, weights=weights, progress=update)
-    _save(ds, out)
+    save(ds, out)
     data = {"output": str(out), "weights": weights, "runs": ds.sizes["run"], "samples": ds.sizes["time"],
             "status": ds.attrs["status"]}  # fmt: skip
     if json:
         show_json(data)
     else:
-        show(f"{data['runs']} runs of {weights} weights, {data['samples']} samples; {data['status']}", *_written(out))
+        show(f"{data['runs']} runs of {weights} weights, {data['samples']} samples; {data['status']}", *written(out))
     _refuse_interrupted(ds, out)
 
 
 @solvable.command()
 def simulate(
-    output: Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="NetCDF file to write.")],
+    output: NewFile,
     model: Model = None,
     method: Annotated[str, typer.Option("--method", metavar="chain|sgd", help="Exact chain, or direct SGD.")] = "chain",
     checkpoint: Annotated[
@@ -119,15 +114,19 @@ def simulate(
     """Simulate finite n, by the exact chain of the overlaps or by SGD itself. Ctrl-C keeps what was recorded."""
     from ..._terminal import progress_bar, save_figure, show, show_json, table
 
-    out, picture = _outputs(output, figure, model)
-    kept = None if checkpoint is None else check_output(checkpoint, *_given(model), output, field="--checkpoint")
+    out, picture = outputs(output, figure, model)
+    kept = (
+        None
+        if checkpoint is None
+        else check_output(checkpoint, *([model] if model else []), output, field="--checkpoint")
+    )
     described = _load(model)
     from .finite import simulate_solvable
     from .regimes import classify
 
     with progress_bar("simulating") as update:
         ds = simulate_solvable(described, method=method, progress=update, checkpoint=kept)
-    _save(ds, out)
+    save(ds, out)
     if picture:
         from .figures import plot_overlaps
         from .ode import solve_ode
@@ -145,7 +144,7 @@ def simulate(
         show(
             f"{data['runs']} runs at n = {described.n}, {data['method']}; {data['status']}",
             *([table("Regimes", ["regime", "runs"], rows)] if rows else []),
-            *_written(out, picture),
+            *written(out, picture),
         )
     _refuse_interrupted(ds, out)
 
@@ -169,7 +168,7 @@ def phase(
     """Predicted regimes over one or two fields, and those of ODE or finite-n runs."""
     from ..._terminal import progress_bar, save_figure, show, show_json, table
 
-    out, picture = _outputs(output, figure, model)
+    out, picture = outputs(output, figure, model)
     if not 1 <= len(vary) <= 2:
         raise InputError("--vary", "be given once or twice, once for each axis", f"{len(vary)} times")
     described = _load(model)
@@ -177,7 +176,7 @@ def phase(
 
     with progress_bar("phase diagram") as update:
         ds = solvable_phase(described, *vary, simulate=None if simulated == "none" else simulated, progress=update)
-    _save(ds, out)
+    save(ds, out)
     if picture:
         from .figures import plot_solvable_phase, plot_solvable_scan
 
@@ -207,73 +206,36 @@ def phase(
     show(
         table("Regimes, cells", ["regime", "predicted", "found"], [r for r in rows if r[1] or r[2]]),
         *(_agreement_text(data["agreement"]) if "agreement" in data else []),
-        *_written(out, picture),
+        *written(out, picture),
     )
 
 
 @solvable.command()
 def report(
-    output: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
+    output: Folder,
     model: Model = None,
     json: Json = False,
 ) -> None:
     """Theory, ODE, finite-n runs and their agreement as an HTML page with figures and NetCDF."""
-    from ..._terminal import progress_bar, show, show_json
+    from ..._terminal import stages
 
     folder = check_output_folder(output)
     described = _load(model)
     from .report import solvable_report
 
-    with progress_bar("report") as bar:
-
-        def update(stage: str, done: int, total: int) -> None:
-            if bar is not None:
-                bar(done, total, stage)
-
+    with stages("report") as update:
         index = solvable_report(described, folder, progress=update)
-    files = sorted(str(p) for p in Path(folder).rglob("*") if p.is_file())
-    if json:
-        show_json({"index": str(index), "folder": str(folder), "files": files})
-    else:
-        show(f"{len(files)} files in {folder}; open {index}")
+    show_folder(folder, index, json)
 
 
 # -- reading, writing, saying --------------------------------------------------------------------------------------
-
-
-def _given(model: str | None) -> list[str]:
-    return [] if model is None else [model]
 
 
 def _load(path: str | None) -> Solvable:
     """The model; a message says in which file."""
     from .model import SETTING_R, Solvable
 
-    if path is None:
-        return SETTING_R
-    try:
-        return Solvable.from_toml(path)
-    except InputError as error:
-        if error.field in (path, "model"):
-            raise
-        raise InputError(f"{path}: {error.field}", error.must, error.found) from None
-
-
-def _outputs(output: str | None, figure: str | None, model: str | None) -> tuple[Path | None, Path | None]:
-    from ..._terminal import check_figure
-
-    out = None if output is None else check_output(output, *_given(model))
-    picture = None if figure is None else check_figure(figure, *_given(model))
-    if out is not None and picture is not None and out.resolve() == picture.resolve():
-        raise InputError("figure", "not be the output file", figure)
-    return out, picture
-
-
-def _save(ds: xr.Dataset, path: Path | None) -> None:
-    if path is not None:
-        from ...schema import save
-
-        save(ds, path)
+    return SETTING_R if path is None else read(Solvable.from_toml, path, "model")
 
 
 def _refuse_interrupted(ds: xr.Dataset, out: Path | None) -> None:
@@ -332,7 +294,3 @@ def _agreement_text(counts: dict[str, int]) -> list[str]:
         f"{counts['runs']} runs; {counts['decided']} long enough to show the prediction: {counts['wrong']} wrong, "
         f"{counts['undecided']} undecided, {counts['coexisting']} on a cycle beside a stable locked state"
     ]
-
-
-def _written(*paths: Path | None) -> list[str]:
-    return [f"written: {path}" for path in paths if path is not None]

@@ -1,0 +1,168 @@
+"""Commands that simulate or read runs: simulate, compare, compare-remedies, report.
+
+Each imports what it runs when it runs.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Optional
+
+import typer
+
+from .._files import check_output_folder
+from .._text import compare_text, per, run_summary, run_text
+from ..errors import InputError
+from .shared import (
+    FAILED,
+    ExperimentFile,
+    Figure,
+    Folder,
+    Json,
+    NewFile,
+    Output,
+    complain,
+    load,
+    outputs,
+    plot_function,
+    save,
+    show_folder,
+    written,
+)
+
+
+def simulate(
+    experiment: ExperimentFile,
+    output: NewFile,
+    json: Json = False,
+    figure: Figure = None,
+) -> None:
+    """Simulate the particles and record the runs. Ctrl-C ends early and keeps what was recorded."""
+    from .._terminal import check_memory, progress_bar, save_figure, show, show_json
+
+    out, picture = outputs(output, figure, experiment)
+    assert out is not None
+    exp = load(experiment)
+    from ..simulation.run import simulate as run
+
+    samples = exp.run.steps // exp.run.record_every + 1
+    check_memory(
+        "run.record_every", 8 * exp.run.runs * samples * exp.generator.particles * (2 * exp.dimension + 1) + 8 * samples
+    )
+    plot = plot_function("plot_cloud", picture)
+    with progress_bar("simulating") as update:
+        ds = run(exp, progress=update)
+    save(ds, out)
+    if picture:
+        save_figure(plot, ds, picture)
+    data = run_summary(ds, out)
+    if json:
+        show_json(data)
+    else:
+        show(*run_text(data, per(exp)), *written(out, picture))
+    if data["status"] == "interrupted":
+        reached = f"interrupted at step {data['steps']} of {exp.run.steps}"
+        complain(f"{reached}: {out} holds the {data['samples']} samples until then")
+        raise typer.Exit(FAILED)
+
+
+def compare(
+    experiment: ExperimentFile,
+    runs: Annotated[str, typer.Argument(metavar="runs.nc", help="Run file ('egan simulate' or your own) or sweep.")],
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Predicted against measured, with error bars."""
+    from .._terminal import show, show_json
+
+    out, _ = outputs(output, None, experiment, runs)
+    exp = load(experiment)
+    from ..sweeps.store import is_sweep
+
+    if is_sweep(runs):
+        from ..sweeps.command import compare_command
+
+        return compare_command(exp, runs, out, json)
+    from ..comparison.compare import compare as agree
+    from ..schema import open_runs
+
+    agreement = agree(exp, open_runs(runs))
+    if out:
+        save(agreement.to_dataset(), out)
+    if json:
+        show_json(agreement.to_dict())
+    else:
+        show(*compare_text(agreement.to_dict()), *written(out))
+
+
+def remedies(
+    experiment: ExperimentFile,
+    pairs: Annotated[bool, typer.Option("--pairs/--single", help="Also every two remedies together.")] = True,
+    output: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("-o", "--output", metavar="DIR", help="Folder for the table (JSON, NetCDF) and its figure."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Remedies side by side, each at its predicted best strength, predicted and simulated.
+
+    R1, weight decay, a likelihood term, a discriminator at its best response, more critic steps, averaged opponents,
+    several samples judged at once.
+    Printed: slowest decay rates, margin of stability, the kernel ratio at which the spread equilibrium becomes unstable
+    and the time of a step relative to the experiment as given; pairs only where both are of use.
+    """
+    from .._terminal import json_ready, progress_bar, save_figure, show, show_json, table
+
+    folder = None if output is None else check_output_folder(output)
+    exp = load(experiment)
+    from ..comparison.remedies import compare_remedies
+
+    with progress_bar("remedies") as update:
+        found = compare_remedies(exp, pairs=pairs, progress=update)
+    if folder is not None:
+        import json as text
+
+        from .._files import atomic
+        from ..reporting.remedied import plot_remedies
+
+        folder.mkdir(exist_ok=True)
+        with atomic(folder / "remedies.json") as name:
+            name.write_text(text.dumps(json_ready(found.to_dict()), indent=1) + "\n", encoding="utf-8")
+        save(found.to_dataset(), folder / "remedies.nc")
+        save_figure(plot_remedies, found, folder / "remedies.png", size=(8.4, 1.6 + 0.28 * len(found.rows)))
+    if json:
+        show_json(found.to_dict())
+    else:
+        title = f"Slowest decay rates [{per(exp)}]"
+        idle = [f"Best left out here: {', '.join(found.idle)}"] if found.idle else []
+        show(table(title, found.HEAD, found.table()), *idle, *(f"{u['name']}: {u['reason']}" for u in found.unused))
+
+
+def report(
+    output: Folder,
+    experiment: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="[E.toml]", help="Experiment file; default: the built-in ring."),
+    ] = None,
+    runs: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--runs", metavar="FILE", help="Report on these runs of the experiment; nothing is simulated."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """All of the above as an HTML page with figures and NetCDF."""
+    from .._terminal import stages
+
+    folder = check_output_folder(output)
+    if runs is not None and experiment is None:
+        raise InputError("E.toml", "be given with --runs", "no experiment file")
+    exp = None if experiment is None else load(experiment)
+    given: dict[str, Any] = {}
+    if runs is not None:
+        from ..schema import open_runs
+
+        given = {"runs": open_runs(runs)}
+    from ..reporting.page import report as write
+
+    with stages("report") as update:
+        index = write(exp, folder, progress=update, **given)
+    show_folder(folder, index, json)

@@ -1,0 +1,103 @@
+"""A practitioner's settings as experiments: one for each mini-batch, and what of it a scan can afford."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..experiment import Experiment
+from ..features.rows import RowFeatures
+from ..kernels.given import FeatureKernel
+from ..linear.linearize import coupling_ratio
+from ..targets import Ring
+
+Array = np.ndarray
+
+#: rows of the dense matrix that a scan diagonalises some hundred times; beyond it kappa and the collective part are
+#: left out of the scan, and up to CHECK_ROWS put back for a check of its result
+SCAN_ROWS, CHECK_ROWS = 180, 1000
+#: a batch loss is a mean, so omega = 1; its particles are independent unless the generator's kernel is given
+PRACTICE: dict[str, dict[str, Any]] = {"generator": {"normalisation": "mean", "kernel": {"ratio": 0.0}}}
+
+
+def practice(training: Experiment | Mapping[str, Any] | None) -> Experiment:
+    """The settings as an experiment; its target and discriminator kernel are replaced for every batch.
+
+    Raises InputError for what the advice would leave out: a likelihood term, averaged opponents."""
+    if isinstance(training, Experiment):
+        for field, given in (
+            ("likelihood.weight", training.likelihood.weight),
+            ("memory", training.update_rule.averages),
+        ):
+            if given:
+                raise InputError(
+                    f"training.{field}", "be left out (the advice is without likelihood and averages)", given
+                )
+        return training
+    tables: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in dict(training or {}).items()}
+    for name in tables:
+        if name not in ("generator", "discriminator", "loss", "penalty", "update"):
+            rule = "be one of generator, discriminator, loss, penalty, update"
+            raise InputError(f"training.{name}", rule, repr(name))
+    generator = tables.get("generator", {})
+    if isinstance(generator, dict) and generator.get("architecture") is None:
+        kernel = PRACTICE["generator"]["kernel"] | dict(generator.get("kernel") or {})
+        tables["generator"] = PRACTICE["generator"] | generator | {"kernel": kernel}
+    elif isinstance(generator, dict):
+        tables["generator"] = {"normalisation": "mean"} | generator
+    target = Ring()
+    if isinstance(tables.get("generator"), dict):  # one particle per point, however many there are
+        tables["generator"] = tables["generator"] | {"particles": target.modes}
+    return Experiment(target=target, **tables)
+
+
+def on(base: Experiment, Y: Array, features: RowFeatures) -> Experiment:
+    """The experiment on one batch, with as many particles per point as it has (1 unless its own target says more)."""
+    g, k, penalty = base.generator, base.generator.kernel, base.penalty.model_dump()
+    equal = g.normalisation == "mean" and g.masses == "equal"
+    per_point = max(g.particles // len(base.points.coordinates), 1) if equal else 1
+    return Experiment(
+        target={"kind": "points", "values": Y.tolist()},
+        generator={
+            "particles": len(Y) * per_point, "learning_rate": g.learning_rate, "normalisation": g.normalisation,
+            "kernel": {"diagonal": k.g1, "ratio": k.ratio},
+        },
+        discriminator={
+            "kernel": FeatureKernel(features), "features": 0, "learning_rate": base.discriminator.learning_rate
+        },
+        loss=base.loss, penalty=penalty, update=base.update,
+    )  # fmt: skip
+
+
+def value_damping(exp: Experiment) -> float:
+    """kappa: the loss's own and the penalty's."""
+    k = exp.penalty.coefficients
+    return float(exp.loss_object.kappa + k.value_p + k.value_q)
+
+
+def dense_rows(exp: Experiment) -> int:
+    """Rows of the dense matrix that its spectrum needs; 0 where closed-form blocks suffice."""
+    if not value_damping(exp) and coupling_ratio(exp) is not None:
+        return 0
+    M, d = exp.points.coordinates.shape
+    return M * (1 + 2 * d)
+
+
+def affordable(exp: Experiment) -> Experiment:
+    """The experiment, without kappa and the collective part of Gamma if its spectrum is too large to scan.
+
+    b and c act through b c alone, so that a Wasserstein loss with eta_G b c has the same modes; relative motion has
+    g1 - g2. Raises NotLinearizable where only a loss with kappa exists."""
+    if dense_rows(exp) <= SCAN_ROWS:
+        return exp
+    loss, kernel = exp.loss_object, exp.generator.kernel
+    changes: dict[str, Any] = {"penalty.alpha": 0.0}
+    if not loss.needs_multiplier:
+        eta_G = exp.generator.learning_rate * loss.b * loss.c
+        changes |= {"loss.kind": "wasserstein", "generator.learning_rate": eta_G}
+    if kernel.ratio < 1:
+        changes |= {"generator.kernel.diagonal": kernel.g1 - kernel.g2, "generator.kernel.ratio": 0.0}
+    return exp.replace(changes)

@@ -1,0 +1,89 @@
+"""One draw, a mini-batch at one initialisation: first guess, limits of stability, one setting changed at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, NotLinearizable
+from ..experiment import Experiment
+from ..features.rows import RowFeatures
+from ..symbolic.damping import best_r1
+from .carried import best_carried, carried_rate
+from .practice import affordable, value_damping
+
+#: factor by which the limits of stability are searched, and their relative accuracy
+LIMIT_SPAN, LIMIT_TOLERANCE = 1e4, 1e-3
+
+
+def betas(features: RowFeatures) -> tuple[float, float]:
+    beta = features.gradient_values[: features.gradient_rank(np.empty(0))] ** 2 / features.points
+    if not len(beta):
+        raise NotLinearizable("D", "have a gradient that depends on its weights at the data", "none")
+    return float(beta[-1]), float(beta[0])
+
+
+def guess(exp: Experiment, features: RowFeatures) -> float:
+    """The closed form for the commuting part."""
+    low, high = betas(features)
+    loss, k = exp.loss_object, exp.generator.kernel
+    eta_D, eta_G = exp.discriminator.learning_rate, exp.generator.learning_rate
+    gain = (k.g1 - k.g2 or k.g1) * exp.omega / exp.generator.particles
+    return float(best_r1(eta_D * eta_G * loss.b * loss.c * gain, low, high)[0]) / eta_D
+
+
+def stable(exp: Experiment, best: float) -> tuple[float | None, float | None]:
+    """Lowest and highest strength around the best at which every mode decays; None: none within LIMIT_SPAN."""
+
+    def rate(strength: float) -> float:
+        return carried_rate(exp.replace({"penalty.r1": strength}))
+
+    if best <= 0 or not rate(best) > 0:
+        return None, None
+    ends: list[float | None] = []
+    for factor in (1 / LIMIT_SPAN, LIMIT_SPAN):
+        inside, outside = np.log(best), np.log(best * factor)
+        if rate(best * factor) > 0:
+            ends.append(0.0 if factor < 1 and rate(0.0) > 0 else None)
+            continue
+        while abs(outside - inside) > LIMIT_TOLERANCE:
+            middle = (inside + outside) / 2
+            inside, outside = (middle, outside) if rate(float(np.exp(middle))) > 0 else (inside, middle)
+        ends.append(float(np.exp(inside)))
+    return ends[0], ends[1]
+
+
+def variations(exp: Experiment, rate: float) -> list[tuple[str, dict[str, Any]]]:
+    """(setting, changes) of an experiment: one at a time."""
+    g = exp.generator
+    out: list[tuple[str, dict[str, Any]]] = []
+    losses = ("wasserstein", "logistic", "least_squares")
+    out += [(f"loss.kind = {k}", {"loss.kind": k}) for k in losses if k != exp.loss.kind]
+    for factor in (0.5, 2.0):
+        for path in ("discriminator.learning_rate", "generator.learning_rate"):
+            out.append((f"{path} x {factor:g}", {path: factor * exp.get(path)}))
+    out.append(("generator.kernel.diagonal x 2", {"generator.kernel.diagonal": 2 * g.kernel.diagonal}))
+    nu = float(f"{abs(rate) / exp.discriminator.learning_rate:.1g}") if rate else 0.0
+    for path, values in (("generator.kernel.ratio", (0.0, 0.1, 0.5)), ("penalty.weight_decay", (0.0, nu))):
+        out += [(f"{path} = {v:g}", {path: v}) for v in values if v != exp.get(path)]
+    plain = {"update.critic_steps": 1, "update.momentum_discriminator": 0.0, "update.momentum_generator": 0.0}
+    rules = ("flow", "simultaneous", "alternating")
+    out += [(f"update.rule = {r}", plain | {"update.rule": r}) for r in rules if r != exp.update.rule]
+    return out
+
+
+def varied(exp: Experiment, features: RowFeatures, rate: float, values: bool) -> list[dict[str, Any]]:
+    found = []
+    for setting, changes in variations(exp, rate):
+        row: dict[str, Any] = {"setting": setting, "best": None, "rate": None, "reason": ""}
+        try:
+            changed = exp.replace(changes)
+            if value_damping(changed) and not values:
+                raise InputError("gram", "hold D's values too where kappa > 0")
+            best, found_rate, _ = best_carried(affordable(changed), lambda e=changed: guess(e, features))  # type: ignore[misc]
+            row |= {"best": best, "rate": found_rate}
+        except InputError as error:
+            row["reason"] = str(error)
+        found.append(row)
+    return found

@@ -1,0 +1,131 @@
+"""The mode that grows fastest, and whether it moves all particles together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..dynamics import Field
+from ..experiment import Experiment
+from ..linear import Linearization, eigenvalues, equilibrium, linearize, update_matrix
+from ..linear.equilibrium import matched_masses
+from ..linear.general import jacobian_at
+from ..linear.linearize import coupling_root, saddle
+from ..linear.system import COUPLING_TOLERANCE, log_multiplier
+from ..targets import Uniform
+from .crossings import Axis
+from .spectrum import number
+
+#: an eigenvector's part below this of the largest is rounding
+REAL = float(np.sqrt(np.finfo(float).eps))
+#: the unstable mode is looked at this part of the range beyond the threshold
+BEYOND = 1e-6
+#: larger systems are not searched for the eigenvector of the unstable mode
+MAX_VECTORS = 1500
+#: cosine^2 with a uniform translation from which a mode is called collective
+COLLECTIVE = 0.5
+
+
+def mode_beyond(exp: Experiment, axis: Axis, value: float, side: str) -> dict[str, Any] | None:
+    """What grows first just beyond the threshold."""
+    offset = BEYOND * (axis.high - axis.low if not axis.log else value)
+    beyond = value + offset if side == "above" else value - offset
+    return fastest_mode(exp.replace({axis.path: float(np.clip(beyond, axis.low, axis.high))}))
+
+
+def fastest_mode(exp: Experiment) -> dict[str, Any] | None:
+    """The fastest growing (or slowest decaying) mode that moves the particles: re, im of s; multiplier_re,
+    multiplier_im; modes (how many grow as fast, conjugates counted once); translation (cosine^2); collective.
+
+    None when no mode moves the particles or the system is too large to look for eigenvectors.
+    """
+    lin = linearize(exp)
+    if isinstance(exp.target, Uniform) and len(lin.blocks):
+        return _fastest_wave(exp, lin)
+    parts = _matched_modes(exp) if matched_masses(exp) else _general_modes(exp)
+    if parts is None:
+        return None
+    J, nw, displacement = parts
+    rule = exp.update_rule
+    values, vectors = np.linalg.eig(update_matrix(rule, J, nw))
+    vectors = vectors / np.linalg.norm(vectors, axis=0)
+    values = values.astype(complex)
+    s = values if rule.continuous else log_multiplier(values)
+    growth = s.real if rule.continuous else np.abs(values) - 1
+    noise = eigenvalues(lin, ratios=False).noise
+    x = vectors[nw : len(J)]
+    usable = (np.linalg.norm(x, axis=0) > COUPLING_TOLERANCE) & (np.abs(s) > noise) & (np.abs(growth) > noise)
+    usable &= s.imag >= 0
+    if not usable.any():
+        return None
+    top = growth[usable].max()
+    group = np.flatnonzero(usable & (growth >= top - 0.01 * abs(top) - noise))
+    first = group[np.argmax(growth[group])]
+    return _mode(s[first], np.exp(s[first]), len(group), _translation(displacement(x[:, group])))
+
+
+def _mode(s: complex, z: complex, count: int, translation: float, wavenumber: float = float("nan")) -> dict[str, Any]:
+    return {
+        "re": number(s.real),
+        "im": number(s.imag),
+        "multiplier_re": number(z.real),
+        "multiplier_im": number(z.imag),
+        "modes": count,
+        "translation": translation,
+        "collective": translation > COLLECTIVE,
+        "wavenumber": number(wavenumber),
+    }
+
+
+def _fastest_wave(exp: Experiment, lin: Linearization) -> dict[str, Any] | None:
+    """On the periodic box: waves of k != 0, which move no centre of mass."""
+    values = eigenvalues(lin, ratios=False)
+    usable = np.flatnonzero(values.coupled & values.resolved & (values.s.imag >= 0))
+    if not usable.size:
+        return None
+    i = usable[np.argmax(values.s.real[usable])]
+    return _mode(values.s[i], values.z[i], int(values.multiplicity[i]), 0.0, values.wavenumber[i])
+
+
+def _matched_modes(exp: Experiment) -> Any:
+    """(J, nw, map from the reduced generator coordinates (n, k) to particle displacements (N, d, k))."""
+    reduced = saddle(exp)
+    nw = len(reduced.basis)
+    if nw + len(reduced.C) > MAX_VECTORS:
+        return None
+    J = reduced.jacobian(exp)
+    (M, d), kernel = exp.points.coordinates.shape, exp.generator.kernel
+    inverse_root = np.linalg.pinv(coupling_root(exp), hermitian=True)
+
+    def displacement(v: np.ndarray) -> np.ndarray:
+        u = (reduced.left @ v).reshape(M, d, -1)
+        force = np.einsum("ab,bdk->adk", inverse_root, u)  # dx summed with masses = S^(1/2) u = S force
+        together = np.einsum("a,adk->dk", exp.points.weights, force)
+        relative = (kernel.g1 - kernel.g2) * exp.masses[:, None, None] * force[exp.assignment]
+        return relative + kernel.g2 * together
+
+    return J, nw, displacement
+
+
+def _general_modes(exp: Experiment) -> Any:
+    field = Field(exp)
+    if field.features.size + exp.generator.particles * exp.dimension > MAX_VECTORS:
+        return None
+    eq = equilibrium(exp, field)
+    shape = (exp.generator.particles, exp.dimension, -1)
+    return jacobian_at(field, eq.w, eq.x), len(eq.w), lambda v: v.reshape(shape)
+
+
+def _translation(displacement: np.ndarray) -> float:
+    """Cosine^2 of the smallest angle between the space of (N, d, k) complex displacements and uniform translations."""
+    N, d, _ = displacement.shape
+    flat = displacement.reshape(N * d, -1)
+    flat = np.concatenate([flat.real, flat.imag], axis=1)
+    U, sigma, _ = np.linalg.svd(flat, full_matrices=False)
+    U = U[:, sigma > REAL * sigma[0]].reshape(N, d, -1)
+    mean = U.sum(0) / np.sqrt(N)  # projection on the d orthonormal translations
+    return min(float(np.linalg.norm(mean, 2)) ** 2, 1.0)
+
+
+__all__ = ["fastest_mode", "mode_beyond"]
