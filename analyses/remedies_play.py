@@ -6,34 +6,46 @@
 # nonlinear model from random kicks say where it does. Then, without any damping, the last iterate against its running
 # average: uniform averages converge as 1/t while the last iterate goes on oscillating. And the rates of n critic steps
 # against the best response that they tend to.
+# Opponents that see all of the past alike (uniform averages) are a figure of their own: damped play then converges or
+# diverges as a power of time, last iterate and average with different powers, which eg.power_laws predicts. Simulations
+# of discrete steps are fitted with free powers on both sides of the two thresholds, w2 = a^2/2 and 3 a^2/2.
 # Run: python analyses/remedies_play.py --seed 0 --draws 5 --output out/remedies_play
 
 # %%
 from __future__ import annotations
 
-import argparse
+import sys
 from itertools import pairwise, product
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from egan_theory.comparison.strength import late_rate
+from egan_theory.comparison.compare import slowest_measured
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.predict.regularizer import convergence_rate
 from egan_theory.symbolic.linearize import symbols
 from egan_theory.symbolic.remedies import averaged, routh_conditions, tau_D, tau_q
+
+sys.path.insert(0, str(Path(__file__).parent))
+from script import options, write
 
 #: damping and averaging time of the map, in units of the undamped frequency
 DAMPING, TIME = (0.05, 5.0), (0.05, 20.0)
 #: e-folds that a cell is simulated, the most units of time, and the largest |s| per unit of time
 E_FOLDS, LONGEST, RESOLVED = 6.0, 400, 0.3
 #: cells whose slowest rate is below this part of the frequency are too close to the boundary to be told
-CLOSE = 0.03
+CLOSE = 1e-3
 STEPS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
 RULES = {False: "flow", True: "best-response-flow"}
+#: in words
+NAMES = {
+    "flow": "first order", "simultaneous": "first order",
+    "best-response-flow": "best response", "best-response": "best response",
+}  # fmt: skip
+#: uniform averages: w2/a^2 of the shown runs and of the scan, and steps
+SHOWN, SCAN, UNIFORM_STEPS = 0.25, (0.1, 3.0), 4000
 COMBINATIONS = [combination for combination in product((False, True), repeat=3) if any(combination[:2])]
 
 
@@ -69,8 +81,7 @@ def measured(exp: eg.Experiment, rate: float) -> float:
         f"{name}.learning_rate": exp.get(f"{name}.learning_rate") / slower for name in ("generator", "discriminator")
     }
     exp = exp.replace({**times, **rates, "run.steps": steps, "run.record_every": max(steps // 400, 1)})
-    runs = eg.simulate(exp)
-    return late_rate(runs["time"].values, np.sqrt((waves(exp, runs) ** 2).sum((-1, -2))))[0] * slower
+    return slowest_measured(exp, eg.simulate(exp))[0] * slower
 
 
 # %%
@@ -92,7 +103,7 @@ def map_of_stability(seed: int, points: int) -> xr.Dataset:
             rate[i, j, k] = convergence_rate(exp) / w
             simulated[i, j, k] = measured(exp, rate[i, j, k] * w) / w
     names = [
-        f"{'best response' if r else 'first order'}, averaged {' and '.join(n for n, on in (('q', g), ('D', d)) if on)}"
+        f"{NAMES[RULES[r]]}, {'both' if g and d else 'generator' if g else 'discriminator'} averaged"
         for g, d, r in COMBINATIONS
     ]
     dims = ("combination", "damping", "time")
@@ -137,8 +148,6 @@ def critic_steps(seed: int) -> xr.Dataset:
         discriminator={"features": 32, "learning_rate": 0.3}, penalty={"r1": 0.0, "weight_decay": 0.1},
         update={"rule": "alternating"}, run={"runs": 2, "kick": 1e-7, "seed": seed},
     )  # fmt: skip
-    from egan_theory.comparison.compare import slowest_measured
-
     variants = [exp.replace({"update.critic_steps": n}) for n in STEPS] + [
         exp.replace({"update.rule": "best-response"})
     ]
@@ -155,10 +164,111 @@ def critic_steps(seed: int) -> xr.Dataset:
 
 
 # %%
-def figure(stable: xr.Dataset, free: xr.Dataset, steps: xr.Dataset):
+def uniform(seed: int, rule: str, player: str, ratio: float, steps: int) -> tuple[eg.Experiment, xr.Dataset]:
+    """Runs of discrete steps in which ``player`` is averaged over all of the past, at w2 = ratio a^2."""
+    exp = box(seed, **{
+        "update.rule": rule, f"memory.{player}": "uniform", "run.steps": steps, "run.record_every": 1, "run.runs": 2,
+        "penalty.weight_decay": frequency(box(seed)) / np.sqrt(ratio),
+    })  # fmt: skip
+    return exp, eg.simulate(exp)
+
+
+#: who is averaged uniformly, against first-order steps and best responses
+UNIFORM = [(rule, player) for rule in ("simultaneous", "best-response") for player in ("generator", "discriminator")]
+
+
+def uniform_sizes(seed: int, steps: int = UNIFORM_STEPS) -> xr.Dataset:
+    """Last iterate and average over time where both converge, with their predicted exponents."""
+    last, average, powers = [], [], []
+    for rule, player in UNIFORM:
+        exp, runs = uniform(seed, rule, player, SHOWN, steps)
+        dx = waves(exp, runs)
+        mean = np.cumsum(dx, axis=1) / np.arange(1, steps + 2)[:, None, None]
+        for sizes, v in ((last, dx), (average, mean)):
+            sizes.append(np.sqrt((v**2).sum((-1, -2)).mean(0)))
+        law = eg.power_laws(exp)
+        powers.append([float(law[name][0]) for name in ("last", "average")])
+    size = (("combination", "time"), {"units": "length"})
+    return xr.Dataset(
+        {
+            "last": (size[0], last, size[1]), "average": (size[0], average, size[1]),
+            "power": (("combination", "which"), powers, {"long_name": "predicted exponent", "units": "1"}),
+        },
+        coords={
+            "combination": [f"{NAMES[rule]}, {player} averaged" for rule, player in UNIFORM],
+            "which": ["last", "average"], "time": ("time", np.arange(1.0, steps + 2), {"units": "step"}),
+        },
+    )  # fmt: skip
+
+
+def uniform_powers(seed: int, points: int, steps: int = UNIFORM_STEPS) -> xr.Dataset:
+    """Predicted and fitted exponents of first-order steps over w2/a^2."""
+    ratios, players = np.geomspace(*SCAN, points), ("generator", "discriminator")
+    values = np.full((3, len(players), points, 2), np.nan)
+    for (i, player), (j, ratio) in product(enumerate(players), enumerate(ratios)):
+        exp, runs = uniform(seed, "simultaneous", player, ratio, steps)
+        for q in eg.compare(exp, runs, modes=1).quantities:
+            values[:, i, j, int(q.name.endswith("average"))] = q.predicted, q.measured, q.stderr
+    dims = ("player", "ratio", "which")
+    names = ("predicted", "measured", "stderr")
+    return xr.Dataset(
+        {n: (dims, v, {"long_name": f"exponent, {n}", "units": "1"}) for n, v in zip(names, values, strict=True)},
+        coords={"player": list(players), "ratio": ("ratio", ratios, {"long_name": "w2/a^2"}),
+                "which": ["last", "average"]},
+    )  # fmt: skip
+
+
+# %%
+def uniform_figure(sizes: xr.Dataset, powers: xr.Dataset):
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=(12.5, 6.4), layout="constrained")
+    fig = Figure(figsize=(13, 6.2), layout="constrained")
+    left, right = fig.subfigures(1, 2, width_ratios=[1.55, 1])
+    axes = left.subplots(2, 2, sharex=True, sharey=True).ravel()
+    colours = {"last": "#D55E00", "average": "#0072B2"}
+    labels = {"last": "last iterate", "average": "average since the start"}
+    time = sizes["time"].values
+    late, end = time > 30, time > time[-1] / 4
+    for ax, name in zip(axes, sizes["combination"].values, strict=True):
+        part = sizes.sel(combination=name)
+        for which, colour in colours.items():
+            size, p = part[which].values / part["last"].values[0], float(part["power"].sel(which=which))
+            ax.loglog(time, size, color=colour, lw=0.6, label=labels[which])
+            ax.loglog(time[late], (size[end] * time[end] ** -p).max() * time[late] ** p, "k--", lw=1.2)
+            ax.text(0.03, 0.14 if which == "last" else 0.05, f"{labels[which]}: predicted $t^{{{p:.3g}}}$",
+                    color=colour, fontsize=8, transform=ax.transAxes,
+                    bbox={"fc": "w", "ec": "none", "alpha": 0.8, "pad": 1})  # fmt: skip
+        ax.set_title(str(name), fontsize=9)
+        ax.set_ylim(1e-5, 30)
+    axes[0].plot([], [], "k--", lw=1.2, label="predicted slope")
+    axes[0].legend(fontsize=8, loc="upper right")
+    left.supxlabel("elapsed time (steps)", fontsize=10)
+    left.supylabel("size of the deviation / that of the start", fontsize=10)
+    ax = right.subplots()
+    fine = np.linspace(0, 1.05 * float(powers["ratio"][-1]), 50)
+    for which, colour in colours.items():
+        line = (-0.25 if which == "last" else -0.75) + fine / 2
+        ax.plot(fine, line, color=colour, label=f"{labels[which]}, predicted")
+        for player, marker in (("generator", "o"), ("discriminator", "s")):
+            part = powers.sel(which=which, player=player)
+            ax.errorbar(part["ratio"], part["measured"], part["stderr"], fmt=marker, color=colour, ms=6, capsize=3,
+                        mfc="none", label=f"simulated, {player} averaged" if which == "last" else None)  # fmt: skip
+    ax.axhline(0, color="0.5", lw=0.8)
+    for x, text in ((0.5, "$a^2/2$"), (1.5, "$3a^2/2$")):
+        ax.axvline(x, color="0.5", ls=":", lw=1)
+        ax.text(x + 0.03, -0.95, f"$\\omega^2$ = {text}", fontsize=9, color="0.3")
+    ax.set(xlabel="$\\omega^2/a^2$", ylabel="exponent of time (below 0: converges, above: grows)", ylim=(-1, None))
+    ax.set_title("first-order steps: exponent against damping", fontsize=10)
+    ax.legend(fontsize=8, loc="upper left")
+    return fig
+
+
+def figure(stable: xr.Dataset, free: xr.Dataset, steps: xr.Dataset):
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    fig = Figure(figsize=(12.5, 6.8), layout="constrained")
     axes = fig.subplots(2, 4).ravel()
     for ax, name in zip(axes, stable["combination"].values, strict=False):
         part = stable.sel(combination=name)
@@ -170,35 +280,37 @@ def figure(stable: xr.Dataset, free: xr.Dataset, steps: xr.Dataset):
         ax.set_title(str(name), fontsize=9)
         ax.set_xlabel("averaging time x frequency")
         ax.set_ylabel("damping a / frequency")
-    axes[0].legend(fontsize=7)
+    colours = {n: matplotlib.colormaps["RdYlBu"]((v + 0.6) / 2.2) for n, v in (("converges", 1), ("diverges", 0))}
+    patches = [Patch(color=c, alpha=0.6, label=f"Routh's conditions: {n}") for n, c in colours.items()]
+    fig.legend(handles=[*patches, *axes[0].get_legend_handles_labels()[0]], loc="outside upper center", ncols=4,
+               fontsize=9, frameon=False)  # fmt: skip
     ax = axes[6]
     ax.loglog(free["time"][1:], free["last"][1:], color="#D55E00", lw=0.6, label="last iterate")
     ax.loglog(free["time"][1:], free["average"][1:], color="#0072B2", lw=0.8, label="running average")
     ax.set(xlabel="time (periods)", ylabel="size of the deviation (length)")
-    ax.set_title(f"no damping: average falls as t^{exponent(free):.2f}", fontsize=9)
+    ax.set_title(f"no damping: average falls as $t^{{{exponent(free):.2f}}}$", fontsize=9)
     ax.legend(fontsize=7)
     ax = axes[7]
     ax.semilogx(steps["steps"][:-1], steps["rate"][:-1], "-", color="#0072B2", label="predicted")
     ax.semilogx(steps["steps"][:-1], steps["simulated"][:-1], "D", color="#D55E00", label="simulated")
     ax.axhline(float(steps["rate"][-1]), color="k", ls=":", label="best response")
-    ax.set(xlabel="critic steps", ylabel="slowest rate (1/step)", title="")
+    ax.set(xlabel="critic steps", ylabel="slowest rate (1/step)")
     ax.set_title("critic steps tend to the best response", fontsize=9)
     ax.legend(fontsize=7)
     return fig
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--draws", type=int, default=5, help="values of damping and of averaging time")
-    parser.add_argument("--output", type=Path, default=Path("out/remedies_play"))
+    parser = options("remedies_play", draws=5, seed=0, help_draws="values of damping and of averaging time")
     args = parser.parse_args(argv)
-    matplotlib.use("Agg")
     stable, free, steps = map_of_stability(args.seed, args.draws), neutral(args.seed), critic_steps(args.seed)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    for name, ds in (("", stable), ("_neutral", free), ("_steps", steps)):
-        eg.save(ds.assign_attrs(seed=args.seed), args.output.with_name(f"{args.output.name}{name}.nc"))
-    figure(stable, free, steps).savefig(args.output.with_suffix(".png"), dpi=150)
+    sizes, powers = uniform_sizes(args.seed), uniform_powers(args.seed, 2 * args.draws)
+    write(args.output, stable.assign_attrs(seed=args.seed), figure(stable, free, steps))
+    name = args.output.name
+    both = xr.merge([sizes, powers]).assign_attrs(seed=args.seed)
+    write(args.output.with_name(f"{name}_uniform"), both, uniform_figure(sizes, powers))
+    for part, ds in (("neutral", free), ("steps", steps)):
+        eg.save(ds.assign_attrs(seed=args.seed), args.output.with_name(f"{name}_{part}.nc"))
     clear = np.abs(stable["rate"].values) > CLOSE
     same = (stable["simulated"].values > 0) == (stable["routh"].values > 0)
     print(f"{int(same[clear].sum())} of {int(clear.sum())} cells as Routh's conditions say "
@@ -209,6 +321,9 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     error = float(np.abs(steps["simulated"] / steps["rate"] - 1).max())
     print(f"critic steps and best response: simulated rates within {error:.1e} of the prediction; "
           f"89 steps {float(steps['rate'][-2]):.5g}, best response {float(steps['rate'][-1]):.5g}")  # fmt: skip
+    off = np.abs(powers["measured"] - powers["predicted"])
+    print(f"uniform averages: {int(off.notnull().sum())} fitted exponents within {float(off.max()):.1e} of the "
+          f"prediction, {float((off / powers['stderr']).max()):.2g} standard errors")  # fmt: skip
     return stable
 
 

@@ -7,7 +7,9 @@ M = omega Gamma the generator's kernel,
     F_x = dL_G/dx_i = m_i h'(D) grad D(x_i) + likelihood term (egan_theory.likelihood)
     V_w = eta_D (F_w - gamma dR/dw),   V_x = eta_G M (F_x - gamma dR/dx),   R = |F_w|^2/2 + F_x . M F_x / 2
 
-R is half the squared field in parameter space (consensus optimisation; gamma = 0 leaves it out).
+R is half the squared field in parameter space (consensus optimisation; gamma = 0 leaves it out). With packed samples
+(features.packed) D takes m of them, p and q are p x ... x p and q x ... x q, grad runs over all m, and the generator
+ascends E h(D): F_x = sum over tuples and over the samples in them that are x_i.
 """
 
 from __future__ import annotations
@@ -19,7 +21,17 @@ import numpy as np
 
 from .errors import InputError
 from .experiment import Experiment
-from .features import DictionaryFeatures, FeatureMap, FourierGrid, LeftBox, Located, feature_map
+from .features import (
+    DictionaryFeatures,
+    FeatureMap,
+    FourierGrid,
+    LeftBox,
+    Located,
+    LocatedPacked,
+    PackedFeatures,
+    feature_map,
+)
+from .features.packed import tuple_weights
 from .likelihood import Score
 from .noise import noise_nodes
 from .updates import Opponents
@@ -81,6 +93,7 @@ class Field:
         self.q = (self.masses[:, None] * self.node_weights).ravel()
         self._last_x: np.ndarray | None = None
         self._grown_at: np.ndarray | None = None
+        self._joint_weights: dict[int, np.ndarray] = {}
         self._strayed: Any = False
         self._looked_at: np.ndarray | None = None
         self.features = feature_map(exp)
@@ -145,7 +158,7 @@ class Field:
         """
         if self.outside(x).any():
             raise LeftBox()
-        if not isinstance(self.features, DictionaryFeatures):
+        if not self.grows:
             return w
         # the residual of K(., x) grows as the fourth power of the way: no need to look before a particle has moved
         if self._grown_at is not None and self._grown_at.shape == x.shape:
@@ -153,12 +166,30 @@ class Field:
                 return w
         self._grown_at = x
         nodes = self._nodes(x).reshape(-1, x.shape[-1])
-        bigger = self.features.extended(nodes, self.needs_gradient_span())
-        if bigger is self.features:
+        old: Any = self.features
+        bigger = old.extended(nodes, self.needs_gradient_span())
+        if bigger is old:
             return w
-        pad = np.zeros((*w.shape[:-1], bigger.size - self.features.size), dtype=w.dtype)
         self.features = bigger
-        return np.concatenate([w, pad], axis=-1)
+        return old.padded(w, bigger)
+
+    @property
+    def grows(self) -> bool:
+        """Whether the features are an exact kernel's dictionary, to be extended where the particles go."""
+        one = self.features.base if isinstance(self.features, PackedFeatures) else self.features
+        return isinstance(one, DictionaryFeatures)
+
+    def _joint(self, one: np.ndarray) -> np.ndarray:
+        """Weights of what the discriminator judges, from those of single samples (self.p or self.q)."""
+        if not isinstance(self.features, PackedFeatures):
+            return one
+        if id(one) not in self._joint_weights:
+            self._joint_weights[id(one)] = tuple_weights(one, self.features.degree)
+        return self._joint_weights[id(one)]
+
+    def _mean(self, at: Located, one: np.ndarray) -> np.ndarray:
+        """E psi over what the discriminator judges, single samples having weights ``one``."""
+        return at.mean(one) if isinstance(at, LocatedPacked) else at.adjoint(one, None)
 
     def metric(self, F: np.ndarray) -> np.ndarray:
         """M F = omega sum_j Gamma_ij F_j: (..., N, d), never building Gamma."""
@@ -173,9 +204,11 @@ class Field:
         return self._at_x
 
     def forces(self, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(f, grad f) at the particles, averaged over instance noise: (..., N), (..., N, d)."""
+        """(f, grad f) at the particles, averaged over instance noise: (..., N), (..., N, d). Packed: averaged over the
+        other samples too, and the sum of the gradients along every sample (LocatedPacked.felt)."""
         at, weight = self._located(x), np.tile(self.node_weights, x.shape[-2])
-        return self._sum_nodes(weight * at.value(w), -1), self._sum_nodes(weight[:, None] * at.gradient(w), -2)
+        f, g = at.felt(w, self.q) if isinstance(at, LocatedPacked) else (at.value(w), at.gradient(w))
+        return self._sum_nodes(weight * f, -1), self._sum_nodes(weight[:, None] * g, -2)
 
     def discriminator_gradient(self, w: np.ndarray, x: np.ndarray) -> np.ndarray:
         """F_w = dL_D/dw, (..., P)."""
@@ -184,6 +217,9 @@ class Field:
         def side(at: Located, weight: np.ndarray, df: Any, value: Any, grad: Any) -> np.ndarray:
             # constant derivatives (Wasserstein) and absent penalties need no evaluation of D
             need_value = df.constant is None or _present(value)
+            if not need_value and not _present(grad):
+                return df.constant * self._mean(at, weight)
+            weight = self._joint(weight)
             f = at.value(w) if need_value else 0.0
             a = weight * (df(D0 + f) - over(value, 1) * f)
             b = -weight[:, None] * over(grad, 2) * at.gradient(w) if _present(grad) else None
@@ -203,7 +239,7 @@ class Field:
                 return side(self._at_Y, self.p, df1, value, grad)
             return side(self._at_Y, self.p, df1, value, 0.0) - over(grad, 1) * form.gradients(w)
         if self._pushed is None:
-            self._pushed = self._at_Y.adjoint(self.p * df1.constant, None)
+            self._pushed = df1.constant * self._mean(self._at_Y, self.p)
         out = self._pushed
         if _present(value):
             out = out - over(value, 1) * form.values(w)
@@ -211,15 +247,23 @@ class Field:
 
     def generator_gradient(self, w: np.ndarray, x: np.ndarray) -> np.ndarray:
         """F_x = dL_G/dx, (..., N, d), masses included, Gamma not."""
-        at = self._located(x)
-        if self.loss.dh.constant is not None:
-            slope: Any = self.q[:, None] * self.loss.dh.constant
+        at, dh = self._located(x), self.loss.dh
+        if isinstance(at, LocatedPacked):
+            if dh.constant is not None:
+                force = self.q[:, None] * dh.constant * at.felt(w, self.q)[1]
+            else:
+                force = at.pulled(self._joint(self.q) * dh(self.D0 + at.value(w)), w)
+        elif dh.constant is not None:
+            force = self.q[:, None] * dh.constant * at.gradient(w)
         else:
-            slope = (self.q * self.loss.dh(self.D0 + at.value(w)))[..., None]
-        force = self._sum_nodes(slope * at.gradient(w), -2)
+            force = (self.q * dh(self.D0 + at.value(w)))[..., None] * at.gradient(w)
+        force = self._sum_nodes(force, -2)
         if self.score is None:
             return force
-        return force + over(self.likelihood, 2) * self.masses[:, None] * self.score(x)
+        drift = self.masses[:, None] * self.score(x)
+        # a score that does not exist (NaN) is nothing to a run without the term
+        weight = over(self.likelihood, 2)
+        return force + np.where(weight != 0, weight * drift, 0.0)
 
     # -- what the players answer to, beside the present opponent ----------------------------------------------------
 
@@ -229,8 +273,8 @@ class Field:
         return Opponents(self.best_response, self.push, self.facing)
 
     def push(self, x: np.ndarray) -> np.ndarray:
-        """E_q psi, (..., P)."""
-        return self._located(x).adjoint(np.broadcast_to(self.q, (*x.shape[:-2], len(self.q))), None)
+        """E_q psi, (..., P); of packed samples that of tuples."""
+        return self._mean(self._located(x), np.broadcast_to(self.q, (*x.shape[:-2], len(self.q))))
 
     def facing(self, w: np.ndarray, x: np.ndarray, q: np.ndarray) -> np.ndarray:
         """V_w of a discriminator that sees the mean features q in place of push(x): f2'(D*) (q - E_q psi) is added to
@@ -249,7 +293,7 @@ class Field:
             return self.discriminator_gradient(w, x) + shift
 
         F = gradient(w)
-        scale = self.loss.c * np.abs(self._at_Y.adjoint(self.p, None)).max() + np.finfo(float).tiny
+        scale = self.loss.c * np.abs(self._mean(self._at_Y, self.p)).max() + np.finfo(float).tiny
         for _ in range(RESPONSE_STEPS):
             settled = np.abs(F.real).max(-1, initial=0.0) <= RESPONSE_TOLERANCE * scale
             step = self._newton(w, x, F)
@@ -269,6 +313,8 @@ class Field:
 
     def _newton(self, w: np.ndarray, x: np.ndarray, F: np.ndarray) -> np.ndarray:
         """-H^-1 F, H = dF_w/dw; NaN where -H is not positive definite."""
+        if self._only_decays():
+            return F / over(self.nu, 1) if np.all(self.nu) else np.full(F.shape, np.nan)
         quadratic = self.loss.ddf1.constant is not None and self.loss.ddf2.constant == 0
         if quadratic and not _present(self.value_q) and not _present(self.grad_q):  # H is the same everywhere
             if self._response is None:
@@ -280,11 +326,17 @@ class Field:
         step = -np.linalg.solve(np.where(ok[..., None, None], H, np.eye(H.shape[-1])), F[..., None])[..., 0]
         return np.where(ok[..., None], step, np.nan)
 
+    def _only_decays(self) -> bool:
+        """Whether dF_w/dw is -nu: a linear loss with weight decay alone."""
+        strengths = (self.value_p, self.value_q, self.grad_p, self.grad_q)
+        return self.loss.ddf1.constant == self.loss.ddf2.constant == 0 and not any(_present(v) for v in strengths)
+
     def discriminator_hessian(self, w: np.ndarray, x: np.ndarray) -> np.ndarray:
         """dF_w/dw, (..., P, P), dense."""
 
         def side(at: Located, weight: np.ndarray, ddf: Any, value: Any, grad: Any) -> Any:
             out: Any = 0.0
+            weight = self._joint(weight)
             if ddf.constant != 0 or _present(value):
                 curvature = ddf.constant if ddf.constant is not None else ddf(self.D0 + at.value(w))
                 psi = at.psi()
@@ -292,7 +344,8 @@ class Field:
             if _present(grad):
                 g = at.grad()
                 g = g.reshape(*g.shape[:-3], -1, g.shape[-1])
-                out = out - over(grad, 2) * (np.swapaxes(g, -1, -2) @ (np.repeat(weight, x.shape[-1])[:, None] * g))
+                each = np.repeat(weight, g.shape[-2] // len(weight))[:, None]
+                out = out - over(grad, 2) * (np.swapaxes(g, -1, -2) @ (each * g))
             return out
 
         P = w.shape[-1]

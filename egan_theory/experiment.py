@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_serializer, model_validator
@@ -25,8 +25,8 @@ from .errors import InputError, check_file
 from .kernels import KERNELS, Kernel, make_kernel
 from .losses import LOSSES, Loss, get_loss
 from .penalties import WGAN_GP_REASON, Coefficients, coefficients
-from .targets import TARGETS, Points, Ring, Target, Uniform
-from .updates import NETWORK_RULES, RESPONSES, RICH_STEPS, STEPS, UpdateRule
+from .targets import TARGETS, Mixture, Points, Ring, Target, Uniform
+from .updates import NETWORK_RULES, RESPONSES, RICH_STEPS, STEPS, UNIFORM, UpdateRule
 
 #: rates, strengths and lengths beyond this are refused, and length scales below its inverse root: doubles overflow
 LARGEST = 1e100
@@ -268,25 +268,48 @@ class Update(Config):
         return self
 
 
+#: 0, a time, or "uniform"
+AveragingTime = Annotated[float, Field(ge=0, le=LARGEST)] | Literal["uniform"]
+
+
 class Memory(Config):
     """Training against averages (Fictitious GAN, Ge et al. 2018), over times in steps (flows: units of time).
 
     generator: the discriminator sees the particles averaged exponentially over this time, through their mean features
     (exact for f2'(D) constant; for the other losses exact to first order about equilibrium); discriminator: the
-    generator follows D averaged over this time. 0: the present opponent. Of steps, at least 1.
+    generator follows D averaged over this time. 0: the present opponent. Of steps, at least 1. "uniform": the average
+    since the start, all of the past weighing alike; such training has no spectrum but powers of time (eg.power_laws).
     """
 
-    generator: float = Field(0.0, ge=0, le=LARGEST)
-    discriminator: float = Field(0.0, ge=0, le=LARGEST)
+    generator: AveragingTime = 0.0
+    discriminator: AveragingTime = 0.0
 
 
 class Likelihood(Config):
     """The likelihood term: the generator's force gets ``weight`` times the difference of the scores of target and
-    particles, both estimated with a Gaussian kernel of width ``bandwidth`` (length; 0, the exact score, on the periodic
-    box only). See egan_theory.likelihood."""
+    particles. That of the particles is estimated with a Gaussian kernel of width ``bandwidth`` (length; 0 on the
+    periodic box only), that of the target so, too (``score`` "kernel"), or known ("exact": the density that a mixture's
+    points are drawn from, smoothed by ``target_bandwidth``, by default ``bandwidth``; 0 on the periodic box). See
+    egan_theory.likelihood."""
 
     weight: float = Field(0.0, ge=0, le=LARGEST)
     bandwidth: float = Field(0.0, ge=0, le=LARGEST**0.5)
+    score: Literal["kernel", "exact"] = "kernel"
+    target_bandwidth: float | None = Field(None, ge=0, le=LARGEST**0.5)
+
+    @property
+    def target_width(self) -> float:
+        """By what the target's exact density is smoothed."""
+        return self.bandwidth if self.target_bandwidth is None else self.target_bandwidth
+
+
+class Packing(Config):
+    """A discriminator that judges ``degree`` samples at once (PacGAN, Lin et al. 2018), all from the target or all from
+    the generator, independently. kernel "product": K(x_1, y_1) ... K(x_m, y_m); "additive": sum_ab K(x_a, y_b), that of
+    a sum over the samples. See features.packed."""
+
+    degree: int = Field(1, ge=1, le=8)
+    kernel: Literal["product", "additive"] = "product"
 
 
 class Run(Config):
@@ -320,6 +343,7 @@ class Experiment(Config):
     update: Update = Update()
     memory: Memory = Memory()
     likelihood: Likelihood = Likelihood()
+    packing: Packing = Packing()
     run: Run = Run()
 
     def __init__(self, /, **data: Any) -> None:  # "/": a key "self" in a file is an unknown key like any other
@@ -377,36 +401,56 @@ class Experiment(Config):
         return self
 
     def _check_remedies(self) -> None:
-        """Refuse what best responses, averages and the likelihood term are not defined or not derived for."""
-        averaged = self.memory.generator > 0 or self.memory.discriminator > 0
+        """Refuse what best responses, averages, packing and the likelihood term are not defined or not derived for."""
+        averaged = bool(self.update_rule.averages)
         networks = self.generator.finite_network or self.discriminator.finite_network
         for field, used in (
             ("update.rule", self.update.rule in RESPONSES),
             ("memory", averaged),
             ("likelihood.weight", self.likelihood.weight > 0),
+            ("packing.degree", self.packing.degree > 1),
         ):
             if used and networks:
                 raise InputError(field, "not be used with a network of finite width", "one with architecture.width > 0")
             if used and self.penalty.consensus:
                 raise InputError("penalty.consensus", f"be 0 together with {field}", self.penalty.consensus)
+        if self.packing.degree > 1 and self.discriminator.evaluation == "fourier":
+            raise InputError("discriminator.evaluation", "be 'direct' with packing.degree > 1", "'fourier'")
         if averaged:
             if self.update.rule not in RICH_STEPS:
                 raise InputError("update.rule", f"be one of {', '.join(RICH_STEPS)} with memory", self.update.rule)
             for name in ("generator", "discriminator"):
                 time = getattr(self.memory, name)
-                if not self.update_rule.continuous and 0 < time < 1:
+                if not self.update_rule.continuous and time != UNIFORM and 0 < time < 1:
                     raise InputError(f"memory.{name}", "be 0 or at least 1 step", time)
-        if self.likelihood.weight and not self.likelihood.bandwidth and not isinstance(self.target, Uniform):
+        self._check_scores()
+
+    def _check_scores(self) -> None:
+        like, target = self.likelihood, self.target
+        if like.weight and not like.bandwidth and not isinstance(target, Uniform):
             raise InputError("likelihood.bandwidth", "be greater than 0 unless target.kind is 'uniform'", 0.0)
+        if like.score == "exact" and not isinstance(target, Uniform | Mixture):
+            rule = "be 'kernel' unless the target has a density (target.kind 'mixture' or 'uniform')"
+            raise InputError("likelihood.score", rule, f"'exact' with target.kind {target.kind!r}")
+        if like.target_bandwidth is None:
+            return
+        if like.score != "exact" or isinstance(target, Uniform):
+            rule = "not be given unless likelihood.score is 'exact' and target.kind 'mixture'"
+            raise InputError("likelihood.target_bandwidth", rule, like.target_bandwidth)
+        if not like.target_bandwidth and np.min(target.std) == 0:  # type: ignore[union-attr]
+            raise InputError("likelihood.target_bandwidth", "be greater than 0 unless every target.std is", 0.0)
 
     def refuse_remedies(self, what: str) -> None:
-        """Raise InputError where best responses, averages or the likelihood term are used: ``what`` is not derived."""
+        """Raise InputError where best responses, averages, the likelihood term or packing are used: ``what`` is not
+        derived."""
         if self.update.rule in RESPONSES:
             raise InputError("update.rule", f"be another one for {what}", repr(self.update.rule))
         if self.update_rule.averages:
             raise InputError("memory", f"be 0 for {what}", self.memory)
         if self.likelihood.weight:
             raise InputError("likelihood.weight", f"be 0 for {what}", self.likelihood.weight)
+        if self.packing.degree > 1:
+            raise InputError("packing.degree", f"be 1 for {what}", self.packing.degree)
 
     # -- derived quantities ------------------------------------------------------------------------------------
 
@@ -533,7 +577,7 @@ class Experiment(Config):
         if isinstance(self.discriminator.kernel, Kernel):
             raise InputError("discriminator.kernel", "be a named kernel to be written as TOML", "a Kernel object")
         data = _without_none(self.model_dump(mode="json"))
-        for table, plain in (("memory", Memory()), ("likelihood", Likelihood())):
+        for table, plain in (("memory", Memory()), ("likelihood", Likelihood()), ("packing", Packing())):
             if getattr(self, table) == plain:  # not used
                 del data[table]
         return tomli_w.dumps(data)
@@ -543,10 +587,13 @@ def _without_none(data: dict[str, Any]) -> dict[str, Any]:
     return {k: _without_none(v) if isinstance(v, dict) else v for k, v in data.items() if v is not None}
 
 
+_TIME_RULE = f"be a number from 0 to {LARGEST:g} (an averaging time, 0: none) or 'uniform'"
 #: rules of the fields that take more than one type, which pydantic words type by type
 _UNION_RULES = {
     "generator.masses": "be 'equal', 'matched' or an array of one positive number per particle",
     "discriminator.kernel": f"be one of {', '.join(DISCRIMINATORS)}",
+    "memory.generator": _TIME_RULE,
+    "memory.discriminator": _TIME_RULE,
     "target.std": "be a finite number >= 0 or an array with one per mean",
 }
 #: rules in the words of the file format, by pydantic's type of error
@@ -569,7 +616,7 @@ _TYPE_RULES = {
 
 
 def _is_union_tag(part: str) -> bool:
-    return "[" in part or part in ("float", "int", "str", "tuple", "Kernel")
+    return "[" in part or part in ("float", "constrained-float", "int", "str", "tuple", "Kernel")
 
 
 def _field_path(first: Any) -> tuple[str, ...]:

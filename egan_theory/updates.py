@@ -13,10 +13,13 @@ al. 2018.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .errors import InputError
+from .errors import InputError, NotLinearizable
+
+#: an averaging time that grows with training: all the past weighs alike
+UNIFORM = "uniform"
 
 Velocity = Callable[[Any, Any], Any]
 State = tuple[Any, ...]
@@ -54,7 +57,14 @@ class UpdateRule:
     critic_steps >= 1 (alternating);
     momentum_* in [0, 1) (simultaneous, alternating); substeps: Runge-Kutta steps per unit time (flows);
     average_generator, average_discriminator: times over which the opponent averages that player exponentially, 0: not
-    at all (flows, simultaneous, alternating, best-response).
+    at all, UNIFORM: over all of the past alike (flows, simultaneous, alternating, best-response).
+
+    A uniform average is an exponential one over a time that grows as training does. With v_n the player after n steps
+    and v(t) that of a flow,
+
+        mean_(n+1) = mean_n + (v_(n+1) - mean_n)/(n + 2),   d mean/dt = (v - mean)/(t + 1)
+
+    so that the start counts as one step, in a flow as one unit of time. The state then carries its clock, one number.
     """
 
     rule: str = "simultaneous"
@@ -77,10 +87,10 @@ class UpdateRule:
     @property
     def memory(self) -> tuple[str, ...]:
         """Blocks the state carries besides (w, x): "w" or "x" name the block each copies the shape of, "q" is the
-        averaged push (linear theory: of the shape of x)."""
+        averaged push (linear theory: of the shape of x), "t" is the clock of uniform averages, one number."""
         if self.rule == "optimistic":
             return ("w", "x")
-        return (*self._momenta, *self.averages)
+        return (*self._momenta, *self.averages, *(("t",) if self.uniform else ()))
 
     @property
     def _momenta(self) -> tuple[str, ...]:
@@ -91,9 +101,40 @@ class UpdateRule:
     @property
     def averages(self) -> tuple[str, ...]:
         """The averages in the state: "q" of the push of the particles, "w" of the discriminator."""
-        return tuple(
-            block for block, t in (("q", self.average_generator), ("w", self.average_discriminator)) if _nonzero(t)
-        )
+        return tuple(block for block, t in self._times.items() if _nonzero(t))
+
+    @property
+    def uniform(self) -> tuple[str, ...]:
+        """Those of ``averages`` that weigh all of the past alike."""
+        return tuple(block for block, t in self._times.items() if isinstance(t, str))
+
+    @property
+    def _times(self) -> dict[str, Any]:
+        return {"q": self.average_generator, "w": self.average_discriminator}
+
+    def average_time(self, block: str, state: State) -> Any:
+        """The time over which the step that led to ``state`` averaged "q" or "w"."""
+        if block not in self.uniform:
+            return self._times[block]
+        return state[-1] + (0 if self.continuous else 1)
+
+    def with_time(self, time: Any) -> UpdateRule:
+        """The rule whose uniform averages are exponential ones over ``time``: what it is at one moment."""
+        q, w = (time if isinstance(t, str) else t for t in (self.average_generator, self.average_discriminator))
+        return replace(self, average_generator=q, average_discriminator=w)
+
+    def check_autonomous(self) -> None:
+        """Raise NotLinearizable where the map changes as training goes on."""
+        if self.uniform:
+            rule = "be a time to have a spectrum: uniform averages have powers of time, see egan power-laws"
+            raise NotLinearizable("memory", f"{rule} or eg.power_laws", repr(UNIFORM))
+
+    def _present(self, memory: Any) -> tuple[dict[str, Any], dict[str, Any], tuple[Any, ...]]:
+        """(averages, the times over which they average now, clock) from the end of a state's memory."""
+        clock = tuple(memory[len(self.averages) :])
+        mean = dict(zip(self.averages, memory, strict=False))
+        elapsed = clock[0] + (1 if self.continuous else 2) if clock else None
+        return mean, {block: elapsed if block in self.uniform else self._times[block] for block in mean}, clock
 
     def start(self, w: Any, x: Any, Vw: Velocity, Vx: Velocity, opponents: Opponents | None = None) -> State:
         """State at step 0: at rest for momentum; averages are those of the start; optimistic steps begin with the
@@ -104,7 +145,8 @@ class UpdateRule:
         if self.responds:
             w = others.best(w, x, None)
         averages = tuple(w if block == "w" else others.push(x) for block in self.averages)
-        return (w, x, *(0 * {"w": w, "x": x}[block] for block in self._momenta), *averages)
+        momenta = (0 * {"w": w, "x": x}[block] for block in self._momenta)
+        return (w, x, *momenta, *averages, *((0.0,) if self.uniform else ()))
 
     def step(self, state: State, Vw: Velocity, Vx: Velocity, opponents: Opponents | None = None) -> State:
         """One generator step (flow: one unit of time)."""
@@ -113,20 +155,20 @@ class UpdateRule:
         return STEPS[self.rule](self, state, Vw, Vx)
 
     def velocity(self, state: State, Vw: Velocity, Vx: Velocity, opponents: Opponents | None = None) -> State:
-        """d(state)/dt of the flows, averages included; a discriminator at its optimum has velocity 0."""
-        w, x, *averages = state
+        """d(state)/dt of the flows, averages and clock included; a discriminator at its optimum has velocity 0."""
+        w, x, *memory = state
         others = self._opponents(opponents)
-        mean = dict(zip(self.averages, averages, strict=True))
+        mean, times, clock = self._present(memory)
         q = mean.get("q")
         if self.responds:
             w = others.best(w, x, q)
         dw = 0 * w if self.responds else Vw(w, x) if q is None else others.facing(w, x, q)
         out = [dw, Vx(mean.get("w", w), x)]
         if q is not None:
-            out.append((others.push(x) - q) / self.average_generator)
+            out.append((others.push(x) - q) / times["q"])
         if "w" in mean:
-            out.append((w - mean["w"]) / self.average_discriminator)
-        return tuple(out)
+            out.append((w - mean["w"]) / times["w"])
+        return (*out, *(1.0 for _ in clock))
 
     def _opponents(self, opponents: Opponents | None) -> Any:
         if opponents is None and (self.responds or self.averages):
@@ -202,7 +244,7 @@ def _rich(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, others: Op
     """Simultaneous, alternating and best-response steps with averages; each average follows the step of its player."""
     w, x, *rest = state
     memory = dict(zip(rule._momenta, rest, strict=False))
-    mean = dict(zip(rule.averages, rest[len(memory) :], strict=True))
+    mean, times, clock = rule._present(rest[len(memory) :])
     assert others.push is not None and others.facing is not None
 
     def faced(w: Any) -> Any:
@@ -216,13 +258,13 @@ def _rich(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, others: Op
         for _ in range(rule.critic_steps if rule.rule == "alternating" else 1):
             w = w + _push(rule.momentum_discriminator, memory, "w", faced(w))
     if "w" in mean:
-        mean["w"] = mean["w"] + (w - mean["w"]) / rule.average_discriminator
+        mean["w"] = mean["w"] + (w - mean["w"]) / times["w"]
     if rule.rule != "simultaneous":
         seen = mean.get("w", w)
     x = x + _push(rule.momentum_generator, memory, "x", Vx(seen, x))
     if "q" in mean:
-        mean["q"] = mean["q"] + (others.push(x) - mean["q"]) / rule.average_generator
-    return (w, x, *memory.values(), *mean.values())
+        mean["q"] = mean["q"] + (others.push(x) - mean["q"]) / times["q"]
+    return (w, x, *memory.values(), *mean.values(), *(n + 1 for n in clock))
 
 
 def _rich_flow(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, others: Opponents) -> State:

@@ -25,7 +25,12 @@ def test_packing(monkeypatch):
     effect = script.effect(ds).values
     assert np.abs(effect[:, 0]).max() < 1e-6
     assert effect[1, -1] < effect[0, -1] < -0.03
-    assert script.figure(ds).axes
+    first = script.first_order(5, 2)
+    assert np.abs(first["simulated"] / first["predicted"] - 1).max() < script.WITHIN
+    split = script.splitting(2, 2, degrees=(1, 2))
+    assert np.abs(split["simulated"] / split["predicted"] - 1).max() < 0.01  # one step of about a hundred
+    assert np.all(split["simulated"].sel(degree=2) < 0.9)
+    assert script.figure(ds, first, split).axes
 
 
 def test_running_average_of_a_neutral_oscillation(monkeypatch):
@@ -34,6 +39,21 @@ def test_running_average_of_a_neutral_oscillation(monkeypatch):
     assert script.exponent(free) == pytest.approx(-1, abs=0.1)
     # the last iterate goes on
     assert free["last"].values[-500:].max() > 0.5 * free["last"].values[:500].max()
+
+
+def test_uniform_averages(monkeypatch):
+    """Exponents on both sides of w2 = a^2/2 and 3 a^2/2; sizes fall as the predicted powers."""
+    script = load("remedies_play", monkeypatch)
+    monkeypatch.setattr(script, "SCAN", (0.3, 2.0))
+    powers, sizes = script.uniform_powers(1, 3, 800), script.uniform_sizes(1, 800)
+    assert np.abs(powers["measured"] - powers["predicted"]).max() < 5e-3
+    assert {-1.0, 1.0} == set(np.sign(powers["measured"].values[..., 0].ravel()))
+    assert {-1.0, 1.0} == set(np.sign(powers["measured"].values[..., 1].ravel()))
+    for which in ("last", "average"):
+        late, early = (sizes[which].values[:, rows].max(1) for rows in (slice(400, 800), slice(50, 100)))
+        slope = np.log(late / early) / np.log(8)
+        assert np.abs(slope - sizes["power"].sel(which=which)).max() < 0.25
+    assert script.uniform_figure(sizes, powers).axes
 
 
 @pytest.mark.slow
@@ -50,3 +70,19 @@ def test_map_of_stability(monkeypatch):
     clear = np.abs(ds["rate"].values) > script.CLOSE
     assert np.array_equal((ds["rate"] > 0).values, ds["routh"].values > 0)
     assert np.array_equal((ds["simulated"].values > 0)[clear], (ds["routh"].values > 0)[clear])
+
+
+def test_likelihood_covers_modes_within_a_window_of_weights(monkeypatch):
+    """One start in the middle of eight components: more with a moderate weight, fewer beyond the step's stability."""
+    script = load("remedies_likelihood", monkeypatch)
+    monkeypatch.setattr(script, "WEIGHTS", (0.1, 1.0))
+    monkeypatch.setattr(script, "SPREADS", {"narrow": 0.3})
+    monkeypatch.setitem(script.MIXTURE, "run", script.MIXTURE["run"] | {"steps": 600, "record_every": 600})
+    ds = script.coverage(1, 2)
+    covered = ds["covered"].sel(start="narrow", bandwidth=script.WIDTH)
+    assert (covered.sel(weight=0.1) > ds["covered_without"].sel(start="narrow")).all()
+    assert (covered.sel(weight=1.0) < covered.sel(weight=0.1)).all()
+    assert set(script.verdict(ds).values()) <= {"confirmed", "limited", "refuted"}
+    monkeypatch.setitem(script.SPREADS, "as the target", 0.0)
+    both = ds.sel(start=["narrow", "narrow"]).assign_coords(start=["narrow", "as the target"])
+    assert len(script.coverage_figure(both).axes) == 2

@@ -15,6 +15,7 @@ from ..schema import validate_runs
 from .agreement import Agreement, Quantity
 from .estimate import EigenvalueFit, blind_eigenvalues, convergence_rate, fit_exponentials
 from .modes import ModalSignals, Modes, modal_coordinates
+from .powers import compare_powers
 
 #: how many of the slowest visible modes are compared
 MODES = 5
@@ -44,10 +45,13 @@ def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
     asymptotic decay of the deviation's norm. Measured eigenvalues are fits of free exponents (variable projection) to
     the modal coordinates of the displacements (and of D and grad D where recorded); standard errors are the larger of
     the fit's and the jackknife's over runs. Modes that are predicted but not seen, and runs that cannot be used, are
-    listed in ``unmatched``. ``runs``: any Dataset of the run schema.
+    listed in ``unmatched``. ``runs``: any Dataset of the run schema. Training against uniform averages has exponents of
+    time instead: "p1.last", "p1.average", ... (comparison.powers).
 
     Raises InputError for runs that do not fit the schema or the experiment, NotLinearizable.
     """
+    if exp.update_rule.uniform:
+        return compare_powers(exp, runs, modes)
     runs = validate_runs(runs)
     found = modal_coordinates(exp, runs)
     unit = "1/time" if exp.update_rule.continuous else "1/step"

@@ -151,10 +151,11 @@ class _Matched:
 
     def weights(self, runs: xr.Dataset) -> np.ndarray | None:
         """(run, time, r) seen weights, as recorded or from D and grad D at the particles; None if neither tells."""
-        from ..linear.linearize import seen_features
+        from ..linear.linearize import seen_features, seen_weights
 
-        if "weights" in runs and runs.sizes["feature"] == self.saddle.basis.shape[1]:
-            return runs["weights"].values @ self.saddle.basis.T
+        seen = seen_weights(self.exp, runs["weights"].values) if "weights" in runs else None
+        if seen is not None:
+            return seen @ self.saddle.basis.T
         if "force" not in runs or "discriminator" not in runs or self.exp.penalty.instance_noise:
             return None
         exp, (M, d) = self.exp, self.exp.points.coordinates.shape
@@ -164,6 +165,8 @@ class _Matched:
         rows = mean @ self.saddle.basis.T
         only_force = np.linalg.matrix_rank(rows, tol=1e-12 * np.linalg.norm(rows, 2)) == size
         if not only_force:
+            if exp.packing.degree > 1:  # D at tuples, of which its mean over the other samples shows a part
+                return None
             rows = np.concatenate([psi / np.sqrt(exp.points.weights)[:, None] @ self.saddle.basis.T, rows])
             if np.linalg.matrix_rank(rows, tol=1e-12 * np.linalg.norm(rows, 2)) < size:
                 return None

@@ -10,7 +10,8 @@ import xarray as xr
 from ..dynamics import VARIABLE
 from ..errors import InputError
 from ..experiment import Experiment
-from ..predict.phase import QUICK, PhaseAxis, parse_axis, phase
+from ..predict.crossings import changed
+from ..predict.phase import QUICK, PhaseAxis, parse_axes, phase
 from ..provenance import provenance
 from ..sweeps.cells import final_clouds, measured, mode_centres, simulated
 
@@ -41,16 +42,21 @@ def simulate_phase(
 
     ``covered`` (second, first, run): share of the target's modes (``mode_centres``) with a particle within half the
     smallest distance between two of them; ``deficit``, ``spread``, ``displacement`` as in order;
-    ``diverged_at`` (-1: not). A run that diverged covers nothing. Every cell sees the same starts.
+    ``diverged_at`` (-1: not). A run that diverged covers nothing. Every cell sees the same starts. NaN where the
+    experiment refuses the two values together.
 
     Raises InputError, and KeyboardInterrupt when interrupted.
     """
-    axes = [parse_axis(exp, a) if isinstance(a, str) else a for a in (first, second)]
+    axes = parse_axes(exp, (first, second))
     if axes[0].path == axes[1].path:
         raise InputError("vary", "name two different fields", axes[0].path)
     base = exp.replace({"run.start": "random", "run.runs": runs, "run.record_every": exp.run.steps})
-    cells = [(r, c) for r in range(len(axes[1].values)) for c in range(len(axes[0].values))]
-    members = [base.replace({axes[0].path: axes[0].values[c], axes[1].path: axes[1].values[r]}) for r, c in cells]
+    cells, members = [], []
+    for r, c in np.ndindex(len(axes[1].values), len(axes[0].values)):
+        member = changed(base, {axes[0].path: axes[0].values[c], axes[1].path: axes[1].values[r]})
+        if member is not None:
+            cells.append((r, c))
+            members.append(member)
     together = all(a.path in VARIABLE for a in axes)
     names = (*MEASURED, "diverged_at")
     out = {n: np.full((len(axes[1].values), len(axes[0].values), runs), np.nan) for n in names}

@@ -20,6 +20,7 @@ from scipy.optimize import minimize
 from ..dynamics import Field
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
+from ..linear.linearize import features_of
 from ..predict.collective import collective_instability
 from ..predict.regularizer import best_regularizer, convergence_rate
 from ..predict.spectrum import number, spectrum
@@ -34,6 +35,8 @@ RATIO = "generator.kernel.ratio"
 #: critic steps and averaging times (steps or units of time) that are tried
 CRITIC_STEPS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
 TIMES = np.concatenate([[0.0], np.geomspace(1.0, 1e4, 41)])
+#: samples that a packed discriminator judges at once, and the largest simulation of one: weights times steps times runs
+DEGREES, MAX_PACKED = (1, 2, 3), 5e9
 #: a pair's strengths stay within this factor of each one's best alone
 SPAN = 100.0
 #: beginning of the note on a row whose best strengths are those of another
@@ -89,6 +92,11 @@ class Remedies:
     unit: str
     exp: Experiment
 
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Remedies that are best left out of this experiment."""
+        return tuple(row.name for row in self.rows if row.left_out and " + " not in row.name)
+
     def to_dict(self) -> dict[str, Any]:
         """The --json form."""
         return {"remedies": [row.to_dict() for row in self.rows], "unused": list(self.unused), "unit": self.unit}
@@ -126,7 +134,7 @@ class Remedies:
         return "<table><tr>" + "".join(f"<th>{escape(h)}</th>" for h in self.HEAD) + f"</tr>{body}</table>"
 
     def table(self) -> list[list[str]]:
-        """One list of texts per row; pairs in which one remedy is best left out are not shown."""
+        """One list of texts per row; remedies that are best left out, and pairs with one of them, are not shown."""
         return [
             [
                 row.name,
@@ -183,6 +191,11 @@ def _critic(exp: Experiment) -> Experiment:
     return exp.replace({"update.rule": "alternating"})
 
 
+def _packable(exp: Experiment) -> Experiment:
+    features_of(exp.replace({"packing.degree": 2}))  # raises the reason
+    return exp
+
+
 REMEDIES: dict[str, Remedy] = {
     r.name: r
     for r in (
@@ -193,6 +206,7 @@ REMEDIES: dict[str, Remedy] = {
         Remedy("critic steps", "update.critic_steps", _critic, CRITIC_STEPS),
         Remedy("averaged generator", "memory.generator", _as_it_is, tuple(TIMES)),
         Remedy("averaged discriminator", "memory.discriminator", _as_it_is, tuple(TIMES)),
+        Remedy("packing", "packing.degree", _packable, DEGREES),
     )
 }
 
@@ -275,8 +289,11 @@ def best_field(remedy: Remedy) -> str:
 
 def _rate(exp: Experiment, values: Mapping[str, float]) -> float:
     try:
-        rate = convergence_rate(exp.replace(values))
-    except NotLinearizable:
+        changed = exp.replace(values)
+        if changed.packing.degree > 1:
+            features_of(changed)  # too many weights to simulate
+        rate = convergence_rate(changed)
+    except InputError:
         return -np.inf
     return rate if np.isfinite(rate) else -np.inf
 
@@ -323,6 +340,10 @@ def _measured(title: str, exp: Experiment, strengths: Mapping[str, Any], runs: i
     if steps > MAX_STEPS:
         note, steps = f"too slow: {steps} steps for {SWEEP_E_FOLDS:g} e-folds", 200
     steps = max(steps, 64)
+    weights = features_of(exp).size if exp.packing.degree > 1 else 0
+    if weights * steps * runs > MAX_PACKED:
+        note = note or f"not simulated: {weights} weights"
+        return Row(title, strengths, predicted, margin, threshold, simulated, stderr, float("nan"), note)
     small = condensed(exp).replace(
         {
             "run.steps": steps, "run.record_every": max(steps // RECORDS, 1), "run.runs": runs, "run.start": "kick",

@@ -15,6 +15,7 @@ from .dictionary import DictionaryFeatures
 from .fourier import FourierFeatures, box_modes, box_wavevectors
 from .grid import FourierGrid
 from .network import NetworkFeatures
+from .packed import LocatedPacked, PackedFeatures
 from .polynomial import PolynomialFeatures, ProjectedFeatures
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "FourierGrid",
     "LeftBox",
     "Located",
+    "LocatedPacked",
     "NetworkFeatures",
+    "PackedFeatures",
     "PolynomialFeatures",
     "ProjectedFeatures",
     "box_modes",

@@ -16,15 +16,24 @@ from .box import experiment_grid
 from .dictionary import DictionaryFeatures
 from .fourier import FourierFeatures, box_modes
 from .network import NetworkFeatures
+from .packed import PackedFeatures
 from .polynomial import PolynomialFeatures, ProjectedFeatures
 
 
 def feature_map(exp: Experiment) -> FeatureMap:
-    """The feature map of an experiment's discriminator; the same one every time (seeded).
+    """The feature map of an experiment's discriminator; the same one every time (seeded). Of packed samples: of tuples.
 
     A network with a width has the tangent features at its start. Raises MissingExtra (a network needs JAX), and
-    InputError when the exact kernel has no gradient at its own centre (Laplace, Matern nu <= 1).
+    InputError when the exact kernel has no gradient at its own centre (Laplace, Matern nu <= 1) or packed weights are
+    too many.
     """
+    one = sample_features(exp)
+    packing = exp.packing
+    return one if packing.degree == 1 else PackedFeatures(one, packing.degree, packing.kernel == "additive")
+
+
+def sample_features(exp: Experiment) -> FeatureMap:
+    """The feature map of a single sample, whatever ``packing``."""
     disc = exp.discriminator
     if disc.random_network:
         assert isinstance(disc.kernel, str)

@@ -158,6 +158,10 @@ class DictionaryFeatures:
         new.layout = new._layout()
         return new
 
+    def padded(self, w: Array, bigger: DictionaryFeatures) -> Array:
+        """Weights of the same D on an extended dictionary."""
+        return np.concatenate([w, np.zeros((*w.shape[:-1], bigger.size - self.size), dtype=w.dtype)], axis=-1)
+
 
 class _LocatedStationary:
     """A dictionary of a stationary kernel at points X, from the (..., n, m) arrays of k, k', k'' alone.

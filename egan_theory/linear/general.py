@@ -6,6 +6,7 @@ With f = D - D* and node sums as in egan_theory.dynamics,
     dF_w/dx = q [(f2'' - value_q) psi grad f^T + (f2' - value_q f) grad psi
                - grad_q (Hess psi . grad f + grad psi Hess f)]
     dF_x/dx = q [h'' grad f grad f^T + h' Hess f]                              (block diagonal)
+              + m alpha dv/dx of the likelihood term (likelihood.Score.jacobian_at)
 
 Consensus is J - gamma J^T M J in these coordinates (M = 1 on w, omega Gamma on x); exact where F = 0.
 """
@@ -31,10 +32,10 @@ def jacobian_at(field: Field, w: np.ndarray, x: np.ndarray) -> np.ndarray:
     slope = loss.df2(D0 + f) - field.value_q * f
 
     ww = (
-        np.einsum("n,np,nr->pr", p * (loss.ddf1(D0 + fy) - field.value_p), psi_y, psi_y)
-        - field.grad_p * np.einsum("n,nap,nar->pr", p, grad_y, grad_y)
-        + np.einsum("n,np,nr->pr", q * curvature, psi, psi)
-        - field.grad_q * np.einsum("n,nap,nar->pr", q, grad, grad)
+        np.einsum("n,np,nr->pr", p * (loss.ddf1(D0 + fy) - field.value_p), psi_y, psi_y, optimize=True)
+        - field.grad_p * np.einsum("n,nap,nar->pr", p, grad_y, grad_y, optimize=True)
+        + np.einsum("n,np,nr->pr", q * curvature, psi, psi, optimize=True)
+        - field.grad_q * np.einsum("n,nap,nar->pr", q, grad, grad, optimize=True)
         - field.nu * np.eye(P)
     )
     wx = np.einsum("n,np,na->pna", q * curvature, psi, g) + np.einsum("n,nap->pna", q * slope, grad)
@@ -49,6 +50,8 @@ def jacobian_at(field: Field, w: np.ndarray, x: np.ndarray) -> np.ndarray:
     xx = (np.einsum("n,na,nc->nac", q * ddh, g, g) + np.einsum("n,nac->nac", q * dh, Hf)).reshape(N, Q, d, d).sum(1)
     full_xx = np.zeros((N, d, N, d))
     full_xx[np.arange(N), :, np.arange(N), :] = xx
+    if field.score is not None:
+        full_xx += field.likelihood * field.masses[:, None, None, None] * field.score.jacobian_at(x)
 
     J = np.block([[ww, wx], [xw.reshape(N * d, P), full_xx.reshape(N * d, N * d)]])
 

@@ -6,7 +6,8 @@
    S proportional to the target's weights: one 2 x 2 block per singular value of C = S^(1/2) B;
 3. saddle finite samples: the dense J of linear.system on the range of the features that are seen;
 4. the same two for exact kernels in high dimension, the data's directions apart from the others (linear.separate);
-5. general: particles off D = D* (masses that do not match): dense J at the equilibrium found by Newton's method.
+5. general: particles off D = D* (masses that do not match, an exact score of the target): dense J at the equilibrium
+   found by Newton's method.
 """
 
 from __future__ import annotations
@@ -14,14 +15,23 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..dynamics import Field
 from ..errors import NotLinearizable
-from ..experiment import Discriminator, Experiment
-from ..features import FeatureMap, PolynomialFeatures, ProjectedFeatures, box_modes, box_wavevectors, feature_map
+from ..experiment import Discriminator, Experiment, Packing
+from ..features import (
+    FeatureMap,
+    PackedFeatures,
+    PolynomialFeatures,
+    ProjectedFeatures,
+    box_modes,
+    box_wavevectors,
+    feature_map,
+)
+from ..features.choose import sample_features
 from ..kernels.universality import kernel_numbers
 from ..likelihood import Score
 from ..noise import noise_nodes
@@ -31,6 +41,7 @@ from ..targets import Uniform
 from ..updates import NETWORK_RULES, RESPONSES, STEPS
 from .equilibrium import equilibrium, matched_masses
 from .general import jacobian_at
+from .packed import box_scalars, packed_rows, packed_scales, packed_weights
 from .system import Linearization, Scalars
 
 #: a dense matrix larger than this is refused with a pointer to the matrix-free operators
@@ -39,6 +50,7 @@ MAX_DENSE = 8000
 MAX_FEATURE_ENTRIES = 400_000_000
 
 EPS = float(np.finfo(float).eps)
+PACKED = "packed samples act to first order only: beyond it they see correlations of the deviations"
 MATCHED = "particles sit on the target points with the target's weights, so D = D* there"
 
 
@@ -54,7 +66,7 @@ def linearize(exp: Experiment) -> Linearization:
         return _general(exp)
     if isinstance(exp.target, Uniform) and coupling_ratio(exp) is not None:
         return _frequency(exp, exp.target)
-    if separates(exp) and not exp.likelihood.weight:
+    if separates(exp):
         return linearize_split(exp)
     return _finite(exp, features_of(exp))
 
@@ -67,6 +79,9 @@ def check_linearizable(exp: Experiment) -> None:
             f"be one of {', '.join((*STEPS, *RESPONSES))} (no theory covers other rules)",
             repr(exp.update.rule),
         )
+    exp.update_rule.check_autonomous()
+    if exp.packing.degree > 1 and not matched_masses(exp):
+        raise NotLinearizable("generator.masses", "match the target's weights with packing.degree > 1")
     if exp.update_rule.responds and matched_masses(exp):
         nu, kappa, _ = _damping(exp)
         points = len(exp.points.weights)
@@ -76,13 +91,23 @@ def check_linearizable(exp: Experiment) -> None:
                 "penalty.weight_decay", f"be greater than 0 for update.rule {exp.update.rule!r} (nothing else bounds "
                 f"every weight of the discriminator on {points} points)", nu
             )  # fmt: skip
-    if exp.likelihood.weight and not matched_masses(exp):
-        raise NotLinearizable("generator.masses", "match the target's weights with a likelihood term")
+
+
+def refuse_changed(exp: Experiment) -> None:
+    """Raise NotLinearizable where a term changes the saddle of one sample's discriminator and the particles."""
+    if exp.packing.degree > 1:
+        raise NotLinearizable("packing.degree", "be 1 here", exp.packing.degree)
+    if exp.likelihood.weight:
+        raise NotLinearizable("likelihood.weight", "be 0 here", exp.likelihood.weight)
+
+
+def _packed_assumptions(exp: Experiment) -> tuple[str, ...]:
+    return (PACKED,) if exp.packing.degree > 1 else ()
 
 
 def _assumptions(exp: Experiment) -> tuple[str, ...]:
     """What the linearization about D = D* takes for granted."""
-    out = [MATCHED]
+    out = [MATCHED, *_packed_assumptions(exp)]
     if exp.discriminator.finite_network:
         out.append("the discriminator is a network at its start: tangent features there, exact at equilibrium")
     if exp.generator.architecture is not None:
@@ -146,16 +171,23 @@ def _frequency(exp: Experiment, target: Uniform) -> Linearization:
         box_modes(kernel, target)  # raises: the kernel is not integrable
     ratio = coupling_ratio(exp)
     assert ratio is not None
+    felt, coupled = packed_scales(exp.packing, target.density * float(density[0]))
     blocks = mode_blocks(
-        eta_D=disc.learning_rate, eta_G=exp.generator.learning_rate, c=loss.c, b=loss.b, kappa=loss.kappa,
-        K=density[1:], rho=target.density, k=k, nu=nu, lam=lam, value=kappa - loss.kappa, g1=ratio, g2=0.0,
-        sigma=exp.penalty.instance_noise, gamma=exp.penalty.consensus,
+        eta_D=disc.learning_rate, eta_G=exp.generator.learning_rate, c=coupled * loss.c, b=coupled * loss.b,
+        kappa=loss.kappa, K=felt * density[1:], rho=target.density, k=k, nu=nu, lam=lam, value=kappa - loss.kappa,
+        g1=ratio, g2=0.0, sigma=exp.penalty.instance_noise, gamma=exp.penalty.consensus,
     )  # fmt: skip
     blocks[:, 1, 1] -= (
         exp.generator.learning_rate * exp.likelihood.weight * ratio * score_damping(k, exp.likelihood.bandwidth)
     )
-    A0 = nu + kappa * target.density * density[0]
-    constant = -disc.learning_rate * (A0 + exp.penalty.consensus * A0**2)
+    constant: tuple[Scalars, ...]
+    if exp.packing.degree == 1:
+        A0 = nu + kappa * target.density * density[0]
+        constant = (Scalars("w", float(-disc.learning_rate * (A0 + exp.penalty.consensus * A0**2)), 1),)
+    else:
+        rho = target.density
+        rates = box_scalars(exp.packing, nu, kappa, lam, rho * density, rho * k**2 * density[1:], 2 * count)
+        constant = tuple(Scalars("w", float(-disc.learning_rate * rate), int(n)) for rate, n in rates)
     frozen = exp.generator.particles * exp.dimension - 2 * int(count.sum())
     alone: tuple[Scalars, ...] = ()
     if ratio == 0:
@@ -169,11 +201,12 @@ def _frequency(exp: Experiment, target: Uniform) -> Linearization:
             "uniform density on a periodic box",
             "modes below the Nyquist wavenumber of the lattice",
             "the collective part of Gamma does not act at k != 0",
+            *_packed_assumptions(exp),
         ),
         blocks=blocks,
         multiplicity=2 * count,
         wavenumber=k,
-        scalars=(Scalars("w", float(constant), 1), *alone, Scalars("x", 0.0, frozen)),
+        scalars=(*constant, *alone, Scalars("x", 0.0, frozen)),
     )
 
 
@@ -189,6 +222,8 @@ class _Setting:
     sigma: float
     periodic: bool
     start: tuple  # the box of Fourier modes holds the starts too
+    packing: Packing
+    damped: bool  # by values or gradients of D: packed samples then need more weights than particles feel
     exp: Experiment = field(compare=False)
 
     @classmethod
@@ -197,7 +232,10 @@ class _Setting:
         content = hashlib.sha256(repr((Y.shape, period)).encode() + Y.tobytes() + p.tobytes()).digest()
         fourier = exp.discriminator.evaluation == "fourier"
         start = (exp.run.start, exp.run.spread, exp.run.kick) if fourier else ()
-        return cls(content, exp.discriminator, exp.penalty.instance_noise, period is not None, start, exp)
+        damped = bool(exp.packing.degree > 1 and any(_damping(exp)[1:]))
+        return cls(
+            content, exp.discriminator, exp.penalty.instance_noise, period is not None, start, exp.packing, damped, exp
+        )
 
 
 def seen_features(exp: Experiment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -205,7 +243,8 @@ def seen_features(exp: Experiment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     noise-averaged gradients, unweighted, (M d, P). Read-only.
 
     Of a network with more weights than rows: in an orthonormal basis of the weights that the rows see, P' <= P of them
-    (TangentFeatures.seen_rows), which leaves all products of rows as they are."""
+    (TangentFeatures.seen_rows), which leaves all products of rows as they are. Of packed samples: rows of tuples, in
+    the coordinates of linear.packed, and the gradients along every sample of E D."""
     return _seen_features(_Setting.of(exp))[:3]
 
 
@@ -224,8 +263,30 @@ def _features_of(setting: _Setting) -> FeatureMap:
     return feature_map(setting.exp)
 
 
+def seen_weights(exp: Experiment, w: np.ndarray) -> np.ndarray | None:
+    """Weights (..., P) of feature_map(exp) in the coordinates of ``seen_features``; None where they are of others."""
+    setting = _Setting.of(exp)
+    if exp.packing.degree > 1 and exp.packing.kernel == "product":
+        return packed_weights(_packed(setting), w)
+    return w if w.shape[-1] == _seen_features(setting)[0].shape[-1] else None
+
+
+@lru_cache(maxsize=4)
+def _packed(setting: _Setting) -> Any:
+    """linear.packed.Rows of the setting."""
+    Y, p, _ = setting.exp.points
+    offsets, weights = noise_nodes(setting.sigma, Y.shape[1])
+    fm = sample_features(setting.exp)
+    return packed_rows(fm, Y, p, offsets, weights, setting.packing, setting.damped)
+
+
 @lru_cache(maxsize=4)
 def _seen_features(setting: _Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    if setting.packing.degree > 1:
+        packed = _packed(setting)
+        for array in packed[:3]:
+            array.flags.writeable = False
+        return (*packed[:3], EPS)
     fm, sigma = _features_of(setting), setting.sigma
     Y, p, _ = setting.exp.points
     offsets, weights = noise_nodes(sigma, Y.shape[1])
@@ -265,10 +326,11 @@ def coupling_matrix(exp: Experiment, mean_gradients: np.ndarray) -> np.ndarray:
 def coupling_rank(exp: Experiment, fm: FeatureMap) -> int:
     """Exact rank of C: that of the gradients; for phi = 1 only the collective motion is left."""
     (Y, p, _), rigid = exp.points, exp.generator.kernel.ratio == 1
-    if isinstance(fm, PolynomialFeatures | ProjectedFeatures):
+    one = fm.base if isinstance(fm, PackedFeatures) else fm
+    if isinstance(one, PolynomialFeatures | ProjectedFeatures):
         # few features: instance noise adds lower powers, and the mean gradient of a symmetric target may vanish
         mean = seen_features(exp)[2].reshape(len(Y), -1)
-        rows = (p @ mean if rigid else mean).reshape(-1, fm.size)
+        rows = (p @ mean if rigid else mean).reshape(-1, seen_features(exp)[2].shape[-1])
         sigma = np.linalg.svd(rows, compute_uv=False)
         return int(np.sum(sigma > EPS * mean.size * np.abs(mean).max()))
     return fm.gradient_rank(Y[:1] if rigid else Y)
@@ -307,12 +369,14 @@ def _finite(exp: Experiment, fm: FeatureMap) -> Linearization:
     ratio = coupling_ratio(exp)
 
     alone = not exp.likelihood.weight
-    if alone and kappa == 0 and exp.penalty.instance_noise == 0 and (lam == 0 or ratio is not None):
+    packed = isinstance(fm, PackedFeatures)
+    commute = lam == 0 or (ratio is not None and not packed)
+    if alone and kappa == 0 and exp.penalty.instance_noise == 0 and commute:
         mu = _singular_values(_Coupled.of(exp))[:rank]
         mu = np.pad(mu, (0, rank - len(mu)))  # features that rounding hid
         A = nu + (lam * mu**2 / ratio if lam and ratio else 0.0) * np.ones(len(mu))
         blocks = oscillator_blocks(A=A, mu=mu, c=loss.c, b=loss.b, gamma=exp.penalty.consensus, **eta)
-        unseen = fm.size - rank
+        unseen = _distinct(fm) - rank
         return Linearization(
             exp,
             method="finite samples, symmetric reduction (2b)",
@@ -338,10 +402,15 @@ def _finite(exp: Experiment, fm: FeatureMap) -> Linearization:
         assumptions=_assumptions(exp),
         dense=J,
         nw=basis_size,
-        dense_mixed=kappa > 0 or exp.penalty.instance_noise > 0,  # D may change where no particle feels it
-        scalars=(frozen, *_unseen(exp, nu, fm.size - basis_size)),
+        dense_mixed=packed or kappa > 0 or exp.penalty.instance_noise > 0,  # D may change where no particle feels it
+        scalars=(frozen, *_unseen(exp, nu, _distinct(fm) - basis_size)),
         unresolved=reduced.unresolved,
     )
+
+
+def _distinct(fm: FeatureMap) -> int:
+    """Independent weights: of packed samples those of a symmetric discriminator."""
+    return fm.distinct if isinstance(fm, PackedFeatures) else fm.size
 
 
 def _unseen(exp: Experiment, nu: float, count: int) -> tuple[Scalars, ...]:
@@ -471,12 +540,19 @@ def saddle_jacobian(
 
 
 def _general(exp: Experiment) -> Linearization:
+    k = exp.penalty.coefficients
+    if exp.memory.generator and (exp.loss_object.df2.constant is None or k.value_q or k.grad_q):
+        rule = "be 0 where D != D* at equilibrium, but for losses linear in D and no penalty on the particles"
+        raise NotLinearizable("memory.generator", f"{rule} (averages are derived about D*)", exp.memory.generator)
     dynamics = Field(exp)
     size = dynamics.features.size + exp.generator.particles * exp.dimension
     if size > MAX_DENSE:
         raise NotLinearizable("generator.particles", f"give a dense matrix of at most {MAX_DENSE} rows", size)
     eq = equilibrium(exp, dynamics)
     J = jacobian_at(dynamics, eq.w, eq.x)
+    if exp.update_rule.responds and np.linalg.matrix_rank(J[: len(eq.w), : len(eq.w)]) < len(eq.w):
+        rule = f"bound every weight of the discriminator for update.rule {exp.update.rule!r}"
+        raise NotLinearizable("penalty.weight_decay", rule, k.nu)
     # exact zero modes show as a numerical null space here: the reduction that counts them needs D = D*
     nullity = len(J) - int(np.linalg.matrix_rank(J))
     return Linearization(

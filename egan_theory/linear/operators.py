@@ -12,7 +12,7 @@ from ..features import feature_map
 from ..kernels.base import FORCE_AT_DATA
 from ..kernels.tangent import TangentKernel
 from .equilibrium import matched_masses
-from .linearize import coupling, coupling_root
+from .linearize import coupling, coupling_root, refuse_changed
 
 
 def jacobian_operator(exp: Experiment) -> LinearOperator:
@@ -20,6 +20,7 @@ def jacobian_operator(exp: Experiment) -> LinearOperator:
 
     Costs one evaluation of the features at the data's nodes per product; no consensus term (refused).
     """
+    refuse_changed(exp)
     if not matched_masses(exp):
         raise NotLinearizable("generator.masses", "match the target's weights for the matrix-free Jacobian")
     if exp.penalty.consensus:
@@ -54,6 +55,7 @@ def stiffness_operator(exp: Experiment) -> LinearOperator:
     With features H = B B^T; with an exact stationary or dot-product kernel H_ij = d_x d_y K(y_i, y_j) is applied from
     the (M, M) matrices of profile derivatives, so that memory is O(M^2 + M d).
     """
+    refuse_changed(exp)
     root, d, M, disc = coupling_root(exp), exp.dimension, len(exp.points.weights), exp.discriminator
     apply_H = _feature_product(exp) if disc.features or disc.finite_network else _kernel_product(exp)
 

@@ -77,7 +77,8 @@ def linearize_extreme(exp: Experiment, count: int) -> tuple[Linearization, float
 
     check_linearizable(exp)
     if not applies(exp):
-        rule = "be left out unless the discriminator is an exact radial or dot-product kernel in open space, no noise"
+        rule = "be left out unless the discriminator is an exact radial or dot-product kernel in open space, no noise, "
+        rule += "likelihood or packing"
         raise NotLinearizable("extreme", rule)
     if not matched_masses(exp):
         raise NotLinearizable("generator.masses", "match the target's weights for extreme modes")

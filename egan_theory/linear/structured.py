@@ -218,6 +218,8 @@ def applies(exp: Experiment) -> bool:
         or disc.evaluation != "direct"
         or exp.penalty.instance_noise
         or exp.points.period is not None
+        or exp.likelihood.weight
+        or exp.packing.degree > 1
     ):
         return False
     return disc.kernel_object.kind in ("stationary", "dot")
@@ -226,10 +228,12 @@ def applies(exp: Experiment) -> bool:
 def split(exp: Experiment) -> Split:
     """The split of an experiment to which ``applies``.
 
-    Raises NotLinearizable if the kernel has no second derivative at coincident points.
+    Raises NotLinearizable if the kernel has no second derivative at coincident points, and for terms that change the
+    stiffness.
     """
-    from .linearize import coupling
+    from .linearize import coupling, refuse_changed
 
+    refuse_changed(exp)
     kernel, (Y, p, _) = exp.discriminator.kernel_object, exp.points
     if kernel.kind == "stationary" and not kernel.differentiable:
         raise NotLinearizable("discriminator.kernel", FORCE_AT_DATA, repr(kernel.name))

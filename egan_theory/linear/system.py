@@ -256,6 +256,7 @@ def _dense_eigenvalues(lin: Linearization, rule: UpdateRule, ratios: bool) -> tu
     s, z = (values, np.exp(values)) if rule.continuous else (log_multiplier(values), values)
     ratios = ratios and not rule.averages
     ratio = np.full(s.shape, np.nan) if vectors is None or not ratios else _rayleigh_ratio(J, nw, s, vectors)
+    ratio = np.where(np.asarray(coupled), ratio, np.nan)  # a mode of the discriminator alone is no oscillator
     row = _row(s, z, 1, ratio, True, np.nan)
     row = (*row[:4], np.broadcast_to(np.asarray(coupled), s.shape), row[5])
     if lin.dense_zero:
@@ -342,6 +343,7 @@ def _scalar_eigenvalues(scalar: Scalars, rule: UpdateRule) -> tuple:
 def update_matrix(rule: UpdateRule, J: np.ndarray, nw: int) -> np.ndarray:
     """The matrix of one step of a discrete rule on (w, x, memory), by applying the rule to identity columns; of a flow
     the matrix of its time derivative, J itself where nothing is averaged."""
+    rule.check_autonomous()
     if rule.rule == "flow" and not rule.averages:
         return J
     sizes = [nw, len(J) - nw]

@@ -139,18 +139,23 @@ def collapsed_states(
 
 
 def margin(exp: Experiment) -> float:
-    """Minus the top transverse exponent: > 0 where the collapsed state attracts, NaN where the cluster escapes."""
+    """Minus the top transverse exponent: > 0 where the collapsed state attracts, NaN where the cluster escapes. Raises
+    InputError as ``collapsed_state`` does."""
+    _lane_key(exp)  # raises
     return float(margins([exp])[0])
 
 
 def margins(exps: Sequence[Experiment], *, steps: int = STEPS, windows: int = WINDOWS) -> np.ndarray:
     """``margin`` of many experiments, simulated side by side where they differ in strengths, rates and gains
     (dynamics.VARIABLE, and number of particles) alone. Equal ones are simulated once. Orbits are not classified here:
-    an exponent is settled by its standard error alone. Raises InputError as ``collapsed_state`` does."""
+    an exponent is settled by its standard error alone. NaN also where ``collapsed_state`` raises InputError."""
     out = np.full(len(exps), np.nan)
     groups: dict[Experiment, dict[tuple, list[int]]] = {}
     for i, exp in enumerate(exps):
-        reference, key = _lane_key(exp)
+        try:
+            reference, key = _lane_key(exp)
+        except InputError:
+            continue
         groups.setdefault(reference, {}).setdefault(key, []).append(i)
     for lanes in groups.values():
         members = [exps[where[0]] for where in lanes.values()]

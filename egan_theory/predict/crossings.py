@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,8 @@ BOUNDED = {
     "update.momentum_discriminator": (0.0, 0.99),
     "update.momentum_generator": (0.0, 0.99),
 }
+#: times in steps, 0 or at least 1
+IN_STEPS = ("memory.generator", "memory.discriminator")
 #: a range wider than this factor is scanned evenly in the logarithm
 LOGARITHMIC = 10.0
 #: accuracy of a crossing, relative to its scale: what 64 halvings of a scan interval leave is less
@@ -59,7 +61,7 @@ class Axis:
 
 def axis_of(exp: Experiment, vary: str, low: float | None = None, high: float | None = None) -> Axis:
     """The axis of a dotted field. Default range: [0, 1] for the kernel ratio, [0, 0.99] for momenta, else a factor 100
-    either side of the experiment's value.
+    either side of the experiment's value (from 1 step on, for times of averages in steps).
 
     Raises InputError: no real-valued field, a range that is empty or not finite, no default range (value 0), or ends
     that the experiment refuses.
@@ -73,6 +75,8 @@ def axis_of(exp: Experiment, vary: str, low: float | None = None, high: float | 
             default = BOUNDED[vary]
         elif current > 0:
             default = (current / FACTOR, current * FACTOR)
+            if vary in IN_STEPS and not exp.update_rule.continuous:
+                default = (max(1.0, default[0]), default[1])
         else:
             raise InputError("vary", f"come with a range, {vary}=LOW:HIGH", f"{vary} = {current:g}, no scale to go by")
         low, high = (default[0] if low is None else low), (default[1] if high is None else high)
@@ -82,6 +86,15 @@ def axis_of(exp: Experiment, vary: str, low: float | None = None, high: float | 
     for end in (low, high):
         exp.replace({vary: end})  # raises InputError in the field's own words
     return Axis(vary, low, high, low > 0 and high > LOGARITHMIC * low)
+
+
+def changed(exp: Experiment, changes: Mapping[str, float]) -> Experiment | None:
+    """The experiment with these values; None where it refuses them (between the ends of an axis, too: an average over
+    less than a step)."""
+    try:
+        return exp.replace(changes)
+    except InputError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -165,4 +178,4 @@ def _with_extrema(
     return x[order], y[order]
 
 
-__all__ = ["BOUNDED", "FACTOR", "SCAN_POINTS", "Axis", "Crossing", "axis_of", "sign_changes"]
+__all__ = ["BOUNDED", "FACTOR", "SCAN_POINTS", "Axis", "Crossing", "axis_of", "changed", "sign_changes"]

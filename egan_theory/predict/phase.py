@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import xarray as xr
@@ -13,7 +13,8 @@ import xarray as xr
 from ..errors import InputError
 from ..experiment import Experiment
 from ..provenance import provenance
-from .threshold import MECHANISMS
+from .crossings import changed
+from .threshold import MECHANISMS, known_margins
 
 #: cells between the nodes that are always evaluated: islands smaller than this can be missed
 BLOCK = 16
@@ -44,6 +45,12 @@ def phase_axis(exp: Experiment, path: str, low: float, high: float, points: int,
 
     Raises InputError: no number, an empty range, or ends that the experiment refuses.
     """
+    axis = _spaced(exp, path, low, high, points, log)
+    _check_ends(exp, [axis])
+    return axis
+
+
+def _spaced(exp: Experiment, path: str, low: float, high: float, points: int, log: bool) -> PhaseAxis:
     current = exp.get(path)
     if isinstance(current, bool) or not isinstance(current, int | float):
         raise InputError("vary", "name a numeric field of the experiment", f"{path} = {current!r}")
@@ -56,13 +63,38 @@ def phase_axis(exp: Experiment, path: str, low: float, high: float, points: int,
     values = np.geomspace(low, high, points) if log else np.linspace(low, high, points)
     values[0], values[-1] = low, high
     found = np.unique(np.rint(values)).astype(int).tolist() if isinstance(current, int) else values.tolist()
-    for end in (found[0], found[-1]):
-        exp.replace({path: end})  # raises InputError in the field's own words
     return PhaseAxis(path, tuple(found), log)
+
+
+def _check_ends(exp: Experiment, axes: Sequence[PhaseAxis]) -> None:
+    """Raise InputError, in the field's own words, for an end that the experiment refuses as it is and with every
+    combination of the other axes' ends (a likelihood weight needs the bandwidth that another axis gives)."""
+    for i, axis in enumerate(axes):
+        others = [[(a.path, v) for v in (a.values[0], a.values[-1])] for j, a in enumerate(axes) if j != i]
+        for end in (axis.values[0], axis.values[-1]):
+            try:
+                exp.replace({axis.path: end})
+            except InputError:
+                if not any(changed(exp, {**dict(c), axis.path: end}) for c in product(*others) if c):
+                    raise
+
+
+def parse_axes(exp: Experiment, axes: Sequence[PhaseAxis | str]) -> list[PhaseAxis]:
+    """Axes, given or as ``parse_axis`` takes them, that are varied together: an end must be accepted with an end of the
+    others. Raises InputError."""
+    found = [_parsed(exp, a) if isinstance(a, str) else a for a in axes]
+    _check_ends(exp, found)
+    return found
 
 
 def parse_axis(exp: Experiment, text: str) -> PhaseAxis:
     """``PATH=LOW:HIGH:POINTS`` or ``PATH=LOW:HIGH:POINTS:log``. Raises InputError."""
+    axis = _parsed(exp, text)
+    _check_ends(exp, [axis])
+    return axis
+
+
+def _parsed(exp: Experiment, text: str) -> PhaseAxis:
     path, given, rest = text.partition("=")
     parts = rest.split(":")
     log = len(parts) == 4 and parts[3] == "log"
@@ -72,7 +104,7 @@ def parse_axis(exp: Experiment, text: str) -> PhaseAxis:
         low, high, points = float(parts[0]), float(parts[1]), int(parts[2])
     except ValueError:
         raise InputError("vary", "be PATH=LOW:HIGH:POINTS[:log] with numbers", repr(text)) from None
-    return phase_axis(exp, path, low, high, points, log)
+    return _spaced(exp, path, low, high, points, log)
 
 
 def phase(
@@ -87,14 +119,15 @@ def phase(
     """Margins of the collapse mechanisms over two fields of the experiment; > 0 where collapse is predicted.
 
     ``margin`` (mechanism, second, first), in the mechanism's own unit (see its module); NaN where it makes no statement
-    (no equilibrium, a cluster that escapes). Evaluated on every ``block``-th cell and, by halving, on all cells next to
-    a change of sign; between, ``evaluated`` is 0 and the margin interpolated: its sign there is that of the evaluated
-    cells around. Not checked: islands of the other sign smaller than ``block`` cells.
+    (no equilibrium, a cluster that escapes, values that the experiment refuses together). Evaluated on every
+    ``block``-th cell and, by halving, on all cells next to a change of sign; between, ``evaluated`` is 0 and the margin
+    interpolated: its sign there is that of the evaluated cells around. Not checked: islands of the other sign, or of no
+    statement, smaller than ``block`` cells.
     The default mechanisms need no simulation; "collapsed state" costs a simulated orbit for each evaluated cell.
 
     Raises InputError for a bad axis, equal axes or an unknown mechanism.
     """
-    axes = [parse_axis(exp, a) if isinstance(a, str) else a for a in (first, second)]
+    axes = parse_axes(exp, (first, second))
     if axes[0].path == axes[1].path:
         raise InputError("vary", "name two different fields", axes[0].path)
     for name in mechanisms:
@@ -113,9 +146,10 @@ def phase(
             done += len(cells)
             if progress is not None:
                 progress(name, done, done)
-            return mechanism.margins(
-                [exp.replace({axes[0].path: axes[0].values[c], axes[1].path: axes[1].values[r]}) for r, c in cells]
-            )
+            members = [
+                changed(exp, {axes[0].path: axes[0].values[c], axes[1].path: axes[1].values[r]}) for r, c in cells
+            ]
+            return known_margins(mechanism, members)
 
         margins[i], evaluated[i] = refined(evaluate, shape, block)
     dims = ("mechanism", "second", "first")

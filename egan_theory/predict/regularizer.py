@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from ..errors import InputError
+from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..linear import Linearization, eigenvalues, linearize
 from ..penalties import strength_field
@@ -75,6 +75,14 @@ def convergence_rate(exp: Experiment) -> float:
     return eigenvalues(linearize(exp), ratios=False).slowest(coupled_only=True)
 
 
+def _rate(exp: Experiment, path: str, strength: float) -> float:
+    """``convergence_rate`` at a strength; NaN where there is no equilibrium."""
+    try:
+        return convergence_rate(exp.replace({path: strength}))
+    except NotLinearizable:
+        return float("nan")
+
+
 def rates_over(exp: Experiment, penalty: str, strengths: Sequence[float] | np.ndarray) -> np.ndarray:
     """``convergence_rate`` at each strength of ``penalty.<penalty>``, or of the likelihood term."""
     _, path = strength_field(penalty)
@@ -110,7 +118,7 @@ def best_regularizer(
     else:
         rates = np.empty(len(strengths))
         for i, strength in enumerate(strengths):
-            rates[i] = convergence_rate(exp.replace({path: float(strength)}))
+            rates[i] = _rate(exp, path, float(strength))
             if progress is not None:
                 progress(i + 1, len(strengths))
         best, rate = _refine(exp, path, strengths, rates)
@@ -124,14 +132,16 @@ def best_regularizer(
         assumptions.append(f"scanned from {strengths[0]:.3g} to {strengths[-1]:.3g}")
         if best in (strengths[0], strengths[-1]):
             assumptions.append("the best strength lies at the end of the scanned range")
+        if missing := int(np.isnan(rates).sum()):
+            assumptions.append(f"no equilibrium at {missing} of {len(rates)} scanned strengths")
     if rate <= 0:
         assumptions.append("no strength of this penalty stabilises every mode")
     return Regularizer(
         penalty=key,
         best=best,
         rate=rate,
-        rate_at_half=convergence_rate(exp.replace({path: best / 2})) if best else rate,
-        rate_at_double=convergence_rate(exp.replace({path: 2 * best})),
+        rate_at_half=_rate(exp, path, best / 2) if best else rate,
+        rate_at_double=_rate(exp, path, 2 * best),
         method=method,
         binding_modes=_binding(exp.replace({path: best}) if best else bare),
         assumptions=tuple(assumptions),
@@ -150,7 +160,7 @@ def _refine(exp: Experiment, path: str, strengths: np.ndarray, rates: np.ndarray
         if j in (0, len(strengths) - 1) or finite[j] < max(finite[j - 1], finite[j + 1]):
             continue
         result = minimize_scalar(
-            lambda u: -convergence_rate(exp.replace({path: float(np.exp(u))})),
+            lambda u: -np.nan_to_num(_rate(exp, path, float(np.exp(u))), nan=-np.inf),
             bounds=(np.log(strengths[j - 1]), np.log(strengths[j + 1])),
             method="bounded",
             options={"xatol": STRENGTH_TOLERANCE},
@@ -205,6 +215,8 @@ def _closed_form(bare: Experiment, key: str) -> tuple[float, float] | None:
 
 def _closed_likelihood(bare: Experiment) -> tuple[float, float] | None:
     """Undamped modes of the periodic box: best weight and its rate."""
+    if bare.points.period is None:
+        return None
     lin, unit = linearize(bare), linearize(bare.replace({"likelihood.weight": 1.0}))
     f = -unit.blocks[:, 1, 1]
     w2 = np.linalg.det(lin.blocks)

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..experiment import Experiment
 from ..provenance import provenance
 from .collective import collective_instability
-from .crossings import Axis, axis_of, sign_changes
+from .crossings import Axis, axis_of, changed, sign_changes
 from .spectrum import number
 
 Progress = Callable[[int, int, str], None]
@@ -70,6 +70,15 @@ MECHANISMS: dict[str, Mechanism] = {
         Mechanism("too slow to split", "splitting"),
     )
 }
+
+
+def known_margins(mechanism: Mechanism, members: Sequence[Experiment | None]) -> np.ndarray:
+    """``margins`` of the members that there are, NaN for the others."""
+    out = np.full(len(members), np.nan)
+    there = [i for i, member in enumerate(members) if member is not None]
+    if there:
+        out[there] = mechanism.margins([member for member in members if member is not None])
+    return out
 
 
 @dataclass(frozen=True)
@@ -214,7 +223,8 @@ def _refined(exp: Experiment, axis: Axis, mechanism: Mechanism, own: float) -> T
     """Sign changes of a margin that is cheap and exact."""
 
     def at(value: float) -> float:
-        return float(mechanism.margins([exp.replace({axis.path: value})])[0])
+        member = changed(exp, {axis.path: value})
+        return float("nan") if member is None else float(mechanism.margins([member])[0])
 
     crossings, missing = sign_changes(at, axis, SCAN)
     if missing == SCAN:
@@ -237,7 +247,7 @@ def _bracketed(exp: Experiment, axis: Axis, mechanism: Mechanism, own: float) ->
     in between, it lies anywhere from the first change to the last."""
 
     def at(values: np.ndarray) -> np.ndarray:
-        return mechanism.margins([exp.replace({axis.path: float(v)}) for v in values])
+        return known_margins(mechanism, [changed(exp, {axis.path: float(v)}) for v in values])
 
     x = axis.grid(SCAN)
     y = at(x)

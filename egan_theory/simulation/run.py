@@ -61,8 +61,8 @@ def simulate(
     if variants is not None:
         check_variants(exp, members)
     if exp.run.start == "kick":
-        if variants is not None and not matched_masses(exp):  # every variant has an equilibrium of its own
-            parts = [_simulate(member, None, progress) for member in members]
+        if variants is not None and not all(map(matched_masses, members)):  # each has an equilibrium of its own
+            parts = _comparable([_simulate(member, None, progress) for member in members], exp)
             joined = xr.concat(parts, "run", data_vars="minimal", coords="minimal", compat="override", join="override")
             return _with_parameters(joined.assign_attrs(provenance(exp), status=_joint_status(parts)), exp, members)
         small = condensed(exp)
@@ -124,7 +124,7 @@ def _simulate(
                     new = bad & (diverged < 0)
                     diverged[new] = step
                     # keep the arrays finite: a frozen run costs nothing and disturbs nobody
-                    state = tuple(np.where(_column(bad, v), 0.0, v) for v in state)
+                    state = tuple(np.where(_column(bad, v), 0.0, v) if np.ndim(v) else v for v in state)
                     state = (state[0], np.where(bad[:, None, None], x, state[1]), *state[2:])
                     if np.all(diverged >= 0):
                         if step % exp.run.record_every == 0:
@@ -161,6 +161,13 @@ def finished_status(status: str, diverged: np.ndarray) -> str:
     return status
 
 
+def _comparable(parts: list[xr.Dataset], exp: Experiment) -> list[xr.Dataset]:
+    """Without weights where these are of features that differ: an exact kernel's dictionary is its equilibrium's."""
+    if exp.discriminator.features or exp.points.period is not None:
+        return parts
+    return [part.drop_vars("weights", errors="ignore") for part in parts]
+
+
 def _joint_status(parts: Sequence[xr.Dataset]) -> str:
     """One status for several datasets: interrupted, else the first divergence, else finished."""
     if any(part.attrs["status"] == "interrupted" for part in parts):
@@ -174,7 +181,9 @@ def resolved_rule(exp: Experiment) -> UpdateRule:
     if not rule.continuous:
         return rule
     try:
-        s = eigenvalues(linearize(exp)).s
+        # a uniform average starts at the present opponent and changes ever more slowly
+        plain = {f"memory.{name}": 0.0 for name in ("generator", "discriminator")} if rule.uniform else {}
+        s = eigenvalues(linearize(exp.replace(plain))).s
     except NotLinearizable:
         return rule
     fastest = np.abs(s[np.isfinite(s)]).max(initial=0.0)
@@ -218,13 +227,18 @@ def _column(mask: np.ndarray, like: np.ndarray) -> np.ndarray:
 
 def _grow(field: Field, rule: UpdateRule, state: tuple) -> tuple:
     """Extend an exact kernel's dictionary to the particles; every w-shaped part of the state is padded."""
-    size = field.features.size
+    old: Any = field.features
     w = field.grow(state[1], state[0])
-    if field.features.size == size:
+    if field.features is old:
         return state
-    extra = field.features.size - size
-    pad = lambda v: np.concatenate([v, np.zeros((*v.shape[:-1], extra))], axis=-1)  # noqa: E731
-    memory = [pad(v) if block in ("w", "q") else v for block, v in zip(rule.memory, state[2:], strict=True)]
+    memory = [
+        old.padded(v, field.features) if block in ("w", "q") else v
+        for block, v in zip(rule.memory, state[2:], strict=True)
+    ]
+    if "q" in rule.averages and not rule.continuous:  # the step's own push has a share in the new features
+        at = rule.memory.index("q")
+        new = old.padded(np.ones(old.size), field.features) == 0
+        memory[at] = memory[at] + new * field.push(state[1]) / rule.average_time("q", state)
     return (w, state[1], *memory)
 
 

@@ -41,6 +41,7 @@ def update_matrix(rule: UpdateRule, J: sp.Matrix) -> sp.Matrix:
     if rule.continuous:
         raise InputError("update.rule", FLOW_REASON, repr(rule.rule))
     _critic_steps(rule)
+    rule.check_autonomous()
     m = 2 + len(rule.memory)
     identity = sp.eye(m)
 
@@ -61,6 +62,7 @@ def update_matrices(rule: UpdateRule, blocks: np.ndarray) -> np.ndarray:
     """
     blocks = np.asarray(blocks)
     _critic_steps(rule)
+    rule.check_autonomous()
     m = 2 + len(rule.memory)
     dtype = np.result_type(blocks.dtype, np.float64)
     rows = np.broadcast_to(np.eye(m, dtype=dtype), (*blocks.shape[:-2], m, m))

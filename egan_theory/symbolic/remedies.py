@@ -226,3 +226,32 @@ def packed_kernel(m: int) -> tuple[sp.Expr, sp.Expr]:
     kappa0 = u.dot(u)
     claimed = m * kappa0 ** (m - 1) * a.dot(b) + m * (m - 1) * kappa0 ** (m - 2) * u.dot(a) * u.dot(b)
     return derived, sp.expand(claimed)
+
+
+@cache
+def packed_mode(m: int) -> tuple[sp.Matrix, sp.Matrix]:
+    """(derived, claimed) numbers of a mode of packed samples on a uniform target: its parts of E psi psi^T and of
+    E grad psi grad psi^T, and its coupling, for W along sym(e_k (x) e_0 .. e_0), of unit length.
+
+    Single samples: E psi psi^T = diag(kappa0, C_k), E grad psi grad psi^T = diag(0, G_k) on the constant feature and
+    the mode, E psi = sqrt(kappa0) e_0, coupling mu_k. Claimed: kappa0^(m-1) C_k, kappa0^(m-1) G_k and
+    sqrt(m kappa0^(m-1)) mu_k: what linear.packed.packed_scales multiplies K_k and both couplings by.
+    """
+    kappa0, C_k, G_k, mu = sp.symbols("kappa_0 C_k G_k mu_k", positive=True)
+    C, G, one = sp.diag(kappa0, C_k), sp.diag(0, G_k), sp.eye(2)
+
+    def power(factors: list[sp.Matrix]) -> sp.Matrix:
+        out = sp.Matrix([1])
+        for factor in factors:
+            out = sp.kronecker_product(out, factor)
+        return out
+
+    def slots(special: sp.Matrix, other: sp.Matrix) -> sp.Matrix:
+        terms = [power([special if i == slot else other for i in range(m)]) for slot in range(m)]
+        return sum(terms[1:], terms[0])
+
+    W = slots(one[:, 1], one[:, 0]) / sp.sqrt(m)
+    felt = m * mu * power([one[1, :], *[sp.sqrt(kappa0) * one[0, :]] * (m - 1)])  # m W . grad psi (x) u .. u
+    derived = sp.Matrix([W.dot(power([C] * m) * W), W.dot(slots(G, C) * W), (felt * W)[0]])
+    scale = kappa0 ** (m - 1)
+    return derived, sp.Matrix([scale * C_k, scale * G_k, sp.sqrt(m * scale) * mu])
