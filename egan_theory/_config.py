@@ -7,6 +7,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+#: rates, strengths and lengths beyond this are refused, and length scales below its inverse root: doubles overflow
+LARGEST = 1e100
+
 
 def _tuple(value: Any) -> Any:
     return tuple(_tuple(v) for v in value) if isinstance(value, list | tuple) else value

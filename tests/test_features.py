@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from stepjac import COMPLEX_STEP
 
-from egan_theory.experiment import Discriminator, Experiment
+from egan_theory.experiment import Experiment
 from egan_theory.features import (
     DictionaryFeatures,
     FourierFeatures,
@@ -19,6 +19,7 @@ from egan_theory.features import (
 )
 from egan_theory.kernels import Gaussian, Matern, Polynomial, RationalQuadratic
 from egan_theory.noise import NODES, noise_nodes
+from egan_theory.players import Discriminator
 from egan_theory.targets import Grid, Ring, Uniform
 
 #: two expressions of one number, relative to the largest

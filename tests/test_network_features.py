@@ -9,11 +9,12 @@ from scipy.integrate import quad
 
 import egan_theory as eg
 from egan_theory.activations import ACTIVATIONS, TANH_POWER
-from egan_theory.experiment import DISCRIMINATORS, Experiment
+from egan_theory.experiment import Experiment
 from egan_theory.features import NetworkFeatures, feature_map
 from egan_theory.kernels import KERNELS
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.linear.general import jacobian_at
+from egan_theory.players import DISCRIMINATORS
 
 SAME = 1e-12
 COMPLEX_STEP = 1e-30

@@ -10,9 +10,10 @@ import numpy as np
 
 from ..dynamics import Field
 from ..errors import NotLinearizable
-from ..experiment import Experiment, Memory, Run, Update
+from ..experiment import Experiment
 from ..features import DictionaryFeatures, FeatureMap
 from ..likelihood import leaves_data
+from ..settings import Memory, Run, Update
 
 #: q and p at a point are called equal when they differ by less than this part of p (they come from divisions)
 MASS_TOLERANCE = 1e-12

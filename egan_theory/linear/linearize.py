@@ -21,7 +21,7 @@ import numpy as np
 
 from ..dynamics import Field
 from ..errors import NotLinearizable
-from ..experiment import Discriminator, Experiment, Packing
+from ..experiment import Experiment
 from ..features import (
     FeatureMap,
     PackedFeatures,
@@ -35,6 +35,8 @@ from ..features.choose import sample_features
 from ..kernels.universality import kernel_numbers
 from ..likelihood import Score
 from ..noise import noise_nodes
+from ..players import Discriminator
+from ..settings import Packing
 from ..symbolic.linearize import mode_blocks, oscillator_blocks
 from ..symbolic.remedies import score_damping
 from ..targets import Uniform

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..experiment import Experiment, GeneratorKernel
+from ..experiment import Experiment
 from ..linear.equilibrium import matched_masses
+from ..players import GeneratorKernel
 
 
 def condensed(exp: Experiment) -> Experiment:

@@ -18,9 +18,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from ..._config import Config, Numbers, Vectors
+from ..._config import LARGEST, Config, Numbers, Vectors
+from ..._wording import TYPE_RULES
 from ...errors import InputError, check_file
-from ...experiment import _TYPE_RULES, LARGEST
 from ...provenance import versions
 from .profile import PROFILES, RADEMACHER, Profile, Quadrature
 from .state import State, gram
@@ -271,9 +271,7 @@ def _input_error(error: ValidationError) -> InputError:
         return InputError(field, "be 'gaussian' or 'rademacher' (or a Quadrature, in Python)", repr(found))
     # an index behind the field says which entry is wrong
     place = "".join(f"[{p}]" for p in first["loc"][1:] if isinstance(p, int))
-    rule = _TYPE_RULES.get(kind, "satisfy: " + first["msg"].removeprefix("Input should ")).format(
-        **first.get("ctx", {})
-    )
+    rule = TYPE_RULES.get(kind, "satisfy: " + first["msg"].removeprefix("Input should ")).format(**first.get("ctx", {}))
     return InputError(field + place, rule, repr(found))
 
 
