@@ -24,7 +24,7 @@ from scipy.optimize import linear_sum_assignment
 
 import egan_theory as eg
 from egan_theory.linear import eigenvalues, linearize, linearize_extreme, structured
-from egan_theory.linear.linearize import coupling_root
+from egan_theory.linear.coupling import coupling_root
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write

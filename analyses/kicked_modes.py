@@ -17,7 +17,7 @@ import xarray as xr
 import egan_theory as eg
 from egan_theory.features import FourierFeatures
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.linear.linearize import features_of
+from egan_theory.linear.seen import features_of
 from egan_theory.simulation.run import resolved_rule
 
 sys.path.insert(0, str(Path(__file__).parent))

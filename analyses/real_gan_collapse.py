@@ -38,7 +38,8 @@ import egan_theory as eg
 from egan_theory.architecture import GeneratorArchitecture
 from egan_theory.kernels.universality import kernel_numbers
 from egan_theory.linear import update_matrix
-from egan_theory.linear.linearize import reduce_saddle, saddle_jacobian, seen_features
+from egan_theory.linear.saddle import reduce_saddle, saddle_jacobian
+from egan_theory.linear.seen import seen_features
 from egan_theory.predict.phase import QUICK
 from egan_theory.sweeps.cells import measured
 

@@ -12,7 +12,8 @@ from egan_theory.dynamics import Field
 from egan_theory.errors import InputError, NotLinearizable
 from egan_theory.experiment import Experiment
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.linear.linearize import coupling_root, seen_features
+from egan_theory.linear.coupling import coupling_root
+from egan_theory.linear.seen import seen_features
 from egan_theory.predict import collective, fastest
 from egan_theory.predict.collective import collective_instability, fastest_mode, jury_polynomials, margin, margins
 from egan_theory.predict.crossings import SCAN_POINTS, Axis, axis_of, sign_changes

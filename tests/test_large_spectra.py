@@ -17,8 +17,8 @@ from egan_theory.cli import main
 from egan_theory.errors import InputError, NotLinearizable
 from egan_theory.linear import banded, eigenvalues, extreme, linearize, linearize_extreme, structured
 from egan_theory.linear.banded import eigenvalues_in_place
+from egan_theory.linear.coupling import coupling, coupling_root
 from egan_theory.linear.extreme import extremes
-from egan_theory.linear.linearize import coupling, coupling_root
 from egan_theory.linear.memory import Estimate, allowed_memory, memory_limit
 from egan_theory.linear.separate import cost, rate_bounds, separates
 from egan_theory.linear.structured import directions, split, stiffness

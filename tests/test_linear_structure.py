@@ -18,7 +18,9 @@ from egan_theory.linear import (
     linearize,
     stiffness_operator,
 )
-from egan_theory.linear.linearize import coupling, coupling_matrix, coupling_ratio, coupling_root, seen_features
+from egan_theory.linear.coupling import coupling, coupling_ratio, coupling_root
+from egan_theory.linear.saddle import coupling_matrix
+from egan_theory.linear.seen import seen_features
 from egan_theory.linear.system import pair_eigenvalues
 from egan_theory.targets import Grid, PointSet, Ring, Uniform
 from egan_theory.updates import UpdateRule

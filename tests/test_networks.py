@@ -13,7 +13,7 @@ from egan_theory.activations import NETWORK_ACTIVATIONS, get_activation
 from egan_theory.architecture import Architecture
 from egan_theory.errors import InputError, MissingExtra, NotLinearizable
 from egan_theory.linear import eigenvalues, linearize, update_matrix
-from egan_theory.linear.linearize import resolution, seen_features
+from egan_theory.linear.seen import resolution, seen_features
 from egan_theory.networks import TangentFeatures, draw, network, tangent_features
 from egan_theory.networks import tangent as tangent_module
 

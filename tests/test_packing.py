@@ -16,8 +16,9 @@ from egan_theory.errors import InputError, NotLinearizable
 from egan_theory.features.packed import power, symmetric_basis
 from egan_theory.linear import eigenvalues, jacobian_operator, linearize, stiffness_operator
 from egan_theory.linear.extreme import extremes
-from egan_theory.linear.linearize import saddle, seen_features, seen_weights
 from egan_theory.linear.packed import packed_scales
+from egan_theory.linear.saddle import saddle
+from egan_theory.linear.seen import seen_features, seen_weights
 from egan_theory.linear.separate import linearize_extreme, rate_bounds
 from egan_theory.linear.structured import applies
 from egan_theory.symbolic.remedies import packed_kernel, packed_mode

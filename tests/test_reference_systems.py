@@ -14,7 +14,8 @@ from egan_theory.experiment import Experiment
 from egan_theory.features import feature_map
 from egan_theory.kernels import Kernel
 from egan_theory.linear import eigenvalues, equilibrium, linearize
-from egan_theory.linear.linearize import coupling_matrix, coupling_rank, reduce_saddle, seen_features
+from egan_theory.linear.saddle import coupling_matrix, coupling_rank, reduce_saddle
+from egan_theory.linear.seen import seen_features
 from egan_theory.targets import Grid, PointSet, Ring, Uniform
 from egan_theory.updates import UpdateRule
 

@@ -39,7 +39,10 @@ from egan_theory.linear import (
     linearize,
     stiffness_operator,
 )
+from egan_theory.linear.coupling import damping
 from egan_theory.linear.general import jacobian_at
+from egan_theory.linear.saddle import coupling_matrix, reduce_saddle, saddle_jacobian
+from egan_theory.linear.seen import seen_features
 from egan_theory.losses import LOSSES
 from egan_theory.targets import Grid, Mixture, PointSet, Ring, Uniform
 from egan_theory.updates import STEPS, UpdateRule
@@ -360,15 +363,15 @@ def test_uniform_target_with_a_rigid_cloud(name):
 
 def dense_saddle(exp):
     """The flow spectrum of the dense saddle route, whatever route linearize takes."""
-    nu, kappa, lam = routes._damping(exp)
+    nu, kappa, lam = damping(exp)
     fm = feature_map(exp)
-    psi, gradients, mean = routes.seen_features(exp)
-    C = routes.coupling_matrix(exp, mean)
+    psi, gradients, mean = seen_features(exp)
+    C = coupling_matrix(exp, mean)
     rank = nullity_complement(C)
-    A, C, size, _ = routes.reduce_saddle(psi, gradients, C, nu, kappa, lam, rank)
+    A, C, size, _ = reduce_saddle(psi, gradients, C, nu, kappa, lam, rank)
     loss, gamma = exp.loss_object, exp.penalty.consensus
     eta = {"eta_D": exp.discriminator.learning_rate, "eta_G": exp.generator.learning_rate}
-    J = routes.saddle_jacobian(A, C, loss.c, loss.b, gamma, **eta)
+    J = saddle_jacobian(A, C, loss.c, loss.b, gamma, **eta)
     unseen = np.full(fm.size - size, -eta["eta_D"] * (nu + gamma * nu**2))
     frozen = np.zeros(exp.generator.particles * exp.dimension - rank)
     return np.concatenate([np.linalg.eigvals(J), unseen, frozen])

@@ -343,7 +343,7 @@ def test_stiffness_without_a_matrix():
     exp = experiment("tanh")
     op, Y = stiffness_operator(exp), exp.points.coordinates
     B = feature_map(exp).at(Y).grad().reshape(Y.size, -1)
-    from egan_theory.linear.linearize import coupling_root
+    from egan_theory.linear.coupling import coupling_root
 
     root = np.kron(coupling_root(exp), np.eye(2))
     np.testing.assert_allclose(op @ np.eye(Y.size), root @ B @ B.T @ root, atol=1e-10)

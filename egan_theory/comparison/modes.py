@@ -19,9 +19,10 @@ from scipy.sparse.csgraph import connected_components
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..linear import equilibrium, update_matrix
+from ..linear.coupling import coupling_root
 from ..linear.equilibrium import matched_masses
 from ..linear.general import jacobian_at
-from ..linear.linearize import coupling_root, saddle
+from ..linear.saddle import saddle
 from ..linear.system import COUPLING_TOLERANCE, log_multiplier
 
 #: a displacement above this part of the discriminator's length scale is not linear any more
@@ -151,7 +152,7 @@ class _Matched:
 
     def weights(self, runs: xr.Dataset) -> np.ndarray | None:
         """(run, time, r) seen weights, as recorded or from D and grad D at the particles; None if neither tells."""
-        from ..linear.linearize import seen_features, seen_weights
+        from ..linear.seen import seen_features, seen_weights
 
         seen = seen_weights(self.exp, runs["weights"].values) if "weights" in runs else None
         if seen is not None:

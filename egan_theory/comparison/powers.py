@@ -17,7 +17,7 @@ from scipy.integrate import cumulative_trapezoid
 from scipy.optimize import least_squares
 
 from ..experiment import Experiment
-from ..linear.linearize import saddle
+from ..linear.saddle import saddle
 from ..predict.play import ASSUMPTIONS, laws, power_laws, without_memory
 from ..schema import validate_runs
 from .agreement import Agreement, Quantity

@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 from ..dynamics import Field
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
-from ..linear.linearize import features_of
+from ..linear.seen import features_of
 from ..predict.collective import collective_instability
 from ..predict.regularizer import best_regularizer, convergence_rate
 from ..predict.spectrum import number, spectrum

@@ -11,8 +11,9 @@ from ..experiment import Experiment
 from ..features import feature_map
 from ..kernels.base import FORCE_AT_DATA
 from ..kernels.tangent import TangentKernel
+from .checks import refuse_changed
+from .coupling import coupling, coupling_root
 from .equilibrium import matched_masses
-from .linearize import coupling, coupling_root, refuse_changed
 
 
 def jacobian_operator(exp: Experiment) -> LinearOperator:

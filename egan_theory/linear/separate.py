@@ -39,9 +39,9 @@ def separates(exp: Experiment) -> bool:
 
 def commuting_ratio(exp: Experiment, parts: Split) -> float | None:
     """r of lambda B^T P B = (lambda / r) C^T C; None unless kappa = 0 and S = r P (anything where lambda = 0)."""
-    from .linearize import _damping
+    from .coupling import damping
 
-    _, kappa, lam = _damping(exp)
+    _, kappa, lam = damping(exp)
     if kappa:
         return None
     if not lam:
@@ -72,8 +72,10 @@ def linearize_extreme(exp: Experiment, count: int) -> tuple[Linearization, float
 
     Raises NotLinearizable unless the kernel is exact and the damping commutes with the stiffness.
     """
+    from .checks import check_linearizable
+    from .coupling import damping
     from .equilibrium import matched_masses
-    from .linearize import _damping, _unseen, check_linearizable
+    from .linearize import unseen_scalars
 
     check_linearizable(exp)
     if not applies(exp):
@@ -102,7 +104,7 @@ def linearize_extreme(exp: Experiment, count: int) -> tuple[Linearization, float
     if parts.radial:  # the gradients at distinct points are independent: every count is known
         rank = parts.columns * exp.dimension
         frozen = Scalars("x", 0.0, exp.generator.particles * exp.dimension - rank)
-        alone = (frozen, *_unseen(exp, _damping(exp)[0], _feature_count(exp, parts) - rank))
+        alone = (frozen, *unseen_scalars(exp, damping(exp)[0], _feature_count(exp, parts) - rank))
     else:
         bound += "; zero modes and weights that nobody sees are not counted"
     return Linearization(
@@ -126,15 +128,15 @@ def _affine(exp: Experiment) -> bool:
 
 
 def _assumed(exp: Experiment) -> tuple[str, ...]:
-    from .linearize import _assumptions
+    from .checks import assumptions_of
 
-    return (*_assumptions(exp), FLAT)
+    return (*assumptions_of(exp), FLAT)
 
 
 def _blocks(exp: Experiment, mu2: np.ndarray, ratio: float) -> np.ndarray:
-    from .linearize import _damping
+    from .coupling import damping
 
-    nu, _, lam = _damping(exp)
+    nu, _, lam = damping(exp)
     mu2 = np.maximum(mu2, 0)
     return oscillator_blocks(
         A=nu + lam / ratio * mu2, mu=np.sqrt(mu2), c=exp.loss_object.c, b=exp.loss_object.b,
@@ -143,7 +145,8 @@ def _blocks(exp: Experiment, mu2: np.ndarray, ratio: float) -> np.ndarray:
 
 
 def _closed(exp: Experiment, parts: Split, ratio: float) -> Linearization:
-    from .linearize import _damping, _unseen
+    from .coupling import damping
+    from .linearize import unseen_scalars
 
     found = stiffness(exp)
     threshold = EPS * (parts.size + parts.columns) * found.mu2.max(initial=0.0)
@@ -162,16 +165,18 @@ def _closed(exp: Experiment, parts: Split, ratio: float) -> Linearization:
         wavenumber=np.full(len(mu2), np.nan),
         scalars=(
             Scalars("x", 0.0, exp.generator.particles * exp.dimension - rank),
-            *_unseen(exp, _damping(exp)[0], _feature_count(exp, parts) - rank),
+            *unseen_scalars(exp, damping(exp)[0], _feature_count(exp, parts) - rank),
         ),
         unresolved=int(multiplicity[mu2 <= threshold].sum()),
     )
 
 
 def _dense(exp: Experiment, parts: Split) -> Linearization:
-    from .linearize import MAX_DENSE, _damping, _unseen, reduce_saddle, saddle_jacobian
+    from .coupling import damping
+    from .linearize import MAX_DENSE, unseen_scalars
+    from .saddle import reduce_saddle, saddle_jacobian
 
-    (nu, kappa, lam), loss, kernel = _damping(exp), exp.loss_object, exp.discriminator.kernel_object
+    (nu, kappa, lam), loss, kernel = damping(exp), exp.loss_object, exp.discriminator.kernel_object
     M, m = parts.Y.shape
     rows = M * (m + 1) + parts.size
     if rows > MAX_DENSE:
@@ -206,7 +211,7 @@ def _dense(exp: Experiment, parts: Split) -> Linearization:
         copies=tuple(copies),
         scalars=(
             Scalars("x", 0.0, exp.generator.particles * exp.dimension - rank),
-            *_unseen(exp, nu, _feature_count(exp, parts) - seen),
+            *unseen_scalars(exp, nu, _feature_count(exp, parts) - seen),
         ),
         unresolved=unresolved,
     )
@@ -230,9 +235,10 @@ def rate_bounds(exp: Experiment) -> tuple[float, float]:
     direction across the data (inf if there is none). Equal where they commute, up to the softest mode.
     Raises NotLinearizable for kappa > 0, a rigid cloud, or a rule that is not affine.
     """
-    from .linearize import _damping, reduce_saddle, saddle_jacobian
+    from .coupling import damping
+    from .saddle import reduce_saddle, saddle_jacobian
 
-    parts, (nu, kappa, lam), loss = split(exp), _damping(exp), exp.loss_object
+    parts, (nu, kappa, lam), loss = split(exp), damping(exp), exp.loss_object
     if kappa or parts.rigid or not _affine(exp):
         rule = (
             "be flow, simultaneous or alternating with one critic step, without momentum, consensus, kappa or phi = 1"

@@ -231,7 +231,8 @@ def split(exp: Experiment) -> Split:
     Raises NotLinearizable if the kernel has no second derivative at coincident points, and for terms that change the
     stiffness.
     """
-    from .linearize import coupling, refuse_changed
+    from .checks import refuse_changed
+    from .coupling import coupling
 
     refuse_changed(exp)
     kernel, (Y, p, _) = exp.discriminator.kernel_object, exp.points

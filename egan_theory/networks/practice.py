@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..experiment import Experiment
 from ..features.rows import RowFeatures
 from ..kernels.given import FeatureKernel
-from ..linear.linearize import coupling_ratio
+from ..linear.coupling import coupling_ratio
 from ..targets import Ring
 
 Array = np.ndarray

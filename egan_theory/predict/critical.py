@@ -16,8 +16,9 @@ import scipy.linalg
 
 from ..experiment import Experiment
 from ..linear import Linearization, linearize
+from ..linear.coupling import coupling, coupling_ratio
 from ..linear.equilibrium import matched_masses
-from ..linear.linearize import coupling, coupling_ratio, seen_features
+from ..linear.seen import seen_features
 from ..symbolic.linearize import symbols
 from ..symbolic.maps import momentum_values, stability_conditions
 from ..targets import Uniform

@@ -9,9 +9,10 @@ import numpy as np
 from ..dynamics import Field
 from ..experiment import Experiment
 from ..linear import Linearization, eigenvalues, equilibrium, linearize, update_matrix
+from ..linear.coupling import coupling_root
 from ..linear.equilibrium import matched_masses
 from ..linear.general import jacobian_at
-from ..linear.linearize import coupling_root, saddle
+from ..linear.saddle import saddle
 from ..linear.system import COUPLING_TOLERANCE, log_multiplier
 from ..targets import Uniform
 from .crossings import Axis

@@ -33,8 +33,9 @@ from scipy.spatial import cKDTree
 from ..errors import InputError
 from ..experiment import Experiment
 from ..features import DictionaryFeatures
+from ..linear.coupling import coupling
 from ..linear.equilibrium import matched_masses
-from ..linear.linearize import _Setting, coupling, features_of
+from ..linear.seen import Setting, features_of
 from ..linear.system import pair_eigenvalues
 from ..noise import noise_nodes
 from ..symbolic.linearize import mode_blocks, oscillator_blocks
@@ -203,11 +204,11 @@ def _patterns_of(exp: Experiment) -> _Patterns:
     labels = _labels(exp)
     if labels.max() == 0:
         raise InputError("target", "have at least two modes to separate", "one")
-    return _patterns(_Setting.of(exp), labels.tobytes())
+    return _patterns(Setting.of(exp), labels.tobytes())
 
 
 @lru_cache(maxsize=8)
-def _patterns(setting: _Setting, labels: bytes) -> _Patterns:
+def _patterns(setting: Setting, labels: bytes) -> _Patterns:
     exp, group = setting.exp, np.frombuffer(labels, dtype=np.arange(1).dtype)
     Y, p, _ = exp.points
     offsets, weights = noise_nodes(setting.sigma, Y.shape[1])

@@ -1,0 +1,62 @@
+"""What a linearization is refused for, and what it takes for granted."""
+
+from __future__ import annotations
+
+from ..errors import NotLinearizable
+from ..experiment import Experiment
+from ..kernels.universality import kernel_numbers
+from ..targets import Uniform
+from ..updates import NETWORK_RULES, RESPONSES, STEPS
+from .coupling import damping
+from .equilibrium import matched_masses
+
+PACKED = "packed samples act to first order only: beyond it they see correlations of the deviations"
+MATCHED = "particles sit on the target points with the target's weights, so D = D* there"
+
+
+def check_linearizable(exp: Experiment) -> None:
+    """Raise NotLinearizable for an update rule that is no linear map near equilibrium."""
+    if exp.update.rule in NETWORK_RULES:
+        raise NotLinearizable(
+            "update.rule",
+            f"be one of {', '.join((*STEPS, *RESPONSES))} (no theory covers other rules)",
+            repr(exp.update.rule),
+        )
+    exp.update_rule.check_autonomous()
+    if exp.packing.degree > 1 and not matched_masses(exp):
+        raise NotLinearizable("generator.masses", "match the target's weights with packing.degree > 1")
+    if exp.update_rule.responds and matched_masses(exp):
+        nu, kappa, _ = damping(exp)
+        points = len(exp.points.weights)
+        # the discriminator's objective has a maximum when every weight is damped
+        if not nu and not (kappa and isinstance(exp.target, Uniform)):
+            raise NotLinearizable(
+                "penalty.weight_decay", f"be greater than 0 for update.rule {exp.update.rule!r} (nothing else bounds "
+                f"every weight of the discriminator on {points} points)", nu
+            )  # fmt: skip
+
+
+def refuse_changed(exp: Experiment) -> None:
+    """Raise NotLinearizable where a term changes the saddle of one sample's discriminator and the particles."""
+    if exp.packing.degree > 1:
+        raise NotLinearizable("packing.degree", "be 1 here", exp.packing.degree)
+    if exp.likelihood.weight:
+        raise NotLinearizable("likelihood.weight", "be 0 here", exp.likelihood.weight)
+
+
+def packed_assumptions(exp: Experiment) -> tuple[str, ...]:
+    return (PACKED,) if exp.packing.degree > 1 else ()
+
+
+def assumptions_of(exp: Experiment) -> tuple[str, ...]:
+    """What the linearization about D = D* takes for granted."""
+    out = [MATCHED, *packed_assumptions(exp)]
+    if exp.discriminator.finite_network:
+        out.append("the discriminator is a network at its start: tangent features there, exact at equilibrium")
+    if exp.generator.architecture is not None:
+        spread = kernel_numbers(exp.generator.architecture).relative_spread
+        out.append(
+            "the generator's tangent kernel is that of infinite width, the same for all pairs of latents "
+            f"(its entries scatter by {spread:.2g} of g1)"
+        )
+    return tuple(out)
