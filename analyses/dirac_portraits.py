@@ -7,15 +7,16 @@
 # %%
 from __future__ import annotations
 
-import argparse
+import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
-import egan_theory as eg
 from egan_theory.models.dirac import PENALTIES, UPDATES, dirac_gan, plot_dirac, portrait
+
+sys.path.insert(0, str(Path(__file__).parent))
+from script import options, write
 
 LOSSES = ("logistic", "wasserstein", "least_squares")
 STEPS = 60
@@ -39,7 +40,7 @@ def study(seed: int, draws: int) -> tuple[xr.Dataset, dict]:
                 for u, (label, update) in enumerate(UPDATES.items()):
                     exp = dirac_gan(values, update, loss=loss, rate=rate)
                     start = (1.4 * np.cos(angle), 1.4 * np.sin(angle))
-                    data = portrait(exp, start=start, steps=STEPS, side=11)
+                    data = portrait(exp, start=start, steps=STEPS, side=9)
                     n = len(data.predicted)
                     predicted[i, k, p, u, :n], measured[i, k, p, u, :n] = data.predicted, data.measured
                     if i == k == 0:
@@ -57,27 +58,28 @@ def study(seed: int, draws: int) -> tuple[xr.Dataset, dict]:
 def figure(shown: dict):
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=(18.5, 20), layout="constrained")
+    fig = Figure(figsize=(17, 19.2), layout="constrained")
     grid = fig.subplots(len(PENALTIES), len(UPDATES), sharex=True, sharey=True)
-    for row, name in zip(grid, PENALTIES, strict=True):
+    for row, (name, strengths) in zip(grid, PENALTIES.items(), strict=True):
         for ax, label in zip(row, UPDATES, strict=True):
-            plot_dirac(shown[name, label], ax, title=f"{name}, {label}")
+            plot_dirac(shown[name, label], ax, title=label if name == next(iter(PENALTIES)) else "")
             ax.label_outer()
-    fig.suptitle("Dirac-GAN, logistic loss, both rates 0.3; circle: start; green: decays, blue: neutral, red: grows")
+        values = ", ".join(f"{value:g}" for value in strengths.values())
+        row[0].set_ylabel(f"{name} {values}".strip() + "\n" + row[0].get_ylabel(), fontsize=11)
+    fig.suptitle(
+        "Dirac-GAN, logistic loss, both rates 0.3: rows are penalties with their strengths, columns update rules.\n"
+        "Dot: start. Green: decays, blue: neutral, red: grows. |z|: largest multiplier per step. "
+        "Discs: all multipliers in the unit circle, predicted (circles) and measured (crosses).\n"
+        "For D = psi x the slope is psi everywhere: R1, R2 and weight decay are one penalty here, and so is, near "
+        "equilibrium, the Sobolev multiplier."
+    )  # fmt: skip
     return fig
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path("out/dirac_portraits"))
-    args = parser.parse_args(argv)
-    matplotlib.use("Agg")
+    args = options("dirac_portraits", draws=3).parse_args(argv)
     ds, shown = study(args.seed, args.draws)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(shown).savefig(args.output.with_suffix(".png"), dpi=80)
+    write(args.output, ds, figure(shown), dpi=100)
     worst = ds["mismatch"].max(("loss", "draw", "penalty"))
     for label, value in zip(ds["update"].values, worst.values, strict=True):
         print(f"{label}: largest |predicted - measured| {value:.1e} over {ds['mismatch'].size // len(UPDATES)} cases")

@@ -8,14 +8,12 @@
 # %%
 from __future__ import annotations
 
-import argparse
+import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 
-import egan_theory as eg
 from egan_theory.models.packing import (
     band,
     band_with_collapse,
@@ -23,7 +21,10 @@ from egan_theory.models.packing import (
     curve,
     product_total_variation,
 )
-from egan_theory.reporting.style import BLUE, GREY, VERMILLION, styled
+from egan_theory.reporting.style import BLACK, BLUE, GREY, VERMILLION, styled
+
+sys.path.insert(0, str(Path(__file__).parent))
+from script import options, write
 
 #: (t, eps, delta) of the panels; the first is the paper's figure 3 setting in spirit: a tenth of the mass is missing
 PANELS = ((0.11, 0.02, 0.1), (0.3, 0.05, 0.3), (0.5, 0.1, 0.5))
@@ -97,37 +98,32 @@ def study(seed: int, draws: int) -> xr.Dataset:
 def figure(ds: xr.Dataset):
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=(14, 5), layout="constrained")
+    fig = Figure(figsize=(14, 5.4), layout="constrained")
+    width = 0.22
     for i, ax in enumerate(fig.subplots(1, len(PANELS))):
         m = ds["m"].values
-        for kind, colour in zip(KINDS, (GREY, VERMILLION, BLUE), strict=True):
+        for j, (kind, colour) in enumerate(zip(KINDS, (GREY, VERMILLION, BLUE), strict=True)):
             cell = ds.sel(kind=kind).isel(panel=i)
-            ax.fill_between(m, cell["low"], cell["high"], color=colour, alpha=0.25, lw=0)
-            ax.plot(m, cell["low"], color=colour, lw=1.5, label=f"{LABELS[kind]}: band")
-            ax.plot(m, cell["high"], color=colour, lw=1.5)
-            shift = {"all": -0.06, "collapse": 0, "no collapse": 0.06}[kind]
+            at, low, high = m + (j - 1) * (width + 0.04), cell["low"].values, cell["high"].values
+            ax.bar(at, np.maximum(high - low, 2e-3), width, low, color=colour, alpha=0.45, label=LABELS[kind])
             for edge, marker in (("least", "^"), ("most", "v")):
-                ax.plot(m + shift, cell[edge], marker, color=colour, ms=5,
-                        label=f"{LABELS[kind]}: extreme random pairs" if edge == "least" else None)  # fmt: skip
+                ax.plot(at, cell[edge], marker, color=BLACK, ms=4, mfc=colour, mew=0.7,
+                        label="extremes of random pairs" if (edge, j) == ("least", 0) else None)  # fmt: skip
         t, eps, delta = ds["setting"].values[i]
-        ax.set(xlabel="samples judged at once, m", ylabel="TV(P$^m$, Q$^m$)", ylim=(0, 1),
-               title=f"TV(P, Q) = {t:g}; collapse: P(S) ≥ {delta:g}, Q(S) ≤ {eps:g}")  # fmt: skip
+        ax.set(xlabel="samples judged at once, m", ylabel="TV(P$^m$, Q$^m$)" if i == 0 else "", ylim=(0, 1),
+               title=f"TV(P, Q) = {t:g}\ncollapse: P(S) ≥ {delta:g}, Q(S) ≤ {eps:g} for some S")  # fmt: skip
+        ax.set_xticks(m)
+        ax.grid(False, axis="x")
         if i == 0:
-            fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+            fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False,
+                       title="bars: the range that theory allows")  # fmt: skip
     return fig
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=100_000)
-    parser.add_argument("--output", type=Path, default=Path("out/packing"))
-    args = parser.parse_args(argv)
-    matplotlib.use("Agg")
+    args = options("packing", draws=100_000).parse_args(argv)
     ds = study(args.seed, args.draws)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(ds).savefig(args.output.with_suffix(".png"), dpi=110)
+    write(args.output, ds, figure(ds), dpi=110)
     print(f"{int(ds['crossed'].sum())} crossings among {int(ds['pairs'].sel(kind='all').sum())} random pairs")
     return ds
 

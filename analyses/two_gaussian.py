@@ -11,17 +11,18 @@
 # %%
 from __future__ import annotations
 
-import argparse
+import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
-from scipy.stats import binomtest
 
-import egan_theory as eg
 from egan_theory.models.two_gaussian import Training, cusp_amplitude, random_starts, slope_range, train
-from egan_theory.reporting.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, styled
+from egan_theory.reporting.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, styled
+
+sys.path.insert(0, str(Path(__file__).parent))
+from proportions import wilson
+from script import options, write
 
 SUCCESS = 0.05
 #: the four kinds at the same rates; steps of the generator
@@ -32,26 +33,21 @@ KINDS = (
     ("unrolled 10", Training("unrolled", inner=10, steps=1000)),
 )
 INNER = (1, 2, 5, 10, 20, 50, 100)
-RATES = (0.1, 0.3, 1.0)
+RATES = (0.1, 0.3, 1.0, 3.0)
+HOW = ("steps", "unrolled")
 #: generator steps and share of the draws of the sweep over n_c
 SWEEP_STEPS, SWEEP_SHARE = 600, 5
 COLOURS = {"optimal": GREEN, "simultaneous": VERMILLION, "10 inner steps": BLUE, "unrolled 10": ORANGE}
 
 
 # %%
-def interval(successes: int, count: int) -> tuple[float, float]:
-    """Clopper-Pearson 95 % interval of a proportion."""
-    found = binomtest(successes, count).proportion_ci(method="exact")
-    return float(found.low), float(found.high)
-
-
 def study(seed: int, draws: int) -> xr.Dataset:
     starts = random_starts(seed, draws)
     rows = []
     for name, training in KINDS:
         run = train(training, starts)
         end, good = run.tv[:, -1], run.tv[:, -1] < SUCCESS
-        rows.append((good.sum(), *interval(int(good.sum()), draws), np.median(end), end.max(),
+        rows.append((good.sum(), *wilson(int(good.sum()), draws), np.median(end), end.max(),
                      ((run.empty > 0) & ~good).sum(), (run.merged & ~good).sum()))  # fmt: skip
         empty = (
             ""
@@ -74,18 +70,29 @@ def study(seed: int, draws: int) -> xr.Dataset:
 
     few = max(10, draws // SWEEP_SHARE)
     starts = tuple(v[:few] for v in starts)
-    counts = np.zeros((2, len(RATES), len(INNER)))
-    for i, kind in enumerate(("steps", "unrolled")):
+    counts, empty, merged = np.zeros((3, len(HOW), len(RATES), len(INNER)))
+    side_by_side = tuple(np.tile(v, (len(RATES), 1)) for v in starts)
+    for i, kind in enumerate(HOW):
+        for k, inner in enumerate(INNER):
+            training = Training(kind, inner=inner, steps=SWEEP_STEPS, record_every=100)
+            run = train(training, side_by_side, np.repeat(RATES, few))
+            good = run.tv[:, -1] < SUCCESS
+            for values, chosen in ((counts, good), (empty, ~good & (run.empty > 0)), (merged, ~good & run.merged)):
+                values[i, :, k] = chosen.reshape(len(RATES), few).sum(1)
         for j, rate in enumerate(RATES):
-            for k, inner in enumerate(INNER):
-                training = Training(kind, inner=inner, rate_discriminator=rate, steps=SWEEP_STEPS, record_every=100)
-                counts[i, j, k] = (train(training, starts).tv[:, -1] < SUCCESS).sum()
-            print(f"{kind}, eta_D = {rate}: {counts[i, j].astype(int)} of {few} for n_c = {INNER}", flush=True)
+            print(f"{kind}, eta_D = {rate}: {counts[i, j].astype(int)} of {few} for n_c = {INNER}; of the failed "
+                  f"{(empty + merged)[i, j].astype(int)} with an interval empty or merged", flush=True)  # fmt: skip
     dims = ("how", "rate", "inner")
-    ds["sweep_successes"] = dims, counts, {"long_name": f"runs with final TV < {SUCCESS}", "units": "1"}
-    ends = np.array([[[interval(int(v), few) for v in row] for row in block] for block in counts])
-    ds["sweep_low"], ds["sweep_high"] = (dims, ends[..., 0]), (dims, ends[..., 1])
-    ds = ds.assign_coords(how=["steps", "unrolled"], rate=list(RATES), inner=list(INNER))
+    ends = np.array([[[wilson(int(v), few) for v in row] for row in block] for block in counts])
+    for name, values, text in (
+        ("successes", counts, f"runs with final TV < {SUCCESS}"),
+        ("empty", empty, "failed runs with an empty interval"),
+        ("merged", merged, "failed runs whose two intervals have become one"),
+        ("low", ends[..., 0], "lower end of Wilson's 95 % interval of the share of successes"),
+        ("high", ends[..., 1], "upper end of it"),
+    ):
+        ds[f"sweep_{name}"] = dims, values, {"long_name": text, "units": "1"}
+    ds = ds.assign_coords(how=list(HOW), rate=list(RATES), inner=list(INNER))
     low, mean, high = slope_range()
     print(f"1/(ratio t) at t = {SUCCESS}: {1 / (high * SUCCESS):.0f} to {1 / (low * SUCCESS):.0f}, "
           f"mean ratio {1 / (mean * SUCCESS):.0f}; cusp amplitude at rate 0.3: {cusp_amplitude(0.3):.4f}")  # fmt: skip
@@ -95,55 +102,61 @@ def study(seed: int, draws: int) -> xr.Dataset:
 
 @styled
 def figure(ds: xr.Dataset):
-    """Success against n_c eta_D for both kinds, and a few trajectories of the means."""
+    """Success against n_c eta_D for both kinds, how the failed runs ended, and a few trajectories of the means."""
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=(15.5, 5.2), layout="constrained")
-    left, middle, right = fig.subplots(1, 3)
+    fig = Figure(figsize=(13, 10.5), layout="constrained")
+    top = fig.subplots(2, 2)
+    failed, right = top[1]
     few = ds.attrs["sweep_draws"]
     low, mean, high = ds.attrs["slope_ratio"]
-    for ax, how in ((left, "steps"), (middle, "unrolled")):
-        for rate, colour, marker in zip(RATES, (BLUE, ORANGE, VERMILLION), "os^", strict=True):
+    rates = ds["rate"].values
+    for ax, how in zip(top[0], HOW, strict=True):
+        for rate, colour, marker in zip(rates, (BLUE, ORANGE, VERMILLION, PURPLE), "os^D", strict=False):
             cell = ds.sel(how=how, rate=rate)
             y = cell["sweep_successes"].values / few
             error = np.stack([y - cell["sweep_low"].values, cell["sweep_high"].values - y])
-            ax.errorbar(np.array(INNER) * rate, y, np.maximum(error, 0), color=colour, marker=marker, ms=5, capsize=2,
-                        label=f"$\\eta_D$ = {rate}")  # fmt: skip
+            ax.errorbar(ds["inner"].values * rate, y, np.maximum(error, 0), color=colour, marker=marker, ms=5,
+                        capsize=2, label=rf"$\eta_D$ = {rate:g}")  # fmt: skip
         best = ds.sel(kind="optimal")
-        ax.axhspan(
-            float(best["low"]), float(best["high"]), color=GREEN, alpha=0.4, lw=0, label="optimal intervals, 95 %"
-        )
+        ax.axhspan(float(best["low"]), float(best["high"]), color=GREEN, alpha=0.4, lw=0, label="optimal intervals")
         ax.axvspan(1 / (high * SUCCESS), 1 / (low * SUCCESS), color=GREY, alpha=0.2, lw=0,
-                   label="1 / (ratio · 0.05), all directions")  # fmt: skip
-        ax.axvline(1 / (mean * SUCCESS), color=GREY, ls="--", label="at the mean ratio")
+                   label="predicted to suffice from here on: all directions")  # fmt: skip
+        ax.axvline(1 / (mean * SUCCESS), color=GREY, ls="--", label="mean direction")
         ax.set(xscale="log", ylim=(0, 1.03), xlabel=r"inner steps times their rate, $n_c\,\eta_D$ (sd²)",
                ylabel="share of starts with final TV < 0.05",
                title={"steps": "$n_c$ inner steps", "unrolled": "unrolled through $n_c$ steps"}[how])  # fmt: skip
-    fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+    fig.legend(*top[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False,
+               title="95 % intervals (Wilson)")  # fmt: skip
+    ends = (("sweep_empty", SKY, "failed, an interval empty"), ("sweep_merged", ORANGE, "failed, intervals merged"))
+    cells = ds.sel(how="steps").stack(cell=("rate", "inner"))
+    x = cells["rate"].values * cells["inner"].values
+    rest = few - cells["sweep_successes"].values
+    for (name, colour, label), marker in zip(ends, "s^", strict=True):
+        failed.plot(x, cells[name].values / few, marker, color=colour, label=label)
+        rest = rest - cells[name].values
+    failed.plot(x, rest / few, "o", color=BLACK, mfc="white", label="failed otherwise")
+    failed.set(xscale="log", ylim=(-0.02, 1.03), xlabel=r"inner steps times their rate, $n_c\,\eta_D$ (sd²)",
+               ylabel="share of starts", title="$n_c$ inner steps: how the failed runs end, all rates")  # fmt: skip
+    failed.legend()
     starts = random_starts(ds.attrs["seed"], 5)
     for name, training in KINDS[:3]:
         run = train(Training(**{**training.__dict__, "record_every": 1}), starts)
         for i, path in enumerate(run.means):
             right.plot(*path.T, color=COLOURS[name], lw=1, alpha=0.8, label=name if i == 0 else None)
-            right.plot(*path[-1], color=COLOURS[name], marker="s", ms=5)
-    right.plot(*starts[0].T, "o", color=BLACK, mfc="white", label="start")
-    right.plot([-1, 1], [1, -1], "*", color=BLACK, ms=13, label="true means")
-    right.set(xlabel=r"$\mu_1$ (sd)", ylabel=r"$\mu_2$ (sd)", title="means; squares: where they end", aspect="equal")
-    right.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+            right.plot(*path[-1], color=COLOURS[name], marker="s", ms=6, mec=BLACK)
+    right.plot(*starts[0].T, "o", color=BLACK, mfc="white", label="start", ls="none")
+    right.plot([-1, 1], [1, -1], "*", color=BLACK, ms=13, label="true means", ls="none")
+    right.set(xlabel=r"$\mu_1$ (sd)", ylabel=r"$\mu_2$ (sd)", title="means of five starts; squares: where they end",
+              aspect="equal")  # fmt: skip
+    right.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return fig
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=1000)
-    parser.add_argument("--output", type=Path, default=Path("out/two_gaussian"))
-    args = parser.parse_args(argv)
-    matplotlib.use("Agg")
+    args = options("two_gaussian", draws=1000).parse_args(argv)
     ds = study(args.seed, args.draws)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    eg.save(ds, args.output.with_suffix(".nc"))
-    figure(ds).savefig(args.output.with_suffix(".png"), dpi=110)
+    write(args.output, ds, figure(ds), dpi=110)
     return ds
 
 

@@ -98,10 +98,15 @@ def test_trajectory_is_the_simulators():
 
 
 def test_figure(tmp_path):
-    ax = plot_dirac(portrait(dirac_gan({"r1": 0.5}, UPDATES["alternating"])), title="R1")
+    data = portrait(dirac_gan({"r1": 0.5}, UPDATES["alternating"]))
+    ax = plot_dirac(data, title="R1")
     ax.get_figure().savefig(tmp_path / "figure.png", dpi=40)
     assert (tmp_path / "figure.png").stat().st_size > 1000
-    assert "predicted" in ax.get_title() and ax.get_xlabel()
+    assert "measured" in ax.get_title() and "length" in ax.get_xlabel()
+    (disc,) = ax.child_axes
+    predicted, measured = (line.get_xydata() for line in disc.lines)
+    np.testing.assert_array_equal(predicted, np.stack([data.predicted.real, data.predicted.imag], -1))
+    np.testing.assert_array_equal(measured, np.stack([data.measured.real, data.measured.imag], -1))
 
 
 def test_other_experiments_are_refused():

@@ -277,6 +277,22 @@ def test_an_interval_shrunk_to_nothing_stays_so():
     assert np.abs(after[0, :2]).max() <= 4 * EPS and after[0, 3] > 3
 
 
+@pytest.mark.parametrize("kind", ["simultaneous", "steps", "unrolled"])
+def test_rates_side_by_side_are_those_alone(kind):
+    starts = tg.random_starts(4, 5)
+    rates = np.array([0.1, 0.3, 1.0, 3.0, 0.5])
+    setting = tg.Training(kind, inner=3, steps=30)
+    together = tg.train(setting, starts, rates)
+    for i, rate in enumerate(rates):
+        alone = tg.train(
+            tg.Training(kind, inner=3, steps=30, rate_discriminator=rate), tuple(v[i : i + 1] for v in starts)
+        )
+        np.testing.assert_allclose(together.ends[i], alone.ends[0], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(together.means[i], alone.means[0], rtol=1e-12, atol=1e-12)
+    with pytest.raises(InputError, match="rates: must be 5 positive"):
+        tg.train(setting, starts, rates[:2])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [({"discriminator": "best"}, "discriminator: must be one of optimal"), ({"inner": 0}, "inner: must be a whole"),

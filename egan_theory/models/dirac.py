@@ -152,20 +152,27 @@ def _paired(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def plot_dirac(data: Portrait, ax: Any = None, title: str = "") -> Any:
-    """A phase portrait from computed data: the field as arrows of equal length, the trajectory, the largest multiplier
-    predicted and measured."""
-    from ..reporting.style import BLACK, BLUE, GREEN, GREY, VERMILLION, axes
+    """A phase portrait from computed data: the field as arrows of equal length, the trajectory, and in a corner the
+    multipliers on the unit disc, predicted (circles) and measured (crosses)."""
+    from ..reporting.style import BLACK, BLUE, GREEN, ORANGE, VERMILLION, axes
 
     ax = axes(ax)
     size = np.linalg.norm(data.velocity, axis=-1, keepdims=True)
     arrows = np.divide(data.velocity, size, out=np.zeros_like(data.velocity), where=size > 0)
-    ax.quiver(data.grid[..., 0], data.grid[..., 1], arrows[..., 0], arrows[..., 1], color=GREY, scale=18, width=0.007)
+    ax.quiver(data.grid[..., 0], data.grid[..., 1], arrows[..., 0], arrows[..., 1], color="0.72", scale=15, width=0.008)
     largest = float(np.abs(data.predicted).max())
     colour = GREEN if largest < 1 - 1e-9 else BLUE if largest <= 1 + 1e-9 else VERMILLION
-    ax.plot(*data.path.T, color=colour, lw=1.2, marker=".", ms=3)
-    ax.plot(*data.path[0], "o", color=BLACK, ms=4)
-    ax.plot(0, 0, "+", color=BLACK, ms=8)
-    ax.set(xlim=(-1.7, 1.7), ylim=(-1.7, 1.7), xlabel=r"$\psi$", ylabel=r"$\theta$", aspect="equal")
-    text = f"|z| {largest:.4f} predicted\n    {np.abs(data.measured).max():.4f} measured"
-    ax.set_title(f"{title}\n{text}" if title else text, fontsize=8)
+    ax.plot(*data.path.T, color=colour, lw=1.3, marker=".", ms=3.5)
+    ax.plot(*data.path[0], "o", color=BLACK, ms=5)
+    ax.plot(0, 0, "+", color=BLACK, ms=9)
+    ax.set(xlim=(-1.7, 1.7), ylim=(-1.7, 1.7), xlabel=r"$\psi$ (1/length)", ylabel=r"$\theta$ (length)", aspect="equal")
+    text = f"|z| {largest:.4f}, measured {np.abs(data.measured).max():.4f}"
+    ax.set_title(f"{title}\n{text}" if title else text, fontsize=9)
+    disc = ax.inset_axes((0.66, 0.66, 0.34, 0.34))
+    angle = np.linspace(0, 2 * np.pi, 100)
+    disc.fill(np.cos(angle), np.sin(angle), fc="white", ec="0.4", lw=0.8)
+    disc.plot(data.predicted.real, data.predicted.imag, "o", color=BLACK, mfc="none", ms=6)
+    disc.plot(data.measured.real, data.measured.imag, "x", color=ORANGE, ms=5, mew=1.4)
+    disc.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), aspect="equal")
+    disc.axis("off")
     return ax

@@ -88,11 +88,20 @@ def random_starts(seed: int, count: int, spread: float = SPREAD) -> tuple[np.nda
     return rng.uniform(-spread, spread, (count, 2)), np.sort(rng.uniform(-spread, spread, (count, 4)), axis=-1)
 
 
-def train(training: Training, starts: tuple[np.ndarray, np.ndarray]) -> Trajectories:
-    """Train from every start, (means (R, 2), ends (R, 4)), side by side."""
+def train(
+    training: Training, starts: tuple[np.ndarray, np.ndarray], rates: np.ndarray | None = None
+) -> Trajectories:  # fmt: skip
+    """Train from every start, (means (R, 2), ends (R, 4)), side by side; ``rates`` (R,): a discriminator's rate for
+    each run in place of the one of ``training``. Raises InputError."""
     means, ends = (np.array(v, dtype=float) for v in starts)
     if means.ndim != 2 or means.shape[1:] != (2,) or ends.shape != (len(means), 4):
         raise InputError("starts", "be means (R, 2) and interval ends (R, 4)", f"{means.shape} and {ends.shape}")
+    eta_D: float | np.ndarray = training.rate_discriminator
+    if rates is not None:
+        rates = np.asarray(rates, dtype=float)
+        if rates.shape != (len(means),) or not np.all((rates > 0) & np.isfinite(rates)):
+            raise InputError("rates", f"be {len(means)} positive finite numbers", rates.shape)
+        eta_D = rates[:, None]
     time, kept = [], []
     for step in range(training.steps + 1):
         if step % training.record_every == 0 or step == training.steps:
@@ -100,14 +109,17 @@ def train(training: Training, starts: tuple[np.ndarray, np.ndarray]) -> Trajecto
             shown = best_intervals(means) if training.discriminator == "optimal" else ends
             kept.append((means, shown))
         if step < training.steps:
-            means, ends = one_step(training, means, ends)
+            means, ends = one_step(training, means, ends, eta_D)
     M, E = (np.stack(column, axis=1) for column in zip(*kept, strict=True))
     return Trajectories(np.array(time), M, E, total_variation(M))
 
 
-def one_step(training: Training, means: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One generator step with its discriminator steps, (R, 2) and (R, 4) -> the same."""
-    eta, eta_D = training.rate, training.rate_discriminator
+def one_step(
+    training: Training, means: np.ndarray, ends: np.ndarray, eta_D: float | np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """One generator step with its discriminator steps, (R, 2) and (R, 4) -> the same; eta_D: one rate, or (R, 1)."""
+    eta = training.rate
+    eta_D = training.rate_discriminator if eta_D is None else eta_D
     if training.discriminator == "optimal":
         return means + eta * generator_force(best_intervals(means), means), ends
     if training.discriminator == "simultaneous":
@@ -152,17 +164,17 @@ def project(ends: np.ndarray) -> np.ndarray:
     return out
 
 
-def _ascend(ends: np.ndarray, means: np.ndarray, eta: float) -> np.ndarray:
+def _ascend(ends: np.ndarray, means: np.ndarray, eta: float | np.ndarray) -> np.ndarray:
     return project(ends + eta * SIGNS * excess(ends, means))
 
 
 def _ascend_with_sensitivity(
-    ends: np.ndarray, sensitivity: np.ndarray, means: np.ndarray, eta: float
+    ends: np.ndarray, sensitivity: np.ndarray, means: np.ndarray, eta: float | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """One step of the ends and of de/dmu, (R, 4, 2). Where the projection merges ends it averages their derivatives."""
     free = ends + eta * SIGNS * excess(ends, means)
     curvature = (SIGNS * excess_slope(ends, means))[..., None]
-    moved = sensitivity + eta * (curvature * sensitivity + force_on_ends_by_means(ends, means))
+    moved = sensitivity + np.asarray(eta)[..., None] * (curvature * sensitivity + force_on_ends_by_means(ends, means))
     ends = project(free)
     merged = np.abs(np.diff(ends, axis=-1)) <= 4 * np.finfo(float).eps * np.abs(ends).max(-1, keepdims=True)
     if merged.any():
