@@ -782,3 +782,56 @@ def test_space_is_reserved_without_posix_fallocate(tmp_path, monkeypatch):
     with open(file, "r+b", buffering=0) as out:
         parts._allocate(out.fileno(), 25)
     assert file.read_bytes() == b"0123456789" + bytes(15)
+
+
+def test_space_is_reserved_where_the_file_system_cannot(tmp_path, monkeypatch):
+    """It says so (musl, some network disks) and zeros are written; a full disk is still an error."""
+    from egan_theory.recording import parts
+
+    def refuse(code):
+        def fallocate(*_):
+            raise OSError(code, os.strerror(code))
+
+        return fallocate
+
+    file = tmp_path / "file"
+    file.write_bytes(b"0123456789")
+    monkeypatch.setattr(parts.os, "posix_fallocate", refuse(errno.EOPNOTSUPP), raising=False)
+    with open(file, "r+b", buffering=0) as out:
+        parts._allocate(out.fileno(), 25)
+        assert file.read_bytes() == b"0123456789" + bytes(15)
+        monkeypatch.setattr(parts.os, "posix_fallocate", refuse(errno.ENOSPC), raising=False)
+        with pytest.raises(OSError, match="No space left"):
+            parts._allocate(out.fileno(), 50)
+
+
+def test_a_file_system_without_locks_is_written_to(tmp_path, monkeypatch):
+    """Not taken for one that another writer holds."""
+    import fcntl
+
+    def flock(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    record(tmp_path / "a.nc", range(3))
+    check_samples(eg.open_runs(tmp_path / "a.nc"), range(3))
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_resumed_recording_keeps_its_target_and_unit(tmp_path, finished):
+    """Another target, mass or assignment is refused, not ignored; time stays time where the experiment is not given."""
+    flow = EXP.replace({"update.rule": "flow"})
+    w = eg.RunWriter(tmp_path / "a.nc", flow, assignment=[0, 0, 1, 1], chunk=1)
+    w.log(0.5, X)
+    (w.close if finished else w.abandon)()
+    for name, value in (("assignment", [0, 1, 0, 1]), ("mass", [0.1, 0.2, 0.3, 0.4]), ("target", 2 * np.eye(2))):
+        with pytest.raises(InputError, match=rf"{name}: must be that of the recording to resume"):
+            eg.RunWriter(tmp_path / "a.nc", resume=True, **{name: value})
+    with pytest.raises(InputError, match="experiment: must be that of the recording"):
+        eg.RunWriter(tmp_path / "a.nc", EXP, resume=True)
+    assert (tmp_path / "a.nc").exists() == finished  # what is refused is left as it was
+    with eg.RunWriter(tmp_path / "a.nc", resume=True, assignment=[0, 0, 1, 1]) as w:
+        w.log(1.5, X)
+    ds = eg.open_runs(tmp_path / "a.nc")
+    assert ds["time"].attrs["units"] == "time" and ds["time"].values.tolist() == [0.5, 1.5]
+    assert ds["assignment"].values.tolist() == [0, 0, 1, 1]

@@ -495,3 +495,135 @@ def test_a_cluster_needs_its_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MissingExtra, match=r"egan-theory\[cluster\]"):
         eg.sweep(experiment(), AXES, tmp_path / "s.zarr", scheduler="tcp://127.0.0.1:1")
+
+
+# -- what a second process, a changed file or a loss of power must not do --------------------------------------------
+
+
+def test_a_second_resume_leaves_the_first_alone(tmp_path, in_this_process):
+    """Half-written chunks of a sweep at work are its own: they are removed by whoever holds the store, only."""
+    exp, store = experiment(steps=12), tmp_path / "s.zarr"
+    eg.sweep(exp, AXES, store)
+    partial = store / "final" / "c" / "0.123.partial"
+    partial.write_bytes(b"half")
+    with store_module.locked(store), pytest.raises(InputError, match="another process"):
+        eg.sweep(exp, AXES, store, resume=True)
+    assert partial.exists()
+    eg.sweep(exp, AXES, store, resume=True)
+    assert not partial.exists()
+
+
+def test_a_store_that_was_replaced_is_not_locked(tmp_path):
+    """The lock is that of a folder: one that has been moved away meanwhile guards nothing."""
+    store = tmp_path / "s.zarr"
+    store.mkdir()
+    real, calls = os.stat(store), []
+
+    def moved(path, *args, **kwargs):
+        calls.append(path)
+        return os.stat_result((*real[:1], real.st_ino + 1, *real[2:]))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_module.os, "stat", moved)
+        with pytest.raises(InputError, match="another process"), store_module.locked(store):
+            pytest.fail("entered")
+    assert calls
+
+
+def test_stores_are_made_one_at_a_time(tmp_path, monkeypatch):
+    """A store is built beside its place, under one name: a second process must wait."""
+    code = f"""
+import sys, time
+from pathlib import Path
+from egan_theory.sweeps import store
+with store.locked(Path({str(tmp_path)!r})):
+    print("held", flush=True)
+    time.sleep(0.6)
+    Path({str(tmp_path / "released")!r}).touch()
+"""
+    import subprocess
+
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    exp = experiment(steps=12)
+    store_module.prepare(tmp_path / "s.zarr", make_plan(exp, AXES), resume=False, overwrite=False)
+    assert (tmp_path / "released").exists() and (tmp_path / "s.zarr" / "zarr.json").exists()
+    holder.stdout.close()
+    assert holder.wait() == 0
+
+
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_points_that_change_while_a_sweep_runs(tmp_path, monkeypatch, when):
+    """Every cell reads the file: batches of two targets must not end in one store."""
+    points = tmp_path / "p.npy"
+    np.save(points, np.eye(3))
+    exp = eg.Experiment(
+        target={"kind": "points", "path": str(points)}, generator={"particles": 3}, run={"steps": 4, "record_every": 1},
+        discriminator={"features": 8},
+    )  # fmt: skip
+    from egan_theory.sweeps import batch as batch_module
+
+    text = make_plan(exp, AXES, batch=2).text
+    run_batch(text, 0)
+    if when == "before":
+        np.save(points, 2 * np.eye(3))
+        monkeypatch.setattr(batch_module, "simulated", lambda *_: pytest.fail("simulated"))
+    else:
+        original = batch_module.simulated
+
+        def changing(members):
+            yield from original(members)
+            np.save(points, 2 * np.eye(3))
+
+        monkeypatch.setattr(batch_module, "simulated", changing)
+    with pytest.raises(InputError, match="target: must keep its points while a sweep runs"):
+        run_batch(text, 1)
+
+
+def test_data_are_on_the_disk_before_the_status(tmp_path, in_this_process, monkeypatch):
+    """A status without its data, after a loss of power, would be taken for a complete batch."""
+    exp, store = experiment(steps=12), tmp_path / "s.zarr"
+    synced: list[str] = []
+
+    def fsync(handle):
+        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("needs /proc to tell what is synchronised")
+    monkeypatch.setattr(store_module.os, "fsync", fsync)
+    eg.sweep(exp, AXES, store, batch=6)
+    chunks = {str(p) for p in store.rglob("c/**/*") if p.is_file() and p.parent.parent.name not in ("", "s.zarr")}
+    written = {c for c in chunks if c.split("s.zarr/")[1].split("/")[0] in make_columns(exp)}
+    assert written and written <= set(synced)
+    status = next(i for i, name in enumerate(synced) if "/status/" in name)
+    assert all("/status" in name for name in synced[status:])
+
+
+def make_columns(exp):
+    from egan_theory.sweeps.batch import columns
+
+    return columns(make_plan(exp, AXES))
+
+
+def test_cells_without_a_prediction_keep_their_simulation(tmp_path, in_this_process, monkeypatch):
+    """A matrix too large to be diagonalised is no fault of the runs: they are stored, with the reason."""
+    from importlib import import_module
+
+    monkeypatch.setattr(import_module("egan_theory.linear.linearize"), "MAX_DENSE", 4)
+    exp = experiment().replace({"loss.kind": "logistic"})
+    ds = eg.sweep(exp, AXES, tmp_path / "s.zarr")
+    kept = ds["status"].values == DONE
+    assert kept.any() and np.isfinite(ds["final"].values[kept]).all()
+    assert np.isnan(ds["predicted_rate"]).all()
+    table = compare_sweep(exp, ds)
+    assert not table.quantities and all("dense matrix of at most 4 rows" in u["reason"] for u in table.unmatched)
+
+
+def test_cells_are_named_apart():
+    from egan_theory.sweeps.agreement import cell_name
+
+    plan = make_plan(experiment(), ["penalty.r1=1000:1000.5:6"], seeds=2)
+    names = [cell_name(plan, i) for i in range(plan.cells)]
+    assert len(set(names)) == plan.cells and names[0] == "penalty.r1=1000, run.seed=0"
+    large = make_plan(experiment(seed=123456), ["penalty.r1=0.1:1:2"], seeds=2)
+    assert cell_name(large, 3) == "penalty.r1=1, run.seed=123457"

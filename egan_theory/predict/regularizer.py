@@ -121,6 +121,8 @@ def best_regularizer(
             rates[i] = _rate(exp, path, float(strength))
             if progress is not None:
                 progress(i + 1, len(strengths))
+        if np.isnan(rates).all():
+            convergence_rate(exp.replace({path: float(strengths[0])}))  # raises the reason
         best, rate = _refine(exp, path, strengths, rates)
         method = "numerical"
         at_zero = convergence_rate(bare)
@@ -153,14 +155,14 @@ def best_regularizer(
 def _refine(exp: Experiment, path: str, strengths: np.ndarray, rates: np.ndarray) -> tuple[float, float]:
     """The best of the scan, improved within its neighbours (log strength)."""
     finite = np.where(np.isfinite(rates), rates, -np.inf)
-    i = int(np.argmax(finite))
+    i, worst = int(np.argmax(finite)), np.nanmin(rates)
     best, rate = float(strengths[i]), float(finite[i])
     # the rate is a minimum over modes: several local maxima may be close to the highest
     for j in np.flatnonzero(finite >= rate - 0.2 * abs(rate)):
         if j in (0, len(strengths) - 1) or finite[j] < max(finite[j - 1], finite[j + 1]):
             continue
         result = minimize_scalar(
-            lambda u: -np.nan_to_num(_rate(exp, path, float(np.exp(u))), nan=-np.inf),
+            lambda u: -np.nan_to_num(_rate(exp, path, float(np.exp(u))), nan=worst),
             bounds=(np.log(strengths[j - 1]), np.log(strengths[j + 1])),
             method="bounded",
             options={"xatol": STRENGTH_TOLERANCE},

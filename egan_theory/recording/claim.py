@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+import xarray as xr
 
 from ..errors import InputError
 from ..schema import open_runs
@@ -41,7 +44,12 @@ class Claim:
             return True
         assert self.file is not None
         try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            except OSError:  # a file system without locks
+                pass
             # the lock file of a writer that has just closed and removed its folder is nobody's
             return os.path.samestat(os.fstat(self.file), os.stat(folder / LOCK))
         except OSError:
@@ -53,8 +61,9 @@ class Claim:
             self.file = None
 
 
-def unjoin(path: Path, folder: Path) -> None:
-    """A finished recording becomes the first chunk of an unfinished one. Parts beside it are left from joining it."""
+def unjoin(path: Path, folder: Path, check: Callable[[xr.Dataset], None]) -> None:
+    """A finished recording becomes the first chunk of an unfinished one, unless ``check`` raises on its header. Parts
+    beside it are left from joining it."""
     ds = open_runs(path)
     if ds.attrs.get("recorder") != RECORDER:
         raise InputError("path", "be a file of RunWriter to resume", f"another one, {path}")
@@ -62,6 +71,7 @@ def unjoin(path: Path, folder: Path) -> None:
         "time", errors="ignore"
     )
     header.attrs = {k: v for k, v in ds.attrs.items() if k != "status"}
+    check(header)
     parts = survey(folder) if (folder / HEADER).exists() else None
     if parts is not None and parts.last > float(ds["time"][-1]):
         raise InputError("path", "not exist beside parts that go further", f"{path}; {parts.kept()}")

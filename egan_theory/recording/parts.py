@@ -11,6 +11,7 @@ machine that loses power, leaves complete chunks only. Joining copies block by b
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -95,8 +96,12 @@ def _reserve(file: Path, size: int) -> None:
 def _allocate(number: int, size: int) -> None:
     """Reserve disk space for the first ``size`` bytes of an open file, contents kept. Raises OSError."""
     if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(number, 0, size)
-        return
+        try:
+            os.posix_fallocate(number, 0, size)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):  # a file system that cannot
+                raise
     # elsewhere: read what is there (zeros where nothing is) and write it again
     for at in range(0, size, BLOCK):
         length = min(BLOCK, size - at)

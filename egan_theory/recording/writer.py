@@ -82,6 +82,7 @@ class RunWriter:
         self._diverged: np.ndarray | None = None
         self._files = 0
         self._closed = False
+        self._unit = "time" if experiment is not None and experiment.update_rule.continuous else "step"
         self.last: float | None = None
         header = self._header(target, target_weight, assignment, mass, seed)
         self._lock = Claim(self.path, self.folder, resume)
@@ -157,8 +158,7 @@ class RunWriter:
         if not self._samples:
             return
         times, samples = np.array([t for t, _ in self._samples]), [sample for _, sample in self._samples]
-        unit = "time" if self._exp is not None and self._exp.update_rule.continuous else "step"
-        out = {"time": xr.Variable("time", times, {"long_name": "training time", "units": unit})}
+        out = {"time": xr.Variable("time", times, {"long_name": "training time", "units": self._unit})}
         for name in dict.fromkeys(n for sample in samples for n in sample):
             nothing = np.full(self._shapes[name], np.nan, np.float32)
             data = np.stack([sample.get(name, nothing) for sample in samples], axis=1)
@@ -247,7 +247,7 @@ class RunWriter:
         self._static = dict(header.sizes)
         parts = None
         if resume and self.path.exists():
-            unjoin(self.path, self.folder)
+            unjoin(self.path, self.folder, lambda found: self._check_same(found, header, self.path))
         try:
             if (self.folder / HEADER).exists():
                 for left in self.folder.glob(f"{TEMPORARY}*"):
@@ -258,12 +258,20 @@ class RunWriter:
         except OSError as error:
             raise WriteError(f"{self.path}: the recording could not be begun: {reason(error)}") from None
         if parts is not None:
+            self._check_same(parts.header, header, self.folder)
             self._continue(parts)
 
+    def _check_same(self, found: xr.Dataset, header: xr.Dataset, where: Path) -> None:
+        """Raise InputError unless what was given is what the recording to resume was begun with."""
+        rule, other = "be that of the recording to resume", f"another one in {where}"
+        if self._exp is not None and found.attrs.get("experiment") != provenance(self._exp)["experiment"]:
+            raise InputError("experiment", rule, other)
+        for name, given in header.data_vars.items():
+            if name not in found or not np.array_equal(given, found[name]):
+                raise InputError(str(name), rule, other)
+
     def _continue(self, parts: Parts) -> None:
-        if self._exp is not None and parts.header.attrs.get("experiment") != provenance(self._exp)["experiment"]:
-            raise InputError("experiment", "be that of the recording to resume", f"another one in {parts.folder}")
-        self._static = dict(parts.header.sizes)
+        self._static, self._unit = dict(parts.header.sizes), parts.form["time"].attrs["units"]
         for name, form in parts.form.items():
             if name != "time":
                 self._shapes[name] = tuple(n for dim, n in form.sizes.items() if dim != "time")

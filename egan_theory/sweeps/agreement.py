@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,14 @@ def _batches(plan: Plan, ds: xr.Dataset) -> Iterator[_Cells]:
 def cell_name(plan: Plan, cell: int) -> str:
     """The values of a cell: "penalty.r1=0.1, run.seed=0" (the seed where there are several)."""
     chosen = {k: v for k, v in plan.changes(cell).items() if k != "run.seed" or plan.seeds > 1}
-    return ", ".join(f"{k}={v:.4g}" for k, v in chosen.items())
+    digits = {axis.path: _digits(axis.values) for axis in plan.axes}
+    return ", ".join(f"{k}={v:.{digits[k]}g}" if k in digits else f"{k}={v}" for k, v in chosen.items())
+
+
+@lru_cache(maxsize=16)
+def _digits(values: tuple[float, ...]) -> int:
+    """As many as tell the values of an axis apart, 4 at least."""
+    return next(n for n in range(4, 18) if n == 17 or len({f"{v:.{n}g}" for v in values}) == len(values))
 
 
 def _missing(plan: Plan, part: _Cells, k: int) -> dict[str, str] | None:
@@ -91,7 +99,8 @@ def _rates(plan: Plan, part: _Cells) -> tuple[list[Quantity], list[dict[str, str
     for k, cell in enumerate(part.cells):
         missed = _missing(plan, part, k)
         rate, error, predicted = (float(part.values[n][k]) for n in ("rate", "rate_stderr", "predicted_rate"))
-        if missed is None and (why := _unusable(predicted, rate, plan.member(cell).run.steps)):
+        no_rates = str(part.values["reason"][k])
+        if missed is None and (why := no_rates or _unusable(predicted, rate, plan.member(cell).run.steps)):
             missed = {"name": cell_name(plan, cell), "reason": why}
         if missed is not None:
             unmatched.append(missed)

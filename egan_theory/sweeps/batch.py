@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..errors import InputError
+from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..schema import ATTRS
 from .cells import final_clouds, measured, rates, reason, simulated
-from .plan import Plan, read_plan
+from .plan import Plan, check_points, read_plan
 
 #: what ``status`` says of a cell
 PENDING, DONE, DIVERGED, FAILED = range(4)
@@ -41,7 +41,7 @@ def columns(plan: Plan) -> dict[str, Column]:
     nan, run, exp = float("nan"), ("cell", "run"), plan.exp
     unit = "1/time" if exp.update_rule.continuous else "1/step"
     out = {
-        "final": Column((*run, "particle", "component"), nan, "particle positions at the end", "length"),
+        "final": Column((*run, "particle", "component"), nan, "particle positions at the last sample", "length"),
         "covered": Column(run, nan, "share of the target's modes covered", "1"),
         "modes_covered": Column(run, nan, "target points with a particle within the radius", "1"),
         "entropy_deficit": Column(run, nan, "deficit of the nearest-image entropy", "nat"),
@@ -63,7 +63,7 @@ def columns(plan: Plan) -> dict[str, Column]:
             dims = ("particle", "component") if name != "discriminator" else ("particle",)
             out[name] = Column((*run, "time", *dims), nan, *ATTRS[name])
     out["diverged_at"] = Column(run, -1, *ATTRS["diverged_at"])
-    out["reason"] = Column(("cell",), "", "why the cell failed", "1")
+    out["reason"] = Column(("cell",), "", "why the cell failed, or has no rates", "1")
     out["status"] = Column(("cell",), PENDING, "outcome of the cell", "1")
     return out
 
@@ -71,9 +71,11 @@ def columns(plan: Plan) -> dict[str, Column]:
 def run_batch(text: str, batch: int) -> dict[str, np.ndarray]:
     """The arrays (cell, ...) of a batch of the plan that ``text`` describes (``Plan.text``).
 
-    A cell that fails keeps its reason, others go on. Raises KeyboardInterrupt when interrupted.
+    A cell that fails keeps its reason, others go on. Raises KeyboardInterrupt when interrupted; InputError where the
+    target's file, which every cell reads, is not what it was.
     """
     plan = read_plan(text)
+    check_points(text)
     cells = plan.span(batch)
     table = columns(plan)
     sizes = plan.sizes | {"cell": len(cells)}
@@ -94,6 +96,7 @@ def run_batch(text: str, batch: int) -> dict[str, np.ndarray]:
                 _failed(out, rows[group[0]], ds)
                 continue
             _fill(out, [rows[i] for i in group], [members[i] for i in group], ds, plan)
+    check_points(text)
     return out
 
 
@@ -119,8 +122,11 @@ def _fill(out: dict[str, Any], rows: list[int], members: list[Experiment], ds: x
         try:
             part = ds.isel(run=own)
             if "rate" in out:
-                for name, value in rates(exp, part).items():
-                    out[name][row] = value
+                try:
+                    for name, value in rates(exp, part).items():
+                        out[name][row] = value
+                except NotLinearizable as error:  # nothing to compare with: no fault of the simulation
+                    out["reason"][row] = reason(error)
             cloud = clouds.values[own]
             out["final"][row, :, : cloud.shape[1], : cloud.shape[2]] = cloud
             for name, values in found.items():

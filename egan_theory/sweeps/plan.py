@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from ..dynamics import VARIABLE
 from ..errors import InputError
 from ..experiment import Experiment
-from ..predict.phase import PhaseAxis, parse_axis
+from ..predict.phase import PhaseAxis, parse_axes
 from ..provenance import SCHEMA_VERSION, versions
 
 #: version of the sweep store's layout
@@ -100,13 +100,11 @@ class Plan:
     @cached_property
     def attrs(self) -> dict[str, Any]:
         """What the store says about itself; also the plan's form for other processes."""
-        points = self.exp.points
-        data = np.ascontiguousarray(points.coordinates).tobytes() + np.ascontiguousarray(points.weights).tobytes()
         return {
             "sweep_version": SWEEP_VERSION,
             "schema_version": SCHEMA_VERSION,
             "experiment": self.exp.to_toml(),
-            "target_sha256": hashlib.sha256(data).hexdigest(),
+            "target_sha256": digest(self.exp),
             "axes": [{"path": a.path, "values": list(a.values), "log": a.log} for a in self.axes],
             "seeds": self.seeds,
             "record": self.record,
@@ -116,7 +114,7 @@ class Plan:
 
     @property
     def text(self) -> str:
-        return json.dumps({k: self.attrs[k] for k in ("experiment", "axes", "seeds", "record", "batch")})
+        return plan_text(self.attrs)
 
 
 def make_plan(
@@ -126,7 +124,7 @@ def make_plan(
 
     Raises InputError: an axis that is none, given twice or refused; a recorded sweep over the length of its runs.
     """
-    parsed = tuple(parse_axis(exp, a) if isinstance(a, str) else a for a in axes)
+    parsed = tuple(parse_axes(exp, axes))
     for i, axis in enumerate(parsed):
         if axis.path in NO_AXIS:
             raise InputError(f"vary {axis.path}", NO_AXIS[axis.path])
@@ -147,6 +145,25 @@ def make_plan(
         limits = (LANES // exp.run.runs, BATCH_BYTES // each, -(-plan.cells // PARTS))
         plan = replace(plan, batch=max(1, min(limits)))
     return plan
+
+
+def plan_text(attrs: Mapping[Any, Any]) -> str:
+    """What ``read_plan`` reads, from the attrs of a plan or of its store."""
+    return json.dumps({k: attrs[k] for k in ("experiment", "axes", "seeds", "record", "batch", "target_sha256")})
+
+
+def digest(exp: Experiment) -> str:
+    """Of the target's points, which a file may hold."""
+    points = exp.points
+    data = np.ascontiguousarray(points.coordinates).tobytes() + np.ascontiguousarray(points.weights).tobytes()
+    return hashlib.sha256(data).hexdigest()
+
+
+def check_points(text: str) -> None:
+    """Raise InputError unless the target's points, read now, are those that the sweep was begun with."""
+    data = json.loads(text)
+    if digest(Experiment.from_toml_string(data["experiment"])) != data["target_sha256"]:
+        raise InputError("target", "keep its points while a sweep runs", "others in its file")
 
 
 @lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..experiment import Experiment
 from ..predict.phase import PhaseAxis
 from .plan import make_plan
-from .store import Writer, locked, open_sweep, prepare, todo
+from .store import Writer, locked, open_sweep, prepare, remove_leftovers, todo
 from .workers import in_processes, on_cluster
 
 
@@ -48,6 +48,7 @@ def sweep(
     plan, store = make_plan(exp, axes, seeds=seeds, record=record, batch=batch), Path(path)
     prepare(store, plan, resume=resume, overwrite=overwrite)
     with locked(store):
+        remove_leftovers(store)
         left = todo(store, plan)
         done = plan.cells - sum(len(plan.span(i)) for i in left)
         if progress is not None:

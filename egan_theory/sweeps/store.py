@@ -23,7 +23,7 @@ from ..errors import EganError, InputError
 from ..experiment import Experiment
 from ..schema import variable
 from .batch import STATUS, columns
-from .plan import SWEEP_VERSION, Plan, read_plan
+from .plan import SWEEP_VERSION, Plan, digest, plan_text, read_plan
 
 #: entries in one chunk of an axis
 COORDINATE_CHUNK = 1_000_000
@@ -74,29 +74,31 @@ def _array(group: Any, name: str, dims: tuple[str], values: np.ndarray, **attrib
 
 
 def prepare(path: Path, plan: Plan, *, resume: bool, overwrite: bool) -> None:
-    """Make the store, or check that the one there belongs to the plan and remove what a kill left half-written.
+    """Make the store, or check that the one there belongs to the plan.
 
     Raises InputError: a store that is there without being asked for, or of another experiment or grid (the field).
     """
     if resume and overwrite:
         raise InputError("--resume", "not be given together with --overwrite")
     check_output_folder(path)
+    with locked(path.resolve().parent, wait=True):  # two that begin the same store would build it in the same place
+        _prepare(path, plan, resume, overwrite)
+
+
+def _prepare(path: Path, plan: Plan, resume: bool, overwrite: bool) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         found = stored_attrs(path, "output")
         if overwrite:
-            with locked(path):  # or another sweep would go on into nothing
-                pass
             gone = path.resolve().with_name(f".{path.name}.new")
             shutil.rmtree(gone, ignore_errors=True)
-            path.resolve().rename(gone)
+            with locked(path):  # or another sweep would go on into nothing
+                path.resolve().rename(gone)
             shutil.rmtree(gone)
         elif not resume:
             rule = "not be there yet (--resume continues it, --overwrite begins anew)"
             raise InputError("output", rule, f"a sweep in {path}")
         else:
             check_same(found, plan, path)
-            for leftover in path.rglob("*.partial"):
-                leftover.unlink(missing_ok=True)
             return
     elif path.exists():
         path.rmdir()
@@ -115,11 +117,10 @@ def check_same(found: dict[str, Any], plan: Plan, path: Path) -> None:
 
 def check_experiment(found: dict[str, Any], exp: Experiment, path: Path) -> None:
     """Raise InputError naming the first field in which a store's experiment differs from this one."""
-    theirs = read_plan(_text(found)).exp
+    theirs = read_plan(plan_text(found)).exp
     for field, ours, other in _differences(exp.model_dump(mode="json"), theirs.model_dump(mode="json")):
         raise InputError(field, f"be {other!r} as in {path}", repr(ours))
-    digest = Plan(exp, (), 1, False, 1).attrs["target_sha256"]
-    if digest != found["target_sha256"]:
+    if digest(exp) != found["target_sha256"]:
         raise InputError("target", f"have the points that {path} was begun with", "others in its file")
 
 
@@ -163,8 +164,9 @@ def is_sweep(path: str | Path) -> bool:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Nobody else fills this store meanwhile (where the system has such locks). A killed process leaves no lock."""
+def locked(path: Path, wait: bool = False) -> Iterator[None]:
+    """Nobody else fills this store meanwhile (where the system has such locks): whoever does is waited for, or
+    InputError. A killed process leaves no lock."""
     try:
         import fcntl
     except ImportError:  # a system without them
@@ -173,14 +175,27 @@ def locked(path: Path) -> Iterator[None]:
     handle = os.open(path, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            raise InputError("output", "not be in use", f"another process that fills {path}") from None
+            raise _in_use(path) from None
         except OSError:  # a file system without locks
             pass
+        else:
+            if not (path.exists() and os.path.samestat(os.fstat(handle), os.stat(path))):
+                raise _in_use(path)  # by one that has just put another store in its place
         yield
     finally:
         os.close(handle)
+
+
+def _in_use(path: Path) -> InputError:
+    return InputError("output", "not be in use", f"another process that fills {path}")
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete what a kill left half-written. Only with the store locked: a writer's own are such files, too."""
+    for leftover in path.rglob("*.partial"):
+        leftover.unlink(missing_ok=True)
 
 
 def todo(path: Path, plan: Plan) -> list[int]:
@@ -209,12 +224,23 @@ class Writer:
         try:
             for name, array in self.arrays.items():  # status is the last
                 array[cells.start : cells.stop] = values[name]
+                self._sync(name, batch)
         except OSError as error:
-            for leftover in self.path.rglob("*.partial"):
-                leftover.unlink(missing_ok=True)
+            remove_leftovers(self.path)
             left = len(todo(self.path, self.plan))
             stored = f"{self.plan.batches - left} of {self.plan.batches} batches are stored and can be read"
             raise EganError(f"{self.path}: {_why(error)}; {stored}, --resume continues when there is room") from None
+
+    def _sync(self, name: str, batch: int) -> None:
+        """See the batch's chunk onto the disk, so that a machine that loses power leaves no status without its data."""
+        chunk = self.path / name / "c" / str(batch)
+        for path in (chunk, *chunk.rglob("*"), chunk.parent):
+            with suppress(FileNotFoundError):
+                handle = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
 
 
 def _why(error: OSError) -> str:
@@ -249,13 +275,7 @@ def plan_of(ds: xr.Dataset) -> Plan:
     """The plan that a sweep's Dataset was made by."""
     if "sweep_version" not in ds.attrs:
         raise InputError("sweep", "be a Dataset of open_sweep", f"attributes {sorted(map(str, ds.attrs))}")
-    return read_plan(_text(ds.attrs))
-
-
-def _text(attrs: dict[Any, Any]) -> str:
-    import json
-
-    return json.dumps({k: attrs[k] for k in ("experiment", "axes", "seeds", "record", "batch")})
+    return read_plan(plan_text(ds.attrs))
 
 
 def sweep_grid(ds: xr.Dataset) -> xr.Dataset:

@@ -102,6 +102,8 @@ def on_cluster(text: str, batches: Sequence[int], address: str) -> Generator[Res
         except GeneratorExit:
             client.cancel(list(running))
             raise
+        except EganError:  # of a batch
+            raise
         except Exception as error:  # distributed has many: killed workers, lost schedulers, modules that are not there
             text = " ".join(str(error).split())
             raise EganError(f"the cluster gave up ({type(error).__name__}: {text:.160}); --resume continues") from None
