@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from html import escape
 from itertools import combinations
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from scipy.optimize import minimize
 from ..dynamics import Field
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
+from ..features.choose import sample_features
+from ..linear.coupling import damping
 from ..linear.seen import features_of
 from ..predict.collective import collective_instability
 from ..predict.regularizer import best_regularizer, convergence_rate
@@ -27,6 +30,7 @@ from ..predict.spectrum import number, spectrum
 from ..provenance import provenance
 from ..simulation.condense import condensed
 from ..simulation.run import resolved_rule, simulate, starts
+from ..targets import Uniform
 from .compare import slowest_measured
 from .strength import KICK, RECORDS, SWEEP_E_FOLDS
 
@@ -37,6 +41,8 @@ CRITIC_STEPS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
 TIMES = np.concatenate([[0.0], np.geomspace(1.0, 1e4, 41)])
 #: samples that a packed discriminator judges at once, and the largest simulation of one: weights times steps times runs
 DEGREES, MAX_PACKED = (1, 2, 3), 5e9
+#: most weights of a dense spectrum that a search over strengths repeats some hundred times
+MAX_SEEN = 400
 #: a pair's strengths stay within this factor of each one's best alone
 SPAN = 100.0
 #: beginning of the note on a row whose best strengths are those of another
@@ -192,8 +198,21 @@ def _critic(exp: Experiment) -> Experiment:
 
 
 def _packable(exp: Experiment) -> Experiment:
-    features_of(exp.replace({"packing.degree": 2}))  # raises the reason
+    _check_packed(exp.replace({"packing.degree": 2}))
     return exp
+
+
+def _check_packed(exp: Experiment) -> None:
+    """Raise InputError where packed samples have too many weights to be simulated, or too many that are seen for a
+    search over dense spectra."""
+    features_of(exp)
+    if exp.packing.kernel == "product" and any(damping(exp)[1:]) and not isinstance(exp.target, Uniform):
+        points, d = exp.points.coordinates.shape
+        seen = min(points * (1 + d), sample_features(exp).size)
+        size = comb(seen + exp.packing.degree - 1, exp.packing.degree)
+        if size > MAX_SEEN:
+            rule = f"leave at most {MAX_SEEN} weights that the data see, with a value or gradient penalty"
+            raise InputError("packing.degree", rule, size)
 
 
 REMEDIES: dict[str, Remedy] = {
@@ -291,7 +310,7 @@ def _rate(exp: Experiment, values: Mapping[str, float]) -> float:
     try:
         changed = exp.replace(values)
         if changed.packing.degree > 1:
-            features_of(changed)  # too many weights to simulate
+            _check_packed(changed)
         rate = convergence_rate(changed)
     except InputError:
         return -np.inf
