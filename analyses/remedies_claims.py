@@ -325,7 +325,7 @@ def concentrated(seed: int) -> Claim:
         "packing penalises collapse: a concentrated cloud splits sooner", PAPERS["pack"],
         "splitting time over the rescaled kernel's, m = 2", *value, value[2] < 1 and error < AGREES,
         all(v[2] < 1 for v in every[1:]),
-        f"cloud at the centre of a ring, D = D* at first; all m up to {m[-1]:.0f}; within {error:.1e} of the prediction",
+        f"cloud at a ring's centre, D = D* at first; all m up to {m[-1]:.0f}; within {error:.1e} of the prediction",
         ("samples judged at once, m", "splitting time, packed / rescaled"),
         lines=((m, predicted.mean(1), "predicted, mean"),),
         points=((m, simulated.mean(1), np.array([v[2] - v[0] for v in every]), "simulated, mean"),),

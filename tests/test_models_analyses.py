@@ -86,16 +86,18 @@ def test_remedies_claims(tmp_path, monkeypatch):
     """The whole table on small draws: the verdicts that do not hang on the number of draws."""
     script = load("remedies_claims")
     for name, value in (("REPEATS", 2), ("CLOUDS", 2), ("INNER", (1, 30)), ("INNER_STEPS", 300), ("FIRST_STEPS", 2000),
-                        ("TIMES", np.array([0.3, 3.0])), ("RUNS", 8), ("PACKED_DRAWS", 2)):  # fmt: skip
+                        ("TIMES", np.array([0.3, 3.0])), ("RUNS", 8), ("PACKED_DRAWS", 2),
+                        ("SPLIT_DRAWS", 2)):  # fmt: skip
         monkeypatch.setattr(script, name, value)
     for name, value in (("RATIOS", (0.4,)), ("SPREADS", (0.5,)), ("DEGREES", (2,)), ("RUNS", 3)):
         monkeypatch.setattr(script.remedies_packing, name, value)
     rows = script.study(1, 60)
     verdicts = {row.name: row.verdict for row in rows}
-    assert len(verdicts) == len(rows) == 15
+    assert len(verdicts) == len(rows) == 16
     assert verdicts["an optimal discriminator converges where first-order steps fail"] != "refuted"
     assert verdicts["a likelihood term damps the generator's side"] == "confirmed"
     assert verdicts["memory of the opponent alone destabilises gradient play"] == "limited"
+    assert verdicts["packing penalises collapse: a concentrated cloud splits sooner"] == "confirmed"
     assert verdicts["to first order packing only rescales the discriminator"] == "limited"
     assert set(verdicts.values()) <= set(script.VERDICTS)
     ds = script.table(rows, 1, 60)
