@@ -24,6 +24,9 @@ optional, used when present:
     any other name   (run, time)                        a scalar of the loop; kept, not used
     penalty_* , ...  (run,)                             coordinates: parameters that differ between runs, dots as "_"
 
+Where the discriminator judges several samples (packing.degree m > 1), ``discriminator`` is E D over the other m - 1,
+``force`` the sum of E grad D over all m, and ``weights`` those of the packed map, flattened (features.packed).
+
 attrs: schema_version, experiment (TOML), seed, versions, status ("finished", "diverged at step n", "interrupted").
 Samples after a divergence are NaN. Every variable has long_name and units. The optional variables of training (losses,
 parameters, kernel_drift) may be NaN at samples where they were not measured. One unit of ``time`` is one generator step
