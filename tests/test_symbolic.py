@@ -594,6 +594,31 @@ def test_every_printed_condition_decides():
                 assert (min(f(values)) > 0) == (radius < 1)
 
 
+def test_printed_bounds_of_averages_decide():
+    """Roots just below and just above the printed squared frequency, for all who may average."""
+    from egan_theory.symbolic import derivation_remedies, remedies
+
+    rng, bounded = np.random.default_rng(3), 0
+    for players in itertools.product((False, True), repeat=3):
+        if not any(players[:2]):
+            continue
+        poly = remedies.averaged(*players)
+        bound = derivation_remedies.stable_below(poly)
+        bounded += bound != sp.oo
+        for _ in range(20):
+            at = {symbol: value for symbol, value in zip(
+                (symbols.a, remedies.tau_q, remedies.tau_D), np.exp(rng.uniform(-2, 2, 3)), strict=True)}  # fmt: skip
+            for w2, stable in (
+                [(float(rng.uniform(0, 100)), True)] if bound == sp.oo
+                else [(0.99 * float(bound.subs(at)), True), (1.01 * float(bound.subs(at)), False)]
+            ):  # fmt: skip
+                numbers = [float(c.subs({**at, symbols.w2: w2})) for c in poly.all_coeffs()]
+                assert (np.roots(numbers).real.max() < 0) == stable
+    assert bounded == 4
+    text = derive().to_markdown()
+    assert r"$\omega^2 < \frac{a \left(a \tau_{q} + 1\right)}{\tau_{q}}$" in text and text.count("| always |") == 2
+
+
 def test_package_imports_without_sympy():
     code = "import sys, egan_theory; sys.exit('sympy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

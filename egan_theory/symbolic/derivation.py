@@ -284,6 +284,13 @@ def _updates() -> tuple[Step, ...]:
 
 @cache
 def derive() -> Derivation:
-    """The whole derivation, in order: model, losses, penalties, linearization, dispersion, strengths, maps."""
+    """The whole derivation, in order: model, losses, penalties, linear theory, strengths, update maps, remedies."""
+    from . import derivation_remedies as remedies
+
     steps = (_model(), _losses(), _penalties(), _linearization(), _dispersion(), _strengths(), *_updates())
-    return Derivation("Effective dynamics of adversarial training: from the model to its predictions", steps, SOURCES)
+    steps = (*steps, *remedies.remedy_steps())
+    return Derivation(
+        "Effective dynamics of adversarial training: from the model to its predictions",
+        steps,
+        (*SOURCES, *remedies.SOURCES),
+    )

@@ -69,6 +69,11 @@ def _pieces(expression: Any) -> list[str]:
     return [summands[0], *(s if s.startswith("-") else f"+ {s}" for s in summands[1:])]
 
 
+def polynomial(poly: sp.Poly) -> str:
+    """LaTeX of a polynomial in one line, by falling powers."""
+    return " ".join(_pieces(poly))
+
+
 def _sum_lines(expression: Any) -> list[str]:
     """LaTeX of an expression, a long sum broken into lines of at most WIDTH (or one term)."""
     lines: list[str] = []
