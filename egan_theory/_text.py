@@ -209,7 +209,7 @@ def phase_json(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Dataset 
                 "mechanism": str(name),
                 "collapse": (found["margin"].sel(mechanism=name).values > 0).astype(int).tolist(),
                 "margin": found["margin"].sel(mechanism=name).values.tolist(),
-                "share": float((found["margin"].sel(mechanism=name).values > 0).mean()),
+                **_share(found["margin"].sel(mechanism=name)),
                 "evaluated": int(found["evaluated"].sel(mechanism=name).sum()),
             }
             for name in found["mechanism"].values
@@ -246,13 +246,22 @@ def phase_dataset(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Datas
     )
 
 
+def _share(margin: xr.DataArray) -> dict[str, Any]:
+    """The share of collapsed cells among those of which the mechanism says something, and how many others there are."""
+    silent = margin.isnull()
+    said = int((~silent).sum())
+    return {"share": float((margin > 0).sum()) / said if said else None, "silent": int(silent.sum())}
+
+
 def phase_text(data: dict[str, Any]) -> list[Any]:
     from ._terminal import table
 
-    rows = [[m["mechanism"], m["share"], str(m["evaluated"])] for m in data["mechanisms"]]
+    rows = [[m["mechanism"], m["share"], str(m["silent"]), str(m["evaluated"])] for m in data["mechanisms"]]
     cells = f"{len(data['first']['values'])} x {len(data['second']['values'])} values"
     title = f"Collapse over {data['first']['vary']} and {data['second']['vary']}, {cells}"
-    lines: list[Any] = [table(title, ["mechanism", "share of the cells", "cells evaluated"], rows)]
+    lines: list[Any] = [
+        table(title, ["mechanism", "collapsed cells, share", "cells without a statement", "cells evaluated"], rows)
+    ]
     if "simulated" in data:
         keys = ("balanced_accuracy", "stderr", "sensitivity", "specificity")
         accuracy = data["simulated"]["accuracy"]

@@ -493,6 +493,20 @@ def test_fit_recovers_a_made_up_power():
     assert fit_power(T, noise, 0.9)[2] > 0.9
 
 
+def test_phase_diagrams_say_nothing(tmp_path, capsys):
+    """No mechanism speaks of such training: no share of cells, rather than a share of 0."""
+    import json
+
+    from egan_theory.cli import main
+
+    file = tmp_path / "e.toml"
+    file.write_text(box(1.0).to_toml())
+    axes = ["--vary", "penalty.weight_decay=0.1:1:2", "--vary", "generator.learning_rate=0.01:0.1:2"]
+    assert main(["phase", str(file), *axes, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["mechanisms"]
+    assert [(m["share"], m["silent"]) for m in found] == [(None, 4)] * len(found)
+
+
 def test_command(tmp_path, capsys):
     """egan power-laws: the numbers of eg.power_laws, and one line for an experiment without them."""
     import json
