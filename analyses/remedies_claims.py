@@ -348,7 +348,8 @@ def packed_coverage(seed: int) -> Claim:
         f"surely better in {better}, surely worse in {worse} of {len(gains)} settings (spread of the starts, kernel "
         f"ratio, m); covered {float(ds['covered'].sel(play='packed').mean()) / 8:.2f} packed, "
         f"{float(ds['covered'].sel(play='rescaled').mean()) / 8:.2f} rescaled; {PACKED_DRAWS} draws",
-        ("setting (kernel ratio, spread, m)", "gain of the covered share"),
+        (f"ratio {remedies_packing.RATIOS[0]:g} (left half), {remedies_packing.RATIOS[-1]:g}; narrow starts first; m",
+         "gain of the covered share"),
         lines=((place, np.zeros(len(place)), "no gain"),), points=((place, gains, errors, "packed − rescaled"),),
     )  # fmt: skip
 
