@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from stepjac import mismatch, runge_kutta, small, step_jacobian
 
 import egan_theory as eg
+from egan_theory.comparison.remedies import CRITIC_STEPS
 from egan_theory.dynamics import Field
 from egan_theory.errors import InputError, NotLinearizable
 from egan_theory.likelihood import Score
@@ -330,6 +331,8 @@ def test_remedies_show_themselves(compared, tmp_path):
     ds, data = compared.to_dataset(), compared.to_dict()
     assert ds.sizes["remedy"] == len(data["remedies"]) == len(compared.rows)
     assert set(data["remedies"][0]) >= {"name", "strengths", "rate", "simulated", "margin", "threshold", "cost"}
+    steps = next(row for row in compared.rows if row.name == "critic steps").strengths["update.critic_steps"]
+    assert ("update.critic_steps" in data["at_the_end"]) == (steps == max(CRITIC_STEPS))
     assert "<td>as given</td>" in compared._repr_html_()
     ax = eg.plot_remedies(compared, ax=Figure().subplots())
     assert {*compared.idle} <= {*(row.name for row in compared.rows)} and "as given" not in compared.idle

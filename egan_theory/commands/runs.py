@@ -134,6 +134,8 @@ def remedies(
     else:
         title = f"Slowest decay rates [{per(exp)}]"
         idle = [f"Best left out here: {', '.join(found.idle)}"] if found.idle else []
+        if found.at_the_end:
+            idle.append(f"Best at the largest value tried, more may be better still: {', '.join(found.at_the_end)}")
         show(table(title, found.HEAD, found.table()), *idle, *(f"{u['name']}: {u['reason']}" for u in found.unused))
 
 

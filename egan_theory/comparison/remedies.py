@@ -99,13 +99,22 @@ class Remedies:
     exp: Experiment
 
     @property
+    def at_the_end(self) -> tuple[str, ...]:
+        """Fields of which some remedy alone is best at the largest value that was tried: more may be better still."""
+        largest = {r.field: max(r.values) for r in REMEDIES.values() if r.field is not None and r.values}
+        alone = [row for row in self.rows if not row.left_out and " + " not in row.name]
+        return tuple(f for f, value in largest.items() if any(row.strengths.get(f) == value for row in alone))
+
+    @property
     def idle(self) -> tuple[str, ...]:
         """Remedies that are best left out of this experiment."""
         return tuple(row.name for row in self.rows if row.left_out and " + " not in row.name)
 
     def to_dict(self) -> dict[str, Any]:
         """The --json form."""
-        return {"remedies": [row.to_dict() for row in self.rows], "unused": list(self.unused), "unit": self.unit}
+        rows = [row.to_dict() for row in self.rows]
+        end = list(self.at_the_end)
+        return {"remedies": rows, "unused": list(self.unused), "at_the_end": end, "unit": self.unit}
 
     def to_dataset(self) -> xr.Dataset:
         """Over dimension ``remedy``."""
