@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from egan_theory.errors import InputError
 from egan_theory.models.dirac import PENALTIES, UPDATES, dirac_gan, plot_dirac, portrait
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -34,13 +35,16 @@ def study(seed: int, draws: int) -> tuple[xr.Dataset, dict]:
         for k in range(draws):
             rate = 0.3 if k == 0 else float(np.exp(rng.uniform(np.log(0.05), np.log(0.5))))
             strength = 1.0 if k == 0 else float(np.exp(rng.uniform(np.log(0.3), np.log(2.0))))
-            angle = rng.uniform(0, 2 * np.pi)
+            angle = rng.integers(4) * np.pi / 2 + rng.uniform(np.pi / 6, np.pi / 3)  # both players away from rest
             for p, (name, penalty) in enumerate(PENALTIES.items()):
                 values = {key: v * (strength if key != "alpha" else 1.0) for key, v in penalty.items()}
                 for u, (label, update) in enumerate(UPDATES.items()):
-                    exp = dirac_gan(values, update, loss=loss, rate=rate)
                     start = (1.4 * np.cos(angle), 1.4 * np.sin(angle))
-                    data = portrait(exp, start=start, steps=STEPS, side=9)
+                    try:
+                        exp = dirac_gan(values, update, loss=loss, rate=rate)
+                        data = portrait(exp, start=start, steps=STEPS, side=9)
+                    except InputError:  # nothing bounds a best response, or it is not derived (consensus)
+                        continue
                     n = len(data.predicted)
                     predicted[i, k, p, u, :n], measured[i, k, p, u, :n] = data.predicted, data.measured
                     if i == k == 0:
@@ -51,18 +55,25 @@ def study(seed: int, draws: int) -> tuple[xr.Dataset, dict]:
          for kind, z in (("predicted", predicted), ("measured", measured)) for part in ("real", "imag")},
         coords={"loss": list(LOSSES), "penalty": list(PENALTIES), "update": list(UPDATES)},
     )  # fmt: skip
-    ds["mismatch"] = dims[:-1], np.nanmax(np.abs(predicted - measured), axis=-1)
+    off = np.abs(predicted - measured)
+    ds["mismatch"] = dims[:-1], np.where(np.isnan(off).all(-1), np.nan, np.nan_to_num(off).max(-1))
     return ds.assign_attrs(seed=seed, draws=draws), shown
 
 
 def figure(shown: dict):
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=(17, 19.2), layout="constrained")
+    fig = Figure(figsize=(21.6, 19.2), layout="constrained")
     grid = fig.subplots(len(PENALTIES), len(UPDATES), sharex=True, sharey=True)
     for row, (name, strengths) in zip(grid, PENALTIES.items(), strict=True):
         for ax, label in zip(row, UPDATES, strict=True):
-            plot_dirac(shown[name, label], ax, title=label if name == next(iter(PENALTIES)) else "")
+            title = label if name == next(iter(PENALTIES)) else ""
+            if (name, label) in shown:
+                plot_dirac(shown[name, label], ax, title=title)
+            else:
+                ax.set_title(title, fontsize=9)
+                ax.text(0, 0, "not defined", ha="center", va="center", color="0.5")
+                ax.set_xlabel(r"$\psi$ (1/length)")
             ax.label_outer()
         values = ", ".join(f"{value:g}" for value in strengths.values())
         row[0].set_ylabel(f"{name} {values}".strip() + "\n" + row[0].get_ylabel(), fontsize=11)
@@ -82,7 +93,8 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     write(args.output, ds, figure(shown), dpi=100)
     worst = ds["mismatch"].max(("loss", "draw", "penalty"))
     for label, value in zip(ds["update"].values, worst.values, strict=True):
-        print(f"{label}: largest |predicted - measured| {value:.1e} over {ds['mismatch'].size // len(UPDATES)} cases")
+        count = int(ds["mismatch"].sel(update=label).notnull().sum())
+        print(f"{label}: largest |predicted - measured| {value:.1e} over {count} cases")
     return ds
 
 

@@ -293,7 +293,7 @@ class Field:
             return self.discriminator_gradient(w, x) + shift
 
         F = gradient(w)
-        scale = self.loss.c * np.abs(self._mean(self._at_Y, self.p)).max() + np.finfo(float).tiny
+        scale = self._size_of_terms(x)
         for _ in range(RESPONSE_STEPS):
             settled = np.abs(F.real).max(-1, initial=0.0) <= RESPONSE_TOLERANCE * scale
             step = self._newton(w, x, F)
@@ -305,11 +305,24 @@ class Field:
                 if not worse.any() or not np.isfinite(step).all():
                     break
                 length = np.where(worse, length / 2, length)
+            # at the rounding of F, which instance noise sums up from larger terms, steps no longer help
+            close = np.abs(F.real).max(-1, initial=0.0) <= np.sqrt(RESPONSE_TOLERANCE) * scale
+            stuck = close & ~(np.linalg.norm(F_trial.real, axis=-1) <= np.linalg.norm(F.real, axis=-1) / 2)
             w, F = trial, F_trial
-            if np.all(settled | ~np.isfinite(F).all(-1)):  # one step beyond: the last one also carries derivatives
+            if np.all(settled | stuck | ~np.isfinite(F).all(-1)):  # one step beyond: the last one carries derivatives
                 break
         settled = np.abs(F.real).max(-1, initial=0.0) <= np.sqrt(RESPONSE_TOLERANCE) * scale
         return np.where(settled[..., None], w, np.nan)
+
+    def _size_of_terms(self, x: np.ndarray) -> Any:
+        """What F_w is small against, (...,): its sums may vanish where their terms do not (instance noise around the
+        data of a linear kernel)."""
+        if self._only_decays():  # one step is exact
+            sizes = np.abs(self._mean(self._at_Y, self.p)).max() + np.abs(self.push(x)).max(-1)
+        else:
+            sides = ((self._at_Y, self.p), (self._located(x), self.q))
+            sizes = sum((self._joint(weight) @ np.abs(at.psi())).max(-1) for at, weight in sides)
+        return self.loss.c * sizes + np.finfo(float).tiny
 
     def _newton(self, w: np.ndarray, x: np.ndarray, F: np.ndarray) -> np.ndarray:
         """-H^-1 F, H = dF_w/dw; NaN where -H is not positive definite."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..errors import NotLinearizable
 from ..experiment import Experiment
 from ..kernels.universality import kernel_numbers
@@ -26,14 +28,29 @@ def check_linearizable(exp: Experiment) -> None:
     if exp.packing.degree > 1 and not matched_masses(exp):
         raise NotLinearizable("generator.masses", "match the target's weights with packing.degree > 1")
     if exp.update_rule.responds and matched_masses(exp):
-        nu, kappa, _ = damping(exp)
-        points = len(exp.points.weights)
-        # the discriminator's objective has a maximum when every weight is damped
-        if not nu and not (kappa and isinstance(exp.target, Uniform)):
+        nu, points = damping(exp)[0], len(exp.points.weights)
+        if not bounded(exp):
             raise NotLinearizable(
                 "penalty.weight_decay", f"be greater than 0 for update.rule {exp.update.rule!r} (nothing else bounds "
                 f"every weight of the discriminator on {points} points)", nu
             )  # fmt: skip
+
+
+def bounded(exp: Experiment) -> bool:
+    """Whether the discriminator's objective has a maximum: every weight is damped, by weight decay or, of few weights,
+    by the values and gradients that the loss and the penalties see (of an exact kernel there are always more)."""
+    from ..features import DictionaryFeatures, PackedFeatures
+    from .seen import features_of, seen_features
+
+    nu, kappa, lam = damping(exp)
+    if nu or isinstance(exp.target, Uniform):
+        return bool(nu or kappa)  # no gradient damps the box's constant
+    features = features_of(exp) if kappa or lam else None
+    if features is None or isinstance(features, DictionaryFeatures | PackedFeatures):
+        return False
+    psi, gradients, _ = seen_features(exp)
+    rows = np.concatenate(([psi] if kappa else []) + ([gradients] if lam else []))
+    return len(rows) >= features.size and int(np.linalg.matrix_rank(rows)) == features.size
 
 
 def refuse_changed(exp: Experiment) -> None:

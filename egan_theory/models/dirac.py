@@ -36,6 +36,8 @@ UPDATES: dict[str, dict[str, Any]] = {
     "momentum 0.5": {"rule": "simultaneous", "momentum_discriminator": 0.5, "momentum_generator": 0.5},
     "extragradient": {"rule": "extragradient"},
     "optimistic": {"rule": "optimistic"},
+    "best response": {"rule": "best-response"},
+    "best response, flow": {"rule": "best-response-flow"},
 }
 #: amplitude of the trajectories that multipliers are measured on: nonlinear terms are below its square
 SMALL = 1e-6
@@ -79,13 +81,15 @@ def dirac_gan(
 
 
 def trajectory(exp: Experiment, start: tuple[float, float], steps: int) -> np.ndarray:
-    """(psi, theta) at steps 0..steps, (steps + 1, 2), by the simulator's own update; NaN once beyond FAR."""
+    """(psi, theta) at steps 0..steps, (steps + 1, 2), by the simulator's own update; NaN once beyond FAR. With best
+    responses psi is that of the particle from step 0 on."""
     field, rule = Field(exp), exp.update_rule
-    state = rule.start(np.array([[start[0]]]), np.array([[[start[1]]]]), field.Vw, field.Vx)
+    others = field.opponents
+    state = rule.start(np.array([[start[0]]]), np.array([[[start[1]]]]), field.Vw, field.Vx, others)
     path = np.full((steps + 1, 2), np.nan)
-    path[0] = start
+    path[0] = state[0][0, 0], start[1]  # a best response does not ask where psi was
     for i in range(steps):
-        state = rule.step(state, field.Vw, field.Vx)
+        state = rule.step(state, field.Vw, field.Vx, others)
         path[i + 1] = state[0][0, 0], state[1][0, 0, 0]
         if not np.abs(path[i + 1]).max() < FAR:
             path[i + 1] = np.nan
