@@ -21,7 +21,7 @@ from egan_theory.predict.regularizer import convergence_rate
 from egan_theory.symbolic import remedies
 from egan_theory.symbolic.linearize import symbols as y
 from egan_theory.symbolic.maps import characteristic_polynomial, continuous_limit, stability_conditions, update_matrices
-from egan_theory.targets import Mixture, Ring, Uniform
+from egan_theory.targets import Grid, Mixture, Ring, Uniform
 from egan_theory.updates import RESPONSES, UpdateRule
 
 #: spectra, relative to the spectral radius: eigenvalues near a Jordan block move by sqrt(eps)
@@ -351,3 +351,17 @@ def test_averaging_doubles_the_rate_of_best_responses():
     slowest = convergence_rate(base)
     best = convergence_rate(base.replace({"memory.generator": 1 / (4 * slowest)}))
     assert best == pytest.approx(2 * slowest, rel=1e-6)
+
+
+@pytest.mark.parametrize("rule", RESPONSES)
+def test_few_weights_are_bounded_by_what_sees_them(rule):
+    """Without weight decay a best response exists where R1 and the loss see every weight, and only there."""
+    exp = small(
+        Grid(side=3, dimension=1), particles=3, loss="logistic", penalty={"r1": 0.2}, discriminator={"features": 2},
+        update={"rule": rule},
+    )  # fmt: skip
+    measured, z = step_spectra(exp)
+    assert mismatch(measured, z) <= SPECTRUM
+    for changes in ({"discriminator.features": 20}, {"discriminator.features": 0}):
+        with pytest.raises(NotLinearizable, match="nothing else bounds"):
+            linearize(exp.replace(changes))
