@@ -295,19 +295,20 @@ class Field:
         F = gradient(w)
         scale = self._size_of_terms(x)
         for _ in range(RESPONSE_STEPS):
-            settled = np.abs(F.real).max(-1, initial=0.0) <= RESPONSE_TOLERANCE * scale
+            largest = np.abs(F.real).max(-1, initial=0.0)
+            settled, close = largest <= RESPONSE_TOLERANCE * scale, largest <= np.sqrt(RESPONSE_TOLERANCE) * scale
             step = self._newton(w, x, F)
             length = np.ones(w.shape[:-1])
             for _ in range(HALVINGS):
                 trial = w + length[..., None] * step
                 F_trial = gradient(trial)
-                worse = ~(np.linalg.norm(F_trial.real, axis=-1) <= np.linalg.norm(F.real, axis=-1)) & ~settled
+                before, after = (np.linalg.norm(v.real, axis=-1) for v in (F, F_trial))
+                worse = ~(after <= before) & ~close
                 if not worse.any() or not np.isfinite(step).all():
                     break
                 length = np.where(worse, length / 2, length)
-            # at the rounding of F, which instance noise sums up from larger terms, steps no longer help
-            close = np.abs(F.real).max(-1, initial=0.0) <= np.sqrt(RESPONSE_TOLERANCE) * scale
-            stuck = close & ~(np.linalg.norm(F_trial.real, axis=-1) <= np.linalg.norm(F.real, axis=-1) / 2)
+            # close by, whole steps: at the rounding of F (large where its terms cancel) they no longer make it smaller
+            stuck = close & ~(after <= before / 2)
             w, F = trial, F_trial
             if np.all(settled | stuck | ~np.isfinite(F).all(-1)):  # one step beyond: the last one carries derivatives
                 break
