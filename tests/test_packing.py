@@ -187,6 +187,17 @@ def test_what_one_particle_feels(kernel):
     assert np.allclose(exp.masses[:, None] * g, field.generator_gradient(w, x), atol=1e-12)
 
 
+@pytest.mark.parametrize("kernel", ["product", "additive"])
+def test_mean_features_of_several_runs_are_those_of_each(kernel):
+    """What averages and best responses see of a batch, against sums over tuples of each run."""
+    exp = experiment("ring", 3, kernel)
+    field, rng = Field(exp), np.random.default_rng(6)
+    x = rng.standard_normal((5, 4, 2))
+    weights = np.einsum("i,j,k->ijk", exp.masses, exp.masses, exp.masses).ravel()
+    expected = [weights @ field.features.at(one).psi() for one in x]
+    assert np.allclose(field.push(x), expected, atol=1e-12)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([(2, "product"), (3, "product"), (3, "additive")]), st.booleans())
 def test_batches_noise_and_order(seed, packing, noisy):
@@ -235,8 +246,11 @@ PLAY = [(update, memory) for update in RULES for memory in MEMORY if not memory 
 
 @pytest.mark.parametrize(("update", "memory"), PLAY, ids=str)
 def test_packing_with_every_rule(update, memory):
-    for place, likelihood in (("ring", {}), ("ring", {"weight": 0.3, "bandwidth": 0.8}), ("box", {"weight": 0.2})):
-        exp = experiment(place, penalty=PENALTIES["r1"], **update)
+    for place, kernel, likelihood in (
+        ("ring", "product", {}), ("ring", "additive", {}), ("ring", "product", {"weight": 0.3, "bandwidth": 0.8}),
+        ("box", "product", {"weight": 0.2}),
+    ):  # fmt: skip
+        exp = experiment(place, kernel=kernel, penalty=PENALTIES["r1"], **update)
         exp = exp.model_copy(update={"memory": eg.Memory(**memory), "likelihood": eg.Likelihood(**likelihood)})
         measured, z = spectra(exp)
         if exp.update_rule.responds and exp.update_rule.continuous:

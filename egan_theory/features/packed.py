@@ -145,11 +145,10 @@ class LocatedPacked:
         return out + np.asarray(total).reshape(along.shape)
 
     def mean(self, q: Array) -> Array:
-        """The adjoint of q (x) ... (x) q, q (..., n) the weights of single samples: u (x) ... (x) u, u = E psi."""
+        """The adjoint of q (x) ... (x) q, q (..., n) the weights of single samples, which sum to 1: u (x) ... (x) u,
+        u = E psi (additive: m u)."""
         u = self.one.adjoint(q, None)
-        if self.f.additive:
-            return self.m * float(q.sum()) ** (self.m - 1) * u
-        return power(u, self.m)
+        return self.m * u if self.f.additive else power(u, self.m)
 
     def felt(self, w: Array, q: Array) -> tuple[Array, Array]:
         """(D_1, m grad D_1) at the points, D_1(x) = E D(x, x_2, ..., x_m) over samples of weights q that sum to 1:
