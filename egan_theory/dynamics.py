@@ -31,7 +31,7 @@ from .features import (
     PackedFeatures,
     feature_map,
 )
-from .features.packed import tuple_weights
+from .features.packed import power
 from .likelihood import Score
 from .noise import noise_nodes
 from .updates import Opponents
@@ -184,7 +184,7 @@ class Field:
         if not isinstance(self.features, PackedFeatures):
             return one
         if id(one) not in self._joint_weights:
-            self._joint_weights[id(one)] = tuple_weights(one, self.features.degree)
+            self._joint_weights[id(one)] = power(one, self.features.degree)
         return self._joint_weights[id(one)]
 
     def _mean(self, at: Located, one: np.ndarray) -> np.ndarray:

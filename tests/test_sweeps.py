@@ -274,13 +274,17 @@ def test_refused_stores(tmp_path, in_this_process):
     assert (precious / "thesis.tex").read_text() == "x"
 
 
+def on_points(file):
+    return eg.Experiment(
+        target={"kind": "points", "path": str(file)}, generator={"particles": 3}, run={"steps": 4, "record_every": 1},
+        discriminator={"features": 8},
+    )  # fmt: skip
+
+
 def test_changed_points_and_versions_are_refused(tmp_path, in_this_process, monkeypatch):
     points = tmp_path / "p.npy"
     np.save(points, np.eye(3))
-    exp = eg.Experiment(
-        target={"kind": "points", "path": str(points)}, generator={"particles": 3}, run={"steps": 4, "record_every": 1},
-        discriminator={"features": 8},
-    )  # fmt: skip
+    exp = on_points(points)
     store = tmp_path / "s.zarr"
     eg.sweep(exp, AXES, store)
     np.save(points, 2 * np.eye(3))
@@ -557,10 +561,7 @@ def test_points_that_change_while_a_sweep_runs(tmp_path, monkeypatch, when):
     """Every cell reads the file: batches of two targets must not end in one store."""
     points = tmp_path / "p.npy"
     np.save(points, np.eye(3))
-    exp = eg.Experiment(
-        target={"kind": "points", "path": str(points)}, generator={"particles": 3}, run={"steps": 4, "record_every": 1},
-        discriminator={"features": 8},
-    )  # fmt: skip
+    exp = on_points(points)
     from egan_theory.sweeps import batch as batch_module
 
     text = make_plan(exp, AXES, batch=2).text

@@ -202,11 +202,6 @@ def power(u: Array, count: int) -> Array:
     return out
 
 
-def tuple_weights(q: Array, degree: int) -> Array:
-    """The weights of all tuples of independent samples of weights q (n,): (n^m,)."""
-    return power(q, degree)
-
-
 def _slot(flat: Array, rows: Array) -> Array:
     """Contract the last of several flattened axes with ``rows`` (..., n, P) -> n, which becomes the first of them."""
     P = rows.shape[-1]
@@ -252,4 +247,4 @@ def symmetric_basis(P: int, m: int) -> Any:
     return csr_matrix((1 / np.sqrt(count[column]), (np.arange(P**m), column.ravel())))
 
 
-__all__ = ["LocatedPacked", "PackedFeatures", "power", "symmetric_basis", "symmetric_rows", "tuple_weights"]
+__all__ = ["LocatedPacked", "PackedFeatures", "power", "symmetric_basis", "symmetric_rows"]
