@@ -366,7 +366,7 @@ def _measured(title: str, exp: Experiment, strengths: Mapping[str, Any], runs: i
     if growth:
         note, steps = "predicted to grow", min(steps, 1000)
     if steps > MAX_STEPS:
-        note, steps = f"too slow: {steps} steps for {SWEEP_E_FOLDS:g} e-folds", 200
+        note = f"too slow: {steps} steps for {SWEEP_E_FOLDS:g} e-folds"
     steps = max(steps, 64)
     weights = features_of(exp).size if exp.packing.degree > 1 else 0
     if weights * steps * runs > MAX_PACKED:
@@ -378,10 +378,9 @@ def _measured(title: str, exp: Experiment, strengths: Mapping[str, Any], runs: i
             "run.kick": KICK * exp.discriminator.length_scale,
         }
     )  # fmt: skip
-    ran = simulate(small)
     if not note or growth:
         try:
-            simulated, stderr = slowest_measured(small, ran)
+            simulated, stderr = slowest_measured(small, simulate(small))
         except (InputError, NotLinearizable) as error:
             note = "; ".join(filter(None, [note, str(error)]))
     return Row(title, strengths, predicted, margin, threshold, simulated, stderr, float("nan"), note)
