@@ -130,7 +130,7 @@ def examine(exp: eg.Experiment, rng: np.random.Generator) -> xr.Dataset:
     rates, slopes = np.array(found).T
     beta = np.linalg.svd(rows[M:], compute_uv=False) ** 2 / M
     curve = np.geomspace(strengths.min() / 1.2, strengths.max() * 1.2, 60)
-    from egan_theory.predict.regularizer import rates_over
+    from egan_theory.predict.asymptotic import rates_over
 
     if steps * rate < E_FOLDS / 2:
         slopes[:] = np.nan  # too few e-folds for a late slope

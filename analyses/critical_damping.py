@@ -28,7 +28,7 @@ COLOURS = {0.2: "#E69F00", 1.0: "#009E73", 5.0: "#0072B2"}
 def study(seed: int, draws: int) -> tuple[eg.Regularizer, xr.Dataset, xr.Dataset]:
     """(prediction, swept rates at ``draws`` strengths, decays at three strengths); ``seed`` draws the kicks."""
     exp = eg.Experiment(run={"seed": seed})
-    best = eg.best_regularizer(exp, "r1")
+    best = eg.fastest_strength(exp, "r1")
     swept = eg.sweep_strength(exp, "r1", best.best * np.geomspace(1 / 6, 6, draws), runs=4)
     base = condensed(exp).replace({"run.steps": 5000, "run.record_every": 10, "run.runs": 4})
     curves = []

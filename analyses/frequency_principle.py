@@ -26,9 +26,9 @@ from egan_theory.experiment import Experiment
 from egan_theory.features import feature_map
 from egan_theory.kernels import make_kernel
 from egan_theory.linear.seen import seen_features
+from egan_theory.predict.asymptotic import convergence_rate
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.predict.frequency import SPECTRA, density_modes, learning_times
-from egan_theory.predict.regularizer import convergence_rate
 from egan_theory.predict.splitting import splitting
 from egan_theory.simulation.condense import condensed
 from egan_theory.simulation.run import resolved_rule

@@ -114,7 +114,7 @@ def strengths(seed: int, draws: int) -> xr.Dataset:
             for j in range(len(names)):
                 extra = {"variance": xi} if j == 0 else {"length_scale": LENGTHS[j - 1] * STD}
                 exp = experiment(path, "linear" if j == 0 else "gaussian", **extra)
-                best, implied = eg.best_regularizer(exp, penalty="r1"), implied_r1(xi, exp)
+                best, implied = eg.fastest_strength(exp, penalty="r1"), implied_r1(xi, exp)
                 ratio[j, k] = best.best / (implied.single if j == 0 else implied.broad)
                 rate[j, k] = best.rate / (implied.rate_single if j == 0 else implied.rate_broad)
     for name, r, v in zip(names, ratio, rate, strict=True):

@@ -27,7 +27,7 @@ from egan_theory.comparison.compare import slowest_measured
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.models.packing import band, band_with_collapse, curve, product_total_variation
 from egan_theory.models.two_gaussian import Training, cusp_amplitude, random_starts, train
-from egan_theory.predict.regularizer import convergence_rate
+from egan_theory.predict.asymptotic import convergence_rate
 from egan_theory.reporting.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, styled
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -434,7 +434,7 @@ def bands(seed: int, draws: int) -> list[Claim]:
 def likelihood(seed: int, draws: int) -> list[Claim]:
     """Two waves on a periodic box, no other damping: simulated rates over the likelihood's weight; then coverage."""
     exp = remedies_play.box(seed, **{"target.side": 5, "generator.particles": 5})
-    best = eg.best_regularizer(exp, "likelihood")
+    best = eg.fastest_strength(exp, "likelihood")
     grid = np.concatenate([[1.0], WEIGHTS])
     swept = eg.sweep_strength(exp, "likelihood", best.best * grid, runs=3)
     order = np.argsort(grid)
@@ -442,7 +442,7 @@ def likelihood(seed: int, draws: int) -> list[Claim]:
     off = float(np.nanmax(np.abs(rate / predicted - 1)))
     share = float(rate[0] / np.nanmax(rate))
     share_error = float(share * np.hypot(error[0] / rate[0], error[np.nanargmax(rate)] / np.nanmax(rate)))
-    with_r1 = eg.best_regularizer(exp.replace({"penalty.r1": 0.3}), "likelihood")
+    with_r1 = eg.fastest_strength(exp.replace({"penalty.r1": 0.3}), "likelihood")
     labels = (WEIGHT_LABEL, "slowest rate (1/time)")
     shown = dict(lines=((grid[order], predicted[order], "predicted"),),
                  points=((grid[order], rate[order], 2 * error[order], "simulated"),), log="x")  # fmt: skip

@@ -25,7 +25,7 @@ import xarray as xr
 
 import egan_theory as eg
 from egan_theory.comparison.strength import SWEEP_E_FOLDS
-from egan_theory.predict.regularizer import convergence_rate
+from egan_theory.predict.asymptotic import convergence_rate
 from egan_theory.simulation.run import resolved_rule
 from egan_theory.sweeps.cells import final_clouds, measured
 
@@ -70,7 +70,7 @@ def draw(rng: np.random.Generator) -> tuple[eg.Experiment, eg.Regularizer]:
         exp = exp.replace({"likelihood.bandwidth": scale, "penalty.consensus": 0.0})
         if exp.discriminator.features > 100:
             continue
-        best = eg.best_regularizer(exp, "likelihood")
+        best = eg.fastest_strength(exp, "likelihood")
         edge = best.best in (best.strengths[0], best.strengths[-1])
         if best.best <= 0 or edge or best.rate <= 0:
             continue
@@ -112,7 +112,7 @@ def study(seed: int, draws: int) -> xr.Dataset:
 def pairs() -> xr.Dataset:
     """Slowest rate of the box over both strengths, each relative to its own best alone."""
     exp = eg.Experiment(**BOX)
-    r1, likelihood = (eg.best_regularizer(exp, name) for name in ("r1", "likelihood"))
+    r1, likelihood = (eg.fastest_strength(exp, name) for name in ("r1", "likelihood"))
     grid = np.concatenate([[0.0], np.geomspace(0.05, 20, PAIR - 1)])
     rate = [
         [

@@ -27,7 +27,7 @@ import egan_theory as eg
 from egan_theory.comparison.compare import slowest_measured
 from egan_theory.dynamics import Field
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.predict.regularizer import convergence_rate
+from egan_theory.predict.asymptotic import convergence_rate
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write

@@ -24,7 +24,7 @@ import xarray as xr
 import egan_theory as eg
 from egan_theory.comparison.compare import slowest_measured
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.predict.regularizer import convergence_rate
+from egan_theory.predict.asymptotic import convergence_rate
 from egan_theory.symbolic.linearize import symbols
 from egan_theory.symbolic.remedies import averaged, routh_conditions, tau_D, tau_q
 

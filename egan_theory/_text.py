@@ -90,20 +90,32 @@ def power_laws_text(data: dict[str, Any], unit: str) -> list[Any]:
 
 
 def regularizer_text(data: dict[str, Any], per: str) -> list[Any]:
-    from ._terminal import table
+    from ._terminal import cell, table
     from .penalties import strength_field
 
+    best, field = data["best"], strength_field(data["penalty"])[1]
     rows = [
-        ["half the best", _scaled(data["best"], 0.5), data["rate_at_half"]],
-        ["best", data["best"], data["rate"]],
-        ["twice the best", _scaled(data["best"], 2.0), data["rate_at_double"]],
+        ["none", 0, data["left_without"], None],
+        ["half", _scaled(best, 0.5), data["left_at_half"], data["rate_at_half"]],
+        ["advised", best, data["left"], data["rate"]],
+        ["twice", _scaled(best, 2.0), data["left_at_double"], data["rate_at_double"]],
     ]
-    modes = data["binding_modes"]
-    field = strength_field(data["penalty"])[1]
+    span = f"{data['horizon']:g} {data['unit']}"
+    columns = ["", field, f"left of a kick after {span}", f"slowest rate [{per}]"]
+    lines: list[Any] = [
+        table(f"Strength of {data['penalty']} for training of {span}", columns, rows if best else rows[:1]),
+        *(f"{remark[0].upper()}{remark[1:]}." for remark in data["remarks"]),
+    ]
+    if data["edge"] is not None:
+        share = "" if data["share_of_edge"] is None else f"; the advice is {data['share_of_edge']:.2g} of it"
+        lines.append(f"Every mode decays up to a strength of {cell(data['edge'])}{share}.")
+    limit = data["asymptotic"]
+    if limit["best"] is not None:
+        how = f"the slowest mode then decays at {cell(limit['rate'])} {per}"
+        lines.append(f"For a training without end {cell(limit['best'])} would be best: {how} ({limit['method']}).")
     return [
-        table(f"Best strength of {data['penalty']}", ["", field, f"slowest rate [{per}]"], rows),
-        *_modes_table("Modes that bind at the best strength", modes, per),
-        f"Method: {data['method']}.",
+        *lines,
+        *_modes_table("Slowest modes at the advised strength", data["binding_modes"], per),
         f"Assumptions: {'; '.join(data['assumptions'])}.",
     ]
 

@@ -16,7 +16,7 @@ from egan_theory.kernels.given import FeatureKernel
 
 jax = pytest.importorskip("jax")
 
-#: best strengths by a scan refined to 1e-4 in its logarithm, or to 1e-6 (best_regularizer)
+#: best strengths by a scan refined to 1e-4 in its logarithm, or to 1e-6 (fastest_strength)
 REFINED, CLOSED = 2e-4, 1e-5
 #: accuracy of the share that the draws are balanced to
 BALANCED = 1e-2
@@ -281,7 +281,7 @@ def test_command(tmp_path, capsys, monkeypatch):
     assert len(found["draws"]) == 2 and found["best"] > 0 and (tmp_path / "a.png").stat().st_size > 1000
     exp = eg.Experiment(**{**eg.Experiment.from_toml(file).model_dump(exclude={"target"}, exclude_unset=True),
                            "target": {"kind": "points", "values": Y.tolist()}})  # fmt: skip
-    direct = eg.best_regularizer(exp, "r1")  # the network of the file itself at these points: the first draw
+    direct = eg.fastest_strength(exp, "r1")  # the network of the file itself at these points: the first draw
     assert found["draws"][0]["best"] == pytest.approx(direct.best, rel=CLOSED)
     monkeypatch.setitem(sys.modules, "jax", None)  # of a Gram matrix it is not needed
     assert main(["advise", str(file), "--gram", str(gram), "--points", "4", "--dimension", "2"]) == 0

@@ -269,12 +269,17 @@ def test_regularizer(experiment, tmp_path, capsys):
     figure = tmp_path / "r.svg"
     data = run_json(capsys, "regularizer", experiment, "--figure", str(figure))
     assert data["penalty"] == "r1" and data["method"] in ("closed-form", "numerical") and data["binding_modes"]
-    assert all(is_number(data[k]) for k in ("best", "rate", "rate_at_half", "rate_at_double"))
-    assert data["rate"] > max(data["rate_at_half"], data["rate_at_double"])
+    plain = ("best", "rate", "rate_at_half", "rate_at_double", "horizon", "left", "left_without", "left_at_half",
+             "left_at_double", "edge", "share_of_edge")  # fmt: skip
+    assert all(is_number(data[k]) for k in plain)
+    assert set(data["asymptotic"]) == {"best", "rate", "method"}
+    assert data["left"] < min(data["left_at_half"], data["left_without"])  # half the edge: less is left beyond
+    assert data["share_of_edge"] <= 0.5
+    assert run_json(capsys, "regularizer", experiment, "--horizon", "50")["horizon"] == 50
     assert b"<svg" in figure.read_bytes()
     assert run_json(capsys, "regularizer", experiment, "--penalty", "weight_decay")["penalty"] == "weight_decay"
     assert main(["regularizer", experiment]) == 0
-    assert "half the best" in capsys.readouterr().out
+    assert "is left without" in capsys.readouterr().out
 
 
 def test_simulate_then_compare(experiment, tmp_path, capsys):

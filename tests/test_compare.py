@@ -13,7 +13,7 @@ from egan_theory.comparison.compare import compare
 from egan_theory.comparison.strength import SWEEP_E_FOLDS, compare_strength, sweep_strength
 from egan_theory.errors import InputError, NotLinearizable
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.predict import best_regularizer, rates_over
+from egan_theory.predict import fastest_strength, rates_over
 from egan_theory.simulation import simulate
 from egan_theory.targets import Grid, Ring, Uniform
 
@@ -278,7 +278,7 @@ def test_frequencies_beyond_nyquist():
 
 def test_simulated_best_strength():
     exp = pair()
-    best = best_regularizer(exp, "r1")
+    best = fastest_strength(exp, "r1")
     swept = sweep_strength(exp, "r1", best.best * np.geomspace(0.4, 2.5, 9), runs=3)
     table = compare_strength(best, swept)
     strength, rate = table.quantities
@@ -298,7 +298,7 @@ def test_rates_near_critical_damping():
         Ring(modes=1), particles=1, penalty={"r1": 1.0}, generator={"learning_rate": 0.2},
         discriminator={"kernel": "linear", "features": 0, "learning_rate": 0.2}, update={"rule": "flow"},
     )  # fmt: skip
-    best = best_regularizer(exp, "r1")
+    best = fastest_strength(exp, "r1")
     swept = sweep_strength(exp, "r1", best.best * np.array([0.9, 0.99, 1.0, 1.01, 1.1]))
     np.testing.assert_allclose(swept["rate"], swept["predicted_rate"], rtol=RELATIVE)
     critical = 1 - swept["rate_slope"].values[2] / best.rate
@@ -308,7 +308,7 @@ def test_rates_near_critical_damping():
 def test_strengths_that_do_not_converge():
     """Growing runs are cut before an exact kernel has to follow them, and read as what they are."""
     exp = ring(penalty={"r1": 0.5, "weight_decay": 0.05}, discriminator={"features": 0})
-    strengths = best_regularizer(exp, "consensus").best * np.array([0.5, 1.0, 1.1])
+    strengths = fastest_strength(exp, "consensus").best * np.array([0.5, 1.0, 1.1])
     swept = sweep_strength(exp, "consensus", strengths, runs=2, steps=300)
     predicted, rate = swept["predicted_rate"].values, swept["rate"].values
     assert predicted[2] < 0 and rate[2] == pytest.approx(predicted[2], rel=0.2)  # a slope over some e-folds
@@ -337,7 +337,7 @@ def written_sweep(rate):
 
 def test_sweeps_that_say_nothing():
     exp = pair()
-    best = best_regularizer(exp, "r1")
+    best = fastest_strength(exp, "r1")
     table = compare_strength(best, written_sweep([0.1, 0.2, 0.3, 0.4]))
     assert not table.quantities and "end of the sweep" in table.unmatched[-1]["reason"]
     table = compare_strength(best, written_sweep([0.1, 0.2, np.nan]))
@@ -350,7 +350,7 @@ def test_sweeps_that_say_nothing():
 
 def test_largest_rate_of_a_sweep():
     """Inside the sweep, or next to strengths that diverge."""
-    predicted = dataclasses.replace(best_regularizer(pair(), "r1"), best=2.2, rate=0.25)
+    predicted = dataclasses.replace(fastest_strength(pair(), "r1"), best=2.2, rate=0.25)
     for rates in ([0.1, 0.3, 0.2, np.nan], [0.1, 0.3, np.nan, 0.05]):
         strength, rate = compare_strength(predicted, written_sweep(rates)).quantities
         assert strength.measured == pytest.approx(2.0) and strength.predicted == 2.2

@@ -505,7 +505,7 @@ def test_command(folder, capsys):
 def test_regularizer_solves_the_stiffness_once(folder, monkeypatch):
     exp = experiment(folder, np.random.default_rng(4).standard_normal((5, 9)), update={"rule": "flow"})
     structured._stiffness.cache_clear()
-    best = eg.best_regularizer(exp, "r1")
+    best = eg.fastest_strength(exp, "r1")
     assert structured._stiffness.cache_info().misses == 1
     assert best.method == "closed-form"
     assert spectrum(exp.replace({"penalty.r1": best.best})).attrs["slowest_rate"] == pytest.approx(best.rate, rel=1e-6)

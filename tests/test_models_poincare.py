@@ -212,11 +212,11 @@ def test_finite_samples_with_a_linear_discriminator(tmp_path):
     np.save(tmp_path / "points.npy", X)
     xi = 1 / X.var()
     exp = on_points(tmp_path / "points.npy", "linear", variance=xi)
-    best, implied = eg.best_regularizer(exp, penalty="r1"), implied_r1(xi, exp)
+    best, implied = eg.fastest_strength(exp, penalty="r1"), implied_r1(xi, exp)
     assert best.method == "closed-form"
     assert (best.best, best.rate) == pytest.approx((implied.single, implied.rate_single), rel=1e-7)
     # gradient steps on the plain feature x see beta = 1 whatever the data's variance: xi_1 is then not the constant
-    plain = eg.best_regularizer(on_points(tmp_path / "points.npy", "linear"), penalty="r1")
+    plain = eg.fastest_strength(on_points(tmp_path / "points.npy", "linear"), penalty="r1")
     assert plain.best == pytest.approx(implied.single * np.sqrt(xi), rel=1e-7)
 
 

@@ -274,7 +274,7 @@ def test_reduced_features_give_the_same_spectrum(monkeypatch):
 def test_analyses_run_on_a_network():
     """Regularizer and thresholds, through the tangent features; their numbers against direct evaluation."""
     exp = experiment(width=64)
-    best = eg.best_regularizer(exp, penalty="r1")
+    best = eg.fastest_strength(exp, penalty="r1")
     rates = {
         f: eg.spectrum(exp.replace({"penalty.r1": f * best.best})).attrs["slowest_coupled_rate"] for f in (0.7, 1, 1.4)
     }

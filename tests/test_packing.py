@@ -313,7 +313,7 @@ def test_threshold_and_best_strength_follow_the_spectrum():
     exact = eg.collective_instability(exp, *vary, closed_form=False)
     assert at.method != exact.method and len(at.values) == len(exact.values) == 1
     assert at.values[0] == pytest.approx(exact.values[0], rel=1e-6)
-    best = eg.best_regularizer(exp.replace({"update.rule": "flow"}), "weight_decay")
+    best = eg.fastest_strength(exp.replace({"update.rule": "flow"}), "weight_decay")
     assert best.method == "closed-form"
     near = [exp.replace({"update.rule": "flow", "penalty.weight_decay": best.best * v}) for v in (0.99, 1.01)]
     assert all(eigenvalues(linearize(e)).slowest(coupled_only=True) < best.rate for e in near)

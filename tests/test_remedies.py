@@ -17,7 +17,7 @@ from egan_theory.dynamics import Field
 from egan_theory.errors import InputError, NotLinearizable
 from egan_theory.likelihood import Score
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.predict.regularizer import convergence_rate
+from egan_theory.predict.asymptotic import convergence_rate
 from egan_theory.symbolic import remedies
 from egan_theory.symbolic.linearize import symbols as y
 from egan_theory.symbolic.maps import characteristic_polynomial, continuous_limit, stability_conditions, update_matrices
@@ -248,10 +248,10 @@ def test_best_weight_of_an_experiment():
     box = experiment("box", likelihood={"bandwidth": 0.2}, rule="flow").replace(
         {"penalty.r1": 0.0, "penalty.weight_decay": 0.0}
     )
-    best = eg.best_regularizer(box, "likelihood")
+    best = eg.fastest_strength(box, "likelihood")
     assert best.method == "closed-form"
     for exp in (box, experiment(likelihood={"bandwidth": 0.5}, rule="alternating")):
-        best = eg.best_regularizer(exp, "likelihood")
+        best = eg.fastest_strength(exp, "likelihood")
         at = [convergence_rate(exp.replace({"likelihood.weight": best.best * u})) for u in (0.98, 1.0, 1.02)]
         assert at[1] == pytest.approx(best.rate, rel=1e-6) and max(at) <= best.rate * (1 + 1e-6)
         assert best.rate > 1.5 * convergence_rate(exp)

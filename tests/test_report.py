@@ -71,7 +71,26 @@ def fake_agreement(spectrum):
     return Agreement(tuple(out), ({"name": "rate", "reason": "too short"},), "fits of <fakes>", ("small kicks",))
 
 
-def fake_sweep(exp, penalty, strengths, progress=None, **_):
+def fake_sweep(exp, penalty, strengths, horizon=None, progress=None, **_):
+    """What is left 2 % off; the last strength diverged."""
+    predicted = np.array([eg.left_over(exp.replace({f"penalty.{penalty}": s}), horizon) for s in strengths])
+    moving = 1.02 * predicted[:, 1]
+    moving[-1] = np.nan
+    unit = {"units": "1"}
+    return xr.Dataset(
+        {
+            "moving": ("strength", moving, unit),
+            "moving_stderr": ("strength", np.abs(0.05 * moving), unit),
+            "left": ("strength", 1.02 * predicted[:, 0], unit),
+            "predicted_moving": ("strength", predicted[:, 1], unit),
+            "predicted_left": ("strength", predicted[:, 0], unit),
+        },
+        coords={"strength": strengths},
+        attrs={"directions": 3, "horizon": horizon},
+    )
+
+
+def fake_rates(exp, penalty, strengths):
     """Predicted rates 2 % off; the last strength diverged."""
     rates = rates_over(exp, penalty, strengths)
     rate = 1.02 * rates
@@ -94,7 +113,7 @@ def fakes(monkeypatch):
     for name in ("spectrum", "best_regularizer", "simulate"):
         monkeypatch.setattr(page, name, partial(once, getattr(page, name)))
     monkeypatch.setattr(page, "compare", lambda exp, runs: fake_agreement(eg.spectrum(exp)))
-    monkeypatch.setattr(page, "sweep_strength", fake_sweep)
+    monkeypatch.setattr(page, "sweep_left", fake_sweep)
     monkeypatch.setattr(page, "write", lambda ax, path: path.write_bytes(b"drawn"))
 
 
@@ -186,12 +205,36 @@ def test_damping_ratio_has_the_critical_line(spectra, name, x):
     assert any(set(line.get_ydata()) == {1} for line in ax.lines)
 
 
-def test_rate_curve_shows_best_simulated_and_lost_points(regularizer):
+def test_left_shows_advice_simulated_and_lost_points(regularizer):
     strengths = regularizer.best * np.array(page.SWEEP)
-    swept = fake_sweep(RING, "r1", strengths)
-    ax = plots.plot_rate_curve(regularizer, swept, present=(0.1, 1e-4))
+    swept = fake_sweep(RING, "r1", strengths, int(regularizer.horizon))
+    ax = plots.plot_left(regularizer, swept, present=(0.1, 0.5))
+    labels = check(ax, "penalty.r1", "steps")
+    assert any(f"advice: {regularizer.best:.3g}" in label for label in labels)
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    (bars,) = ax.containers
+    assert len(bars.lines[0].get_xdata()) == len(strengths) - 1
+    lost = next(line for line in ax.lines if "diverged" in str(line.get_label()))
+    np.testing.assert_allclose(lost.get_xdata(), strengths[-1:])
+    curve = ax.lines[0]
+    assert curve.get_ydata().min() == pytest.approx(regularizer.moving)
+    edge = next(line for line in ax.lines if "edge of stability" in str(line.get_label()))
+    assert edge.get_xdata()[0] == regularizer.edge >= curve.get_xdata().max()
+
+
+def test_left_where_nothing_helps_or_a_range_does(regularizer):
+    labels = check(plots.plot_left(replace(regularizer, helps=False, best=0.0)), "penalty.r1", "steps")
+    assert not any("advice" in label for label in labels)
+    wide = replace(regularizer, low=regularizer.best / 20, high=regularizer.best)
+    assert any("1 % more" in label for label in check(plots.plot_left(wide), "penalty.r1", "steps"))
+
+
+def test_rate_curve_shows_best_simulated_and_lost_points(regularizer):
+    fastest = regularizer.asymptotic
+    strengths = fastest.best * np.array(page.SWEEP)
+    ax = plots.plot_rate_curve(fastest, fake_rates(RING, "r1", strengths), present=(0.1, 1e-4))
     labels = check(ax, "penalty.r1", "1/step")
-    assert any(f"{regularizer.best:.4g}" in label for label in labels)
+    assert any(f"{fastest.best:.4g}" in label for label in labels)
     assert ax.get_xscale() == "log"
     (bars,) = ax.containers
     assert len(bars.lines[0].get_xdata()) == len(strengths) - 1
@@ -199,17 +242,17 @@ def test_rate_curve_shows_best_simulated_and_lost_points(regularizer):
     np.testing.assert_allclose(lost.get_xdata(), strengths[-1:])
     curve = ax.lines[0]
     top = np.argmax(curve.get_ydata())
-    assert curve.get_xdata()[top] == regularizer.best and curve.get_ydata()[top] == regularizer.rate
-    assert ax.get_ylim()[1] > 1.02 * regularizer.rate
+    assert curve.get_xdata()[top] == fastest.best and curve.get_ydata()[top] == fastest.rate
+    assert ax.get_ylim()[1] > 1.02 * fastest.rate
 
 
 def test_rate_curve_without_a_sweep_and_with_best_strength_zero(regularizer):
-    ax = plots.plot_rate_curve(regularizer, unit="1/time")
+    fastest = regularizer.asymptotic
+    ax = plots.plot_rate_curve(fastest, unit="1/time")
     check(ax, "penalty.r1", "1/time")
     curve = ax.lines[0]
-    assert {regularizer.best / 2, regularizer.best, 2 * regularizer.best} <= set(curve.get_xdata())
-    assert curve.get_ydata()[list(curve.get_xdata()).index(regularizer.best)] == regularizer.rate
-    labels = check(plots.plot_rate_curve(replace(regularizer, best=0.0)), "penalty.r1", "rate")
+    assert curve.get_ydata()[list(curve.get_xdata()).index(fastest.best)] == fastest.rate
+    labels = check(plots.plot_rate_curve(replace(fastest, best=0.0)), "penalty.r1", "rate")
     assert any("strength 0" in label for label in labels)
 
 
@@ -281,7 +324,8 @@ def test_plots_use_the_given_axes_and_leave_settings_alone(spectra, runs, regula
         (plots.plot_eigenvalues, spectra["ring"]),
         (plots.plot_dispersion, spectra["uniform"]),
         (plots.plot_damping_ratio, spectra["ring"]),
-        (plots.plot_rate_curve, regularizer),
+        (plots.plot_left, regularizer),
+        (plots.plot_rate_curve, regularizer.asymptotic),
         (plots.plot_cloud, runs["ring"]),
         (plots.plot_relaxation, runs["ring"]),
     ):
@@ -455,7 +499,7 @@ def test_report_without_fakes(monkeypatch, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         text = eg.report(exp, tmp_path / "r").read_text(encoding="utf-8")
-    assert "Not possible" not in text and "<td>s1.re</td>" in text and "<td>best_strength</td>" in text
+    assert "Not possible" not in text and "<td>s1.re</td>" in text and "<td>left of what can move at" in text
     good, total = map(int, re.search(r"(\d+) of (\d+) compared quantities agree", text).groups())
     assert total >= 4 and good >= total - 1
 

@@ -333,7 +333,7 @@ def test_wide_discriminator_runs_through_every_prediction():
     exp = experiment("gelu", 1, penalty={"r1": 0.1}, run={"steps": 20, "runs": 2, "record_every": 10})
     ds = eg.spectrum(exp)
     assert np.isfinite(ds.attrs["slowest_rate"]) and ds.attrs["stable"] in (0, 1)
-    assert eg.best_regularizer(exp, "r1").best > 0
+    assert eg.fastest_strength(exp, "r1").best > 0
     assert eg.collective_instability(exp).to_dict()
     runs = eg.simulate(exp)
     assert runs.attrs["status"] == "finished" and np.all(np.isfinite(runs["particles"]))

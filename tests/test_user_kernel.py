@@ -42,7 +42,7 @@ def test_box_modes_come_from_the_hankel_transform(profile):
 
 def test_random_features_simulation_and_comparison(profile):
     exp = experiment(profile, features=64).replace({"run.steps": 1500, "run.runs": 4})
-    best = eg.best_regularizer(exp)
+    best = eg.fastest_strength(exp)
     exp = exp.replace({"penalty.r1": best.best})
     table = eg.compare(exp, eg.simulate(exp))
     rows = [q for q in table.quantities if q.name != "rate"]

@@ -122,10 +122,19 @@ def regularizer(
     penalty: Annotated[
         str, typer.Option("--penalty", metavar="NAME", help="A key of [penalty], or likelihood.")
     ] = "r1",
+    horizon: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--horizon", metavar="T", help="Length of the training in steps (flow: time); default: run.steps."
+        ),
+    ] = None,
+    safety: Annotated[
+        float, typer.Option("--safety", metavar="FACTOR", help="Stay this factor below the edge of stability.")
+    ] = 2.0,
     json: Json = False,
     figure: Figure = None,
 ) -> None:
-    """The strength of a penalty that converges fastest."""
+    """The strength of a penalty that leaves least of a kick after the training one has time for."""
     from .._terminal import progress_bar, save_figure, show, show_json
 
     _, picture = outputs(None, figure, experiment)
@@ -134,9 +143,9 @@ def regularizer(
     from ..predict import best_regularizer
 
     key, path = strength_field(penalty)
-    plot = plot_function("plot_rate_curve", picture)
+    plot = plot_function("plot_left", picture)
     with progress_bar(f"scanning {path}") as update:
-        result = best_regularizer(exp, key, progress=update)
+        result = best_regularizer(exp, key, horizon, update, safety=safety)
     if picture:
         save_figure(plot, result, picture)
     if json:

@@ -24,8 +24,8 @@ from ..experiment import Experiment
 from ..features.choose import sample_features
 from ..linear.coupling import damping
 from ..linear.seen import features_of
+from ..predict.asymptotic import convergence_rate, fastest_strength
 from ..predict.collective import collective_instability
-from ..predict.regularizer import best_regularizer, convergence_rate
 from ..predict.spectrum import number, spectrum
 from ..provenance import provenance
 from ..simulation.condense import condensed
@@ -304,8 +304,9 @@ def _best(
     bounded = exp.update_rule.responds and free[0].field == "penalty.weight_decay"  # not to be scanned from 0
     if len(free) == 1 and free[0].smooth and not bounded:
         key = {"likelihood.weight": "likelihood"}.get(str(free[0].field), str(free[0].field).split(".")[-1])
-        best = best_regularizer(exp, key)
-        return exp.replace({best_field(free[0]): best.best}), {**shown, best_field(free[0]): best.best}
+        found = fastest_strength(exp, key)
+        best = float(found.strengths[-1]) if found.best is None else found.best
+        return exp.replace({best_field(free[0]): best}), {**shown, best_field(free[0]): best}
     values = _search(exp, free, alone)
     return exp.replace(values), {**shown, **values}
 

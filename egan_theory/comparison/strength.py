@@ -10,7 +10,7 @@ import xarray as xr
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..penalties import strength_field
-from ..predict.regularizer import Regularizer, rates_over
+from ..predict.asymptotic import Fastest, rates_over
 from ..provenance import provenance
 from ..simulation.condense import condensed
 from ..simulation.run import simulate
@@ -181,7 +181,7 @@ def late_rate(times: np.ndarray, norms: np.ndarray) -> tuple[float, float]:
     return late_slope(times, norms, FLOOR)
 
 
-def compare_strength(regularizer: Regularizer, swept: xr.Dataset) -> Agreement:
+def compare_strength(fastest: Fastest, swept: xr.Dataset) -> Agreement:
     """The predicted best strength and rate against a sweep.
 
     "best_strength" compares with the strength of the largest simulated rate; its stderr is half the spacing of the
@@ -195,7 +195,7 @@ def compare_strength(regularizer: Regularizer, swept: xr.Dataset) -> Agreement:
         if not np.isfinite(r)
     ]
     positive = np.flatnonzero(strength > 0)
-    if np.isfinite(rate[positive]).sum() < 3 or regularizer.best <= 0:
+    if np.isfinite(rate[positive]).sum() < 3 or not fastest.best:
         unmatched.append({"name": "best_strength", "reason": "fewer than three strengths could be measured"})
         return Agreement((), tuple(unmatched), "strength sweep")
     order = positive[np.argsort(strength[positive])]
@@ -211,14 +211,14 @@ def compare_strength(regularizer: Regularizer, swept: xr.Dataset) -> Agreement:
     unit = swept["rate"].attrs["units"]
     return Agreement(
         (
-            Quantity("best_strength", regularizer.best, best, float(spacing), regularizer.best, "1",
+            Quantity("best_strength", fastest.best, best, float(spacing), fastest.best, "1",
                      "error: half the spacing of the sweep"),
-            Quantity("best_rate", regularizer.rate, float(r[i]), float(e[i]), abs(regularizer.rate), unit,
+            Quantity("best_rate", fastest.rate, float(r[i]), float(e[i]), abs(fastest.rate), unit,
                      "largest simulated rate of the sweep, at its own strength"),
         ),
         tuple(unmatched),
         "strength sweep",
-        regularizer.assumptions,
+        fastest.assumptions,
     )  # fmt: skip
 
 

@@ -213,4 +213,5 @@ def _general(exp: Experiment) -> Linearization:
         nw=len(eq.w),
         dense_zero=nullity,
         dense_mixed=True,
+        on_particles=True,
     )

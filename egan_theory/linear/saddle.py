@@ -66,7 +66,7 @@ def saddle(exp: Experiment) -> Saddle:
     psi, gradients, mean = seen_features(exp)
     rank = coupling_rank(exp, features_of(exp))
     C = coupling_matrix(exp, mean)
-    reduced = _saddle(psi, gradients, C, nu, kappa, lam, rank, resolution(exp))
+    reduced = on_seen_features(psi, gradients, C, nu, kappa, lam, rank, resolution(exp))
     return _with_score(exp, reduced, C) if exp.likelihood.weight else reduced
 
 
@@ -95,11 +95,11 @@ def reduce_saddle(
     eps: float = EPS,
 ) -> tuple[np.ndarray, np.ndarray, int, int]:
     """(A, C, r, unresolved) of ``Saddle``; eps: accuracy of the features' small singular values."""
-    reduced = _saddle(psi, gradients, C, nu, kappa, lam, rank, eps)
+    reduced = on_seen_features(psi, gradients, C, nu, kappa, lam, rank, eps)
     return reduced.A, reduced.C, len(reduced.basis), reduced.unresolved
 
 
-def _saddle(
+def on_seen_features(
     psi: np.ndarray,
     gradients: np.ndarray,
     C: np.ndarray,

@@ -133,6 +133,13 @@ def _assumed(exp: Experiment) -> tuple[str, ...]:
     return (*assumptions_of(exp), FLAT)
 
 
+def commuting_blocks(exp: Experiment, mu2: np.ndarray) -> np.ndarray:
+    """The oscillator of every mu^2 where damping and stiffness commute."""
+    ratio = commuting_ratio(exp, split(exp))
+    assert ratio is not None
+    return _blocks(exp, mu2, ratio)
+
+
 def _blocks(exp: Experiment, mu2: np.ndarray, ratio: float) -> np.ndarray:
     from .coupling import damping
 
@@ -174,9 +181,9 @@ def _closed(exp: Experiment, parts: Split, ratio: float) -> Linearization:
 def _dense(exp: Experiment, parts: Split) -> Linearization:
     from .coupling import damping
     from .linearize import MAX_DENSE, unseen_scalars
-    from .saddle import reduce_saddle, saddle_jacobian
+    from .saddle import on_seen_features
 
-    (nu, kappa, lam), loss, kernel = damping(exp), exp.loss_object, exp.discriminator.kernel_object
+    (nu, kappa, lam), kernel = damping(exp), exp.discriminator.kernel_object
     M, m = parts.Y.shape
     rows = M * (m + 1) + parts.size
     if rows > MAX_DENSE:
@@ -198,12 +205,11 @@ def _dense(exp: Experiment, parts: Split) -> Linearization:
         C = parts.root_transposed(gradients).reshape(-1, gradients.shape[-1])
         own = len(C) if parts.radial else int(np.linalg.matrix_rank(C))
         weighted = (root[:, None, None] * gradients).reshape(-1, gradients.shape[-1])
-        A, C, size, unclear = reduce_saddle(psi, weighted, C, nu, kappa, lam, own)
-        J = saddle_jacobian(
-            A, C, loss.c, loss.b, exp.penalty.consensus, exp.discriminator.learning_rate, exp.generator.learning_rate
-        )
-        copies.append(Copies(J, size, count, mixed=bool(kappa) and len(psi) > 0))
-        rank, seen, unresolved = rank + count * own, seen + count * size, unresolved + count * unclear
+        reduced = on_seen_features(psi, weighted, C, nu, kappa, lam, own)
+        size = len(reduced.basis)
+        copies.append(Copies(reduced.jacobian(exp), size, count, mixed=bool(kappa) and len(psi) > 0, left=reduced.left))
+        rank, seen = rank + count * own, seen + count * size
+        unresolved += count * reduced.unresolved
     return Linearization(
         exp,
         method="finite samples, data's directions and those across them apart, dense saddles (2b)",

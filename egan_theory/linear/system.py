@@ -26,6 +26,8 @@ CRITICAL_TOLERANCE = float(np.sqrt(np.finfo(float).eps))
 RESOLUTION, RESOLUTION_PER_DIMENSION = 64, 8
 #: part of an eigenvector on the particles below which the mode does not move them
 COUPLING_TOLERANCE = float(np.sqrt(np.finfo(float).eps))
+#: part of a mode's motion that must be the particles' for them to converge by it
+CARRIED = 0.1
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ class Scalars:
 class Copies:
     """``count`` independent systems with the same Jacobian J, its first ``nw`` coordinates the discriminator's.
 
-    mixed: some of its modes may not move the particles."""
+    mixed: some of its modes may not move the particles. left (M e, n): its particle coordinates in those of the M
+    target points, e components of each (``linear.saddle``)."""
 
     J: np.ndarray
     nw: int
     count: int
     mixed: bool = False
+    left: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ class Linearization:
 
     blocks (K, 2, 2): independent oscillators (w_k, theta_k) with ``multiplicity`` (K,) and ``wavenumber`` (K,);
     dense (n, n) with the first ``nw`` coordinates the discriminator's and ``dense_zero`` zero modes
-    (dense_mixed: some of its modes may not move the particles); copies: dense systems with a multiplicity; scalars:
+    (dense_mixed: some of its modes may not move the particles; on_particles: its others are positions, not parameters
+    of the generator); copies: dense systems with a multiplicity; scalars:
     decoupled modes of one player.
     zero_modes: exact number of zero eigenvalues (multipliers 1). unresolved: modes whose stiffness is below the
     rounding error of the largest, so that their value is not known.
@@ -71,6 +76,7 @@ class Linearization:
     nw: int = 0
     dense_zero: int = 0
     dense_mixed: bool = False
+    on_particles: bool = False
     copies: tuple[Copies, ...] = ()
     scalars: tuple[Scalars, ...] = ()
     unresolved: int = 0
@@ -90,7 +96,14 @@ class Linearization:
 class Eigenvalues:
     """One row per distinct eigenvalue. ``s``: flow eigenvalue, or log z per step; ``z``: multiplier (exp s for flow).
 
-    coupled: the mode moves the particles. Zero modes are not listed. noise: the rounding error of s.
+    coupled: the mode moves the particles. carried: the particles converge by it. With kappa > 0 some modes are almost
+    all discriminator, changes of D's values at the data that hardly tilt it there: they decay at eta_D kappa times a
+    tiny number, whatever the penalty, and nobody waits for them. A mode is carried if, in the coordinates
+    w / sqrt(eta_D c), v / sqrt(eta_G b), where the saddle is antisymmetric but for damping,
+
+        |v|^2 / (|w|^2 + |v|^2) > 0.1
+
+    (1/2 for every oscillating mode without kappa). Zero modes are not listed. noise: the rounding error of s.
     """
 
     s: np.ndarray
@@ -99,6 +112,7 @@ class Eigenvalues:
     damping_ratio: np.ndarray
     coupled: np.ndarray
     wavenumber: np.ndarray
+    carried: np.ndarray
     noise: float
 
     @property
@@ -119,6 +133,17 @@ class Eigenvalues:
         """Smallest decay rate of the resolved non-zero modes; NaN if there is none."""
         chosen = self.resolved & (self.coupled if coupled_only else True)
         return float(self.rates[chosen].min()) if chosen.any() else float("nan")
+
+    @property
+    def decisive(self) -> np.ndarray:
+        """Resolved modes by which the particles converge, and those that move them and grow, whatever carries them."""
+        size = np.abs(self.s[np.isfinite(self.s)]).max(initial=0.0)
+        growing = self.coupled & (self.rates < -np.sqrt(np.finfo(float).eps) * size)
+        return self.resolved & (self.carried | growing)
+
+    def slowest_carried(self) -> float:
+        """Smallest decay rate of the ``decisive`` modes; NaN if there is none."""
+        return float(self.rates[self.decisive].min()) if self.decisive.any() else float("nan")
 
 
 def regimes(s: np.ndarray, ratio: np.ndarray) -> np.ndarray:
@@ -147,11 +172,11 @@ def eigenvalues(lin: Linearization, rule: UpdateRule | None = None, ratios: bool
         *(_scalar_eigenvalues(scalar, rule) for scalar in lin.scalars),
     ]
     rows = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    s, z, multiplicity, ratio, coupled, wavenumber = rows
+    s, z, multiplicity, ratio, coupled, wavenumber, carried = rows
     order = np.lexsort((-s.imag, -s.real))
     return Eigenvalues(
         s[order], z[order], multiplicity[order].astype(int), ratio[order], coupled[order].astype(bool),
-        wavenumber[order], _noise(lin, rule, s),
+        wavenumber[order], carried[order].astype(bool), _noise(lin, rule, s),
     )  # fmt: skip
 
 
@@ -164,7 +189,8 @@ def _noise(lin: Linearization, rule: UpdateRule, s: np.ndarray) -> float:
 
 def _row(s: np.ndarray, z: np.ndarray, multiplicity: object, ratio: object, coupled: bool, k: object) -> tuple:
     full = lambda v, t: np.broadcast_to(np.asarray(v, dtype=t), s.shape).ravel()  # noqa: E731
-    return s.ravel(), z.ravel(), full(multiplicity, int), full(ratio, float), full(coupled, bool), full(k, float)
+    counted = full(coupled, bool)
+    return s.ravel(), z.ravel(), full(multiplicity, int), full(ratio, float), counted, full(k, float), counted
 
 
 def _no_row() -> tuple:
@@ -245,11 +271,13 @@ def _dense_eigenvalues(lin: Linearization, rule: UpdateRule, ratios: bool) -> tu
         return _slaved_eigenvalues(J, nw, rule, lin.dense_zero)
     T = update_matrix(rule, J, nw)
     coupled: object = True
+    carried: object = True
     vectors = None
     if ratios or lin.dense_mixed:
         values, vectors = np.linalg.eig(T)
         if lin.dense_mixed:
-            coupled = np.linalg.norm(vectors[nw : len(J)], axis=0) > COUPLING_TOLERANCE
+            moving = np.linalg.norm(vectors[nw : len(J)], axis=0) > COUPLING_TOLERANCE
+            coupled, carried = moving, moving & (_particles_share(lin, vectors) > CARRIED)
     else:
         values = np.linalg.eigvals(T)
     values = values.astype(complex)
@@ -258,11 +286,28 @@ def _dense_eigenvalues(lin: Linearization, rule: UpdateRule, ratios: bool) -> tu
     ratio = np.full(s.shape, np.nan) if vectors is None or not ratios else _rayleigh_ratio(J, nw, s, vectors)
     ratio = np.where(np.asarray(coupled), ratio, np.nan)  # a mode of the discriminator alone is no oscillator
     row = _row(s, z, 1, ratio, True, np.nan)
-    row = (*row[:4], np.broadcast_to(np.asarray(coupled), s.shape), row[5])
+    row = (
+        *row[:4],
+        np.broadcast_to(np.asarray(coupled), s.shape),
+        row[5],
+        np.broadcast_to(np.asarray(carried), s.shape),
+    )
     if lin.dense_zero:
         moving = np.sort(np.argsort(np.abs(s))[lin.dense_zero :])
         row = tuple(column[moving] for column in row)
     return row
+
+
+def _particles_share(lin: Linearization, vectors: np.ndarray) -> np.ndarray:
+    """|v|^2 / (|w|^2 + |v|^2) of every eigenvector, w and v scaled as in ``Eigenvalues``."""
+    exp, nw = lin.exp, lin.nw
+    w = (np.abs(vectors[:nw]) ** 2).sum(0) / (exp.discriminator.learning_rate * exp.loss_object.c)
+    v = (np.abs(vectors[nw : len(lin.dense)]) ** 2).sum(0) / (exp.generator.learning_rate * exp.loss_object.b)
+    if lin.on_particles:  # positions themselves: dx = sqrt(omega (g1 - g2)) theta for relative motion
+        kernel = exp.generator.kernel
+        v = v / (exp.omega * (kernel.g1 - kernel.g2 or kernel.g1))
+    with np.errstate(invalid="ignore"):
+        return v / (w + v)
 
 
 def _without_slaved(s: np.ndarray) -> np.ndarray:

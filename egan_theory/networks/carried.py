@@ -18,13 +18,11 @@ from scipy.optimize import minimize_scalar
 
 from ..experiment import Experiment
 from ..linear import linearize
-from ..linear.system import Linearization, log_multiplier, update_matrix
-from ..predict.regularizer import Regularizer, best_regularizer, convergence_rate
+from ..linear.system import CARRIED, Linearization, log_multiplier, update_matrix
+from ..predict.asymptotic import Fastest, convergence_rate, fastest_strength
 
 Array = np.ndarray
 
-#: part of a mode's motion that must be the particles' for it to count
-CARRIED = 0.1
 #: strengths scanned around the guess, decades either side and points; relative accuracy after refinement
 DECADES, POINTS, TOLERANCE = 2.5, 41, 1e-4
 
@@ -60,13 +58,13 @@ def rates_at(exp: Experiment, strengths: Array) -> Array:
     return np.array([carried_rate(exp.replace({"penalty.r1": float(s)})) for s in strengths])
 
 
-def best_carried(exp: Experiment, guess: Callable[[], float]) -> tuple[float, float, Regularizer | None]:
-    """(strength, rate, best_regularizer's own result where that is the same question, else None).
+def best_carried(exp: Experiment, guess: Callable[[], float]) -> tuple[float, float, Fastest | None]:
+    """(strength, rate, fastest_strength's own result where that is the same question, else None).
 
     guess: the middle of the strengths to scan, asked where a scan is needed."""
     if not linearize(exp.replace({"penalty.r1": 1.0})).dense_mixed:
-        found = best_regularizer(exp, "r1")
-        return found.best, found.rate, found
+        found = fastest_strength(exp, "r1")
+        return found.best or 0.0, found.rate, found
     strengths = guess() * np.geomspace(10**-DECADES, 10**DECADES, POINTS)
     rates = rates_at(exp, strengths)
     finite = np.where(np.isfinite(rates), rates, -np.inf)
@@ -85,7 +83,7 @@ def best_carried(exp: Experiment, guess: Callable[[], float]) -> tuple[float, fl
 
 
 def binding(exp: Experiment) -> list[dict[str, float | None]]:
-    """The counted modes within 1 % of the slowest, as best_regularizer lists them (dense linearizations)."""
+    """The counted modes within 1 % of the slowest, as predict.binding_modes lists them (dense linearizations)."""
     s, _, counted = carried_modes(linearize(exp))
     s = s[counted]
     slowest = -s.real.max()

@@ -10,6 +10,7 @@ from scipy.optimize import minimize_scalar
 
 from ..experiment import Experiment
 from ..features.rows import RowFeatures
+from ..predict.regularizer import binding_modes
 from .advice import Advice, Draw
 from .carried import CARRIED, best_carried, binding, rates_at
 from .practice import CHECK_ROWS, affordable, dense_rows, on, value_damping
@@ -42,7 +43,11 @@ def combined(
     for key, exp in scanned.items():
         own, rate, result = best_carried(exp, lambda exp=exp, f=rows[key]: guess(exp, f))  # type: ignore[misc]
         low, high = betas(rows[key])
-        modes = binding(exp.replace({"penalty.r1": own})) if result is None else result.binding_modes
+        modes = (
+            binding(exp.replace({"penalty.r1": own}))
+            if result is None
+            else binding_modes(exp.replace({"penalty.r1": own}))
+        )
         draws.append(
             Draw(*key, best=own, rate=rate, rate_at_advised=np.nan, beta_min=low, beta_max=high,
                  stable=stable(exp, own), method="numerical" if result is None else result.method,

@@ -1,8 +1,8 @@
-"""The strength of a penalty that makes the slowest mode decay fastest (brief 3a)."""
+"""The strength of a penalty that serves training of a stated length."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,254 +11,310 @@ from scipy.optimize import minimize_scalar
 
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
-from ..linear import Linearization, eigenvalues, linearize
+from ..linear import eigenvalues, linearize
 from ..penalties import strength_field
-from ..symbolic.damping import best_r1, best_weight_decay
-from ..symbolic.remedies import best_likelihood
+from .asymptotic import Fastest, fastest_strength, rate_or_nan, scale_of, without
+from .left import FLAT, SAFETY, WIDE, Left, choose, horizon_of, left_over
+from .margin import margin
 from .spectrum import merged, number
 
 #: modes whose rate is within this part of the slowest one's are said to bind
 BINDING = 0.01
-#: strengths scanned: this many decades either side of the estimate, this many points
-DECADES = 4.0
-SCAN_POINTS = 81
-#: relative accuracy of the strength after refinement
-STRENGTH_TOLERANCE = 1e-6
+#: strengths scanned: decades either side of the estimate, points per decade, and around the least, where what is left
+#: may swing with the phase of the modes
+DECADES, PER_DECADE, CLOSE, PER_DECADE_CLOSE = 5, 10, 0.6, 50
+#: a scan whose least lies at its upper end goes on for so many times DECADES
+WIDENINGS = 2
+#: minima of the scan within this factor of the least are refined, at most so many, to this relative accuracy
+NEAR_LEAST, REFINED, TOLERANCE = 1.3, 6, 1e-4
+#: the edge of stability is looked for at this many strengths per decade and then refined to this relative accuracy
+EDGE_PER_DECADE, EDGE_TOLERANCE = 2, 1e-4
 
 
 @dataclass(frozen=True)
 class Regularizer:
-    """The predicted best strength of one penalty.
+    """The strength of one penalty for training of ``horizon`` steps (flows: units of time).
 
-    rate: slowest decay rate of the modes that move the particles, at ``best`` (1/time or 1/step); rate_at_half,
-    rate_at_double: at best/2 and 2 best. binding_modes: the eigenvalues whose rate is the slowest one, to 1 %.
-    strengths, rates: the scanned curve. method: "closed-form" or "numerical".
+    best: the advised strength, 0 if none helps. left: rms displacement of the particles at the horizon over that of a
+    small isotropic kick, at ``best``; left_without, left_at_half, left_at_double: at 0, best/2 and 2 best (nan: no
+    equilibrium, inf: it overflows). frozen: the part of it that no strength changes. moving, moving_without: the same
+    as left and left_without, of the coordinates that can move.
+    optimum, least: where least is left of what can move, among allowed strengths, and how much; low, high: strengths
+    around it that leave at most 1 % more. edge: the largest strength at which every mode decays, None if there is no
+    such limit; share_of_edge = best/edge; stable: whether there is any stable strength; limited: whether less would be
+    left nearer to the edge than the factor ``safety`` allows.
+    rate, rate_at_half, rate_at_double: slowest decay rate of the modes by which the particles converge there (1/time or
+    1/step). binding_modes: the eigenvalues whose rate is the slowest one, to 1 %. asymptotic: what would be best for a
+    training without end.
+    slow_modes of ``modes`` by which the particles converge lose less than 1/e within the horizon. strengths, lefts,
+    movings: the scanned curve, of all coordinates and of those that can move.
     """
 
     penalty: str
     best: float
+    horizon: float
+    left: float
+    left_without: float
+    left_at_half: float
+    left_at_double: float
+    frozen: float
+    moving: float
+    moving_without: float
+    optimum: float
+    low: float
+    high: float
+    edge: float | None
     rate: float
     rate_at_half: float
     rate_at_double: float
-    method: str
+    asymptotic: Fastest
+    unit: str
     binding_modes: tuple[dict[str, Any], ...]
+    helps: bool
+    limited: bool
+    stable: bool
+    least: float
+    slow_modes: int
+    modes: int
+    safety: float
     assumptions: tuple[str, ...]
     strengths: np.ndarray = field(repr=False, compare=False)
-    rates: np.ndarray = field(repr=False, compare=False)
+    lefts: np.ndarray = field(repr=False, compare=False)
+    movings: np.ndarray = field(repr=False, compare=False)
+    method: str = "numerical"
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the numbers mean, in words."""
+        return _remarks(self)
+
+    @property
+    def share_of_edge(self) -> float | None:
+        return None if not self.edge else self.best / self.edge
 
     def to_dict(self) -> dict[str, Any]:
         """The --json form."""
-        return {
-            "penalty": self.penalty,
-            "best": number(self.best),
-            "rate": number(self.rate),
-            "rate_at_half": number(self.rate_at_half),
-            "rate_at_double": number(self.rate_at_double),
-            "method": self.method,
-            "binding_modes": list(self.binding_modes),
-            "assumptions": list(self.assumptions),
-        }
+        plain = (
+            "best", "horizon", "left", "left_without", "left_at_half", "left_at_double", "frozen", "moving",
+            "moving_without", "optimum", "rate", "rate_at_half", "rate_at_double",
+        )  # fmt: skip
+        return (
+            {"penalty": self.penalty}
+            | {name: number(getattr(self, name)) for name in plain}
+            | {
+                "range": [number(self.low), number(self.high)],
+                "edge": None if self.edge is None else number(self.edge),
+                "share_of_edge": None if self.share_of_edge is None else number(self.share_of_edge),
+                "asymptotic": self.asymptotic.to_dict(),
+                "slow_modes": self.slow_modes,
+                "modes": self.modes,
+                "method": self.method,
+                "unit": self.unit,
+                "binding_modes": list(self.binding_modes),
+                "remarks": list(self.remarks),
+                "assumptions": list(self.assumptions),
+            }
+        )
 
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><th>{name}</th><td>{value:.6g}</td></tr>"
             for name, value in (
-                ("best", self.best), ("rate", self.rate), ("rate at half", self.rate_at_half),
-                ("rate at double", self.rate_at_double),
+                ("strength", self.best), (f"left after {self.horizon:g} {self.unit}", self.left),
+                ("left without", self.left_without), ("left at half", self.left_at_half),
+                ("left at double", self.left_at_double),
             )
         )  # fmt: skip
-        return f"<table><caption>{self.penalty} ({self.method})</caption>{rows}</table>"
-
-
-def convergence_rate(exp: Experiment) -> float:
-    """Slowest decay rate of the resolved modes that move the particles; negative when one of them grows."""
-    return eigenvalues(linearize(exp), ratios=False).slowest(coupled_only=True)
-
-
-def _rate(exp: Experiment, path: str, strength: float) -> float:
-    """``convergence_rate`` at a strength; NaN where there is no equilibrium."""
-    try:
-        return convergence_rate(exp.replace({path: strength}))
-    except NotLinearizable:
-        return float("nan")
-
-
-def rates_over(exp: Experiment, penalty: str, strengths: Sequence[float] | np.ndarray) -> np.ndarray:
-    """``convergence_rate`` at each strength of ``penalty.<penalty>``, or of the likelihood term."""
-    _, path = strength_field(penalty)
-    return np.array([convergence_rate(exp.replace({path: float(s)})) for s in np.asarray(strengths)])
+        words = "".join(f"<p>{remark}</p>" for remark in self.remarks)
+        return f"<table><caption>{self.penalty}</caption>{rows}</table>{words}"
 
 
 def best_regularizer(
-    exp: Experiment, penalty: str = "r1", progress: Callable[[int, int], None] | None = None
+    exp: Experiment,
+    penalty: str = "r1",
+    horizon: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    safety: float = SAFETY,
 ) -> Regularizer:
-    """The strength of ``penalty`` at which the slowest mode decays fastest; everything else of the experiment stays.
+    """The strength of ``penalty`` that leaves least of a kick after ``horizon`` steps; all else of ``exp`` stays.
 
-        maximise over strength:  min over modes of -Re s(strength)
+        minimise over strength:  left(T; strength) = |P_xx(T)|_F / sqrt(N d)
 
-    Closed form (3a) for R1, R2 or the multiplier with alpha = 0, alone, on commuting modes of the flow without kappa,
-    for weight decay alone, and for the likelihood term ("likelihood") alone on the periodic box; otherwise a scan of
-    the exact spectrum over 8 decades, refined by Brent's method.
-    Only resolved modes that move the particles count: others decay too, but nobody converges by them.
+    P_xx is the block on the particles of the propagator of the linear dynamics over T (linear.kick): the particles are
+    kicked isotropically, the discriminator is at rest. Default horizon: run.steps; of a flow: its time. The scan covers
+    10 decades, is widened while the least lies at its upper end, made finer around the least, and refined.
 
-    Raises InputError for an unknown penalty, NotLinearizable, or when no mode moves the particles.
+    The advice is never within a factor ``safety`` (>= 1) of the edge of stability; where strengths that leave 1 % more
+    than the least span a decade or more, it is the gentlest of them; where none leaves 1 % less than strength 0, it is
+    0. As the horizon grows it tends to ``asymptotic.best``.
+
+    Raises InputError for an unknown penalty or a horizon that is none, NotLinearizable. Not checked: that training
+    starts near equilibrium.
     """
     key, path = strength_field(penalty)
-    if exp.loss_object.needs_multiplier and key == "multiplier":
-        bare = exp.replace({path: 1e-12})
-    else:
-        bare = exp.replace({path: 0.0})
-    closed = _closed_form(bare, key)
-    centre = _estimate(bare, key)
-    strengths = np.geomspace(centre * 10**-DECADES, centre * 10**DECADES, SCAN_POINTS)
-    if closed is not None:
-        best, rate, method = *closed, "closed-form"
-        strengths = np.geomspace(best / 30, best * 30, SCAN_POINTS)
-        rates = rates_over(exp, key, strengths)
-    else:
-        rates = np.empty(len(strengths))
-        for i, strength in enumerate(strengths):
-            rates[i] = _rate(exp, path, float(strength))
-            if progress is not None:
-                progress(i + 1, len(strengths))
-        if np.isnan(rates).all():
-            convergence_rate(exp.replace({path: float(strengths[0])}))  # raises the reason
-        best, rate = _refine(exp, path, strengths, rates)
-        method = "numerical"
-        at_zero = convergence_rate(bare)
-        if at_zero >= rate:
-            best, rate = (0.0 if not exp.loss_object.needs_multiplier else float(strengths[0])), at_zero
-    assumptions = list(linearize(exp).assumptions)
-    assumptions.append("kicks are small: the linear regime")
-    if method == "numerical":
-        assumptions.append(f"scanned from {strengths[0]:.3g} to {strengths[-1]:.3g}")
-        if best in (strengths[0], strengths[-1]):
-            assumptions.append("the best strength lies at the end of the scanned range")
-        if missing := int(np.isnan(rates).sum()):
-            assumptions.append(f"no equilibrium at {missing} of {len(rates)} scanned strengths")
-    if rate <= 0:
-        assumptions.append("no strength of this penalty stabilises every mode")
+    time = horizon_of(exp, horizon)
+    if not (np.isfinite(safety) and safety >= 1):
+        raise InputError("safety", "be a number of at least 1", safety)
+    bare = without(exp, key)
+    zero_strength = float(bare.get(path))
+    curve = _Curve(exp, path, time, progress)
+    centre = scale_of(bare, key)
+    curve.add(np.geomspace(centre * 10.0**-DECADES, centre * 10.0**DECADES, 2 * DECADES * PER_DECADE + 1))
+    if all(np.isnan(value.moving) for value in curve.found.values()):
+        left_over(exp.replace({path: float(centre)}), time)  # raises the reason
+    for _ in range(WIDENINGS):
+        strengths, moving = curve.arrays()
+        if _least(moving) != len(moving) - 1:
+            break
+        curve.add(strengths[-1] * np.geomspace(1, 10.0**DECADES, DECADES * PER_DECADE + 1)[1:])
+    edge, stable = _edge(exp, path, curve.arrays()[0])
+    limit = np.inf if edge is None else edge / safety
+    curve.refine(limit)
+    zero = curve.at(zero_strength)
+    strengths, moving = curve.arrays()
+    choice = choose(strengths, moving, zero.moving, edge, safety, curve.resolution)
+    endless = choice.helps and choice.optimum == strengths[-1] and choice.best == choice.optimum
+    best = choice.best if choice.helps else zero_strength
+    here = curve.at(best)
+    chosen = exp.replace({path: best})
+    asymptotic = fastest_strength(exp, key)
+    slow, modes = _slow_modes(chosen, time)
     return Regularizer(
         penalty=key,
-        best=best,
-        rate=rate,
-        rate_at_half=_rate(exp, path, best / 2) if best else rate,
-        rate_at_double=_rate(exp, path, 2 * best),
-        method=method,
-        binding_modes=_binding(exp.replace({path: best}) if best else bare),
-        assumptions=tuple(assumptions),
+        best=float("nan") if endless else best if choice.helps else 0.0,
+        horizon=time,
+        left=here.total,
+        left_without=zero.total,
+        left_at_half=curve.at(best / 2).total,
+        left_at_double=curve.at(2 * best).total,
+        frozen=here.frozen,
+        moving=here.moving,
+        moving_without=zero.moving,
+        optimum=choice.optimum,
+        low=choice.low,
+        high=choice.high,
+        edge=edge,
+        rate=rate_or_nan(exp, path, best),
+        rate_at_half=rate_or_nan(exp, path, best / 2),
+        rate_at_double=rate_or_nan(exp, path, 2 * best),
+        asymptotic=asymptotic,
+        unit=_unit(exp),
+        binding_modes=binding_modes(chosen),
+        helps=choice.helps,
+        limited=choice.limited,
+        stable=stable,
+        least=float(np.where(np.isfinite(moving) & (strengths <= limit), moving, np.inf).min()),
+        slow_modes=slow,
+        modes=modes,
+        safety=safety,
+        assumptions=(*linearize(chosen).assumptions, *asymptotic.assumptions),
         strengths=strengths,
-        rates=rates,
+        lefts=np.array([curve.found[s].total for s in strengths]),
+        movings=moving,
     )
 
 
-def _refine(exp: Experiment, path: str, strengths: np.ndarray, rates: np.ndarray) -> tuple[float, float]:
-    """The best of the scan, improved within its neighbours (log strength)."""
-    finite = np.where(np.isfinite(rates), rates, -np.inf)
-    i, worst = int(np.argmax(finite)), np.nanmin(rates)
-    best, rate = float(strengths[i]), float(finite[i])
-    # the rate is a minimum over modes: several local maxima may be close to the highest
-    for j in np.flatnonzero(finite >= rate - 0.2 * abs(rate)):
-        if j in (0, len(strengths) - 1) or finite[j] < max(finite[j - 1], finite[j + 1]):
-            continue
-        result = minimize_scalar(
-            lambda u: -np.nan_to_num(_rate(exp, path, float(np.exp(u))), nan=worst),
-            bounds=(np.log(strengths[j - 1]), np.log(strengths[j + 1])),
-            method="bounded",
-            options={"xatol": STRENGTH_TOLERANCE},
-        )
-        if -result.fun > rate:
-            best, rate = float(np.exp(result.x)), float(-result.fun)
-    return best, rate
+def _unit(exp: Experiment) -> str:
+    return "units of time" if exp.update_rule.continuous else "steps"
 
 
-def _stiffness(lin: Linearization, exp: Experiment) -> np.ndarray:
-    """w_k^2 = det of the undamped blocks, resolved ones."""
-    w2 = np.linalg.det(lin.blocks)
-    return w2[w2 > np.finfo(float).eps * w2.max(initial=0.0)]
+def _least(moving: np.ndarray) -> int:
+    return int(np.argmin(np.where(np.isfinite(moving), moving, np.inf)))
 
 
-def _closed_form(bare: Experiment, key: str) -> tuple[float, float] | None:
-    k = bare.penalty.coefficients
-    others = (k.nu, k.value_p, k.value_q, bare.penalty.consensus, bare.penalty.instance_noise)
-    if bare.update.rule != "flow" or bare.update_rule.averages or bare.loss_object.kappa or any(others):
-        return None
-    if key == "likelihood":
-        return None if k.grad_p or k.grad_q else _closed_likelihood(bare)
-    if bare.likelihood.weight:
-        return None
-    if bare.loss_object.needs_multiplier and key == "multiplier":
-        if bare.penalty.alpha or bare.penalty.r1 or bare.penalty.r2:
-            return None
-    elif k.grad_p or k.grad_q:
-        return None
-    lin = linearize(bare)
-    w2 = _stiffness(lin, bare) if len(lin.blocks) else np.empty(0)
-    if not len(w2):
-        return None
-    eta_D = bare.discriminator.learning_rate
-    if key == "weight_decay":
-        strength, rate = best_weight_decay(float(np.sqrt(w2.min())))
-        return float(strength) / eta_D, float(rate)
-    if key not in ("r1", "r2", "multiplier") or (key == "multiplier" and bare.penalty.alpha):
-        return None
-    # beta: the damping that a unit gradient penalty gives each mode, so that w^2 = G beta
-    unit = bare.replace({f"penalty.{key}": 1.0})
-    with_penalty = linearize(unit)
-    if len(with_penalty.blocks) != len(lin.blocks):
-        return None
-    det = np.linalg.det(with_penalty.blocks)
-    seen = det > np.finfo(float).eps * det.max()
-    beta = -with_penalty.blocks[seen, 0, 0] / eta_D
-    G = float(np.mean(det[seen] / beta))
-    strength, rate = best_r1(G, float(beta.min()), float(beta.max()))
-    return float(strength) / eta_D, float(rate)
+class _Curve:
+    """What is left at the strengths asked for so far."""
+
+    def __init__(
+        self, exp: Experiment, path: str, time: float, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        self.exp, self.path, self.time, self.progress = exp, path, time, progress
+        self.found: dict[float, Left] = {}
+
+    def at(self, strength: float) -> Left:
+        """Of one strength, not kept; NaN where there is no equilibrium."""
+        try:
+            return left_over(self.exp.replace({self.path: float(strength)}), self.time)
+        except NotLinearizable:
+            return Left(*4 * (float("nan"),))
+
+    def add(self, strengths: np.ndarray) -> None:
+        for i, strength in enumerate(map(float, strengths)):
+            if strength not in self.found:
+                self.found[strength] = self.at(strength)
+            if self.progress is not None:
+                self.progress(i + 1, len(strengths))
+
+    @property
+    def resolution(self) -> float:
+        return max((v.resolution for v in self.found.values() if np.isfinite(v.resolution)), default=0.0)
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Strengths ascending, and what is left of the moving coordinates."""
+        strengths = np.array(sorted(self.found))
+        return strengths, np.array([self.found[s].moving for s in strengths])
+
+    def refine(self, limit: float) -> None:
+        """Add strengths around the least among those up to ``limit``, the limit itself, and the minima found there."""
+        strengths, moving = self.arrays()
+        inside = strengths <= limit
+        if not inside.any():
+            return
+        middle = strengths[_least(np.where(inside, moving, np.inf))]
+        close = middle * 10 ** np.linspace(-CLOSE, CLOSE, int(2 * CLOSE * PER_DECADE_CLOSE) + 1)
+        self.add(close[close < limit])
+        if np.isfinite(limit):
+            self.add(np.array([limit]))
+        strengths, moving = self.arrays()
+        value = np.where((strengths <= limit) & np.isfinite(moving), moving, np.inf)
+        least = value.min()
+        if not np.isfinite(least) or least == 0:
+            return
+        inner = np.arange(1, len(value) - 1)
+        minima = inner[(value[inner] <= value[inner - 1]) & (value[inner] <= value[inner + 1])]
+        minima = minima[value[minima] <= NEAR_LEAST * least]
+        for j in minima[np.argsort(value[minima])][:REFINED]:
+            seen: list[float] = []
+
+            def objective(u: float, seen: list[float] = seen) -> float:
+                seen.append(float(np.exp(u)))
+                found = self.at(seen[-1]).moving
+                return found if np.isfinite(found) else float(np.finfo(float).max)
+
+            bounds = np.log(strengths[j - 1]), np.log(min(strengths[j + 1], limit))
+            result = minimize_scalar(objective, bounds=bounds, method="bounded", options={"xatol": TOLERANCE})
+            self.add(np.array([float(np.exp(result.x))]))
 
 
-def _closed_likelihood(bare: Experiment) -> tuple[float, float] | None:
-    """Undamped modes of the periodic box: best weight and its rate."""
-    if bare.points.period is None:
-        return None
-    lin, unit = linearize(bare), linearize(bare.replace({"likelihood.weight": 1.0}))
-    f = -unit.blocks[:, 1, 1]
-    w2 = np.linalg.det(lin.blocks)
-    if not len(f) or np.any(w2 <= np.finfo(float).eps * w2.max()):
-        return None
-    best = best_likelihood(f, np.sqrt(w2))  # f holds eta_G (g1 - g2): the strength is the weight itself
-    return float(best.strength), float(best.rate)
+def _edge(exp: Experiment, path: str, strengths: np.ndarray) -> tuple[float | None, bool]:
+    """(largest strength at which every mode decays, or None; whether any strength is stable)."""
+
+    def stable(u: float) -> bool:
+        try:
+            return margin(exp.replace({path: float(np.exp(u))})) <= 0
+        except NotLinearizable:
+            return False
+
+    decades = np.log10(strengths[-1] / strengths[0])
+    u = np.linspace(np.log(strengths[0]), np.log(strengths[-1]), int(np.ceil(decades * EDGE_PER_DECADE)) + 1)
+    verdict = np.array([stable(v) for v in u])
+    if verdict[-1] or not verdict.any():
+        return None, bool(verdict.any())
+    last = int(np.flatnonzero(verdict)[-1])
+    inside, outside = u[last], u[last + 1]
+    while outside - inside > EDGE_TOLERANCE:
+        middle = (inside + outside) / 2
+        inside, outside = (middle, outside) if stable(middle) else (inside, middle)
+    return float(np.exp(inside)), True
 
 
-def _estimate(bare: Experiment, key: str) -> float:
-    """A strength of the right order: the middle of the range to scan."""
-    if key == "instance_noise":
-        # the noise acts through the features' own length; the nodes do not resolve sigma far above it
-        return bare.discriminator.length_scale * 10**-DECADES
-    eta_D, eta_G = bare.discriminator.learning_rate, bare.generator.learning_rate
-    values = merged(eigenvalues(linearize(bare.replace({"update.rule": "flow", "update.critic_steps": 1,
-        "update.momentum_discriminator": 0.0, "update.momentum_generator": 0.0, "memory.generator": 0.0,
-        "memory.discriminator": 0.0}))))  # fmt: skip
-    chosen = values.coupled & values.resolved
-    if not chosen.any():
-        raise InputError("experiment", "have modes that move the particles", "none")
-    size = np.abs(values.s[chosen])
-    omega = float(np.exp(np.mean(np.log([size.min(), size.max()]))))
-    loss = bare.loss_object
-    if key == "weight_decay":
-        return 2 * omega / eta_D
-    if key == "likelihood":  # damping of the box's longest wave, or of a point alone in its kernel
-        ratio = bare.omega * bare.generator.kernel.g1 / bare.generator.particles
-        length = bare.likelihood.bandwidth or (bare.points.period or 1.0) / (2 * np.pi)
-        return 2 * omega * length**2 / (eta_G * ratio * len(bare.points.weights))
-    G = eta_D * eta_G * loss.b * loss.c * bare.omega * bare.generator.kernel.g1 / bare.generator.particles
-    if key == "consensus":
-        return 2 * omega / (omega**2 * (eta_D + eta_G) / (eta_D * eta_G))
-    strength = 2 * G / omega / eta_D
-    return strength / 2 if key == "multiplier" else strength
-
-
-def _binding(exp: Experiment) -> tuple[dict[str, Any], ...]:
+def binding_modes(exp: Experiment) -> tuple[dict[str, Any], ...]:
+    """The modes by which the particles converge whose rate is within 1 % of the slowest."""
     values = merged(eigenvalues(linearize(exp)))
-    chosen = values.coupled & values.resolved
+    chosen = values.decisive
+    if not chosen.any():
+        return ()
     slowest = values.rates[chosen].min()
     bind = np.flatnonzero(chosen & (values.rates <= slowest + BINDING * abs(slowest)))
     return tuple(
@@ -272,3 +328,52 @@ def _binding(exp: Experiment) -> tuple[dict[str, Any], ...]:
         }
         for i in bind
     )
+
+
+def _slow_modes(exp: Experiment, time: float) -> tuple[int, int]:
+    """(how many eigenvalues of modes by which the particles converge decay by less than 1/e within ``time``, of how
+    many)."""
+    values = eigenvalues(linearize(exp), ratios=False)
+    count = values.multiplicity * values.carried
+    return int(count[values.rates * time < 1].sum()), int(count.sum())
+
+
+def _remarks(r: Regularizer) -> tuple[str, ...]:
+    """What the numbers mean, in words."""
+    path, span = strength_field(r.penalty)[1], f"{r.horizon:g} {r.unit}"
+    out = []
+    if not r.helps:
+        if np.isfinite(r.least) and r.least > 0:
+            out.append(
+                f"no strength of {path} helps within {span}: {_part(r.moving_without)} of what can move is left "
+                f"without, {_part(r.least)} at best; {r.slow_modes} of {r.modes} eigenvalues decay by less than 1/e"
+            )
+        else:
+            out.append(
+                f"no strength of {path} may be advised: none at a factor {r.safety:g} below the edge of stability"
+            )
+    elif np.isnan(r.best):
+        out.append(f"no best strength: the larger {path}, the less is left, up to {r.optimum:.3g}, the largest tried")
+    else:
+        out.append(
+            f"{path} = {r.best:.4g} leaves {_part(r.moving)} of what can move of a small kick after {span}; "
+            f"{_part(r.moving_without)} is left without"
+        )
+    if r.helps and r.high >= WIDE * r.low:
+        out.append(f"strengths from {r.low:.3g} to {r.high:.3g} leave at most {FLAT:.0%} more: the gentlest is advised")
+    if r.limited:
+        out.append(f"less would be left within a factor {r.safety:g} of the edge of stability, {r.edge:.4g}")
+    if not r.stable:
+        out.append("no strength tried makes every mode decay: some mode grows in the long run at all of them")
+    elif r.helps and np.isfinite(r.rate) and r.rate < 0:
+        out.append(f"at this strength some mode grows in the long run, by a factor e in {-1 / r.rate:.3g} {r.unit}")
+    if r.frozen > 0:
+        out.append(f"{_part(r.frozen)} of the kick never moves, whatever the strength (it is in every 'left')")
+    return tuple(out)
+
+
+def _part(value: float) -> str:
+    return f"{value:.3g}" if np.isfinite(value) else "more than can be computed"
+
+
+__all__ = ["Regularizer", "best_regularizer", "binding_modes"]

@@ -80,18 +80,19 @@ def merged(values: Eigenvalues) -> Eigenvalues:
     largest = max(np.abs(values.s[np.isfinite(values.s)]).max(initial=0.0), 1e-290)
     finite = np.where(np.isfinite(values.s), values.s, -2 * largest)  # log 0: beyond all others
     scale = DEGENERACY * largest
-    order = np.lexsort((np.rint(finite.imag / scale), np.rint(finite.real / scale), values.coupled))
+    order = np.lexsort((np.rint(finite.imag / scale), np.rint(finite.real / scale), values.coupled, values.carried))
     s = finite[order]
     new = np.ones(len(s), dtype=bool)
     close = np.abs(np.diff(s)) <= scale
-    same = values.coupled[order][1:] == values.coupled[order][:-1]
+    kind = values.coupled[order] + 2 * values.carried[order]
+    same = kind[1:] == kind[:-1]
     # a critical pair is two coalescing eigenvalues of one oscillator, not a symmetry: it merges as well
     new[1:] = ~(close & same)
     first = order[new]
     count = np.add.reduceat(values.multiplicity[order], np.flatnonzero(new))
     return Eigenvalues(
         values.s[first], values.z[first], count, values.damping_ratio[first], values.coupled[first],
-        values.wavenumber[first], values.noise,
+        values.wavenumber[first], values.carried[first], values.noise,
     )  # fmt: skip
 
 

@@ -15,11 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..comparison.agreement import Agreement
 from ..comparison.compare import compare
-from ..comparison.strength import compare_strength, sweep_strength
+from ..comparison.left import compare_left, sweep_left
 from ..errors import EganError, InputError
 from ..experiment import Experiment
 from ..penalties import strength_field
-from ..predict import Regularizer, best_regularizer, spectrum
+from ..predict import Regularizer, best_regularizer, left_over, spectrum
 from ..provenance import provenance
 from ..schema import save
 from ..simulation.run import simulate
@@ -33,8 +33,8 @@ from .training import has_losses
 
 Progress = Callable[[str, int, int], None]
 
-#: strengths simulated, relative to the predicted best: dense about it, where the rate has its kink
-SWEEP = (1 / 8, 1 / 3, 1 / 1.6, 1 / 1.25, 1.0, 1.25, 1.6, 3.0, 8.0)
+#: strengths simulated, relative to the advised one, and along how many directions each is kicked
+SWEEP, DIRECTIONS = (1 / 30, 1 / 10, 1 / 3, 1 / 1.6, 1.0, 1.6, 3.0, 10.0), 4
 #: eigenvalues listed on the page
 LISTED = 24
 
@@ -124,7 +124,7 @@ def _compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset 
         return value
 
     out.spectrum = stage("spectrum", lambda tick: spectrum(exp))
-    out.regularizer = best = stage("regularizer", lambda tick: best_regularizer(exp, penalty, tick))
+    out.regularizer = best = stage("regularizer", lambda tick: best_regularizer(exp, penalty, progress=tick))
     if own is not None:
         out.runs = own
         out.agreement = stage("compare", lambda tick: compare(exp, own))
@@ -134,14 +134,16 @@ def _compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset 
         raise KeyboardInterrupt
     out.agreement = stage("compare", lambda tick: compare(exp, runs), "simulate")
     out.swept = swept = stage("strength", lambda tick: _sweep(exp, best, tick), "regularizer")
-    out.strength = stage("compare strength", lambda tick: compare_strength(best, swept), "strength")
+    out.strength = stage("compare strength", lambda tick: compare_left(swept), "strength")
     return out
 
 
 def _sweep(exp: Experiment, best: Regularizer, tick: Callable[[int, int], None]) -> xr.Dataset:
-    if not best.best > 0:
-        raise InputError(strength_field(best.penalty)[1], "have a best strength above 0 to sweep around", best.best)
-    return sweep_strength(exp, best.penalty, best.best * np.array(SWEEP), progress=tick)
+    centre = best.best if best.best > 0 else best.optimum
+    if not centre > 0:
+        raise InputError(strength_field(best.penalty)[1], "have a best strength above 0 to sweep around", centre)
+    steps = max(int(best.horizon), 1)
+    return sweep_left(exp, best.penalty, centre * np.array(SWEEP), steps, directions=DIRECTIONS, progress=tick)
 
 
 def _figures(results: _Results, folder: Path, progress: Progress | None) -> list[dict[str, str]]:
@@ -156,11 +158,10 @@ def _figures(results: _Results, folder: Path, progress: Progress | None) -> list
             words.caption_eigenvalues(s, r.agreement), lambda: plots.plot_eigenvalues(s, r.agreement))  # fmt: skip
     if (best := r.regularizer) is not None:
         strength = float(r.exp.get(strength_field(r.penalty)[1]))
-        present = None if r.present is None else (strength, r.present)
-        unit = "1/time" if r.exp.update_rule.continuous else "1/step"
-        add("strength", f"Slowest decay rate against the strength of {r.penalty}, predicted and simulated",
+        present = (strength, left_over(r.exp, best.horizon).moving)
+        add("strength", f"What training leaves of a kick against the strength of {r.penalty}, predicted and simulated",
             words.caption_strength(best, r.swept),
-            lambda: plots.plot_rate_curve(best, r.swept, unit=unit, present=present))  # fmt: skip
+            lambda: plots.plot_left(best, r.swept, present=present))  # fmt: skip
     if s is not None and np.isfinite(s["wavenumber"].values).any():
         add("dispersion", "Decay rate and frequency of each mode against wavenumber", words.caption_dispersion(s),
             lambda: plots.plot_dispersion(s))  # fmt: skip
@@ -190,7 +191,7 @@ def _data(results: _Results, folder: Path) -> list[tuple[str, str]]:
     datasets = {
         "spectrum.nc": (r.spectrum, "eigenvalues, damping ratios and regimes"),
         "runs.nc": (r.runs, f"the {'simulated' if r.runs is None else origin(r.runs)} runs"),
-        "strength.nc": (r.swept, "simulated and predicted rates over the penalty's strength"),
+        "strength.nc": (r.swept, "what is left of a kick over the penalty's strength, simulated and predicted"),
         "agreement.nc": (None if r.table is None else r.table.to_dataset(), "the agreement table"),
     }
     for name, (ds, what) in datasets.items():
@@ -224,7 +225,7 @@ def _headline(r: _Results) -> list[str]:
     if r.spectrum is not None:
         lines.append(words.on_spectrum(r.spectrum, r.exp))
     if r.regularizer is not None:
-        lines.append(words.on_regularizer(r.regularizer, r.exp, r.present))
+        lines.append(words.on_regularizer(r.regularizer, r.exp))
     if r.runs is not None:
         lines += words.on_runs(r.runs, r.exp)
     lines.append(words.on_agreement(r.table, r.agreement is not None, r.runs))

@@ -8,6 +8,7 @@ import xarray as xr
 from ..comparison.agreement import Agreement
 from ..experiment import Experiment
 from ..penalties import strength_field
+from ..predict.left import left_over
 from ..predict.regularizer import Regularizer
 from .clouds import origin
 from .own import differences
@@ -63,19 +64,18 @@ def duration(value: float, exp: Experiment) -> str:
     return f"{number} {'units of time' if exp.update_rule.continuous else 'steps'}"
 
 
-def on_regularizer(best: Regularizer, exp: Experiment, present: float | None) -> str:
-    strength = float(exp.get(strength_field(best.penalty)[1]))
+def on_regularizer(best: Regularizer, exp: Experiment) -> str:
     name = strength_field(best.penalty)[1]
-    if best.rate <= 0:
-        return f"No strength of {name} makes every mode decay."
-    text = f"The predicted best strength of {name} is {best.best:.4g}, with a slowest rate of {best.rate:.4g}"
-    if present is None or not np.isfinite(present):
-        return text + "."
-    if abs(best.best - strength) <= SAME * max(best.best, strength):
-        return text + ": the present strength is the best one."
-    if present <= 0:
-        return text + f"; at the present strength {strength:.4g} training is unstable."
-    return text + f": {best.rate / present:.3g} times as fast as at the present strength {strength:.4g}."
+    strength = float(exp.get(name))
+    first, *others = best.remarks
+    text = f"{first[0].upper()}{first[1:]}."
+    if best.helps and abs(best.best - strength) <= SAME * max(best.best, strength):
+        text += " The present strength is this one."
+    elif best.helps and strength > 0:
+        left = left_over(exp, best.horizon).moving
+        present = f"At the present strength {strength:.4g}"
+        text += f" {present} {left:.3g} is left." if left < 1 else f" {present} training is unstable: a kick grows."
+    return " ".join([text, *(f"{remark[0].upper()}{remark[1:]}." for remark in others)])
 
 
 def on_runs(runs: xr.Dataset, exp: Experiment) -> list[str]:
@@ -151,16 +151,18 @@ def caption_damping(spectrum: xr.Dataset) -> str:
 
 def caption_strength(best: Regularizer, swept: xr.Dataset | None) -> str:
     text = (
-        f"Slowest decay rate against the strength of {strength_field(best.penalty)[1]}, all else unchanged. The curve "
-        f"is the linear theory ({best.method}); half the best strength gives {best.rate_at_half:.3g}, double gives "
-        f"{best.rate_at_double:.3g} instead of {best.rate:.3g}. Where it falls below zero, training is unstable."
+        f"What {best.horizon:g} {best.unit} of training leave of a small kick of the particles, the discriminator at "
+        f"rest, against the strength of {strength_field(best.penalty)[1]}, all else unchanged: rms displacement over "
+        "that of the kick, of the coordinates that can move. Above 1 the kick has grown. The curve is linear theory."
     )
-    if swept is not None:
+    if best.asymptotic.best:
         text += (
-            f" Points are fits to {int(swept.attrs.get('runs', 1))} kicked runs of {int(swept.attrs.get('steps', 0))} "
-            "steps each. The predicted best is one of the strengths simulated; the spacing of the others limits how "
-            "well the simulated best is known."
+            f" For a training without end {best.asymptotic.best:.3g} would be best: there the slowest mode decays "
+            f"fastest, at {best.asymptotic.rate:.3g} {'per unit of time' if best.unit != 'steps' else 'per step'}."
         )
+    if swept is not None:
+        count = int(swept.attrs.get("directions", 1))
+        text += f" Points are simulations of the nonlinear model, kicked along {count} directions at right angles."
     return f"{text} Assumes: {'; '.join(best.assumptions)}."
 
 

@@ -37,6 +37,7 @@ def simulate(
     exp: Experiment,
     *,
     variants: Sequence[Experiment] | None = None,
+    kicks: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Simulate ``run.runs`` independent runs of the nonlinear model and record them in the run schema.
@@ -47,6 +48,9 @@ def simulate(
     ``variants``: experiments equal to ``exp`` but for strengths and rates (dynamics.VARIABLE), simulated side by side;
     the run axis then holds every variant's runs in turn, with the differing fields as coordinates. All variants share
     the same starts, so that differences are due to the parameters alone.
+
+    ``kicks`` (run.runs, particles, dimension): displacements from equilibrium to start with, of every particle, in
+    place of random ones of size run.kick (run.start "kick").
 
     A player with an architecture of finite width is that network, trained (networks.simulate; needs the extra
     ``networks``, else MissingExtra).
@@ -60,20 +64,29 @@ def simulate(
     members = [exp] if variants is None else list(variants)
     if variants is not None:
         check_variants(exp, members)
+    if kicks is not None:
+        shape = (exp.run.runs, exp.generator.particles, exp.dimension)
+        if exp.run.start != "kick" or np.shape(kicks) != shape or not np.all(np.isfinite(kicks)):
+            rule = f"be finite numbers of shape {shape} (run, particle, component), with run.start 'kick'"
+            raise InputError("kicks", rule, f"shape {np.shape(kicks)} with run.start {exp.run.start!r}")
     if exp.run.start == "kick":
         if variants is not None and not all(map(matched_masses, members)):  # each has an equilibrium of its own
-            parts = _comparable([_simulate(member, None, progress) for member in members], exp)
+            parts = _comparable([_simulate(member, None, progress, kicks=kicks) for member in members], exp)
             joined = xr.concat(parts, "run", data_vars="minimal", coords="minimal", compat="override", join="override")
             return _with_parameters(joined.assign_attrs(provenance(exp), status=_joint_status(parts)), exp, members)
-        small = condensed(exp)
+        small = condensed(exp) if kicks is None else exp
         if small is not exp:
             reduced = None if variants is None else [condensed(member) for member in members]
             return _expanded(_simulate(small, reduced, progress), exp, members)
-    return _simulate(exp, variants, progress)
+    return _simulate(exp, variants, progress, kicks=kicks)
 
 
 def _simulate(
-    exp: Experiment, variants: Sequence[Experiment] | None, progress: Progress | None, widenings: int = 0
+    exp: Experiment,
+    variants: Sequence[Experiment] | None,
+    progress: Progress | None,
+    widenings: int = 0,
+    kicks: np.ndarray | None = None,
 ) -> xr.Dataset:
     """``simulate`` particle by particle.
 
@@ -81,6 +94,8 @@ def _simulate(
     that a record is of one box; after WIDENINGS of them, or where the modes are too many, its run ends as diverged.
     """
     if exp.generator.finite_network or exp.discriminator.finite_network:
+        if kicks is not None:
+            raise InputError("kicks", "be left out for networks of finite width")
         from ..networks.simulate import simulate_networks
 
         return simulate_networks(exp, variants, progress)
@@ -90,11 +105,11 @@ def _simulate(
     field = Field(exp, each if variants is not None else None)
     if widenings:
         field.features = experiment_grid(exp, widenings)
-    x, w, status_note = starts(exp, field)
+    x, w, status_note = starts(exp, field, kicks)
     x = np.tile(x, (len(members), 1, 1))
     w = np.tile(w, (len(members), 1))
     if field.outside(x).any() and _can_widen(exp, widenings):
-        return _simulate(exp, variants, progress, widenings + 1)
+        return _simulate(exp, variants, progress, widenings + 1, kicks)
     w = field.grow(x, w)
     recorder = Recorder(exp, field.features.size, len(each))
     rule = max((resolved_rule(member) for member in members), key=lambda r: r.substeps)  # the stiffest decides
@@ -117,7 +132,7 @@ def _simulate(
                 left = field.strayed(state[1]) & ~bad
                 if left.any():
                     if _can_widen(exp, widenings):
-                        return _simulate(exp, variants, progress, widenings + 1)
+                        return _simulate(exp, variants, progress, widenings + 1, kicks)
                     bad |= left
                     left_box |= left & (diverged < 0)
                 if bad.any():
@@ -190,13 +205,16 @@ def resolved_rule(exp: Experiment) -> UpdateRule:
     return dataclasses.replace(rule, substeps=max(rule.substeps, int(np.ceil(fastest / SUBSTEP))))
 
 
-def starts(exp: Experiment, field: Any) -> tuple[np.ndarray, np.ndarray, str]:
-    """(x (R, N, d), w (R, P), note): the starts of the runs, from ``run.seed``; field: of NumPy or of a network."""
+def starts(exp: Experiment, field: Any, kicks: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, str]:
+    """(x (R, N, d), w (R, P), note): the starts of the runs, from ``run.seed``, or equilibrium and ``kicks``; field: of
+    NumPy or of a network."""
     R, N, d = exp.run.runs, exp.generator.particles, exp.dimension
     rng = np.random.default_rng([exp.run.seed, 2])
     if exp.run.start == "kick":
         eq: Equilibrium = equilibrium(exp, field)
         w = eq.w
+        if kicks is not None:
+            return eq.x + kicks, np.tile(w, (R, 1)), "kick"
         if eq.matched:
             kick = rng.standard_normal((R, len(exp.points.weights), d))[:, exp.assignment]
         else:

@@ -1,0 +1,129 @@
+"""What training of a stated length leaves of a kick: simulated against predicted, over strengths of a penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import xarray as xr
+
+from ..errors import InputError
+from ..experiment import Experiment
+from ..penalties import strength_field
+from ..predict.left import horizon_of, left_over
+from ..provenance import provenance
+from ..simulation.condense import condensed
+from ..simulation.run import simulate
+from .agreement import Agreement, Quantity
+
+#: kick in length scales: second-order effects are this part of what is measured, rounding 1e-10 of the kick
+KICK = 1e-6
+#: with more coordinates than this, orthonormal directions of kicks are drawn at random instead of all being simulated
+DIRECTIONS = 64
+#: what is left of less than this part of a kick is rounding
+LEAST = 1e-8
+#: displacements of more than this many length scales are no small ones any more
+SMALL = 1e-3
+#: strengths that cannot be simulated side by side: they change the feature map's nodes
+SEPARATE = ("instance_noise",)
+
+
+def sweep_left(
+    exp: Experiment,
+    penalty: str,
+    strengths: Sequence[float] | np.ndarray,
+    horizon: float | None = None,
+    *,
+    directions: int = DIRECTIONS,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """What is left of kicks of 1e-6 length scales after ``horizon`` whole steps of the nonlinear model, per strength.
+
+    One run per orthonormal direction of the particles' coordinates; more than ``directions`` of them: so many drawn at
+    random with ``seed``. Particles that share a point move as one (simulation.condensed). Over the coordinate
+    ``strength``: ``moving``, ``moving_stderr``: rms displacement of the coordinates that can move over that of the
+    kick, and its error from second-order effects and, of drawn directions, from the draw; NaN where a run diverged or
+    left the linear regime; ``left``: that of all coordinates; ``predicted_moving``, ``predicted_left``.
+    """
+    key, path = strength_field(penalty)
+    strengths = np.asarray(strengths, dtype=float)
+    if strengths.ndim != 1 or not len(strengths) or np.any(strengths < 0) or not np.all(np.isfinite(strengths)):
+        raise InputError("strengths", "be a list of finite numbers >= 0", strengths)
+    time = horizon_of(exp, horizon)
+    if not time.is_integer():
+        raise InputError("horizon", "be a whole number for a simulation", time)
+    small = condensed(exp)
+    N, d, length = small.generator.particles, exp.dimension, exp.discriminator.length_scale
+    count = min(N * d, directions)
+    basis = np.eye(N * d)
+    if count < N * d:
+        basis = np.linalg.qr(np.random.default_rng([seed, 11]).standard_normal((N * d, count)))[0].T
+    steps = int(time)
+    changes = {"run.steps": steps, "run.record_every": steps, "run.runs": count, "run.start": "kick"}
+    base = small.replace(changes)
+    variants = [base.replace({path: float(s)}) for s in strengths]
+    kicks = KICK * length * basis.reshape(count, N, d)
+    if key in SEPARATE:
+        parts = [simulate(variant, kicks=kicks) for variant in variants]
+    else:
+        joined = simulate(base, variants=variants, kicks=kicks, progress=progress)
+        parts = [joined.isel(run=slice(k * count, (k + 1) * count)) for k in range(len(variants))]
+    if any(part.attrs["status"] == "interrupted" for part in parts):
+        raise KeyboardInterrupt
+    rows = []
+    for variant, part, strength in zip(variants, parts, strengths, strict=True):
+        own, all_of_them = left_over(variant, time), left_over(exp.replace({path: float(strength)}), time)
+        moving, error = _measured(part, kicks, N * d * own.frozen**2, length)
+        moved = 1 - all_of_them.frozen**2
+        rows.append((moving, error, np.sqrt(all_of_them.frozen**2 + moved * moving**2), *all_of_them[1::-1]))
+    names = ("moving", "moving_stderr", "left", "predicted_moving", "predicted_left")
+    texts = (
+        "simulated: what is left of what can move", "its standard error", "simulated: what is left of the kick",
+        "predicted: what is left of what can move", "predicted: what is left of the kick",
+    )  # fmt: skip
+    columns = np.array(rows).T
+    return xr.Dataset(
+        {n: ("strength", c, {"long_name": t, "units": "1"}) for n, c, t in zip(names, columns, texts, strict=True)},
+        coords={"strength": ("strength", strengths, {"long_name": path, "units": "1"})},
+        attrs={**provenance(base), "penalty": key, "horizon": time, "directions": count},
+    )
+
+
+def _measured(part: xr.Dataset, kicks: np.ndarray, frozen: float, length: float) -> tuple[float, float]:
+    """(rms displacement of the moving coordinates over that of the kick, its error) of one strength's runs; ``frozen``
+    coordinates never move."""
+    x = part["particles"].values
+    size = np.linalg.norm(kicks[0])
+    if x.shape[1] < 2 or not np.all(np.isfinite(x[:, -1])):
+        return float("nan"), float("nan")
+    dx = x[:, -1] - (x[:, 0] - kicks)
+    if np.abs(dx).max() > SMALL * length:
+        return float("nan"), float("nan")
+    squares = (dx**2).sum((1, 2)) / size**2
+    total, count = kicks[0].size, len(squares)
+    moving = max((squares.mean() * total - frozen) / (total - frozen), 0.0)
+    value = float(np.sqrt(moving))
+    error = KICK * value + LEAST
+    if count < total:  # directions are drawn without replacement
+        scatter = squares.std(ddof=1) * np.sqrt((1 - count / total) / count) * total / (total - frozen)
+        error = float(np.hypot(error, scatter / (2 * value))) if value else error
+    return value, error
+
+
+def compare_left(swept: xr.Dataset) -> Agreement:
+    """What is left at every simulated strength, against the prediction."""
+    quantities, unmatched = [], []
+    for i, strength in enumerate(swept["strength"].values):
+        name = f"left of what can move at {strength:.4g}"
+        moving, error, predicted = (float(swept[n].values[i]) for n in ("moving", "moving_stderr", "predicted_moving"))
+        if not np.isfinite(moving):
+            unmatched.append({"name": name, "reason": "a run diverged or left the neighbourhood of equilibrium"})
+        elif max(moving, predicted) < LEAST:
+            unmatched.append({"name": name, "reason": f"less than {LEAST:g} of the kick is left: rounding"})
+        else:
+            quantities.append(Quantity(name, predicted, moving, error, abs(predicted), "1", ""))
+    return Agreement(tuple(quantities), tuple(unmatched), "kicks in orthonormal directions", ())
+
+
+__all__ = ["compare_left", "sweep_left"]

@@ -1,0 +1,239 @@
+"""The strength of a penalty that makes the slowest mode decay fastest: what is best in the limit of a long time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from ..errors import InputError, NotLinearizable
+from ..experiment import Experiment
+from ..linear import Linearization, eigenvalues, linearize
+from ..penalties import strength_field
+from ..symbolic.damping import best_r1, best_weight_decay
+from ..symbolic.remedies import best_likelihood
+from .spectrum import merged, number
+
+#: strengths scanned: this many decades either side of the estimate, this many points
+DECADES = 4.0
+SCAN_POINTS = 81
+#: relative accuracy of the strength after refinement
+STRENGTH_TOLERANCE = 1e-6
+#: a scan whose best lies at its end goes on for so many times DECADES
+WIDENINGS = 3
+#: stands for no multiplier where the loss needs one
+LEAST_MULTIPLIER = 1e-12
+KICKS = ("kicks are small: the linear regime",)
+
+
+@dataclass(frozen=True)
+class Fastest:
+    """The strength of one penalty at which the slowest mode decays fastest: the limit of a long time and small kicks.
+
+    rate: slowest decay rate at ``best`` of the modes by which particles converge (1/time or 1/step; <= 0: none of the
+    strengths makes all of them decay). best: None where the rate still grows at the largest strength tried. method:
+    "closed-form" or "numerical". strengths, rates: the scanned curve.
+    """
+
+    penalty: str
+    best: float | None
+    rate: float
+    method: str
+    assumptions: tuple[str, ...] = field(repr=False)
+    strengths: np.ndarray = field(repr=False, compare=False)
+    rates: np.ndarray = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The --json form."""
+        best = None if self.best is None else number(self.best)
+        return {"best": best, "rate": number(self.rate), "method": self.method}
+
+
+def convergence_rate(exp: Experiment) -> float:
+    """Slowest decay rate of the resolved modes by which the particles converge (``Eigenvalues.carried``); negative when
+    a mode that moves them grows."""
+    return eigenvalues(linearize(exp), ratios=False).slowest_carried()
+
+
+def rate_or_nan(exp: Experiment, path: str, strength: float) -> float:
+    """``convergence_rate`` at a strength; NaN where there is no equilibrium."""
+    try:
+        return convergence_rate(exp.replace({path: strength}))
+    except NotLinearizable:
+        return float("nan")
+
+
+def rates_over(exp: Experiment, penalty: str, strengths: Sequence[float] | np.ndarray) -> np.ndarray:
+    """``convergence_rate`` at each strength of ``penalty.<penalty>``, or of the likelihood term."""
+    _, path = strength_field(penalty)
+    return np.array([convergence_rate(exp.replace({path: float(s)})) for s in np.asarray(strengths)])
+
+
+def fastest_strength(
+    exp: Experiment, penalty: str = "r1", progress: Callable[[int, int], None] | None = None
+) -> Fastest:
+    """The strength of ``penalty`` at which the slowest mode decays fastest; everything else of the experiment stays.
+
+        maximise over strength:  min over modes of -Re s(strength)
+
+    Closed form for R1, R2 or the multiplier with alpha = 0, alone, on commuting modes of the flow without kappa, for
+    weight decay alone, and for the likelihood term ("likelihood") alone on the periodic box (symbolic.damping,
+    symbolic.remedies); otherwise a scan of the exact spectrum over 8 decades, widened while the best lies at an end of
+    it, and refined by Brent's method.
+    Only resolved modes by which particles converge count: others decay too, but nobody waits for them.
+
+    Raises InputError for an unknown penalty, NotLinearizable, or when no mode moves the particles.
+    """
+    key, path = strength_field(penalty)
+    bare = without(exp, key)
+    closed = _closed_form(bare, key)
+    if closed is not None:
+        strengths = np.geomspace(closed[0] / 30, closed[0] * 30, SCAN_POINTS)
+        return Fastest(key, *closed, "closed-form", KICKS, strengths, rates_over(exp, key, strengths))
+    centre, remarks = scale_of(bare, key), list(KICKS)
+    strengths = np.geomspace(centre * 10**-DECADES, centre * 10**DECADES, SCAN_POINTS)
+    rates = _scan(exp, path, strengths, progress)
+    if np.isnan(rates).all():
+        convergence_rate(exp.replace({path: float(strengths[0])}))  # raises the reason
+    for _ in range(WIDENINGS):
+        if int(np.nanargmax(rates)) != len(strengths) - 1:
+            break
+        further = strengths[-1] * np.geomspace(1, 10**DECADES, SCAN_POINTS // 2)[1:]
+        strengths, rates = np.append(strengths, further), np.append(rates, _scan(exp, path, further, None))
+    best: float | None
+    best, rate = _refine(exp, path, strengths, rates)
+    at_zero = rate_or_nan(bare, path, bare.get(path))
+    if at_zero >= rate or best == strengths[0]:  # below the first strength nothing changes any more
+        best, rate = bare.get(path), at_zero if np.isfinite(at_zero) else rate
+    elif best == strengths[-1]:
+        remarks.append(f"no best strength: the rate still grows at the largest one tried, {best:.3g}")
+        best = None
+    if missing := int(np.isnan(rates).sum()):
+        remarks.append(
+            f"no equilibrium, or no mode by which particles converge, at {missing} of {len(rates)} scanned strengths"
+        )
+    if rate <= 0:
+        remarks.append("no strength of this penalty stabilises every mode")
+    return Fastest(key, best, rate, "numerical", tuple(remarks), strengths, rates)
+
+
+def without(exp: Experiment, key: str) -> Experiment:
+    """The experiment without the penalty ``key`` (a multiplier that its loss needs: next to none)."""
+    needed = exp.loss_object.needs_multiplier and key == "multiplier"
+    return exp.replace({strength_field(key)[1]: LEAST_MULTIPLIER if needed else 0.0})
+
+
+def _scan(exp: Experiment, path: str, strengths: np.ndarray, progress: Callable[[int, int], None] | None) -> np.ndarray:
+    rates = np.empty(len(strengths))
+    for i, strength in enumerate(strengths):
+        rates[i] = rate_or_nan(exp, path, float(strength))
+        if progress is not None:
+            progress(i + 1, len(strengths))
+    return rates
+
+
+def _refine(exp: Experiment, path: str, strengths: np.ndarray, rates: np.ndarray) -> tuple[float, float]:
+    """The best of the scan, improved within its neighbours (log strength)."""
+    finite = np.where(np.isfinite(rates), rates, -np.inf)
+    i, worst = int(np.argmax(finite)), np.nanmin(rates)
+    best, rate = float(strengths[i]), float(finite[i])
+    # the rate is a minimum over modes: several local maxima may be close to the highest
+    for j in np.flatnonzero(finite >= rate - 0.2 * abs(rate)):
+        if j in (0, len(strengths) - 1) or finite[j] < max(finite[j - 1], finite[j + 1]):
+            continue
+        result = minimize_scalar(
+            lambda u: -np.nan_to_num(rate_or_nan(exp, path, float(np.exp(u))), nan=worst),
+            bounds=(np.log(strengths[j - 1]), np.log(strengths[j + 1])),
+            method="bounded",
+            options={"xatol": STRENGTH_TOLERANCE},
+        )
+        if -result.fun > rate:
+            best, rate = float(np.exp(result.x)), float(-result.fun)
+    return best, rate
+
+
+def _stiffness(lin: Linearization, exp: Experiment) -> np.ndarray:
+    """w_k^2 = det of the undamped blocks, resolved ones."""
+    w2 = np.linalg.det(lin.blocks)
+    return w2[w2 > np.finfo(float).eps * w2.max(initial=0.0)]
+
+
+def _closed_form(bare: Experiment, key: str) -> tuple[float, float] | None:
+    k = bare.penalty.coefficients
+    others = (k.nu, k.value_p, k.value_q, bare.penalty.consensus, bare.penalty.instance_noise)
+    if bare.update.rule != "flow" or bare.update_rule.averages or bare.loss_object.kappa or any(others):
+        return None
+    if key == "likelihood":
+        return None if k.grad_p or k.grad_q else _closed_likelihood(bare)
+    if bare.likelihood.weight:
+        return None
+    if bare.loss_object.needs_multiplier and key == "multiplier":
+        if bare.penalty.alpha or bare.penalty.r1 or bare.penalty.r2:
+            return None
+    elif k.grad_p or k.grad_q:
+        return None
+    lin = linearize(bare)
+    w2 = _stiffness(lin, bare) if len(lin.blocks) else np.empty(0)
+    if not len(w2):
+        return None
+    eta_D = bare.discriminator.learning_rate
+    if key == "weight_decay":
+        strength, rate = best_weight_decay(float(np.sqrt(w2.min())))
+        return float(strength) / eta_D, float(rate)
+    if key not in ("r1", "r2", "multiplier") or (key == "multiplier" and bare.penalty.alpha):
+        return None
+    # beta: the damping that a unit gradient penalty gives each mode, so that w^2 = G beta
+    unit = bare.replace({f"penalty.{key}": 1.0})
+    with_penalty = linearize(unit)
+    if len(with_penalty.blocks) != len(lin.blocks):
+        return None
+    det = np.linalg.det(with_penalty.blocks)
+    seen = det > np.finfo(float).eps * det.max()
+    beta = -with_penalty.blocks[seen, 0, 0] / eta_D
+    G = float(np.mean(det[seen] / beta))
+    strength, rate = best_r1(G, float(beta.min()), float(beta.max()))
+    return float(strength) / eta_D, float(rate)
+
+
+def _closed_likelihood(bare: Experiment) -> tuple[float, float] | None:
+    """Undamped modes of the periodic box: best weight and its rate."""
+    if bare.points.period is None:
+        return None
+    lin, unit = linearize(bare), linearize(bare.replace({"likelihood.weight": 1.0}))
+    f = -unit.blocks[:, 1, 1]
+    w2 = np.linalg.det(lin.blocks)
+    if not len(f) or np.any(w2 <= np.finfo(float).eps * w2.max()):
+        return None
+    best = best_likelihood(f, np.sqrt(w2))  # f holds eta_G (g1 - g2): the strength is the weight itself
+    return float(best.strength), float(best.rate)
+
+
+def scale_of(bare: Experiment, key: str) -> float:
+    """A strength of the right order: the middle of the range to scan, of an experiment without it."""
+    if key == "instance_noise":
+        # the noise acts through the features' own length; the nodes do not resolve sigma far above it
+        return bare.discriminator.length_scale * 10**-DECADES
+    eta_D, eta_G = bare.discriminator.learning_rate, bare.generator.learning_rate
+    values = merged(eigenvalues(linearize(bare.replace({"update.rule": "flow", "update.critic_steps": 1,
+        "update.momentum_discriminator": 0.0, "update.momentum_generator": 0.0, "memory.generator": 0.0,
+        "memory.discriminator": 0.0}))))  # fmt: skip
+    chosen = values.coupled & values.resolved
+    if not chosen.any():
+        raise InputError("experiment", "have modes that move the particles", "none")
+    size = np.abs(values.s[chosen])
+    omega = float(np.exp(np.mean(np.log([size.min(), size.max()]))))
+    loss = bare.loss_object
+    if key == "weight_decay":
+        return 2 * omega / eta_D
+    if key == "likelihood":  # damping of the box's longest wave, or of a point alone in its kernel
+        ratio = bare.omega * bare.generator.kernel.g1 / bare.generator.particles
+        length = bare.likelihood.bandwidth or (bare.points.period or 1.0) / (2 * np.pi)
+        return 2 * omega * length**2 / (eta_G * ratio * len(bare.points.weights))
+    G = eta_D * eta_G * loss.b * loss.c * bare.omega * bare.generator.kernel.g1 / bare.generator.particles
+    if key == "consensus":
+        return 2 * omega / (omega**2 * (eta_D + eta_G) / (eta_D * eta_G))
+    strength = 2 * G / omega / eta_D
+    return strength / 2 if key == "multiplier" else strength

@@ -1,0 +1,112 @@
+"""What training of a stated length leaves of a kick, and the strength to choose for it.
+
+    left(T; strength)^2 = E |dx(T)|^2 / E |dx(0)|^2 = |P_xx(T)|_F^2 / (N d)
+
+for an isotropic kick of the particles with the discriminator at rest, exact on the linear dynamics (linear.kick).
+Coordinates that never move (particles on one point against each other, directions that D does not feel) stay in it
+whatever the strength, so that strengths are compared by what is left of the others, ``moving``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..experiment import Experiment
+from ..linear.kick import kick
+
+#: strengths that leave at most this much more than the least are as good: nobody can tell them apart
+FLAT = 0.01
+#: ... and if they span this factor or more, the range is the answer and its lower end the advice
+WIDE = 10.0
+#: an advised strength is at most the largest stable one divided by this
+SAFETY = 2.0
+
+
+class Left(NamedTuple):
+    """rms displacement at the horizon over that of the kick: ``total`` of all coordinates, ``moving`` of those that can
+    move; ``frozen``: the total if nothing were left of these. inf where it overflows. resolution: less than this is
+    rounding."""
+
+    total: float
+    moving: float
+    frozen: float
+    resolution: float
+
+
+def horizon_of(exp: Experiment, horizon: float | None) -> float:
+    """The length of training in steps (flows: units of time), default run.steps; InputError unless it is one."""
+    if horizon is None:
+        return float(exp.run.steps)
+    whole = exp.update_rule.continuous or float(horizon).is_integer()
+    if not (np.isfinite(horizon) and horizon > 0 and whole):
+        rule = "be a time > 0" if exp.update_rule.continuous else "be a whole number of steps > 0"
+        raise InputError("horizon", rule, horizon)
+    return float(horizon)
+
+
+def left_over(exp: Experiment, horizon: float | None = None) -> Left:
+    """What ``horizon`` steps (flows: units of time; default run.steps) leave of a kick of the particles.
+
+    Raises NotLinearizable, InputError. Not checked: that the kick is small and starts at equilibrium.
+    """
+    time = horizon_of(exp, horizon)
+    kicked = kick(exp)
+    square, moved = kicked.moving(exp.update_rule, time), kicked.size - kicked.frozen
+    parts = (square + kicked.frozen) / kicked.size, square / moved if moved else 1.0, kicked.frozen / kicked.size
+    total, moving, frozen = map(float, np.sqrt(parts))
+    return Left(total, moving, frozen, kicked.resolution)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A strength for a horizon. best: the advice, 0 if no strength helps; optimum: where least is left; low, high: the
+    strengths around it that leave at most 1 % more. helps: whether any leaves less than none does, by more than that.
+    limited: whether the margin to the stability edge decides."""
+
+    best: float
+    optimum: float
+    low: float
+    high: float
+    helps: bool
+    limited: bool
+
+
+def choose(
+    strengths: np.ndarray,
+    left: np.ndarray,
+    without: float,
+    edge: float | None = None,
+    safety: float = SAFETY,
+    resolution: float = 0.0,
+) -> Choice:
+    """The strength to take of ascending ``strengths`` > 0 that leave ``left`` (NaN: no equilibrium).
+
+    The least that is left decides, among strengths of at most edge / safety (edge: the largest stable strength, or
+    None). Strengths that leave up to 1 % more are as good; where those next to the optimum span a decade or more, the
+    gentlest of them is the advice. Less than ``resolution`` is nothing. None is advised (best = 0) where ``without`` is
+    as good.
+    """
+    finite = np.where(np.isfinite(left), np.maximum(left, resolution), np.inf)
+    allowed = np.ones(len(strengths), dtype=bool) if edge is None else strengths <= edge / safety
+    if not allowed.any() or not np.isfinite(finite[allowed]).any():
+        return Choice(0.0, 0.0, 0.0, 0.0, False, bool(edge is not None))
+    masked = np.where(allowed, finite, np.inf)
+    i = int(np.argmin(masked))
+    good = masked <= (1 + FLAT) * masked[i]
+    first, last = i, i
+    while first > 0 and good[first - 1]:
+        first -= 1
+    while last < len(strengths) - 1 and good[last + 1]:
+        last += 1
+    low, high, optimum = (float(strengths[j]) for j in (first, last, i))
+    best = low if high >= WIDE * low else optimum
+    helps = not (np.isfinite(without) and without <= (1 + FLAT) * masked[i])
+    limited = bool(edge is not None and finite.min() * (1 + FLAT) < masked[i])
+    return Choice(best if helps else 0.0, optimum, low, high, helps, limited)
+
+
+__all__ = ["FLAT", "SAFETY", "Choice", "Left", "choose", "horizon_of", "left_over"]
