@@ -82,11 +82,12 @@ def study(seed: int, draws: int) -> xr.Dataset:
         ratio_all = own / max(np.nanmin(left), LEAST)
         error = np.nanmax(np.abs(left / swept["predicted_moving"].values - 1)[left > 1e3 * LEAST], initial=0.0)
         kappa = exp.loss_object.kappa + exp.penalty.coefficients.value_p
-        label = (f"{exp.target.kind} {exp.discriminator.kernel}{' exact' if exp.discriminator.features == 0 else ''} "
-                 f"{exp.loss.kind} {exp.update.rule} phi={exp.generator.kernel.ratio:.2f} kappa={kappa:.2f}")  # fmt: skip
+        kernel = exp.discriminator.kernel + (" exact" if exp.discriminator.features == 0 else "")
+        label = (f"{exp.target.kind} {kernel} {exp.loss.kind} {exp.update.rule} phi={exp.generator.kernel.ratio:.2f} "
+                 f"kappa={kappa:.2f}")  # fmt: skip
         print(
-            f"{i:3d} {penalty:12s} T {horizon:5d} advice {best.best:8.3g} leaves {left[0]:.4f} (without {left[1]:.4f}), "
-            f"{ratio:.4f} of the least; {ratio_all:.4f} without margin; theory off by {error:.1e}; {label}",
+            f"{i:3d} {penalty:12s} T {horizon:5d} advice {best.best:8.3g} leaves {left[0]:.4f} "
+            f"(without {left[1]:.4f}), {ratio:.4f} of the least; {ratio_all:.4f} without margin; theory off by {error:.1e}; {label}",
             file=sys.stderr,
             flush=True,
         )
@@ -98,7 +99,8 @@ def study(seed: int, draws: int) -> xr.Dataset:
     ds = xr.concat(parts, "draw", combine_attrs="drop")
     names = {
         "best": "advised strength", "edge": "largest stable strength, nan: none", "horizon": "steps or units of time",
-        "ratio": "left at the advice / least of the sweep that keeps the margin", "ratio_all": "the same of all strengths",
+        "ratio": "left at the advice / least of the sweep that keeps the margin",
+        "ratio_all": "the same of all strengths",
         "error": "largest relative difference of theory and simulation", "kappa": "value curvature",
     }  # fmt: skip
     for (name, text), column in zip(names.items(), np.array(rows).T, strict=True):
@@ -149,8 +151,8 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     write(args.output, ds, figure(ds))
     ratios = ds["ratio"].values
     exact = sum(" exact" in str(label) for label in ds["label"].values)
-    print(f"{int((ratios <= WITHIN).sum())} of {args.draws} advised strengths leave at most {WITHIN} times the least of "
-          f"their sweep; largest ratio {ratios.max():.4f}, median {np.median(ratios):.4f}; {exact} exact kernels, "
+    print(f"{int((ratios <= WITHIN).sum())} of {args.draws} advised strengths leave at most {WITHIN} times the least "
+          f"of their sweep; largest ratio {ratios.max():.4f}, median {np.median(ratios):.4f}; {exact} exact kernels, "
           f"{int((ds['kappa'].values > 0).sum())} with kappa > 0")  # fmt: skip
     return ds
 

@@ -25,7 +25,7 @@ COLOURS = {0.2: "#E69F00", 1.0: "#009E73", 5.0: "#0072B2"}
 
 
 # %%
-def study(seed: int, draws: int) -> tuple[eg.Regularizer, xr.Dataset, xr.Dataset]:
+def study(seed: int, draws: int) -> tuple[eg.Fastest, xr.Dataset, xr.Dataset]:
     """(prediction, swept rates at ``draws`` strengths, decays at three strengths); ``seed`` draws the kicks."""
     exp = eg.Experiment(run={"seed": seed})
     best = eg.fastest_strength(exp, "r1")
@@ -42,7 +42,7 @@ def study(seed: int, draws: int) -> tuple[eg.Regularizer, xr.Dataset, xr.Dataset
     return best, swept, decays
 
 
-def figure(best: eg.Regularizer, swept: xr.Dataset, decays: xr.Dataset):
+def figure(best: eg.Fastest, swept: xr.Dataset, decays: xr.Dataset):
     """Left: rate against strength. Right: decay of the deviation at three strengths."""
     from matplotlib.figure import Figure
 
@@ -69,7 +69,7 @@ def figure(best: eg.Regularizer, swept: xr.Dataset, decays: xr.Dataset):
     return fig
 
 
-def main(argv: list[str] | None = None) -> tuple[eg.Regularizer, xr.Dataset]:
+def main(argv: list[str] | None = None) -> tuple[eg.Fastest, xr.Dataset]:
     args = options("critical_damping", draws=17, seed=0, help_draws="number of strengths").parse_args(argv)
     best, swept, decays = study(args.seed, args.draws)
     write(args.output, swept, figure(best, swept, decays))

@@ -60,7 +60,7 @@ MIXTURE = {
 
 
 # %%
-def draw(rng: np.random.Generator) -> tuple[eg.Experiment, eg.Regularizer]:
+def draw(rng: np.random.Generator) -> tuple[eg.Experiment, eg.Fastest]:
     """An experiment whose predicted best weight is positive, inside the scan, and quick enough to simulate."""
     while True:
         exp = draw_experiment(rng)

@@ -1,11 +1,13 @@
 """What is left of a kick: the linear theory against powers of the Jacobian of the simulator's own step."""
 
+import mpmath
 import numpy as np
 import pytest
+import sympy as sp
 from scipy.linalg import expm
 from stepjac import at_equilibrium, derivative, field_jacobian, small
 
-from egan_theory.linear.kick import kick
+from egan_theory.linear.kick import block_answers, kick
 from egan_theory.losses import LOSSES
 from egan_theory.targets import Grid, Ring, Uniform
 from egan_theory.updates import UpdateRule
@@ -111,3 +113,27 @@ def test_remedies(loss, ratio):
     check(base.replace({"likelihood.weight": 0.3, "likelihood.bandwidth": 0.7}))
     for kernel in ("product", "additive"):
         check(base.replace({"packing.degree": 2, "packing.kernel": kernel, "discriminator.features": 4}))
+
+
+def test_closed_form_of_an_oscillator():
+    """x(t) from x(0) = 1, w(0) = 0: it solves the block's equation x'' - tr J x' + det J x = 0, x'(0) = J_xx."""
+    t, a, b, c, d = sp.symbols("t a b c d")
+    root = sp.sqrt((a - d) ** 2 + 4 * b * c)
+    s1, s2 = (a + d + root) / 2, (a + d - root) / 2
+    x = sp.exp(s2 * t) + (s1 - a) * (sp.exp(s1 * t) - sp.exp(s2 * t)) / (s1 - s2)
+    assert sp.simplify(x.subs(t, 0) - 1) == 0
+    assert sp.simplify(x.diff(t).subs(t, 0) - d) == 0
+    residual = x.diff(t, 2) - (a + d) * x.diff(t) + (a * d - b * c) * x
+    assert sp.simplify(sp.expand(residual)) == 0
+    blocks = np.array([[[-0.3, -0.4], [0.5, 0.0]], [[-2.0, -0.4], [0.5, -0.1]], [[-1.0, -0.5], [0.5, 0.0]]])
+    expected = [expm(block * 3.0)[1, 1] for block in blocks]  # under-, over- and critically damped
+    np.testing.assert_allclose(block_answers(blocks, UpdateRule("flow"), 3.0), expected, rtol=1e-12)
+
+
+def test_slow_branches_keep_their_digits():
+    """Damping of 10^6 per unit of time: the slow root is -w^2/a, exp of it must not cancel."""
+    a, w2, t = 1e6, 1.0, 1e5
+    with mpmath.workdps(40):
+        exact = float(mpmath.exp(mpmath.mpf(t) * (mpmath.sqrt(mpmath.mpf(a) ** 2 / 4 - w2) - mpmath.mpf(a) / 2)))
+    block = np.array([[[-a, -1.0], [1.0, 0.0]]])
+    assert block_answers(block, UpdateRule("flow"), t)[0] == pytest.approx(exact * (1 + w2 / a**2), rel=1e-12)

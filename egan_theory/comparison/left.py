@@ -73,7 +73,7 @@ def sweep_left(
         of_all = left_over(exp.replace({path: float(strength)}), time)
         moving, error = float("nan"), float("nan")
         if i in parts:
-            moving, error = _measured(parts[i], kicks, N * d * own[i].frozen**2, length)
+            moving, error = _measured(parts[i], kicks, N * d * own[i].frozen ** 2, length)
         total = np.sqrt(of_all.frozen**2 + (1 - of_all.frozen**2) * moving**2)
         rows.append((moving, error, total, of_all.moving, of_all.total))
     names = ("moving", "moving_stderr", "left", "predicted_moving", "predicted_left")
