@@ -87,7 +87,8 @@ def study(seed: int, draws: int) -> xr.Dataset:
                  f"kappa={kappa:.2f}")  # fmt: skip
         print(
             f"{i:3d} {penalty:12s} T {horizon:5d} advice {best.best:8.3g} leaves {left[0]:.4f} "
-            f"(without {left[1]:.4f}), {ratio:.4f} of the least; {ratio_all:.4f} without margin; theory off by {error:.1e}; {label}",
+            f"(without {left[1]:.4f}), {ratio:.4f} of the least; {ratio_all:.4f} without margin; "
+            f"theory off by {error:.1e}; {label}",
             file=sys.stderr,
             flush=True,
         )
