@@ -73,6 +73,8 @@ _HOME = {
     "compare_strength": "comparison.strength",
     "sweep_strength": "comparison.strength",
     "order_parameters": "order",
+    "Outcome": "outcome",
+    "outcomes": "outcome",
     "compare_sweep": "sweeps.agreement",
     "open_sweep": "sweeps.store",
     "sweep": "sweeps.run",

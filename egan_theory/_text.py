@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +152,9 @@ def _scaled(value: float | None, factor: float) -> float | None:
 
 def run_summary(ds: xr.Dataset, out: Path) -> dict[str, Any]:
     sizes, last = ds.sizes, float(ds["time"].values[-1])
-    diverged = ds["diverged_at"].values.tolist()
+    from .outcome import Outcome, counts
+
+    diverged, codes = ds["diverged_at"].values.tolist(), ds["outcome"].values
     return {
         "output": str(out),
         "status": ds.attrs["status"],
@@ -161,6 +163,8 @@ def run_summary(ds: xr.Dataset, out: Path) -> dict[str, Any]:
         "runs": sizes["run"],
         "particles": sizes["particle"],
         "dimension": sizes["component"],
+        "outcomes": counts(codes),
+        "outcome": [Outcome(c).word for c in codes],
         "diverged": sum(step >= 0 for step in diverged),
         "diverged_at": [step if step >= 0 else None for step in diverged],
         "start": ds.attrs.get("start"),
@@ -174,13 +178,20 @@ def run_text(data: dict[str, Any], per: str) -> list[Any]:
     rows = [
         ["status", data["status"]],
         ["runs", str(data["runs"])],
-        ["of them diverged", str(data["diverged"])],
+        *([f"of them {word}", str(n)] for word, n in data["outcomes"].items()),
         [f"recorded until [{per.removeprefix('1/')}]", str(data["steps"])],
         ["samples", str(data["samples"])],
         ["particles", f"{data['particles']} in {data['dimension']} dimension{'s' * (data['dimension'] != 1)}"],
         ["start, seed", f"{data['start']}, {data['seed']}"],
     ]
-    return [table("Simulation", ["", ""], rows)]
+    return [table("Simulation", ["", ""], rows), *meanings(data["outcomes"])]
+
+
+def meanings(words: Iterable[str]) -> list[str]:
+    """One line on each of these outcomes."""
+    from .outcome import Outcome
+
+    return [f"{o.word.capitalize()}: {o.meaning}." for o in Outcome if o.word in set(words)]
 
 
 def compare_text(data: dict[str, Any]) -> list[Any]:
@@ -202,6 +213,19 @@ def compare_text(data: dict[str, Any]) -> list[Any]:
     return lines
 
 
+def _outcomes_table(kinds: dict[str, list[list[float]]], runs: int) -> Any:
+    """Shares of a simulated diagram's runs, and in how many cells an outcome occurs."""
+    from math import isfinite
+
+    from ._terminal import table
+
+    rows = []
+    for word, grid in kinds.items():
+        known = [v for row in grid for v in row if isfinite(v)]
+        rows.append([word, sum(known) / len(known), f"{sum(v > 0 for v in known)} of {len(known)}"])
+    return table(f"Outcomes of the simulated runs, {runs} per cell", ["outcome", "runs, share", "cells with it"], rows)
+
+
 def _two_digits(key: str, value: Any) -> Any:
     return float(f"{value:.2g}") if key in ("stderr", "z", "relative_error") and value is not None else value
 
@@ -212,6 +236,8 @@ def phase_json(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Dataset 
     def axis(ds: xr.Dataset, name: str) -> dict[str, Any]:
         field = ds[name]
         return {"vary": field.attrs["long_name"], "log": bool(field.attrs["log"]), "values": field.values.tolist()}
+
+    from .outcome import counts
 
     data: dict[str, Any] = {
         "first": axis(found, "first"),
@@ -233,6 +259,8 @@ def phase_json(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Dataset 
         data["simulated"] = {
             "first": axis(runs, "first"),
             "second": axis(runs, "second"),
+            "runs": runs.sizes["run"],
+            "outcomes": {word: runs["share"].sel(kind=word).values.tolist() for word in counts(runs["outcome"].values)},
             "covered": runs["covered"].mean("run").values.tolist(),
             "accuracy": [
                 {"mechanism": str(name)}
@@ -270,13 +298,21 @@ def phase_text(data: dict[str, Any]) -> list[Any]:
 
     rows = [[m["mechanism"], m["share"], str(m["silent"]), str(m["evaluated"])] for m in data["mechanisms"]]
     cells = f"{len(data['first']['values'])} x {len(data['second']['values'])} values"
-    title = f"Collapse over {data['first']['vary']} and {data['second']['vary']}, {cells}"
+    title = f"Loss of modes over {data['first']['vary']} and {data['second']['vary']}, {cells}"
     lines: list[Any] = [
-        table(title, ["mechanism", "collapsed cells, share", "cells without a statement", "cells evaluated"], rows)
+        table(title, ["mechanism", "predicted in cells, share", "cells without a statement", "cells evaluated"], rows)
     ]
     if "simulated" in data:
         keys = ("balanced_accuracy", "stderr", "sensitivity", "specificity")
-        accuracy = data["simulated"]["accuracy"]
+        accuracy, kinds = data["simulated"]["accuracy"], data["simulated"]["outcomes"]
+        lines.append(_outcomes_table(kinds, data["simulated"]["runs"]))
+        lines += meanings(kinds)
         columns = ["mechanism", "balanced accuracy", "standard error", "sensitivity", "specificity"]
-        lines.append(table("Against simulation", columns, [[a["mechanism"], *(a[k] for k in keys)] for a in accuracy]))
+        lines.append(
+            table(
+                "Modes lost (any end but covered), predicted against simulated",
+                columns,
+                [[a["mechanism"], *(a[k] for k in keys)] for a in accuracy],
+            )
+        )
     return [*lines, f"Method: {data['method']}.", f"Assumptions: {data['assumptions']}."]

@@ -15,6 +15,9 @@ optional, used when present:
     assignment       (particle,)                        index of the target point of each particle at equilibrium
     mass             (particle,)                        masses, sum 1
     diverged_at      (run,)                             step at which the run diverged, -1 if it did not
+    outcome          (run,)                             what became of the run: 0 covered, 1 part of the modes lost,
+                                                        2 not settled, 3 collapsed, 4 escaped, 5 diverged (outcome.py;
+                                                        flag_values and flag_meanings say so, too)
     loss_discriminator, loss_generator  (run, time)     what each player minimises or maximises, as the loop reports it
     parameters_discriminator  (run, time, parameter_d)  all weights of a network discriminator, in any fixed order
     parameters_generator      (run, time, parameter_g)  all weights of a network generator, in any fixed order
@@ -45,6 +48,7 @@ import xarray as xr
 
 from ._files import atomic, read_netcdf
 from .errors import InputError, check_file
+from .outcome import FLAGS, WORDS
 from .provenance import SCHEMA_VERSION
 
 DIMS: dict[str, tuple[str, ...]] = {
@@ -57,6 +61,7 @@ DIMS: dict[str, tuple[str, ...]] = {
     "assignment": ("particle",),
     "mass": ("particle",),
     "diverged_at": ("run",),
+    "outcome": ("run",),
     "loss_discriminator": ("run", "time"),
     "loss_generator": ("run", "time"),
     "parameters_discriminator": ("run", "time", "parameter_d"),
@@ -74,6 +79,7 @@ ATTRS: dict[str, tuple[str, str]] = {
     "assignment": ("target point of each particle at equilibrium", "1"),
     "mass": ("mass of the particles", "1"),
     "diverged_at": ("step of divergence, -1 if none", "step"),
+    "outcome": ("outcome of the run", "1"),
     "loss_discriminator": ("loss of the discriminator", "1"),
     "loss_generator": ("loss of the generator", "1"),
     "parameters_discriminator": ("parameters of the discriminator", "1"),
@@ -86,7 +92,8 @@ ATTRS: dict[str, tuple[str, str]] = {
 def variable(name: str, data: Any) -> xr.Variable:
     """A variable of the schema with its dims, long_name and units."""
     long_name, units = ATTRS[name]
-    return xr.Variable(DIMS[name], data, {"long_name": long_name, "units": units})
+    flags = FLAGS if name == "outcome" else {}
+    return xr.Variable(DIMS[name], data, {"long_name": long_name, "units": units, **flags})
 
 
 def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
@@ -138,6 +145,10 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
             )
     if "target" in ds and not np.all(np.isfinite(ds["target"].values)):
         raise InputError(f"{name}: variable target", "be finite", "points that are not")
+    if "outcome" in ds and not np.isin(ds["outcome"].values, FLAGS["flag_values"]).all():
+        raise InputError(
+            f"{name}: variable outcome", f"hold 0 to {len(WORDS) - 1}", f"{sorted(set(ds['outcome'].values.tolist()))}"
+        )
     if "assignment" in ds:
         given, points = ds["assignment"].values, ds.sizes.get("point")
         if np.any(given != np.floor(given)) or given.min() < 0 or (points is not None and given.max() >= points):

@@ -117,11 +117,13 @@ def test_phase(experiment, tmp_path, capsys):
     simulated = data["simulated"]
     assert simulated["first"]["values"] == [0.0, 0.9] and np.shape(simulated["covered"]) == (2, 2)
     assert [a["mechanism"] for a in simulated["accuracy"]][-1] == "any mechanism"
+    assert simulated["runs"] == 2  # run.runs
+    np.testing.assert_allclose(sum(np.array(share) for share in simulated["outcomes"].values()), 1.0)
     with xr.open_dataset(out, engine="h5netcdf") as ds:
-        assert ds["margin"].shape == (2, 4, 5) and ds["covered"].shape == (2, 2, 1)
+        assert ds["margin"].shape == (2, 4, 5) and ds["covered"].shape == ds["outcome"].shape == (2, 2, 2)
         np.testing.assert_array_equal(ds["margin"].values[0] > 0, np.array(data["mechanisms"][0]["collapse"]) > 0)
     assert main(["phase", experiment, "--vary", RATIO, "--vary", R1]) == 0
-    assert "Collapse over generator.kernel.ratio and penalty.r1" in " ".join(capsys.readouterr().out.split())
+    assert "Loss of modes over generator.kernel.ratio and penalty.r1" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from egan_theory import order as op
 from egan_theory.errors import InputError
+from egan_theory.order import arrays
 
 EPS = np.finfo(float).eps
 #: a mean over draws may be this many standard errors off
@@ -142,8 +143,8 @@ def test_chunks_and_high_dimensions_give_the_same(monkeypatch):
     """Cloud by cloud or side by side, in one piece or in many."""
     x = np.random.default_rng(4).standard_normal((5, 6, 3))
     whole = op.order_parameters(cloud(x, "run"), points(ring()[:, [0, 1, 1]]))
-    monkeypatch.setattr(op, "CHUNK", 1)
-    monkeypatch.setattr(op, "SIDE_BY_SIDE", 0)
+    monkeypatch.setattr(arrays, "CHUNK", 1)
+    monkeypatch.setattr(arrays, "SIDE_BY_SIDE", 0)
     parts = op.order_parameters(cloud(x, "run"), points(ring()[:, [0, 1, 1]]))
     for name in whole:
         assert np.allclose(whole[name], parts[name], rtol=1e-12, atol=1e-14), name

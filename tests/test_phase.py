@@ -5,10 +5,12 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.legend import Legend
 from stepjac import small
 
-from egan_theory.comparison.phase import UNION, compare_phase, mode_centres, simulate_phase
+from egan_theory.comparison.phase import UNION, compare_phase, simulate_phase, with_shares
 from egan_theory.errors import InputError
+from egan_theory.outcome import Outcome, mode_centres
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.predict.phase import PhaseAxis, parse_axis, phase, phase_axis, refined
 from egan_theory.reporting.phases import plot_phase
@@ -172,48 +174,52 @@ def test_mode_centres():
 
 
 def written(exp, covered):
-    """A hand-written simulated diagram over (ratio, critic's rate)."""
+    """A hand-written simulated diagram over (ratio, critic's rate), of one run per cell."""
     rows, columns = covered.shape
+    outcome = np.where(covered, Outcome.COVERED, Outcome.ESCAPED).astype(np.int8)
     ratio = np.linspace(0.0, 0.8, columns)
     rate = np.geomspace(0.01, 0.5, rows)
-    return xr.Dataset(
-        {"covered": (("second", "first", "run"), covered[:, :, None], {"long_name": "share", "units": "1"})},
+    ds = xr.Dataset(
+        {"outcome": (("second", "first", "run"), outcome[:, :, None], {"long_name": "outcome", "units": "1"})},
         coords={
             "first": ("first", ratio, {"long_name": "generator.kernel.ratio", "log": 0}),
             "second": ("second", rate, {"long_name": "discriminator.learning_rate", "log": 1}),
         },
     )
+    return with_shares(ds)
 
 
 def test_accuracy():
     exp = ring(generator={"learning_rate": 0.07})
     unstable = np.broadcast_to(unstable_at(exp, np.linspace(0.0, 0.8, 9)), (5, 9))
-    right = compare_phase(exp, written(exp, np.where(unstable, 0.2, 0.9)), mechanisms=["collective instability"])
+    right = compare_phase(exp, written(exp, ~unstable), mechanisms=["collective instability"])
     assert right["balanced_accuracy"].values.tolist() == [1.0, 1.0] and right["stderr"].values.tolist() == [0.0, 0.0]
     # half of the unstable cells keep their modes: half of the surviving ones are false alarms
-    covered = np.where(unstable, 0.2, 0.9)
-    covered[:2] = 0.9
+    covered = ~unstable
+    covered[:2] = True
     table = compare_phase(exp, written(exp, covered), mechanisms=["collective instability"]).sel(mechanism=UNION)
-    survivors, alarms = (covered > 0.5).sum(), unstable[:2].sum()
+    survivors, alarms = covered.sum(), unstable[:2].sum()
     assert float(table["sensitivity"]) == 1.0
     assert float(table["specificity"]) == pytest.approx(1 - alarms / survivors)
     p = 1 - alarms / survivors
     assert float(table["balanced_accuracy"]) == pytest.approx((1 + p) / 2)
     assert float(table["stderr"]) == pytest.approx(np.sqrt(p * (1 - p) / survivors) / 2)
-    one_sided = compare_phase(exp, written(exp, np.ones((5, 9))), mechanisms=["collective instability"])
+    one_sided = compare_phase(exp, written(exp, np.ones((5, 9), dtype=bool)), mechanisms=["collective instability"])
     assert np.isnan(one_sided["balanced_accuracy"]).all()
 
 
 def test_figure():
     exp = ring(generator={"learning_rate": 0.07})
     predicted = phase(exp, RATIO, RATE, block=8)
-    covered = np.where(np.arange(9) > 4, 0.1, 1.0) * np.ones((5, 1))
-    simulated = written(exp, covered)
+    simulated = written(exp, np.broadcast_to(np.arange(9) <= 4, (5, 9)))
     compared = compare_phase(exp, simulated)
     ax = plot_phase(predicted, simulated, compared)
     assert ax.get_xlabel() == "generator.kernel.ratio" and ax.get_yscale() == "log"
-    legend = [t.get_text() for t in ax.get_legend().get_texts()]
-    wrong = int((compared["collapsed"] != compared["predicted"].sel(mechanism=UNION)).sum())
+    above = next(a for a in ax.get_children() if isinstance(a, Legend) and a is not ax.get_legend())
+    legend = [t.get_text() for t in above.get_texts()]
+    kinds = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert kinds == ["covered, .556 of the runs", "escaped, .444 of the runs"]
+    wrong = int((compared["lost"] != compared["predicted"].sel(mechanism=UNION)).sum())
     assert any(f"{UNION} wrong: {wrong} of 45 cells" in t for t in legend)
     assert any("collective instability (balanced accuracy" in t for t in legend)
     crosses = [line for line in ax.lines if line.get_marker() == "x"]

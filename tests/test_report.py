@@ -311,12 +311,16 @@ def test_relaxation_ends_diverged_runs_with_a_mark(runs):
     ds = runs["wild"]
     assert np.all(ds["diverged_at"].values > 0)
     labels = check(plots.plot_relaxation(ds), "steps", "length")
-    assert labels == ["3 runs, diverged (cross: last finite sample)"]
+    assert labels == ["3 simulated runs, diverged (cross: last finite sample)"]
     cut = runs["ring"].copy(deep=True)  # a user's file: NaN without diverged_at
     cut["particles"][0, 5:] = np.nan
     cut = cut.drop_vars("diverged_at")
     labels = check(plots.plot_relaxation(cut), "steps", "length")
-    assert labels == ["1 run, diverged (cross: last finite sample)", "2 runs, simulated"]
+    assert labels == ["1 simulated run, diverged (cross: last finite sample)", "2 simulated runs, covered"]
+    bare = cut.drop_vars("outcome")
+    del bare.attrs["experiment"]  # of what, nobody says
+    labels = check(plots.plot_relaxation(bare), "steps", "length")
+    assert labels == ["1 simulated run, diverged (cross: last finite sample)", "2 simulated runs"]
 
 
 def test_plots_use_the_given_axes_and_leave_settings_alone(spectra, runs, regularizer):
@@ -431,7 +435,7 @@ def test_not_linearizable_experiment_gives_a_page(tmp_path):
 def test_diverging_runs_give_a_page(fakes, monkeypatch, tmp_path):
     monkeypatch.setattr(page, "compare", eg.compare)
     text = eg.report(WILD, tmp_path / "r").read_text(encoding="utf-8")
-    assert "Unstable" in text and "3 of the 3 simulated runs diverged" in text
+    assert "Unstable" in text and "What became of the 3 simulated runs: 3 diverged (the first at step" in text
     assert "<b>compare</b>" in text and "training is unstable" in text
 
 

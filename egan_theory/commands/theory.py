@@ -208,9 +208,10 @@ def phase(
     figure: Figure = None,
     json: Json = False,
 ) -> None:
-    """Predicted phase diagram over two parameters: where each mechanism makes the cloud collapse.
+    """Predicted phase diagram over two parameters: where each mechanism makes the cloud lose modes.
 
-    With --simulate, runs from random starts on a coarser grid are compared with it; with --sweep, those of a sweep.
+    With --simulate, run.runs runs per cell from random starts on a coarser grid are compared with it, and the share of
+    each outcome is shown; with --sweep, those of a sweep.
     """
     from .._terminal import save_figure, show, show_json, stages
 
@@ -249,7 +250,7 @@ def phase(
     if out:
         save(phase_dataset(found, runs, compared), out)
     if picture:
-        save_figure(lambda ds, ax: plot(ds, runs, compared, ax=ax), found, picture, size=(7.6, 5.6))
+        save_figure(lambda ds, ax: plot(ds, runs, compared, ax=ax), found, picture, size=(8.6, 6.2))
     if json:
         show_json(data)
     else:

@@ -11,8 +11,9 @@ from matplotlib.collections import LineCollection
 from scipy.spatial import cKDTree
 
 from ..comparison.agreement import Agreement
+from ..outcome import UNKNOWN, Outcome, known_outcomes
 from . import style
-from .style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
+from .style import BLACK, BLUE, GREEN, ORANGE, OUTCOME_LINES, PURPLE, SKY
 
 #: displacements below this part of the target's size are magnified to be seen
 SMALL = 0.02
@@ -29,7 +30,8 @@ def plot_cloud(runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Se
     """Particles of one run against the target.
 
     One coordinate: trajectories. More: snapshots of the first two at ``times`` (default: first and last finite sample).
-    Displacements from the target points too small to be seen are magnified; the title states the factor.
+    Displacements from the target points too small to be seen are magnified; the title states the factor, and the run's
+    outcome.
     """
     x = runs["particles"].transpose("run", "time", "particle", "component").values[run]
     time, unit = runs["time"].values, runs["time"].attrs.get("units", "step")
@@ -41,10 +43,11 @@ def plot_cloud(runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Se
         return ax
     shown = finite if one else _nearest(time, finite, times)
     x, factor = _magnified(runs, x[shown])
-    notes = [f"run {run}"]
+    code = known_outcomes(runs)[run]
+    notes = [f"run {run}" + ("" if code in (UNKNOWN, Outcome.DIVERGED) else f": {Outcome(code).word}")]
     if factor != 1:
         notes.append(f"displacements from the target points magnified {factor:g} times")
-    if len(finite) < len(time) or _diverged(runs)[run]:
+    if code == Outcome.DIVERGED:
         notes.append(f"diverged after {unit} {time[finite[-1]]:g}")
     if one:
         _trajectories(ax, runs, time[shown], x[:, :TRAJECTORIES, 0], unit)
@@ -61,12 +64,6 @@ def plot_cloud(runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Se
 def origin(runs: xr.Dataset) -> str:
     """ "simulated" or "recorded": the simulation says how it started its runs."""
     return "simulated" if "start" in runs.attrs else "recorded"
-
-
-def _diverged(runs: xr.Dataset) -> np.ndarray:
-    """(run,) whether the run diverged: said by ``diverged_at``, or seen by samples that are not finite."""
-    seen = ~np.isfinite(runs["particles"].transpose("run", ...).values).all(axis=(1, 2, 3))
-    return seen | (runs["diverged_at"].values >= 0) if "diverged_at" in runs else seen
 
 
 def _nearest(time: np.ndarray, finite: np.ndarray, times: Sequence[float] | None) -> np.ndarray:
@@ -133,26 +130,28 @@ def plot_relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreeme
 
     Kicked runs: of the centre of mass of each target point's particles, because how particles that share a point are
     spread about it has no first-order effect on the discriminator, and does not decay. Otherwise: of every particle
-    from the nearest target point. A line ends where its run diverged. The slope drawn is the predicted rate of the
-    slowest visible mode, from the agreement.
+    from the nearest target point. Colour and dashes tell what became of a run; a line ends where its run diverged. The
+    slope drawn is the predicted rate of the slowest visible mode, from the agreement.
     """
     ax = style.axes(ax)
     time, unit = runs["time"].values, runs["time"].attrs.get("units", "step")
     distance, label = _distance(runs)
-    diverged = _diverged(runs)
+    codes = known_outcomes(runs)
     for i, row in enumerate(distance):
         good = np.isfinite(row) & (row > 0)
-        colour, dash = (VERMILLION, "-.") if diverged[i] else (BLUE, "-")
-        first = i == np.flatnonzero(diverged == diverged[i])[0]
-        count = int((diverged == diverged[i]).sum())
-        what = "diverged (cross: last finite sample)" if diverged[i] else origin(runs)
-        name = f"{count} run{'s' * (count != 1)}, {what}" if first else None
-        ax.plot(time[good], row[good], dash, color=colour, lw=1.2, alpha=0.75, label=name)
-        if diverged[i] and good.any():
+        code = codes[i]
+        colour, dash = (BLUE, "-") if code == UNKNOWN else OUTCOME_LINES[Outcome(code)]
+        first = i == np.flatnonzero(codes == code)[0]
+        count = int((codes == code).sum())
+        what = "" if code == UNKNOWN else f", {Outcome(code).word}"
+        ends = " (cross: last finite sample)" if code == Outcome.DIVERGED else ""
+        name = f"{count} {origin(runs)} run{'s' * (count != 1)}{what}{ends}" if first else None
+        ax.plot(time[good], row[good], ls=dash, color=colour, lw=1.2, alpha=0.75, label=name)
+        if ends and good.any():
             last = np.flatnonzero(good)[-1]
-            ax.plot(time[last], row[last], "x", color=VERMILLION, ms=8, mew=2)
+            ax.plot(time[last], row[last], "x", color=colour, ms=8, mew=2)
     rate = _slowest(agreement)
-    whole = distance[~diverged]
+    whole = distance[codes < Outcome.ESCAPED]
     if rate is not None and len(whole):
         # a guide for the eye: over the highest late sample, falling at the predicted rate
         half = time >= (time[0] + time[-1]) / 2

@@ -18,10 +18,11 @@ from ..comparison.compare import compare
 from ..comparison.left import compare_left, sweep_left
 from ..errors import EganError, InputError
 from ..experiment import Experiment
+from ..outcome import outcomes
 from ..penalties import strength_field
 from ..predict import Regularizer, best_regularizer, left_over, spectrum
 from ..provenance import provenance
-from ..schema import save
+from ..schema import save, variable
 from ..simulation.run import simulate
 from ..symbolic import derive
 from . import plots, words
@@ -96,6 +97,8 @@ def report(
     penalty = strength_field(penalty)[0]
     folder = claim(directory)
     own = None if runs is None else fitted(exp, runs)
+    if own is not None:  # runs that do not say what they are of
+        own = own.assign(outcome=variable("outcome", outcomes(own, exp)))
     results = _compute(exp, penalty, progress or (lambda stage, done, total: None), own)
     with staged(folder) as temporary:
         figures = _figures(results, temporary, progress)

@@ -18,10 +18,30 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator, ScalarFormatter
 
+from ..outcome import Outcome
+
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#000000", "#767676"
 #: colour and marker of each damping regime
 REGIMES = {"underdamped": (BLUE, "o"), "critical": (GREEN, "D"), "overdamped": (VERMILLION, "^")}
+#: colour and marker of each outcome of a run; light ones, for lines and hatches lie over them
+OUTCOMES = {
+    Outcome.COVERED: ("#F3F3F3", "o"),
+    Outcome.PARTLY_LOST: ("#F0E442", "v"),
+    Outcome.NOT_SETTLED: ("#A6A6A6", "D"),
+    Outcome.COLLAPSED: ("#CC79A7", "s"),
+    Outcome.ESCAPED: ("#56B4E9", ">"),
+    Outcome.DIVERGED: ("#3B3B3B", "*"),
+}
+#: the same for lines on a white page
+OUTCOME_LINES = {
+    Outcome.COVERED: (BLUE, "-"),
+    Outcome.PARTLY_LOST: (ORANGE, "--"),
+    Outcome.NOT_SETTLED: (GREY, ":"),
+    Outcome.COLLAPSED: (PURPLE, (0, (5, 1, 1, 1))),
+    Outcome.ESCAPED: (SKY, (0, (7, 2))),
+    Outcome.DIVERGED: (VERMILLION, "-."),
+}
 SIZE = (7.2, 4.6)
 DPI = 150
 #: values that span more than this factor are drawn on a logarithmic axis

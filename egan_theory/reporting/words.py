@@ -7,6 +7,7 @@ import xarray as xr
 
 from ..comparison.agreement import Agreement
 from ..experiment import Experiment
+from ..outcome import Outcome, known_outcomes, tally
 from ..penalties import strength_field
 from ..predict.left import left_over
 from ..predict.regularizer import Regularizer
@@ -79,7 +80,7 @@ def on_regularizer(best: Regularizer, exp: Experiment) -> str:
 
 
 def on_runs(runs: xr.Dataset, exp: Experiment) -> list[str]:
-    lines = [_divergence(runs)]
+    lines = [_ends(runs)]
     if runs.attrs.get("status") == "interrupted":
         lines.append(f"The recording was interrupted after {runs['time'].attrs.get('units', 'step')} {_last(runs):g}.")
     told = differences(exp, runs) if origin(runs) == "recorded" else []
@@ -92,16 +93,15 @@ def _last(runs: xr.Dataset) -> float:
     return float(runs["time"].values[-1])
 
 
-def _divergence(runs: xr.Dataset) -> str:
-    kind, total = origin(runs), runs.sizes["run"]
-    if "diverged_at" not in runs:
-        finite = np.isfinite(runs["particles"].transpose("run", ...).values).all(axis=(1, 2, 3))
-        return f"{int(finite.sum())} of the {total} {kind} runs are finite to their end."
-    at = runs["diverged_at"].values
-    lost = int((at >= 0).sum())
-    if not lost:
-        return f"None of the {total} {kind} runs diverged."
-    return f"{lost} of the {total} {kind} runs diverged, the first at step {at[at >= 0].min()}."
+def _ends(runs: xr.Dataset) -> str:
+    """What became of the runs, and the meaning of each outcome that occurs."""
+    codes = known_outcomes(runs)
+    text = f"What became of the {len(codes)} {origin(runs)} runs: {tally(codes)}"
+    if "diverged_at" in runs and (at := runs["diverged_at"].values).max() >= 0:
+        text += f" (the first at step {at[at >= 0].min()})"
+    return f"{text}. " + " ".join(
+        f"{Outcome(c).word.capitalize()}: {Outcome(c).meaning}." for c in np.unique(codes[codes >= 0])
+    )
 
 
 def on_agreement(agreement: Agreement | None, measured: bool, of: xr.Dataset | None = None) -> str:

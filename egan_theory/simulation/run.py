@@ -16,6 +16,7 @@ from ..features import FourierGrid, experiment_grid
 from ..kernels.universality import output_covariance
 from ..linear import eigenvalues, linearize
 from ..linear.equilibrium import Equilibrium, equilibrium, matched_masses
+from ..outcome import outcomes
 from ..provenance import provenance
 from ..schema import variable
 from ..updates import UpdateRule
@@ -58,6 +59,7 @@ def simulate(
     Kicked particles that share a point move together and are simulated as one (``condensed``).
 
     A run that leaves every bound is frozen as NaN from then on, with the step in ``diverged_at`` and in attrs status.
+    ``outcome`` says what became of each run (outcome.Outcome).
     KeyboardInterrupt ends the run early: what was recorded is returned with status "interrupted".
     Raises InputError, NotLinearizable (a kick needs an equilibrium).
     """
@@ -319,6 +321,7 @@ class Recorder:
             ds["assignment"] = variable("assignment", exp.assignment)
         unit = "time" if exp.update_rule.continuous else "step"
         ds = ds.assign_coords(time=("time", self.time[:n], {"long_name": "training time", "units": unit}))
+        ds["outcome"] = variable("outcome", outcomes(ds, exp))
         return _with_parameters(ds, exp, members)
 
 

@@ -12,9 +12,10 @@ import xarray as xr
 
 from ..comparison.agreement import Agreement, Quantity
 from ..comparison.compare import E_FOLDS, compare
-from ..comparison.phase import COVERED, MEASURED, UNION
+from ..comparison.phase import MEASURED, UNION, with_shares
 from ..errors import InputError
 from ..experiment import Experiment
+from ..outcome import FLAGS, UNKNOWN, Outcome, modes_are_lost, outcomes, tally
 from ..predict.phase import QUICK, PhaseAxis
 from ..predict.threshold import MECHANISMS
 from .batch import DIVERGED, DONE, FAILED, PENDING, STATUS
@@ -40,9 +41,11 @@ def compare_sweep(
     """Predicted against measured for each cell of a sweep (``open_sweep``), named by its values.
 
     Kicked starts: "rate", the decay rate of the slowest mode against the late slope of the deviation's norm; of a
-    recorded sweep every quantity of ``compare`` instead. Random starts: "collapse", 1 where a mechanism predicts it (0
-    where none does), against the share of runs that end with fewer than half of the modes covered, with its binomial
-    error. Cells that failed or are pending are listed in ``unmatched``.
+    recorded sweep every quantity of ``compare`` instead; a cell whose modes are all predicted to decay and whose runs
+    left the target (escaped, diverged) agrees in nothing and is listed in ``unmatched``. Random starts: "modes lost", 1
+    where a mechanism predicts it (0 where none does), against the share of runs that end otherwise than covered
+    (outcome.Outcome; the note counts them), with its binomial error. Cells that failed or are pending are in
+    ``unmatched``.
 
     Memory: one batch, and one row per cell. ``exp`` must be the sweep's: not checked here (check_experiment).
     """
@@ -50,13 +53,16 @@ def compare_sweep(
     quantities: list[Quantity] = []
     unmatched: list[dict[str, str]] = []
     kicked = plan.exp.run.start == "kick"
-    method = "decay rate against the late slope of the deviation's norm" if kicked else "margins against final clouds"
-    names = ["status", "reason", "covered", *(["rate", "rate_stderr", "predicted_rate"] if kicked else [])]
-    for part in _batches(plan, ds[names]):
+    method = (
+        "decay rate against the late slope of the deviation's norm" if kicked else "margins against outcomes of runs"
+    )
+    names = ["status", "reason", *(["rate", "rate_stderr", "predicted_rate"] if kicked else [])]
+    ds = ds if "outcome" in ds else ds.assign(outcome=_outcomes(plan, ds))
+    for part in _batches(plan, ds[[*names, "outcome"]]):
         if kicked:
             found, missed = _recorded(plan, ds, part) if plan.record else _rates(plan, part)
         else:
-            found, missed = _collapse(plan, part, mechanisms)
+            found, missed = _lost(plan, part, mechanisms)
         quantities += found
         unmatched += missed
         if progress is not None:
@@ -100,13 +106,23 @@ def _rates(plan: Plan, part: _Cells) -> tuple[list[Quantity], list[dict[str, str
         missed = _missing(plan, part, k)
         rate, error, predicted = (float(part.values[n][k]) for n in ("rate", "rate_stderr", "predicted_rate"))
         no_rates = str(part.values["reason"][k])
-        if missed is None and (why := no_rates or _unusable(predicted, rate, plan.member(cell).run.steps)):
+        known = missed is None
+        if known and (why := no_rates or _left(part, k) or _unusable(predicted, rate, plan.member(cell).run.steps)):
             missed = {"name": cell_name(plan, cell), "reason": why}
         if missed is not None:
             unmatched.append(missed)
             continue
         quantities.append(Quantity(f"rate[{cell_name(plan, cell)}]", predicted, rate, error, abs(predicted), unit))
     return quantities, unmatched
+
+
+def _left(part: _Cells, k: int) -> str:
+    """That runs left the target although every mode is predicted to decay; empty if not so."""
+    codes = part.values["outcome"][k]
+    gone = codes >= Outcome.ESCAPED
+    if not part.values["predicted_rate"][k] > 0 or not gone.any():
+        return ""
+    return f"every mode is predicted to decay, but of {len(codes)} runs {tally(codes[gone])}"
 
 
 def _unusable(predicted: float, rate: float, steps: int) -> str:
@@ -121,11 +137,13 @@ def _unusable(predicted: float, rate: float, steps: int) -> str:
 def _recorded(plan: Plan, ds: xr.Dataset, part: _Cells) -> tuple[list[Quantity], list[dict[str, str]]]:
     quantities, unmatched = [], []
     for k, cell in enumerate(part.cells):
+        name = cell_name(plan, cell)
         missed = _missing(plan, part, k)
+        if missed is None and (why := _left(part, k)):
+            missed = {"name": name, "reason": why}
         if missed is not None:
             unmatched.append(missed)
             continue
-        name = cell_name(plan, cell)
         try:
             found = compare(*sweep_runs(ds, cell))
         except InputError as error:
@@ -136,9 +154,7 @@ def _recorded(plan: Plan, ds: xr.Dataset, part: _Cells) -> tuple[list[Quantity],
     return quantities, unmatched
 
 
-def _collapse(
-    plan: Plan, part: _Cells, mechanisms: Sequence[str]
-) -> tuple[list[Quantity], list[dict[str, str]]]:  # fmt: skip
+def _lost(plan: Plan, part: _Cells, mechanisms: Sequence[str]) -> tuple[list[Quantity], list[dict[str, str]]]:
     quantities, unmatched, chosen, members = [], [], [], []
     for k, cell in enumerate(part.cells):
         missed = _missing(plan, part, k)
@@ -151,18 +167,33 @@ def _collapse(
         return [], unmatched
     margins = np.array([MECHANISMS[m].margins(members) for m in mechanisms])
     for k, margin in zip(chosen, margins.T, strict=True):
-        ends = part.values["covered"][k] < COVERED
-        share = float(ends.mean())
-        error = float(np.sqrt(share * (1 - share) / len(ends)))
+        codes = part.values["outcome"][k]
+        share = float(modes_are_lost(codes).mean())
+        error = float(np.sqrt(share * (1 - share) / len(codes)))
         why = ", ".join(m for m, v in zip(mechanisms, margin, strict=True) if v > 0)
-        name = f"collapse[{cell_name(plan, part.cells[k])}]"
-        quantities.append(Quantity(name, float(bool(why)), share, error, 1.0, "1", why))
+        name = f"modes lost[{cell_name(plan, part.cells[k])}]"
+        note = f"predicted by: {why or 'no mechanism'}; runs: {tally(codes)}"
+        quantities.append(Quantity(name, float(bool(why)), share, error, 1.0, "1", note))
     return quantities, unmatched
+
+
+def _outcomes(plan: Plan, ds: xr.Dataset) -> xr.DataArray:
+    """The outcomes of a store that holds none, from its final clouds: runs that have not settled cannot be told."""
+    codes = np.full((plan.cells, plan.sizes["run"]), UNKNOWN, dtype=np.int8)
+    for i in range(plan.batches):
+        cells = plan.span(i)
+        part = ds[["status", "diverged_at", "final"]].isel(cell=slice(cells.start, cells.stop)).load()
+        for k in np.flatnonzero(part["status"].isin([DONE, DIVERGED])):
+            exp, own = plan.member(cells[int(k)]), part.isel(cell=k)
+            cloud = own["final"].isel(particle=slice(exp.generator.particles), component=slice(exp.dimension))
+            runs = xr.Dataset({"particles": cloud.expand_dims(time=[0.0]), "diverged_at": own["diverged_at"]})
+            codes[cells[int(k)]] = outcomes(runs, exp)
+    return xr.DataArray(codes, dims=("cell", "run"), attrs={"long_name": "outcome of the run", "units": "1", **FLAGS})
 
 
 def phase_of_sweep(ds: xr.Dataset, first: str, second: str) -> xr.Dataset:
     """A sweep over two fields, from random starts, as a simulated phase diagram (comparison.phase.simulate_phase); its
-    seeds are further runs. Failed cells are NaN.
+    seeds are further runs. Failed cells are NaN, their outcomes -1.
 
     Raises InputError: other axes, kicked starts, cells not simulated yet.
     """
@@ -179,7 +210,8 @@ def phase_of_sweep(ds: xr.Dataset, first: str, second: str) -> xr.Dataset:
     pending = int((ds["status"] == PENDING).sum())
     if pending:
         raise InputError("--sweep", "be complete", f"{pending} of {plan.cells} cells not simulated yet")
-    grid = sweep_grid(ds[[*MEASURED.values(), "diverged_at"]])
+    ds = ds if "outcome" in ds else ds.assign(outcome=_outcomes(plan, ds))
+    grid = sweep_grid(ds[[*MEASURED.values(), "diverged_at", "outcome"]])
     named = {first.replace(".", "_"): "first", second.replace(".", "_"): "second"}
     stacked = grid.rename(named | {"run": "repeat"}).stack(run=("seed", "repeat"), create_index=False)
     out = stacked.drop_vars(["seed", "repeat"], errors="ignore").transpose("second", "first", "run")
@@ -189,17 +221,16 @@ def phase_of_sweep(ds: xr.Dataset, first: str, second: str) -> xr.Dataset:
         n: (n, np.array(a.values), {"long_name": a.path, "units": "1", "log": int(a.log)}) for n, a in axes.items()
     }
     attrs = {k: ds.attrs[k] for k in ("experiment", "versions", "schema_version")}
-    return out.assign_coords(coords).assign_attrs(attrs | {"seed": plan.exp.run.seed, "start": "random"})
+    return with_shares(out.assign_coords(coords).assign_attrs(attrs | {"seed": plan.exp.run.seed, "start": "random"}))
 
 
 def accuracy(agreement: Agreement) -> dict[str, Any]:
-    """Of the "collapse" quantities: shares of the collapsed and of the other cells that were predicted, and their mean.
-
-    A cell has collapsed when more than half of its runs have."""
-    rows = [q for q in agreement.quantities if q.name.startswith("collapse[")]
-    collapsed, predicted = np.array([[q.measured > 0.5, q.predicted > 0.5] for q in rows], dtype=bool).reshape(-1, 2).T
+    """Of the "modes lost" quantities: shares of the cells that lost modes and of the others that were predicted, and
+    their mean. A cell has lost modes when more than half of its runs have."""
+    rows = [q for q in agreement.quantities if q.name.startswith("modes lost[")]
+    lost, predicted = np.array([[q.measured > 0.5, q.predicted > 0.5] for q in rows], dtype=bool).reshape(-1, 2).T
     mean = lambda v: float(v.mean()) if len(v) else float("nan")  # noqa: E731
-    sensitivity, specificity = mean(predicted[collapsed]), mean(~predicted[~collapsed])
+    sensitivity, specificity = mean(predicted[lost]), mean(~predicted[~lost])
     return {
         "mechanism": UNION, "sensitivity": sensitivity, "specificity": specificity,
         "balanced_accuracy": (sensitivity + specificity) / 2,

@@ -11,6 +11,7 @@ import xarray as xr
 
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
+from ..outcome import UNKNOWN, recording_interval
 from ..schema import ATTRS
 from .cells import final_clouds, measured, rates, reason, simulated
 from .plan import Plan, check_points, read_plan
@@ -63,8 +64,9 @@ def columns(plan: Plan) -> dict[str, Column]:
             dims = ("particle", "component") if name != "discriminator" else ("particle",)
             out[name] = Column((*run, "time", *dims), nan, *ATTRS[name])
     out["diverged_at"] = Column(run, -1, *ATTRS["diverged_at"])
+    out["outcome"] = Column(run, UNKNOWN, ATTRS["outcome"][0] + ", -1: not simulated", ATTRS["outcome"][1])
     out["reason"] = Column(("cell",), "", "why the cell failed, or has no rates", "1")
-    out["status"] = Column(("cell",), PENDING, "outcome of the cell", "1")
+    out["status"] = Column(("cell",), PENDING, "state of the cell", "1")
     return out
 
 
@@ -104,7 +106,7 @@ def _member(plan: Plan, cell: int) -> Experiment:
     exp = plan.member(cell)
     if plan.record or exp.run.start == "kick":
         return exp
-    return exp.replace({"run.record_every": exp.run.steps})  # nothing but the end is looked at
+    return exp.replace({"run.record_every": recording_interval(exp.run.steps)})  # what outcomes need, no more
 
 
 def _fill(out: dict[str, Any], rows: list[int], members: list[Experiment], ds: xr.Dataset, plan: Plan) -> None:
@@ -136,7 +138,7 @@ def _fill(out: dict[str, Any], rows: list[int], members: list[Experiment], ds: x
                     values = part[name].values
                     out[name][(row, *(slice(n) for n in values.shape))] = values
             lost = part["diverged_at"].values
-            out["diverged_at"][row] = lost
+            out["diverged_at"][row], out["outcome"][row] = lost, part["outcome"].values
             out["status"][row] = DIVERGED if np.any(lost >= 0) else DONE
         except Exception as error:
             _failed(out, row, error)

@@ -14,21 +14,14 @@ from ..dynamics import VARIABLE
 from ..errors import MissingExtra
 from ..experiment import Experiment
 from ..linear import eigenvalues, linearize
-from ..order import modes_covered, order_parameters
+from ..order import order_parameters
+from ..outcome import covered_modes
 from ..simulation.run import simulate
-from ..targets import Mixture
 
 #: a run has left the linear regime when a particle has moved this part of the discriminator's length scale
 LINEAR = 0.02
 #: longest reason of a failed cell that is kept
 REASON = 200
-
-
-def mode_centres(exp: Experiment) -> xr.DataArray:
-    """(point, component): the modes of the target: a mixture's means, else its points."""
-    target = exp.target
-    centres = np.atleast_2d(np.array(target.means)) if isinstance(target, Mixture) else exp.points.coordinates
-    return xr.DataArray(centres.reshape(-1, exp.dimension), dims=("point", "component"))
 
 
 def simulated(members: Sequence[Experiment]) -> Iterator[tuple[list[int], xr.Dataset | Exception]]:
@@ -86,10 +79,8 @@ def final_clouds(ds: xr.Dataset) -> xr.DataArray:
 def measured(exp: Experiment, cloud: xr.DataArray) -> dict[str, np.ndarray]:
     """Order parameters (run,) of final clouds, and ``covered``, the share of the target's modes (0 if diverged)."""
     points = xr.DataArray(exp.points.coordinates, dims=("point", "component"))
-    period, modes = exp.points.period, mode_centres(exp)
-    found = order_parameters(cloud, points, weights=exp.points.weights, period=period)
-    covered = (modes_covered(cloud, modes, period=period) / modes.sizes["point"]).fillna(0.0)
-    return {str(n): v.values for n, v in found.assign(covered=covered).data_vars.items()}
+    found = order_parameters(cloud, points, weights=exp.points.weights, period=exp.points.period)
+    return {str(n): v.values for n, v in found.assign(covered=covered_modes(exp, cloud)).data_vars.items()}
 
 
 def rates(exp: Experiment, ds: xr.Dataset) -> dict[str, float]:

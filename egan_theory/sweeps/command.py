@@ -75,6 +75,7 @@ def summary(ds: xr.Dataset, output: str) -> dict[str, Any]:
     """What became of the cells: the --json form."""
     import numpy as np
 
+    from ..outcome import counts
     from .batch import STATUS
     from .plan import Plan
     from .store import plan_of
@@ -93,6 +94,7 @@ def summary(ds: xr.Dataset, output: str) -> dict[str, Any]:
         "batch": plan.batch,
         "record": plan.record,
         "reasons": reasons,
+        "outcomes": counts(ds["outcome"].values) if "outcome" in ds else {},
     }
 
 
@@ -106,6 +108,8 @@ def _text(data: dict[str, Any]) -> list[Any]:
     ]
     title = f"Sweep: {data['cells']} cells ({axes}), {data['runs']} runs each"
     lines: list[Any] = [table("", ["", "cells"], rows)]
+    if data["outcomes"]:
+        lines.append(table("", ["outcome", "runs"], [[word, str(n)] for word, n in data["outcomes"].items()]))
     lines += [f"failed: {reason}" for reason in data["reasons"][:ROWS]]
     lines.insert(0, title)
     return [*lines, f"written: {data['output']}"]
@@ -151,7 +155,7 @@ def _compared(found: Agreement, data: dict[str, Any]) -> list[Any]:
     if "accuracy" in data:
         a = {k: v if isinstance(v, str) else f"{v:.2f}" for k, v in data["accuracy"].items()}
         lines.append(
-            f"Collapse by {a['mechanism']}: balanced accuracy {a['balanced_accuracy']} (sensitivity "
+            f"Modes lost by {a['mechanism']}: balanced accuracy {a['balanced_accuracy']} (sensitivity "
             f"{a['sensitivity']}, specificity {a['specificity']})."
         )
     return lines

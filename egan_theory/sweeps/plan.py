@@ -15,11 +15,12 @@ import numpy as np
 from ..dynamics import VARIABLE
 from ..errors import InputError
 from ..experiment import Experiment
+from ..outcome import RECORDS
 from ..predict.phase import PhaseAxis, parse_axes
 from ..provenance import SCHEMA_VERSION, versions
 
 #: version of the sweep store's layout
-SWEEP_VERSION = "1"
+SWEEP_VERSION = "2"
 #: runs simulated side by side, at most
 LANES = 100
 #: a sweep is cut into at least this many batches (while it has that many cells), so that workers share it evenly
@@ -140,7 +141,7 @@ def make_plan(
         raise InputError("batch", "be at least 1 cell", batch)
     plan = Plan(exp, parsed, seeds, record, batch or 1)
     if batch is None:
-        samples = plan.sizes["time"] if record or exp.run.start == "kick" else 1
+        samples = plan.sizes["time"] if record or exp.run.start == "kick" else 2 * RECORDS
         each = 8 * exp.run.runs * samples * plan.sizes["particle"] * (2 * plan.sizes["component"] + 1)
         limits = (LANES // exp.run.runs, BATCH_BYTES // each, -(-plan.cells // PARTS))
         plan = replace(plan, batch=max(1, min(limits)))

@@ -21,10 +21,13 @@ import xarray as xr
 from .._files import check_output_folder
 from ..errors import EganError, InputError
 from ..experiment import Experiment
+from ..outcome import FLAGS
 from ..schema import variable
 from .batch import STATUS, columns
 from .plan import SWEEP_VERSION, Plan, digest, plan_text, read_plan
 
+#: versions of the layout that can be read: 1 is without the outcomes of runs
+READABLE = ("1", SWEEP_VERSION)
 #: entries in one chunk of an axis
 COORDINATE_CHUNK = 1_000_000
 
@@ -52,6 +55,8 @@ def create(path: Path, plan: Plan) -> None:
             attributes: dict[str, Any] = {"long_name": column.long_name, "units": column.units}
             if name == "status":
                 attributes |= {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)}
+            if name == "outcome":
+                attributes |= {"flag_values": FLAGS["flag_values"].tolist(), "flag_meanings": FLAGS["flag_meanings"]}
             group.create_array(
                 name, shape=shape, chunks=(plan.batch, *shape[1:]), dtype=column.dtype, fill_value=column.fill,
                 dimension_names=column.dims, attributes=attributes, config={"write_empty_chunks": True},
@@ -109,6 +114,9 @@ def check_same(found: dict[str, Any], plan: Plan, path: Path) -> None:
     """Raise InputError naming the first field in which a store's sweep is another one than the plan's."""
     wanted = plan.attrs
     check_experiment(found, plan.exp, path)
+    if found["sweep_version"] != SWEEP_VERSION:
+        rule = f"have sweep_version {SWEEP_VERSION!r} to be continued (it can be read)"
+        raise InputError("output", rule, repr(found["sweep_version"]))
     names = (("axes", "vary"), ("seeds", "seeds"), ("record", "record"), ("batch", "batch"), ("versions", "versions"))
     for key, field in names:
         if found[key] != wanted[key]:
@@ -151,8 +159,8 @@ def stored_attrs(path: str | Path, field: str = "sweep") -> dict[str, Any]:
         raise InputError(field, "be the Zarr store of a sweep", f"{path}: {error}") from None
     if "sweep_version" not in attrs:
         raise InputError(field, "be the Zarr store of a sweep", f"another Zarr group, {path}")
-    if attrs["sweep_version"] != SWEEP_VERSION:
-        raise InputError(field, f"have sweep_version {SWEEP_VERSION!r}", repr(attrs["sweep_version"]))
+    if attrs["sweep_version"] not in READABLE:
+        raise InputError(field, f"have sweep_version {' or '.join(READABLE)}", repr(attrs["sweep_version"]))
     return attrs
 
 
@@ -253,10 +261,11 @@ def _why(error: OSError) -> str:
 def open_sweep(path: str | Path) -> xr.Dataset:
     """The store as a Dataset over ``cell``, read when used; backed by dask where that is installed.
 
-    Coordinates: the value of each axis (dots as "_") and ``seed`` of every cell. ``final``, order parameters and
-    ``diverged_at`` per (cell, run); ``status`` (0 pending, 1 done, 2 diverged, 3 failed), ``reason``; for kicked starts
-    ``rate``, ``rate_stderr``, ``predicted_rate``; recorded sweeps also have the variables of the run schema. Cells not
-    simulated yet are NaN. ``sweep_grid`` puts variables on the axes, ``sweep_runs`` gives one cell's runs.
+    Coordinates: the value of each axis (dots as "_") and ``seed`` of every cell. ``final``, order parameters,
+    ``diverged_at`` and ``outcome`` (outcome.Outcome; -1: none) per (cell, run); ``status`` (0 pending, 1 done, 2 done
+    and a run diverged, 3 failed), ``reason``; for kicked starts ``rate``, ``rate_stderr``, ``predicted_rate``; recorded
+    sweeps also have the variables of the run schema. Cells not simulated yet are NaN. ``sweep_grid`` puts variables on
+    the axes, ``sweep_runs`` gives one cell's runs.
     Raises InputError for what is no sweep.
     """
     attrs = stored_attrs(path)
@@ -321,7 +330,8 @@ def sweep_runs(ds: xr.Dataset, cell: int) -> tuple[Experiment, xr.Dataset]:
     lost = own["diverged_at"].values
     status = f"diverged at step {lost[lost >= 0].min()}" if np.any(lost >= 0) else "finished"
     keep = dict(run=slice(exp.run.runs), particle=slice(exp.generator.particles), component=slice(exp.dimension))
-    runs = own[["particles", "discriminator", "force", "diverged_at"]].isel(keep)
+    names = ["particles", "discriminator", "force", "diverged_at", *(["outcome"] if "outcome" in own else [])]
+    runs = own[names].isel(keep)
     runs = runs.assign(
         target=variable("target", exp.points.coordinates),
         target_weight=variable("target_weight", exp.points.weights),

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ...reporting import style
-from ...reporting.phases import _edges as cell_edges
+from ...reporting.phases import cell_edges
 from ...reporting.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 from .regimes import REGIMES
 
@@ -100,7 +100,7 @@ def plot_solvable_phase(
 
 def _rim(coordinate: xr.DataArray) -> tuple[float, float]:
     """Limits half a cell beyond the first and last value, on the axis's own scale: markers there are not cut."""
-    edges = cell_edges(coordinate.values, coordinate)
+    edges = cell_edges(coordinate)
     return float(edges[0]), float(edges[-1])
 
 

@@ -1,0 +1,74 @@
+"""Order parameters: how a cloud of particles compares with its target, as functions on xarray with named dims.
+
+A cloud has dims (particle, component), a target (point, component); further dims of the cloud (run, time, lrD, phi)
+broadcast. Particles have equal masses; target points have ``weights`` (equal ones by default). A cloud with a
+non-finite coordinate (a run that diverged) gives NaN. ``period``: side of a periodic box, for the measures that have a
+meaning there; the cloud is then unwrapped about its circular mean, which needs a cloud that does not fill the box.
+
+Each function states its value for the target itself (one particle on each point) and for a fresh draw (N particles
+drawn from the target's M points). Definitions agree with the order parameters published with brief 4.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+
+from .coverage import COSINE, Metric, covered_share, entropy_deficit, expected_entropy_deficit, modes_covered
+from .distance import centroid_displacement, energy_distance, mmd2
+from .shape import mean_abs_cosine, participation_ratio, spread
+
+
+def order_parameters(
+    cloud: xr.DataArray,
+    target: xr.DataArray,
+    *,
+    weights: Any = None,
+    period: float | None = None,
+    radius: float | None = None,
+    metric: Metric = "euclidean",
+    cosine: float = COSINE,
+) -> xr.Dataset:
+    """All of them, over the cloud's further dims; each variable with long_name, units and its value for the target.
+
+    The value for the target itself (attribute ``target_value``) has one particle on each point, whatever the weights.
+    Measures of direction (mean_abs_cosine, covered_share) are left out in a periodic box.
+    Raises InputError for dims, shapes or numbers that do not fit.
+    """
+
+    def everything(x: xr.DataArray) -> dict[str, xr.DataArray]:
+        out = {
+            "modes_covered": modes_covered(x, target, radius=radius, period=period),
+            "entropy_deficit": entropy_deficit(x, target, weights=weights, metric=metric, period=period),
+            "spread": spread(x, period=period),
+            "participation_ratio": participation_ratio(x, period=period),
+            "centroid_displacement": centroid_displacement(x, target, weights=weights, period=period),
+            "energy_distance": energy_distance(x, target, weights=weights, period=period),
+            "mmd2": mmd2(x, target, weights=weights, period=period),
+        }
+        if period is None:
+            out["mean_abs_cosine"] = mean_abs_cosine(x)
+            out["covered_share"] = covered_share(x, target, cosine=cosine)
+        return out
+
+    itself = everything(target.rename(point="particle"))
+    values = everything(cloud)
+    for name, value in values.items():
+        value.attrs["target_value"] = float(itself[name])
+    return xr.Dataset(values)
+
+
+__all__ = [
+    "centroid_displacement",
+    "covered_share",
+    "energy_distance",
+    "entropy_deficit",
+    "expected_entropy_deficit",
+    "mean_abs_cosine",
+    "mmd2",
+    "modes_covered",
+    "order_parameters",
+    "participation_ratio",
+    "spread",
+]
