@@ -16,10 +16,10 @@
 # MAX_STEPS steps decide.
 #
 # Also: the ring of 8 points (8 particles each, 256 Gaussian features, weight decay 0.05, eta_G = 0.01) at five
-# discriminator rates from 0.01 to 1: one predicted critical ratio for all of them, and which points are kept after
-# 3,000 steps from random starts. From starts narrower than the ring its collapse follows the prediction; from a start
-# as wide as the ring the cloud spreads at once, and beyond the threshold it circles about the equilibrium at a small
-# amplitude: linear instability of the spread cloud is then no collapse.
+# discriminator rates from 0.01 to 1: one predicted critical ratio for all of them, and what becomes of runs of 3,000
+# steps from random starts (egan_theory.outcome). From starts narrower than the ring its collapse follows the
+# prediction; from a start as wide as the ring the cloud spreads at once, and beyond the threshold it circles about the
+# equilibrium at a small amplitude: linear instability of the spread cloud is then no collapse.
 # Run: python analyses/collapse_transition.py --seed 1 --draws 30 --output out/collapse_transition
 
 # %%
@@ -33,7 +33,9 @@ import xarray as xr
 
 import egan_theory as eg
 from egan_theory.losses import LOSSES
+from egan_theory.outcome import FLAGS, Outcome
 from egan_theory.predict.collective import collective_instability, margin
+from egan_theory.reporting.style import OUTCOMES
 
 sys.path.insert(0, str(Path(__file__).parent))
 from draws import KERNELS, UPDATES, draw_target
@@ -250,8 +252,6 @@ RING_RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 RING_RATIOS = (0.0, 0.05, 0.1, 0.2, 0.3)
 #: random starts: rms distance of the particles from the centre per coordinate; 0.71 is the ring's own
 RING_STARTS = (0.4, 0.71)
-#: a point is kept when some particle is this near at every record of the last LATE steps; half the spacing is 0.38
-NEAR, LATE = 0.3, 500
 #: where the axes of the figure begin
 SMALLEST = 0.02
 
@@ -268,16 +268,17 @@ def ring(learning_rate: float, seed: int, ratio: float = 0.0, spread: float = 0.
 
 
 def ring_example(seed: int, rates=RING_RATES, ratios=RING_RATIOS, starts=RING_STARTS) -> xr.Dataset:
-    """Predicted critical ratio, and simulated points kept after 3,000 steps over start, learning rate and ratio."""
+    """Predicted critical ratio, and outcomes of 3,000 simulated steps over start, learning rate and ratio."""
     predicted = [collective_instability(ring(r, seed)).value for r in rates]
     radius = [[1 + margin(ring(r, seed, p)) for p in ratios] for r in rates]
-    kept = np.array([_kept(seed, rates, ratios, spread) for spread in starts])
+    ends = np.array([_ends(seed, rates, ratios, spread) for spread in starts])
     return xr.Dataset(
         {
             "ring_predicted": ("eta_D", np.array(predicted, dtype=float),
                                {"long_name": "predicted critical ratio", "units": "1"}),
             "ring_radius": (("eta_D", "phi"), np.array(radius), {"long_name": "spectral radius", "units": "1"}),
-            "ring_kept": (("start", "eta_D", "phi"), kept, {"long_name": "target points kept", "units": "1"}),
+            "ring_outcome": (("start", "eta_D", "phi"), ends,
+                             {"long_name": "outcome of the run", "units": "1", **FLAGS}),
         },
         coords={
             "start": ("start", list(starts), {"long_name": "rms coordinate of the random start", "units": "length"}),
@@ -287,20 +288,17 @@ def ring_example(seed: int, rates=RING_RATES, ratios=RING_RATIOS, starts=RING_ST
     )  # fmt: skip
 
 
-def _kept(seed: int, rates, ratios, spread: float) -> np.ndarray:
-    """(rate, ratio) points kept; all side by side, from one start."""
+def _ends(seed: int, rates, ratios, spread: float) -> np.ndarray:
+    """(rate, ratio) outcomes; all side by side, from one start."""
     base = ring(rates[0], seed, spread=spread)
     cells = [{"discriminator.learning_rate": float(r), RATIO: float(p)} for r in rates for p in ratios]
     runs = eg.simulate(base, variants=[base.replace(cell) for cell in cells])
-    late = runs["particles"].isel(time=slice(-LATE // base.run.record_every, None)).values
-    apart = np.linalg.norm(late[..., None, :] - runs["target"].values, axis=-1)
-    # a run that has diverged is NaN: near to nothing
-    return (apart < NEAR).any(-2).all(1).sum(-1).reshape(len(rates), len(ratios))
+    return runs["outcome"].values.reshape(len(rates), len(ratios))
 
 
 # %%
 def figure(ds: xr.Dataset):
-    """Predicted against simulated critical ratio, and what the ring keeps."""
+    """Predicted against simulated critical ratio, and what becomes of the ring."""
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(14, 4.6), layout="constrained")
@@ -326,16 +324,16 @@ def figure(ds: xr.Dataset):
     left.legend(loc="upper left", fontsize=8)
     x, y = np.meshgrid(ds["phi"].values, ds["eta_D"].values)
     for ax, start in zip(others, ds["start"].values, strict=True):
-        dots = ax.scatter(
-            x, y, c=ds["ring_kept"].sel(start=start), cmap="viridis", vmin=0, vmax=8, s=110, edgecolor="k"
-        )
+        ends = ds["ring_outcome"].sel(start=start).values
+        for outcome, (colour, marker) in OUTCOMES.items():
+            if (here := ends == outcome).any():
+                ax.plot(x[here], y[here], marker, ls="", color=colour, mec="k", ms=10, label=outcome.word)
         ax.plot(ds["ring_predicted"], ds["eta_D"], color="#D55E00", lw=2, label="predicted critical ratio")
         ax.set_yscale("log")
         ax.set(xlabel=r"kernel ratio $\varphi$", ylabel=r"learning rate of the discriminator $\eta_D$")
-        ax.set_ylim(0.003, 2)  # room for the legend below the points
+        ax.set_ylim(0.0015, 2)  # room for the legend below the points
         ax.set_title(f"Ring of 8 points, start of rms {start:g}", fontsize=10)
-        ax.legend(loc="lower center", fontsize=8)
-    fig.colorbar(dots, ax=others, label="target points kept after 3,000 steps")
+        ax.legend(loc="lower center", fontsize=8, ncols=2, title="after 3,000 steps", title_fontsize=8)
     return fig
 
 
@@ -347,8 +345,9 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     print(f"{int(ds['agrees'].sum())} of {args.draws} predicted critical ratios within 5 % of the simulated one; "
           f"median difference {float(error.median()):.2%}")  # fmt: skip
     print("ring: predicted critical ratio", np.round(ds["ring_predicted"].values, 4), "for eta_D", RING_RATES)
-    for start, kept in zip(ds["start"].values, ds["ring_kept"].values, strict=True):
-        print(f"points kept from a start of rms {start:g}, one row per eta_D, phi = {RING_RATIOS}:\n{kept}")
+    for start, ends in zip(ds["start"].values, ds["ring_outcome"].values, strict=True):
+        print(f"outcomes from a start of rms {start:g}, one row per eta_D, phi = {RING_RATIOS}:")
+        print("\n".join(", ".join(Outcome(code).word for code in row) for row in ends))
     return ds
 
 

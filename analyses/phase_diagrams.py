@@ -1,10 +1,10 @@
 # %% [markdown]
-# # Do the three mechanisms predict where training from random starts collapses?
+# # Do the three mechanisms predict where training from random starts loses modes?
 # Random experiments (seed and number of diagrams are arguments), one per family: a ring with weight decay over
 # (kernel ratio, critic's learning rate), from starts half as wide as the ring; random points with a gradient penalty
 # over (ratio, R1); a grid with momentum over (ratio, generator's learning rate). Each cell is simulated from random
-# positions; it has collapsed when fewer than half of the target's modes are covered at the end. Predictions know
-# nothing of the simulation. What they miss is drawn.
+# positions; what becomes of a run is one of six outcomes (egan_theory.outcome), and modes are lost where it is any
+# other than "covered". Predictions know nothing of the simulation. What they miss is drawn.
 # Run: python analyses/phase_diagrams.py --seed 1 --draws 3 --output out/phase_diagrams
 
 # %%
@@ -19,6 +19,7 @@ import xarray as xr
 
 import egan_theory as eg
 from egan_theory.comparison.phase import UNION, compare_phase, simulate_phase
+from egan_theory.outcome import tally
 from egan_theory.predict.phase import QUICK, phase, phase_axis
 from egan_theory.predict.threshold import MECHANISMS
 from egan_theory.reporting.phases import plot_phase
@@ -26,7 +27,7 @@ from egan_theory.reporting.phases import plot_phase
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write
 
-SIDE, FINE, STEPS = 20, 120, 3000
+SIDE, FINE, STEPS, RUNS = 20, 120, 3000, 1
 FAMILIES = ("ring, weight decay", "random points, R1", "grid, momentum")
 
 
@@ -72,7 +73,9 @@ def draw(family: str, rng: np.random.Generator) -> tuple[eg.Experiment, tuple[st
     return exp, ("generator.learning_rate", 0.0003, 0.1, True)
 
 
-def examine(exp: eg.Experiment, second: tuple[str, float, float, bool], side: int, mechanisms, label: str) -> dict:
+def examine(
+    exp: eg.Experiment, second: tuple[str, float, float, bool], side: int, mechanisms, label: str, runs: int
+) -> dict:
     """Predicted boundaries on a fine grid, the simulated diagram, and their comparison."""
     ratio = ("generator.kernel.ratio", 0.0, 0.95)
     coarse = phase_axis(exp, *ratio, side), phase_axis(exp, *second[:3], side, second[3])
@@ -81,35 +84,34 @@ def examine(exp: eg.Experiment, second: tuple[str, float, float, bool], side: in
     def tick(done: int, total: int) -> None:
         print(f"{label}: {done} of {total} cells simulated", file=sys.stderr, flush=True)
 
-    simulated = simulate_phase(exp, *coarse, progress=tick)
+    simulated = simulate_phase(exp, *coarse, runs=runs, progress=tick)
     compared = compare_phase(exp, simulated, mechanisms=mechanisms)
     drawn = [m for m in mechanisms if m in QUICK]
     predicted = phase(exp, *fine, mechanisms=drawn)
     return {"simulated": simulated, "compared": compared, "predicted": predicted}
 
 
-def missed(found: dict) -> dict[str, float]:
+def missed(found: dict) -> dict[str, int | str]:
     """What the cells are like that the union gets wrong."""
     compared, simulated = found["compared"], found["simulated"]
     predicted = compared["predicted"].sel(mechanism=UNION).values.astype(bool)
-    collapsed = compared["collapsed"].values.astype(bool)
-    covered, spread = simulated["covered"].mean("run").values, simulated["spread"].mean("run").values
-    alarm, surprise = predicted & ~collapsed, ~predicted & collapsed
-    mean = lambda v, mask: float(v[mask].mean()) if mask.any() else float("nan")  # noqa: E731
+    lost = compared["lost"].values.astype(bool)
+    codes = simulated["outcome"].values
+    alarm, surprise = predicted & ~lost, ~predicted & lost
     return {
-        "cells": int(collapsed.size), "collapsed": int(collapsed.sum()),
-        "predicted but not collapsed": int(alarm.sum()), "their share of modes covered": mean(covered, alarm),
-        "collapsed but not predicted": int(surprise.sum()), "their spread": mean(spread, surprise),
+        "cells": int(lost.size), "with modes lost": int(lost.sum()), "runs": tally(codes),
+        "predicted but not lost": int(alarm.sum()), "their runs": tally(codes[alarm]),
+        "lost but not predicted": int(surprise.sum()), "these runs": tally(codes[surprise]),
     }  # fmt: skip
 
 
-def study(seed: int, draws: int, side: int, mechanisms=QUICK) -> tuple[xr.Dataset, list[dict]]:
+def study(seed: int, draws: int, side: int, mechanisms=QUICK, runs: int = RUNS) -> tuple[xr.Dataset, list[dict]]:
     """One diagram per draw: accuracies of each mechanism and the union, and the diagrams themselves."""
     found, rows, labels = [], [], []
     for i in range(draws):
         family = FAMILIES[i % len(FAMILIES)]
         exp, second = draw(family, np.random.default_rng([seed, i]))
-        found.append(examine(exp, second, side, mechanisms, family))
+        found.append(examine(exp, second, side, mechanisms, family, runs))
         rows.append(found[-1]["compared"][["balanced_accuracy", "stderr", "sensitivity", "specificity"]])
         labels.append(family)
         table = rows[-1]
@@ -123,6 +125,11 @@ def study(seed: int, draws: int, side: int, mechanisms=QUICK) -> tuple[xr.Datase
     for name in ("covered", "spread", "deficit", "displacement"):
         stacked = np.stack([f["simulated"][name].mean("run").values for f in found])
         ds[name] = ("draw", "row", "column"), stacked, found[0]["simulated"][name].attrs
+    ds["share"] = (
+        ("draw", "kind", "row", "column"), np.stack([f["simulated"]["share"] for f in found]),
+        found[0]["simulated"]["share"].attrs,
+    )  # fmt: skip
+    ds = ds.assign_coords(kind=found[0]["simulated"]["kind"].values)
     ds["predicted"] = ("draw", "mechanism", "row", "column"), np.stack([f["compared"]["predicted"] for f in found])
     ds["experiment"] = "draw", [f["simulated"].attrs["experiment"] for f in found]
     return ds.assign_attrs(seed=seed, draws=draws, side=side), found
@@ -132,11 +139,10 @@ def figure(found: list[dict], labels: list[str]):
     """One panel per diagram."""
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=(7.4 * len(found), 6.2), layout="constrained")
+    fig = Figure(figsize=(8.6 * len(found), 6.2), layout="constrained")
     for ax, f, label in zip(np.atleast_1d(fig.subplots(1, len(found))), found, labels, strict=True):
         plot_phase(f["predicted"], f["simulated"], f["compared"], ax=ax)
-        legend = ax.get_legend()
-        legend.set_title(f"{label}: predicted collapse")
+        ax.text(0.99, 0.01, label, transform=ax.transAxes, ha="right", va="bottom", bbox={"fc": "white", "lw": 0})
     return fig
 
 
@@ -164,6 +170,7 @@ def benchmark(side: int = 200, sample: int = 400) -> dict[str, float]:
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("phase_diagrams", draws=3)
     parser.add_argument("--side", type=int, default=SIDE)
+    parser.add_argument("--runs", type=int, default=RUNS, help="runs per cell")
     parser.add_argument("--collapsed-state", action="store_true", help="also the collapsed state's stability (slow)")
     parser.add_argument("--benchmark", action="store_true", help="only time the default ring's predicted diagram")
     args = parser.parse_args(argv)
@@ -171,7 +178,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
         benchmark()
         return xr.Dataset()
     mechanisms = (*QUICK, "collapsed state") if args.collapsed_state else QUICK
-    ds, found = study(args.seed, args.draws, args.side, mechanisms)
+    ds, found = study(args.seed, args.draws, args.side, mechanisms, args.runs)
     write(args.output, ds, figure(found, ds["family"].values.tolist()), dpi=110)
     return ds
 

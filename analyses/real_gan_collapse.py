@@ -16,7 +16,8 @@
 #    Rates are compared where the kick grows: a decay is measured while the softest modes, slowest in the end, still
 #    exert no force to speak of, and is then faster than the prediction.
 # 2. Random starts, as in practice: the cloud is the network's output at its start. Target points kept after training
-#    against the ratio; eta_G g1 is held, so that the ratio alone changes.
+#    and the runs' outcomes (egan_theory.outcome, from the final clouds) against the ratio; eta_G g1 is held, so that
+#    the ratio alone changes.
 #    A run that loses its points runs away as a whole. The network's outputs share an offset and lie closer together
 #    than independent starts, both the more so the higher the ratio, and both make that easier: the first two rungs.
 # 3. Both for several widths.
@@ -40,8 +41,8 @@ from egan_theory.kernels.universality import kernel_numbers
 from egan_theory.linear import update_matrix
 from egan_theory.linear.saddle import reduce_saddle, saddle_jacobian
 from egan_theory.linear.seen import seen_features
+from egan_theory.outcome import FLAGS, covered_modes, outcomes
 from egan_theory.predict.phase import QUICK
-from egan_theory.sweeps.cells import measured
 
 sys.path.insert(0, str(Path(__file__).parent))
 from real_gan_networks import BIAS, RATE, Clouds, Networks, Runs
@@ -239,10 +240,10 @@ def depths(width: int, seeds: list[int]) -> dict[str, np.ndarray]:
 
 
 # %%
-def starts(width: int, seeds: list[int], discriminator: str, rate: float = 0.05) -> dict[str, np.ndarray]:
-    """Share of the target's points kept after training from random starts, (ratio, run), by rung: "infinite, own
-    starts" (N(mean, spread^2), as the particle model), "infinite" (from the network's outputs), "own", "GAN"; and the
-    drift of the GAN's Theta."""
+def starts(width: int, seeds: list[int], discriminator: str, rate: float = 0.05) -> dict[str, Any]:
+    """(ratio, run) after training from random starts: ``kept``, share of the target's points with a particle, and
+    ``outcome``, by rung: "infinite, own starts" (N(mean, spread^2), as the particle model), "infinite" (from the
+    network's outputs), "own", "GAN"; and the ``drift`` of the GAN's Theta."""
     exp = random_start(width, discriminator)
     arch = exp.generator.architecture
     bias = np.array([bias_of_ratio(r, arch) for r in RATIOS])
@@ -256,7 +257,7 @@ def starts(width: int, seeds: list[int], discriminator: str, rate: float = 0.05)
     free = np.stack([spread * np.random.default_rng([s, 3]).standard_normal(x.shape[1:]) for s in seeds])
     flat = np.full(len(x), rate)
     two = np.stack([gamma(particles(exp, rate, r)) for r in np.repeat(RATIOS, n)])
-    kept = {}
+    kept, ends = {}, {}
     numbers = Runs(Clouds(effective, two, flat))
     for name, runs, start in (
         ("infinite, own starts", numbers, np.tile(free, (len(RATIOS), 1, 1))),
@@ -265,8 +266,9 @@ def starts(width: int, seeds: list[int], discriminator: str, rate: float = 0.05)
         ("GAN", Runs(field), None),
     ):
         cloud, drift = runs.trained(exp.run.steps, start)
-        kept[name] = measured(effective, cloud)["covered"].reshape(len(RATIOS), n)
-    return kept | {"drift": drift.reshape(len(RATIOS), n)}
+        kept[name] = covered_modes(effective, cloud).values.reshape(len(RATIOS), n)
+        ends[name] = outcomes(xr.Dataset({"particles": cloud.expand_dims(time=[0.0])}), effective).reshape(-1, n)
+    return {"kept": kept, "outcome": ends, "drift": drift.reshape(len(RATIOS), n)}
 
 
 def predictions(discriminator: str, rate: float = 0.05) -> dict[str, float]:
@@ -297,15 +299,15 @@ def study(seed: int, draws: int, widths: tuple[int, ...], start_widths: tuple[in
     deep = depths(DEPTH_WIDTH, seeds)
     say("depths")
     settings = [("features", w) for w in start_widths] + [("network", start_widths[-1])]
-    kept = []
+    ended = []
     for discriminator, width in settings:
-        kept.append(starts(width, seeds, discriminator))
+        ended.append(starts(width, seeds, discriminator))
         say(f"random starts, {discriminator}, width {width}")
-    return _dataset(seed, draws, cases, rows, deep, settings, kept, predicted)
+    return _dataset(seed, draws, cases, rows, deep, settings, ended, predicted)
 
 
 def _dataset(
-    seed: int, draws: int, cases: list, rows: list, deep: dict, settings: list, kept: list, predicted: dict
+    seed: int, draws: int, cases: list, rows: list, deep: dict, settings: list, ended: list, predicted: dict
 ) -> xr.Dataset:
     label = lambda pair: f"{pair[0]} discriminator, generator width {pair[1]}"  # noqa: E731
     text = {
@@ -326,10 +328,12 @@ def _dataset(
         dims = ("depth",) if n == "infinite" else ("depth", "run")
         out[f"depth_{n}"] = (dims, deep[n], {"long_name": f"growth over depth, {n}", "units": "1 / step"})
     out["depth_ratio"] = ("depth", deep["ratio"], {"long_name": "g2 / g1 at this depth", "units": "1"})
-    rungs = [n for n in kept[0] if n != "drift"]
-    out["kept"] = (("setting", "rung", "ratio", "run"), np.stack([np.stack([k[n] for n in rungs]) for k in kept]),
-                   {"long_name": "share of the target's points kept", "units": "1"})  # fmt: skip
-    out["drift"] = (("setting", "ratio", "run"), np.stack([k["drift"] for k in kept]),
+    rungs = list(ended[0]["kept"])
+    for n, attrs in (("kept", {"long_name": "share of the target's points kept", "units": "1"}),
+                     ("outcome", {"long_name": "outcome of the run", "units": "1", **FLAGS})):  # fmt: skip
+        values = np.stack([np.stack([e[n][r] for r in rungs]) for e in ended])
+        out[n] = (("setting", "rung", "ratio", "run"), values, attrs)
+    out["drift"] = (("setting", "ratio", "run"), np.stack([e["drift"] for e in ended]),
                     {"long_name": "relative change of the GAN's Theta in training", "units": "1"})  # fmt: skip
     mechanisms = list(QUICK)
     out["predicted_ratio"] = (

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-#: share of the target's points below which a cloud has collapsed
-COVERED = 0.5
+from egan_theory.outcome import modes_are_lost, tally
+
+#: share of the target's points at which the transition is placed
+HALF = 0.5
 #: the lazy regime is left when Theta has moved by this much of itself
 LAZY = 0.3
 
@@ -32,8 +34,8 @@ def mean_error(values: np.ndarray) -> tuple[float, float]:
 
 
 def transition(ratios: np.ndarray, kept: np.ndarray, seed: int = 0, resamples: int = 400) -> tuple[float, float]:
-    """Ratio at which the mean of kept (ratio, run) falls through COVERED, and its error by bootstrap over networks."""
-    at = lambda rows: crossing(ratios, rows.mean(1), COVERED, downwards=True)  # noqa: E731
+    """Ratio at which the mean of kept (ratio, run) falls through HALF, and its error by bootstrap over networks."""
+    at = lambda rows: crossing(ratios, rows.mean(1), HALF, downwards=True)  # noqa: E731
     chosen = np.random.default_rng(seed).integers(kept.shape[1], size=(resamples, kept.shape[1]))
     drawn = np.array([at(kept[:, c]) for c in chosen])
     return at(kept), float(np.nanstd(drawn)) if np.isfinite(drawn).any() else float("nan")
@@ -65,13 +67,15 @@ def numbers(ds: xr.Dataset) -> dict[str, Any]:
     }
     for i, setting in enumerate(ds["setting"].values):
         kept = {str(n): ds["kept"].values[i, k] for k, n in enumerate(ds["rung"].values)}
-        collapsed = {n: v.mean(1) < COVERED for n, v in kept.items()}
+        ends = {str(n): ds["outcome"].values[i, k] for k, n in enumerate(ds["rung"].values)}
+        lost = {n: modes_are_lost(codes).mean(1) > HALF for n, codes in ends.items()}  # of most networks
         drift = ds["drift"].values[i]
         critical = zip(ds["mechanism"].values, ds["predicted_ratio"].values[i], strict=True)
-        guesses = collapsed | {str(m): ratios > v for m, v in critical}
+        guesses = lost | {str(m): ratios > v for m, v in critical}
         out["starts"].append({
             "setting": str(setting), "transition": {n: transition(ratios, v) for n, v in kept.items()},
-            "agreement": {n: float((c == collapsed["GAN"]).mean()) for n, c in guesses.items() if n != "GAN"},
+            "agreement": {n: float((c == lost["GAN"]).mean()) for n, c in guesses.items() if n != "GAN"},
+            "outcomes": {n: tally(codes) for n, codes in ends.items()},
             "drift": float(np.nanmedian(drift)),
             "lazy": float((drift < LAZY).mean()),
         })  # fmt: skip
@@ -100,7 +104,9 @@ def verdict(found: dict[str, Any]) -> list[str]:
             f"random starts, {row['setting']}: points lost from ratio "
             + ", ".join(f"{v:.2f} +- {e:.2f} ({n})" for n, (v, e) in t.items())
             + f"; GAN / effective {t['GAN'][0] / t['infinite'][0]:.2f} from its starts, "
-            + f"{t['GAN'][0] / t['infinite, own starts'][0]:.2f} from independent ones; cells agree with the GAN "
+            + f"{t['GAN'][0] / t['infinite, own starts'][0]:.2f} from independent ones; the runs end "
+            + "; ".join(f"{ends} ({n})" for n, ends in row["outcomes"].items())
+            + "; ratios at which most networks lose points or none agree with the GAN "
             + ", ".join(f"{v:.0%} ({n})" for n, v in row["agreement"].items())
             + f"; median drift of Theta {row['drift']:.2f}, below {LAZY} in {row['lazy']:.0%} of runs: {_why(t)}"
         )
@@ -199,7 +205,7 @@ def figure(ds: xr.Dataset):
                 color=COLOURS[str(n)],
                 label=NAMES[str(n)],
             )
-        ax.axhline(COVERED, color="#cccccc", lw=0.8, zorder=0)
+        ax.axhline(HALF, color="#cccccc", lw=0.8, zorder=0)
         ratio = ds["predicted_ratio"].sel(mechanism="collective instability").values[i]
         ax.axvline(ratio, color="black", ls=":", lw=1, label="collective instability, predicted")
         ax.set(xlabel="kernel ratio $g_2/g_1$", ylabel="points kept (share)", title=str(setting), ylim=(-0.05, 1.05))
