@@ -219,7 +219,7 @@ def counts(codes: Iterable[int]) -> dict[str, int]:
 
 def tally(codes: Iterable[int]) -> str:
     """ "6 covered, 2 escaped"."""
-    return ", ".join(f"{n} {word}" for word, n in counts(codes).items()) or "none known"
+    return ", ".join(f"{n} {word}" for word, n in counts(codes).items()) or "none"
 
 
 def _mean(exp: Experiment) -> np.ndarray:

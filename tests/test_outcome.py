@@ -346,7 +346,7 @@ def test_words():
     codes = np.array([4, 0, 0, UNKNOWN], dtype=np.int8)
     assert tally(codes) == "2 covered, 1 escaped" and counts(codes) == {"covered": 2, "escaped": 1}
     np.testing.assert_allclose(shares(codes), [2 / 3, 0, 0, 0, 1 / 3, 0])
-    assert np.isnan(shares(np.array([UNKNOWN]))).all() and tally([]) == "none known"
+    assert np.isnan(shares(np.array([UNKNOWN]))).all() and tally([]) == "none"
 
 
 @given(steps=st.integers(1, 10**7))

@@ -5,15 +5,19 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.colors import to_rgb
 from matplotlib.legend import Legend
 from stepjac import small
 
 from egan_theory.comparison.phase import UNION, compare_phase, simulate_phase, with_shares
 from egan_theory.errors import InputError
-from egan_theory.outcome import Outcome, mode_centres
+from egan_theory.experiment import Experiment
+from egan_theory.outcome import UNKNOWN, Outcome, mode_centres
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.predict.phase import PhaseAxis, parse_axis, phase, phase_axis, refined
 from egan_theory.reporting.phases import plot_phase
+from egan_theory.reporting.style import OUTCOMES
+from egan_theory.simulation.run import simulate
 from egan_theory.targets import Grid, Mixture, Ring
 
 EPS = np.finfo(float).eps
@@ -151,6 +155,31 @@ def test_simulated_diagram():
     np.testing.assert_allclose(apart["spread"].values[0], together["spread"].values[0], rtol=1e-6)
     with pytest.raises(InputError, match="two different fields"):
         simulate_phase(exp, first, first)
+    # each run's outcome is that of its own simulation, and run.runs is how many there are
+    cell = exp.replace({"run.start": "random", "run.runs": 2, "run.record_every": 8, "generator.kernel.ratio": 1.0,
+                        "discriminator.learning_rate": 0.2})  # fmt: skip
+    np.testing.assert_array_equal(together["outcome"].values[1, 1], simulate(cell)["outcome"])
+    three = simulate_phase(exp.replace({"run.runs": 3, "run.steps": 60}), first, second)
+    assert three["outcome"].shape == (2, 2, 3) and three["outcome"].dtype == np.int8
+    np.testing.assert_allclose(three["share"].sum("kind"), 1.0)
+    share = (three["outcome"] == Outcome.COVERED).mean("run")
+    np.testing.assert_allclose(three["share"].sel(kind="covered"), share)
+
+
+def test_runs_of_different_length():
+    """An axis may be the length of the runs: each is recorded often enough to be judged, and judged at its own end."""
+    exp = ring().replace({"run.steps": 500, "run.record_every": 1})
+    found = simulate_phase(exp, "run.steps=3:120:2", "generator.kernel.ratio=0:0.5:2", runs=1)
+    assert (found["outcome"] >= 0).all()
+
+
+def test_the_default_ring_at_a_high_ratio_escapes():
+    """What was called collapsed: a cloud many radii away from the ring, as wide as it."""
+    exp = Experiment()
+    found = simulate_phase(exp, "generator.kernel.ratio=0:0.9:2", "penalty.r1=0.03:0.1:2", runs=1)
+    away, near = found.isel(first=1), found.isel(first=0)
+    assert (away["outcome"] == Outcome.ESCAPED).all() and (near["outcome"] == Outcome.COVERED).all()
+    assert (away["displacement"] > 10).all() and (away["spread"] > 0.2).all() and (near["displacement"] < 1).all()
 
 
 def test_diverged_cells_cover_nothing():
@@ -173,14 +202,14 @@ def test_mode_centres():
 # -- accuracy ---------------------------------------------------------------------------------------------------------
 
 
-def written(exp, covered):
-    """A hand-written simulated diagram over (ratio, critic's rate), of one run per cell."""
-    rows, columns = covered.shape
-    outcome = np.where(covered, Outcome.COVERED, Outcome.ESCAPED).astype(np.int8)
+def written(exp, *covered):
+    """A hand-written simulated diagram over (ratio, critic's rate); for each run what it covers."""
+    rows, columns = covered[0].shape
+    outcome = np.where(np.stack(covered, -1), Outcome.COVERED, Outcome.ESCAPED).astype(np.int8)
     ratio = np.linspace(0.0, 0.8, columns)
     rate = np.geomspace(0.01, 0.5, rows)
     ds = xr.Dataset(
-        {"outcome": (("second", "first", "run"), outcome[:, :, None], {"long_name": "outcome", "units": "1"})},
+        {"outcome": (("second", "first", "run"), outcome, {"long_name": "outcome", "units": "1"})},
         coords={
             "first": ("first", ratio, {"long_name": "generator.kernel.ratio", "log": 0}),
             "second": ("second", rate, {"long_name": "discriminator.learning_rate", "log": 1}),
@@ -204,6 +233,13 @@ def test_accuracy():
     p = 1 - alarms / survivors
     assert float(table["balanced_accuracy"]) == pytest.approx((1 + p) / 2)
     assert float(table["stderr"]) == pytest.approx(np.sqrt(p * (1 - p) / survivors) / 2)
+    part = written(exp, covered)
+    part["outcome"][:2] = UNKNOWN  # as of cells that failed
+    known = compare_phase(exp, with_shares(part), mechanisms=["collective instability"])
+    assert (known["lost"].values[:2] == UNKNOWN).all() and float(known["balanced_accuracy"][0]) == 1.0
+    three = written(exp, covered, ~covered, covered)
+    majority = compare_phase(exp, three, mechanisms=["collective instability"]).sel(mechanism=UNION)
+    assert float(majority["specificity"]) == float(table["specificity"])
     one_sided = compare_phase(exp, written(exp, np.ones((5, 9), dtype=bool)), mechanisms=["collective instability"])
     assert np.isnan(one_sided["balanced_accuracy"]).all()
 
@@ -218,10 +254,43 @@ def test_figure():
     above = next(a for a in ax.get_children() if isinstance(a, Legend) and a is not ax.get_legend())
     legend = [t.get_text() for t in above.get_texts()]
     kinds = [t.get_text() for t in ax.get_legend().get_texts()]
-    assert kinds == ["covered, .556 of the runs", "escaped, .444 of the runs"]
+    assert kinds == ["covered: 55.6 %", "escaped: 44.4 %"]
     wrong = int((compared["lost"] != compared["predicted"].sel(mechanism=UNION)).sum())
     assert any(f"{UNION} wrong: {wrong} of 45 cells" in t for t in legend)
     assert any("collective instability (balanced accuracy" in t for t in legend)
     crosses = [line for line in ax.lines if line.get_marker() == "x"]
     assert len(crosses[0].get_xdata()) == wrong
     assert plot_phase(predicted).get_legend() is not None
+    # three runs per cell: the strips of a cell are its runs, sorted
+    nowhere, everywhere = np.zeros((5, 9), dtype=bool), np.ones((5, 9), dtype=bool)
+    mesh = plot_phase(predicted, written(exp, nowhere, everywhere, everywhere)).collections[0]
+    assert mesh.get_array().shape == (5, 27)
+    np.testing.assert_array_equal(mesh.get_array()[0, :3], [Outcome.COVERED, Outcome.COVERED, Outcome.ESCAPED])
+
+
+def test_colours_of_outcomes_differ_for_everyone():
+    """Any two are told apart in CIELAB, also without one kind of cone (Machado et al., IEEE TVCG 15, 1291, 2009)."""
+    blind = {
+        "none": np.eye(3),
+        "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+                       [-0.003882, -0.048116, 1.051998]],
+        "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+                         [-0.011820, 0.042940, 0.968881]],
+        "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+                       [0.004733, 0.691367, 0.303900]],
+    }  # fmt: skip
+
+    def lab(linear):
+        xyz = np.clip(linear, 0, 1) @ np.array(
+            [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+        ).T / [0.9505, 1.0, 1.089]  # fmt: skip
+        f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
+        return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=-1)
+
+    rgb = np.array([to_rgb(colour) for colour, _ in OUTCOMES.values()])
+    linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    for name, matrix in blind.items():
+        seen = lab(linear @ np.array(matrix).T)
+        apart = np.linalg.norm(seen[:, None] - seen, axis=-1)[np.triu_indices(len(seen), 1)]
+        assert apart.min() > 20, name
+    assert len({marker for _, marker in OUTCOMES.values()}) == len(OUTCOMES) == len(Outcome)

@@ -7,10 +7,12 @@ import os
 import random
 import signal
 import sys
+import warnings
 
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +22,7 @@ from egan_theory.comparison.compare import compare
 from egan_theory.comparison.phase import simulate_phase
 from egan_theory.dynamics import VARIABLE
 from egan_theory.errors import EganError, InputError, MissingExtra
+from egan_theory.outcome import Outcome, recording_interval
 from egan_theory.schema import validate_runs
 from egan_theory.sweeps import cells as cells_module
 from egan_theory.sweeps import run as run_module
@@ -27,6 +30,7 @@ from egan_theory.sweeps import store as store_module
 from egan_theory.sweeps import workers as workers_module
 from egan_theory.sweeps.agreement import accuracy, compare_sweep, phase_of_sweep
 from egan_theory.sweeps.batch import DIVERGED, DONE, FAILED, PENDING, run_batch
+from egan_theory.sweeps.command import summary
 from egan_theory.sweeps.plan import make_plan, read_plan
 
 #: cells simulated side by side and alone differ by rounding, which a few hundred steps amplify
@@ -313,7 +317,7 @@ def test_every_cell_is_the_run_of_its_experiment(tmp_path, in_this_process):
             "penalty.r1": float(one["penalty_r1"]), "generator.kernel.ratio": float(one["generator_kernel_ratio"]),
             "generator.particles": int(one["generator_particles"]), "run.seed": int(one["seed"]),
         }  # fmt: skip
-        runs = eg.simulate(exp.replace(changes))
+        runs = eg.simulate(exp.replace(changes | {"run.record_every": recording_interval(exp.run.steps)}))
         np.testing.assert_array_equal(one["diverged_at"].values, runs["diverged_at"].values)
         diverged = runs["diverged_at"].values >= 0
         lost += diverged.any()
@@ -323,6 +327,7 @@ def test_every_cell_is_the_run_of_its_experiment(tmp_path, in_this_process):
         found = one["final"].values
         np.testing.assert_allclose(found[:, : last.shape[1]], last, rtol=TOGETHER, atol=TOGETHER)
         assert np.isnan(found[:, last.shape[1] :]).all()
+        np.testing.assert_array_equal(one["outcome"].values, runs["outcome"].values)
         spread = np.sqrt(((last - last.mean(1, keepdims=True)) ** 2).sum(-1).mean(-1))
         np.testing.assert_allclose(one["spread"].values, spread, rtol=1e-6)
         at = {"penalty_r1": one["penalty_r1"], "generator_kernel_ratio": one["generator_kernel_ratio"],
@@ -444,6 +449,27 @@ def test_phase_of_a_sweep_is_the_simulated_diagram(tmp_path, in_this_process):
     kicked = eg.sweep(experiment(), [second, first], tmp_path / "k.zarr")
     with pytest.raises(InputError, match=r"run\.start"):
         phase_of_sweep(kicked, "penalty.r1", "generator.kernel.ratio")
+
+
+def test_a_store_without_outcomes(tmp_path, in_this_process):
+    """Of an earlier version: read, its outcomes judged by the final clouds; not continued."""
+    exp, axes = experiment(start="random"), ["generator.kernel.ratio=0:0.8:3", "penalty.r1=0.2:2000:2:log"]
+    ds = eg.sweep(exp, axes, tmp_path / "s.zarr").load()
+    group = zarr.open_group(tmp_path / "s.zarr", mode="r+", use_consolidated=False)
+    del group["outcome"]
+    group.attrs["sweep_version"] = "1"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(group.store)
+    old = eg.open_sweep(tmp_path / "s.zarr")
+    assert "outcome" not in old and summary(old, "s.zarr")["outcomes"] == {}
+    found, known = (phase_of_sweep(d, "generator.kernel.ratio", "penalty.r1")["outcome"].values for d in (old, ds))
+    still = known != Outcome.NOT_SETTLED
+    np.testing.assert_array_equal(found[still], known[still])
+    assert (found[~still] < Outcome.ESCAPED).all() and (found[~still] != Outcome.NOT_SETTLED).all()
+    assert len(compare_sweep(exp, old).quantities) == len(compare_sweep(exp, ds).quantities) == 6
+    with pytest.raises(InputError, match="output: must have sweep_version '2' to be continued"):
+        eg.sweep(exp, axes, tmp_path / "s.zarr", resume=True)
 
 
 def test_commands(tmp_path, in_this_process, capsys):

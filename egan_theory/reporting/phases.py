@@ -16,9 +16,9 @@ from .style import BLACK, BLUE, GREEN, GREY, OUTCOMES, VERMILLION
 
 #: colour, line and hatch of each mechanism
 LOOK = {
-    "collective instability": (VERMILLION, "-", "////"),
-    "too slow to split": (BLUE, "--", "\\\\\\\\"),
-    "collapsed state": (GREEN, "-.", "...."),
+    "collective instability": (VERMILLION, "-", "//"),
+    "too slow to split": (BLUE, "--", "\\\\"),
+    "collapsed state": (GREEN, "-.", ".."),
 }
 #: outcomes are also marked in diagrams of at most this many cells along an axis, where they have this share of a cell's
 #: runs, at this part of its height (the cross of a wrong prediction is in the middle); size in points
@@ -85,6 +85,7 @@ def plot_phase(
     )  # fmt: skip
     if simulated is not None:
         ax.add_artist(above)
+        above.set_clip_on(False)  # it lies outside of the axes, and is part of their size
         ax.legend(
             handles=_outcome_handles(simulated), title=_outcome_title(simulated), loc="center left",
             bbox_to_anchor=(1.0, 0.5), frameon=False, alignment="left",
@@ -93,7 +94,7 @@ def plot_phase(
 
 
 def _outcomes(ax: Axes, simulated: xr.Dataset) -> None:
-    """Every cell in strips, one per run, sorted by outcome; a marker on each outcome's part of the cell."""
+    """Every cell, framed, in strips, one per run, sorted by outcome; a marker on each outcome's part of the cell."""
     codes = np.sort(simulated["outcome"].transpose("second", "first", "run").values, axis=-1).astype(float)
     codes[codes == UNKNOWN] = np.nan
     runs = codes.shape[-1]
@@ -103,6 +104,9 @@ def _outcomes(ax: Axes, simulated: xr.Dataset) -> None:
         codes.reshape(len(codes), -1), cmap=ListedColormap([colour for colour, _ in OUTCOMES.values()]),
         vmin=-0.5, vmax=len(OUTCOMES) - 0.5, rasterized=True,
     )  # fmt: skip
+    for draw, name in ((ax.axvline, "first"), (ax.axhline, "second")):
+        for edge in cell_edges(simulated[name])[1:-1]:
+            draw(edge, color=MARKER_COLOUR, lw=0.5)
     if max(codes.shape[:2]) > MARKED:
         return
     height = _divided(simulated["second"], np.array([MARKER_HEIGHT]))[:, 0]
@@ -124,7 +128,7 @@ def _outcome_handles(simulated: xr.Dataset) -> list[Line2D]:
     total = sum(found.values())
     return [
         Line2D([], [], marker=marker, ls="", ms=13, mfc=colour, mec="#3B3B3B", mew=0.8,
-               label=f"{outcome.word}, {found[outcome.word] / total:.3g} of the runs".replace("0.", "."))
+               label=f"{outcome.word}: {100 * found[outcome.word] / total:.3g} %")
         for outcome, (colour, marker) in OUTCOMES.items() if outcome.word in found
     ]  # fmt: skip
 
@@ -132,7 +136,8 @@ def _outcome_handles(simulated: xr.Dataset) -> list[Line2D]:
 def _outcome_title(simulated: xr.Dataset) -> str:
     runs = simulated.sizes["run"]
     steps = f" of {simulated.attrs['steps']} steps" if "steps" in simulated.attrs else ""
-    return f"simulated, {runs} run{'s' * (runs > 1)}{steps}\nper cell, from random starts"
+    what = f"outcome of {runs} simulated run{'s' * (runs > 1)}{steps}"
+    return f"{what}\nper cell, from random starts\n(share of all runs)"
 
 
 def _accuracy(compared: xr.Dataset | None, name: str) -> str:

@@ -26,10 +26,10 @@ SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#000000", "#767676"
 REGIMES = {"underdamped": (BLUE, "o"), "critical": (GREEN, "D"), "overdamped": (VERMILLION, "^")}
 #: colour and marker of each outcome of a run; light ones, for lines and hatches lie over them
 OUTCOMES = {
-    Outcome.COVERED: ("#F3F3F3", "o"),
+    Outcome.COVERED: ("#FFFFFF", "o"),
     Outcome.PARTLY_LOST: ("#F0E442", "v"),
-    Outcome.NOT_SETTLED: ("#A6A6A6", "D"),
-    Outcome.COLLAPSED: ("#CC79A7", "s"),
+    Outcome.NOT_SETTLED: ("#B8B8B8", "D"),
+    Outcome.COLLAPSED: ("#B5528A", "s"),
     Outcome.ESCAPED: ("#56B4E9", ">"),
     Outcome.DIVERGED: ("#3B3B3B", "*"),
 }
