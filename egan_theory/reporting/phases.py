@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 
 from ..comparison.phase import UNION
 from ..outcome import UNKNOWN, Outcome, counts
@@ -66,6 +67,7 @@ def plot_phase(
         rows, columns = np.nonzero(wrong)
         ax.plot(
             compared["first"].values[columns], compared["second"].values[rows], "x", color=BLACK, ms=6, mew=1.6,
+            path_effects=[withStroke(linewidth=3.2, foreground="white")],
         )  # fmt: skip
         label = f"{UNION} wrong: {wrong.sum()} of {known.sum()} cells{_accuracy(compared, UNION)}"
         handles.append(Line2D([], [], color=BLACK, marker="x", ls="", label=label))
