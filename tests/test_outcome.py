@@ -434,6 +434,16 @@ def test_a_run_that_leaves_is_no_agreement(tmp_path, in_this_process):
     assert "escaped" not in missed.get("run.kick=1e-05", "")
 
 
+def test_runs_that_left_are_named_beside_what_is_compared():
+    exp = trained(**{"run.start": "kick", "run.kick": 1e-5, "penalty.r1": 10.0, "run.steps": 40, "run.record_every": 1})
+    runs = eg.simulate(exp)
+    assert (runs["outcome"] >= ESCAPED).all()
+    named = {u["name"]: u["reason"] for u in eg.compare(exp, runs).unmatched}
+    assert named["outcome"].startswith(f"of 4 runs {tally(runs['outcome'].values)}; ")
+    quiet = trained(**{"run.start": "kick", "run.steps": 100})
+    assert "outcome" not in {u["name"] for u in eg.compare(quiet, eg.simulate(quiet)).unmatched}
+
+
 def test_simulate_stores_what_a_file_keeps(tmp_path):
     exp = trained(**{"run.steps": 100})
     runs = eg.simulate(exp)

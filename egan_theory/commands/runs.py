@@ -83,15 +83,18 @@ def compare(
 
         return compare_command(exp, runs, out, json)
     from ..comparison.compare import compare as agree
+    from ..outcome import counts, outcomes, tally
     from ..schema import open_runs
 
-    agreement = agree(exp, open_runs(runs))
+    ds = open_runs(runs)
+    agreement, codes = agree(exp, ds), outcomes(ds, exp)
     if out:
         save(agreement.to_dataset(), out)
+    data = agreement.to_dict() | {"outcomes": counts(codes)}
     if json:
-        show_json(agreement.to_dict())
+        show_json(data)
     else:
-        show(*compare_text(agreement.to_dict()), *written(out))
+        show(*compare_text(data), f"What became of the {len(codes)} runs: {tally(codes)}.", *written(out))
 
 
 def remedies(

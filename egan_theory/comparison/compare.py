@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ..experiment import Experiment
 from ..linear import eigenvalues, linearize
+from ..outcome import Outcome, outcomes, tally
 from ..predict.spectrum import merged
 from ..schema import validate_runs
 from .agreement import Agreement, Quantity
@@ -55,7 +56,7 @@ def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
     runs = validate_runs(runs)
     found = modal_coordinates(exp, runs)
     unit = "1/time" if exp.update_rule.continuous else "1/step"
-    unmatched = list(found.notes)
+    unmatched = [*found.notes, *_gone(exp, runs)]
     method = "modal coordinates, variable projection, jackknife over runs"
     if found.clusters:
         quantities, missed = _from_modes(found, modes, unit)
@@ -79,6 +80,14 @@ def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
             *_drifts(runs),
         ),
     )
+
+
+def _gone(exp: Experiment, runs: xr.Dataset) -> list[dict[str, str]]:
+    """That runs left the target: whatever was measured before, they are no support for a stable equilibrium."""
+    codes = outcomes(runs, exp)
+    gone = codes[codes >= Outcome.ESCAPED]
+    reason = f"of {len(codes)} runs {tally(gone)}; compared are their samples near equilibrium alone"
+    return [{"name": "outcome", "reason": reason}] if len(gone) else []
 
 
 def _drifts(runs: xr.Dataset) -> list[str]:
