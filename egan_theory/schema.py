@@ -17,7 +17,8 @@ optional, used when present:
     diverged_at      (run,)                             step at which the run diverged, -1 if it did not
     outcome          (run,)                             what became of the run: 0 covered, 1 part of the modes lost,
                                                         2 not settled, 3 collapsed, 4 escaped, 5 diverged (outcome.py;
-                                                        flag_values and flag_meanings say so, too)
+                                                        flag_values and flag_meanings say so, too); where it is
+                                                        missing, eg.outcomes finds it from the particles
     loss_discriminator, loss_generator  (run, time)     what each player minimises or maximises, as the loop reports it
     parameters_discriminator  (run, time, parameter_d)  all weights of a network discriminator, in any fixed order
     parameters_generator      (run, time, parameter_g)  all weights of a network generator, in any fixed order

@@ -15,13 +15,11 @@ from egan_theory.errors import InputError
 from egan_theory.models.dirac import dirac_gan
 from egan_theory.outcome import (
     DOUBLED,
-    ESCAPE,
     FEWEST,
     FLAGS,
     LATE,
     MOST,
     MOVED,
-    NARROW,
     RECORDS,
     TREND,
     UNKNOWN,
@@ -93,10 +91,10 @@ def late(s):
         (HOME + 2.5 * FAR, LOST),  # none of them
         (HOME[[0] * 8], COLLAPSED),
         (0 * HOME, COLLAPSED),
-        (NARROW * (1 - CLOSE) * HOME, COLLAPSED),
-        (NARROW * (1 + CLOSE) * HOME, LOST),
-        (0 * HOME + ESCAPE * (1 - CLOSE) * FAR, COLLAPSED),
-        (0 * HOME + ESCAPE * (1 + CLOSE) * FAR, ESCAPED),
+        (0.2 * (1 - CLOSE) * HOME, COLLAPSED),
+        (0.2 * (1 + CLOSE) * HOME, LOST),
+        (0 * HOME + 3.0 * (1 - CLOSE) * FAR, COLLAPSED),
+        (0 * HOME + 3.0 * (1 + CLOSE) * FAR, ESCAPED),
         (HOME + 1900 * FAR, ESCAPED),
         (1900 * HOME, ESCAPED),  # in all directions: the centroid stays
     ],

@@ -68,7 +68,7 @@ def test_every_variable_of_training_is_in_the_schema_with_name_and_unit(tmp_path
             )  # fmt: skip
     with xr.open_dataset(path, engine="h5netcdf") as ds:
         missing = set(DIMS) - set(ds.data_vars)
-        assert missing == {"weights", "target_weight"}
+        assert missing == {"weights", "target_weight", "outcome"}  # outcomes are judged when they are asked for
         assert ds["fid"].dims == ("run", "time")
         for name in set(DIMS) - missing:
             assert ds[name].dims == DIMS[name]
@@ -715,7 +715,11 @@ def test_report_on_own_runs(trained, experiment_file, tmp_path, capsys, monkeypa
     assert {"index.html", "cloud.png", "relaxation.png", "losses.png", "eigenvalues.png", "runs.nc"} <= files
     assert "strength.nc" not in files
     text = (tmp_path / "out" / "index.html").read_text()
-    assert "None of the 4 recorded runs diverged" in text and "s5.im" in text and "seed of the runs: 3;" in text
+    assert (
+        "What became of the 4 recorded runs: 4 covered. Covered: every mode" in text
+        and "s5.im" in text
+        and "seed of the runs: 3;" in text
+    )
     assert "simulated run" not in text and "another experiment" not in text and "Not possible" not in text
     kept = eg.open_runs(tmp_path / "out" / "runs.nc")
     np.testing.assert_array_equal(kept["particles"], eg.open_runs(trained)["particles"])
