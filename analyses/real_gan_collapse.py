@@ -19,8 +19,8 @@
 #    and the runs' outcomes (egan_theory.outcome, from the final clouds) against the ratio; eta_G g1 is held, so that
 #    the ratio alone changes.
 #    Before a discriminator of features, a run that loses its points escapes; before a network it stays, with part of
-#    the points lost or collapsed. The network's outputs share an offset and lie closer together than independent starts,
-#    both the more so the higher the ratio, and both make that easier: the first two rungs.
+#    the points lost or collapsed. The network's outputs share an offset and lie closer together than independent
+#    starts, both the more so the higher the ratio, and both make that easier: the first two rungs.
 # 3. Both for several widths.
 # Run: python analyses/real_gan_collapse.py --seed 1 --draws 4 --output out/real_gan_collapse
 
