@@ -17,9 +17,10 @@
 #
 # Also: the ring of 8 points (8 particles each, 256 Gaussian features, weight decay 0.05, eta_G = 0.01) at five
 # discriminator rates from 0.01 to 1: one predicted critical ratio for all of them, and what becomes of runs of 3,000
-# steps from random starts (egan_theory.outcome). From starts narrower than the ring its collapse follows the
-# prediction; from a start as wide as the ring the cloud spreads at once, and beyond the threshold it circles about the
-# equilibrium at a small amplitude: linear instability of the spread cloud is then no collapse.
+# steps from random starts (egan_theory.outcome). From starts narrower than the ring no modes are lost below the
+# predicted ratio, and beyond it the cloud loses part of them, collapses or escapes; from a start as wide as the ring it
+# spreads at once, and beyond the threshold circles about the equilibrium at a small amplitude: linear instability of
+# the spread cloud is then no loss of modes.
 # Run: python analyses/collapse_transition.py --seed 1 --draws 30 --output out/collapse_transition
 
 # %%

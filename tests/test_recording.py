@@ -707,7 +707,7 @@ def page(monkeypatch):
 
 
 def test_report_on_own_runs(trained, experiment_file, tmp_path, capsys, monkeypatch, page):
-    for name in ("simulate", "sweep_strength"):
+    for name in ("simulate", "sweep_left"):
         monkeypatch.setattr(page, name, lambda *_, **__: pytest.fail("simulated"))
     command = ["report", str(experiment_file), "--runs", str(trained), "-o", str(tmp_path / "out"), "--json"]
     assert main(command) == 0
