@@ -325,7 +325,7 @@ def split_draws(seed: int, draws: int) -> list[dict]:
         )  # fmt: skip
         row = rows[-1]
         print(f"{i:3d} {exp.target.kind:8s} {label:18s} l/Delta {row['scale']:.2f}: predicted {result.time:.0f}, "
-              f"(3) {local:.3g}, covered at {row['measured']:.0f} of {steps}", file=sys.stderr, flush=True)  # fmt: skip
+              f"(3) {local:.3g}, found at {row['measured']:.0f} of {steps}", file=sys.stderr, flush=True)  # fmt: skip
     return rows
 
 
@@ -483,7 +483,7 @@ def figure(ds: xr.Dataset):
     span = np.array([10, 2e3])
     e.loglog(span, span, color="0.3", lw=1, label="equal")
     e.fill_between(span, span / 3, 3 * span, color="0.9", zorder=0, label="factor 3")
-    e.plot([], [], "^", mfc="none", color="0.3", label="not covered in the run")
+    e.plot([], [], "^", mfc="none", color="0.3", label="later than the run's end")
     e.set(xlabel="predicted time to separate neighbours (steps)", ylabel="time until every mode has a particle (steps)")
     e.set_title(f"Too slow to split: {ds.attrs['split_within_3']} of {ds.attrs['split_used']} within a factor 3")
     e.legend(fontsize=8)

@@ -6,7 +6,7 @@ discriminator's length scale. By Chebyshev's inequality at most 1/9 of any targe
 (``mode_centres``) is covered by a particle within half the smallest distance between two modes (a single mode: within
 R). The first of these that holds, at the last sample:
 
-    diverged                a particle left every bound, or is not finite
+    diverged                a particle left every bound (of positions, of the kernel's Fourier box), or is not finite
     escaped                 the centroid, or more than half of the particles, is beyond 3 R of the target's mean
     covered                 every mode has a particle at each sample of the last fifth; the cloud may circle or drift
     not settled             over the last fifth of the run an order parameter still changes (``drifts``)

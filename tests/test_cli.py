@@ -505,3 +505,13 @@ def test_control_c_keeps_what_was_recorded(tmp_path):
     assert last >= 300 and f"interrupted at step {last} of" in err
     assert bool(ds["particles"].notnull().all())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["long.toml", "runs.nc"]
+
+
+def test_runs_that_cannot_be_compared_say_what_became_of_them(tmp_path, capsys):
+    """All of them far from any equilibrium: one line, with the outcomes, and exit 2."""
+    file, runs = tmp_path / "e.toml", tmp_path / "runs.nc"
+    file.write_text(SMALL.replace("learning_rate = 0.2", "learning_rate = 500.0"))
+    run_json(capsys, "simulate", str(file), "-o", str(runs))
+    assert main(["compare", str(file), str(runs)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "of 2 runs: 2 diverged" in err

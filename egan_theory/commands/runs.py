@@ -5,7 +5,7 @@ Each imports what it runs when it runs.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -28,6 +28,11 @@ from .shared import (
     show_folder,
     written,
 )
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ..experiment import Experiment
 
 
 def simulate(
@@ -87,7 +92,10 @@ def compare(
     from ..schema import open_runs
 
     ds = open_runs(runs)
-    agreement, codes = agree(exp, ds), outcomes(ds, exp)
+    try:
+        agreement, codes = agree(exp, ds), outcomes(ds, exp)
+    except InputError as error:
+        raise _with_outcomes(error, ds, exp) from None
     if out:
         save(agreement.to_dataset(), out)
     data = agreement.to_dict() | {"outcomes": counts(codes)}
@@ -95,6 +103,20 @@ def compare(
         show_json(data)
     else:
         show(*compare_text(data), f"What became of the {len(codes)} runs: {tally(codes)}.", *written(out))
+
+
+def _with_outcomes(error: InputError, ds: xr.Dataset, exp: Experiment) -> InputError:
+    """The error that runs cannot be compared, with what became of them where that is the reason."""
+    from ..outcome import modes_are_lost, outcomes, tally
+
+    try:
+        codes = outcomes(ds, exp)
+    except InputError:  # they are of something else
+        return error
+    if not modes_are_lost(codes).any():
+        return error
+    found = f"{error.found}; " if error.found is not None else ""
+    return InputError(error.field, error.must, f"{found}of {len(codes)} runs: {tally(codes)}")
 
 
 def remedies(
