@@ -51,6 +51,8 @@ ROUNDING = 1e-12
 FEWEST, MOST = 6, 25
 #: records of a run that is simulated for its outcome alone
 RECORDS = 50
+#: ... and the bytes that they may fill
+MEMORY = 5e8
 #: the code of a run of which nothing is known (a cell of a sweep that failed, or is pending)
 UNKNOWN = -1
 
@@ -193,10 +195,19 @@ def drifts(time: np.ndarray, values: np.ndarray, least: float = MOVED) -> np.nda
     return (count >= FEWEST) & (np.abs(change) > least) & (np.abs(change) > TREND * rest)
 
 
-def recording_interval(steps: int) -> int:
-    """``run.record_every`` of a run that is simulated for its outcome: 50 to 100 records, the last late."""
-    longest = max(steps // RECORDS, 1)
+def recording_interval(exp: Experiment) -> int:
+    """``run.record_every`` of an experiment simulated for its outcomes: 50 to 100 records, the last one late; fewer (30
+    at least, else only start and end, which show no drift) of clouds whose records would fill more than MEMORY."""
+    steps, records = exp.run.steps, min(RECORDS, int(MEMORY // record_bytes(exp)) // 2)
+    if records < FEWEST / LATE:
+        return steps
+    longest = max(steps // records, 1)
     return min(range(longest, longest // 2, -1), key=lambda n: (steps % n, -n))
+
+
+def record_bytes(exp: Experiment) -> int:
+    """Bytes of one record of all runs: positions, discriminator and force."""
+    return 8 * exp.run.runs * exp.generator.particles * (2 * exp.dimension + 1)
 
 
 def modes_are_lost(codes: Any) -> np.ndarray:

@@ -18,6 +18,7 @@ from egan_theory.outcome import (
     FEWEST,
     FLAGS,
     LATE,
+    MEMORY,
     MOST,
     MOVED,
     RECORDS,
@@ -29,6 +30,7 @@ from egan_theory.outcome import (
     data_radius,
     drifts,
     outcomes,
+    record_bytes,
     recording_interval,
     shares,
     tally,
@@ -348,15 +350,24 @@ def test_words():
 
 
 @given(steps=st.integers(1, 10**7))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_recording_interval(steps):
     """RECORDS to twice as many; the last record is less than an interval from the end, at the end where one can be."""
-    n = recording_interval(steps)
+    n = recording_interval(four().replace({"run.steps": steps, "run.record_every": 1}))
     assert 1 <= n <= steps and steps % n < n
     assert steps // n <= 2 * RECORDS + 1 and (steps // n >= RECORDS or n == 1)
     longest = max(steps // RECORDS, 1)
     if any(steps % m == 0 for m in range(longest // 2 + 1, longest + 1)):
         assert steps % n == 0
+
+
+def test_large_clouds_are_recorded_less_often():
+    """Never more than MEMORY; with fewer than FEWEST records in the last fifth drift cannot be told: the end alone."""
+    for particles in (10**3, 10**4, 3 * 10**4, 10**5, 10**6):
+        exp = trained(**{"generator.particles": particles, "run.steps": 6000})
+        records = 6000 // recording_interval(exp)
+        assert records == 1 or (records * LATE >= FEWEST and (records + 1) * record_bytes(exp) <= MEMORY)
+    assert records == 1
 
 
 # -- simulations -----------------------------------------------------------------------------------------------------

@@ -317,7 +317,7 @@ def test_every_cell_is_the_run_of_its_experiment(tmp_path, in_this_process):
             "penalty.r1": float(one["penalty_r1"]), "generator.kernel.ratio": float(one["generator_kernel_ratio"]),
             "generator.particles": int(one["generator_particles"]), "run.seed": int(one["seed"]),
         }  # fmt: skip
-        runs = eg.simulate(exp.replace(changes | {"run.record_every": recording_interval(exp.run.steps)}))
+        runs = eg.simulate(exp.replace(changes | {"run.record_every": recording_interval(exp)}))
         np.testing.assert_array_equal(one["diverged_at"].values, runs["diverged_at"].values)
         diverged = runs["diverged_at"].values >= 0
         lost += diverged.any()
@@ -478,6 +478,7 @@ def test_commands(tmp_path, in_this_process, capsys):
     assert main(["sweep", str(toml), *words(*AXES), "-o", str(store), "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["cells"] == 6 and data["done"] + data["diverged"] == 6 and data["pending"] == data["failed"] == 0
+    assert sum(data["outcomes"].values()) == 12 and data["outcomes"]["diverged"] >= data["diverged"] > 0
     assert [a["vary"] for a in data["axes"]] == ["penalty.r1", "generator.kernel.ratio"]
     assert main(["sweep", str(toml), *words(*AXES), "-o", str(store)]) == 2
     assert "--resume" in capsys.readouterr().err

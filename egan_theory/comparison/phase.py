@@ -10,7 +10,7 @@ import xarray as xr
 from ..dynamics import VARIABLE
 from ..errors import InputError
 from ..experiment import Experiment
-from ..outcome import FLAGS, UNKNOWN, WORDS, modes_are_lost, recording_interval, shares
+from ..outcome import FLAGS, MEMORY, UNKNOWN, WORDS, modes_are_lost, record_bytes, recording_interval, shares
 from ..predict.crossings import changed
 from ..predict.phase import QUICK, PhaseAxis, parse_axes, phase
 from ..provenance import provenance
@@ -58,12 +58,13 @@ def simulate_phase(
         member = changed(base, {axes[0].path: axes[0].values[c], axes[1].path: axes[1].values[r]})
         if member is not None:
             cells.append((r, c))
-            members.append(member.replace({"run.record_every": recording_interval(member.run.steps)}))
+            members.append(member.replace({"run.record_every": recording_interval(member)}))
     together = all(a.path in VARIABLE for a in axes)
     names = (*MEASURED, "diverged_at", "outcome")
     out = {n: np.full((len(axes[1].values), len(axes[0].values), runs), np.nan) for n in names}
     out["outcome"] = np.full_like(out["outcome"], UNKNOWN, dtype=np.int8)
-    size = max(LANES // runs, 1) if together else 1
+    fits = int(MEMORY // (record_bytes(base) * (exp.run.steps // recording_interval(base) + 1)))
+    size = max(min(LANES // runs, fits), 1) if together else 1
     for start in range(0, len(members), size):
         part = members[start : start + size]
         for group, ds in simulated(part):

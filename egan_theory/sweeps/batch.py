@@ -106,7 +106,7 @@ def _member(plan: Plan, cell: int) -> Experiment:
     exp = plan.member(cell)
     if plan.record or exp.run.start == "kick":
         return exp
-    return exp.replace({"run.record_every": recording_interval(exp.run.steps)})  # what outcomes need, no more
+    return exp.replace({"run.record_every": recording_interval(exp)})  # what outcomes need, no more
 
 
 def _fill(out: dict[str, Any], rows: list[int], members: list[Experiment], ds: xr.Dataset, plan: Plan) -> None:

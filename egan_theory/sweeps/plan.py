@@ -15,7 +15,7 @@ import numpy as np
 from ..dynamics import VARIABLE
 from ..errors import InputError
 from ..experiment import Experiment
-from ..outcome import RECORDS
+from ..outcome import recording_interval
 from ..predict.phase import PhaseAxis, parse_axes
 from ..provenance import SCHEMA_VERSION, versions
 
@@ -141,7 +141,8 @@ def make_plan(
         raise InputError("batch", "be at least 1 cell", batch)
     plan = Plan(exp, parsed, seeds, record, batch or 1)
     if batch is None:
-        samples = plan.sizes["time"] if record or exp.run.start == "kick" else 2 * RECORDS
+        ends_only = not record and exp.run.start == "random"
+        samples = exp.run.steps // recording_interval(exp) + 1 if ends_only else plan.sizes["time"]
         each = 8 * exp.run.runs * samples * plan.sizes["particle"] * (2 * plan.sizes["component"] + 1)
         limits = (LANES // exp.run.runs, BATCH_BYTES // each, -(-plan.cells // PARTS))
         plan = replace(plan, batch=max(1, min(limits)))
