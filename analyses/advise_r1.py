@@ -26,6 +26,7 @@ import xarray as xr
 import egan_theory as eg
 from egan_theory.comparison.strength import late_rate
 from egan_theory.networks.tangent import tangent_features
+from egan_theory.outcome import Outcome
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write
@@ -88,7 +89,7 @@ def draw(seed: int, index: int) -> tuple[eg.Experiment, np.random.Generator, str
 # %%
 def measured(exp: eg.Experiment, rows: np.ndarray, ds: xr.Dataset) -> tuple[float, float]:
     """(slowest rate of the modes, late slope of the displacement's norm) of one strength's runs, per step."""
-    if np.any(ds["diverged_at"].values >= 0):
+    if np.any(ds["outcome"].values >= Outcome.ESCAPED):
         return np.nan, np.nan
     Y = exp.points.coordinates
     left, sigma, _ = np.linalg.svd(rows[len(Y) :], full_matrices=False)
@@ -201,7 +202,12 @@ def figure(ds: xr.Dataset):
         ax.plot(x[1:2], y[1:2] / scale, "s", color="#E69F00", ms=5, label="at the advice from other networks")
         lost = x[~np.isfinite(y)]
         ax.plot(
-            lost, np.full(len(lost), 0.03), "x", color="#D55E00", transform=ax.get_xaxis_transform(), label="diverged"
+            lost,
+            np.full(len(lost), 0.03),
+            "x",
+            color="#D55E00",
+            transform=ax.get_xaxis_transform(),
+            label="left",
         )
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from stepjac import small
 
 import egan_theory as eg
+from egan_theory.comparison import remedies as remedies_module
+from egan_theory.comparison import strength as strength_module
 from egan_theory.errors import InputError
 from egan_theory.models.dirac import dirac_gan
 from egan_theory.outcome import (
@@ -35,6 +37,7 @@ from egan_theory.outcome import (
     shares,
     tally,
 )
+from egan_theory.simulation.run import simulate
 from egan_theory.sweeps import run as sweep_module
 from egan_theory.sweeps.agreement import compare_sweep
 from egan_theory.sweeps.batch import DONE, run_batch
@@ -451,6 +454,23 @@ def test_runs_that_left_are_named_beside_what_is_compared():
     assert named["outcome"].startswith(f"of 4 runs {tally(runs['outcome'].values)}; ")
     quiet = trained(**{"run.start": "kick", "run.steps": 100})
     assert "outcome" not in {u["name"] for u in eg.compare(quiet, eg.simulate(quiet)).unmatched}
+
+
+def test_no_rate_of_convergence_where_a_run_left(monkeypatch):
+    """Whatever runs that escaped do far away, it is not taken for a rate."""
+
+    def one_leaves(exp, **options):
+        runs = simulate(exp, **options)
+        runs["outcome"][0] = ESCAPED  # of the first strength
+        return runs
+
+    exp = trained(**{"run.steps": 100})
+    monkeypatch.setattr(strength_module, "simulate", one_leaves)
+    swept = eg.sweep_strength(exp, "r1", [0.5, 1.0], runs=2)
+    assert np.isnan(swept["rate"][0]) and swept["rate"][1] > 0
+    monkeypatch.setattr(remedies_module, "simulate", one_leaves)
+    row = remedies_module._measured("as given", exp, {}, 2)
+    assert np.isnan(row.simulated) and row.note == "predicted to decay, but of 2 runs 1 escaped"
 
 
 def test_simulate_stores_what_a_file_keeps(tmp_path):

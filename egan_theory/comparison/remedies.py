@@ -24,6 +24,7 @@ from ..experiment import Experiment
 from ..features.choose import sample_features
 from ..linear.coupling import damping
 from ..linear.seen import features_of
+from ..outcome import Outcome, tally
 from ..predict.asymptotic import convergence_rate, fastest_strength
 from ..predict.collective import collective_instability
 from ..predict.spectrum import number, spectrum
@@ -381,7 +382,12 @@ def _measured(title: str, exp: Experiment, strengths: Mapping[str, Any], runs: i
     )  # fmt: skip
     if not note or growth:
         try:
-            simulated, stderr = slowest_measured(small, simulate(small))
+            found = simulate(small)
+            gone = found["outcome"].values[found["outcome"].values >= Outcome.ESCAPED]
+            if len(gone) and not growth:  # no convergence, whatever their first samples show
+                note = f"predicted to decay, but of {runs} runs {tally(gone)}"
+            else:
+                simulated, stderr = slowest_measured(small, found)
         except (InputError, NotLinearizable) as error:
             note = "; ".join(filter(None, [note, str(error)]))
     return Row(title, strengths, predicted, margin, threshold, simulated, stderr, float("nan"), note)

@@ -9,6 +9,7 @@ import xarray as xr
 
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
+from ..outcome import Outcome
 from ..penalties import strength_field
 from ..predict.asymptotic import Fastest, rates_over
 from ..provenance import provenance
@@ -49,7 +50,7 @@ def sweep_strength(
     Every strength sees the same kicks, 1e-7 length scales; particles that share a point move as one
     (simulation.condensed). Over the coordinate ``strength``:
     ``rate``, ``rate_stderr``: decay rate of the slowest mode as measured in the runs (``slowest_measured``); where the
-    modes cannot be told apart, ``rate_slope``; minus the growth rate where the deviation grows; NaN if a run diverged.
+    modes cannot be told apart, ``rate_slope``; minus the growth rate where the deviation grows; NaN if a run left.
     ``rate_slope``: late slope of the deviation's norm, a cross-check that does not use the theory's eigenvectors but is
     biased near critical damping (``late_slope``).
     ``predicted_rate``: that of the linear theory.
@@ -83,7 +84,7 @@ def sweep_strength(
     parts = _simulated(variants, [True] * len(variants) if key in SEPARATE else list(grows), progress)
     rate, error, slope = np.full((3, len(strengths)), np.nan)
     for i, (variant, part) in enumerate(zip(variants, parts, strict=True)):
-        if np.any(part["diverged_at"].values >= 0):
+        if np.any(part["outcome"].values >= Outcome.ESCAPED):  # what it does out there is no rate of convergence
             continue
         times, norms = part["time"].values, deviation_norms(variant, part)
         size = np.sqrt((norms**2).mean(0))
@@ -190,7 +191,7 @@ def compare_strength(fastest: Fastest, swept: xr.Dataset) -> Agreement:
     """
     strength, rate, error = swept["strength"].values, swept["rate"].values, swept["rate_stderr"].values
     unmatched = [
-        {"name": f"strength {s:.4g}", "reason": "diverged, or too few samples above the rounding floor"}
+        {"name": f"strength {s:.4g}", "reason": "escaped, diverged, or too few samples above the rounding floor"}
         for s, r in zip(strength, rate, strict=True)
         if not np.isfinite(r)
     ]

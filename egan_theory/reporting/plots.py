@@ -265,7 +265,7 @@ def plot_rate_curve(
         if np.any(~good & (x > 0)):
             lost = x[~good & (x > 0)]
             ax.plot(lost, np.full(len(lost), 0.03), "x", color=VERMILLION, ms=8, mew=2, clip_on=False,
-                    transform=ax.get_xaxis_transform(), label="simulated: diverged or too short")  # fmt: skip
+                    transform=ax.get_xaxis_transform(), label="simulated: escaped, diverged or too short")  # fmt: skip
     if present is not None and present[0] > 0:
         low = min(low, present[1])
         outside = " (off scale)" if present[1] < -abs(top) / 3 else ""
