@@ -207,7 +207,7 @@ def figure(ds: xr.Dataset):
             "x",
             color="#D55E00",
             transform=ax.get_xaxis_transform(),
-            label="left",
+            label="escaped or diverged",
         )
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
