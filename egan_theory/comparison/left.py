@@ -67,7 +67,9 @@ def sweep_left(
     own = [left_over(variant, time) for variant in variants]
     # what is predicted to leave the linear regime does; an exact kernel would grow with it beyond bounds
     stays = np.array([one.moving * KICK <= SMALL for one in own])
-    parts = dict(zip(np.flatnonzero(stays), _simulated(variants, stays, kicks, key in SEPARATE, progress), strict=True))
+    parts = dict(
+        zip(map(int, np.flatnonzero(stays)), _simulated(variants, stays, kicks, key in SEPARATE, progress), strict=True)
+    )
     rows = []
     for i, strength in enumerate(strengths):
         of_all = left_over(exp.replace({path: float(strength)}), time)
