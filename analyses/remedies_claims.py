@@ -225,7 +225,7 @@ def averages(seed: int, draws: int) -> list[Claim]:
         points=((grow_x, grow_m, None, "simulated, no damping"),), log="x",
     )  # fmt: skip
 
-    rule, measured, predicted = "best-response-flow", {}, {}
+    rule, measured, predicted = "best_response_flow", {}, {}
     for player in both:
         predicted[player], measured[player] = [], []
         for tau in TIMES:

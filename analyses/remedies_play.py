@@ -38,11 +38,11 @@ E_FOLDS, LONGEST, RESOLVED = 6.0, 400, 0.3
 #: cells whose slowest rate is below this part of the frequency are too close to the boundary to be told
 CLOSE = 1e-3
 STEPS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
-RULES = {False: "flow", True: "best-response-flow"}
+RULES = {False: "flow", True: "best_response_flow"}
 #: in words
 NAMES = {
     "flow": "first order", "simultaneous": "first order",
-    "best-response-flow": "best response", "best-response": "best response",
+    "best_response_flow": "best response", "best_response": "best response",
 }  # fmt: skip
 #: uniform averages: w2/a^2 of the shown runs and of the scan, and steps
 SHOWN, SCAN, UNIFORM_STEPS = 0.25, (0.1, 3.0), 4000
@@ -149,7 +149,7 @@ def critic_steps(seed: int) -> xr.Dataset:
         update={"rule": "alternating"}, run={"runs": 2, "kick": 1e-7, "seed": seed},
     )  # fmt: skip
     variants = [exp.replace({"update.critic_steps": n}) for n in STEPS] + [
-        exp.replace({"update.rule": "best-response"})
+        exp.replace({"update.rule": "best_response"})
     ]
     predicted = [convergence_rate(e) for e in variants]
     measured = []
@@ -174,7 +174,7 @@ def uniform(seed: int, rule: str, player: str, ratio: float, steps: int) -> tupl
 
 
 #: who is averaged uniformly, against first-order steps and best responses
-UNIFORM = [(rule, player) for rule in ("simultaneous", "best-response") for player in ("generator", "discriminator")]
+UNIFORM = [(rule, player) for rule in ("simultaneous", "best_response") for player in ("generator", "discriminator")]
 
 
 def uniform_sizes(seed: int, steps: int = UNIFORM_STEPS) -> xr.Dataset:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from ._spelling import word
+from .errors import InputError
 
 #: rates, strengths and lengths beyond this are refused, and length scales below its inverse root: doubles overflow
 LARGEST = 1e100
@@ -15,6 +18,8 @@ def _tuple(value: Any) -> Any:
     return tuple(_tuple(v) for v in value) if isinstance(value, list | tuple) else value
 
 
+#: a field that holds a word (loss.kind, update.rule): "best_response" is read as "best_response"
+Word = Annotated[str, BeforeValidator(word)]
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_tuple)]
 Vectors = Annotated[tuple[tuple[float, ...], ...], BeforeValidator(_tuple)]
 Integers = Annotated[tuple[int, ...], BeforeValidator(_tuple)]
@@ -26,6 +31,20 @@ class Config(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
     )
+
+    #: path of this table in the experiment's file; "" for the experiment itself
+    table: ClassVar[str] = ""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        path = f"{self.table}.{name}".strip(".")
+        if name.startswith("_"):  # pydantic's own and private ones
+            return super().__setattr__(name, value)
+        if name not in type(self).model_fields:
+            raise InputError(path, f"be one of the fields ({', '.join(type(self).model_fields)})", repr(name))
+        whole = isinstance(getattr(self, name), Config)  # a table: replace takes single fields
+        change = f"model_copy(update={{{name!r}: ...}})" if whole else f'replace({{"{path}": ...}})'
+        owner = "model" if self.table == "solvable" else "exp"
+        raise InputError(path, f"not be assigned (nothing here changes): {owner}.{change} gives a changed copy")
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A validated copy; pydantic's own would keep cached properties of the old values."""

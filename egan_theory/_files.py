@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,16 +10,61 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import InputError
+from .errors import InputError, check_file
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def check_output(path: str | Path, *inputs: str | Path, field: str = "output") -> Path:
+#: byte order marks and the encodings that they say; UTF-32's begins with that of UTF-16
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def decoded(data: bytes, name: str) -> str:
+    """The text of a file, UTF-8 unless its byte order mark says another encoding (as those of Windows PowerShell do).
+
+    Raises InputError, which names UTF-16 where it looks like that without a mark.
+    """
+    encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        found = f"byte {error.start} that is not"
+        raise InputError(name, f"be a text file in {encoding.upper().removesuffix('-SIG')}", found) from None
+    if encoding == "utf-8" and "\0" in text:
+        rule = "be a text file in UTF-8, or begin with a byte order mark (save it as UTF-8)"
+        raise InputError(name, rule, "zero bytes, as UTF-16 has")
+    return text
+
+
+def read_text(path: str | Path, field: str, must: str) -> str:
+    """The text of an existing file, see ``decoded``. Raises InputError."""
+    check_file(str(path) or field, Path(path), must)
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(str(path), "be a readable file", error.strerror) from None
+    return decoded(data, str(path))
+
+
+def check_new(path: str | Path, overwrite: bool | None, field: str = "output") -> None:
+    """Raise InputError where something is in the way that may not be replaced. ``overwrite`` None: no question."""
+    file = Path(path)
+    if overwrite is False and (any(file.iterdir()) if file.is_dir() else file.exists()):
+        raise InputError(field, "not be there yet (--overwrite replaces it)", path)
+
+
+def check_output(path: str | Path, *inputs: str | Path, field: str = "output", overwrite: bool | None = None) -> Path:
     """The path, after checking that a file can be written there and that it is none of the ``inputs``.
 
-    Raises InputError: no such folder, a folder that cannot be written to, not a regular file, one of the inputs.
+    Raises InputError: no such folder, a folder that cannot be written to, not a regular file, one of the inputs, with
+    ``overwrite`` False a file that is there.
     """
     file = _plain(path, field)
     if file.is_dir() or str(path).endswith(("/", os.sep)):
@@ -28,15 +74,18 @@ def check_output(path: str | Path, *inputs: str | Path, field: str = "output") -
     for given in inputs:
         if file.exists() and Path(given).exists() and file.samefile(given):
             raise InputError(field, "not be one of the files read", path)
+    check_new(file, overwrite, field)
     _check_folder(file.resolve().parent, field, path)
     return file
 
 
-def check_output_folder(path: str | Path, field: str = "output") -> Path:
-    """The path, after checking that it is a folder to write into, or one that can be made. Raises InputError."""
+def check_output_folder(path: str | Path, field: str = "output", overwrite: bool | None = None) -> Path:
+    """The path, after checking that it is a folder to write into, or one that can be made. Raises InputError, with
+    ``overwrite`` False also where it holds something."""
     folder = _plain(path, field)
     if folder.exists() and not folder.is_dir():
         raise InputError(field, "be a folder", f"a file, {path}")
+    check_new(folder, overwrite, field)
     _check_folder(folder if folder.exists() else folder.resolve().parent, field, path)
     return folder
 

@@ -7,17 +7,33 @@ import math
 import os
 import shutil
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ._files import atomic, check_output
-from .errors import InputError
+from .errors import EganError, InputError
 
 FIGURE_FORMATS = ("png", "pdf", "svg")
 #: tables are no narrower than this when nobody looks at them through a window
 WIDTH = 100
+#: seconds until long work without a terminal says where it is: the first time, and at most between two such lines
+FIRST_WORD, BETWEEN_WORDS = 15.0, 60.0
+
+
+def emit(text: str) -> None:
+    """Write to stdout, now. Raises EganError where that is not possible (a full disk), BrokenPipeError where the
+    reader has gone."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise EganError(f"the output could not be written: {error.strerror or error}") from None
 
 
 def show(*parts: Any) -> None:
@@ -31,12 +47,17 @@ def show(*parts: Any) -> None:
     with console.capture() as capture:
         for part in parts:
             console.print(part, soft_wrap=isinstance(part, str) and not terminal)
-    sys.stdout.write(capture.get())
+    emit(capture.get())
 
 
 def show_json(data: Mapping[str, Any]) -> None:
     """Print one JSON object to stdout; numbers that do not exist are null."""
-    sys.stdout.write(json.dumps(json_ready(data), allow_nan=False, indent=2) + "\n")
+    emit(json_text(data))
+
+
+def json_text(data: Mapping[str, Any]) -> str:
+    """What ``show_json`` prints."""
+    return json.dumps(json_ready(data), allow_nan=False, indent=2) + "\n"
 
 
 def json_ready(value: Any) -> Any:
@@ -80,10 +101,12 @@ def cell(value: Any) -> str:
 
 
 @contextmanager
-def progress_bar(label: str) -> Iterator[Callable[..., None] | None]:
-    """A function ``update(done, total, label=None)`` that moves a bar on stderr; None when stderr is no terminal."""
+def progress_bar(label: str) -> Iterator[Callable[..., None]]:
+    """A function ``update(done, total, label=None)`` that moves a bar on stderr; where stderr is no terminal, long work
+    says now and then how far it is, one line each time."""
     if not sys.stderr.isatty():
-        yield None
+        with _lines(label) as update:
+            yield update
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -105,22 +128,48 @@ def progress_bar(label: str) -> Iterator[Callable[..., None] | None]:
 
 
 @contextmanager
+def _lines(label: str) -> Iterator[Callable[..., None]]:
+    """``progress_bar`` in lines, by a thread: also work that reports nothing for long is seen to go on."""
+    begin, ended = time.monotonic(), threading.Event()
+    state: dict[str, Any] = {"label": label, "done": None, "total": None}
+
+    def update(done: int, total: int, label: str | None = None) -> None:
+        state.update(done=done, total=total, label=label or state["label"])
+
+    def speak() -> None:
+        wait = FIRST_WORD
+        while not ended.wait(wait):
+            of = f", {state['done']} of {state['total']}" if state["total"] else ""
+            line = f"egan: {state['label']}{of}, {time.monotonic() - begin:.0f} s so far"
+            with suppress(OSError, ValueError):
+                print(line, file=sys.stderr, flush=True)
+            wait = min(2 * wait, BETWEEN_WORDS)
+
+    thread = threading.Thread(target=speak, daemon=True)
+    thread.start()
+    try:
+        yield update
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextmanager
 def stages(label: str) -> Iterator[Callable[[str, int, int], None]]:
     """A function ``update(stage, done, total)`` that moves a bar as ``progress_bar`` does."""
     with progress_bar(label) as bar:
 
         def update(stage: str, done: int, total: int) -> None:
-            if bar is not None:
-                bar(done, total, stage)
+            bar(done, total, stage)
 
         yield update
 
 
-def check_figure(path: str, *inputs: str) -> Path:
+def check_figure(path: str, *inputs: str, overwrite: bool | None = None) -> Path:
     """``check_output`` for a figure; its format is its suffix."""
     if Path(path).suffix[1:].lower() not in FIGURE_FORMATS:
         raise InputError("figure", f"end in .{', .'.join(FIGURE_FORMATS)}", path)
-    return check_output(path, *inputs, field="figure")
+    return check_output(path, *inputs, field="figure", overwrite=overwrite)
 
 
 def save_figure(plot: Callable[..., Any], data: Any, path: Path, size: tuple[float, float] = (6.4, 4.4)) -> None:

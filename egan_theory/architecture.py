@@ -11,9 +11,11 @@ with sw^2 = ``weight_variance``, sb^2 = ``bias_variance`` and all W, b drawn fro
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field, field_validator, model_validator
 
-from ._config import Config, Numbers
+from ._config import Config, Numbers, Word
 from .activations import NETWORK_ACTIVATIONS
 from .errors import InputError
 
@@ -27,9 +29,11 @@ class Architecture(Config):
     ``leak``: slope of leaky_relu below 0. ``coefficients``: of the polynomial activation, lowest power first.
     """
 
+    table: ClassVar[str] = "discriminator.architecture"
+
     depth: int = Field(2, ge=1, le=1000)
     width: int = Field(0, ge=0, le=65_536)
-    activation: str = "tanh"
+    activation: Word = "tanh"
     weight_variance: float = Field(1.0, gt=0, le=1e6)
     bias_variance: float = Field(0.1, ge=0, le=1e6)
     leak: float = Field(0.2, ge=0, lt=1)
@@ -54,5 +58,7 @@ class Architecture(Config):
 
 class GeneratorArchitecture(Architecture):
     """A generator network: latents z of norm sqrt(n_0) in n_0 = ``latent_dimension`` dimensions."""
+
+    table: ClassVar[str] = "generator.architecture"
 
     latent_dimension: int = Field(64, ge=1, le=1_000_000)

@@ -8,15 +8,16 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from . import __version__
 from .commands.runs import compare, remedies, report, simulate
-from .commands.shared import BAD_INPUT, DONE, FAILED, complain
+from .commands.shared import BAD_INPUT, DONE, FAILED, complain, shared
 from .commands.templates import TEMPLATE_CHANGES, TEMPLATES, new, template
 from .commands.theory import advise, derive, phase, powers, regularizer, spectrum, threshold, universality
 from .errors import EganError, InputError
@@ -24,21 +25,46 @@ from .models.solvable.command import solvable
 from .published.command import published
 from .sweeps.command import sweep
 
+#: the commands in the order of use, each called as in Python (eg.power_laws is "egan power-laws")
+COMMANDS: dict[str, Callable[..., None]] = {
+    "new": new,
+    "derive": derive,
+    "spectrum": spectrum,
+    "power-laws": powers,
+    "universality": universality,
+    "regularizer": regularizer,
+    "advise": advise,
+    "threshold": threshold,
+    "phase": phase,
+    "simulate": simulate,
+    "sweep": sweep,
+    "compare": compare,
+    "compare-remedies": remedies,
+    "report": report,
+}
+#: names of Python functions that are called otherwise
+ALIASES: dict[str, str] = {"best-regularizer": "regularizer", "thresholds": "threshold"}
+
+
+class _Commands(TyperGroup):
+    """Finds a command by its name in Python, too: underscores are hyphens."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        name = cmd_name.replace("_", "-")
+        return super().get_command(ctx, ALIASES.get(name, name))
+
+
 app = typer.Typer(
     name="egan",
     help="The theory of adversarial training, to compute with and to check. One experiment file drives everything.",
-    add_completion=False,
+    cls=_Commands,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _command in (sweep, new, derive, spectrum, regularizer, threshold, phase, simulate, compare, universality):
-    app.command()(_command)
-app.command("power-laws")(powers)
-app.command("compare-remedies")(remedies)
-app.command()(advise)
-app.command()(report)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(shared(_command))
 app.add_typer(published)
 app.add_typer(solvable)
 
@@ -49,15 +75,22 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
 ) -> None:
     if version:
-        print(f"egan-theory {__version__}")
+        typer.echo(f"egan-theory {__version__}")
         raise typer.Exit(DONE)
     if context.invoked_subcommand is None:
-        print(context.get_help())
+        typer.echo(context.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. Every error is one line on stderr."""
+    with _streams():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     command = typer.main.get_command(app)
+    if COMPLETION in os.environ:  # the shell asks what may come next; typer answers and ends the process
+        command.main(arguments, prog_name="egan", complete_var=COMPLETION)
     try:
         with _deferred_warnings() as pending:
             code = command.main(arguments, prog_name="egan", standalone_mode=False)
@@ -68,7 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail("interrupted: nothing was written")
         return code if isinstance(code, int) else DONE
     except (BrokenPipeError, SystemExit):  # standalone_mode=False: typer ends the process for a broken pipe only
-        return _reader_gone()
+        _discard(sys.stdout)  # the reader closed it (as `| head` does): no error, and nothing more to say
+        return DONE
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted: nothing was written")
     except InputError as error:
@@ -120,12 +154,46 @@ def _unexpected(error: Exception) -> str:
     return f"unexpected failure, {type(error).__name__}: {text} (EGAN_TRACEBACK=1 shows the traceback)"
 
 
-def _reader_gone() -> int:
-    """The reader of our output closed it (as `| head` does): no error, and nothing more to say."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return DONE
+@contextmanager
+def _streams() -> Iterator[None]:
+    """Standard streams that can always be written to: characters that an encoding lacks are replaced; a stream that is
+    closed, or fails (a full disk), swallows the rest without a second error when the process ends."""
+    for number in range(3):  # or the first file that is opened would become the closed stream
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    before, changed = (sys.stdout, sys.stderr), []
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None or stream.closed:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        elif getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+            changed.append(stream)
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                _discard(stream)
+        for stream in changed:
+            stream.reconfigure(errors="strict")
+        sys.stdout, sys.stderr = before
 
+
+def _discard(stream: Any) -> None:
+    """Let the rest of what the stream holds go nowhere."""
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+#: set by the shell's completion script
+COMPLETION = "_EGAN_COMPLETE"
 
 __all__ = ["TEMPLATES", "TEMPLATE_CHANGES", "app", "main", "template"]
 

@@ -9,7 +9,6 @@ Frozen and validated once, here. The TOML form and the Python names are identica
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +18,10 @@ import numpy as np
 from pydantic import ValidationError, model_validator
 
 from ._config import Config
+from ._files import read_text
+from ._toml import changed_tables, parsed
 from ._wording import input_error
-from .errors import InputError, check_file
+from .errors import InputError
 from .kernels import Kernel
 from .losses import Loss, get_loss
 from .players import Discriminator, Generator
@@ -238,28 +239,29 @@ class Experiment(Config):
         return node
 
     @classmethod
-    def from_toml(cls, source: str | Path) -> Experiment:
-        """Read a TOML file. Relative paths in it are relative to the file's folder."""
-        path = Path(source)
-        check_file(str(source) or "experiment", path, "be an existing experiment file")
-        try:
-            text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
-        except UnicodeDecodeError as error:
-            raise InputError(str(source), "be a UTF-8 text file", f"byte {error.start} that is not") from None
-        except OSError as error:
-            raise InputError(str(source), "be a readable file", error.strerror) from None
-        return cls.from_toml_string(text, str(source), path.parent)
+    def from_toml(cls, source: str | Path, changes: Mapping[str, Any] | None = None) -> Experiment:
+        """Read a TOML file (UTF-8, or what its byte order mark says). Relative paths in it are relative to the file's
+        folder. ``changes``: dotted fields set before anything is checked, e.g. ``{"penalty.r1": 0.2}``; unlike
+        ``replace`` they may name tables, and fields of tables that the file does not have."""
+        text = read_text(source, "experiment", "be an existing experiment file")
+        return cls.from_toml_string(text, str(source), Path(source).parent, changes)
 
     @classmethod
-    def from_toml_string(cls, text: str, name: str = "experiment", folder: Path | None = None) -> Experiment:
-        try:
-            data = tomllib.loads(text)
-        except (ValueError, RecursionError) as error:  # not only TOMLDecodeError: numbers of 5000 digits, deep nesting
-            raise InputError(name, "be valid TOML", f"the error: {error}") from None
+    def from_toml_string(
+        cls,
+        text: str,
+        name: str = "experiment",
+        folder: Path | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> Experiment:
+        """``from_toml`` of a text. Raises InputError, also for one without any table."""
+        data = parsed(text, name)
         target = data.get("target")
         if folder is not None and isinstance(target, dict) and isinstance(target.get("path"), str):
             if target["path"] and not Path(target["path"]).is_absolute():
                 data["target"] = target | {"path": str(folder / target["path"])}
+        data = changed_tables(data, changes or {})
+        target = data.get("target")
         for table in cls.model_fields:
             if table in data and not isinstance(data[table], dict):
                 raise InputError(table, "be a table", data[table])

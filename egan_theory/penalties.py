@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
+from ._spelling import word
 from .errors import InputError
 
 WGAN_GP_REASON = (
@@ -111,7 +112,8 @@ def coefficients(*, r1: Any, r2: Any, weight_decay: Any, multiplier: Any, alpha:
 
 def get_penalty(key: str) -> Penalty:
     """The penalty of that name; InputError names the choices, or says why WGAN-GP is refused."""
-    if key in ("wgan_gp", "gradient_penalty", "wgan-gp"):
+    key = word(key)
+    if key in ("wgan_gp", "gradient_penalty"):
         raise InputError(f"penalty.{key}", WGAN_GP_REASON)
     if key not in PENALTIES:
         raise InputError("penalty", f"be one of {', '.join((*PENALTIES, 'likelihood'))}", repr(key))
@@ -120,6 +122,7 @@ def get_penalty(key: str) -> Penalty:
 
 def strength_field(name: str) -> tuple[str, str]:
     """(key, dotted field) of what has a strength to choose: a penalty, or "likelihood" for the likelihood term."""
+    name = word(name)
     if name == "likelihood":
         return name, "likelihood.weight"
     key = get_penalty(name).key

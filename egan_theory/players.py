@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_serializer, model_validator
 
 from ._config import LARGEST, Config, Integers, Numbers
+from ._spelling import word
 from .activations import ACTIVATIONS
 from .architecture import Architecture, GeneratorArchitecture
 from .errors import InputError
@@ -23,6 +24,8 @@ OF_KERNELS = (
 
 class GeneratorKernel(Config):
     """Gamma_ij = g1 d_ij + g2 (1 - d_ij) with g1 = ``diagonal``, g2 = ``ratio`` * g1 (ratio = phi in [0, 1])."""
+
+    table: ClassVar[str] = "generator.kernel"
 
     diagonal: float = Field(1.0, gt=0, le=LARGEST)
     ratio: float = Field(0.05, ge=0, le=1)
@@ -45,6 +48,8 @@ class Generator(Config):
     ``architecture``: a network whose tangent kernel in the limit of infinite width gives ``kernel`` (see
     kernels.universality), which is then not given; with a width, simulations train that network.
     """
+
+    table: ClassVar[str] = "generator"
 
     particles: int = Field(64, ge=1, le=10_000_000)
     learning_rate: float = Field(0.01, gt=0, le=LARGEST)
@@ -101,6 +106,8 @@ class Discriminator(Config):
     (width 0), or of the network drawn with ``seed``, whose output is D* + f(x) - f(x at the start).
     """
 
+    table: ClassVar[str] = "discriminator"
+
     kernel: str | Kernel = "gaussian"
     length_scale: float = Field(0.5, gt=0, ge=LARGEST**-0.5, le=LARGEST**0.5)
     smoothness: float = Field(1.5, gt=0, le=LARGEST)
@@ -137,6 +144,7 @@ class Discriminator(Config):
     @field_validator("kernel")
     @classmethod
     def _known(cls, value: Any) -> Any:
+        value = word(value)
         if isinstance(value, str) and value not in DISCRIMINATORS:
             raise InputError("discriminator.kernel", f"be one of {', '.join(DISCRIMINATORS)}", repr(value))
         return value

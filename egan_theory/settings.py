@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ._config import LARGEST, Config
+from ._config import LARGEST, Config, Word
 from .errors import InputError
 from .losses import LOSSES
 from .penalties import WGAN_GP_REASON, Coefficients, coefficients
@@ -16,7 +16,9 @@ from .updates import NETWORK_RULES, RESPONSES, STEPS
 class LossChoice(Config):
     """Which adversarial loss; see egan_theory.losses."""
 
-    kind: str = "wasserstein"
+    table: ClassVar[str] = "loss"
+
+    kind: Word = "wasserstein"
 
     @field_validator("kind")
     @classmethod
@@ -28,6 +30,8 @@ class LossChoice(Config):
 
 class Penalties(Config):
     """Strengths of the penalties; see egan_theory.penalties. ``alpha`` belongs to ``multiplier``."""
+
+    table: ClassVar[str] = "penalty"
 
     r1: float = Field(0.0, ge=0, le=LARGEST)
     r2: float = Field(0.0, ge=0, le=LARGEST)
@@ -56,7 +60,7 @@ class Penalties(Config):
 class Update(Config):
     """How the two players move; see egan_theory.updates. Momentum and critic steps need a rule that has them.
 
-    ``rule`` "best-response" (generator steps) and "best-response-flow": the discriminator is at its optimum for the
+    ``rule`` "best_response" (generator steps) and "best_response_flow": the discriminator is at its optimum for the
     present particles, which needs a penalty or loss that bounds it; its learning rate plays no part.
 
     ``rule`` "adam" (both players networks of finite width; simulated, not linearized): momentum is its beta_1.
@@ -64,7 +68,9 @@ class Update(Config):
     ``substeps``: Runge-Kutta steps of the flow per unit of time, at least; the simulator takes more for stiff modes.
     """
 
-    rule: str = "simultaneous"
+    table: ClassVar[str] = "update"
+
+    rule: Word = "simultaneous"
     critic_steps: int = Field(1, ge=1, le=10_000)
     momentum_discriminator: float = Field(0.0, ge=0, lt=1)
     momentum_generator: float = Field(0.0, ge=0, lt=1)
@@ -97,6 +103,8 @@ class Memory(Config):
     since the start, all of the past weighing alike; such training has no spectrum but powers of time (eg.power_laws).
     """
 
+    table: ClassVar[str] = "memory"
+
     generator: AveragingTime = 0.0
     discriminator: AveragingTime = 0.0
 
@@ -107,6 +115,8 @@ class Likelihood(Config):
     periodic box only), that of the target so, too (``score`` "kernel"), or known ("exact": the density that a mixture's
     points are drawn from, smoothed by ``target_bandwidth``, by default ``bandwidth``; 0 on the periodic box). See
     egan_theory.likelihood."""
+
+    table: ClassVar[str] = "likelihood"
 
     weight: float = Field(0.0, ge=0, le=LARGEST)
     bandwidth: float = Field(0.0, ge=0, le=LARGEST**0.5)
@@ -124,6 +134,8 @@ class Packing(Config):
     the generator, independently. kernel "product": K(x_1, y_1) ... K(x_m, y_m); "additive": sum_ab K(x_a, y_b), that of
     a sum over the samples. See features.packed."""
 
+    table: ClassVar[str] = "packing"
+
     degree: int = Field(1, ge=1, le=8)
     kernel: Literal["product", "additive"] = "product"
 
@@ -138,6 +150,8 @@ class Run(Config):
     infinite width a Gaussian displacement common to all and one of each particle's own, from the two numbers of its
     output covariance (kernels.universality.output_covariance); ``spread`` is then 0.
     """
+
+    table: ClassVar[str] = "run"
 
     steps: int = Field(3000, ge=1, le=1_000_000_000)
     seed: int = Field(0, ge=0, lt=2**63)

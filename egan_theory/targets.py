@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -27,6 +27,8 @@ class Points(NamedTuple):
 
 
 class _Target(Config):
+    table: ClassVar[str] = "target"
+
     def coordinates(self) -> np.ndarray:
         raise NotImplementedError
 

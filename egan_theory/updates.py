@@ -53,11 +53,11 @@ class UpdateRule:
     """An update rule with its numbers.
 
     rule: flow | simultaneous | alternating | extragradient | optimistic (adam: networks.adam);
-    best-response | best-response-flow: the discriminator is at its optimum for the particles it sees;
+    best_response | best_response_flow: the discriminator is at its optimum for the particles it sees;
     critic_steps >= 1 (alternating);
     momentum_* in [0, 1) (simultaneous, alternating); substeps: Runge-Kutta steps per unit time (flows);
     average_generator, average_discriminator: times over which the opponent averages that player exponentially, 0: not
-    at all, UNIFORM: over all of the past alike (flows, simultaneous, alternating, best-response).
+    at all, UNIFORM: over all of the past alike (flows, simultaneous, alternating, best_response).
 
     A uniform average is an exponential one over a time that grows as training does. With v_n the player after n steps
     and v(t) that of a flow,
@@ -77,7 +77,7 @@ class UpdateRule:
 
     @property
     def continuous(self) -> bool:
-        return self.rule in ("flow", "best-response-flow")
+        return self.rule in ("flow", "best_response_flow")
 
     @property
     def responds(self) -> bool:
@@ -241,7 +241,7 @@ def _flow(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity) -> State:
 
 
 def _rich(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, others: Opponents) -> State:
-    """Simultaneous, alternating and best-response steps with averages; each average follows the step of its player."""
+    """Simultaneous, alternating and best_response steps with averages; each average follows the step of its player."""
     w, x, *rest = state
     memory = dict(zip(rule._momenta, rest, strict=False))
     mean, times, clock = rule._present(rest[len(memory) :])
@@ -251,7 +251,7 @@ def _rich(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, others: Op
         return others.facing(w, x, mean["q"]) if "q" in mean else Vw(w, x)  # type: ignore[misc]
 
     seen = mean.get("w", w)
-    if rule.rule == "best-response":
+    if rule.rule == "best_response":
         assert others.best is not None
         w = others.best(w, x, mean.get("q"))
     else:
@@ -289,13 +289,13 @@ def _rich_flow(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, other
 
 
 #: rules in which the discriminator is at its optimum: discrete generator steps, and their flow
-RESPONSES = ("best-response", "best-response-flow")
+RESPONSES = ("best_response", "best_response_flow")
 RICH_STEPS: dict[str, Callable[[UpdateRule, State, Velocity, Velocity, Opponents], State]] = {
-    "best-response": _rich,
+    "best_response": _rich,
     "simultaneous": _rich,
     "alternating": _rich,
     "flow": _rich_flow,
-    "best-response-flow": _rich_flow,
+    "best_response_flow": _rich_flow,
 }
 
 STEPS: dict[str, Callable[[UpdateRule, State, Velocity, Velocity], State]] = {

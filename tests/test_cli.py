@@ -133,7 +133,7 @@ def test_phase(experiment, tmp_path, capsys):
         (["--vary", RATIO, "--vary", RATIO], "vary: must name two different fields"),
         (["--vary", RATIO, "--vary", "penalty.r1=0:1"], "PATH=LOW:HIGH:POINTS"),
         (["--vary", RATIO, "--vary", R1, "--simulate", "1"], "--simulate: must be at least 2"),
-        (["--vary", RATIO, "--vary", R1, "--mechanism", "gravity"], "mechanisms: must be among"),
+        (["--vary", RATIO, "--vary", R1, "--mechanism", "gravity"], "mechanism: must be one of"),
     ],
 )
 def test_phase_refuses(arguments, says, experiment, tmp_path, capsys):
@@ -347,7 +347,7 @@ def test_report_arguments(experiment, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "egan_theory.reporting.page", page)
     folder = tmp_path / "page"
     assert run_json(capsys, "report", "-o", str(folder))["files"] == [str(folder / "index.html")]
-    assert main(["report", experiment, "-o", str(folder)]) == 0
+    assert main(["report", experiment, "-o", str(folder), "--overwrite"]) == 0
     assert "index.html" in capsys.readouterr().out
     assert calls[0] is None and calls[1] == Experiment.from_toml(experiment)
 
@@ -385,7 +385,7 @@ def test_a_failed_write_leaves_the_old_file(experiment, tmp_path, capsys, monkey
     target = tmp_path / "runs.nc"
     target.write_text("old")
     monkeypatch.setattr(xr.Dataset, "to_netcdf", fail_with(OSError(28, "No space left on device")))
-    assert main(["simulate", experiment, "-o", str(target)]) == 1
+    assert main(["simulate", experiment, "-o", str(target), "--overwrite"]) == 1
     assert "No space left" in capsys.readouterr().err
     assert target.read_text() == "old" and sorted(p.name for p in tmp_path.iterdir()) == ["e.toml", "runs.nc"]
 
@@ -441,11 +441,21 @@ def test_json_ready():
     assert json_ready(data) == {"a": None, "b": [1, 2], "c": [None, True, None], "d": True}
 
 
-def test_progress_is_for_terminals_only(monkeypatch, capsys):
+def test_a_bar_on_terminals_and_lines_elsewhere_once_work_is_long(monkeypatch, capsys):
+    from egan_theory import _terminal
     from egan_theory._terminal import progress_bar
 
     with progress_bar("x") as update:
-        assert update is None
+        update(1, 2)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(_terminal, "FIRST_WORD", 0.01)
+    with progress_bar("x") as update:
+        update(1, 2, "y")
+        deadline, err = time.monotonic() + 10, ""
+        while not err and time.monotonic() < deadline:
+            time.sleep(0.01)
+            err = capsys.readouterr().err
+    assert err.startswith("egan: y, 1 of 2, 0 s so far\n")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     with progress_bar("x") as update:

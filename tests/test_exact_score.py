@@ -39,7 +39,7 @@ RULES = (
     {"rule": "alternating", "critic_steps": 2, "momentum_generator": 0.2},
     {"rule": "extragradient"},
     {"rule": "flow", "substeps": 2},
-    {"rule": "best-response"},
+    {"rule": "best_response"},
 )
 
 

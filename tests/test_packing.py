@@ -50,7 +50,7 @@ RULES = (
     {"rule": "alternating", "critic_steps": 2},
     {"rule": "flow", "substeps": 2},
     {"rule": "extragradient"},
-    {"rule": "best-response"},
+    {"rule": "best_response"},
 )
 
 

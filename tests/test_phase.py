@@ -109,7 +109,7 @@ def test_axes():
             parse_axis(exp, text)
     with pytest.raises(InputError, match="two different fields"):
         phase(exp, RATIO, RATIO)
-    with pytest.raises(InputError, match="mechanisms: must be among"):
+    with pytest.raises(InputError, match="mechanism: must be one of"):
         phase(exp, RATIO, RATE, mechanisms=["gravity"])
     with pytest.raises(InputError, match="block"):
         phase(exp, RATIO, RATE, block=0)

@@ -40,8 +40,8 @@ RULES = (
     {"rule": "simultaneous", "momentum_discriminator": 0.3},
     {"rule": "alternating", "critic_steps": 2, "momentum_generator": 0.2},
     {"rule": "flow", "substeps": 2},
-    {"rule": "best-response"},
-    {"rule": "best-response-flow", "substeps": 2},
+    {"rule": "best_response"},
+    {"rule": "best_response_flow", "substeps": 2},
 )
 MEMORY = ({}, {"generator": 3.0}, {"discriminator": 4.0}, {"generator": 3.0, "discriminator": 4.0})
 
@@ -107,7 +107,7 @@ def test_averages_are_exact_for_constant_slopes():
 @pytest.mark.parametrize("loss", ["wasserstein", "logistic", "non_saturating", "least_squares"])
 def test_best_response_is_the_maximum(loss):
     """The gradient vanishes there, and a general optimiser that follows it from elsewhere ends at the same w."""
-    exp = experiment("mixture", loss=loss, rule="best-response")
+    exp = experiment("mixture", loss=loss, rule="best_response")
     field, rng = Field(exp), np.random.default_rng(1)
     x = rng.standard_normal((4, 2))
     w = field.best_response(np.zeros(field.features.size), x)
@@ -126,8 +126,8 @@ def test_best_response_is_the_maximum(loss):
 def test_many_critic_steps_tend_to_the_best_response():
     """z^2 - (1 + r - w2 S) z + r with r -> 0; in the simulator's own spectra the difference falls as r^n."""
     limit = sp.Poly(remedies.best_response_limit(), y.z).monic()
-    assert sp.simplify(limit.as_expr() - characteristic_polynomial(UpdateRule("best-response")).as_expr()) == 0
-    moved = [np.sort(np.abs(eigenvalues(linearize(experiment(rule="best-response"))).z))[-8:]]
+    assert sp.simplify(limit.as_expr() - characteristic_polynomial(UpdateRule("best_response")).as_expr()) == 0
+    moved = [np.sort(np.abs(eigenvalues(linearize(experiment(rule="best_response"))).z))[-8:]]
     for n in (40, 160, 640):
         moved.append(np.sort(np.abs(eigenvalues(linearize(experiment(rule="alternating", critic_steps=n))).z))[-8:])
     errors = [np.abs(m - moved[0]).max() for m in moved[1:]]
@@ -136,16 +136,16 @@ def test_many_critic_steps_tend_to_the_best_response():
 
 def test_best_response_stability():
     """Stable iff w2 < 2 a: Jury's conditions, and the multiplier 1 - w2/a of a block."""
-    assert set(stability_conditions(UpdateRule("best-response"))) == {y.w2, 2 * y.a - y.w2}
-    assert sp.simplify(continuous_limit(UpdateRule("best-response")) - (y.s + y.w2 / y.a)) == 0
+    assert set(stability_conditions(UpdateRule("best_response"))) == {y.w2, 2 * y.a - y.w2}
+    assert sp.simplify(continuous_limit(UpdateRule("best_response")) - (y.s + y.w2 / y.a)) == 0
     block = np.array([[-0.3, -0.5], [0.4, 0.0]])
-    z = np.linalg.eigvals(update_matrices(UpdateRule("best-response"), block))
+    z = np.linalg.eigvals(update_matrices(UpdateRule("best_response"), block))
     assert np.allclose(sorted(z), [0, 1 - 0.2 / 0.3], atol=1e-15)
 
 
 @pytest.mark.parametrize("rule", RESPONSES)
 def test_simulated_best_response_decays_as_predicted(rule):
-    steps = 4000 if rule == "best-response" else 240
+    steps = 4000 if rule == "best_response" else 240
     exp = experiment(rule=rule).replace({"run.steps": steps, "run.record_every": steps // 80, "run.runs": 2})
     found = eg.compare(exp, eg.simulate(exp))
     rates = {q.name: q for q in found.quantities}
@@ -273,8 +273,8 @@ def test_damping_both_sides_alike_never_overdamps():
         ({"likelihood": {"weight": 0.1}}, "likelihood.bandwidth"),
         ({"memory": {"generator": 0.5}}, "memory.generator"),
         ({"memory": {"generator": 5.0}, "update": {"rule": "optimistic"}}, "update.rule"),
-        ({"update": {"rule": "best-response", "momentum_generator": 0.1}}, "update.momentum_generator"),
-        ({"update": {"rule": "best-response"}, "penalty": {"consensus": 0.1}}, "penalty.consensus"),
+        ({"update": {"rule": "best_response", "momentum_generator": 0.1}}, "update.momentum_generator"),
+        ({"update": {"rule": "best_response"}, "penalty": {"consensus": 0.1}}, "penalty.consensus"),
     ],
 )
 def test_what_has_no_meaning_is_refused(changes, field):
@@ -284,7 +284,7 @@ def test_what_has_no_meaning_is_refused(changes, field):
 
 def test_what_has_no_theory_is_refused():
     with pytest.raises(NotLinearizable, match=r"penalty.weight_decay: must be greater than 0"):
-        eg.spectrum(eg.Experiment(update={"rule": "best-response"}))
+        eg.spectrum(eg.Experiment(update={"rule": "best_response"}))
     exp = experiment(likelihood=LIKELIHOOD, rule="flow")
     for predict in (eg.collapsed_state, eg.splitting):
         with pytest.raises(InputError, match=r"likelihood.weight: must be 0 for"):
@@ -347,7 +347,7 @@ def test_averaging_doubles_the_rate_of_best_responses():
     rate = lambda tau: min(-np.roots([tau, 1, v]).real.max() for v in r)  # noqa: E731
     assert rate(1 / (4 * 0.3)) == pytest.approx(0.6, rel=1e-6)
     assert max(rate(tau) for tau in np.geomspace(1e-2, 1e2, 200)) <= 0.6 * (1 + 1e-6)
-    base = experiment("box", rule="best-response-flow")
+    base = experiment("box", rule="best_response_flow")
     slowest = convergence_rate(base)
     best = convergence_rate(base.replace({"memory.generator": 1 / (4 * slowest)}))
     assert best == pytest.approx(2 * slowest, rel=1e-6)

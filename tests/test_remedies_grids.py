@@ -27,7 +27,7 @@ GRIDS = {
     "averages": ({"rule": "simultaneous"}, AVERAGED),
     "averaged flow": ({"rule": "flow"}, ("memory.generator=0:16:2", "memory.discriminator=0:16:2")),
     "critic steps": ({"rule": "alternating"}, ("update.critic_steps=1:5:5", "memory.discriminator=0:6:3")),
-    "best response": ({"rule": "best-response"}, ("penalty.weight_decay=0.1:0.3:3", "memory.generator=0:20:3")),
+    "best response": ({"rule": "best_response"}, ("penalty.weight_decay=0.1:0.3:3", "memory.generator=0:20:3")),
 }
 
 
@@ -86,7 +86,7 @@ def test_thresholds_are_where_the_spectrum_changes():
     for update, path, low, high in (
         ({"rule": "simultaneous"}, "memory.generator", 0.0, 50.0),  # between 0 and 1 step there is none
         ({"rule": "simultaneous"}, "memory.discriminator", 1.0, 50.0),
-        ({"rule": "best-response"}, "generator.learning_rate", 0.01, 20.0),
+        ({"rule": "best_response"}, "generator.learning_rate", 0.01, 20.0),
     ):
         exp = experiment(update)
         found = eg.thresholds(exp, path, low, high, mechanisms=["collective instability"]).thresholds[0]

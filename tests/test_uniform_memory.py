@@ -23,7 +23,7 @@ from egan_theory.updates import UNIFORM, UpdateRule, linear_opponents
 
 GENERATOR, DISCRIMINATOR = {"average_generator": UNIFORM}, {"average_discriminator": UNIFORM}
 BOTH = GENERATOR | DISCRIMINATOR
-RULES = ("flow", "simultaneous", "alternating", "best-response", "best-response-flow")
+RULES = ("flow", "simultaneous", "alternating", "best_response", "best_response_flow")
 #: exponents fitted over some thousand steps
 FITTED = 2e-3
 #: an exact kernel's dictionary against its Fourier modes (tolerance 1e-6), over some ten steps of the size of a length
@@ -44,12 +44,12 @@ def recursion(rule, a, w2, d=0.0, steps=2500):
     """x_0 ... x_steps of one mode of a discrete rule, plain numbers, every average a sum over its whole history."""
     q_averaged, w_averaged, omega = "q" in rule.uniform, "w" in rule.uniform, np.sqrt(w2)
     x = 1.0
-    w = -omega * x / a if rule.rule == "best-response" else 0.0
+    w = -omega * x / a if rule.rule == "best_response" else 0.0
     xs, sum_x, sum_w = [x], x, w
     for n in range(1, steps + 1):
         faced = sum_x / n if q_averaged else x
         before = sum_w / n if w_averaged else w
-        w = -omega * faced / a if rule.rule == "best-response" else w - a * w - omega * faced
+        w = -omega * faced / a if rule.rule == "best_response" else w - a * w - omega * faced
         sum_w += w
         seen = before if rule.rule == "simultaneous" else sum_w / (n + 1) if w_averaged else w
         x += omega * seen - d * x
@@ -117,7 +117,7 @@ def test_best_responses_are_bessel_functions():
     T, k = sp.symbols("T k", positive=True)
     q = sp.besselj(1, 2 * sp.sqrt(k * T)) / sp.sqrt(T)
     x = sp.diff(T * q, T)
-    rule = UpdateRule("best-response-flow", **GENERATOR)
+    rule = UpdateRule("best_response_flow", **GENERATOR)
 
     def Vw(w, x):
         return -y.a * w - sp.sqrt(k * y.a) * x
@@ -145,7 +145,7 @@ def test_numbers_are_those_of_the_symbols(rule, memory, a, w2):
 
 
 @pytest.mark.parametrize("memory", [GENERATOR, DISCRIMINATOR], ids=["q", "D"])
-@pytest.mark.parametrize("rule", ["simultaneous", "alternating", "best-response"])
+@pytest.mark.parametrize("rule", ["simultaneous", "alternating", "best_response"])
 def test_exponents_of_steps(rule, memory):
     """Steps that are not small, on both sides of both thresholds."""
     rule = UpdateRule(rule, **memory)
@@ -164,7 +164,7 @@ def test_exponents_of_steps(rule, memory):
 def test_exponents_of_flows(memory):
     T = np.linspace(1, 2000, 6000)
     for rule, a, w2, d in (
-        ("flow", 0.5, 0.1, 0.0), ("best-response-flow", 0.5, 0.1, 0.0), ("flow", 0.0, 0.1, 0.5),
+        ("flow", 0.5, 0.1, 0.0), ("best_response_flow", 0.5, 0.1, 0.0), ("flow", 0.0, 0.1, 0.5),
     ):  # fmt: skip
         rule = UpdateRule(rule, **memory)
         predicted, (x, average), late = law(rule, a, w2, d), integral(rule, a, w2, d, T), T > 100
@@ -188,7 +188,7 @@ def test_one_average_over_a_time(player):
     assert predicted["last"] > law(replace(rule, **{other: 0.0}), 0.5, 0.1)["last"] + 0.1
 
 
-@pytest.mark.parametrize("rule", ["flow", "best-response-flow"])
+@pytest.mark.parametrize("rule", ["flow", "best_response_flow"])
 def test_both_players_damped(rule):
     """A likelihood term: one average T^(-1 - n0/p); two of them waves in log T that fall as 1/T."""
     a, w2, d, T = 0.5, 0.2, 0.4, np.geomspace(1, 2e4, 4000)
@@ -211,7 +211,7 @@ def test_both_players_damped(rule):
 
 @pytest.mark.parametrize(
     ("rule", "memory", "a"),
-    [("flow", BOTH, 0.5), ("best-response-flow", BOTH, 0.5), ("flow", GENERATOR, 0.0), ("flow", DISCRIMINATOR, 0.0),
+    [("flow", BOTH, 0.5), ("best_response_flow", BOTH, 0.5), ("flow", GENERATOR, 0.0), ("flow", DISCRIMINATOR, 0.0),
      ("flow", BOTH, 0.0)],
 )  # fmt: skip
 def test_growth(rule, memory, a):
@@ -265,7 +265,7 @@ def iterated(rule, J, steps):
     return [np.array([s[i] for s in states]) for i in range(2 + len(rule.averages))]
 
 
-@pytest.mark.parametrize("rule", ["simultaneous", "alternating", "best-response"])
+@pytest.mark.parametrize("rule", ["simultaneous", "alternating", "best_response"])
 def test_averages_are_means_of_the_past(rule):
     J = np.concatenate([block(0.5, 0.2), block(0.9, 0.7)])
     w, x, q, D = iterated(UpdateRule(rule, **BOTH), J, 50)
@@ -274,7 +274,7 @@ def test_averages_are_means_of_the_past(rule):
             assert np.allclose(mean[n], player[: n + 1].mean(0), rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("rule", ["flow", "best-response-flow"])
+@pytest.mark.parametrize("rule", ["flow", "best_response_flow"])
 def test_averages_of_flows(rule):
     """Runge-Kutta of the rule against LSODA of the equations written out, to the order of its substeps."""
     errors = []
@@ -322,7 +322,7 @@ def box(ratio, rule="simultaneous", memory=None, **changes):
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
 @pytest.mark.parametrize(("ratio", "rule"), [(0.3, "simultaneous"), (1.0, "simultaneous"), (2.0, "simultaneous"),
-                                             (1.0, "alternating"), (1.0, "best-response")])  # fmt: skip
+                                             (1.0, "alternating"), (1.0, "best_response")])  # fmt: skip
 def test_simulations_have_the_predicted_exponents(ratio, rule, player):
     """Last iterate and average converge both, the average alone, none."""
     exp = box(ratio, rule, {player: UNIFORM})
@@ -337,7 +337,7 @@ def test_simulations_have_the_predicted_exponents(ratio, rule, player):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", ["flow", "best-response-flow"])
+@pytest.mark.parametrize("rule", ["flow", "best_response_flow"])
 def test_simulated_flows_have_the_predicted_exponents(rule):
     for ratio, player in ((0.3, "generator"), (2.0, "discriminator")):
         exp = box(ratio, rule, {player: UNIFORM})
@@ -409,7 +409,7 @@ def test_a_diverged_run_disturbs_no_other():
     assert np.allclose(together["particles"].values[2:], alone["particles"].values, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("rule", ["simultaneous", "best-response"])
+@pytest.mark.parametrize("rule", ["simultaneous", "best_response"])
 @pytest.mark.parametrize("time", [UNIFORM, 3.0])
 def test_averages_follow_growing_dictionaries(rule, time):
     """An exact kernel from a random start against the same kernel's Fourier modes, which are fixed: an average gets its
@@ -478,7 +478,7 @@ def test_what_has_no_powers_is_refused():
     with pytest.raises(NotLinearizable, match="independent of each other"):
         eg.power_laws(eg.Experiment(memory={"generator": UNIFORM}, penalty={"r1": 0.1}))
     with pytest.raises(NotLinearizable, match="weight_decay"):
-        exp = eg.Experiment(memory={"generator": UNIFORM}, update={"rule": "best-response"}, penalty={"r1": 0.0})
+        exp = eg.Experiment(memory={"generator": UNIFORM}, update={"rule": "best_response"}, penalty={"r1": 0.0})
         eg.power_laws(exp)
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from .._files import check_output_folder
 from .._text import compare_text, per, run_summary, run_text
 from ..errors import InputError
 from .shared import (
@@ -22,6 +21,8 @@ from .shared import (
     Output,
     complain,
     load,
+    load_if_given,
+    new_folder,
     outputs,
     plot_function,
     save,
@@ -44,7 +45,7 @@ def simulate(
     """Simulate the particles and record the runs. Ctrl-C ends early and keeps what was recorded."""
     from .._terminal import check_memory, progress_bar, save_figure, show, show_json
 
-    out, picture = outputs(output, figure, experiment)
+    out, picture = outputs(output, figure, experiment, netcdf=True)
     assert out is not None
     exp = load(experiment)
     from ..simulation.run import simulate as run
@@ -96,9 +97,8 @@ def compare(
         agreement, codes = agree(exp, ds), outcomes(ds, exp)
     except InputError as error:
         raise _with_outcomes(error, ds, exp) from None
-    if out:
-        save(agreement.to_dataset(), out)
     data = agreement.to_dict() | {"outcomes": counts(codes)}
+    save(agreement.to_dataset(), out, data)
     if json:
         show_json(data)
     else:
@@ -122,11 +122,9 @@ def _with_outcomes(error: InputError, ds: xr.Dataset, exp: Experiment) -> InputE
 def remedies(
     experiment: ExperimentFile,
     pairs: Annotated[bool, typer.Option("--pairs/--single", help="Also every two remedies together.")] = True,
-    output: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("-o", "--output", metavar="DIR", help="Folder for the table (JSON, NetCDF) and its figure."),
-    ] = None,
+    output: Output = None,
     json: Json = False,
+    figure: Figure = None,
 ) -> None:
     """Remedies side by side, each at its predicted best strength, predicted and simulated.
 
@@ -135,25 +133,19 @@ def remedies(
     Printed: slowest decay rates, margin of stability, the kernel ratio at which the spread equilibrium becomes unstable
     and the time of a step relative to the experiment as given; pairs only where both are of use.
     """
-    from .._terminal import json_ready, progress_bar, save_figure, show, show_json, table
+    from .._terminal import progress_bar, save_figure, show, show_json, table
 
-    folder = None if output is None else check_output_folder(output)
+    out, picture = outputs(output, figure, experiment)
     exp = load(experiment)
     from ..comparison.remedies import compare_remedies
 
     with progress_bar("remedies") as update:
         found = compare_remedies(exp, pairs=pairs, progress=update)
-    if folder is not None:
-        import json as text
-
-        from .._files import atomic
+    save(found.to_dataset(), out, found.to_dict())
+    if picture:
         from ..reporting.remedied import plot_remedies
 
-        folder.mkdir(exist_ok=True)
-        with atomic(folder / "remedies.json") as name:
-            name.write_text(text.dumps(json_ready(found.to_dict()), indent=1) + "\n", encoding="utf-8")
-        save(found.to_dataset(), folder / "remedies.nc")
-        save_figure(plot_remedies, found, folder / "remedies.png", size=(8.4, 1.6 + 0.28 * len(found.rows)))
+        save_figure(plot_remedies, found, picture, size=(8.4, 1.6 + 0.28 * len(found.rows)))
     if json:
         show_json(found.to_dict())
     else:
@@ -161,7 +153,8 @@ def remedies(
         idle = [f"Best left out here: {', '.join(found.idle)}"] if found.idle else []
         if found.at_the_end:
             idle.append(f"Best at the largest value tried, more may be better still: {', '.join(found.at_the_end)}")
-        show(table(title, found.HEAD, found.table()), *idle, *(f"{u['name']}: {u['reason']}" for u in found.unused))
+        unused = (f"{u['name']}: {u['reason']}" for u in found.unused)
+        show(table(title, found.HEAD, found.table()), *idle, *unused, *written(out, picture))
 
 
 def report(
@@ -179,10 +172,10 @@ def report(
     """All of the above as an HTML page with figures and NetCDF."""
     from .._terminal import stages
 
-    folder = check_output_folder(output)
+    folder = new_folder(output)
     if runs is not None and experiment is None:
         raise InputError("E.toml", "be given with --runs", "no experiment file")
-    exp = None if experiment is None else load(experiment)
+    exp = load_if_given(experiment)
     given: dict[str, Any] = {}
     if runs is not None:
         from ..schema import open_runs

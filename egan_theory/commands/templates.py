@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import InputError
+from .shared import Json, Text, new_file, write_text
 
 FOLDER = Path(__file__).parents[1] / "templates"
 TEMPLATES = ("ring", "grid", "mixture", "uniform", "points")
@@ -26,9 +26,19 @@ def new(
     kind: Annotated[
         str, typer.Argument(metavar=f"[{'|'.join((*TEMPLATES, SOLVABLE))}]", help="Kind of target.")
     ] = "ring",
+    output: Text = None,
+    json: Json = False,
 ) -> None:
     """Print a commented experiment to edit."""
-    sys.stdout.write(template(kind))
+    from .._terminal import emit, json_text
+
+    out, text = None if output is None else new_file(output), template(kind)
+    if json:
+        text = json_text({"kind": kind, "toml": text})
+    if out is None:
+        emit(text)
+    else:
+        write_text(text, out)
 
 
 def template(kind: str) -> str:

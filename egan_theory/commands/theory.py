@@ -5,7 +5,6 @@ Each imports what it runs when it runs.
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Optional
 
 import typer
@@ -22,7 +21,23 @@ from .._text import (
     threshold_text,
 )
 from ..errors import InputError
-from .shared import ExperimentFile, Figure, Json, Output, complain, load, outputs, plot_function, save, written
+from .shared import (
+    ExperimentFile,
+    Figure,
+    Json,
+    Output,
+    Text,
+    complain,
+    json_file,
+    load,
+    load_if_given,
+    new_file,
+    outputs,
+    plot_function,
+    save,
+    write_text,
+    written,
+)
 
 #: a spectrum that will take more seconds than this is announced
 WORTH_SAYING = 5.0
@@ -30,10 +45,13 @@ WORTH_SAYING = 5.0
 
 def derive(
     latex: Annotated[bool, typer.Option("--latex", help="A LaTeX document instead of Markdown.")] = False,
+    output: Text = None,
     json: Json = False,
 ) -> None:
     """Print the derivation of the theory, from SymPy."""
-    from .._terminal import show_json
+    from .._terminal import emit, json_text
+
+    out = None if output is None else new_file(output)
     from ..symbolic import derive as derivation
 
     result = derivation()
@@ -52,9 +70,13 @@ def derive(
             }
             for step in result.steps
         ]
-        show_json({"title": result.title, "steps": steps, "sources": result.sources})
+        text = json_text({"title": result.title, "steps": steps, "sources": result.sources})
     else:
-        sys.stdout.write(result.to_latex() if latex else result.to_markdown())
+        text = result.to_latex() if latex else result.to_markdown()
+    if out is None:
+        emit(text)
+    else:
+        write_text(text, out)
 
 
 def spectrum(
@@ -86,11 +108,10 @@ def spectrum(
         complain(f"this needs {needed}")
     with memory_limit(memory):
         ds = predict(exp, extreme)
-    if out:
-        save(ds, out)
+    data = spectrum_json(ds)
+    save(ds, out, data)
     if picture:
         save_figure(plot, ds, picture)
-    data = spectrum_json(ds)
     if json:
         show_json(data)
     else:
@@ -109,12 +130,12 @@ def powers(experiment: ExperimentFile, output: Output = None, json: Json = False
     from ..predict.play import power_laws, power_laws_json
 
     ds = power_laws(exp)
-    if out:
-        save(ds, out)
+    data = power_laws_json(ds)
+    save(ds, out, data)
     if json:
-        show_json(power_laws_json(ds))
+        show_json(data)
     else:
-        show(*power_laws_text(power_laws_json(ds), per(exp).removeprefix("1/")), *written(out))
+        show(*power_laws_text(data, per(exp).removeprefix("1/")), *written(out))
 
 
 def regularizer(
@@ -131,13 +152,15 @@ def regularizer(
     safety: Annotated[
         float, typer.Option("--safety", metavar="FACTOR", help="Stay this factor below the edge of stability.")
     ] = 2.0,
+    output: Output = None,
     json: Json = False,
     figure: Figure = None,
 ) -> None:
     """The strength of a penalty that leaves least of a kick after the training one has time for."""
     from .._terminal import progress_bar, save_figure, show, show_json
 
-    _, picture = outputs(None, figure, experiment)
+    out = json_file(output, experiment)
+    _, picture = outputs(output, figure, experiment)
     exp = load(experiment)
     from ..penalties import strength_field
     from ..predict import best_regularizer
@@ -146,12 +169,13 @@ def regularizer(
     plot = plot_function("plot_left", picture)
     with progress_bar(f"scanning {path}") as update:
         result = best_regularizer(exp, key, horizon, update, safety=safety)
+    save(None, out, result.to_dict())
     if picture:
         save_figure(plot, result, picture)
     if json:
         show_json(result.to_dict())
     else:
-        show(*regularizer_text(result.to_dict(), per(exp)), *written(picture))
+        show(*regularizer_text(result.to_dict(), per(exp)), *written(out, picture))
 
 
 def threshold(
@@ -179,8 +203,7 @@ def threshold(
 
     with progress_bar("thresholds") as update:
         result = thresholds(exp, path, low, high, mechanisms=mechanism or None, progress=update)
-    if out:
-        save(result.to_dataset(), out)
+    save(result.to_dataset(), out, result.to_dict())
     if json:
         show_json(result.to_dict())
     else:
@@ -247,8 +270,7 @@ def phase(
                 runs = simulate_phase(exp, *coarse, progress=lambda done, total: update("simulating", done, total))
             compared = compare_phase(exp, runs, mechanisms=mechanism or QUICK, progress=update)
     data = phase_json(found, runs, compared)
-    if out:
-        save(phase_dataset(found, runs, compared), out)
+    save(phase_dataset(found, runs, compared), out, data)
     if picture:
         save_figure(lambda ds, ax: plot(ds, runs, compared, ax=ax), found, picture, size=(8.6, 6.2))
     if json:
@@ -262,26 +284,30 @@ def universality(
         Optional[str],  # noqa: UP045
         typer.Argument(metavar="[E.toml]", help="With [generator.architecture]; default: every activation."),
     ] = None,
+    output: Output = None,
     json: Json = False,
     figure: Figure = None,
 ) -> None:
     """Kernel numbers g1, g2 of a generator network, the scatter of its kernel's entries, and their limit with depth."""
     from .._terminal import save_figure, show, show_json
 
-    _, picture = outputs(None, figure, experiment)
-    arch = None if experiment is None else load(experiment).generator.architecture
-    if experiment is not None and arch is None:
-        raise InputError(f"{experiment}: generator.architecture", "be given")
+    out = json_file(output, experiment)
+    _, picture = outputs(output, figure, experiment)
+    exp = load_if_given(experiment)
+    arch = None if exp is None else exp.generator.architecture
+    if exp is not None and arch is None:
+        raise InputError(f"{experiment or 'built-in'}: generator.architecture", "be given")
     from ..kernels.command import plot_universality, universality_text
     from ..kernels.command import universality as numbers
 
     data = numbers(arch)
+    save(None, out, data)
     if picture:
-        save_figure(lambda a, ax: plot_universality(a, ax), arch, picture, size=(7.6, 4.6))
+        save_figure(plot_universality, arch, picture, size=(7.6, 4.6))
     if json:
         show_json(data)
     else:
-        show(*universality_text(data), *written(picture))
+        show(*universality_text(data), *written(out, picture))
 
 
 def advise(
@@ -300,13 +326,15 @@ def advise(
     batches: Annotated[int, typer.Option("--batches", metavar="N", help="Mini-batches.")] = 4,
     initialisations: Annotated[int, typer.Option("--initialisations", metavar="N", help="Fresh networks.")] = 4,
     seed: Annotated[int, typer.Option("--seed", help="Of the choice of mini-batches.")] = 0,
+    output: Output = None,
     json: Json = False,
     figure: Figure = None,
 ) -> None:
     """The R1 strength for a network and data: what converges fastest, how sure that is, and what it rests on."""
     from .._terminal import progress_bar, save_figure, show, show_json
 
-    _, picture = outputs(None, figure, experiment, data, gram)
+    out = json_file(output, experiment, data, gram)
+    _, picture = outputs(output, figure, experiment, data, gram)
     exp = load(experiment)
     from ..networks.command import advise as found
 
@@ -315,6 +343,7 @@ def advise(
             exp, data, gram, points, dimension, batch=batch, batches=batches, initialisations=initialisations,
             seed=seed, progress=update,
         )  # fmt: skip
+    save(None, out, advice.to_dict())
     if picture:
         from ..reporting.advised import plot_advice
 
@@ -324,7 +353,7 @@ def advise(
     else:
         from ..networks.advice import advice_text
 
-        show(*advice_text(advice), *written(picture))
+        show(*advice_text(advice), *written(out, picture))
 
 
 def _axis(text: str) -> tuple[str, float | None, float | None]:

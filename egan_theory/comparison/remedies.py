@@ -196,7 +196,7 @@ def _with_bandwidth(exp: Experiment) -> Experiment:
 
 
 def _responding(exp: Experiment) -> Experiment:
-    rule = "best-response-flow" if exp.update_rule.continuous else "best-response"
+    rule = "best_response_flow" if exp.update_rule.continuous else "best_response"
     plain = {"update.critic_steps": 1, "update.momentum_discriminator": 0.0, "update.momentum_generator": 0.0}
     return exp.replace({"update.rule": rule, **plain})
 

@@ -36,8 +36,8 @@ UPDATES: dict[str, dict[str, Any]] = {
     "momentum 0.5": {"rule": "simultaneous", "momentum_discriminator": 0.5, "momentum_generator": 0.5},
     "extragradient": {"rule": "extragradient"},
     "optimistic": {"rule": "optimistic"},
-    "best response": {"rule": "best-response"},
-    "best response, flow": {"rule": "best-response-flow"},
+    "best response": {"rule": "best_response"},
+    "best response, flow": {"rule": "best_response_flow"},
 }
 #: amplitude of the trajectories that multipliers are measured on: nonlinear terms are below its square
 SMALL = 1e-6

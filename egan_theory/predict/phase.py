@@ -10,6 +10,7 @@ from itertools import pairwise, product
 import numpy as np
 import xarray as xr
 
+from .._spelling import one_of
 from ..errors import InputError
 from ..experiment import Experiment
 from ..provenance import provenance
@@ -130,9 +131,7 @@ def phase(
     axes = parse_axes(exp, (first, second))
     if axes[0].path == axes[1].path:
         raise InputError("vary", "name two different fields", axes[0].path)
-    for name in mechanisms:
-        if name not in MECHANISMS:
-            raise InputError("mechanisms", f"be among {', '.join(MECHANISMS)}", name)
+    mechanisms = [one_of("mechanism", name, MECHANISMS) for name in mechanisms]
     if block < 1:
         raise InputError("block", "be at least 1", block)
     shape = (len(axes[1].values), len(axes[0].values))

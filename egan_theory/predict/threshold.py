@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from .._spelling import one_of
 from ..errors import InputError
 from ..experiment import Experiment
 from ..provenance import provenance
@@ -190,10 +191,7 @@ def thresholds(
     value None and the reason.
     """
     axis = axis_of(exp, vary, low, high)
-    names = list(MECHANISMS) if mechanisms is None else list(mechanisms)
-    for name in names:
-        if name not in MECHANISMS:
-            raise InputError("mechanism", f"be one of {', '.join(MECHANISMS)}", repr(name))
+    names = [one_of("mechanism", name, MECHANISMS) for name in (MECHANISMS if mechanisms is None else mechanisms)]
     found = []
     for i, name in enumerate(names):
         if progress is not None:

@@ -7,8 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from .._files import check_output
-from ..commands.shared import Json, NewFile, save, written
+from ..commands.shared import Json, NewFile, new_file, save, shared, written
 
 published = typer.Typer(
     name="published",
@@ -24,6 +23,7 @@ def _group(context: typer.Context) -> None:
 
 
 @published.command("import")
+@shared
 def import_(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Clone of durrcommasteven/effective-gan-mnist-data.")],
     output: Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="NetCDF run file to write.")],
@@ -36,7 +36,7 @@ def import_(
     """Read the published clouds into the run schema, with order parameters."""
     from .._terminal import progress_bar, show, show_json, table
 
-    out = check_output(output, *([target] if target else []))
+    out = new_file(output, target)
     from .importer import read_runs, read_target
 
     images = None if target is None else read_target(target)
@@ -69,6 +69,7 @@ def import_(
 
 
 @published.command()
+@shared
 def fit(
     order: Annotated[
         str, typer.Argument(metavar="ORDER.nc", help="Order parameters on lrD and phi, or imported runs.")
@@ -82,7 +83,7 @@ def fit(
     from ..errors import check_file
     from .fit import fit_published, save_fit
 
-    out = check_output(output, order)
+    out = new_file(output, order)
     check_file(order or "ORDER.nc", Path(order), "be an existing NetCDF file")
     result = fit_published(read_netcdf(order, order), order)
     save_fit(result, out)
@@ -101,6 +102,7 @@ def fit(
 
 
 @published.command()
+@shared
 def predict(
     fitted: Annotated[str, typer.Argument(metavar="fit.json", help="File of 'egan published fit'.")],
     grid: Annotated[str, typer.Argument(metavar="GRID.nc", help="NetCDF file with the coordinates lrD and phi.")],
@@ -115,7 +117,7 @@ def predict(
     from .prediction import predict_published
     from .theory import CLASSES
 
-    out = check_output(output, fitted, grid)
+    out = new_file(output, fitted, grid)
     constants = load_fit(fitted)
     check_file(grid or "GRID.nc", Path(grid), "be an existing NetCDF file")
     ds = predict_published(constants, read_netcdf(grid, grid), grid)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from ..commands.shared import FAILED, ExperimentFile, Json, complain, load, save, written
+from ..commands.shared import FAILED, ExperimentFile, Json, Overwrite, complain, load, save, written
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def sweep(
         typer.Option("--scheduler", metavar="tcp://HOST:PORT", help="Workers of a dask scheduler instead."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a store that was not finished.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there.")] = False,
+    overwrite: Overwrite = False,
     batch: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option("--batch", metavar="CELLS", help="Cells simulated and stored together; default: by size."),
@@ -125,11 +125,10 @@ def compare_command(exp: Experiment, path: str, out: Path | None, json: bool) ->
     ds = open_sweep(path)
     with progress_bar("comparing, cells") as update:
         found = compare_sweep(exp, ds, progress=update)
-    if out:
-        save(found.to_dataset(), out)
     data = found.to_dict()
     if exp.run.start == "random":
         data["accuracy"] = accuracy(found)
+    save(found.to_dataset(), out, data)
     if json:
         show_json(data)
     else:

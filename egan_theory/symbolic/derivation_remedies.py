@@ -82,7 +82,7 @@ def _averages() -> Step:
 
 def _uniform() -> Step:
     rule = UpdateRule("flow", average_generator=UNIFORM)
-    found, responds = play.powers(rule), play.powers(UpdateRule("best-response-flow", average_generator=UNIFORM))
+    found, responds = play.powers(rule), play.powers(UpdateRule("best_response_flow", average_generator=UNIFORM))
     last, average = play.thresholds()
     D, N = play.slow_equation(rule)
     T = sp.Symbol("T")

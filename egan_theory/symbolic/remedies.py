@@ -159,7 +159,7 @@ def averaged(generator: bool, discriminator: bool, best_response: bool = False) 
 
     y, omega = symbols, sp.Symbol("omega", positive=True)
     rule = UpdateRule(
-        "best-response-flow" if best_response else "flow",
+        "best_response_flow" if best_response else "flow",
         average_generator=tau_q if generator else 0.0,
         average_discriminator=tau_D if discriminator else 0.0,
     )

@@ -8,8 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from ..._files import check_output, check_output_folder
-from ...commands.shared import Figure, Folder, Json, NewFile, Output, outputs, read, save, show_folder, written
+from ..._files import check_output
+from ...commands.shared import (
+    STDIN,
+    Figure,
+    Folder,
+    Json,
+    NewFile,
+    Output,
+    is_file,
+    new_folder,
+    outputs,
+    read,
+    save,
+    shared,
+    show_folder,
+    stdin,
+    written,
+)
 from ...errors import EganError, InputError
 
 if TYPE_CHECKING:
@@ -25,7 +41,9 @@ solvable = typer.Typer(
 
 Model = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Argument(metavar="[MODEL.toml]", help="File with the table [solvable]; default: the built-in setting R."),
+    typer.Argument(
+        metavar="[MODEL.toml]", help="File with a table [solvable]; - for standard input; default: setting R."
+    ),
 ]
 
 
@@ -36,6 +54,7 @@ def _group(context: typer.Context) -> None:
 
 
 @solvable.command()
+@shared
 def ode(model: Model = None, output: Output = None, json: Json = False, figure: Figure = None) -> None:
     """Integrate the macroscopic ODE; regime, prediction and boundaries."""
     from ..._terminal import save_figure, show, show_json, table
@@ -47,7 +66,6 @@ def ode(model: Model = None, output: Output = None, json: Json = False, figure: 
 
     ds = solve_ode(described)
     (found,) = classify(ds)
-    save(ds, out)
     if picture:
         from .figures import plot_overlaps
 
@@ -58,6 +76,7 @@ def ode(model: Model = None, output: Output = None, json: Json = False, figure: 
         "status": ds.attrs["status"], "found": found.to_dict(), **_theory(described),
         "end": {name: end[name].values.tolist() for name in ds.data_vars}, **conserved,
     }  # fmt: skip
+    save(ds, out, data)
     if json:
         show_json(data)
         return
@@ -74,6 +93,7 @@ def ode(model: Model = None, output: Output = None, json: Json = False, figure: 
 
 
 @solvable.command()
+@shared
 def sde(
     output: NewFile,
     model: Model = None,
@@ -83,7 +103,7 @@ def sde(
     """Simulate the SDE of single weights, an ensemble at a time."""
     from ..._terminal import progress_bar, show, show_json
 
-    out, _ = outputs(output, None, model)
+    out, _ = outputs(output, None, model, netcdf=True)
     described = _load(model)
     from .sde import simulate_sde
 
@@ -100,6 +120,7 @@ def sde(
 
 
 @solvable.command()
+@shared
 def simulate(
     output: NewFile,
     model: Model = None,
@@ -114,11 +135,11 @@ def simulate(
     """Simulate finite n, by the exact chain of the overlaps or by SGD itself. Ctrl-C keeps what was recorded."""
     from ..._terminal import progress_bar, save_figure, show, show_json, table
 
-    out, picture = outputs(output, figure, model)
+    out, picture = outputs(output, figure, model, netcdf=True)
     kept = (
         None
         if checkpoint is None
-        else check_output(checkpoint, *([model] if model else []), output, field="--checkpoint")
+        else check_output(checkpoint, *([model] if is_file(model) else []), output, field="--checkpoint")
     )
     described = _load(model)
     from .finite import simulate_solvable
@@ -150,6 +171,7 @@ def simulate(
 
 
 @solvable.command()
+@shared
 def phase(
     vary: Annotated[
         list[str],
@@ -176,7 +198,6 @@ def phase(
 
     with progress_bar("phase diagram") as update:
         ds = solvable_phase(described, *vary, simulate=None if simulated == "none" else simulated, progress=update)
-    save(ds, out)
     if picture:
         from .figures import plot_solvable_phase, plot_solvable_scan
 
@@ -196,6 +217,7 @@ def phase(
     }
     if "regime" in ds:
         data |= {"found": ds["regime"].values.tolist(), "agreement": agreement(ds)}
+    save(ds, out, data)
     if json:
         show_json(data)
         return
@@ -211,6 +233,7 @@ def phase(
 
 
 @solvable.command()
+@shared
 def report(
     output: Folder,
     model: Model = None,
@@ -219,7 +242,7 @@ def report(
     """Theory, ODE, finite-n runs and their agreement as an HTML page with figures and NetCDF."""
     from ..._terminal import stages
 
-    folder = check_output_folder(output)
+    folder = new_folder(output)
     described = _load(model)
     from .report import solvable_report
 
@@ -235,7 +258,11 @@ def _load(path: str | None) -> Solvable:
     """The model; a message says in which file."""
     from .model import SETTING_R, Solvable
 
-    return SETTING_R if path is None else read(Solvable.from_toml, path, "model")
+    if path is None or path == STDIN:
+        text = SETTING_R.to_toml() if path is None else stdin()
+        name = "built-in" if path is None else path
+        return read(lambda _, changes: Solvable.from_toml_string(text, name, changes), name, "model")
+    return read(Solvable.from_toml, path, "model")
 
 
 def _refuse_interrupted(ds: xr.Dataset, out: Path | None) -> None:

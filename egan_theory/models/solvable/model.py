@@ -9,18 +9,19 @@ Hard constraint: |w| = |V_l| = 1, renormalised after each step (the limit lam ->
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from ..._config import LARGEST, Config, Numbers, Vectors
+from ..._files import read_text
+from ..._toml import changed_tables, parsed
 from ..._wording import TYPE_RULES
-from ...errors import InputError, check_file
+from ...errors import InputError
 from ...provenance import versions
 from .profile import PROFILES, RADEMACHER, Profile, Quadrature
 from .state import State, gram
@@ -55,6 +56,8 @@ class Solvable(Config):
     What was given in Python has no TOML form. Fields keep None where nothing was given: ``L``, ``Lt``, ``eta_T``,
     ``eta_G``, ``profile``, ``law`` and ``start`` are the resolved values.
     """
+
+    table: ClassVar[str] = "solvable"
 
     Lambda: Annotated[Numbers, Array] = (5.0, 3.0)
     fake_Lambda: Annotated[Numbers, Array] | None = None
@@ -214,24 +217,16 @@ class Solvable(Config):
         return getattr(self, _field(path))
 
     @classmethod
-    def from_toml(cls, source: str | Path) -> Solvable:
-        """Read a TOML file with the table [solvable]. Raises InputError."""
-        path = Path(source)
-        check_file(str(source) or "model", path, "be an existing model file")
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise InputError(str(source), "be a UTF-8 text file", f"byte {error.start} that is not") from None
-        except OSError as error:
-            raise InputError(str(source), "be a readable file", error.strerror) from None
-        return cls.from_toml_string(text, str(source))
+    def from_toml(cls, source: str | Path, changes: Mapping[str, Any] | None = None) -> Solvable:
+        """Read a TOML file with the table [solvable]; ``changes``: fields set before anything is checked, e.g.
+        ``{"noise": 1.0}`` ("solvable.noise" is understood too). Raises InputError."""
+        text = read_text(source, "model", "be an existing model file")
+        return cls.from_toml_string(text, str(source), changes)
 
     @classmethod
-    def from_toml_string(cls, text: str, name: str = "model") -> Solvable:
-        try:
-            data = tomllib.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(name, "be valid TOML", f"the error: {error}") from None
+    def from_toml_string(cls, text: str, name: str = "model", changes: Mapping[str, Any] | None = None) -> Solvable:
+        data = parsed(text, name)
+        data = changed_tables(data, {"solvable." + k.removeprefix("solvable."): v for k, v in (changes or {}).items()})
         others = sorted(set(data) - {"solvable"})
         if others:
             raise InputError(name, "have the table [solvable] only", repr(others[0]))
