@@ -24,16 +24,23 @@ WIDTH = 100
 FIRST_WORD, BETWEEN_WORDS = 15.0, 60.0
 
 
-def emit(text: str) -> None:
-    """Write to stdout, now. Raises EganError where that is not possible (a full disk), BrokenPipeError where the
-    reader has gone."""
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Writing to stdout: EganError where that is not possible (a full disk), BrokenPipeError where the reader has
+    gone."""
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
         raise EganError(f"the output could not be written: {error.strerror or error}") from None
+
+
+def emit(text: str) -> None:
+    """Write to stdout, now."""
+    with _writing():
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
 def show(*parts: Any) -> None:
@@ -44,7 +51,7 @@ def show(*parts: Any) -> None:
     width = shutil.get_terminal_size().columns if terminal else WIDTH
     console = Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
     # captured and written by us: Rich would end the process by itself when the reader of a pipe has gone
-    with console.capture() as capture:
+    with _writing(), console.capture() as capture:
         for part in parts:
             console.print(part, soft_wrap=isinstance(part, str) and not terminal)
     emit(capture.get())

@@ -47,6 +47,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ._attrs import storable
 from ._files import atomic, read_netcdf
 from .errors import InputError, check_file
 from .outcome import FLAGS, WORDS
@@ -195,9 +196,11 @@ def open_runs(path: str | Path) -> xr.Dataset:
 
 
 def save(ds: xr.Dataset, path: str | Path) -> None:
-    """Write a Dataset as NetCDF-4: to a temporary name in the same folder, then renamed."""
+    """Write a Dataset as NetCDF-4: to a temporary name in the same folder, then renamed. Attributes that NetCDF does
+    not have (None, Booleans, dicts) are written as text. Raises InputError for variables that it does not have."""
     file = Path(path)
     if not file.parent.is_dir():
         raise InputError(str(path), "lie in an existing folder", f"no folder {file.parent}")
+    ds = storable(ds)
     with atomic(file) as temporary:
         ds.to_netcdf(temporary, engine="h5netcdf")

@@ -123,7 +123,7 @@ def test_report(egan, tmp_path, monkeypatch):
     with xr.open_dataset(folder / "runs.nc", engine="h5netcdf") as ds:
         assert ds.sizes["run"] == 8
     path.write_text(SMALL.replace({"nonlinearity": "tanh"}).to_toml())
-    code, _, _ = egan("report", path, "-o", tmp_path / "page")
+    code, _, _ = egan("report", path, "-o", tmp_path / "page", "--overwrite")
     text = (folder / "index.html").read_text()
     assert code == 0 and "Not possible for this model" in text and not (folder / "theory.json").exists()
 

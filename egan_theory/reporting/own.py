@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy.spatial import cKDTree
 
+from .._attrs import storable
 from ..comparison.modes import LINEAR_LIMIT
 from ..errors import InputError
 from ..experiment import Experiment
@@ -19,7 +20,7 @@ def fitted(exp: Experiment, runs: xr.Dataset) -> xr.Dataset:
 
     Raises InputError for runs that break the schema or have other particles or another dimension.
     """
-    runs = validate_runs(runs)
+    runs = storable(validate_runs(runs))  # now, not when all is computed and to be written
     for dim, field, size in (
         ("particle", "generator.particles", exp.generator.particles),
         ("component", "the target's dimension", exp.dimension),

@@ -27,7 +27,9 @@ which unrolls the loops over features.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from math import sqrt, tanh
+from typing import Any, TypeVar
 
 import numba as nb
 import numpy as np
@@ -41,10 +43,44 @@ PIVOT = 64 * float(np.finfo(float).eps)
 HARD, LINEAR, TANH = 0, 1, 2
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 Rates = tuple[float, float, float, float, float, int]
 
 
-@nb.njit(cache=True, error_model="numpy", inline="always")
+class _Kept:
+    """Numba's cache of one function, except that a disk that fails (full, no longer writable) is none of our errors."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def load_overload(self, *key: Any) -> Any:
+        with suppress(OSError):
+            return self._cache.load_overload(*key)
+
+    def save_overload(self, *entry: Any) -> None:
+        with suppress(OSError):
+            self._cache.save_overload(*entry)
+
+
+def compiled(**options: Any) -> Callable[[F], F]:
+    """``numba.njit``, kept on disk where there is a place for it: a folder that can be written to."""
+
+    def decorate(function: F) -> F:
+        try:
+            made = nb.njit(cache=True, error_model="numpy", **options)(function)
+            made._cache = _Kept(made._cache)
+            return made
+        except RuntimeError:  # "no locator available": neither the package's folder, nor the user's, nor NUMBA_CACHE_DIR
+            return nb.njit(error_model="numpy", **options)(function)
+
+    return decorate
+
+
+@compiled(inline="always")
 def penalty(kind: int, x: float) -> float:
     """H'(x); 0 for the hard constraint, whose multiplier is the division by the norms."""
     if kind == LINEAR:
@@ -54,7 +90,7 @@ def penalty(kind: int, x: float) -> float:
     return 0.0
 
 
-@nb.njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(forceinline=True)
 def cholesky(dims: tuple[int, ...], G: np.ndarray, L: np.ndarray) -> None:
     """Lower-triangular L with L L^T = G, a zero column for every pivot that is zero to rounding. U^T U = I is used."""
     d = len(dims)
@@ -76,7 +112,7 @@ def cholesky(dims: tuple[int, ...], G: np.ndarray, L: np.ndarray) -> None:
             L[d + i, d + j] = value * inverse
 
 
-@nb.njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(forceinline=True)
 def update(
     dims: tuple[int, ...], G: np.ndarray, u: np.ndarray, v: np.ndarray, eps: np.ndarray, norm2: float,
     k: float, kt: float, kind: int, lam: float, work: np.ndarray,
@@ -121,7 +157,7 @@ def update(
         normalise(dims, G, work)
 
 
-@nb.njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(forceinline=True)
 def normalise(dims: tuple[int, ...], G: np.ndarray, work: np.ndarray) -> None:
     """w and the columns of V divided by their norms; U has unit columns."""
     d = len(dims)
@@ -145,7 +181,7 @@ def normalise(dims: tuple[int, ...], G: np.ndarray, work: np.ndarray) -> None:
     G[w, w] = 1.0
 
 
-@nb.njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(forceinline=True)
 def scores(
     dims: tuple[int, ...], G: np.ndarray, root_T: float, root_G: float, scale: np.ndarray, scale_fake: np.ndarray,
     xi: np.ndarray,
@@ -160,7 +196,7 @@ def scores(
     return x, xt
 
 
-@nb.njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(forceinline=True)
 def step(
     dims: tuple[int, ...], G: np.ndarray, rates: Rates, scale: np.ndarray, scale_fake: np.ndarray, xi: np.ndarray,
     chi2: float, fx: float, ft: float, work: np.ndarray,
@@ -205,7 +241,7 @@ def step(
     return largest < DIVERGENCE
 
 
-@nb.njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(forceinline=True)
 def advance(dims, G, linear, rates, scale, scale_fake, noise, chi2, start, marks, out):
     """A step of G in place for every row of noise, f(x) = x if ``linear`` else tanh(x).
 
