@@ -256,7 +256,8 @@ def figure(ds: xr.Dataset):
 @style.styled
 def error_figure(ds: xr.Dataset):
     """Sup error of P against n, setting E."""
-    ax = style.axes(None)
+    with style.detached():
+        ax = style.axes(None)
     for level, colour, marker in zip(
         ds["level"].values, (style.BLUE, style.GREEN, style.VERMILLION), "os^", strict=True
     ):

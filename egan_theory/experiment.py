@@ -52,7 +52,10 @@ class Experiment(Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
-        M, N = len(self.points.coordinates), self.generator.particles
+        M = len(self.points.coordinates)
+        if self.generator.follows:
+            self.__dict__["generator"] = self.generator.following(M)
+        N = self.generator.particles
         g, d = self.generator, self.discriminator
         kernel = None if d.network else d.kernel_object
         if g.per_point is not None:
@@ -209,6 +212,8 @@ class Experiment(Config):
     def replace(self, changes: Mapping[str, Any]) -> Experiment:
         """A copy with dotted fields changed, e.g. ``{"penalty.r1": 0.2}``; validated again."""
         data = self.model_dump()
+        if self.generator.follows:
+            data["generator"]["particles"] = 0
         if self.discriminator.architecture is None:
             data["discriminator"]["kernel"] = self.discriminator.kernel  # a Kernel object stays one
         for path, value in changes.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_serializer, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_serializer, model_validator
 
 from ._config import LARGEST, Config, Integers, Numbers
 from ._spelling import word
@@ -16,6 +16,8 @@ from .kernels import KERNELS, Kernel, make_kernel
 
 #: what ``discriminator.kernel`` may name: a kernel, or the activation of random network features
 DISCRIMINATORS = (*KERNELS, *ACTIVATIONS)
+#: particles of a generator that does not say how many, at least
+PARTICLES = 64
 #: fields of the discriminator that a network does not have
 OF_KERNELS = (
     "kernel", "smoothness", "alpha", "variance", "degree", "offset", "features", "evaluation", "tolerance",
@@ -42,6 +44,8 @@ class GeneratorKernel(Config):
 class Generator(Config):
     """The particles. Equation (1): dx_i/dt = eta_G sum_j Gamma_ij omega m_j grad h(D)(x_j).
 
+    ``particles`` 0: as many as the target asks for, the multiple of its points that is at least PARTICLES (all target
+    points alike then have particles enough for an equilibrium); an experiment holds the number itself.
     ``normalisation``: "sum" has omega = particles (equal masses then give the plain sum of (1)), "mean" omega = 1.
     ``masses``: "equal" (1/N each), "matched" (those at one target point share its weight) or N numbers summing to 1.
     ``per_point``: how many particles sit on each target point at equilibrium (default: as even as possible).
@@ -51,7 +55,7 @@ class Generator(Config):
 
     table: ClassVar[str] = "generator"
 
-    particles: int = Field(64, ge=1, le=10_000_000)
+    particles: int = Field(0, ge=0, le=10_000_000)
     learning_rate: float = Field(0.01, gt=0, le=LARGEST)
     normalisation: Literal["sum", "mean"] = "sum"
     masses: Literal["equal", "matched"] | Numbers = "equal"
@@ -74,6 +78,25 @@ class Generator(Config):
             numbers = kernel_numbers(self.architecture)
             self.__dict__["kernel"] = GeneratorKernel(diagonal=numbers.g1, ratio=numbers.ratio)
         return self
+
+    #: whether ``particles`` was 0 and follows the target
+    _follows: bool = PrivateAttr(False)
+
+    @property
+    def follows(self) -> bool:
+        return self._follows or self.particles == 0
+
+    def following(self, points: int) -> Generator:
+        """With the number of particles that a target of so many points asks for."""
+        if self.per_point is not None:
+            count = sum(self.per_point)
+        elif isinstance(self.masses, tuple):
+            count = len(self.masses)
+        else:
+            count = points * -(-PARTICLES // points)
+        out = self.model_copy(update={"particles": count})
+        out._follows = True
+        return out
 
     @property
     def finite_network(self) -> bool:

@@ -1,6 +1,7 @@
 """One thread for linear algebra, no display: set before NumPy and Matplotlib are first imported."""
 
 import os
+import sys
 
 import pytest
 from hypothesis import settings
@@ -14,5 +15,14 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 # the same examples in every run
 settings.register_profile("fixed", derandomize=True)
 settings.load_profile("fixed")
+
+
+@pytest.fixture(autouse=True)
+def _no_open_figures():
+    """Plot functions without axes leave their figures with pyplot, as notebooks want it."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
 
 pytest.register_assert_rewrite("stepjac")

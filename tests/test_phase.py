@@ -91,11 +91,22 @@ def test_axes():
     exp = ring()
     assert parse_axis(exp, "penalty.r1=0.1:10:3:log") == PhaseAxis("penalty.r1", (0.1, pytest.approx(1.0), 10.0), True)
     assert parse_axis(exp, "generator.particles=4:7:9").values == (4, 5, 6, 7)  # whole numbers, each once
+    for axis in (("penalty.r1", 0.1, 10, 3, "log"), ["penalty.r1", 0.1, 10.0, 3.0, True]):
+        assert parse_axis(exp, axis) == parse_axis(exp, "penalty.r1=0.1:10:3:log")
+    assert parse_axis(exp, ("penalty.r1", 0.1, 10, 3)) == parse_axis(exp, "penalty.r1=0.1:10:3")
+    for path in ("run.seed", "run.runs", "run.record_every"):
+        with pytest.raises(InputError, match=f"vary {path}: must be a field that the predictions depend on"):
+            phase(exp, RATIO, (path, 1, 5, 3))
     assert phase_axis(exp, "generator.kernel.ratio", 0.0, 1.0, 2).values == (0.0, 1.0)
     for text, field in (
         ("penalty.r1", "PATH=LOW:HIGH:POINTS"),
         ("penalty.r1=0:1", "PATH=LOW:HIGH:POINTS"),
         ("penalty.r1=0:1:5:lin", "PATH=LOW:HIGH:POINTS"),
+        (("penalty.r1", 0, 1), "PATH, LOW, HIGH, POINTS"),
+        (("penalty.r1", 0, 1, 5, "lin"), "PATH, LOW, HIGH, POINTS"),
+        ((), "PATH, LOW, HIGH, POINTS"),
+        ("penalty.r1=0:1:4.5", "vary penalty.r1: must have a whole number of points, but found 4.5"),
+        ("generator.particles=4:9.5:3", "vary generator.particles: must have whole numbers LOW and HIGH"),
         ("penalty.r1=a:1:5", "PATH=LOW:HIGH:POINTS"),
         ("penalty.r1=0:1:5:log", "LOW > 0"),
         ("penalty.r1=1:0:5", "LOW < HIGH"),

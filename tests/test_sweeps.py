@@ -27,6 +27,7 @@ from egan_theory.schema import validate_runs
 from egan_theory.sweeps import cells as cells_module
 from egan_theory.sweeps import run as run_module
 from egan_theory.sweeps import store as store_module
+from egan_theory.sweeps import workers
 from egan_theory.sweeps import workers as workers_module
 from egan_theory.sweeps.agreement import accuracy, compare_sweep, phase_of_sweep
 from egan_theory.sweeps.batch import DIVERGED, DONE, FAILED, PENDING, run_batch
@@ -75,6 +76,7 @@ def in_this_process(monkeypatch):
 def test_plan(points, order, seeds, batch):
     """Every cell once, in batches; neighbours share what cannot be simulated side by side as far as possible."""
     axes = [f"{path}=0.1:0.5:{n}" for path, n in zip(order, points, strict=False)]
+    batch = None if batch is None else min(batch, int(np.prod(points)) * seeds)
     plan = make_plan(experiment(), axes, seeds=seeds, batch=batch)
     assert plan.cells == np.prod(points) * seeds
     assert [c for i in range(plan.batches) for c in plan.span(i)] == list(range(plan.cells))
@@ -96,6 +98,22 @@ def test_batches_are_bounded():
     assert make_plan(experiment(), ["penalty.r1=0.1:1:64"]).batches >= 16
     heavy = experiment(steps=40_000, record_every=1).replace({"generator.particles": 60})
     assert make_plan(heavy, ["penalty.r1=0.1:1:2000"]).batch == 1
+
+
+def test_batch_is_at_most_the_number_of_cells():
+    axes = ["penalty.r1=0:1:3"]
+    assert make_plan(experiment(), axes, batch=3).batch == 3
+    with pytest.raises(InputError, match="batch: must be at most the number of cells, 3, but found 4"):
+        make_plan(experiment(), axes, batch=4)
+
+
+@pytest.mark.parametrize("address", ["", "nowhere", "tcp://127.0.0.1:1", "tcp://127.0.0.1:port"])
+def test_an_unusable_scheduler_leaves_no_store(address, tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(workers, "CONNECT", 0.2)
+    with pytest.raises(InputError, match="scheduler: must be "):
+        eg.sweep(experiment(), ["penalty.r1=0:1:3"], tmp_path / "s.zarr", scheduler=address)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_refused_plans():
@@ -252,7 +270,11 @@ def test_refused_stores(tmp_path, in_this_process):
     for changed, options, field in (
         (exp.replace({"penalty.weight_decay": 0.1}), {}, r"penalty\.weight_decay: must be 0\.0 as in .*found 0\.1"),
         (exp.replace({"run.seed": 5}), {}, r"run\.seed: must be 0"),
-        (exp, {"axes": AXES[:1]}, r"vary: must be .*generator\.kernel\.ratio=0\.0:0\.6:2, but found penalty"),
+        (
+            exp,
+            {"axes": AXES[:1], "batch": 3},
+            r"vary: must be .*generator\.kernel\.ratio=0\.0:0\.6:2, but found penalty",
+        ),
         (exp, {"seeds": 2}, "seeds: must be .* 1, but found 2"),
         (exp, {"record": True}, "record: must"),
         (exp, {"batch": 5}, "batch: must be .* 4, but found 5"),

@@ -13,12 +13,12 @@ from .shared import Json, Text, new_file, write_text
 FOLDER = Path(__file__).parents[1] / "templates"
 TEMPLATES = ("ring", "grid", "mixture", "uniform", "points")
 SOLVABLE = "solvable"
-#: what a template changes in the common part: its particles sit evenly on its points; the box has its own features
+#: what a template changes in the common part; the box has its own features
 TEMPLATE_CHANGES = {
     "grid": {"length_scale = 0.5": "length_scale = 0.4"},
     "mixture": {"length_scale = 0.5": "length_scale = 0.3"},
-    "uniform": {"particles = 64": "particles = 72", "features = 256 ": "features = 0   "},
-    "points": {"particles = 64": "particles = 48", "length_scale = 0.5": "length_scale = 0.3"},
+    "uniform": {"features = 256 ": "features = 0   "},
+    "points": {"length_scale = 0.5": "length_scale = 0.3"},
 }
 
 

@@ -53,14 +53,15 @@ def universality_text(data: dict[str, Any]) -> list[Any]:
     return [table(title, columns, rows), f"Assumed: {'; '.join(data['assumptions'])}."]
 
 
-def plot_universality(arch: GeneratorArchitecture | None, ax: Axes) -> None:
+def plot_universality(arch: GeneratorArchitecture | None, ax: Axes | None = None) -> Axes:
     """Ratio against depth for the architecture, or for every activation, with the limits as ticks at the right."""
     from ..architecture import GeneratorArchitecture
     from ..errors import InputError
-    from ..reporting.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
+    from ..reporting.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, axes
     from .depth import depth_limit
     from .universality import every_activation, kernel_numbers
 
+    ax = axes(ax, (7.6, 4.6))
     chosen = GeneratorArchitecture() if arch is None else arch
     names = every_activation(chosen) if arch is None else {chosen.activation: chosen}
     colours = (BLUE, SKY, GREEN, ORANGE, PURPLE, VERMILLION, BLACK, GREY, "#8c6d31")
@@ -81,6 +82,7 @@ def plot_universality(arch: GeneratorArchitecture | None, ax: Axes) -> None:
     ax.minorticks_off()
     ax.set_title("Kernel ratio against depth (bars at the right: limit)")
     ax.legend(ncols=1, loc="center left", bbox_to_anchor=(1.04, 0.5), frameon=False)
+    return ax
 
 
 __all__ = ["plot_universality", "universality", "universality_text"]

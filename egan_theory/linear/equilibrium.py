@@ -217,7 +217,8 @@ def _no_rest() -> NotLinearizable:
 def _no_equilibrium() -> NotLinearizable:
     return NotLinearizable(
         "generator.masses",
-        "match the target's weights, or leave an equilibrium with D != D* (needs weight decay or a value penalty)",
+        "match the target's weights ('matched' does), or leave an equilibrium with D != D* (needs weight decay or a "
+        "value penalty)",
         "no equilibrium near the data",
     )
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -41,12 +42,19 @@ class PhaseAxis:
         return PhaseAxis(self.path, tuple(self.values[i] for i in chosen), self.log)
 
 
+#: fields that say how to simulate, of which no margin is a function
+NOT_PREDICTED = ("run.seed", "run.runs", "run.record_every")
+#: how axes may be given, see ``parse_axis``
+AxisLike = PhaseAxis | str | Sequence[Any]
+
+
 def phase_axis(exp: Experiment, path: str, low: float, high: float, points: int, log: bool = False) -> PhaseAxis:
-    """``points`` values of a numeric field from ``low`` to ``high``; whole numbers where the field holds those.
+    """``points`` values of a numeric field from ``low`` to ``high``; rounded, each once, where the field holds whole
+    numbers.
 
     Raises InputError: no number, an empty range, or ends that the experiment refuses.
     """
-    axis = _spaced(exp, path, low, high, points, log)
+    axis = _spaced(exp, path, float(low), float(high), points, log)
     _check_ends(exp, [axis])
     return axis
 
@@ -61,6 +69,8 @@ def _spaced(exp: Experiment, path: str, low: float, high: float, points: int, lo
         raise InputError("vary", f"have 2 to {MAX_POINTS} points", points)
     if log and not low > 0:
         raise InputError("vary", "have LOW > 0 on a logarithmic axis", f"{low:g}")
+    if isinstance(current, int) and not (low.is_integer() and high.is_integer()):
+        raise InputError(f"vary {path}", "have whole numbers LOW and HIGH, as the field has", f"{low:g}:{high:g}")
     values = np.geomspace(low, high, points) if log else np.linspace(low, high, points)
     values[0], values[-1] = low, high
     found = np.unique(np.rint(values)).astype(int).tolist() if isinstance(current, int) else values.tolist()
@@ -80,38 +90,49 @@ def _check_ends(exp: Experiment, axes: Sequence[PhaseAxis]) -> None:
                     raise
 
 
-def parse_axes(exp: Experiment, axes: Sequence[PhaseAxis | str]) -> list[PhaseAxis]:
+def parse_axes(exp: Experiment, axes: Sequence[AxisLike]) -> list[PhaseAxis]:
     """Axes, given or as ``parse_axis`` takes them, that are varied together: an end must be accepted with an end of the
     others. Raises InputError."""
-    found = [_parsed(exp, a) if isinstance(a, str) else a for a in axes]
+    found = [_parsed(exp, a) for a in axes]
     _check_ends(exp, found)
     return found
 
 
-def parse_axis(exp: Experiment, text: str) -> PhaseAxis:
-    """``PATH=LOW:HIGH:POINTS`` or ``PATH=LOW:HIGH:POINTS:log``. Raises InputError."""
-    axis = _parsed(exp, text)
+def parse_axis(exp: Experiment, given: AxisLike) -> PhaseAxis:
+    """``PATH=LOW:HIGH:POINTS`` or ``PATH=LOW:HIGH:POINTS:log``, or a tuple (PATH, LOW, HIGH, POINTS[, "log"]). Raises
+    InputError."""
+    axis = _parsed(exp, given)
     _check_ends(exp, [axis])
     return axis
 
 
-def _parsed(exp: Experiment, text: str) -> PhaseAxis:
-    path, given, rest = text.partition("=")
-    parts = rest.split(":")
-    log = len(parts) == 4 and parts[3] == "log"
+def _parsed(exp: Experiment, given: AxisLike) -> PhaseAxis:
+    if isinstance(given, PhaseAxis):
+        return given
+    path: Any
+    parts: list[Any]
+    if isinstance(given, str):
+        path, _, rest = given.partition("=")
+        parts = rest.split(":")
+    else:
+        path, *parts = given if isinstance(given, list | tuple) and given else [None]
+    log = len(parts) == 4 and parts[3] in ("log", True)
     try:
-        if not given or len(parts) != 3 + log:
+        if not isinstance(path, str) or len(parts) != 3 + log:
             raise ValueError
-        low, high, points = float(parts[0]), float(parts[1]), int(parts[2])
-    except ValueError:
-        raise InputError("vary", "be PATH=LOW:HIGH:POINTS[:log] with numbers", repr(text)) from None
-    return _spaced(exp, path, low, high, points, log)
+        low, high, points = float(parts[0]), float(parts[1]), float(parts[2])
+    except (TypeError, ValueError):
+        rule = 'be PATH=LOW:HIGH:POINTS[:log] or (PATH, LOW, HIGH, POINTS[, "log"]) with numbers'
+        raise InputError("vary", rule, repr(given)) from None
+    if not points.is_integer():
+        raise InputError(f"vary {path}", "have a whole number of points", f"{points:g}")
+    return _spaced(exp, path, low, high, int(points), log)
 
 
 def phase(
     exp: Experiment,
-    first: PhaseAxis | str,
-    second: PhaseAxis | str,
+    first: AxisLike,
+    second: AxisLike,
     *,
     mechanisms: Sequence[str] = QUICK,
     block: int = BLOCK,
@@ -129,6 +150,9 @@ def phase(
     Raises InputError for a bad axis, equal axes or an unknown mechanism.
     """
     axes = parse_axes(exp, (first, second))
+    for axis in axes:
+        if axis.path in NOT_PREDICTED:
+            raise InputError(f"vary {axis.path}", "be a field that the predictions depend on", "one of the simulation")
     if axes[0].path == axes[1].path:
         raise InputError("vary", "name two different fields", axes[0].path)
     mechanisms = [one_of("mechanism", name, MECHANISMS) for name in mechanisms]

@@ -25,7 +25,7 @@ from ..provenance import provenance
 from ..schema import save, variable
 from ..simulation.run import simulate
 from ..symbolic import derive
-from . import plots, words
+from . import plots, style, words
 from .clouds import origin
 from .folder import INDEX, claim, staged
 from .own import fitted
@@ -181,7 +181,8 @@ def _figures(results: _Results, folder: Path, progress: Progress | None) -> list
             lambda: plots.plot_cloud(runs))  # fmt: skip
     out = []
     for i, (name, alt, caption, draw) in enumerate(drawings):
-        write(draw(), folder / f"{name}.png")
+        with style.detached():
+            write(draw(), folder / f"{name}.png")
         out.append({"file": f"{name}.png", "alt": alt, "caption": caption})
         if progress is not None:
             progress("figures", i + 1, len(drawings))

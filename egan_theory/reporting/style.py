@@ -1,11 +1,14 @@
 """How every figure looks: Okabe-Ito colours with a marker of their own each, fonts legible at the page's width.
 
-Figures are plain Figure objects: nothing here touches pyplot or changes a global setting.
+A plot function without axes makes its figure through pyplot, so that a notebook shows it; reports and the command
+line make plain Figure objects (``detached``), which nobody else holds. Nothing here changes a global setting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from textwrap import wrap
@@ -78,10 +81,27 @@ def styled(plot: Callable[P, R]) -> Callable[P, R]:
     return with_style
 
 
+_DETACHED: ContextVar[bool] = ContextVar("detached", default=False)
+
+
+@contextmanager
+def detached() -> Iterator[None]:
+    """Within the block new figures are the caller's alone: no window, no notebook shows them, none is left open."""
+    token = _DETACHED.set(True)
+    try:
+        yield
+    finally:
+        _DETACHED.reset(token)
+
+
 def axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
-    """The given axes, or those of a new figure that belongs to nobody else."""
+    """The given axes, or those of a new figure: pyplot's, or within ``detached`` one that belongs to nobody else."""
     if ax is not None:
         return ax
+    if not _DETACHED.get():
+        from matplotlib import pyplot
+
+        return pyplot.figure(figsize=size, layout="constrained").subplots()
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure.subplots()

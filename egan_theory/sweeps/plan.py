@@ -16,7 +16,7 @@ from ..dynamics import VARIABLE
 from ..errors import InputError
 from ..experiment import Experiment
 from ..outcome import recording_interval
-from ..predict.phase import PhaseAxis, parse_axes
+from ..predict.phase import AxisLike, PhaseAxis, parse_axes
 from ..provenance import SCHEMA_VERSION, versions
 
 #: version of the sweep store's layout
@@ -119,7 +119,7 @@ class Plan:
 
 
 def make_plan(
-    exp: Experiment, axes: Sequence[PhaseAxis | str], *, seeds: int = 1, record: bool = False, batch: int | None = None
+    exp: Experiment, axes: Sequence[AxisLike], *, seeds: int = 1, record: bool = False, batch: int | None = None
 ) -> Plan:
     """A checked plan. ``batch``: by default at most 100 runs or 64 MB of samples, and a 16th of the cells.
 
@@ -140,6 +140,8 @@ def make_plan(
     if batch is not None and batch < 1:
         raise InputError("batch", "be at least 1 cell", batch)
     plan = Plan(exp, parsed, seeds, record, batch or 1)
+    if batch is not None and batch > plan.cells:
+        raise InputError("batch", f"be at most the number of cells, {plan.cells}", batch)
     if batch is None:
         ends_only = not record and exp.run.start == "random"
         samples = exp.run.steps // recording_interval(exp) + 1 if ends_only else plan.sizes["time"]

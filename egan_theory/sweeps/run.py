@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
 from ..errors import InputError
 from ..experiment import Experiment
-from ..predict.phase import PhaseAxis
-from .plan import make_plan
+from ..predict.phase import AxisLike
+from .plan import Plan, make_plan
 from .store import Writer, locked, open_sweep, prepare, remove_leftovers, todo
-from .workers import in_processes, on_cluster
+from .workers import cluster, in_processes, on_cluster
 
 
 def sweep(
     exp: Experiment,
-    axes: Sequence[PhaseAxis | str],
+    axes: Sequence[AxisLike],
     path: str | Path,
     *,
     seeds: int = 1,
@@ -31,8 +32,8 @@ def sweep(
     batch: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
-    """Simulate ``exp`` over every combination of the axes ("PATH=LOW:HIGH:POINTS[:log]") and ``seeds`` values of
-    run.seed, into the Zarr store ``path``; returns it opened (``open_sweep``).
+    """Simulate ``exp`` over every combination of the axes ("PATH=LOW:HIGH:POINTS[:log]", or such a tuple) and ``seeds``
+    values of run.seed, into the Zarr store ``path``; returns it opened (``open_sweep``).
 
     ``record``: keep the trajectories too. ``workers``: processes (default: one per core); ``scheduler``: address of a
     dask scheduler instead. ``resume``: continue the store after whatever ended it; ``batch``: cells per chunk. The
@@ -46,6 +47,19 @@ def sweep(
     if workers is not None and scheduler is not None:
         raise InputError("workers", "not be given with a scheduler, which has its own")
     plan, store = make_plan(exp, axes, seeds=seeds, record=record, batch=batch), Path(path)
+    with nullcontext() if scheduler is None else cluster(scheduler) as client:  # before there is a store
+        return _filled(store, plan, resume, overwrite, workers, client, progress)
+
+
+def _filled(
+    store: Path,
+    plan: Plan,
+    resume: bool,
+    overwrite: bool,
+    workers: int | None,
+    client: Any,
+    progress: Callable[[int, int], None] | None,
+) -> xr.Dataset:
     prepare(store, plan, resume=resume, overwrite=overwrite)
     with locked(store):
         remove_leftovers(store)
@@ -55,8 +69,8 @@ def sweep(
             progress(done, plan.cells)
         if left:
             writer = Writer(store, plan)
-            if scheduler:
-                found = on_cluster(plan.text, left, scheduler)
+            if client is not None:
+                found = on_cluster(plan.text, left, client)
             else:
                 found = in_processes(plan.text, left, workers or os.cpu_count() or 1)
             with closing(found):

@@ -71,42 +71,49 @@ def in_processes(text: str, batches: Sequence[int], workers: int) -> Generator[R
                 process.join()
 
 
-def on_cluster(text: str, batches: Sequence[int], address: str) -> Generator[Result, None, None]:
-    """Each batch and its arrays, from the workers of a dask scheduler (which need this package, and the same versions).
-
-    A worker that is lost is dask's business: its batches are computed elsewhere. Raises MissingExtra, InputError (no
-    scheduler there), EganError (the cluster is gone, or gives a batch up).
-    """
+def cluster(address: str) -> Any:
+    """A client of a dask scheduler, to be closed. Raises MissingExtra, InputError (no scheduler there)."""
     try:
-        from distributed import Client, wait
+        from distributed import Client
     except ImportError:
         raise MissingExtra("a scheduler needs dask.distributed: pip install 'egan-theory[cluster]'") from None
+    if not address:
+        raise InputError("scheduler", "be an address, tcp://HOST:PORT", repr(address))
     try:
-        client = Client(address, timeout=CONNECT, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
+        return Client(address, timeout=CONNECT, set_as_default=False)
+    except Exception as error:  # distributed and its transports have many words for an address that is none
         raise InputError("scheduler", "be the address of a running dask scheduler", f"{address}: {error}") from None
+
+
+def on_cluster(text: str, batches: Sequence[int], client: Any) -> Generator[Result, None, None]:
+    """Each batch and its arrays, from the workers of a dask scheduler (which need this package, and the same versions).
+
+    A worker that is lost is dask's business: its batches are computed elsewhere. Raises EganError (the cluster is gone,
+    or gives a batch up).
+    """
+    from distributed import wait
+
     queue: deque[int] = deque(batches)
     running: dict[Any, int] = {}
-    with client:
-        try:
-            while queue or running:
-                slots = max(1, sum(client.nthreads().values()))
-                while queue and len(running) < AHEAD * slots:
-                    batch = queue.popleft()
-                    running[client.submit(run_batch, text, batch, pure=False)] = batch
-                with client.as_current():
-                    finished = wait(list(running), return_when="FIRST_COMPLETED").done
-                for future in finished:
-                    values = future.result()
-                    yield running.pop(future), values
-        except GeneratorExit:
-            client.cancel(list(running))
-            raise
-        except EganError:  # of a batch
-            raise
-        except Exception as error:  # distributed has many: killed workers, lost schedulers, modules that are not there
-            text = " ".join(str(error).split())
-            raise EganError(f"the cluster gave up ({type(error).__name__}: {text:.160}); --resume continues") from None
+    try:
+        while queue or running:
+            slots = max(1, sum(client.nthreads().values()))
+            while queue and len(running) < AHEAD * slots:
+                batch = queue.popleft()
+                running[client.submit(run_batch, text, batch, pure=False)] = batch
+            with client.as_current():
+                finished = wait(list(running), return_when="FIRST_COMPLETED").done
+            for future in finished:
+                values = future.result()
+                yield running.pop(future), values
+    except GeneratorExit:
+        client.cancel(list(running))
+        raise
+    except EganError:  # of a batch
+        raise
+    except Exception as error:  # distributed has many: killed workers, lost schedulers, modules that are not there
+        text = " ".join(str(error).split())
+        raise EganError(f"the cluster gave up ({type(error).__name__}: {text:.160}); --resume continues") from None
 
 
 @contextmanager

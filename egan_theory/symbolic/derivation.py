@@ -181,7 +181,7 @@ def _strengths() -> Step:
     r1, decay = damping.best_r1_formula(), damping.best_weight_decay_formula()
     square = [sp.factor(sp.simplify(v**2)) for v in r1]
     ends = [sp.limit(v, bmax, end) for end in (bmin, sp.oo) for v in (square[0], square[1])]
-    star = r"\lambda'_*"
+    square_of_best = r"{\lambda'_*}^2"  # braces: a prime is a superscript already
     return Step(
         "Critical damping and the best strength",
         "Write $\\lambda' = \\eta_D \\lambda$, $\\nu' = \\eta_D \\nu$ and $G = \\eta_D \\eta_G b c (g_1 - g_2)$. "
@@ -204,11 +204,11 @@ def _strengths() -> Step:
                 r"\frac{\lambda' \beta_{min}}{2}",
                 r"\frac{\lambda' \beta_{max} - \sqrt{\lambda'^2 \beta_{max}^2 - 4 G \beta_{max}}}{2}",
             ),
-            Equation(f"{star}^2", square[0]),
+            Equation(square_of_best, square[0]),
             Equation("r_*^2", square[1]),
-            Equation(f"{star}^2", ends[0], r"\to"),
+            Equation(square_of_best, ends[0], r"\to"),
             Equation("r_*^2", ends[1], r"\to"),
-            Equation(f"{star}^2", ends[2], r"\to"),
+            Equation(square_of_best, ends[2], r"\to"),
             Equation("r_*^2", ends[3], r"\to"),
             Equation(r"\nu'_*", tex(decay.strength) + ", \\qquad r_* = " + tex(decay.rate)),
         ),

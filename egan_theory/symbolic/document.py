@@ -113,10 +113,11 @@ class Table:
 
     def to_latex(self) -> str:
         body = " \\\\\n".join(" & ".join(line) for line in self.rows)
-        return (
+        return (  # one that is wider than the text is made to fit
             "\\begin{center}\n\\footnotesize\n\\renewcommand{\\arraystretch}{1.5}\n"
+            "\\resizebox{\\ifdim\\width>\\linewidth \\linewidth\\else\\width\\fi}{!}{%\n"
             f"\\begin{{tabular}}{{{'l' * len(self.header)}}}\n\\hline\n{' & '.join(self.header)} \\\\\n\\hline\n"
-            f"{body} \\\\\n\\hline\n\\end{{tabular}}\n\\end{{center}}"
+            f"{body} \\\\\n\\hline\n\\end{{tabular}}}}\n\\end{{center}}"
         )
 
 
@@ -168,11 +169,11 @@ class Derivation:
         return "\n\n".join(parts) + "\n"
 
     def to_latex(self) -> str:
-        """A complete LaTeX document; needs the package amsmath only."""
+        """A complete LaTeX document; needs the packages amsmath and graphicx."""
         sources = "\n".join(f"\\item {source}" for source in self.sources)
         return "\n\n".join(
             [
-                "\\documentclass[11pt]{article}\n\\usepackage[utf8]{inputenc}\n\\usepackage{amsmath}\n"
+                "\\documentclass[11pt]{article}\n\\usepackage[utf8]{inputenc}\n\\usepackage{amsmath}\n\\usepackage{graphicx}\n"
                 "\\setlength{\\textwidth}{17.5cm}\n\\setlength{\\oddsidemargin}{-0.8cm}\n\\allowdisplaybreaks\n"
                 f"\\title{{{self.title}}}\n\\author{{}}\n\\date{{}}",
                 "\\begin{document}\n\\maketitle",

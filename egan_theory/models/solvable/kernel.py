@@ -74,7 +74,9 @@ def compiled(**options: Any) -> Callable[[F], F]:
             made = nb.njit(cache=True, error_model="numpy", **options)(function)
             made._cache = _Kept(made._cache)
             return made
-        except RuntimeError:  # "no locator available": neither the package's folder, nor the user's, nor NUMBA_CACHE_DIR
+        except (
+            RuntimeError
+        ):  # "no locator available": neither the package's folder, nor the user's, nor NUMBA_CACHE_DIR
             return nb.njit(error_model="numpy", **options)(function)
 
     return decorate

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from ...errors import InputError
-from ...predict.phase import PhaseAxis, parse_axis
+from ...predict.phase import AxisLike, PhaseAxis, parse_axis
 from .model import Solvable, provenance
 from .ode import solve_ode
 from .regimes import REGIMES, classify, predict_regime
@@ -36,15 +36,15 @@ class _Varied:
         return model.replace({"taut": changes[RATIO] * model.tau}) if RATIO in changes else model
 
 
-def solvable_axis(model: Solvable, text: str) -> PhaseAxis:
-    """``PATH=LOW:HIGH:POINTS[:log]``, PATH a numeric field or "taut/tau". Raises InputError."""
-    return parse_axis(cast(Any, _Varied(model)), text)
+def solvable_axis(model: Solvable, given: AxisLike) -> PhaseAxis:
+    """``PATH=LOW:HIGH:POINTS[:log]`` or such a tuple, PATH a numeric field or "taut/tau". Raises InputError."""
+    return parse_axis(cast(Any, _Varied(model)), given)
 
 
 def solvable_phase(
     model: Solvable,
-    first: PhaseAxis | str,
-    second: PhaseAxis | str | None = None,
+    first: AxisLike,
+    second: AxisLike | None = None,
     *,
     simulate: str | None = "ode",
     progress: Callable[[int, int], None] | None = None,
@@ -62,7 +62,7 @@ def solvable_phase(
     regime is predicted (see ``predict_regime``).
     """
     given = [first] if second is None else [first, second]
-    axes = [solvable_axis(model, a) if isinstance(a, str) else a for a in given]
+    axes = [solvable_axis(model, a) for a in given]
     if len({a.path for a in axes}) < len(axes):
         raise InputError("vary", "name two different fields", axes[0].path)
     if simulate is not None and simulate not in METHODS:

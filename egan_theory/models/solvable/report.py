@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ...errors import InputError
 from ...reporting.folder import INDEX, claim, staged
 from ...reporting.plots import agreement_table
-from ...reporting.style import write
+from ...reporting.style import detached, write
 from ...schema import save
 from .compare import compare_solvable
 from .figures import plot_overlaps, plot_solvable_scan
@@ -103,7 +103,8 @@ def data_model(model: Solvable) -> str:
 def _figures(
     model: Solvable, folder: Path, ode: xr.Dataset, runs: xr.Dataset, scan: xr.Dataset | None, theory: dict[str, Any]
 ) -> list[dict[str, str]]:
-    write(plot_overlaps(ode, runs), folder / "overlaps.png")
+    with detached():
+        write(plot_overlaps(ode, runs), folder / "overlaps.png")
     out = [{
         "file": "overlaps.png", "alt": "Overlaps against time, ODE and one finite-n run",
         "caption": f"Overlaps of the ODE (lines) and of one run at n = {model.n} (dots). "
@@ -111,7 +112,8 @@ def _figures(
     }]  # fmt: skip
     if scan is not None:
         lines = {k: theory["boundaries"][k] for k in ("noise_success", "noise_rotation") if model.d > 1}
-        write(plot_solvable_scan(scan, lines=_named(lines)), folder / "scan.png")
+        with detached():
+            write(plot_solvable_scan(scan, lines=_named(lines)), folder / "scan.png")
         out.append({
             "file": "scan.png", "alt": "Coverage and activity at the end against noise",
             "caption": "End state of the ODE against noise (eta_T = eta_G). Background: predicted regime.",
