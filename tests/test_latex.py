@@ -19,7 +19,7 @@ def repeated_scripts(math: str) -> list[str]:
             continue
         if token in ("^", "_", "'"):
             kind = "_" if token == "_" else "^"
-            if kind in seen and not (token == "^" and before == "'"):  # f'^2 is f^{'2}
+            if kind in seen and not (token != "_" and before == "'"):  # f'' and f'^2 are one script
                 found.append(math[max(i - 20, 0) : i + 5])
             before, seen = token, seen | {kind}
             if token != "'":

@@ -273,7 +273,7 @@ def test_refused_stores(tmp_path, in_this_process):
         (
             exp,
             {"axes": AXES[:1], "batch": 3},
-            r"vary: must be .*generator\.kernel\.ratio=0\.0:0\.6:2, but found penalty",
+            r"vary: must be .*kernel\.ratio=0\.0:0\.6:2, but found penalty",
         ),
         (exp, {"seeds": 2}, "seeds: must be .* 1, but found 2"),
         (exp, {"record": True}, "record: must"),
