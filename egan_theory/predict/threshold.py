@@ -210,14 +210,13 @@ def _threshold(exp: Experiment, axis: Axis, mechanism: Mechanism) -> Threshold:
             return Threshold(
                 mechanism.name, c.values, c.unstable_side, ends, c.method, c.assumptions, c.margin, mode=c.mode
             )
-        own = mechanism.margins([exp])[0]
-        return (_bracketed if mechanism.noisy else _refined)(exp, axis, mechanism, float(own))
+        return (_bracketed if mechanism.noisy else _refined)(exp, axis, mechanism)
     except InputError as error:
         reason = str(error)
     return Threshold(mechanism.name, (), (), ends, "", mechanism.assumptions, reason=reason)
 
 
-def _refined(exp: Experiment, axis: Axis, mechanism: Mechanism, own: float) -> Threshold:
+def _refined(exp: Experiment, axis: Axis, mechanism: Mechanism) -> Threshold:
     """Sign changes of a margin that is cheap and exact."""
 
     def at(value: float) -> float:
@@ -234,21 +233,22 @@ def _refined(exp: Experiment, axis: Axis, mechanism: Mechanism, own: float) -> T
         (axis.low, axis.high),
         "root of the margin",
         (*mechanism.assumptions, *_missing(missing, SCAN)),
-        own,
+        float(mechanism.margins([exp])[0]),
     )
 
 
-def _bracketed(exp: Experiment, axis: Axis, mechanism: Mechanism, own: float) -> Threshold:
+def _bracketed(exp: Experiment, axis: Axis, mechanism: Mechanism) -> Threshold:
     """Sign changes of a margin that is noisy and dear: side by side, first everywhere, then between the brackets.
 
     Between two scanned values of opposite sign there is one threshold; where noise makes the sign change several times
     in between, it lies anywhere from the first change to the last."""
 
-    def at(values: np.ndarray) -> np.ndarray:
-        return known_margins(mechanism, [changed(exp, {axis.path: float(v)}) for v in values])
+    def at(values: np.ndarray, *others: Experiment) -> np.ndarray:
+        return known_margins(mechanism, [*(changed(exp, {axis.path: float(v)}) for v in values), *others])
 
     x = axis.grid(SCAN)
-    y = at(x)
+    *scanned, own = at(x, exp)  # the experiment itself beside the scan: a simulation more costs next to nothing there
+    y = np.array(scanned)
     missing = int(np.isnan(y).sum())
     if missing == SCAN:
         raise _no_statement(exp, axis, mechanism)
@@ -267,7 +267,7 @@ def _bracketed(exp: Experiment, axis: Axis, mechanism: Mechanism, own: float) ->
         (axis.low, axis.high),
         "sign change of a margin measured along the orbit",
         (*mechanism.assumptions, *_missing(missing, SCAN)),
-        own,
+        float(own),
         ends[0] if ends else None,
     )
 
