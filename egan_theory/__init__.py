@@ -39,12 +39,14 @@ _HOME = {
     "InputError": "errors",
     "NotLinearizable": "errors",
     "kernel_from_profile": "kernels",
+    "new": "commands.templates:template",
     "derive": "symbolic",
     "linearize": "linear",
     "eigenvalues": "linear",
     "spectrum": "predict",
     "power_laws": "predict.play",
     "best_regularizer": "predict",
+    "regularizer": "predict:best_regularizer",
     "Regularizer": "predict",
     "Fastest": "predict",
     "fastest_strength": "predict",
@@ -59,7 +61,9 @@ _HOME = {
     "CollectiveInstability": "predict.collective",
     "Splitting": "predict.splitting",
     "Thresholds": "predict.threshold",
+    "threshold": "predict.threshold:thresholds",
     "thresholds": "predict.threshold",
+    "universality": "kernels.command",
     "simulate": "simulation.run",
     "RunWriter": "recording",
     "open_runs": "schema",
@@ -105,6 +109,7 @@ _HOME = {
     "plot_rate_curve": "reporting.plots",
     "plot_relaxation": "reporting.plots",
     "plot_remedies": "reporting.remedied",
+    "plot_universality": "kernels.command",
 }
 
 __all__ = sorted(_HOME)

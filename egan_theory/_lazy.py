@@ -9,12 +9,14 @@ from typing import Any
 
 
 def lazily(package: str, home: Mapping[str, str]) -> Callable[[str], Any]:
-    """The package's ``__getattr__``: ``home`` says in which of its modules each public name lives."""
+    """The package's ``__getattr__``: ``home`` says in which of its modules each public name lives, "module:name"
+    where it is called otherwise there."""
 
     def get(name: str) -> Any:
         if name not in home:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(f".{home[name]}", package), name)
+        module, _, other = home[name].partition(":")
+        value = getattr(import_module(f".{module}", package), other or name)
         setattr(sys.modules[package], name, value)
         return value
 

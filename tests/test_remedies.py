@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from stepjac import mismatch, runge_kutta, small, step_jacobian
 
 import egan_theory as eg
+from egan_theory.comparison.cost import step_cost
 from egan_theory.comparison.remedies import CRITIC_STEPS
 from egan_theory.dynamics import Field
 from egan_theory.errors import InputError, NotLinearizable
@@ -330,7 +331,17 @@ def test_remedies_show_themselves(compared, tmp_path):
 
     ds, data = compared.to_dataset(), compared.to_dict()
     assert ds.sizes["remedy"] == len(data["remedies"]) == len(compared.rows)
-    assert set(data["remedies"][0]) >= {"name", "strengths", "rate", "simulated", "margin", "threshold", "cost"}
+    assert set(data["remedies"][0]) >= {
+        "name",
+        "strengths",
+        "rate",
+        "simulated",
+        "margin",
+        "threshold",
+        "cost",
+        "evaluations",
+        "products",
+    }
     steps = next(row for row in compared.rows if row.name == "critic steps").strengths["update.critic_steps"]
     assert ("update.critic_steps" in data["at_the_end"]) == (steps == max(CRITIC_STEPS))
     assert "<td>as given</td>" in compared._repr_html_()
@@ -338,6 +349,43 @@ def test_remedies_show_themselves(compared, tmp_path):
     assert {*compared.idle} <= {*(row.name for row in compared.rows)} and "as given" not in compared.idle
     assert len(ax.get_yticks()) == len(compared.table()) and "decay rate" in ax.get_xlabel()
     eg.save(ds, tmp_path / "remedies.nc")
+
+
+def test_costs_are_counts(compared):
+    """Two gradients a step, one more for every critic step more; products by hand; the same each time."""
+    rows = {row.name: row for row in compared.rows}
+    given, critic = rows["as given"], rows["critic steps"]
+    assert given.evaluations == 2 and given.cost == 1
+    assert critic.evaluations == 1 + critic.strengths["update.critic_steps"]
+    # Wasserstein with weight decay: one pass over 4 target points and one over 4 particles, then 2 for the force
+    assert given.products == 16 * (4 + 4 + 2 * 4)
+    assert critic.products == 16 * (critic.strengths["update.critic_steps"] * (4 + 4) + 2 * 4)
+    assert rows["best response"].evaluations > 2 and all(
+        row.cost == row.products / given.products for row in rows.values()
+    )
+    assert rows["likelihood"].products == given.products + 4 * (4 + 4) * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "products"),
+    [
+        # R1: a gradient of D at the target and what it pushes, 2 coordinates each
+        ({"penalty.r1": 0.1}, 16 * (4 + 2 * 2 * 4 + 4 + 2 * 4)),
+        # a curved loss: D and what it pushes on both sides, D and its gradient for the force
+        ({"loss.kind": "logistic"}, 16 * (2 * 4 + 2 * 4 + 3 * 4)),
+        # pairs: their mean features on both sides, then the force through those of single samples
+        ({"packing.degree": 2}, 4 * (16 * 4 + 16**2)),
+        # pairs that are all formed: two contractions, (4 x 16 x 16 and 4^2 x 16)
+        ({"packing.degree": 2, "loss.kind": "logistic"}, 7 * (4 * 16**2 + 4**2 * 16)),
+        ({"update.rule": "flow"}, 4 * 4 * 16 * (4 + 4 + 2 * 4)),
+    ],
+)
+def test_products_by_hand(changes, products):
+    exp = eg.Experiment(
+        target={"kind": "ring", "modes": 4}, generator={"particles": 4, "learning_rate": 0.02},
+        discriminator={"features": 16, "learning_rate": 0.2}, penalty={"weight_decay": 0.1},
+    )  # fmt: skip
+    assert step_cost(exp.replace(changes)).products == products
 
 
 def test_averaging_doubles_the_rate_of_best_responses():

@@ -130,8 +130,9 @@ def remedies(
 
     R1, weight decay, a likelihood term, a discriminator at its best response, more critic steps, averaged opponents,
     several samples judged at once.
-    Printed: slowest decay rates, margin of stability, the kernel ratio at which the spread equilibrium becomes unstable
-    and the time of a step relative to the experiment as given; pairs only where both are of use.
+    Printed: slowest decay rates, margin of stability, the kernel ratio at which the spread equilibrium becomes
+    unstable and what a step costs: evaluations of gradients, and products relative to the experiment as given; pairs
+    only where both are of use.
     """
     from .._terminal import progress_bar, save_figure, show, show_json, table
 

@@ -46,9 +46,29 @@ Text = Annotated[
 ]
 NewFile = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="NetCDF file to write.")]
 Folder = Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")]
+
+
+def _completed(incomplete: str) -> list[str]:
+    """What --set may name, for the shell: the fields of an experiment and its optional tables."""
+    from ..experiment import Experiment
+
+    def leaves(data: Mapping[str, Any], before: str = "") -> list[str]:
+        out = []
+        for key, value in data.items():
+            out += leaves(value, f"{before}{key}.") if isinstance(value, Mapping) else [f"{before}{key}="]
+        return out
+
+    return [path for path in leaves(Experiment().model_dump()) if path.startswith(incomplete)]
+
+
 Set = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Option("--set", metavar="PATH=VALUE", help="Change a field, e.g. penalty.r1=0.2 (repeatable)."),
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Change a field, e.g. penalty.r1=0.2 (repeatable).",
+        autocompletion=_completed,
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what -o or --figure names, if it is there.")]
 

@@ -24,7 +24,12 @@ TEMPLATE_CHANGES = {
 
 def new(
     kind: Annotated[
-        str, typer.Argument(metavar=f"[{'|'.join((*TEMPLATES, SOLVABLE))}]", help="Kind of target.")
+        str,
+        typer.Argument(
+            metavar=f"[{'|'.join((*TEMPLATES, SOLVABLE))}]",
+            help="Kind of target.",
+            autocompletion=lambda incomplete: [k for k in (*TEMPLATES, SOLVABLE) if k.startswith(incomplete)],
+        ),
     ] = "ring",
     output: Text = None,
     json: Json = False,

@@ -6,7 +6,6 @@ rate is found on the exact spectrum; the nonlinear model is then simulated there
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from html import escape
@@ -18,7 +17,6 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import minimize
 
-from ..dynamics import Field
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..features.choose import sample_features
@@ -30,9 +28,10 @@ from ..predict.collective import collective_instability
 from ..predict.spectrum import number, spectrum
 from ..provenance import provenance
 from ..simulation.condense import condensed
-from ..simulation.run import resolved_rule, simulate, starts
+from ..simulation.run import simulate
 from ..targets import Uniform
 from .compare import slowest_measured
+from .cost import step_cost
 from .strength import KICK, RECORDS, SWEEP_E_FOLDS
 
 #: what a remedy may change
@@ -50,8 +49,6 @@ SPAN = 100.0
 LEFT_OUT = "the same as"
 #: rates this close, relative, are equal
 SAME = 1e-6
-#: steps of a timing, and how often it is repeated
-TIMED, REPEATS = 10, 3
 #: longest simulation, in steps (flow: units of time)
 MAX_STEPS = 40_000
 
@@ -60,8 +57,9 @@ MAX_STEPS = 40_000
 class Row:
     """One remedy or pair. strengths: what was chosen, by field; rate: predicted slowest rate of the modes that move the
     particles; simulated, stderr: the same as measured (NaN: not measured, ``note`` says why); margin: see spectrum;
-    threshold: smallest generator.kernel.ratio at which the spread equilibrium is unstable, None if none; cost: wall
-    time of a simulated step over that of the experiment as given."""
+    threshold: smallest generator.kernel.ratio at which the spread equilibrium is unstable, None if none; cost:
+    evaluations and products of a step (see comparison.cost), and its products over those of the experiment as given,
+    counts that are the same on every machine."""
 
     name: str
     strengths: Mapping[str, float | int | str]
@@ -70,7 +68,9 @@ class Row:
     threshold: float | None
     simulated: float
     stderr: float
-    cost: float
+    evaluations: float = float("nan")
+    products: float = float("nan")
+    cost: float = float("nan")
     note: str = ""
 
     @property
@@ -80,7 +80,7 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:
         """The --json form."""
-        names = ("rate", "margin", "simulated", "stderr", "cost")
+        names = ("rate", "margin", "simulated", "stderr", "evaluations", "products", "cost")
         return {
             "name": self.name,
             "strengths": dict(self.strengths),
@@ -119,13 +119,16 @@ class Remedies:
 
     def to_dataset(self) -> xr.Dataset:
         """Over dimension ``remedy``."""
-        units = {"rate": self.unit, "simulated": self.unit, "stderr": self.unit, "margin": "1", "cost": "1"}
+        units = {"rate": self.unit, "simulated": self.unit, "stderr": self.unit, "margin": "1"}
+        units |= dict.fromkeys(("evaluations", "products", "cost"), "1")
         names = {
             "rate": "predicted slowest rate",
             "simulated": "simulated slowest rate",
             "stderr": "its standard error",
             "margin": "stability margin",
-            "cost": "time of a step relative to the experiment as given",
+            "evaluations": "gradient evaluations of a step",
+            "products": "multiplications of a feature with a weight in a step",
+            "cost": "products relative to the experiment as given",
         }
         data = {
             key: ("remedy", [getattr(row, key) for row in self.rows], {"long_name": names[key], "units": units[key]})
@@ -141,7 +144,7 @@ class Remedies:
         )
 
     #: titles of ``table``
-    HEAD = ("remedy", "at", "predicted", "simulated", "margin", "threshold", "cost")
+    HEAD = ("remedy", "at", "predicted", "simulated", "margin", "threshold", "evaluations", "cost")
 
     def _repr_html_(self) -> str:
         body = "".join(
@@ -159,6 +162,7 @@ class Remedies:
                 f"{row.simulated:.4g}" if np.isfinite(row.simulated) else "-",
                 f"{row.margin:.3g}",
                 "none" if row.threshold is None else f"{row.threshold:.3g}",
+                f"{row.evaluations:.3g}" if np.isfinite(row.evaluations) else "-",
                 f"{row.cost:.3g}" if np.isfinite(row.cost) else "-",
             ]
             for row in self.rows
@@ -276,7 +280,7 @@ def compare_remedies(
         chosen.append((title, changed, strengths))
     rows: list[Row] = []
     done: dict[Experiment, Row] = {}
-    base = step_time(exp)
+    base = step_cost(exp)
     for i, (title, changed, strengths) in enumerate(chosen):
         if progress is not None:
             progress(len(names) + i, 2 * len(names), title)
@@ -285,8 +289,10 @@ def compare_remedies(
                 replace(done[changed], name=title, strengths=strengths, note=f"{LEFT_OUT} {done[changed].name}")
             )
             continue
-        row = _measured(title, changed, strengths, runs)
-        done[changed] = replace(row, cost=1.0 if i == 0 else step_time(changed) / base)
+        row, cost = _measured(title, changed, strengths, runs), base if i == 0 else step_cost(changed)
+        done[changed] = replace(
+            row, evaluations=cost.evaluations, products=cost.products, cost=cost.products / base.products
+        )
         rows.append(done[changed])
     return Remedies(tuple(rows), tuple(unused), "1/time" if exp.update_rule.continuous else "1/step", exp)
 
@@ -373,7 +379,7 @@ def _measured(title: str, exp: Experiment, strengths: Mapping[str, Any], runs: i
     weights = features_of(exp).size if exp.packing.degree > 1 else 0
     if weights * steps * runs > MAX_PACKED:
         note = note or f"not simulated: {weights} weights"
-        return Row(title, strengths, predicted, margin, threshold, simulated, stderr, float("nan"), note)
+        return Row(title, strengths, predicted, margin, threshold, simulated, stderr, note=note)
     small = condensed(exp).replace(
         {
             "run.steps": steps, "run.record_every": max(steps // RECORDS, 1), "run.runs": runs, "run.start": "kick",
@@ -390,20 +396,4 @@ def _measured(title: str, exp: Experiment, strengths: Mapping[str, Any], runs: i
                 simulated, stderr = slowest_measured(small, found)
         except (InputError, NotLinearizable) as error:
             note = "; ".join(filter(None, [note, str(error)]))
-    return Row(title, strengths, predicted, margin, threshold, simulated, stderr, float("nan"), note)
-
-
-def step_time(exp: Experiment) -> float:
-    """Wall time of one step of a single run of all particles [s], the least of REPEATS timings."""
-    exp = exp.replace({"run.runs": 1, "run.start": "kick"})
-    field, rule = Field(exp), resolved_rule(exp)
-    x, w, _ = starts(exp, field)
-    others = field.opponents
-    state = rule.start(field.grow(x, w), x, field.Vw, field.Vx, others)
-    least = float("inf")
-    for _ in range(REPEATS):
-        begin = time.perf_counter()
-        for _ in range(TIMED):
-            state = rule.step(state, field.Vw, field.Vx, others)
-        least = min(least, (time.perf_counter() - begin) / TIMED)
-    return least
+    return Row(title, strengths, predicted, margin, threshold, simulated, stderr, note=note)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ..architecture import GeneratorArchitecture
+    from ..experiment import Experiment
 
 #: depths of the figure's curve
 DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
-def universality(arch: GeneratorArchitecture | None) -> dict[str, Any]:
-    """Kernel numbers and the limit with depth: of a generator's architecture, or without one of every activation in the
-    default architecture."""
+def universality(of: Experiment | GeneratorArchitecture | None = None) -> dict[str, Any]:
+    """Kernel numbers and the limit with depth: of a generator's architecture, which an experiment must then have, or
+    without one of every activation in the default architecture. Raises InputError."""
     from ..architecture import GeneratorArchitecture
+    from ..experiment import Experiment
+
+    arch = of.generator.architecture if isinstance(of, Experiment) else of
+    if isinstance(of, Experiment) and arch is None:
+        raise InputError("generator.architecture", "be given")
     from .depth import depth_limit
     from .universality import every_activation, kernel_numbers
 
@@ -56,7 +64,6 @@ def universality_text(data: dict[str, Any]) -> list[Any]:
 def plot_universality(arch: GeneratorArchitecture | None, ax: Axes | None = None) -> Axes:
     """Ratio against depth for the architecture, or for every activation, with the limits as ticks at the right."""
     from ..architecture import GeneratorArchitecture
-    from ..errors import InputError
     from ..reporting.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, axes
     from .depth import depth_limit
     from .universality import every_activation, kernel_numbers
