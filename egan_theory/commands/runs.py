@@ -162,7 +162,7 @@ def report(
     output: Folder,
     experiment: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Argument(metavar="[E.toml]", help="Experiment file; default: the built-in ring."),
+        typer.Argument(metavar="[E.toml]", help="Experiment file; - for standard input; default: the built-in ring."),
     ] = None,
     runs: Annotated[
         Optional[str],  # noqa: UP045

@@ -282,7 +282,9 @@ def phase(
 def universality(
     experiment: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Argument(metavar="[E.toml]", help="With [generator.architecture]; default: every activation."),
+        typer.Argument(
+            metavar="[E.toml]", help="With [generator.architecture]; - for standard input; default: every activation."
+        ),
     ] = None,
     output: Output = None,
     json: Json = False,
