@@ -1,0 +1,166 @@
+"""Standard streams and files as they really are: closed, full, of another encoding; no place for a cache."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from egan_theory._files import decoded
+from egan_theory.errors import InputError
+from egan_theory.experiment import Experiment
+from egan_theory.models.solvable import Solvable
+from egan_theory.schema import open_runs
+
+SMALL = (
+    '[target]\nkind = "ring"\nmodes = 3\n[generator]\nparticles = 3\n[discriminator]\nfeatures = 8\n'
+    "[run]\nsteps = 40\nruns = 1\n"
+)
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> str:
+    file = tmp_path / "e.toml"
+    file.write_text(SMALL)
+    return str(file)
+
+
+def shell(script: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """The script in a shell, with $egan as the command."""
+    egan = f"{sys.executable} -m egan_theory"
+    return subprocess.run(
+        ["bash", "-c", f"egan='{egan}'; {script}"], capture_output=True, timeout=120, env=os.environ | environment
+    )
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code", "says"),
+    [
+        ("$egan spectrum {e} >&-", 0, b""),
+        ("$egan spectrum {e} --json >&-", 0, b""),
+        ("$egan new >&-", 0, b""),
+        ("$egan spectrum {e} >&- 2>&- <&-", 0, b""),
+        ("$egan spectrum none.toml 2>&-", 2, b""),
+        ("$egan spectrum none.toml >&-", 2, b"egan: none.toml: must be an existing experiment file"),
+        ("$egan spectrum - <&-", 2, b"egan: -: must be a readable standard input"),
+        ("$egan spectrum {e} | head -0; exit ${{PIPESTATUS[0]}}", 0, b""),
+    ],
+)
+def test_closed_streams(redirected, code, says, experiment):
+    done = shell(redirected.format(e=experiment))
+    assert done.returncode == code and done.stderr.startswith(says), done.stderr
+    assert done.stderr.count(b"\n") == bool(says)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("command", ["spectrum {e}", "spectrum {e} --json", "new", "derive", "--help", "--version"])
+def test_a_full_disk_is_one_line_and_a_failed_run(command, experiment):
+    done = shell(f"$egan {command.format(e=experiment)} > /dev/full")
+    assert done.returncode == 1 and done.stderr.count(b"\n") == 1 and b"No space left" in done.stderr, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_for_errors_leaves_the_exit_code(experiment):
+    assert shell("$egan spectrum none.toml 2> /dev/full").returncode == 2
+    assert shell(f"$egan spectrum {experiment} > /dev/full 2> /dev/full").returncode == 1
+
+
+def test_a_closed_stream_never_becomes_a_file(experiment, tmp_path):
+    """With stdout closed, the first file that is opened would take its number, and what is printed its contents."""
+    out = tmp_path / "r.nc"
+    done = shell(f"$egan simulate {experiment} -o {out} >&- 2>&-")
+    assert done.returncode == 0 and open_runs(out).sizes["run"] == 1
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-8"])
+def test_characters_that_an_encoding_lacks_are_replaced(encoding, tmp_path):
+    folder = tmp_path / "дані"
+    folder.mkdir()
+    (folder / "e.toml").write_text(SMALL)
+    script = f"$egan simulate {folder}/e.toml -o {folder}/r.nc; $egan spectrum {folder}/нема.toml"
+    done = shell(script, PYTHONIOENCODING=encoding)
+    shown = "дані" if encoding == "utf-8" else "????"
+    assert done.returncode == 2 and f"written: {tmp_path}/{shown}/r.nc".encode(encoding) in done.stdout
+    assert done.stderr.count(b"\n") == 1 and b"must be an existing experiment file" in done.stderr
+    assert open_runs(folder / "r.nc").sizes["run"] == 1
+
+
+def test_names_that_are_no_text_are_shown_as_they_can_be(experiment, tmp_path):
+    done = shell(f"$egan spectrum {tmp_path}/$(printf 'a\\xffb').toml", PYTHONIOENCODING="utf-8")
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1
+
+
+# -- text files --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_experiments_are_read_by_their_byte_order_mark(encoding, ends, tmp_path):
+    text = ("# Größe\n" + SMALL).replace("\n", ends)
+    marked = "\ufeff" + text if encoding in ("utf-16-le", "utf-16-be") else text
+    file = tmp_path / "e.toml"
+    file.write_bytes(marked.encode(encoding))
+    assert Experiment.from_toml(file) == Experiment.from_toml_string(SMALL)
+    model = "[solvable]\nnoise = 1.5\n"
+    file.write_bytes(("\ufeff" + model if encoding in ("utf-16-le", "utf-16-be") else model).encode(encoding))
+    assert Solvable.from_toml(file).noise == 1.5
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (SMALL.encode("utf-16-le"), "be a text file in UTF-8, or begin with a byte order mark .* UTF-16"),
+        (b"\xff\xfe[\x00r", "be a text file in UTF-16"),
+        (b"[run]\nsteps = \xff\n", "be a text file in UTF-8, but found byte 14 that is not"),
+        (b"\xef\xbb\xbf[run]\xff", "be a text file in UTF-8"),
+    ],
+)
+def test_other_encodings_are_named(data, says):
+    with pytest.raises(InputError, match=says):
+        decoded(data, "e.toml")
+
+
+# -- Numba's cache -----------------------------------------------------------------------------------------------------
+
+
+def twice(x: float) -> float:
+    return 2 * x
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CacheImpl._locator_classes", []),  # neither the package's folder nor the user's can be written to
+        ("IndexDataCacheFile.save", "fails"),  # a disk that is full
+        ("IndexDataCacheFile.load", "fails"),  # a cache that may not be read
+    ],
+)
+def test_compiled_code_runs_without_a_cache(name, value, tmp_path, monkeypatch):
+    from egan_theory.models.solvable.kernel import compiled
+
+    def fails(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(f"numba.core.caching.{name}", fails if value == "fails" else value)
+    assert compiled()(twice)(1.5) == 3.0
+
+
+@pytest.mark.slow
+def test_the_chain_runs_without_a_place_for_a_cache(tmp_path):
+    code = (
+        "import numba.core.caching as c\nc.CacheImpl._locator_classes = []\n"
+        "from egan_theory.models.solvable import Solvable, simulate_solvable\n"
+        "print(simulate_solvable(Solvable(n=50, time=1.0, record=51)).attrs['status'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "finished\n", "")
+
+
+def test_streams_are_put_back(capsys):
+    from egan_theory.cli import main
+
+    before = sys.stdout, sys.stderr, sys.stdout.errors
+    assert main(["--version"]) == 0
+    assert before == (sys.stdout, sys.stderr, sys.stdout.errors) and capsys.readouterr().out
