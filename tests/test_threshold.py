@@ -276,3 +276,21 @@ def test_ring_example(script):
 def test_collapse_transition_over_more_draws(script):
     ds = script.study(26, 2)
     assert int(ds["agrees"].sum()) == 2
+
+
+def test_ranges_are_part_of_what_is_varied_in_either_form(monkeypatch):
+    stub(monkeypatch, lambda x: x - 0.25)
+    wanted = thresholds(ring(), RATIO, 0.1, 0.4, mechanisms=["too slow to split"])
+    for vary in (f"{RATIO}=0.1:0.4", (RATIO, 0.1, 0.4), [RATIO, "0.1", 0.4]):
+        found = thresholds(ring(), vary, mechanisms=["too-slow-to-split"])
+        assert found.vary == RATIO and found.thresholds[0].range == (0.1, 0.4)
+        assert found.thresholds[0].values == wanted.thresholds[0].values
+    for vary, low in (
+        (f"{RATIO}=0.1", None),
+        (f"{RATIO}=a:b", None),
+        ((RATIO, 0.1), None),
+        (f"{RATIO}=0.1:0.4", 0.2),
+        ((), None),
+    ):
+        with pytest.raises(InputError, match="vary: must be PATH"):
+            thresholds(ring(), vary, low)

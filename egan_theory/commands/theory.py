@@ -197,12 +197,11 @@ def threshold(
     from .._terminal import progress_bar, show, show_json
 
     out, _ = outputs(output, None, experiment)
-    path, low, high = _axis(vary)
     exp = load(experiment)
     from ..predict.threshold import thresholds
 
     with progress_bar("thresholds") as update:
-        result = thresholds(exp, path, low, high, mechanisms=mechanism or None, progress=update)
+        result = thresholds(exp, vary, mechanisms=mechanism or None, progress=update)
     save(result.to_dataset(), out, result.to_dict())
     if json:
         show_json(result.to_dict())
@@ -356,15 +355,3 @@ def advise(
         from ..networks.advice import advice_text
 
         show(*advice_text(advice), *written(out, picture))
-
-
-def _axis(text: str) -> tuple[str, float | None, float | None]:
-    """PATH or PATH=LOW:HIGH. Raises InputError."""
-    path, given, ends = text.partition("=")
-    if not given:
-        return path, None, None
-    low, _, high = ends.partition(":")
-    try:
-        return path, float(low), float(high)
-    except ValueError:
-        raise InputError("--vary", "be PATH or PATH=LOW:HIGH with numbers LOW and HIGH", repr(text)) from None

@@ -148,7 +148,10 @@ def compare_phase(
             "balanced_accuracy": row((sensitivity + specificity) / 2, "balanced accuracy"),
             "stderr": row(np.sqrt(variance) / 2, "its standard error"),
         },
-        coords={"mechanism": [*mechanisms, UNION], "first": simulated["first"], "second": simulated["second"]},
+        coords={
+            "mechanism": [*predicted["mechanism"].values.tolist(), UNION],
+            **{name: simulated[name] for name in ("first", "second")},
+        },
         attrs=predicted.attrs | {"method": "margins at every simulated cell"},
     )  # fmt: skip
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
@@ -57,6 +58,27 @@ class Axis:
 
     def grid(self, points: int = SCAN_POINTS) -> np.ndarray:
         return self.between(self.low, self.high, points)
+
+
+def parse_range(
+    vary: str | Sequence[Any], low: float | None = None, high: float | None = None
+) -> tuple[str, float | None, float | None]:
+    """(path, low, high) of PATH, "PATH=LOW:HIGH" or (PATH, LOW, HIGH). Raises InputError."""
+    if isinstance(vary, str) and "=" not in vary:
+        return vary, low, high
+    if isinstance(vary, str):
+        path, _, ends = vary.partition("=")
+        parts: list[Any] = [path, *ends.split(":")]
+    else:
+        parts = list(vary)
+    try:
+        path, first, last = parts
+        if not isinstance(path, str) or low is not None or high is not None:
+            raise ValueError
+        return path, float(first), float(last)
+    except (TypeError, ValueError):
+        rule = "be PATH, PATH=LOW:HIGH or (PATH, LOW, HIGH) with numbers LOW and HIGH"
+        raise InputError("vary", rule, repr(vary)) from None
 
 
 def axis_of(exp: Experiment, vary: str, low: float | None = None, high: float | None = None) -> Axis:

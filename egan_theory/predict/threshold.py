@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..experiment import Experiment
 from ..provenance import provenance
 from .collective import collective_instability
-from .crossings import Axis, axis_of, changed, sign_changes
+from .crossings import Axis, axis_of, changed, parse_range, sign_changes
 from .spectrum import number
 
 Progress = Callable[[int, int, str], None]
@@ -172,14 +172,15 @@ class Thresholds:
 
 def thresholds(
     exp: Experiment,
-    vary: str,
+    vary: str | Sequence[Any],
     low: float | None = None,
     high: float | None = None,
     *,
     mechanisms: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> Thresholds:
-    """At which value of ``vary`` in [low, high] each mechanism predicts collapse; all its sign changes.
+    """At which value of ``vary`` in [low, high] each mechanism predicts collapse; all its sign changes. The range may
+    also be part of it, "PATH=LOW:HIGH" or (PATH, LOW, HIGH).
 
     "collective instability": ``collective.collective_instability``. Others: their margin at 25 values, then bisection
     (Brent) to 1e-9; "collapsed state", whose margin is an orbit average that costs a simulation, instead by two rounds
@@ -190,6 +191,7 @@ def thresholds(
     Raises InputError (vary, its range, an unknown mechanism). A mechanism that says nothing about the experiment has
     value None and the reason.
     """
+    vary, low, high = parse_range(vary, low, high)
     axis = axis_of(exp, vary, low, high)
     names = [one_of("mechanism", name, MECHANISMS) for name in (MECHANISMS if mechanisms is None else mechanisms)]
     found = []
