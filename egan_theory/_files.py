@@ -36,10 +36,10 @@ def decoded(data: bytes, name: str) -> str:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         found = f"byte {error.start} that is not"
-        raise InputError(name, f"be a text file in {encoding.upper().removesuffix('-SIG')}", found) from None
-    if encoding == "utf-8" and "\0" in text:
-        rule = "be a text file in UTF-8, or begin with a byte order mark (save it as UTF-8)"
-        raise InputError(name, rule, "zero bytes, as UTF-16 has")
+        raise InputError(name, f"be a {encoding.upper().removesuffix('-SIG')} text file", found) from None
+    if encoding == "utf-8" and len(text) > 8 and 3 * text.count("\0") > len(text):
+        rule = "be a UTF-8 text file, or begin with a byte order mark (save it as UTF-8)"
+        raise InputError(name, rule, "zero bytes between the characters, as UTF-16 has")
     return text
 
 

@@ -124,7 +124,7 @@ case("target.path: must be a string", target='kind = "points"\npath = 3')
 for path, values in {
     "target.modes": ("0", "-1", "1000000", "99999999999999999999999"),
     "target.radius": ("0.0", "-1.0", "nan", "inf", "1e200"),
-    "generator.particles": ("0", "-4", "100000000"),
+    "generator.particles": ("-1", "-4", "100000000"),
     "generator.learning_rate": ("0.0", "-0.1", "nan", "inf"),
     "discriminator.length_scale": ("0.0", "-1.0", "nan", "inf", "1e-300", "1e300"),
     "discriminator.smoothness": ("0.0", "nan"),
@@ -256,9 +256,9 @@ def test_the_base_is_well_formed(tmp_path, capsys):
     # otherwise every case above would pass for the wrong reason
     file = tmp_path / "e.toml"
     file.write_text(SMALL)
-    assert main(["simulate", str(file), "-o", str(tmp_path / "runs.nc")]) == 0
+    assert main(["simulate", str(file), "-o", str(tmp_path / "runs.nc"), "--overwrite"]) == 0
     file.write_text(edited(run="seed = 1"))
-    assert main(["simulate", str(file), "-o", str(tmp_path / "runs.nc")]) == 0
+    assert main(["simulate", str(file), "-o", str(tmp_path / "runs.nc"), "--overwrite"]) == 0
     assert capsys.readouterr().err == ""
 
 

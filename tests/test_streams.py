@@ -110,10 +110,10 @@ def test_experiments_are_read_by_their_byte_order_mark(encoding, ends, tmp_path)
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (SMALL.encode("utf-16-le"), "be a text file in UTF-8, or begin with a byte order mark .* UTF-16"),
-        (b"\xff\xfe[\x00r", "be a text file in UTF-16"),
-        (b"[run]\nsteps = \xff\n", "be a text file in UTF-8, but found byte 14 that is not"),
-        (b"\xef\xbb\xbf[run]\xff", "be a text file in UTF-8"),
+        (SMALL.encode("utf-16-le"), "be a UTF-8 text file, or begin with a byte order mark .* UTF-16"),
+        (b"\xff\xfe[\x00r", "be a UTF-16 text file"),
+        (b"[run]\nsteps = \xff\n", "be a UTF-8 text file, but found byte 14 that is not"),
+        (b"\xef\xbb\xbf[run]\xff", "be a UTF-8 text file"),
     ],
 )
 def test_other_encodings_are_named(data, says):
