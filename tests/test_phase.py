@@ -97,6 +97,8 @@ def test_axes():
     for path in ("run.seed", "run.runs", "run.record_every"):
         with pytest.raises(InputError, match=f"vary {path}: must be a field that the predictions depend on"):
             phase(exp, RATIO, (path, 1, 5, 3))
+        with pytest.raises(InputError, match=f"vary {path}: must be a field that the predictions depend on"):
+            simulate_phase(exp, (path, 1, 5, 3), RATIO)
     assert phase_axis(exp, "generator.kernel.ratio", 0.0, 1.0, 2).values == (0.0, 1.0)
     for text, field in (
         ("penalty.r1", "PATH=LOW:HIGH:POINTS"),

@@ -42,7 +42,7 @@ Output = Annotated[
 ]
 Text = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("-o", "--output", metavar="FILE", help="Write to this file instead of the screen."),
+    typer.Option("-o", "--output", metavar="FILE", help="Write the text, or .json what --json prints, to this file."),
 ]
 NewFile = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="NetCDF file to write.")]
 Folder = Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")]
@@ -230,6 +230,15 @@ def write_text(text: str, path: Path) -> None:
 def written(*paths: Path | None) -> list[str]:
     """The last lines of what a command prints."""
     return [f"written: {path}" for path in paths if path is not None]
+
+
+def show_text(text: str, data: Mapping[str, Any], out: Path | None, json: bool) -> None:
+    """Print a text, or write it; ``data`` is its --json form."""
+    from .._terminal import emit, json_text
+
+    if out is not None:
+        write_text(json_text(data) if out.suffix.lower() == ".json" else text, out)
+    emit(json_text(data) if json else text if out is None else f"written: {out}\n")
 
 
 def show_folder(folder: Path, index: Path, json: bool) -> None:

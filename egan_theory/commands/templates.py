@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError
-from .shared import Json, Text, new_file, write_text
+from .shared import Json, Text, new_file, show_text
 
 FOLDER = Path(__file__).parents[1] / "templates"
 TEMPLATES = ("ring", "grid", "mixture", "uniform", "points")
@@ -35,15 +35,8 @@ def new(
     json: Json = False,
 ) -> None:
     """Print a commented experiment to edit."""
-    from .._terminal import emit, json_text
-
     out, text = None if output is None else new_file(output), template(kind)
-    if json:
-        text = json_text({"kind": kind, "toml": text})
-    if out is None:
-        emit(text)
-    else:
-        write_text(text, out)
+    show_text(text, {"kind": kind, "toml": text}, out, json)
 
 
 def template(kind: str) -> str:

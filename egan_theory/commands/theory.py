@@ -5,7 +5,7 @@ Each imports what it runs when it runs.
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -35,7 +35,7 @@ from .shared import (
     outputs,
     plot_function,
     save,
-    write_text,
+    show_text,
     written,
 )
 
@@ -49,13 +49,12 @@ def derive(
     json: Json = False,
 ) -> None:
     """Print the derivation of the theory, from SymPy."""
-    from .._terminal import emit, json_text
-
     out = None if output is None else new_file(output)
     from ..symbolic import derive as derivation
 
     result = derivation()
-    if json:
+    data: dict[str, Any] = {}
+    if json or (out is not None and out.suffix.lower() == ".json"):
         from ..symbolic.document import tex
 
         steps = [
@@ -70,13 +69,8 @@ def derive(
             }
             for step in result.steps
         ]
-        text = json_text({"title": result.title, "steps": steps, "sources": result.sources})
-    else:
-        text = result.to_latex() if latex else result.to_markdown()
-    if out is None:
-        emit(text)
-    else:
-        write_text(text, out)
+        data = {"title": result.title, "steps": steps, "sources": result.sources}
+    show_text(result.to_latex() if latex else result.to_markdown(), data, out, json)
 
 
 def spectrum(

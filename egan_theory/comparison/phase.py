@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..experiment import Experiment
 from ..outcome import FLAGS, MEMORY, UNKNOWN, WORDS, modes_are_lost, record_bytes, recording_interval, shares
 from ..predict.crossings import changed
-from ..predict.phase import QUICK, PhaseAxis, parse_axes, phase
+from ..predict.phase import QUICK, AxisLike, PhaseAxis, diagram_axes, phase
 from ..provenance import provenance
 from ..sweeps.cells import final_clouds, measured, simulated
 
@@ -33,8 +33,8 @@ UNION = "any mechanism"
 
 def simulate_phase(
     exp: Experiment,
-    first: PhaseAxis | str,
-    second: PhaseAxis | str,
+    first: AxisLike,
+    second: AxisLike,
     *,
     runs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -48,7 +48,7 @@ def simulate_phase(
 
     Raises InputError, and KeyboardInterrupt when interrupted.
     """
-    axes = parse_axes(exp, (first, second))
+    axes = diagram_axes(exp, (first, second))
     if axes[0].path == axes[1].path:
         raise InputError("vary", "name two different fields", axes[0].path)
     runs = exp.run.runs if runs is None else runs

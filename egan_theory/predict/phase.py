@@ -98,6 +98,15 @@ def parse_axes(exp: Experiment, axes: Sequence[AxisLike]) -> list[PhaseAxis]:
     return found
 
 
+def diagram_axes(exp: Experiment, axes: Sequence[AxisLike]) -> list[PhaseAxis]:
+    """``parse_axes`` of a phase diagram: fields that predictions depend on. Raises InputError."""
+    found = parse_axes(exp, axes)
+    for axis in found:
+        if axis.path in NOT_PREDICTED:
+            raise InputError(f"vary {axis.path}", "be a field that the predictions depend on", "one of the simulation")
+    return found
+
+
 def parse_axis(exp: Experiment, given: AxisLike) -> PhaseAxis:
     """``PATH=LOW:HIGH:POINTS`` or ``PATH=LOW:HIGH:POINTS:log``, or a tuple (PATH, LOW, HIGH, POINTS[, "log"]). Raises
     InputError."""
@@ -149,10 +158,7 @@ def phase(
 
     Raises InputError for a bad axis, equal axes or an unknown mechanism.
     """
-    axes = parse_axes(exp, (first, second))
-    for axis in axes:
-        if axis.path in NOT_PREDICTED:
-            raise InputError(f"vary {axis.path}", "be a field that the predictions depend on", "one of the simulation")
+    axes = diagram_axes(exp, (first, second))
     if axes[0].path == axes[1].path:
         raise InputError("vary", "name two different fields", axes[0].path)
     mechanisms = [one_of("mechanism", name, MECHANISMS) for name in mechanisms]
