@@ -335,3 +335,17 @@ def test_completion_answers_the_shell(monkeypatch, capsys):
 
 def test_commands_stay_documented():
     assert all(inspect.getdoc(command) for command in COMMANDS.values())
+
+
+def test_models_take_set_and_standard_input_too(files, capsys, monkeypatch):
+    def ode(*arguments):
+        assert main(["solvable", "ode", *arguments, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    stdin(monkeypatch, MODEL.replace("[solvable]", "[solvable]\nnoise = 3.0").encode())
+    wanted = ode("-")
+    assert wanted == ode(files["M"], "--set", "noise=3.0") == ode(files["M"], "--set", "solvable.noise=3.0")
+    assert wanted != ode(files["M"])
+    for path in ("noise", "solvable.noise"):
+        assert main(["solvable", "ode", "--set", f"{path}=-1"]) == 2
+        assert capsys.readouterr().err == "egan: --set solvable.noise: must be at least 0.0, but found -1\n"
