@@ -100,6 +100,11 @@ def test_batches_are_bounded():
     assert make_plan(heavy, ["penalty.r1=0.1:1:2000"]).batch == 1
 
 
+def test_axes_are_texts_or_tuples():
+    texts = make_plan(experiment(), ["penalty.r1=0.1:10:3:log", "generator.kernel.ratio=0:0.5:2"])
+    assert make_plan(experiment(), [("penalty.r1", 0.1, 10, 3, "log"), ("generator.kernel.ratio", 0, 0.5, 2)]) == texts
+
+
 def test_batch_is_at_most_the_number_of_cells():
     axes = ["penalty.r1=0:1:3"]
     assert make_plan(experiment(), axes, batch=3).batch == 3
