@@ -16,7 +16,7 @@ import io
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +218,37 @@ class Parts:
             while data:  # a nearly full disk may take a part only, before it refuses
                 done = os.pwrite(out.fileno(), data, at)
                 data, at = data[done:], at + done
+
+    def cut(self, at: float) -> Parts | None:
+        """The recording until step ``at``; None where nothing is left. Attribute "rewound" tells of it.
+
+        First the remark, then chunks from the last one on, so that every state in between is a recording. Raises
+        WriteError."""
+        import h5py
+
+        remark = f"cut back from step {self.last:g} to step {at:g}"
+        said = [text for text in str(self.header.attrs.get("rewound", "")).split("; ") if text]
+        attrs = {**self.header.attrs, "rewound": "; ".join([*said, remark])}
+        try:
+            write_part(self.header.variables, attrs, self.folder / HEADER)
+            for file in reversed(self.files):
+                with h5py.File(file) as chunk:
+                    keep = int(np.searchsorted(chunk["time"][...], at, side="right"))
+                    total = len(chunk["time"])
+                    last = float(chunk["time"][keep - 1]) if keep else 0.0
+                if keep == total:
+                    break
+                if keep == 0:
+                    file.unlink()
+                    _sync(self.folder)
+                    continue
+                before = np.where(self.diverged_at > at, -1, self.diverged_at)
+                left = replace(self, files=(file,), counts=(keep,), diverged_at=before, last=last)
+                left.join(file, "interrupted")
+                break
+        except OSError as error:
+            raise WriteError(f"{self.folder}: the recording could not be cut: {reason(error)}") from None
+        return survey(self.folder)
 
     def kept(self) -> str:
         """What a message says about the samples that are safe."""

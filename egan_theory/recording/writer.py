@@ -44,6 +44,10 @@ class RunWriter:
 
     ``resume``: continue after the last complete chunk of an unfinished recording, or at the end of a finished one;
     begin a new one where there is none. ``last`` is the last step recorded (None: none): skip ``log`` up to it.
+    ``at``: the step of the checkpoint that training goes on from, with ``resume``. What was recorded after it is of a
+    trajectory that is given up: it is cut off (a whole chunk or none at a time, so that a kill in between leaves a
+    recording that is longer, not broken), and attribute "rewound" says so. Without ``at`` samples of the old trajectory
+    stay, and those of the new one follow.
 
     Raises InputError: a path that exists already, is being recorded by another writer (POSIX), or lies nowhere;
     WriteError where the disk is full: what was written stays readable, and the chunk in memory is tried again by the
@@ -63,6 +67,7 @@ class RunWriter:
         chunk: int | None = None,
         seconds: float = SECONDS,
         resume: bool = False,
+        at: float | None = None,
     ) -> None:
         if experiment is not None and not isinstance(experiment, Experiment):
             raise InputError("experiment", "be an Experiment", type(experiment).__name__)
@@ -72,6 +77,8 @@ class RunWriter:
             raise InputError("seed", "be an integer", repr(seed))
         if not (isinstance(seconds, int | float) and seconds > 0):
             raise InputError("seconds", "be > 0", repr(seconds))
+        if at is not None:
+            _check_checkpoint(at, resume)
         self.path = check_output(path, field="path")
         self.folder = parts_of(self.path)
         self._exp, self._chunk, self._seconds = experiment, chunk, seconds
@@ -87,7 +94,7 @@ class RunWriter:
         header = self._header(target, target_weight, assignment, mass, seed)
         self._lock = Claim(self.path, self.folder, resume)
         try:
-            self._begin(header, resume)
+            self._begin(header, resume, at)
         except BaseException:
             self._lock.release()
             raise
@@ -243,7 +250,7 @@ class RunWriter:
         )
         return ds
 
-    def _begin(self, header: xr.Dataset, resume: bool) -> None:
+    def _begin(self, header: xr.Dataset, resume: bool, at: float | None) -> None:
         self._static = dict(header.sizes)
         parts = None
         if resume and self.path.exists():
@@ -259,6 +266,9 @@ class RunWriter:
             raise WriteError(f"{self.path}: the recording could not be begun: {reason(error)}") from None
         if parts is not None:
             self._check_same(parts.header, header, self.folder)
+            if at is not None and parts.last > at:
+                parts = parts.cut(float(at))
+        if parts is not None:
             self._continue(parts)
 
     def _check_same(self, found: xr.Dataset, header: xr.Dataset, where: Path) -> None:
@@ -342,6 +352,14 @@ class RunWriter:
 
 def _status(diverged: np.ndarray) -> str:
     return f"diverged at step {diverged[diverged >= 0].min()}" if np.any(diverged >= 0) else "finished"
+
+
+def _check_checkpoint(at: float, resume: bool) -> None:
+    number = numbers("at", at)
+    if number.ndim != 0 or not np.isfinite(number):
+        raise InputError("at", "be one finite number, the step of a checkpoint", repr(at))
+    if not resume:
+        raise InputError("at", "come with resume=True", f"at={number} for a new recording")
 
 
 def _check_scalar_name(name: str) -> None:
