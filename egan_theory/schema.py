@@ -132,8 +132,9 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
     if not np.all(np.isfinite(time)):
         i = int(np.flatnonzero(~np.isfinite(time))[0])
         raise InputError(f"{name}: coordinate time", "be finite", f"{time[i]} at sample {i}")
-    if np.any(np.diff(time) <= 0):
-        i = int(np.flatnonzero(np.diff(time) <= 0)[0])
+    back = np.flatnonzero(time[1:] <= time[:-1])  # compared, not subtracted: unsigned steps wrap
+    if len(back):
+        i = int(back[0])
         raise InputError(f"{name}: coordinate time", "be increasing", f"{time[i]} before {time[i + 1]} at sample {i}")
     finite = np.isfinite(ds["particles"].isel(time=0).values)
     if not np.all(finite):

@@ -8,63 +8,84 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import linear_sum_assignment
 
+from ..errors import InputError
 from ..experiment import Experiment
 from ..linear import eigenvalues, linearize
 from ..outcome import Outcome, outcomes, tally
 from ..predict.spectrum import merged
 from ..schema import validate_runs
 from .agreement import Agreement, Quantity
-from .estimate import EigenvalueFit, blind_eigenvalues, convergence_rate, fit_exponentials
-from .modes import ModalSignals, Modes, modal_coordinates
+from .estimate import blind_eigenvalues, convergence_rate
+from .measure import SLOWEST, Measured, Measurement, measure
+from .modes import Observation, observed_modes
 from .powers import compare_powers
+from .rounding import too_coarse
 
 #: how many of the slowest visible modes are compared
 MODES = 5
-#: a mode is visible when its amplitude is at least this part of the largest mode's, and above second-order effects
-#: (the displacement over the length scale, relative to the largest mode)
-VISIBLE = 1e-3
-#: ... when it does not decay by more than this many e-folds between two samples
-FASTEST = 2.0
-#: ... and when it changes by at least this part of itself during the runs
-SLOWEST = 0.05
-#: eigenvalues that part by less than this in |s| t during the runs may be seen as one
-UNRESOLVED = 0.3
-#: ... if a single exponential fits the signals to this part of their size
-ONE_EXPONENTIAL = 1e-3
+#: displacements over the length scale from which on runs that start farther away are tried, too
+NEARER = (0.01, 0.001)
 #: a measured frequency of a real mode within these many standard errors, or this part of |s|, of 0 is no frequency
 REAL_SIGMAS, REAL = 3.0, 1e-9
 #: e-folds a run must show before its late slope is called a convergence rate
 E_FOLDS = 4.0
-#: a blindly fitted eigenvalue within this part of |s| of a predicted one is matched with it
-MATCH = 0.5
+#: relative difference below which two rates are one
+SAME = 1e-6
+#: times that the slope is read off the fit with its residuals in another order
+REPLICAS = 2
+#: part of the recorded rms deviation that the prediction may leave besides noise: the larger of this and of so many
+#: times the displacement over the length scale; beyond, the eigenvalues are fitted without its eigenvectors
+OFF, BEYOND = 0.01, 10.0
+#: rounding of the recorded positions, as a part of the displacements, beyond which it hides how they move
+ROUNDED = 0.3
+#: an eigenvalue fitted so is compared with a predicted one within this part of |s|; beyond FAR, all are alike
+MATCH, FAR = 0.5, 1e3
+#: what is not matched where it is all of the prediction
+EVERY = "all modes"
+#: bags of samples that such a fit's errors are taken from
+BAGS = 10
+UNEXPLAINED = (
+    "the predicted modes leave {:.0%} of the recorded deviation (rms) unexplained, besides {:.1%} of noise from sample "
+    "to sample: the runs are of another experiment, near another equilibrium, or moved by what the theory leaves out"
+)
+BLIND = "without the prediction's eigenvectors: principal components, variable projection, bagging"
+METHOD = "all predicted modes at once, variable projection; errors from noise, second order and scatter between runs"
 
 
 def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
     """Predicted against measured: eigenvalues of the ``modes`` slowest visible modes and the convergence rate.
 
     Quantities "s1.re", "s1.im", ... are the k-th slowest visible mode's, per unit of the runs' time; "rate" is the
-    asymptotic decay of the deviation's norm. Measured eigenvalues are fits of free exponents (variable projection) to
-    the modal coordinates of the displacements (and of D and grad D where recorded); standard errors are the larger of
-    the fit's and the jackknife's over runs. Modes that are predicted but not seen, and runs that cannot be used, are
-    listed in ``unmatched``. ``runs``: any Dataset of the run schema. Training against uniform averages has exponents of
-    time instead: "p1.last", "p1.average", ... (comparison.powers).
+    asymptotic decay of the deviation's norm. Measured eigenvalues are free exponents of a fit of all predicted modes to
+    the displacements (and to D and grad D where recorded), at whatever times were recorded (comparison.joint); their
+    standard errors hold the noise, the terms of second order in the displacement, and differences between runs
+    (comparison.scatter). Modes that are predicted but not seen, and runs that cannot be used, are listed in
+    ``unmatched``, as is what the predicted modes leave unexplained. ``runs``: any Dataset of the run schema. Training
+    against uniform averages has exponents of time instead: "p1.last", "p1.average", ... (comparison.powers).
 
     Raises InputError for runs that do not fit the schema or the experiment, NotLinearizable.
     """
     if exp.update_rule.uniform:
         return compare_powers(exp, runs, modes)
     runs = validate_runs(runs)
-    found = modal_coordinates(exp, runs)
+    found, measured = _observed(exp, runs)
     unit = "1/time" if exp.update_rule.continuous else "1/step"
     unmatched = [*found.notes, *_gone(exp, runs)]
-    method = "modal coordinates, variable projection, jackknife over runs"
-    if found.clusters:
-        quantities, missed = _from_modes(found, modes, unit)
-    else:
-        quantities, missed = _blind(exp, found, modes, unit)
-        method = "blind: principal components, variable projection, bagging"
-    unmatched += missed
-    rate = _rate(exp, found, unit)
+    if reason := too_coarse(runs, found.displacement, ROUNDED):
+        unmatched.append({"name": EVERY, "reason": reason})
+        return Agreement((), tuple(unmatched), METHOD, linearize(exp).assumptions)
+    method, left, off = METHOD, measured.unexplained, max(OFF, BEYOND * found.second_order)
+    pairs, unseen = list(measured.modes), list(measured.unseen)
+    if left > off:
+        # wrong rates give wrong shares of positions and forces in a mode, but often the right displacements
+        measured = measure(replace(found, blocks=found.blocks[:1]), refit=True)
+        pairs, unseen = list(measured.modes), list(measured.unseen)
+        if measured.unexplained > off:
+            method, (pairs, unseen) = BLIND, _blind(exp, found, modes)
+        unmatched.append({"name": EVERY, "reason": UNEXPLAINED.format(left, measured.noise)})
+    quantities = [q for k, m in enumerate(pairs[:modes]) for q in _pair(k + 1, m, unit)]
+    unmatched += unseen
+    rate = _rate(exp, found.times, measured, unit)
     if isinstance(rate, Quantity):
         quantities.append(rate)
     else:
@@ -76,7 +97,7 @@ def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
         (
             *linearize(exp).assumptions,
             "samples within the linear regime",
-            "one noise size for all samples",
+            "one noise size for all recorded positions, another for D and its gradient",
             *_drifts(runs),
         ),
     )
@@ -88,6 +109,24 @@ def _gone(exp: Experiment, runs: xr.Dataset) -> list[dict[str, str]]:
     gone = codes[codes >= Outcome.ESCAPED]
     reason = f"of {len(codes)} runs {tally(gone)}; compared are their samples near equilibrium alone"
     return [{"name": "outcome", "reason": reason}] if len(gone) else []
+
+
+def _observed(exp: Experiment, runs: xr.Dataset, slowest: float = SLOWEST) -> tuple[Observation, Measurement]:
+    """The linear samples and what they show. Runs that come near equilibrium from afar: from the distance on at which
+    most modes are seen; closer, there is less of the second order, but of the signal, too."""
+    found = observed_modes(exp, runs)
+    best = found, measure(found, slowest)
+    for limit in NEARER:
+        if found.second_order <= limit:
+            continue
+        try:
+            found = observed_modes(exp, runs, limit)
+        except InputError:  # too few samples there
+            break
+        measured = measure(found, slowest)
+        if len(measured.modes) > len(best[1].modes):
+            best = found, measured
+    return best
 
 
 def _drifts(runs: xr.Dataset) -> list[str]:
@@ -108,127 +147,59 @@ def slowest_measured(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> t
     """Decay rate min(-Re s) of the slowest mode as measured in ``runs``, and its standard error.
 
     The ``modes`` predicted slowest modes that the runs show are fitted as ``compare`` does, each with an exponent of
-    its own; modes too slow to change during the runs included. (nan, nan) where the modes cannot be told apart.
+    its own; modes too slow to change during the runs included. (nan, nan) where none is seen.
     """
-    found = modal_coordinates(exp, validate_runs(runs))
-    quantities = _from_modes(found, modes, "", slowest=0.0)[0] if found.clusters else []
-    rates = [(-q.measured, q.stderr) for q in quantities if q.name.endswith(".re")]
+    found = _observed(exp, validate_runs(runs), slowest=0.0)[1]
+    rates = [(-m.measured.real, m.stderr.real) for m in found.modes[:modes]]
     return min(rates, default=(float("nan"), float("nan")))
 
 
-def _pair(index: int, s: complex, fit: complex, error: complex, unit: str, note: str) -> list[Quantity]:
-    real = Quantity(f"s{index}.re", s.real, fit.real, error.real, abs(s), unit, note)
-    imaginary = Quantity(f"s{index}.im", s.imag, fit.imag, error.imag, abs(s), unit, note)
+def _blind(exp: Experiment, found: Observation, modes: int) -> tuple[list[Measured], list[dict[str, str]]]:
+    """Exponents fitted without the prediction's shapes, each next to the nearest predicted one."""
+    values = merged(eigenvalues(linearize(exp)))
+    chosen = values.coupled & values.resolved & (values.s.imag >= 0) & np.isfinite(values.s)
+    predicted = values.s[chosen][np.argsort(values.rates[chosen], kind="stable")]
+    fit = blind_eigenvalues(found.times, found.blocks[0].y, None, trials=BAGS)
+    above = np.flatnonzero(np.isfinite(fit.values) & (fit.values.imag >= 0))
+    if not len(above):
+        return [], [{"name": "eigenvalues", "reason": fit.status}]
+    distance = np.abs(predicted[:, None] - fit.values[above]) / np.abs(predicted)[:, None]
+    rows, columns = linear_sum_assignment(np.minimum(distance, FAR))
+    matched = {int(i): above[int(j)] for i, j in zip(rows, columns, strict=True) if distance[i, j] <= MATCH}
+    note = "" if fit.ok else fit.status
+    pairs = [Measured(complex(predicted[i]), fit.values[j], fit.stderr[j], note) for i, j in sorted(matched.items())]
+    missed = [{"name": f"mode {s:.4g}", "reason": "no fitted eigenvalue near it"}
+              for i, s in enumerate(predicted) if i not in matched]  # fmt: skip
+    left = set(above.tolist()) - set(matched.values())
+    alone = [{"name": f"measured {fit.values[j]:.4g}", "reason": "no predicted mode near it"} for j in sorted(left)]
+    return pairs, missed[:modes] + alone
+
+
+def _pair(index: int, mode: Measured, unit: str) -> list[Quantity]:
+    s, fit, error = mode.predicted, mode.measured, mode.stderr
+    if s.imag and not error.imag:  # an exponent measured to be real
+        error = complex(error.real, error.real)
+    real = Quantity(f"s{index}.re", s.real, fit.real, error.real, abs(s), unit, mode.note)
+    imaginary = Quantity(f"s{index}.im", s.imag, fit.imag, error.imag, abs(s), unit, mode.note)
     # zero against zero says nothing: a real mode's frequency is listed only when one was measured
     silent = s.imag == 0 and (abs(imaginary.z) <= REAL_SIGMAS or imaginary.relative_error <= REAL)
     return [real] if silent else [real, imaginary]
 
 
-def _from_modes(
-    found: Modes, modes: int, unit: str, slowest: float = SLOWEST
-) -> tuple[list[Quantity], list[dict[str, str]]]:
-    times = found.times
-    step = float(np.median(np.diff(times)))
-    span = times[-1] - times[0]
-    largest = max(c.amplitude for c in found.clusters)
-    quantities: list[Quantity] = []
-    unmatched: list[dict[str, str]] = []
-    index = 0
-    for cluster in found.clusters:
-        amplitude = cluster.amplitude
-        if index >= modes:
-            break
-        name = ", ".join(f"{s:.4g}" for s in cluster.predicted)
-        if amplitude < max(VISIBLE, found.second_order) * largest:
-            unmatched.append({"name": f"mode {name}", "reason": f"amplitude {amplitude / largest:.1g} of the largest"})
-            continue
-        if -cluster.predicted.real.max() * step > FASTEST:
-            unmatched.append({"name": f"mode {name}", "reason": "decays between two samples"})
-            continue
-        if np.abs(cluster.predicted).max() * span < slowest:
-            unmatched.append({"name": f"mode {name}", "reason": f"changes by less than {slowest:.0%} during the runs"})
-            continue
-        cluster = _resolved(times, cluster)
-        r = len(cluster.predicted)
-        fit = fit_exponentials(times, cluster.signals, r, initial=cluster.predicted, real=False)
-        if not np.all(np.isfinite(fit.values)):
-            unmatched.append({"name": f"mode {name}", "reason": fit.status})
-            continue
-        note = "" if fit.ok else fit.status
-        if r > 1:
-            note = "; ".join(filter(None, [note, f"fitted together with {r - 1} close by"]))
-        values = _unaliased(fit.values, cluster.predicted, 2 * np.pi / step)
-        if np.abs(values.imag).max() > np.pi / step:
-            note = "; ".join(filter(None, [note, f"frequency known up to multiples of {2 * np.pi / step:.4g}"]))
-        for i, j in zip(*linear_sum_assignment(np.abs(cluster.predicted[:, None] - values)), strict=True):
-            # the member below the axis belongs to the conjugate above it
-            if index < modes and cluster.predicted[i].imag >= 0:
-                index += 1
-                quantities += _pair(index, cluster.predicted[i], values[j], fit.stderr[j], unit, note)
-    return quantities, unmatched
-
-
-def _unaliased(values: np.ndarray, predicted: np.ndarray, rate: float) -> np.ndarray:
-    """Samples taken at this angular rate show frequencies modulo it: of all that fit alike, the one nearest to a
-    prediction beyond the Nyquist frequency rate/2."""
-    if np.abs(predicted.imag).max() <= rate / 2:
-        return values
-    nearest = predicted[np.abs(np.exp(2j * np.pi * (values.imag[:, None] - predicted.imag) / rate) - 1).argmin(1)]
-    return values + 1j * rate * np.rint((nearest.imag - values.imag) / rate)
-
-
-def _resolved(times: np.ndarray, cluster: ModalSignals) -> ModalSignals:
-    """The cluster with one eigenvalue, the mean of its own, where the runs are too short to tell them apart and show
-    no more than one exponential."""
-    s = cluster.predicted
-    if len(s) == 1 or np.abs(s - s.mean()).max() * (times[-1] - times[0]) > UNRESOLVED:
-        return cluster
-    single = fit_exponentials(times, cluster.signals, 1, initial=s[:1], real=False)
-    if not single.residual < ONE_EXPONENTIAL:
-        return cluster
-    return replace(cluster, predicted=np.array([s.mean()]))
-
-
-def _blind(exp: Experiment, found: Modes, modes: int, unit: str) -> tuple[list[Quantity], list[dict[str, str]]]:
-    values = merged(eigenvalues(linearize(exp)))
-    chosen = values.coupled & values.resolved & (values.s.imag >= 0) & np.isfinite(values.s)
-    predicted = values.s[chosen][np.argsort(values.rates[chosen], kind="stable")]
-    fit: EigenvalueFit = blind_eigenvalues(found.times, found.displacement, None)
-    above = np.flatnonzero(np.isfinite(fit.values) & (fit.values.imag >= 0))
-    if not len(above):
-        return [], [{"name": "eigenvalues", "reason": fit.status}]
-    distance = np.abs(predicted[:, None] - fit.values[above]) / np.abs(predicted)[:, None]
-    rows, columns = linear_sum_assignment(distance)
-    quantities: list[Quantity] = []
-    unmatched: list[dict[str, str]] = []
-    index = 0
-    matched = {int(i): int(j) for i, j in zip(rows, columns, strict=True) if distance[i, j] <= MATCH}
-    for i, s in enumerate(predicted):
-        if index >= modes:
-            break
-        if i not in matched:
-            if len(unmatched) < modes:
-                unmatched.append({"name": f"mode {s:.4g}", "reason": "no fitted eigenvalue near it"})
-            continue
-        index += 1
-        j = above[matched[i]]
-        quantities += _pair(index, s, fit.values[j], fit.stderr[j], unit, "" if fit.ok else fit.status)
-    if len(matched) < len(predicted):
-        reason = f"{len(predicted) - len(matched)} of {len(predicted)} predicted modes have no fitted eigenvalue near"
-        unmatched.append({"name": "all modes", "reason": reason})
-    left = set(range(len(above))) - set(matched.values())
-    unmatched += [{"name": f"measured {fit.values[above[j]]:.4g}", "reason": "no predicted mode near it"} for j in left]
-    return quantities, unmatched
-
-
-def _rate(exp: Experiment, found: Modes, unit: str) -> Quantity | str:
+def _rate(exp: Experiment, times: np.ndarray, found: Measurement, unit: str) -> Quantity | str:
+    """The late slope of the deviation's rms norm. How far faster modes and noise bend it is known from the fit, its
+    residuals in another order: there the slowest exponent is at hand."""
     predicted = eigenvalues(linearize(exp)).slowest(coupled_only=True)
-    times = found.times
     span = times[-1] - times[0]
-    norms = found.norms[:, : len(times)]
     if not np.isfinite(predicted) or predicted * span < E_FOLDS:
         return f"the runs show {max(predicted * span, 0):.2g} e-folds of the slowest mode, {E_FOLDS:g} are needed"
-    rate, error = convergence_rate(times, norms)
-    if not np.isfinite(rate):
-        return "too few samples above the rounding floor"
-    return Quantity("rate", predicted, rate, error, abs(predicted), unit)
+    if not found.modes or abs(found.modes[0].predicted.real + predicted) > SAME * predicted:
+        return "the slowest mode is not seen"
+    rate, error = convergence_rate(times, found.size())
+    slowest, rng = found.modes[0], np.random.default_rng(0)
+    again = np.array([convergence_rate(times, found.size(rng))[0] for _ in range(REPLICAS)])
+    if not np.isfinite(rate) or not np.isfinite(again).all():
+        return "too few samples above the noise"
+    bent = (again + slowest.measured.real) ** 2
+    stderr = float(np.sqrt(error**2 + bent.mean() + slowest.stderr.real**2))
+    return Quantity("rate", predicted, rate, stderr, abs(predicted), unit)

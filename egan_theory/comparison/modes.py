@@ -1,10 +1,9 @@
-"""Modal coordinates of recorded runs: what each eigenmode of the prediction does in the data.
+"""What recorded runs show of each eigenmode of the prediction.
 
-The prediction gives the right eigenvectors of one step, u(t) = sum_i c_i X_i z_i^t, u = (w, v) (learning rule memory
-included). Of u a recorded run shows v (the displacements, in the generator's coordinates) and, where the discriminator
-and its gradient at the particles were recorded, w on the features that the data see. With delays q_1 < q_2 < ... the
-stacked observation is y(t) = O c(t), O = [X_obs; X_obs z^q_1; ...], and c(t) = O^+ y(t): each c_i is a single
-exponential if the theory is right, and how it really moves is left to the fit.
+The prediction gives the right eigenvectors of one step, u(t) = sum_i c_i X_i exp(s_i t), u = (w, v) (learning rule
+memory included). A recorded run shows v, the displacements in the generator's coordinates, and, where the gradient of D
+at the particles (and, if that does not tell all weights, D itself) or the weights were recorded, w on the features that
+the data see. So y(t) = sum_i O_i c_i exp(s_i t) with O_i what is observed of X_i, at whatever times were recorded.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
 
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
@@ -29,68 +26,67 @@ from ..linear.system import COUPLING_TOLERANCE, log_multiplier
 LINEAR_LIMIT = 0.1
 #: rms of a coordinate, as a part of the largest, below which it may be rounding of the recorded positions
 ROUNDING = 1e-6
-#: largest condition number of O that is trusted to separate the modes
-MAX_CONDITION = 1e9
-#: delays tried, in records
-DELAYS = (1, 2, 4, 8, 16, 32, 64)
-#: modes whose observed eigenvectors overlap more than this are fitted together: near coalescence neither has its own
-OVERLAP = 0.9999
-#: eigenvalues closer than this part of the largest are one eigenvalue with several eigenvectors
-DEGENERACY = 1e-7
+#: a step between two records that is longer than this many times every one of the NEIGHBOURS before and after it, per
+#: unit of time, belongs to no trajectory
+JUMP, NEIGHBOURS = 10.0, 3
+#: fewest samples near equilibrium that are compared
+SAMPLES = 8
 
 
 @dataclass(frozen=True)
-class ModalSignals:
-    """One cluster of close modes: predicted s (r,) distinct, signals (run, time, channel) complex, and its share of the
-    observation, rms over runs and the first samples."""
+class Block:
+    """One recorded kind of quantity: ``y`` (run, time, n) in coordinates in which noise of equal size on every recorded
+    number is white, and ``modes`` (n, mode), what it shows of each eigenvector."""
 
-    predicted: np.ndarray
-    signals: np.ndarray
-    amplitude: float
+    name: str
+    y: np.ndarray
+    modes: np.ndarray
 
 
 @dataclass(frozen=True)
-class Modes:
-    """times (T,), clusters sorted by predicted decay rate, runs used, and notes on what could not be used."""
+class Observation:
+    """times (T,) of the samples near equilibrium; s (mode,) predicted exponents per unit of time, conjugates included;
+    moves (mode,) whether a mode moves the particles; blocks, the displacements first; notes on what was left out."""
 
     times: np.ndarray
-    clusters: tuple[ModalSignals, ...]
-    displacement: np.ndarray  # (run, T, n) moved coordinates, for fits without the prediction's eigenvectors
-    norms: np.ndarray  # (run, T) size of the deviation
-    condition: float
+    s: np.ndarray
+    moves: np.ndarray
+    blocks: tuple[Block, ...]
     second_order: float  # largest displacement over the discriminator's length scale
+    displacement: float  # rms over runs, particles and coordinates, at the first sample
     notes: tuple[dict[str, str], ...]
 
 
-def modal_coordinates(exp: Experiment, runs: xr.Dataset) -> Modes:
-    """The modes of ``exp`` in recorded runs (validated schema). Raises InputError if no run is near equilibrium."""
-    matched = matched_masses(exp)
-    reduced = _Matched(exp) if matched else _General(exp)
-    times, x, notes = _near_equilibrium(exp, runs, reduced.x)
+def observed_modes(exp: Experiment, runs: xr.Dataset, limit: float = LINEAR_LIMIT) -> Observation:
+    """The modes of ``exp`` as recorded runs (validated schema) show them while all displacements are below ``limit``
+    times the discriminator's length scale.
+
+    Raises InputError if the runs have other particles or fewer than 8 samples near equilibrium, NotLinearizable if no
+    run is near it."""
+    reduced = _Matched(exp) if matched_masses(exp) else _General(exp)
+    times, x, notes = _near_equilibrium(exp, runs, reduced.x, limit)
+    used = runs.isel(run=x.kept, time=x.samples)
     v = reduced.moved(x)
     responds = exp.update_rule.responds  # its weights follow the particles: they show nothing more
-    w = None if responds else reduced.weights(runs.isel(run=x.kept, time=slice(x.first, x.last)))
     T = reduced.step_matrix()
     values, vectors = np.linalg.eig(T) if reduced.flow is None else np.linalg.eig(reduced.flow)
     s = values.astype(complex) if reduced.flow is not None else log_multiplier(values)
     nw = reduced.nw
-    observed = vectors[nw : nw + reduced.nv]
-    moves = np.linalg.norm(observed, axis=0) > COUPLING_TOLERANCE * np.linalg.norm(vectors, axis=0)
-    y = v
-    if w is not None:
-        observed = np.concatenate([vectors[:nw], observed])
-        y = np.concatenate([w, v], axis=-1)
+    moving = vectors[nw : nw + reduced.nv]
+    moves = np.linalg.norm(moving, axis=0) > COUPLING_TOLERANCE * np.linalg.norm(vectors, axis=0)
+    white = reduced.white()
+    blocks = [Block("particles", v @ white.T, white @ moving)]
+    if not responds:
+        for name, y, rows in reduced.shown(used):
+            if np.isfinite(y).all():
+                blocks.append(Block(name, y, rows @ vectors[:nw]))
+            else:
+                notes.append({"name": name, "reason": "not used: some of its numbers are not finite"})
     usable = np.isfinite(s) & (moves if responds else True)
-    s, observed, moves = s[usable], observed[:, usable], moves[usable]
-    observed = observed / np.maximum(np.linalg.norm(observed, axis=0), np.finfo(float).tiny)
-    signals, times_used, condition, O = _separate(times, y, s, observed)
-    norms = _norms(v, w)
+    blocks = [Block(b.name, b.y, b.modes[:, usable]) for b in blocks]
+    size = float(np.sqrt((x.dx[:, 0] ** 2).mean()))
     second_order = float(np.nanmax(np.abs(x.dx[:, 0]))) / exp.discriminator.length_scale
-    if signals is None:
-        reason = f"observations do not tell the modes apart (condition {condition:.1g})"
-        notes.append({"name": "modal separation", "reason": reason})
-        return Modes(times, (), v, norms, condition, second_order, tuple(notes))
-    return Modes(times_used, _clusters(s, signals, O, moves), v, norms, condition, second_order, tuple(notes))
+    return Observation(times, s[usable], moves[usable], tuple(blocks), second_order, size, tuple(notes))
 
 
 def deviation_norms(exp: Experiment, runs: xr.Dataset) -> np.ndarray:
@@ -98,7 +94,9 @@ def deviation_norms(exp: Experiment, runs: xr.Dataset) -> np.ndarray:
     largest. Runs must start near equilibrium."""
     reduced = _Matched(exp) if matched_masses(exp) else _General(exp)
     dx = runs["particles"].values - reduced.x
-    v = reduced.moved(_Displacement(dx, np.tile(exp.assignment, (len(dx), 1)), list(range(len(dx))), 0, dx.shape[1]))
+    v = reduced.moved(
+        _Displacement(dx, np.tile(exp.assignment, (len(dx), 1)), list(range(len(dx))), np.arange(dx.shape[1]))
+    )
     return _norms(v, reduced.weights(runs))
 
 
@@ -110,14 +108,6 @@ def _norms(v: np.ndarray, w: np.ndarray | None) -> np.ndarray:
             largest = np.nanmax(size)
             total += (size / largest) ** 2 if largest > 0 else 0.0
     return np.sqrt(total)
-
-
-def _scale(y: np.ndarray) -> np.ndarray:
-    """rms of every coordinate at its largest time, so that w and v weigh alike."""
-    size = np.sqrt(np.nanmean(np.abs(y) ** 2, axis=0)).max(axis=0)
-    # a coordinate that only rounding moves must not be blown up to the size of the others
-    size = np.maximum(size, ROUNDING * size.max(initial=0.0))
-    return np.where(size > 0, size, 1.0)
 
 
 # -- states ---------------------------------------------------------------------------------------------------------
@@ -150,37 +140,58 @@ class _Matched:
         u = np.einsum("ab,rtbd->rtad", root, xi).reshape(*xi.shape[:2], M * d)
         return u @ self.saddle.left
 
+    def white(self) -> np.ndarray:
+        """(n, n) that makes noise of one size on every particle white in v."""
+        root = np.linalg.pinv(coupling_root(self.exp), hermitian=True)
+        squares = np.bincount(self.exp.assignment, weights=self.exp.masses**2, minlength=len(root))
+        noise = np.kron((root * squares) @ root, np.eye(self.exp.dimension))
+        values, vectors = np.linalg.eigh(self.saddle.left.T @ noise @ self.saddle.left)
+        values = np.maximum(values, np.finfo(float).eps * values.max(initial=0.0))
+        return (vectors / np.sqrt(values)).T
+
+    def shown(self, runs: xr.Dataset) -> list[tuple[str, np.ndarray, np.ndarray]]:
+        """What is recorded of the discriminator: (name, (run, time, n), rows (n, r) on the reduced weights)."""
+        if "weights" in runs:
+            from ..linear.seen import seen_weights
+
+            seen = seen_weights(self.exp, runs["weights"].values)
+            if seen is not None:
+                return [("weights", seen @ self.saddle.basis.T, np.eye(len(self.saddle.basis)))]
+        return self._at_points(runs)
+
     def weights(self, runs: xr.Dataset) -> np.ndarray | None:
         """(run, time, r) seen weights, as recorded or from D and grad D at the particles; None if neither tells."""
-        from ..linear.seen import seen_features, seen_weights
-
-        seen = seen_weights(self.exp, runs["weights"].values) if "weights" in runs else None
-        if seen is not None:
-            return seen @ self.saddle.basis.T
-        if "force" not in runs or "discriminator" not in runs or self.exp.penalty.instance_noise:
+        shown = self.shown(runs)
+        if not shown:
             return None
+        rows = np.concatenate([rows for _, _, rows in shown])
+        if np.linalg.matrix_rank(rows, tol=1e-12 * np.linalg.norm(rows, 2)) < rows.shape[1]:
+            return None
+        return np.concatenate([y for _, y, _ in shown], axis=-1) @ np.linalg.pinv(rows, rcond=1e-12).T
+
+    def _at_points(self, runs: xr.Dataset) -> list[tuple[str, np.ndarray, np.ndarray]]:
+        """grad D at the target's points and, where that does not tell all weights, D: names, means over the particles
+        there times the square root of their number, and the rows that give them from the reduced weights."""
+        from ..linear.seen import seen_features
+
+        if "force" not in runs or "discriminator" not in runs or self.exp.penalty.instance_noise:
+            return []
         exp, (M, d) = self.exp, self.exp.points.coordinates.shape
         psi, _, mean = seen_features(exp)
-        size = self.saddle.basis.shape[0]
-        # grad D alone where it suffices: D also shows weights that the linear dynamics leaves frozen (kappa = 0)
+        count = np.sqrt(np.bincount(exp.assignment, minlength=M))
         rows = mean @ self.saddle.basis.T
-        only_force = np.linalg.matrix_rank(rows, tol=1e-12 * np.linalg.norm(rows, 2)) == size
-        if not only_force:
-            if exp.packing.degree > 1:  # D at tuples, of which its mean over the other samples shows a part
-                return None
-            rows = np.concatenate([psi / np.sqrt(exp.points.weights)[:, None] @ self.saddle.basis.T, rows])
-            if np.linalg.matrix_rank(rows, tol=1e-12 * np.linalg.norm(rows, 2)) < size:
-                return None
-        inverse = np.linalg.pinv(rows, rcond=1e-12)
-        count = np.bincount(exp.assignment, minlength=M)
         f = np.zeros((runs.sizes["run"], runs.sizes["time"], M))
         g = np.zeros((*f.shape, d))
         for a in range(M):
             on = exp.assignment == a
             f[..., a] = runs["discriminator"].values[..., on].sum(-1) / count[a]
             g[..., a, :] = runs["force"].values[..., on, :].sum(-2) / count[a]
-        flat = g.reshape(*f.shape[:2], M * d)
-        return (flat if only_force else np.concatenate([f, flat], axis=-1)) @ inverse.T
+        out = [("force", g.reshape(*f.shape[:2], M * d), np.repeat(count, d)[:, None] * rows)]
+        # D also shows weights that the linear dynamics leaves frozen (kappa = 0): only where grad D does not suffice
+        if np.linalg.matrix_rank(rows, tol=1e-12 * np.linalg.norm(rows, 2)) < rows.shape[1] and exp.packing.degree == 1:
+            values = psi / np.sqrt(exp.points.weights)[:, None] @ self.saddle.basis.T
+            out.append(("discriminator", f, count[:, None] * values))
+        return out
 
 
 class _General:
@@ -204,6 +215,13 @@ class _General:
     def moved(self, x: _Displacement) -> np.ndarray:
         return x.dx.reshape(*x.dx.shape[:2], -1)
 
+    def white(self) -> np.ndarray:
+        return np.eye(self.nv)
+
+    def shown(self, runs: xr.Dataset) -> list[tuple[str, np.ndarray, np.ndarray]]:
+        w = self.weights(runs)
+        return [] if w is None else [("weights", w, np.eye(self.nw))]
+
     def weights(self, runs: xr.Dataset) -> np.ndarray | None:
         if "weights" in runs and runs.sizes["feature"] == self.nw:
             return runs["weights"].values - self.w
@@ -215,17 +233,16 @@ class _General:
 
 @dataclass(frozen=True)
 class _Displacement:
-    """dx (run, time, N, d) from each particle's own point; the runs and the times [first, last) that were kept."""
+    """dx (run, time, N, d) from each particle's own point; the runs and the samples that were kept."""
 
     dx: np.ndarray
     assignment: np.ndarray
     kept: list[int]
-    first: int
-    last: int
+    samples: np.ndarray
 
 
 def _near_equilibrium(
-    exp: Experiment, runs: xr.Dataset, x_eq: np.ndarray
+    exp: Experiment, runs: xr.Dataset, x_eq: np.ndarray, linear: float = LINEAR_LIMIT
 ) -> tuple[np.ndarray, _Displacement, list[dict[str, str]]]:
     particles, times = runs["particles"].values, runs["time"].values.astype(float)
     N, d = exp.generator.particles, exp.dimension
@@ -233,7 +250,7 @@ def _near_equilibrium(
         raise InputError("runs: dimension particle", f"be generator.particles = {N}", particles.shape[2])
     if particles.shape[3] != d:
         raise InputError("runs: dimension component", f"be the target's dimension {d}", particles.shape[3])
-    limit = LINEAR_LIMIT * exp.discriminator.length_scale
+    limit = linear * exp.discriminator.length_scale
     period = exp.points.period
     notes: list[dict[str, str]] = []
     own = bool("assignment" in runs and np.array_equal(runs["assignment"].values, exp.assignment))
@@ -252,13 +269,14 @@ def _near_equilibrium(
             dx = (dx + period / 2) % period - period / 2
         with np.errstate(invalid="ignore"):
             size = np.sqrt((dx**2).sum(-1)).max(-1)
-        near = np.isfinite(size) & (size < limit)
-        if not near.any():
+        seen = np.isfinite(size)
+        near = np.where(seen, size < limit, seen[::-1].cumsum()[::-1] > 0)  # what is missing in between says nothing
+        if not (near & seen).any():
             reason = f"never within {limit:.3g} of equilibrium (largest displacement)"
             notes.append({"name": f"run {r}", "reason": reason})
             continue
         # a kicked run is near from the start on, a random one from the last time it enters
-        start = int(np.flatnonzero(near)[0])
+        start = int(np.flatnonzero(near & seen)[0])
         stop = start + int(np.argmin(near[start:])) if not near[start:].all() else len(near)
         if stop < len(near) and near[-1]:
             far = np.flatnonzero(~near)
@@ -272,16 +290,37 @@ def _near_equilibrium(
             "runs", "come near the equilibrium of the experiment in at least one run", _reasons(notes)
         )
     first, last = max(a for a, _ in windows), min(b for _, b in windows)
-    if last - first < 8:
-        raise InputError(
-            "runs: dimension time", "hold at least 8 samples near equilibrium, common to all runs", max(last - first, 0)
-        )
+    dx = np.stack(dxs)
+    samples = np.arange(first, last)
+    whole = np.isfinite(dx[:, samples]).all((0, 2, 3))
+    if not whole.all():
+        reason = f"{np.sum(~whole)} of {len(samples)} records hold positions that are not finite"
+        notes.append({"name": "incomplete records", "reason": reason})
+    samples = samples[whole]
+    if (jump := _jump(times[samples], dx[:, samples])) is not None:
+        before, after = (f"{times[samples[k]]:g}" for k in (jump - 1, jump))
+        reason = f"positions jump between {before} and {after}, as where training went on from an earlier checkpoint"
+        if len(samples) - jump >= SAMPLES:
+            samples, reason = samples[jump:], f"{reason}: the records from {after} on are used"
+        notes.append({"name": "records", "reason": reason})
+    if len(samples) < SAMPLES:
+        rule = f"hold at least {SAMPLES} samples near equilibrium, common to all runs"
+        raise InputError("runs: dimension time", rule, len(samples))
     if last < len(times):
         notes.append(
             {"name": "late samples", "reason": f"after time {times[last]:g} a run is beyond the linear regime"}
         )
-    dx = np.stack(dxs)[:, first:last]
-    return times[first:last], _Displacement(dx, np.stack(assignments), kept, first, last), notes
+    return times[samples], _Displacement(dx[:, samples], np.stack(assignments), kept, samples), notes
+
+
+def _jump(times: np.ndarray, dx: np.ndarray) -> int | None:
+    """The first sample after the last jump of dx (run, time, N, d); None without one."""
+    speed = np.sqrt((np.diff(dx, axis=1) ** 2).sum((0, 2, 3))) / np.diff(times)
+    for k in range(len(speed) - 3, 1, -1):
+        around = np.r_[speed[max(k - NEIGHBOURS, 0) : k], speed[k + 1 : k + 1 + NEIGHBOURS]]
+        if speed[k] > JUMP * around.max() > 0:
+            return k + 1
+    return None
 
 
 def _reasons(notes: list[dict[str, str]]) -> str:
@@ -302,71 +341,3 @@ def _assign(exp: Experiment, x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | N
     )
     same_q = np.allclose(np.bincount(assignment, weights=exp.masses, minlength=len(Y)), exp.points.weights)
     return (assignment, x - Y[assignment]) if same_s and same_q else None
-
-
-# -- separation -----------------------------------------------------------------------------------------------------
-
-
-def _separate(
-    times: np.ndarray, y: np.ndarray, s: np.ndarray, observed: np.ndarray
-) -> tuple[np.ndarray | None, np.ndarray, float, np.ndarray]:
-    """c(t) = O^+ y(t) with as few delays as give a well-conditioned O; signals (run, time, mode), and O
-    with normalised columns."""
-    modes, rows = observed.shape[1], observed.shape[0]
-    even = len(times) > 1 and np.ptp(np.diff(times)) <= 1e-9 * (times[-1] - times[0])
-    dt = (times[-1] - times[0]) / max(len(times) - 1, 1)
-    weight = 1 / _scale(y)
-    candidates: list[tuple[int, ...]] = [()] if rows >= modes else []
-    if even:
-        need = max(-(-modes // rows) - 1, 1)
-        for count in (need, need + 1):
-            candidates += [tuple(q * (i + 1) for i in range(count)) for q in DELAYS if q * count < len(times) // 3]
-    best: tuple[float, tuple[int, ...], np.ndarray] | None = None
-    for delays in candidates:
-        with np.errstate(over="ignore", under="ignore"):
-            O = np.concatenate([weight[:, None] * observed * np.exp(s * dt * q) for q in (0, *delays)])
-        if not np.all(np.isfinite(O)):
-            continue
-        norm = np.linalg.norm(O, axis=0)
-        if np.any(norm == 0):
-            continue
-        singular = np.linalg.svd(O / norm, compute_uv=False)
-        condition = singular[0] / singular[-1] if len(singular) == modes and singular[-1] > 0 else np.inf
-        if best is None or condition < best[0]:
-            best = (float(condition), delays, O)
-        if condition < 1e4:
-            break
-    if best is None or best[0] > MAX_CONDITION:
-        return None, times, best[0] if best is not None else np.inf, np.empty((0, 0))
-    condition, delays, O = best
-    last = max(delays, default=0)
-    T = len(times) - last
-    stacked = np.concatenate([(weight * y)[:, q : q + T] for q in (0, *delays)], axis=-1)
-    O = O / np.linalg.norm(O, axis=0)
-    return stacked @ np.linalg.pinv(O).T, times[:T], condition, O
-
-
-def _clusters(s: np.ndarray, signals: np.ndarray, O: np.ndarray, moves: np.ndarray) -> tuple[ModalSignals, ...]:
-    """Groups of modes: equal eigenvalues (symmetry) as channels of one, overlapping eigenvectors (near-critical
-    oscillators, with the conjugate below the axis) as several; slowest first."""
-    largest = np.abs(s).max(initial=0.0)
-    moving = np.flatnonzero(moves & (np.abs(s) > 64 * np.finfo(float).eps * largest))
-    same = np.abs(s[moving][:, None] - s[moving]) <= DEGENERACY * largest
-    linked = same | (np.abs(np.conj(O[:, moving]).T @ O[:, moving]) > OVERLAP)
-    count, label = connected_components(csr_matrix(linked), directed=False)
-    out = []
-    for group in range(count):
-        members = moving[label == group]
-        if s[members].imag.max() < 0:
-            continue  # its conjugate is its own group
-        distinct: list[complex] = []
-        for j in members[np.argsort(-s[members].real, kind="stable")]:
-            if all(abs(s[j] - e) > DEGENERACY * largest for e in distinct):
-                distinct.append(s[j])
-        # what the members and their conjugates add up to: nearly parallel ones may have coordinates that cancel
-        own = signals[..., members]
-        part = own[:, : max(own.shape[1] // 20, 1)] @ O[:, members].T
-        part = part.real * (2 if s[members].imag.min() > 0 else 1)
-        out.append(ModalSignals(np.array(distinct), own, float(np.sqrt((part**2).sum(-1).mean()))))
-    out.sort(key=lambda c: -c.predicted.real.max())
-    return tuple(out)

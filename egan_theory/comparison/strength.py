@@ -32,6 +32,8 @@ MIN_SAMPLES = 8
 RECORDS = 400
 #: e-folds of predicted growth after which a strength is not followed further
 GROWTH = 6.0
+#: strengths closer than this (relative) are the same
+SELF = 1e-9
 #: strengths that cannot be simulated side by side: they change the feature map's nodes
 SEPARATE = ("instance_noise",)
 
@@ -186,8 +188,9 @@ def compare_strength(fastest: Fastest, swept: xr.Dataset) -> Agreement:
     """The predicted best strength and rate against a sweep.
 
     "best_strength" compares with the strength of the largest simulated rate; its stderr is half the spacing of the
-    sweep there. "best_rate" compares the predicted best rate with
-    the largest simulated one. Points that diverged or did not converge are listed.
+    sweep there. It is left out, and listed, where that strength is the predicted one itself: a strength that was chosen
+    to be simulated agrees with itself. "best_rate" compares the predicted best rate with the largest simulated one.
+    Points that diverged or did not converge are listed.
     """
     strength, rate, error = swept["strength"].values, swept["rate"].values, swept["rate_stderr"].values
     unmatched = [
@@ -209,18 +212,21 @@ def compare_strength(fastest: Fastest, swept: xr.Dataset) -> Agreement:
         return Agreement((), tuple(unmatched), "strength sweep")
     best = float(np.exp(u[i]))
     spacing = best * (u[i + 1] - u[i - 1]) / 4
-    unit = swept["rate"].attrs["units"]
-    return Agreement(
-        (
-            Quantity("best_strength", fastest.best, best, float(spacing), fastest.best, "1",
-                     "error: half the spacing of the sweep"),
-            Quantity("best_rate", fastest.rate, float(r[i]), float(e[i]), abs(fastest.rate), unit,
-                     "largest simulated rate of the sweep, at its own strength"),
-        ),
-        tuple(unmatched),
-        "strength sweep",
-        fastest.assumptions,
-    )  # fmt: skip
+    quantities = [
+        Quantity("best_rate", fastest.rate, float(r[i]), float(e[i]), abs(fastest.rate),
+                 swept["rate"].attrs["units"], "largest simulated rate of the sweep, at its own strength")
+    ]  # fmt: skip
+    if abs(best - fastest.best) <= SELF * best:
+        between = f"between its neighbours {np.exp(u[i - 1]):.4g} and {np.exp(u[i + 1]):.4g}"
+        reason = (
+            f"the largest simulated rate is at the predicted strength, one of those simulated: the best is {between}"
+        )
+        unmatched.append({"name": "best_strength", "reason": reason})
+    else:
+        note = "error: half the spacing of the sweep"
+        strength_row = Quantity("best_strength", fastest.best, best, float(spacing), fastest.best, "1", note)
+        quantities.insert(0, strength_row)
+    return Agreement(tuple(quantities), tuple(unmatched), "strength sweep", fastest.assumptions)
 
 
 __all__ = ["compare_strength", "sweep_strength"]
