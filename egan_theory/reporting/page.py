@@ -233,6 +233,8 @@ def _headline(r: _Results) -> list[str]:
     if r.runs is not None:
         lines += words.on_runs(r.runs, r.exp)
     lines.append(words.on_agreement(r.table, r.agreement is not None, r.runs))
+    if r.runs is not None:
+        lines += words.on_distance(r.agreement, r.runs)
     return lines
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from ..comparison.agreement import Agreement
+from ..comparison.compare import EVERY
 from ..experiment import Experiment
 from ..outcome import Outcome, known_outcomes, tally
 from ..penalties import strength_field
@@ -83,6 +84,8 @@ def on_runs(runs: xr.Dataset, exp: Experiment) -> list[str]:
     lines = [_ends(runs)]
     if runs.attrs.get("status") == "interrupted":
         lines.append(f"The recording was interrupted after {runs['time'].attrs.get('units', 'step')} {_last(runs):g}.")
+    if "rewound" in runs.attrs:
+        lines.append(f"The recording was {runs.attrs['rewound']}: training went on from there.")
     told = differences(exp, runs) if origin(runs) == "recorded" else []
     if told:
         lines.append(f"The runs say that they are of another experiment ({'; '.join(told)}).")
@@ -114,6 +117,24 @@ def on_agreement(agreement: Agreement | None, measured: bool, of: xr.Dataset | N
     rest = f" ({missed} more could not be compared; see below)" if missed else ""
     runs = "" if measured else " All are of the sweep of strengths: the eigenvalues could not be measured."
     return f"{good} of {total} compared quantities agree within 3 standard errors or 1 %{rest}.{runs}"
+
+
+def on_distance(agreement: Agreement | None, runs: xr.Dataset) -> list[str]:
+    """Of recorded runs: that the theory shown is not theirs but the described model's, and how far they are from it."""
+    if origin(runs) != "recorded":
+        return []
+    lines = ["All predictions on this page are those of the experiment described, whatever training made the runs."]
+    found = () if agreement is None else agreement.quantities
+    if found:
+        off = [q.relative_error for q in found if np.isfinite(q.relative_error)]
+        beyond = sum(not agrees(q) for q in found)
+        lines[0] += (
+            f" What was measured in the runs is {np.median(off):.2g} (median) and at most {np.max(off):.2g} of an "
+            f"eigenvalue's size away from them; {beyond} of {len(found)} quantities by more than 3 standard errors "
+            "and 1 %."
+        )
+    reasons = [] if agreement is None else [u["reason"] for u in agreement.unmatched if u["name"] == EVERY]
+    return lines + [f"The runs are not described by them: {reason}." for reason in reasons]
 
 
 def caption_eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None) -> str:
