@@ -31,7 +31,8 @@ optional, used when present:
 Where the discriminator judges several samples (packing.degree m > 1), ``discriminator`` is E D over the other m - 1,
 ``force`` the sum of E grad D over all m, and ``weights`` those of the packed map, flattened (features.packed).
 
-attrs: schema_version, experiment (TOML), seed, versions, status ("finished", "diverged at step n", "interrupted").
+attrs: schema_version, experiment (TOML), seed, versions, status ("finished", "diverged at step n", "interrupted"),
+rewound where a recording was cut back to the checkpoint that training went on from ("cut back from step a to step b").
 Samples after a divergence are NaN. Every variable has long_name and units. The optional variables of training (losses,
 parameters, kernel_drift) may be NaN at samples where they were not measured. One unit of ``time`` is one generator step
 (flow: one unit of time), and the learning rates are per such step: the predictions that runs are compared with count

@@ -14,7 +14,7 @@ which is smooth in m and q^2 and stays so where the two coalesce (q = 0). All ti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
@@ -257,4 +257,4 @@ def solve(problem: Problem, p: np.ndarray, chosen: Sequence[int]) -> Fit:
         gain, fit, damping = fit.cost - better.cost, better, damping / 6.0
         if gain <= STALL * fit.cost / problem.y.size or fit.cost <= 1e-31 * total:
             return fit
-    return Fit(**{**fit.__dict__, "converged": False})
+    return replace(fit, converged=False)
