@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ._spelling import word
 from .errors import InputError
 
-#: rates, strengths and lengths beyond this are refused, and length scales below its inverse root: doubles overflow
-LARGEST = 1e100
+#: the range of every rate, strength, variance and length: products of several, and their squares, stay doubles
+SMALLEST, LARGEST = 1e-20, 1e20
 
 
 def _tuple(value: Any) -> Any:
@@ -20,6 +20,8 @@ def _tuple(value: Any) -> Any:
 
 #: a field that holds a word (loss.kind, update.rule): "best_response" is read as "best_response"
 Word = Annotated[str, BeforeValidator(word)]
+Positive = Annotated[float, Field(ge=SMALLEST, le=LARGEST)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST)]
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_tuple)]
 Vectors = Annotated[tuple[tuple[float, ...], ...], BeforeValidator(_tuple)]
 Integers = Annotated[tuple[int, ...], BeforeValidator(_tuple)]

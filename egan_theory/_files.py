@@ -5,11 +5,14 @@ from __future__ import annotations
 import codecs
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from ._memory import check_size
 from .errors import InputError, check_file
 
 if TYPE_CHECKING:
@@ -111,8 +114,14 @@ def atomic(path: str | Path) -> Iterator[Path]:
         raise
 
 
-def read_netcdf(field: str, path: str | Path) -> xr.Dataset:
-    """The Dataset of a NetCDF-4 file, in memory. Times stay plain numbers, whatever their units. Raises InputError."""
+def read_netcdf(
+    field: str, path: str | Path, choose: Callable[[xr.Dataset], Sequence[str]] | None = None
+) -> xr.Dataset:
+    """The Dataset of a NetCDF-4 file, in memory. Times stay plain numbers, whatever their units. Raises InputError.
+
+    ``choose`` names the variables to read, from the shapes and types of all; the others are not read. A file that would
+    not fit in memory, compressed as it may be, is refused from its shapes.
+    """
     import h5py
     import xarray as xr
 
@@ -121,9 +130,37 @@ def read_netcdf(field: str, path: str | Path) -> xr.Dataset:
         with h5py.File(path, "r") as file:
             file.visititems(lambda _, item: dict(item.attrs) and None)
         with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as ds:
-            return ds.load()
+            chosen = ds if choose is None else ds[list(choose(ds))]
+            check_size(field, chosen.nbytes, "hold what fits in memory", str(path))
+            return chosen.load()
+    except InputError:
+        raise
     except Exception as error:  # h5py, h5netcdf and xarray fail in many ways on files that are not what they should be
         raise InputError(field, "be a readable NetCDF-4 file", f"{path}: {error}") from None
+
+
+def read_npy(
+    field: str, path: str | Path, check: Callable[[tuple[int, ...], np.dtype], None] | None = None
+) -> np.ndarray:
+    """The array of numbers of a .npy file; never unpickles. Raises InputError.
+
+    ``check`` may refuse the shape and the type that the header gives, before anything else is read; what would not fit
+    in memory is refused in any case.
+    """
+    rule = "be a readable .npy array of numbers"
+    try:
+        data = np.load(path, allow_pickle=False, mmap_mode="r")
+        if not isinstance(data, np.ndarray):
+            data.close()
+            raise InputError(field, rule, f"an archive of several: {path}")
+        if check is not None:
+            check(data.shape, data.dtype)
+        check_size(field, data.nbytes, "hold what fits in memory", str(path))
+        return np.array(data)
+    except InputError:
+        raise
+    except Exception as error:  # headers may hold anything that Python can write
+        raise InputError(field, rule, f"{path}: {error}") from None
 
 
 def _plain(path: str | Path, field: str) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import sys
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ._files import atomic, check_output
+from ._memory import check_size
 from .errors import EganError, InputError
 
 FIGURE_FORMATS = ("png", "pdf", "svg")
@@ -190,14 +190,6 @@ def save_figure(plot: Callable[..., Any], data: Any, path: Path, size: tuple[flo
 
 
 def check_memory(field: str, bytes_needed: int) -> None:
-    """Raise InputError when an array of that size cannot fit in this machine's memory."""
-    try:
-        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not every system tells
-        return
-    if bytes_needed > available:
-        raise InputError(
-            field,
-            "be large enough for the recording to fit in memory (or lower run.runs, run.steps, generator.particles)",
-            f"{bytes_needed / 1e9:.3g} GB to record on a machine of {available / 1e9:.3g} GB",
-        )
+    """Raise InputError when an array of that size does not fit in the memory that is free."""
+    rule = "be large enough for the recording to fit in memory (or lower run.runs, run.steps, generator.particles)"
+    check_size(field, bytes_needed, rule, "the recording")

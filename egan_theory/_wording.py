@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ._config import LARGEST
-from .errors import InputError
+from ._config import LARGEST, SMALLEST
+from .errors import InputError, described
 from .players import DISCRIMINATORS
 from .targets import TARGETS, Ring
 
@@ -87,10 +87,12 @@ def input_error(error: ValidationError, model: type[BaseModel]) -> InputError:
         return InputError(field, f"be one of the known keys ({', '.join(keys)})", repr(path[-1]))
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tag = found.get("kind") if isinstance(found, dict) else found
-        return InputError("target.kind", f"be one of {', '.join(TARGETS)}", repr(tag))
+        return InputError("target.kind", f"be one of {', '.join(TARGETS)}", described(tag))
     if field in _UNION_RULES:
-        return InputError(field, _UNION_RULES[field], repr(found))
+        return InputError(field, _UNION_RULES[field], described(found))
+    if kind == "greater_than_equal" and first["ctx"]["ge"] == SMALLEST and found is not None and found <= 0:
+        return InputError(field, "be greater than 0", described(found))
     rule = TYPE_RULES.get(kind)
     if rule is None:
         rule = "satisfy: " + first["msg"].removeprefix("Input should ").removeprefix("Value error, ")
-    return InputError(field, rule.format(**first.get("ctx", {})), None if kind == "missing" else repr(found))
+    return InputError(field, rule.format(**first.get("ctx", {})), None if kind == "missing" else described(found))

@@ -44,8 +44,24 @@ def check_file(field: str, file: Path, must: str) -> None:
     raise InputError(field, must, f"{found}: {file}")
 
 
+def described(value: object) -> str:
+    """``repr``, also of a whole number of more digits than Python writes, and of what is nested too deeply."""
+    try:
+        return repr(value)
+    except ValueError:
+        return (
+            f"a whole number of {value.bit_length()} bits" if isinstance(value, int) else "numbers of too many digits"
+        )
+    except RecursionError:
+        return "a value nested too deeply"
+
+
 def _short(found: object, limit: int = 160) -> str:
-    text = " ".join(str(found).split())
+    try:
+        text = str(found)
+    except (ValueError, RecursionError):
+        text = described(found)
+    text = " ".join(text.split())
     if not text.startswith(("found", "it ", "they ", "there ", "this ", "the ")):
         text = f"found {text}"
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_serializer, model_validator
 
-from ._config import LARGEST, Config, Integers, Numbers
+from ._config import LARGEST, SMALLEST, Config, Integers, NotNegative, Numbers, Positive
 from ._spelling import word
 from .activations import ACTIVATIONS
 from .architecture import Architecture, GeneratorArchitecture
@@ -29,7 +29,7 @@ class GeneratorKernel(Config):
 
     table: ClassVar[str] = "generator.kernel"
 
-    diagonal: float = Field(1.0, gt=0, le=LARGEST)
+    diagonal: Positive = 1.0
     ratio: float = Field(0.05, ge=0, le=1)
 
     @property
@@ -56,7 +56,7 @@ class Generator(Config):
     table: ClassVar[str] = "generator"
 
     particles: int = Field(0, ge=0, le=10_000_000)
-    learning_rate: float = Field(0.01, gt=0, le=LARGEST)
+    learning_rate: Positive = 0.01
     normalisation: Literal["sum", "mean"] = "sum"
     masses: Literal["equal", "matched"] | Numbers = "equal"
     per_point: Integers | None = None
@@ -76,6 +76,10 @@ class Generator(Config):
             from .kernels.universality import kernel_numbers
 
             numbers = kernel_numbers(self.architecture)
+            if not SMALLEST <= numbers.g1 <= LARGEST:
+                rule = f"keep g1, the tangent kernel at x = y, from {SMALLEST:g} to {LARGEST:g}"
+                found = f"{self.architecture.depth}, where g1 = {numbers.g1:g}"
+                raise InputError("generator.architecture.depth", rule, found)
             self.__dict__["kernel"] = GeneratorKernel(diagonal=numbers.g1, ratio=numbers.ratio)
         return self
 
@@ -132,14 +136,14 @@ class Discriminator(Config):
     table: ClassVar[str] = "discriminator"
 
     kernel: str | Kernel = "gaussian"
-    length_scale: float = Field(0.5, gt=0, ge=LARGEST**-0.5, le=LARGEST**0.5)
-    smoothness: float = Field(1.5, gt=0, le=LARGEST)
-    alpha: float = Field(1.0, gt=0, le=LARGEST)
-    variance: float = Field(1.0, gt=0, le=LARGEST)
+    length_scale: Positive = 0.5
+    smoothness: Positive = 1.5
+    alpha: Positive = 1.0
+    variance: Positive = 1.0
     degree: int = Field(2, ge=1, le=12)
-    offset: float = Field(1.0, ge=0, le=LARGEST)
+    offset: NotNegative = 1.0
     features: int = Field(256, ge=0, le=1_000_000)
-    learning_rate: float = Field(0.1, gt=0, le=LARGEST)
+    learning_rate: Positive = 0.1
     seed: int = Field(0, ge=0, lt=2**63)
     evaluation: Literal["direct", "fourier"] = "direct"
     tolerance: float = Field(1e-6, ge=1e-12, le=0.1)

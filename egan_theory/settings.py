@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ._config import LARGEST, Config, Word
+from ._config import Config, NotNegative, Positive, Word
 from .errors import InputError
 from .losses import LOSSES
 from .penalties import WGAN_GP_REASON, Coefficients, coefficients
@@ -33,13 +33,13 @@ class Penalties(Config):
 
     table: ClassVar[str] = "penalty"
 
-    r1: float = Field(0.0, ge=0, le=LARGEST)
-    r2: float = Field(0.0, ge=0, le=LARGEST)
-    weight_decay: float = Field(0.0, ge=0, le=LARGEST)
-    multiplier: float = Field(0.0, ge=0, le=LARGEST)
-    alpha: float = Field(0.0, ge=0, le=LARGEST)
-    instance_noise: float = Field(0.0, ge=0, le=LARGEST)
-    consensus: float = Field(0.0, ge=0, le=LARGEST)
+    r1: NotNegative = 0.0
+    r2: NotNegative = 0.0
+    weight_decay: NotNegative = 0.0
+    multiplier: NotNegative = 0.0
+    alpha: NotNegative = 0.0
+    instance_noise: NotNegative = 0.0
+    consensus: NotNegative = 0.0
 
     @model_validator(mode="before")
     @classmethod
@@ -91,7 +91,7 @@ class Update(Config):
 
 
 #: 0, a time, or "uniform"
-AveragingTime = Annotated[float, Field(ge=0, le=LARGEST)] | Literal["uniform"]
+AveragingTime = NotNegative | Literal["uniform"]
 
 
 class Memory(Config):
@@ -118,10 +118,10 @@ class Likelihood(Config):
 
     table: ClassVar[str] = "likelihood"
 
-    weight: float = Field(0.0, ge=0, le=LARGEST)
-    bandwidth: float = Field(0.0, ge=0, le=LARGEST**0.5)
+    weight: NotNegative = 0.0
+    bandwidth: NotNegative = 0.0
     score: Literal["kernel", "exact"] = "kernel"
-    target_bandwidth: float | None = Field(None, ge=0, le=LARGEST**0.5)
+    target_bandwidth: NotNegative | None = None
 
     @property
     def target_width(self) -> float:
@@ -158,5 +158,5 @@ class Run(Config):
     record_every: int = Field(10, ge=1)
     runs: int = Field(8, ge=1, le=100_000)
     start: Literal["kick", "random"] = "kick"
-    kick: float = Field(1e-5, gt=0, le=LARGEST)
-    spread: float = Field(0.0, ge=0, le=LARGEST)
+    kick: Positive = 1e-5
+    spread: NotNegative = 0.0

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from ._config import Config, Numbers, Vectors
-from ._files import read_netcdf
+from ._config import LARGEST, Config, Numbers, Positive, Vectors
+from ._files import read_netcdf, read_npy
 from .errors import InputError, check_file
 
-#: lengths beyond this are refused: their squares would overflow
-MAX_LENGTH = 1e100
+if TYPE_CHECKING:
+    import xarray as xr
+
 #: a target of more coordinates than this is refused: every route holds at least a few copies of it
 MAX_COORDINATES = 20_000_000
 
@@ -43,7 +45,7 @@ class Ring(_Target):
 
     kind: Literal["ring"] = "ring"
     modes: int = Field(8, ge=1, le=100_000)
-    radius: float = Field(1.0, gt=0, le=MAX_LENGTH)
+    radius: Positive = 1.0
     weights: Numbers | None = None
 
     @property
@@ -60,7 +62,7 @@ class Grid(_Target):
 
     kind: Literal["grid"] = "grid"
     side: int = Field(5, ge=1, le=10_000)
-    spacing: float = Field(1.0, gt=0, le=MAX_LENGTH)
+    spacing: Positive = 1.0
     dimension: int = Field(2, ge=1, le=64)
     weights: Numbers | None = None
 
@@ -89,15 +91,15 @@ class Mixture(_Target):
             raise InputError("target.means", "hold at least one mean of at least one coordinate", self.means)
         if len({len(m) for m in self.means}) != 1:
             raise InputError("target.means", "all have the same number of coordinates", self.means)
-        if not all(abs(c) <= MAX_LENGTH for mean in self.means for c in mean):
-            raise InputError("target.means", f"hold numbers of size at most {MAX_LENGTH:g}", self.means)
+        if not all(abs(c) <= LARGEST for mean in self.means for c in mean):
+            raise InputError("target.means", f"hold numbers of size at most {LARGEST:g}", self.means)
         stds = self.std if isinstance(self.std, tuple) else (self.std,) * len(self.means)
         if len(stds) != len(self.means):
             raise InputError("target.std", f"be one number or {len(self.means)}, one per mean", len(stds))
         if min(stds) < 0:
             raise InputError("target.std", "be at least 0", min(stds))
-        if max(stds) > MAX_LENGTH:
-            raise InputError("target.std", f"be at most {MAX_LENGTH:g}", max(stds))
+        if max(stds) > LARGEST:
+            raise InputError("target.std", f"be at most {LARGEST:g}", max(stds))
         normalised_weights("target.weights", self.weights, len(self.means))
         return self
 
@@ -126,7 +128,7 @@ class Uniform(_Target):
     """
 
     kind: Literal["uniform"] = "uniform"
-    length: float = Field(1.0, gt=0, le=MAX_LENGTH)
+    length: Positive = 1.0
     dimension: int = Field(1, ge=1, le=3)
     side: int = Field(15, ge=3, le=10_000)
 
@@ -231,13 +233,7 @@ def read_points(path: str) -> tuple[np.ndarray, np.ndarray | None]:
     check_file(field, file, "be an existing .npy or .nc file")
     weights = None
     if file.suffix == ".npy":
-        try:
-            data = np.load(file, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise InputError(field, "be a readable .npy array of numbers", f"{path}: {error}") from None
-        if not isinstance(data, np.ndarray):
-            data.close()
-            raise InputError(field, "be a readable .npy array of numbers", f"an archive of several: {path}")
+        data = read_npy(field, file, lambda shape, dtype: check_form(field, shape, dtype, path))
     elif file.suffix == ".nc":
         data, weights = _read_netcdf(field, path)
     else:
@@ -245,18 +241,26 @@ def read_points(path: str) -> tuple[np.ndarray, np.ndarray | None]:
     return checked_points(field, data, str(path)), weights
 
 
+def check_form(field: str, shape: tuple[int, ...], dtype: np.dtype, source: str) -> None:
+    """Raise InputError for what can be no coordinates, known from shape and type alone."""
+    if len(shape) != 2 or 0 in shape:
+        raise InputError(field, "hold (M, d) coordinates with M, d >= 1", f"shape {shape} in {source}")
+    if dtype.kind not in "fiu":
+        raise InputError(field, "hold real numbers", f"dtype {dtype} in {source}")
+    if math.prod(shape) > MAX_COORDINATES:
+        size = f"{math.prod(shape)} ({math.prod(shape) * dtype.itemsize / 1e9:.3g} GB), shape {shape} in {source}"
+        raise InputError(field, f"hold at most {MAX_COORDINATES} coordinates", size)
+
+
 def checked_points(field: str, data: np.ndarray, source: str) -> np.ndarray:
     """The array as (M, d) float64 coordinates of distinct points. Raises InputError."""
-    if data.ndim != 2 or 0 in data.shape:
-        raise InputError(field, "hold (M, d) coordinates with M, d >= 1", f"shape {data.shape} in {source}")
-    if data.dtype.kind not in "fiu":
-        raise InputError(field, "hold real numbers", f"dtype {data.dtype} in {source}")
+    check_form(field, data.shape, data.dtype, source)
     data = data.astype(float)
-    if not np.all(np.abs(data) <= MAX_LENGTH):
-        row, column = np.argwhere(~(np.abs(data) <= MAX_LENGTH))[0]
+    if not np.all(np.abs(data) <= LARGEST):
+        row, column = np.argwhere(~(np.abs(data) <= LARGEST))[0]
         raise InputError(
             field,
-            f"hold finite numbers of at most {MAX_LENGTH:g}",
+            f"hold finite numbers of at most {LARGEST:g}",
             f"{data[row, column]} at row {row}, column {column}",
         )
     if len(np.unique(data, axis=0)) < len(data):
@@ -265,10 +269,23 @@ def checked_points(field: str, data: np.ndarray, source: str) -> np.ndarray:
 
 
 def _read_netcdf(field: str, path: str) -> tuple[np.ndarray, np.ndarray | None]:
-    ds = read_netcdf(field, path)
-    two = [str(n) for n, v in ds.data_vars.items() if v.ndim == 2]
-    name = "points" if "points" in ds else two[0] if len(two) == 1 else None
-    if name is None:
-        raise InputError(field, "hold a 2-D variable named 'points'", f"variables {list(ds.data_vars)}")
-    weights = ds["weights"].values if "weights" in ds and ds["weights"].ndim == 1 else None
-    return ds[name].values, weights
+    def points_of(ds: xr.Dataset) -> str:
+        two = [str(n) for n, v in ds.data_vars.items() if v.ndim == 2]
+        name = "points" if "points" in ds else two[0] if len(two) == 1 else None
+        if name is None:
+            raise InputError(field, "hold a 2-D variable named 'points'", f"variables {list(ds.data_vars)}")
+        check_form(field, ds[name].shape, ds[name].dtype, path)
+        return name
+
+    def choose(ds: xr.Dataset) -> list[str]:
+        name = points_of(ds)
+        if "weights" not in ds or ds["weights"].ndim != 1:
+            return [name]
+        if ds["weights"].size > MAX_COORDINATES:
+            raise InputError(
+                "target.weights", f"have one weight for each of the {len(ds[name])} points", len(ds["weights"])
+            )
+        return [name, "weights"]
+
+    ds = read_netcdf(field, path, choose)
+    return ds[points_of(ds)].values, ds["weights"].values if "weights" in ds and ds["weights"].ndim == 1 else None

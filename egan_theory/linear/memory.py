@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from .._memory import SHARE, free_memory
 from ..errors import InputError, NotLinearizable
 
-#: of the memory that is free now, this part may be used when no limit is given
-SHARE = 0.8
 #: operations per second that one core is taken to do in matrix products, for estimates of time alone
 RATE = 2e10
 
@@ -56,21 +54,6 @@ def memory_limit(gigabytes: float | None) -> Iterator[None]:
 
 
 def allowed_memory() -> float:
-    """Bytes that may be used: the limit given, else 80 % of those free now; inf where the system does not tell."""
+    """Bytes that may be used: the limit given, else 80 % of those free now."""
     limit = _LIMIT.get()
     return SHARE * free_memory() if limit is None else limit
-
-
-def free_memory() -> float:
-    """Bytes free now (Linux: MemAvailable; else physical memory)."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return 1024.0 * int(line.split()[1])
-    except (OSError, ValueError):
-        pass
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        return float("inf")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._files import read_npy
 from ..errors import InputError, check_file
 from ..experiment import Experiment
 from ..targets import read_points
@@ -41,14 +42,7 @@ def read_samples(path: str) -> np.ndarray:
 
 def _array(field: str, path: str) -> np.ndarray:
     check_file(field, Path(path), "be an existing file")
-    try:
-        data = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(field, "be a readable .npy array of numbers", f"{path}: {error}") from None
-    if not isinstance(data, np.ndarray):
-        data.close()
-        raise InputError(field, "be a readable .npy array of numbers", f"an archive of several: {path}")
-    return data
+    return read_npy(field, path)
 
 
 __all__ = ["advise", "read_samples"]

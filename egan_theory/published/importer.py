@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from .._files import read_netcdf
+from .._files import read_netcdf, read_npy
 from ..errors import InputError, check_file
 from ..order import mean_abs_cosine, order_parameters, participation_ratio, spread
 from ..provenance import SCHEMA_VERSION, versions
@@ -179,13 +179,7 @@ def read_target(path: str | Path) -> xr.DataArray:
     field, file = "target", Path(path)
     check_file(field, file, "be an existing .npy or .nc file")
     if file.suffix == ".npy":
-        try:
-            data = np.load(file, allow_pickle=False, mmap_mode="r")
-        except (ValueError, OSError, EOFError) as error:
-            raise InputError(field, "be a readable .npy array of numbers", f"{path}: {error}") from None
-        if not isinstance(data, np.ndarray):
-            data.close()
-            raise InputError(field, "be a readable .npy array of numbers", f"an archive of several: {path}")
+        data = read_npy(field, file)
     elif file.suffix == ".nc":
         ds = read_netcdf(field, file)
         names = [str(n) for n, v in ds.data_vars.items() if v.ndim in (2, 3)]

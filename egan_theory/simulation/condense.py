@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._config import LARGEST, SMALLEST
 from ..experiment import Experiment
 from ..linear.equilibrium import matched_masses
 from ..players import GeneratorKernel
@@ -19,7 +20,7 @@ def condensed(exp: Experiment) -> Experiment:
         mean: g1' - g2' = (g1 - g2) M/N,  g2' = g2
 
     (also beyond the linear regime). Experiments of another form (unequal masses or weights, a generator
-    network) are returned as they are.
+    network; a kernel that would leave the range of an experiment's numbers) are returned as they are.
     """
     M, N = len(exp.points.weights), exp.generator.particles
     counts = np.bincount(exp.assignment, minlength=M)
@@ -38,6 +39,8 @@ def condensed(exp: Experiment) -> Experiment:
     else:
         relative *= M / N
     diagonal = relative + collective
+    if not SMALLEST <= diagonal <= LARGEST:
+        return exp
     changes = {
         "particles": M,
         "per_point": None,

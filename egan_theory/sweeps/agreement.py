@@ -20,7 +20,7 @@ from ..predict.phase import QUICK, PhaseAxis
 from ..predict.threshold import MECHANISMS
 from .batch import DIVERGED, DONE, FAILED, PENDING, STATUS
 from .plan import Plan
-from .store import plan_of, sweep_runs
+from .store import loaded, plan_of, sweep_runs
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def compare_sweep(
 def _batches(plan: Plan, ds: xr.Dataset) -> Iterator[_Cells]:
     for i in range(plan.batches):
         cells = plan.span(i)
-        part = ds.isel(cell=slice(cells.start, cells.stop)).load()
+        part = loaded(ds.isel(cell=slice(cells.start, cells.stop)))
         yield _Cells(cells, {str(n): v.values for n, v in part.data_vars.items()})
 
 
@@ -207,7 +207,7 @@ def phase_of_sweep(ds: xr.Dataset, first: str, second: str) -> xr.Dataset:
         )
     if plan.exp.run.start != "random":
         raise InputError("--sweep", 'have run.start = "random" (a kicked cloud starts uncollapsed)', plan.exp.run.start)
-    pending = int((ds["status"] == PENDING).sum())
+    pending = int((loaded(ds[["status"]])["status"] == PENDING).sum())
     if pending:
         raise InputError("--sweep", "be complete", f"{pending} of {plan.cells} cells not simulated yet")
     ds = ds if "outcome" in ds else ds.assign(outcome=_outcomes(plan, ds))

@@ -78,10 +78,10 @@ def summary(ds: xr.Dataset, output: str) -> dict[str, Any]:
     from ..outcome import counts
     from .batch import STATUS
     from .plan import Plan
-    from .store import plan_of
+    from .store import loaded, plan_of
 
     plan: Plan = plan_of(ds)
-    status = ds["status"].values
+    status = loaded(ds[["status"]])["status"].values
     failed = np.flatnonzero(status == STATUS.index("failed"))
     reasons = sorted(set(ds["reason"].isel(cell=failed).values.tolist()))
     return {

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..dynamics import VARIABLE
-from ..errors import InputError
+from ..errors import InputError, described
 from ..experiment import Experiment
 from ..outcome import recording_interval
 from ..predict.phase import AxisLike, PhaseAxis, parse_axes
@@ -27,6 +27,15 @@ LANES = 100
 PARTS = 16
 #: bytes of recorded samples that one batch may hold
 BATCH_BYTES = 64_000_000
+#: attributes that describe a plan, with their types and what these are called
+_ATTRIBUTES: dict[str, tuple[type, str]] = {
+    "experiment": (str, "an experiment as TOML"),
+    "axes": (list, "an array of axes"),
+    "seeds": (int, "a whole number of at least 1"),
+    "record": (bool, "true or false"),
+    "batch": (int, "a whole number of at least 1"),
+    "target_sha256": (str, "a string"),
+}
 #: fields that cannot be an axis, and what to use for them
 NO_AXIS = {
     "run.seed": "not be an axis (seeds are given by their number)",
@@ -153,7 +162,7 @@ def make_plan(
 
 def plan_text(attrs: Mapping[Any, Any]) -> str:
     """What ``read_plan`` reads, from the attrs of a plan or of its store."""
-    return json.dumps({k: attrs[k] for k in ("experiment", "axes", "seeds", "record", "batch", "target_sha256")})
+    return json.dumps({k: attrs.get(k) for k in _ATTRIBUTES}, default=str)
 
 
 def digest(exp: Experiment) -> str:
@@ -172,11 +181,31 @@ def check_points(text: str) -> None:
 
 @lru_cache(maxsize=4)
 def read_plan(text: str) -> Plan:
-    """The plan that ``Plan.text`` or the attrs of a store describe."""
+    """The plan that ``Plan.text`` or the attrs of a store describe. Raises InputError for attributes that describe
+    none."""
     data = json.loads(text)
-    axes = tuple(PhaseAxis(a["path"], tuple(a["values"]), a["log"]) for a in data["axes"])
-    exp = Experiment.from_toml_string(data["experiment"])
+    for name, (kind, words) in _ATTRIBUTES.items():
+        if type(data.get(name)) is not kind or (kind is int and data[name] < 1):
+            raise InputError(f"attribute {name}", f"be {words}", described(data.get(name)))
+    exp = Experiment.from_toml_string(data["experiment"], "attribute experiment")
+    axes = tuple(_stored_axis(exp, axis) for axis in data["axes"])
+    if len({axis.path for axis in axes}) < len(axes) or any(axis.path in NO_AXIS for axis in axes):
+        raise InputError("attribute axes", "name different fields that can be axes", [axis.path for axis in axes])
     return Plan(exp, axes, data["seeds"], data["record"], data["batch"])
+
+
+def _stored_axis(exp: Experiment, axis: Any) -> PhaseAxis:
+    rule = "hold axes of a path, values that are numbers, and log (true or false)"
+    if not isinstance(axis, dict) or sorted(axis) != ["log", "path", "values"]:
+        raise InputError("attribute axes", rule, described(axis))
+    path, values, log = axis["path"], axis["values"], axis["log"]
+    numbers = isinstance(values, list) and values and all(type(v) in (int, float) for v in values)
+    if not (isinstance(path, str) and isinstance(log, bool) and numbers):
+        raise InputError("attribute axes", rule, described(axis))
+    current = exp.get(path)
+    if type(current) not in (int, float) or (isinstance(current, int) and not all(type(v) is int for v in values)):
+        raise InputError("attribute axes", f"hold numbers that {path} can be", described(values))
+    return PhaseAxis(path, tuple(values), log)
 
 
 @lru_cache(maxsize=1)

@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 from .._files import check_output_folder
-from ..errors import EganError, InputError
+from ..errors import EganError, InputError, described
 from ..experiment import Experiment
 from ..outcome import FLAGS
 from ..schema import variable
@@ -104,6 +104,7 @@ def _prepare(path: Path, plan: Plan, resume: bool, overwrite: bool) -> None:
             raise InputError("output", rule, f"a sweep in {path}")
         else:
             check_same(found, plan, path)
+            open_sweep(path)  # which checks its arrays
             return
     elif path.exists():
         path.rmdir()
@@ -154,13 +155,20 @@ def stored_attrs(path: str | Path, field: str = "sweep") -> dict[str, Any]:
     import zarr
 
     try:
-        attrs = dict(zarr.open_group(Path(path), mode="r").attrs)
+        attrs: dict[str, Any] = dict(zarr.open_group(Path(path), mode="r").attrs)
     except Exception as error:  # Zarr has many words for what is no group
         raise InputError(field, "be the Zarr store of a sweep", f"{path}: {error}") from None
     if "sweep_version" not in attrs:
         raise InputError(field, "be the Zarr store of a sweep", f"another Zarr group, {path}")
     if attrs["sweep_version"] not in READABLE:
-        raise InputError(field, f"have sweep_version {' or '.join(READABLE)}", repr(attrs["sweep_version"]))
+        raise InputError(field, f"have sweep_version {' or '.join(READABLE)}", described(attrs["sweep_version"]))
+    for name in ("versions", "schema_version"):
+        if not isinstance(attrs.get(name), str):
+            raise InputError(f"{path}: attribute {name}", "be a string", described(attrs.get(name)))
+    try:
+        read_plan(plan_text(attrs))
+    except InputError as error:
+        raise InputError(f"{path}: {error.field}", error.must, error.found) from None
     return attrs
 
 
@@ -275,9 +283,46 @@ def open_sweep(path: str | Path) -> xr.Dataset:
         chunks: dict | None = {}
     except ImportError:
         chunks = None
-    ds = xr.open_dataset(Path(path), engine="zarr", chunks=chunks, decode_times=False, mask_and_scale=False)
-    ds = ds.assign_coords({name: coordinate.load() for name, coordinate in ds.coords.items()})
+    with _readable(path):
+        ds = xr.open_dataset(Path(path), engine="zarr", chunks=chunks, decode_times=False, mask_and_scale=False)
+        ds = ds.assign_coords({name: coordinate.load() for name, coordinate in ds.coords.items()})
+    _check_arrays(ds, read_plan(plan_text(attrs)), path)
     return ds.assign_attrs({k: v for k, v in attrs.items() if k != "coordinates"})
+
+
+@contextmanager
+def _readable(path: str | Path) -> Iterator[None]:
+    """Raise InputError where Zarr cannot read what is stored."""
+    try:
+        yield
+    except Exception as error:  # Zarr, its codecs and xarray fail in many ways on what is not whole
+        raise InputError(str(path), "be a Zarr store that can be read", f"{type(error).__name__}: {error}") from None
+
+
+def _check_arrays(ds: xr.Dataset, plan: Plan, path: str | Path) -> None:
+    """Raise InputError unless the store has the arrays of its plan."""
+    expected: dict[str, tuple[tuple[str, ...], str]] = {
+        name: (c.dims, np.dtype(c.dtype).kind) for name, c in columns(plan).items()
+    }
+    coordinates = [*(axis.path.replace(".", "_") for axis in plan.axes), "seed"]
+    expected |= {name: (("cell",), "fi") for name in coordinates} | ({"time": (("time",), "f")} if plan.record else {})
+    for name, (dims, kinds) in expected.items():
+        if name not in ds.variables:
+            raise InputError(f"{path}: array {name}", "be present", f"arrays {sorted(map(str, ds.variables))}")
+        found, shape = ds[name], tuple(plan.sizes[dim] for dim in dims)
+        if found.dims != dims or found.shape != shape:
+            raise InputError(f"{path}: array {name}", f"have dims {dims} of sizes {shape}", dict(found.sizes))
+        if found.dtype.kind not in kinds and not (kinds == "U" and found.dtype.kind in "OT"):
+            raise InputError(f"{path}: array {name}", "be of its type", found.dtype)
+
+
+def loaded(ds: xr.Dataset) -> xr.Dataset:
+    """Variables of a sweep, in memory. Raises InputError where chunks are damaged."""
+    with _readable(ds.encoding.get("source", "sweep")):
+        ds = ds.load()
+    if "status" in ds and not np.isin(ds["status"], range(len(STATUS))).all():
+        raise InputError("sweep: array status", f"hold numbers from 0 to {len(STATUS) - 1}", "others")
+    return ds
 
 
 def plan_of(ds: xr.Dataset) -> Plan:
@@ -296,7 +341,7 @@ def sweep_grid(ds: xr.Dataset) -> xr.Dataset:
     stored = ["seed", *(plan.axes[i].path.replace(".", "_") for i in plan.order)]
     wanted = [*(a.path.replace(".", "_") for a in plan.axes), "seed"]
     out: dict[Any, Any] = {}
-    for name, array in ds.data_vars.items():
+    for name, array in loaded(ds).data_vars.items():
         if "cell" not in array.dims:
             out[name] = array
             continue
@@ -322,7 +367,7 @@ def sweep_runs(ds: xr.Dataset, cell: int) -> tuple[Experiment, xr.Dataset]:
         raise InputError("sweep", "be recorded (--record) for the trajectories of a cell", "final states only")
     if not 0 <= cell < plan.cells:
         raise InputError("cell", f"be 0 to {plan.cells - 1}", cell)
-    own = ds.isel(cell=cell).load()
+    own = loaded(ds.isel(cell=cell))
     if int(own["status"]) not in (1, 2):
         why = str(own["reason"].values) or STATUS[int(own["status"])]
         raise InputError(f"cell {cell}", "be simulated", why)
