@@ -66,6 +66,24 @@ VALUES = (
     "[" * 60 + "]" * 60, "[" * 2000 + "]" * 2000, '"' + "x" * 300 + '"',
 )  # fmt: skip
 #: keys of the experiment that set the size of the work, and what they become
+#: what a number becomes half of the time: extreme, but in range
+NUMBERS = (
+    "1e-20",
+    "1e-12",
+    "1e-6",
+    "1e-3",
+    "0.5",
+    "0.999",
+    "3.0",
+    "50.0",
+    "1e3",
+    "1e6",
+    "1e12",
+    "1e20",
+    "0.0",
+    "0",
+    "1",
+)
 SIZES = re.compile(
     r"particles|steps|features|modes|side|samples|runs|record|n|time|dimension|depth|width|degree|substeps|latent_dimension"
 )
@@ -178,8 +196,11 @@ def spoilt_toml(text: str, rng: Rng) -> str:
         key = lines[i].split("=")[0].strip()
         if key in WORDS and rng.random() < 0.7:
             value = f'"{pick(rng, WORDS[key])}"'
+        elif SIZES.fullmatch(key):
+            value = str(pick(rng, SIZE_VALUES))
         else:
-            value = str(pick(rng, SIZE_VALUES if SIZES.fullmatch(key) else VALUES))
+            number = re.match(r"\w+ *= *-?[\d.e+-]+\b", lines[i])
+            value = str(pick(rng, NUMBERS if number and rng.random() < 0.6 else VALUES))
         lines[i] = f"{key} = {value}"
     elif kind == 7:
         del lines[rng.integers(len(lines))]
@@ -214,7 +235,7 @@ def spoilt_netcdf(path: Path, rng: Rng) -> None:
     if kind == 0:
         path.write_bytes(spoilt_bytes(path.read_bytes(), rng))
         return
-    with suppress(OSError, ValueError, TypeError), h5py.File(path, "r+") as file:
+    with suppress(OSError, ValueError, TypeError, KeyError, RuntimeError), h5py.File(path, "r+") as file:
         names = [n for n in file if isinstance(file[n], h5py.Dataset)]
         name = str(pick(rng, names))
         holder = file if rng.random() < 0.5 else file[name]
@@ -285,6 +306,8 @@ def spoilt_store(path: Path, rng: Rng) -> None:
 
 
 def spoilt_npy(path: Path, rng: Rng) -> None:
+    if path.stat().st_size > 2**20:  # spoilt already
+        return
     data = path.read_bytes()
     kind = rng.integers(6)
     if kind == 0:
@@ -315,9 +338,10 @@ def spoilt_npy(path: Path, rng: Rng) -> None:
         os.truncate(path, int(pick(rng, (len(raw), 200, 3 * 10**9, 5 * 10**10))))  # sparse: takes no room
 
 
-def spoilt(times: Callable[[], None], rng: Rng) -> None:
-    for _ in range(int(rng.integers(1, 4))):
-        times()
+def repeatedly(spoil: Callable[[], None], rng: Rng) -> None:
+    """Once, or two or three times."""
+    for _ in range(1 + rng.choice(3, p=[0.6, 0.3, 0.1])):
+        spoil()
 
 
 # -- cases -------------------------------------------------------------------------------------------------------
@@ -343,7 +367,7 @@ def draw_template(stock: Stock, folder: Path, rng: Rng) -> Case:
         path = stock.copy("points.npy", folder)
         text = re.sub(r"path = .*", f'path = "{path.name}"', text)
         text = re.sub(r"particles = \d+", "particles = 4", text)
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(1 + rng.choice(3, p=[0.6, 0.3, 0.1])):
         text = spoilt_toml(text, rng)
     (folder / "e.toml").write_bytes(text.encode("utf-8", "surrogateescape"))
     E = str(folder / "e.toml")
@@ -360,7 +384,7 @@ def draw_template(stock: Stock, folder: Path, rng: Rng) -> Case:
 
 def draw_solvable(stock: Stock, folder: Path, rng: Rng) -> Case:
     text = template("solvable").replace("time = 400.0", "time = 4.0").replace("n = 5000", "n = 40").replace("201", "5")
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(1 + rng.choice(3, p=[0.6, 0.3, 0.1])):
         text = spoilt_toml(text, rng)
     (folder / "m.toml").write_bytes(text.encode("utf-8", "surrogateescape"))
     M, o = str(folder / "m.toml"), str(folder / "o.nc")
@@ -370,7 +394,7 @@ def draw_solvable(stock: Stock, folder: Path, rng: Rng) -> Case:
 
 def draw_runs(stock: Stock, folder: Path, rng: Rng) -> Case:
     E, runs = stock.copy("small.toml", folder), stock.copy("runs.nc", folder)
-    spoilt(lambda: spoilt_netcdf(runs, rng), rng)
+    repeatedly(lambda: spoilt_netcdf(runs, rng), rng)
     if rng.random() < 0.05:
         return "runs", ["report", str(E), "--runs", str(runs), "-o", str(folder / "page")]
     return "runs", ["compare", str(E), str(runs), *pick(rng, ([], ["--json"], ["-o", str(folder / "o.nc")]))]
@@ -379,7 +403,7 @@ def draw_runs(stock: Stock, folder: Path, rng: Rng) -> Case:
 def draw_recording(stock: Stock, folder: Path, rng: Rng) -> Case:
     E, parts = stock.copy("small.toml", folder), stock.copy("part.nc.parts", folder)
     chunks = sorted(parts.glob("*.nc"))
-    spoilt(lambda: spoilt_netcdf(pick(rng, chunks), rng), rng)
+    repeatedly(lambda: spoilt_netcdf(pick(rng, chunks), rng), rng)
     if rng.random() < 0.2:
         pick(rng, chunks).unlink()
     return "recording", ["compare", str(E), str(folder / "part.nc")]
@@ -387,7 +411,7 @@ def draw_recording(stock: Stock, folder: Path, rng: Rng) -> Case:
 
 def draw_sweep(stock: Stock, folder: Path, rng: Rng) -> Case:
     E, store = stock.copy("small.toml", folder), stock.copy(str(pick(rng, ("sweep.zarr", "recorded.zarr"))), folder)
-    spoilt(lambda: spoilt_store(store, rng), rng)
+    repeatedly(lambda: spoilt_store(store, rng), rng)
     if rng.random() < 0.5 or store.name == "sweep.zarr":
         return "sweep", ["compare", str(E), str(store), *pick(rng, ([], ["--json"]))]
     return "sweep", ["phase", str(E), "--sweep", str(store)]
@@ -396,7 +420,7 @@ def draw_sweep(stock: Stock, folder: Path, rng: Rng) -> Case:
 def draw_points(stock: Stock, folder: Path, rng: Rng) -> Case:
     name = str(pick(rng, ("points.npy", "points.npy", "points.npy", "points.nc")))
     path = stock.copy(name, folder)
-    spoilt(lambda: (spoilt_npy if name.endswith("npy") else spoilt_netcdf)(path, rng), rng)
+    repeatedly(lambda: (spoilt_npy if name.endswith("npy") else spoilt_netcdf)(path, rng), rng)
     (folder / "e.toml").write_text(SMALL.replace('"ring"\nmodes = 2', f'"points"\npath = "{name}"'))
     small = stock.copy("small.toml", folder)
     return "array file", pick(rng, (["spectrum", str(folder / "e.toml")], ["spectrum", str(folder / "e.toml")],
@@ -405,7 +429,7 @@ def draw_points(stock: Stock, folder: Path, rng: Rng) -> Case:
 
 def draw_gram(stock: Stock, folder: Path, rng: Rng) -> Case:
     E, gram = stock.copy("small.toml", folder), stock.copy("gram.npy", folder)
-    spoilt(lambda: spoilt_npy(gram, rng), rng)
+    repeatedly(lambda: spoilt_npy(gram, rng), rng)
     return "Gram matrix", ["advise", str(E), "--gram", str(gram), "--points", "2", "--dimension", "2"]
 
 

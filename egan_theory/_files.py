@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -114,6 +115,27 @@ def atomic(path: str | Path) -> Iterator[Path]:
         raise
 
 
+#: how NetCDF-4 marks a dimension that has no coordinate, which xarray would read when it opens the file
+_NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
+
+
+def synchronised(path: Path) -> None:
+    """See a file, or the entries of a folder, onto the disk, so that it survives a loss of power. Raises OSError.
+
+    Windows synchronises files that are open for writing only, and has no way to do it for a folder, where the entries
+    are the file system's own business."""
+    folder = path.is_dir()
+    try:
+        handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR | getattr(os, "O_BINARY", 0))
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if not (folder and error.errno in (errno.EACCES, errno.EBADF, errno.EINVAL)):
+            raise
+
+
 def read_netcdf(
     field: str, path: str | Path, choose: Callable[[xr.Dataset], Sequence[str]] | None = None
 ) -> xr.Dataset:
@@ -129,6 +151,11 @@ def read_netcdf(
         # first: h5netcdf leaves broken objects behind where HDF5 cannot read the file
         with h5py.File(path, "r") as file:
             file.visititems(lambda _, item: dict(item.attrs) and None)
+            scales = [v for v in file.values() if isinstance(v, h5py.Dataset) and v.is_scale]
+            size = sum(
+                v.size * v.dtype.itemsize for v in scales if not v.attrs.get("NAME", b"").startswith(_NO_VARIABLE)
+            )
+            check_size(field, size, "hold coordinates that fit in memory", str(path))
         with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as ds:
             chosen = ds if choose is None else ds[list(choose(ds))]
             check_size(field, chosen.nbytes, "hold what fits in memory", str(path))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, model_validator
 
+from ._arrays import numbers
 from ._config import LARGEST, Config, Numbers, Positive, Vectors
 from ._files import read_netcdf, read_npy
 from .errors import InputError, check_file
@@ -211,10 +212,7 @@ def normalised_weights(field: str, weights: object, count: int) -> np.ndarray:
     """Weights scaled to sum 1; equal ones for None."""
     if weights is None:
         return np.full(count, 1 / count)
-    try:
-        w = np.asarray(weights, dtype=float)
-    except (TypeError, ValueError):
-        raise InputError(field, "hold real numbers", weights) from None
+    w = numbers(field, weights).astype(float)
     if w.shape != (count,):
         raise InputError(field, f"have one weight for each of the {count} points", f"shape {w.shape}")
     if not np.all(np.isfinite(w)) or np.any(w <= 0):

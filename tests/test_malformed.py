@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import xarray as xr
 
 from egan_theory.cli import main
+from egan_theory.targets import read_points
 
 SMALL = """
 [target]
@@ -119,6 +121,15 @@ case("target.means.0: must be an array", target='kind = "mixture"\nmeans = [1.0,
 case("target.means.1.0: must be a number", target='kind = "mixture"\nmeans = [[1.0], ["a"]]')
 case("target.std: must be a finite number >= 0 or an array", target='kind = "mixture"\nmeans = [[1.0]]\nstd = "a"')
 case("target.path: must be a string", target='kind = "points"\npath = 3')
+
+# whole numbers of more digits than Python writes
+LONG = "0x" + "f" * 5000
+case("run.seed: must be less than 9223372036854775808, but found a whole number of 20000 bits", run=f"seed = {LONG}")
+case("target.weights.0: must be a number, but found a whole number of 20000 bits", target=f"weights = [{LONG}, 1]")
+case("target.kind: must be one of ring", target=f"kind = {LONG}")
+case("generator.masses: must be 'equal', 'matched' or an array", generator=f"masses = {LONG}")
+case("must be valid TOML", run="seed = " + "9" * 5000)
+FIELDS += [(f"target = {LONG}", "target: must be a table, but found a whole number of 20000 bits")]
 
 # out of range, every field
 for path, values in {
@@ -355,6 +366,73 @@ def test_malformed_points(name, tmp_path, capsys):
     (tmp_path / "e.toml").write_text(edited(target=f'kind = "points"\npath = "{file}"'))
     line = bad_input(["spectrum", str(tmp_path / "e.toml"), "-o", str(tmp_path / "s.nc")], tmp_path, capsys)
     assert "target.path: must" in line and found in line
+
+
+def _header(shape: str, size: int = 16, descr: str = "'<f8'") -> Callable[[Path], object]:
+    """A .npy file of any header, with ``size`` bytes of data that take no room on the disk."""
+
+    def write(path: Path) -> None:
+        header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".encode() + b"\n"
+        path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+        os.truncate(path, 10 + len(header) + size)
+
+    return write
+
+
+HEADERS: dict[str, tuple[str, int, str, str]] = {
+    "Boolean": ("(True, 2)", 16, "'<f8'", "must be a readable .npy array"),
+    "deep": ("(" * 300 + "2" + ",)" * 300, 16, "'<f8'", "must be a readable .npy array"),
+    "negative": ("(-1, 2)", 16, "'<f8'", "must be a readable .npy array"),
+    "beyond any memory": ("(10000000000000, 2)", 16, "'<f8'", "must be a readable .npy array"),
+    "no integer": ("(0xffffffffffffffffffffff, 2)", 16, "'<f8'", "must be a readable .npy array"),
+    "3 GB on one axis": ("(375000000,)", 3 * 10**9, "'<f8'", "shape (375000000,)"),
+    "3 GB of complex numbers": ("(93750000, 2)", 3 * 10**9, "'<c16'", "must hold real numbers"),
+    "50 GB": ("(3125000000, 2)", 5 * 10**10, "'<f8'", "at most 20000000 coordinates, but found 6250000000 (50 GB)"),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers_of_arrays(name, tmp_path, capsys):
+    shape, size, descr, found = HEADERS[name]
+    _header(shape, size, descr)(tmp_path / "p.npy")
+    (tmp_path / "e.toml").write_text(edited(target='kind = "points"\npath = "p.npy"'))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    line = bad_input(["spectrum", str(tmp_path / "e.toml")], tmp_path, capsys)
+    assert "target.path: must" in line and "p.npy" in line and found in line
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
+def test_what_does_not_fit_is_not_read(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("egan_theory._memory.free_memory", lambda: 1e9)
+    with h5py.File(tmp_path / "runs.nc", "w") as file:
+        shape = (1, 10, 4, 25_000_000)
+        made = file.create_dataset("particles", shape, "f8", chunks=(1, 1, 4, 1_000_000), compression="gzip")
+        for i, dim in enumerate(("run", "time", "particle", "component")):
+            file.create_dataset(dim, data=np.arange(shape[i], dtype="f4")).make_scale(dim)
+            made.dims[i].attach_scale(file[dim])
+    line = _compare(tmp_path, capsys)
+    (tmp_path / "runs.nc").unlink()
+    assert "runs.nc: must hold what fits in memory" in line and "8.1 GB" in line and "0.8 GB can be used" in line
+    with h5py.File(tmp_path / "runs.nc", "w") as file:  # a coordinate, which is read with the file
+        file.create_dataset("time", (200_000_000,), "f8", chunks=(1_000_000,), compression="gzip").make_scale("time")
+    assert "must hold coordinates that fit in memory, but found 1.6 GB" in _compare(tmp_path, capsys)
+    _header("(200000000, 1)", 16 * 10**8)(tmp_path / "d.npy")
+    line = bad_input(["advise", _experiment(tmp_path), "--gram", str(tmp_path / "d.npy")], tmp_path, capsys)
+    assert "--gram: must hold what fits in memory, but found 1.6 GB" in line
+
+
+def test_only_the_points_of_a_file_are_read(tmp_path):
+    with h5py.File(tmp_path / "p.nc", "w") as file:
+        for name, rows in (("points", 2), ("other", 200_000_000)):
+            made = file.create_dataset(name, (rows, 2), "f8", chunks=(min(rows, 1_000_000), 2), compression="gzip")
+            for i, (dim, size) in enumerate(((f"m_{name}", rows), (f"d_{name}", 2))):
+                scale = file.create_dataset(dim, (size,), "f4", chunks=(min(size, 1_000_000),))
+                scale.make_scale(f"This is a netCDF dimension but not a netCDF variable. {size:9d}")
+                made.dims[i].attach_scale(file[dim])
+        file["points"][...] = np.eye(2)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert np.array_equal(read_points(str(tmp_path / "p.nc"))[0], np.eye(2))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
 
 @pytest.mark.parametrize("weights", ["1 number", "negative", "strings"])

@@ -1,6 +1,7 @@
 """Runs logged from a loop of one's own: what is written, what survives a kill or a full disk, what theory says."""
 
 import errno
+import io
 import json
 import os
 import re
@@ -20,10 +21,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import egan_theory as eg
+from egan_theory.architecture import Architecture
 from egan_theory.cli import main
 from egan_theory.errors import InputError
 from egan_theory.features import feature_map
-from egan_theory.recording import WriteError, writer
+from egan_theory.kernels.recursion import gp_kernel
+from egan_theory.networks.advise import advise_from_gram
+from egan_theory.networks.batches import samples_of
+from egan_theory.recording import WriteError, parts, writer
 from egan_theory.recording.parts import parts_of
 from egan_theory.schema import ATTRS, DIMS, validate_runs
 
@@ -550,21 +555,25 @@ def test_a_join_that_fails_keeps_the_parts(tmp_path, monkeypatch):
         w.log(step, sample(step), loss_discriminator=0.5 * step)
     with largest_file(9_000), pytest.raises(WriteError, match=r"could not be joined: .*; 80 samples, until step 79"):
         w.close()
-    pwrite = os.pwrite
-    wrote = []
+    room = 5
 
-    def nearly_full(file, data, at):  # takes half of what it is given, then nothing
-        wrote.append(len(data))
-        if len(wrote) > 5:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return pwrite(file, data[: (len(data) + 1) // 2], at)
+    class NearlyFull(io.FileIO):  # takes half of what it is given, then nothing
+        def write(self, data):
+            nonlocal room
+            room -= 1
+            if room < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(data[: (len(data) + 1) // 2])
 
-    monkeypatch.setattr(os, "pwrite", nearly_full)
+    def opened(file, mode, **_):
+        return NearlyFull(file, mode.replace("b", "")) if mode == "r+b" else open(file, mode)
+
+    monkeypatch.setattr(parts, "open", opened, raising=False)
     with pytest.raises(WriteError, match="could not be joined: No space left on device; 80 samples"):
         w.close()
     assert os.listdir(tmp_path) == ["a.nc.parts"]
     check_samples(eg.open_runs(path), range(80))
-    monkeypatch.setattr(os, "pwrite", lambda file, data, at: pwrite(file, data[: (len(data) + 1) // 2], at))
+    room = 10**6
     w.close()
     check_samples(eg.open_runs(path), range(80))
 
@@ -619,6 +628,11 @@ X = np.ones((4, 2))
     ("arguments", "message"),
     [
         ((1, np.ones((1, 1, 4, 2))), "particles: must have shape (N,), (N, d) or (run, N, d)"),
+        ((1, np.ones((4, 3, 2, 2))), "images as rows of numbers, x.reshape(N, -1)"),
+        ((1, np.ma.masked_less(np.where(np.eye(4, 2), -999, X), 0)), "particles: must have no masked entries"),
+        ((1, [np.ma.masked_less([-1.0, 1.0], 0)] * 4), "particles: must have no masked entries"),
+        ((1, X, {"loss_generator": np.ma.masked}), "loss_generator: must have no masked entries"),
+        ((1, X.astype(object)), "particles: must hold real numbers"),
         ((1, np.ones((3, 2))), "particles: must have the shape (run, N, d) = (1, 4, 2) of the first step"),
         ((1, np.ones((0, 2))), "particles: must have shape"),
         ((1, [["a", "b"]]), "particles: must hold real numbers"),
@@ -693,6 +707,31 @@ def test_paths_that_cannot_be_written_are_refused(tmp_path):
         eg.RunWriter(tmp_path / "none" / "a.nc")
     with pytest.raises(InputError, match="path: must be a file, but found a folder"):
         eg.RunWriter(tmp_path)
+
+
+def test_what_lies_under_a_mask_is_nowhere_taken_for_a_number():
+    masked = np.ma.masked_array(np.arange(8.0).reshape(4, 2), mask=np.eye(4, 2))
+    with pytest.raises(InputError, match="data: must have no masked entries"):
+        samples_of(masked)
+    with pytest.raises(InputError, match="gram: must have no masked entries"):
+        advise_from_gram(np.ma.masked_array(np.eye(4), mask=np.eye(4)), 2, 2)
+    with pytest.raises(InputError, match="must have no masked entries"):
+        gp_kernel(Architecture(), masked)
+    runs = xr.Dataset({"particles": (("run", "time", "particle", "component"), masked[None, None])}, {"time": [0]})
+    with pytest.raises(InputError, match="variable particles: must be finite at the first time"):
+        validate_runs(runs)
+    # nothing is masked
+    assert samples_of(np.ma.masked_array(masked.data, mask=False))[0].shape == (4, 2)
+
+
+def test_images_logged_as_they_are(tmp_path):
+    images = np.random.default_rng(0).random((6, 5, 5))
+    with pytest.warns(UserWarning, match=r"6 runs of 5 particles in 5 dimensions; .* log them as x.reshape\(6, 25\)"):
+        eg.RunWriter(tmp_path / "a.nc").log(0, images)
+    with pytest.raises(InputError, match=r"particles: must have 25 entries .*; images as rows of numbers"):
+        eg.RunWriter(tmp_path / "b.nc", target=images.reshape(6, -1)).log(0, images)
+    # several runs of as many particles as dimensions, where the dimension is known
+    eg.RunWriter(tmp_path / "c.nc", target=np.eye(5)).log(0, images)
 
 
 def test_particles_must_fit_the_experiment(tmp_path):
@@ -868,20 +907,17 @@ def test_chunks_are_netcdf_of_their_own(tmp_path):
 
 def test_space_is_reserved_without_posix_fallocate(tmp_path, monkeypatch):
     """Where the system has no posix_fallocate: the size is taken, what was there is kept."""
-    from egan_theory.recording import parts
-
     monkeypatch.delattr(parts.os, "posix_fallocate", raising=False)
     monkeypatch.setattr(parts, "BLOCK", 7)
     file = tmp_path / "file"
     file.write_bytes(b"0123456789")
     with open(file, "r+b", buffering=0) as out:
-        parts._allocate(out.fileno(), 25)
+        parts._allocate(out, 25)
     assert file.read_bytes() == b"0123456789" + bytes(15)
 
 
 def test_space_is_reserved_where_the_file_system_cannot(tmp_path, monkeypatch):
     """It says so (musl, some network disks) and zeros are written; a full disk is still an error."""
-    from egan_theory.recording import parts
 
     def refuse(code):
         def fallocate(*_):
@@ -893,11 +929,11 @@ def test_space_is_reserved_where_the_file_system_cannot(tmp_path, monkeypatch):
     file.write_bytes(b"0123456789")
     monkeypatch.setattr(parts.os, "posix_fallocate", refuse(errno.EOPNOTSUPP), raising=False)
     with open(file, "r+b", buffering=0) as out:
-        parts._allocate(out.fileno(), 25)
+        parts._allocate(out, 25)
         assert file.read_bytes() == b"0123456789" + bytes(15)
         monkeypatch.setattr(parts.os, "posix_fallocate", refuse(errno.ENOSPC), raising=False)
         with pytest.raises(OSError, match="No space left"):
-            parts._allocate(out.fileno(), 50)
+            parts._allocate(out, 50)
 
 
 def test_a_file_system_without_locks_is_written_to(tmp_path, monkeypatch):

@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import sys
 import warnings
@@ -307,6 +309,96 @@ def test_refused_stores(tmp_path, in_this_process):
     with pytest.raises(InputError, match="Zarr store of a sweep"):
         eg.sweep(exp, AXES, precious, overwrite=True)
     assert (precious / "thesis.tex").read_text() == "x"
+
+
+AXIS = {"path": "penalty.r1", "values": [0.1, 1.0], "log": False}
+ATTRIBUTES = [
+    *((name, None, rf"attribute {name}: must be") for name in
+      ("experiment", "axes", "seeds", "record", "batch", "target_sha256", "versions", "schema_version")),
+    *((name, value, rf"attribute {name}: must be") for name, value in
+      (("experiment", 3), ("experiment", "[run"), ("axes", "penalty.r1"), ("axes", {"0": AXIS}), ("seeds", 0),
+       ("seeds", True), ("seeds", 1.0), ("record", 1), ("batch", "1"), ("batch", 0), ("versions", ["1"]))),
+    ("experiment", "[run]\nstep = 3\n", "run.step: must be one of the known keys"),
+    ("axes", [3], "attribute axes: must hold axes"),
+    ("axes", [{"path": "penalty.r1", "values": [0.1, 1.0]}], "attribute axes: must hold axes"),
+    ("axes", [AXIS | {"values": []}], "attribute axes: must hold axes"),
+    ("axes", [AXIS | {"values": ["0.1"]}], "attribute axes: must hold axes"),
+    ("axes", [AXIS | {"values": [True]}], "attribute axes: must hold axes"),
+    ("axes", [AXIS | {"path": 3}], "attribute axes: must hold axes"),
+    ("axes", [AXIS | {"path": "penalty.r3"}], "penalty.r3: must be a field"),
+    ("axes", [AXIS | {"path": "loss.kind"}], "attribute axes: must hold numbers that loss.kind can be"),
+    ("axes", [AXIS | {"path": "generator.particles"}], "attribute axes: must hold numbers that generator.particles"),
+    ("axes", [AXIS | {"path": "run.seed", "values": [1, 2]}], "attribute axes: must name different fields"),
+    ("axes", [AXIS, AXIS], "attribute axes: must name different fields"),
+    ("axes", [AXIS | {"values": [0.1, 0.2, 0.3]}], r"array final: must have dims .* of sizes \(3, 2, 6, 2\)"),
+    ("seeds", 4, r"array final: must have dims .* of sizes \(8, 2, 6, 2\)"),
+    ("seeds", 2**62, "array final: must have dims"),
+    ("record", True, "array particles: must be present"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    store = tmp_path_factory.mktemp("sweep") / "s.zarr"
+    plan = make_plan(experiment(steps=8), ["penalty.r1=0.1:1:2"], batch=1)
+    store_module.prepare(store, plan, resume=False, overwrite=False)
+    for i in range(plan.batches):
+        store_module.Writer(store, plan).write(i, run_batch(plan.text, i))
+    return store
+
+
+@pytest.mark.parametrize(("name", "value", "message"), ATTRIBUTES)
+def test_attributes_of_a_store_are_checked(name, value, message, filled, tmp_path, capsys):
+    store = shutil.copytree(filled, tmp_path / "s.zarr")
+    group = json.loads((store / "zarr.json").read_text())
+    if value is None:
+        del group["attributes"][name]
+    else:
+        group["attributes"][name] = value
+    (store / "zarr.json").write_text(json.dumps(group))
+    with pytest.raises(InputError, match=message) as error:
+        eg.open_sweep(store)
+    assert str(store) in str(error.value)
+    file = tmp_path / "e.toml"
+    file.write_text(experiment(steps=8).to_toml())
+    assert main(["compare", str(file), str(store)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda store: edit_arrays(store, lambda arrays: arrays.pop("final")), "array final: must be present"),
+        (
+            lambda store: edit_arrays(store, lambda arrays: arrays["rate"].update(shape=[9])),
+            "array rate: must have dims",
+        ),
+        (lambda store: edit_arrays(store, lambda arrays: arrays["rate"].update(shape="x")), "must be"),
+        (lambda store: (store / "rate" / "c" / "0").write_bytes(b"x" * 40), "must be a Zarr store that can be read"),
+        (lambda store: open_status(store).__setitem__(0, 7), "array status: must hold numbers from 0 to 3"),
+    ],
+    ids=["an array gone", "another size", "no size", "a damaged chunk", "an unknown status"],
+)
+def test_arrays_of_a_store_are_checked(damage, message, filled, tmp_path, capsys):
+    store = shutil.copytree(filled, tmp_path / "s.zarr")
+    damage(store)
+    file = tmp_path / "e.toml"
+    file.write_text(experiment(steps=8).to_toml())
+    code, err = main(["compare", str(file), str(store)]), capsys.readouterr().err
+    assert code == 2 and re.search(message, err) and err.count("\n") == 1, err
+
+
+def edit_arrays(store, change):
+    """In the metadata of all arrays that the group holds."""
+    group = json.loads((store / "zarr.json").read_text())
+    change(group["consolidated_metadata"]["metadata"])
+    (store / "zarr.json").write_text(json.dumps(group))
+
+
+def open_status(store):
+    import zarr
+
+    return zarr.open_group(store, mode="r+", use_consolidated=False)["status"]
 
 
 def on_points(file):

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .._arrays import numbers
 from ..architecture import Architecture
 from ..errors import InputError
 from .dual import dual_activation
@@ -85,7 +86,7 @@ def _gram(arch: Architecture, X: Any, Y: Any, which: int) -> Array:
 
 
 def _points(field: str, X: Any) -> Array:
-    X = np.asarray(X, dtype=float)
+    X = numbers(field, X).astype(float)
     if X.ndim != 2 or 0 in X.shape or not np.all(np.isfinite(X)):
         raise InputError(field, "be finite points (n, d)", f"shape {X.shape}")
     return X

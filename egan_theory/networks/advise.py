@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from .._arrays import numbers
 from ..errors import InputError
 from ..experiment import Experiment
 from ..features.rows import RowFeatures
@@ -132,7 +133,7 @@ def advise_from_gram(
     (M d, M d) of the gradients alone, H, which suffices where kappa = 0 (Wasserstein, hinge; no alpha): in other losses
     D's values at the data matter. batch_size: mini-batches are parts of the M points (default: all of them).
     """
-    gram = np.asarray(gram)
+    gram = numbers("gram", gram)
     if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or gram.dtype.kind != "f" or not np.all(np.isfinite(gram)):
         raise InputError("gram", "be a square matrix of finite numbers", f"{gram.dtype} of shape {gram.shape}")
     n, d = len(gram), dimension

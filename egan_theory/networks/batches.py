@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._arrays import numbers
 from ..errors import InputError
 from ..features.rows import RowFeatures
 
@@ -15,8 +16,8 @@ MAX_ROWS = 2600
 
 def samples_of(data: Array) -> tuple[Array, tuple[int, ...]]:
     """(distinct samples (n, d) in their order, the shape of one)."""
-    data = np.asarray(data)
-    if data.ndim < 2 or 0 in data.shape or data.dtype.kind not in "fiu" or not np.all(np.isfinite(data)):
+    data = numbers("data", data)
+    if data.ndim < 2 or 0 in data.shape or not np.all(np.isfinite(data)):
         raise InputError("data", "hold (M, ...) samples of finite numbers", f"{data.dtype} of shape {data.shape}")
     flat = data.reshape(len(data), -1).astype(float)
     first = np.sort(np.unique(flat, axis=0, return_index=True)[1])

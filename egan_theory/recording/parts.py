@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .._files import read_netcdf
+from .._files import read_netcdf, synchronised
 from ..errors import EganError, InputError
 
 SUFFIX, HEADER, LOCK, TEMPORARY = ".parts", "header.nc", "lock", ".tmp-"
@@ -89,23 +89,32 @@ def _netcdf(target: Any, variables: Variables, attrs: Mapping[str, Any], total: 
 
 def _reserve(file: Path, size: int) -> None:
     """Find out whether a file of that size can be written. Raises OSError."""
-    with open(file, "w+b") as out:
-        _allocate(out.fileno(), size)
+    with open(file, "w+b", buffering=0) as out:
+        _allocate(out, size)
 
 
-def _allocate(number: int, size: int) -> None:
+def _allocate(out: io.FileIO, size: int) -> None:
     """Reserve disk space for the first ``size`` bytes of an open file, contents kept. Raises OSError."""
     if hasattr(os, "posix_fallocate"):
         try:
-            os.posix_fallocate(number, 0, size)
+            os.posix_fallocate(out.fileno(), 0, size)
             return
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):  # a file system that cannot
                 raise
     # elsewhere: read what is there (zeros where nothing is) and write it again
     for at in range(0, size, BLOCK):
+        out.seek(at)
         length = min(BLOCK, size - at)
-        os.pwrite(number, os.pread(number, length, at).ljust(length, b"\0"), at)
+        _write(out, at, out.read(length).ljust(length, b"\0"))
+
+
+def _write(out: io.FileIO, at: int, data: bytes) -> None:
+    """All of it at this place; a nearly full disk may take a part only, before it refuses. Raises OSError."""
+    out.seek(at)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[out.write(rest) :]
 
 
 class _placed:
@@ -121,23 +130,15 @@ class _placed:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         try:
             if error is None:
-                _sync(self.temporary)
+                synchronised(self.temporary)
                 self.temporary.replace(self.file)
-                _sync(self.file.parent)
+                synchronised(self.file.parent)
         except OSError as failed:
             error = failed
             raise
         finally:
             if error is not None:
                 self.temporary.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ class Parts:
                 _reserve(temporary, needed)
                 places = _netcdf(temporary, variables, {**self.header.attrs, "status": status}, self.total)
                 with open(temporary, "r+b", buffering=0) as out:
-                    _allocate(out.fileno(), temporary.stat().st_size)
+                    _allocate(out, temporary.stat().st_size)
                     for name, first, values in self.blocks():
                         self._write(out, places[name], name, first, values)
         except OSError as error:
@@ -213,11 +214,7 @@ class Parts:
         runs = values if form.dims.index("time") else values[None]
         sample = form.nbytes // len(runs)
         for r, run in enumerate(runs):
-            data = memoryview(np.asarray(run, form.dtype).tobytes())
-            at = place + (r * self.total + first) * sample
-            while data:  # a nearly full disk may take a part only, before it refuses
-                done = os.pwrite(out.fileno(), data, at)
-                data, at = data[done:], at + done
+            _write(out, place + (r * self.total + first) * sample, np.asarray(run, form.dtype).tobytes())
 
     def cut(self, at: float) -> Parts | None:
         """The recording until step ``at``; None where nothing is left. Attribute "rewound" tells of it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time as clock
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from .._arrays import numbers, stored
 from .._files import check_output
 from ..errors import InputError
 from ..experiment import Experiment
 from ..provenance import SCHEMA_VERSION, provenance, versions
 from ..schema import DIMS, validate_runs, variable
-from .arrays import numbers, stored
 from .claim import RECORDER, Claim, unjoin
 from .parts import HEADER, TEMPORARY, Parts, WriteError, parts_of, reason, survey, write_part
 
@@ -24,6 +25,8 @@ from .parts import HEADER, TEMPORARY, Parts, WriteError, parts_of, reason, surve
 CHUNK, CHUNK_BYTES = 100, 16 * 2**20
 #: ... or when this many seconds have passed since its first sample
 SECONDS = 60.0
+#: what a rule adds where images are given
+_FLAT = "; images as rows of numbers, x.reshape(N, -1)"
 #: what belongs to the state: at every sample or at none; anything else may be logged now and then
 STATE = ("particles", "discriminator", "force")
 
@@ -115,9 +118,10 @@ class RunWriter:
         """Record one sample; everything is copied.
 
         ``step``: number of generator steps done (flow: the time), increasing. ``particles``: (N, d) for one run,
-        (run, N, d) for several, (N,) for one run in one dimension. ``discriminator`` D - D* and ``force`` grad D at the
-        particles: (N,) and (N, d), or with the run axis; at every sample or at none. Losses and other ``scalars``: a
-        number, or (run,). Parameters: (P,) or (run, P). What is not given at a sample is NaN there.
+        (run, N, d) for several, (N,) for one run in one dimension; images as rows of numbers, x.reshape(N, -1).
+        ``discriminator`` D - D* and ``force`` grad D at the particles: (N,) and (N, d), or with the run axis; at every
+        sample or at none. Losses and other ``scalars``: a number, or (run,). Parameters: (P,) or (run, P). What is not
+        given at a sample is NaN there.
 
         Arrays: what numpy.asarray takes, and tensors with detach() and cpu(); stored in their own precision.
         A run whose particles, discriminator or force are not finite has diverged: NaN from then on.
@@ -305,15 +309,21 @@ class RunWriter:
         if x.ndim == 2:
             x = x[None]
         if x.ndim != 3 or 0 in x.shape:
-            raise InputError("particles", "have shape (N,), (N, d) or (run, N, d)", f"shape {np.shape(x)}")
+            rule = "have shape (N,), (N, d) or (run, N, d)" + _FLAT * (x.ndim > 3)
+            raise InputError("particles", rule, f"shape {np.shape(x)}")
         before = self._shapes.get("particles")
         if before is not None and x.shape != before:
             raise InputError("particles", f"have the shape (run, N, d) = {before} of the first step", x.shape)
         for axis, dim in ((1, "particle"), (2, "component")):
             size = self._static.get(dim, x.shape[axis])
             if x.shape[axis] != size:
-                must = f"have {size} entries along {dim}, as experiment, target, mass or assignment say"
+                image = dim == "component" and x.shape[1] * x.shape[2] == size
+                must = f"have {size} entries along {dim}, as experiment, target, mass or assignment say" + _FLAT * image
                 raise InputError("particles", must, f"shape (run, N, d) = {x.shape}")
+        if before is None and "component" not in self._static and 3 < x.shape[1] == x.shape[2]:
+            R, N, d = x.shape
+            taken = f"particles of shape {x.shape} are recorded as {R} runs of {N} particles in {d} dimensions"
+            warnings.warn(f"{taken}; if they are {R} images, log them as x.reshape({R}, {N * d})", stacklevel=3)
         return stored(x)
 
     def _array(self, name: str, value: Any, particles: tuple[int, ...]) -> np.ndarray:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .._files import check_output_folder
+from .._files import check_output_folder, synchronised
 from ..errors import EganError, InputError, described
 from ..experiment import Experiment
 from ..outcome import FLAGS
@@ -43,7 +43,7 @@ def create(path: Path, plan: Plan) -> None:
         names = {path: path.replace(".", "_") for path in coordinates} | {"run.seed": "seed"}
         times = ["time"] * plan.record
         attrs = plan.attrs | {"coordinates": " ".join([*names.values(), *times])}
-        group = zarr.open_group(new, mode="w", zarr_format=3, attributes=attrs)
+        group = zarr.open_group(new, mode="w-", zarr_format=3, attributes=attrs)
         for field, values in coordinates.items():
             _array(group, names[field], ("cell",), values, long_name=field, units="1")
         if plan.record:
@@ -252,11 +252,7 @@ class Writer:
         chunk = self.path / name / "c" / str(batch)
         for path in (chunk, *chunk.rglob("*"), chunk.parent):
             with suppress(FileNotFoundError):
-                handle = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+                synchronised(path)
 
 
 def _why(error: OSError) -> str:

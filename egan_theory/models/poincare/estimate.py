@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..._arrays import numbers
 from ...errors import InputError
 from .bases import Basis, Bumps, Polynomials
 
@@ -159,10 +160,7 @@ def _stderr(terms: np.ndarray, w: np.ndarray) -> float:
 
 
 def _checked(points: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        X = np.asarray(points, dtype=float)
-    except (TypeError, ValueError):
-        raise InputError("points", "be an array of real numbers", type(points).__name__) from None
+    X = numbers("points", points).astype(float)
     if X.ndim == 1:
         X = X[:, None]
     if X.ndim != 2 or len(X) < 40 or X.shape[1] < 1:
@@ -173,7 +171,7 @@ def _checked(points: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray
         raise InputError("points", "not all be equal")
     if weights is None:
         return X, np.full(len(X), 1 / len(X))
-    w = np.asarray(weights, dtype=float)
+    w = numbers("weights", weights).astype(float)
     if w.shape != (len(X),) or not np.all(np.isfinite(w)) or not np.all(w > 0):
         raise InputError("weights", f"be {len(X)} positive finite numbers", w.shape)
     return X, w / w.sum()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse.linalg import eigsh
 
+from ..._arrays import numbers
 from ...errors import InputError
 
 #: points beyond this need too large a matrix
@@ -22,7 +23,7 @@ LOOKED_AT, SPREAD = 12, 0.05
 
 def graph_laplacian(points: np.ndarray, epsilon: float) -> float:
     """xi_1 of samples (n, d) at bandwidth ``epsilon`` (length^2). Raises InputError: epsilon <= 0, too many points."""
-    X = np.asarray(points, dtype=float)
+    X = numbers("points", points).astype(float)
     X = X[:, None] if X.ndim == 1 else X
     if not (np.isfinite(epsilon) and epsilon > 0):
         raise InputError("epsilon", "be greater than 0", epsilon)

@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from .errors import InputError
 
 
 def numbers(name: str, value: Any) -> np.ndarray:
-    """The value as an array of real numbers; tensors are detached and brought to the host. Raises InputError."""
+    """The value as an array of real numbers; tensors are detached and brought to the host. Raises InputError, also for
+    masked entries: what lies under a mask is no number, and NaN would say that a run has diverged."""
     for method in ("detach", "cpu"):
         if callable(getattr(value, method, None)):
             value = getattr(value, method)()
+    if _masked(value):
+        raise InputError(name, "have no masked entries (leave them out, or fill them)", "a masked array")
     try:
         try:
             array = np.asarray(value)
@@ -26,6 +29,13 @@ def numbers(name: str, value: Any) -> np.ndarray:
     if array.dtype.kind not in "fiu":
         raise InputError(name, "hold real numbers", f"{type(value).__name__} of dtype {array.dtype}")
     return array
+
+
+def _masked(value: Any) -> bool:
+    """Whether entries are masked, in an array or in a list of such, where NumPy would drop the masks."""
+    if isinstance(value, list | tuple):
+        return any(_masked(v) for v in value)
+    return isinstance(value, np.ma.MaskedArray) and bool(np.any(np.ma.getmaskarray(value)))
 
 
 def stored(array: np.ndarray) -> np.ndarray:
