@@ -447,7 +447,7 @@ def test_inverse(folder):
     exp = experiment(folder, np.random.default_rng(4).standard_normal((6, 9)), ratio=0.2)
     parts = split(exp)
     inverse = extreme.Inverse(parts, 1e-12, [0])
-    np.testing.assert_allclose(inverse.preconditioner @ parts.across(), np.eye(6), atol=1e-10)
+    np.testing.assert_allclose(inverse.preconditioner @ parts.first, np.eye(6), atol=1e-10)
     b = np.random.default_rng(5).standard_normal(parts.size)
     np.testing.assert_allclose(parts.apply(inverse(b)), b, atol=1e-10)
 
@@ -556,3 +556,23 @@ def test_extremes_of_images(folder):
     assert found.residual.max() <= 1e-8
     np.testing.assert_allclose(found.mu2[:10], whole.mu2[:10], rtol=1e-5)
     np.testing.assert_allclose(found.mu2[10:], whole.mu2[-10:], rtol=1e-9)
+
+
+def test_small_products_run_in_one_thread(folder):
+    """Two threads for small products cost more than they bring: the libraries are held to one meanwhile."""
+    from threadpoolctl import threadpool_info
+
+    exp = experiment(folder, np.random.default_rng(4).standard_normal((6, 9)), ratio=0.2)
+    seen: list[int] = []
+    real = extreme._extremes
+
+    def watched(*arguments):
+        seen.extend(library["num_threads"] for library in threadpool_info())
+        return real(*arguments)
+
+    extreme._extremes, before = watched, threadpool_info()
+    try:
+        extremes(exp, 2)
+    finally:
+        extreme._extremes = real
+    assert set(seen) == {1} and [p["num_threads"] for p in threadpool_info()] == [p["num_threads"] for p in before]

@@ -8,6 +8,7 @@ Rayleigh-Ritz step on the true operator. The part across the data's directions i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import numpy as np
 import scipy.linalg as sla
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
+from .._threads import threads_for
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from .memory import Estimate
@@ -22,16 +24,18 @@ from .structured import ALL_VECTORS, EPS, Split, split
 
 #: largest |H v - mu^2 v| / |H| of an eigenpair that is returned
 RESIDUAL = 1e-8
-#: relative tolerance of Lanczos iteration for the largest
-LANCZOS = 1e-9
+#: relative tolerances of Lanczos iteration for the largest: of those returned, and of the search for missed copies,
+#: which a Rayleigh-Ritz step follows that squares its error
+LANCZOS, SEARCH = 1e-9, 1e-5
 #: and for the smallest, with that of the conjugate gradients inside it: tightened until the residuals are small enough
-#: (relative to |H|, of which they are a small part; the Rayleigh-Ritz step squares the error of the eigenvalues)
-INVERSE = ((1e-4, 1e-6), (1e-7, 1e-9), (1e-10, 1e-12))
+#: (relative to |H|, of which they are a small part)
+INVERSE = ((1e-4, 1e-5), (1e-7, 1e-9), (1e-10, 1e-12))
+INVERSE_SEARCH = (1e-3, 1e-4)
 MAX_STEPS = 4000
 #: eigenvalues this near, relative, are one: a copy of the last one listed changes nothing
 SAME = 1e-6
-#: vectors that Lanczos iteration keeps, at least
-KEPT = 24
+#: vectors that Lanczos iteration keeps, at least: of products, which are cheap, and of inverses, which are not
+KEPT, KEPT_INVERSE = 40, 14
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,15 @@ def extremes(exp: Experiment, count: int = 10) -> Extremes:
     """
     if count < 1:
         raise InputError("extreme", "be at least 1", count)
-    parts = split(exp)
+    with threads_for(len(exp.points.coordinates) * exp.points.coordinates.size):
+        return _extremes(split(exp), count)
+
+
+def _extremes(parts: Split, count: int) -> Extremes:
     n, M = parts.size, len(parts.p)
-    Estimate("extreme eigenvalues", 8.0 * (6 * M * M + (6 * KEPT + 8 * count) * n), 1e3 * count * M * n).check(
-        "fewer points; nothing smaller exists"
-    )
+    Estimate(
+        "extreme eigenvalues", 8.0 * (6 * M * M + (6 * max(KEPT, 2 * count) + 8 * count) * n), 1e3 * count * M * n
+    ).check("fewer points; nothing smaller exists")
     counter = [0]
     if n <= max(ALL_VECTORS, 4 * count):
         values, vectors = sla.eigh(parts.matrix(), lower=True, check_finite=False)
@@ -103,9 +111,10 @@ def _operator(parts: Split, counter: list[int]) -> LinearOperator:
 
 
 def _leading(
-    operator: LinearOperator, count: int, tolerance: float, seed: int = 0, without: np.ndarray | None = None
+    operator: LinearOperator, count: int, tolerance: float, kept: int, seed: int = 0, without: np.ndarray | None = None
 ) -> np.ndarray:
-    """(n, count) orthonormal, the leading eigenvectors by Lanczos iteration; orthogonal to the columns ``without``."""
+    """(n, count) orthonormal, the leading eigenvectors by Lanczos iteration with at least ``kept`` vectors; orthogonal
+    to the columns ``without``."""
     n = operator.shape[0]
     v0 = np.random.default_rng(seed).standard_normal(n)
     if without is not None:
@@ -116,9 +125,8 @@ def _leading(
             return w - V @ (V.T @ w)
 
         operator, v0 = LinearOperator((n, n), matvec=matvec, dtype=float), v0 - V @ (V.T @ v0)
-    kept = max(KEPT, 2 * count + 4)
     try:
-        _, found = eigsh(operator, k=count, which="LA", v0=v0, tol=tolerance, ncv=min(kept, n))
+        _, found = eigsh(operator, k=count, which="LA", v0=v0, tol=tolerance, ncv=min(max(kept, 2 * count + 4), n))
     except ArpackNoConvergence:
         raise NotLinearizable("extreme", "be a number of eigenvalues that Lanczos iteration finds", count) from None
     return found
@@ -142,45 +150,65 @@ def _ritz(parts: Split, V: np.ndarray, counter: list[int]) -> _Pairs:
 
 
 def _completed(
-    parts: Split, operator: LinearOperator, found: _Pairs, tolerance: float, largest: bool, counter: list[int]
+    parts: Split,
+    search: Callable[[int, np.ndarray], np.ndarray],
+    more: Callable[[int, np.ndarray], np.ndarray],
+    found: _Pairs,
+    chosen: slice,
+    counter: list[int],
 ) -> tuple[np.ndarray, np.ndarray]:
     """(values, residual norms) with the copies that were missed: from one start, Lanczos iteration sees one vector of
     each eigenspace, and the others by rounding alone. What is orthogonal to all that was found is searched for better
-    ones until it has none."""
-    count = len(found.values)
-    chosen = slice(1, None) if largest else slice(count)
-    for seed in range(1, count + 1):
-        more = _leading(operator, 1, tolerance, seed, found.vectors)
-        both = _ritz(parts, np.concatenate([found.vectors, more], axis=1), counter)
-        better = _Pairs(both.values[chosen], both.vectors[:, chosen], both.residual[chosen])
-        if np.allclose(better.values, found.values, rtol=SAME, atol=0):
+    ones until it has none; ``search`` tells whether there is one, ``more`` finds it, both by a seed and what is
+    known."""
+
+    def joined(extra: np.ndarray) -> _Pairs:
+        both = _ritz(parts, np.concatenate([found.vectors, extra], axis=1), counter)
+        return _Pairs(both.values[chosen], both.vectors[:, chosen], both.residual[chosen])
+
+    for seed in range(1, len(found.values) + 1):
+        if np.allclose(joined(search(seed, found.vectors)).values, found.values, rtol=SAME, atol=0):
             break
-        found = better
+        found = joined(more(seed, found.vectors))
     return found.values, found.residual
 
 
 def _largest(parts: Split, count: int, counter: list[int]) -> tuple[np.ndarray, np.ndarray]:
     operator = _operator(parts, counter)
-    found = _ritz(parts, _leading(operator, count, LANCZOS), counter)
-    return _completed(parts, operator, found, LANCZOS, True, counter)
+    found = _ritz(parts, _leading(operator, count, LANCZOS, KEPT), counter)
+
+    def one(tolerance: float) -> Callable[[int, np.ndarray], np.ndarray]:
+        return lambda seed, known: _leading(operator, 1, tolerance, KEPT, seed, known)
+
+    return _completed(parts, one(SEARCH), one(LANCZOS), found, slice(1, None), counter)
 
 
 def _smallest(parts: Split, count: int, norm: float, counter: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    for tolerance, inner in INVERSE:
-        inverse = Inverse(parts, inner, counter)
+    def leading(
+        count: int, tolerances: tuple[float, float], seed: int = 0, known: np.ndarray | None = None
+    ) -> np.ndarray:
+        inverse = Inverse(parts, tolerances[1], counter)
         operator = LinearOperator((parts.size, parts.size), matvec=inverse, dtype=float)
-        found = _ritz(parts, _leading(operator, count, tolerance), counter)
+        return _leading(operator, count, tolerances[0], KEPT_INVERSE, seed, known)
+
+    def one(tolerances: tuple[float, float]) -> Callable[[int, np.ndarray], np.ndarray]:
+        return lambda seed, known: leading(1, tolerances, seed, known)
+
+    for tolerances in INVERSE:
+        found = _ritz(parts, leading(count, tolerances), counter)
         if found.residual.max() <= RESIDUAL * norm:
             break
-    return _completed(parts, operator, found, tolerance, False, counter)
+    return _completed(parts, one(INVERSE_SEARCH), one(tolerances), found, slice(count), counter)
 
 
 class Inverse:
-    """b -> (R^T H R)^-1 b by preconditioned conjugate gradients to a relative ``tolerance`` in the energy norm."""
+    """b -> (R^T H R)^-1 b by preconditioned conjugate gradients to a relative ``tolerance`` in the energy norm.
+
+    They run on H itself, between R^-T and R^-1, unless R is no square matrix (a rigid cloud)."""
 
     def __init__(self, parts: Split, tolerance: float, counter: list[int]) -> None:
         self.parts, self.tolerance, self.counter = parts, tolerance, counter
-        values, vectors = np.linalg.eigh(parts.across())
+        values, vectors = np.linalg.eigh(parts.across() if parts.rigid else parts.first)
         if not values[0] > EPS * len(values) * values[-1]:
             raise NotLinearizable(
                 "discriminator.length_scale",
@@ -190,22 +218,28 @@ class Inverse:
         self.preconditioner = (vectors / values) @ vectors.T
 
     def __call__(self, b: np.ndarray) -> np.ndarray:
-        P, shape = self.preconditioner, (self.parts.columns, -1)
-        r = b.ravel().copy()
-        x, z = np.zeros_like(r), (P @ r.reshape(shape)).ravel()
-        p, energy = z.copy(), float(r @ z)
+        parts, r = self.parts, b.reshape(self.parts.columns, -1)
+        if parts.rigid:
+            return self._solve(parts.apply, r.copy()).ravel()
+        return parts.root_inverse(self._solve(parts.product, parts.root_inverse(r, transposed=True))).ravel()
+
+    def _solve(self, product: Callable[[np.ndarray], np.ndarray], r: np.ndarray) -> np.ndarray:
+        P = self.preconditioner
+        x, z = np.zeros_like(r), P @ r
+        p, energy = z.copy(), float(np.vdot(r, z))
         stop = self.tolerance**2 * energy
         for _ in range(MAX_STEPS):
             if energy <= stop:
                 return x
             self.counter[0] += 1
-            q = self.parts.apply(p)
-            step = energy / float(p @ q)
+            q = product(p)
+            step = energy / float(np.vdot(p, q))
             x += step * p
             r -= step * q
-            z = (P @ r.reshape(shape)).ravel()
-            before, energy = energy, float(r @ z)
-            p = z + (energy / before) * p
+            z = P @ r
+            before, energy = energy, float(np.vdot(r, z))
+            p *= energy / before
+            p += z
         raise NotLinearizable(
             "discriminator.length_scale",
             "give a stiffness that conjugate gradients invert (a smaller one, or egan spectrum without --extreme)",

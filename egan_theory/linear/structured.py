@@ -77,16 +77,18 @@ class Split:
         if self.rigid:
             return np.sqrt(self.c) * np.multiply.outer(self.p, u[0])
         q, gamma = self._update
-        along = np.tensordot(q, u, 1)
-        return ((u + gamma * np.multiply.outer(q, along)).T * np.sqrt(self.s)).T
+        return self._scaled(u) + np.multiply.outer(gamma * np.sqrt(self.s) * q, np.tensordot(q, u, 1))
 
     def root_transposed(self, v: np.ndarray) -> np.ndarray:
         """R^T v, (columns, ...) from (M, ...)."""
         if self.rigid:
             return np.sqrt(self.c) * np.tensordot(self.p, v, 1)[None]
         q, gamma = self._update
-        v = (v.T * np.sqrt(self.s)).T
-        return v + gamma * np.multiply.outer(q, np.tensordot(q, v, 1))
+        return self._scaled(v) + np.multiply.outer(gamma * q, np.tensordot(np.sqrt(self.s) * q, v, 1))
+
+    def _scaled(self, v: np.ndarray) -> np.ndarray:
+        """D^(1/2) v."""
+        return (v.T * np.sqrt(self.s)).T
 
     def root_inverse(self, v: np.ndarray, transposed: bool = False) -> np.ndarray:
         """R^-1 v or R^-T v (not for a rigid cloud)."""
