@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import mpmath
 import numpy as np
 import pytest
 import sympy as sp
@@ -16,13 +17,14 @@ from stepjac import check_step
 import egan_theory as eg
 from egan_theory.activations import NETWORK_ACTIVATIONS, get_activation
 from egan_theory.architecture import Architecture
+from egan_theory.cli import main
 from egan_theory.experiment import Experiment
 from egan_theory.features import feature_map
 from egan_theory.kernels.dual import dual_activation
 from egan_theory.kernels.jets import Jet
 from egan_theory.kernels.mixture import NODES, kolmogorov, kolmogorov_density
 from egan_theory.kernels.recursion import gp_kernel, tangent_kernel
-from egan_theory.kernels.tangent import TangentKernel
+from egan_theory.kernels.tangent import EPS, LARGEST_ROUNDING, TangentKernel
 from egan_theory.linear import stiffness_operator
 
 SAME = 1e-12
@@ -35,6 +37,8 @@ THEIRS = 1e-7
 #: Gauss quadrature with NODES nodes against 30: values, and derivatives of third order relative to their largest
 MIXTURE, MIXTURE_THIRD = 1e-12, 1e-10
 COMPLEX_STEP = 1e-30
+#: of one random change of every covariance: the error's size, not its value
+ROUNDING = 20
 COEFFICIENTS = (0.2, 0.9, -0.3, 0.1)
 SMOOTH = [name for name, a in NETWORK_ACTIVATIONS.items() if a.smooth]
 KINKS = [name for name, a in NETWORK_ACTIVATIONS.items() if not a.smooth]
@@ -355,3 +359,88 @@ def test_where_a_wide_network_cannot_be_used():
     box = {"kind": "uniform", "side": 5}
     with pytest.raises(eg.InputError, match=r"discriminator.kernel: must be stationary on the periodic box"):
         Experiment(target=box, generator={"particles": 5}, discriminator={"architecture": {"activation": "tanh"}})
+
+
+# -- rounding ---------------------------------------------------------------------------------------------------------
+
+
+def by_mpmath(arch, X, digits=200):
+    """d_x d_y Theta between the points X (length scale 1) in ``digits`` digits: central differences of the recursion
+    with the dual activations in the form that their sources give (Williams 1997; Gaussian integration by parts)."""
+    pi = mpmath.pi
+
+    def dual(a, b, c):
+        if arch.activation == "erf":
+            root = mpmath.sqrt((1 + 2 * a) * (1 + 2 * b))
+            return 2 / pi * mpmath.asin(2 * c / root), 4 / pi / mpmath.sqrt(root**2 - 4 * c * c)
+        root, D = mpmath.sqrt((1 + a) * (1 + b)), (1 + a) * (1 + b) - c * c
+        G, H, s = mpmath.mpf(1) / 4 + mpmath.asin(c / root) / (2 * pi), 1 / (2 * pi * mpmath.sqrt(D)), 1 / (1 + a)
+        s += 1 / (1 + b)
+        return c * G + H * (a * b - c * c + c * c * s), G + H * c * (s + 1 / D)
+
+    def theta(x, y):
+        sw, sb = mpmath.mpf(arch.weight_variance), mpmath.mpf(arch.bias_variance)
+        a, b, c = (
+            sw / len(x) * sum(p * q for p, q in zip(u, v, strict=True)) + sb for u, v in ((x, x), (y, y), (x, y))
+        )
+        found = c
+        for _ in range(arch.depth):
+            value, slope = dual(a, b, c)
+            a, b, c = sw * dual(a, a, a)[0] + sb, sw * dual(b, b, b)[0] + sb, sw * value + sb
+            found = c + found * sw * slope
+        return found
+
+    n, d = X.shape
+    out = np.empty((n, n, d, d))
+    with mpmath.workdps(digits):
+        h = mpmath.mpf(10) ** -(digits // 4)
+        for i, j, p, q in np.ndindex(out.shape):
+
+            def moved(s, t, i=i, j=j, p=p, q=q):
+                x, y = ([mpmath.mpf(float(v)) for v in X[k]] for k in (i, j))
+                x[p] += s * h
+                y[q] += t * h
+                return theta(x, y)
+
+            out[i, j, p, q] = (moved(1, 1) - moved(1, -1) - moved(-1, 1) + moved(-1, -1)) / (4 * h * h)
+    return out
+
+
+@pytest.mark.parametrize("name", ["erf", "gelu"])
+@pytest.mark.parametrize("variance", [1.0, 4.0, 30.0, 100.0, 1000.0])
+def test_rounding_is_what_is_estimated(name, variance):
+    """Against 200 digits, from 1e-16 to more than the kernel itself; what is refused is what is spoilt."""
+    kernel = TangentKernel(architecture(name, depth=5, weight_variance=variance), 1.0)
+    X = np.array([[1.0, 0.1], [0.0, 1.1]])
+    exact = by_mpmath(kernel.architecture, X)
+    error = np.abs(kernel.mixed(X, X) - exact).max() / np.abs(exact).max()
+    if error > LARGEST_ROUNDING:
+        with pytest.raises(eg.InputError, match=r"architecture.depth: must keep the rounding error .* below 1e-08"):
+            kernel.rounding(X)
+    else:
+        estimate = kernel.rounding(X)
+        assert error <= ROUNDING * max(estimate, EPS) and estimate <= ROUNDING * max(error, EPS)
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "variance"),
+    [("erf", 60, 1e5), ("gelu", 300, 10.0), ("identity", 400, 10.0), ("gelu", 5, 1e3), ("sine", 60, 4.0),
+     ("softplus", 60, 10.0), ("polynomial", 12, 10.0)],
+)  # fmt: skip
+def test_kernels_that_rounding_spoils_are_refused(name, depth, variance, tmp_path, capsys):
+    table = {"depth": depth, "activation": name, "weight_variance": variance, "coefficients": (0.0, 1.0, 0.5)}
+    exp = Experiment(
+        target={"modes": 4, "kind": "ring"}, generator={"particles": 4}, discriminator={"architecture": table}
+    )
+    (tmp_path / "e.toml").write_text(exp.to_toml())
+    for command in (["spectrum"], ["regularizer"], ["simulate", "-o", str(tmp_path / "o.nc")]):
+        assert main([command[0], str(tmp_path / "e.toml"), *command[1:]]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.count("\n") == 1 and "architecture.depth: must keep the rounding error" in err
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("variance", [0.5, 2.0, 4.0])
+def test_plain_kernels_are_not_refused(name, variance):
+    X = np.random.default_rng(0).standard_normal((40, 2))
+    assert TangentKernel(architecture(name, depth=3, weight_variance=variance), 1.0).rounding(X) < 1e-10

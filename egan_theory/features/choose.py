@@ -64,6 +64,8 @@ def sample_features(exp: Experiment) -> FeatureMap:
             if isinstance(kernel, TangentKernel):
                 raise kernel.no_force()
             raise InputError("discriminator.kernel", FORCE_AT_DATA, repr(kernel.name))
+        if isinstance(kernel, TangentKernel):
+            kernel.rounding(Y)  # refuses what rounding spoils
         nodes = (Y[:, None, :] + noise_nodes(exp.penalty.instance_noise, d)[0]).reshape(-1, d)
         return DictionaryFeatures(kernel, nodes, nodes)
     if kernel.kind != "stationary":

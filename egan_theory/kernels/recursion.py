@@ -10,6 +10,7 @@ egan_theory.architecture. Both count the ``depth`` hidden layers and the linear 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,15 @@ Array = np.ndarray
 BLOCK = 40_000
 
 
-def propagate(arch: Architecture, a: Any, b: Any, c: Any) -> tuple[Any, Any]:
-    """(Sigma, Theta) of the output, from the first layer's Sigma at (x, x), (y, y) and (x, y): arrays or jets."""
+def propagate(
+    arch: Architecture, a: Any, b: Any, c: Any, disturbed: Callable[[Any], Any] = lambda sigma: sigma
+) -> tuple[Any, Any]:
+    """(Sigma, Theta) of the output, from the first layer's Sigma at (x, x), (y, y) and (x, y): arrays or jets.
+    ``disturbed`` is applied to what every layer is given (TangentKernel.rounding)."""
     dual, sw, sb = dual_activation(arch), arch.weight_variance, arch.bias_variance
     theta = c
     for _ in range(arch.depth):
+        a, b, c = disturbed(a), disturbed(b), disturbed(c)
         value, slope = dual(a, b, c)
         a, b, c = sw * dual.variance(a) + sb, sw * dual.variance(b) + sb, sw * value + sb
         theta = c + theta * (sw * slope)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     import sympy
 
 Array = np.ndarray
+
+EPS = float(np.finfo(float).eps)
+#: relative rounding error of d_x d_y K beyond which a kernel is refused, and points at which it is looked at
+LARGEST_ROUNDING, SAMPLED = 1e-8, 16
 
 
 @dataclass(frozen=True)
@@ -113,10 +118,49 @@ class TangentKernel(Kernel):
 
         return product
 
-    def _jet(self, X: Array, Y: Array, order: tuple[int, int]) -> Jet:
-        return self._carried(_squares(X)[..., None], _squares(Y), X @ Y.T, X.shape[-1], order)
+    def rounding(self, X: Array) -> float:
+        """The rounding error of d_x d_y K between SAMPLED of the points X (n, d), relative to its largest entry.
 
-    def _carried(self, p: Array, q: Array, r: Array, dimension: int, order: tuple[int, int]) -> Jet:
+        Estimated: what a random change of the covariances that each layer is given, by at most eps of themselves, does
+        to the kernel (Monte Carlo arithmetic; Parker, UCLA report CSD-970002 (1997)). Raises InputError where it
+        exceeds LARGEST_ROUNDING, or numbers leave the doubles."""
+        found = _rounding(self, X.shape, np.ascontiguousarray(X, dtype=float).tobytes())
+        if not found <= LARGEST_ROUNDING:
+            depth, sw = self.architecture.depth, self.architecture.weight_variance
+            at = f"{found:.2g} of it" if np.isfinite(found) else "numbers beyond double precision"
+            raise InputError(
+                "discriminator.architecture.depth",
+                f"keep the rounding error of the tangent kernel below {LARGEST_ROUNDING:g} of it (fewer layers, or a "
+                "smaller weight_variance)",
+                f"{at} with depth {depth} and weight_variance {sw:g}",
+            )
+        return found
+
+    def _disturbed(self, X: Array) -> float:
+        rng = np.random.default_rng(0)
+
+        def disturbed(sigma: Jet) -> Jet:
+            return Jet(
+                {n: t * (1 + EPS * rng.uniform(-1, 1, np.shape(t))) for n, t in sigma.terms.items()}, sigma.order
+            )
+
+        with np.errstate(all="ignore"):
+            moved = self._mixed(self._jet(X, X, (1, 1), disturbed), X[:, None, :], X)
+            exact = self.mixed(X, X)
+            return float(np.abs(moved - exact).max() / np.abs(exact).max())
+
+    def _jet(self, X: Array, Y: Array, order: tuple[int, int], disturbed: Callable[[Any], Any] = lambda s: s) -> Jet:
+        return self._carried(_squares(X)[..., None], _squares(Y), X @ Y.T, X.shape[-1], order, disturbed)
+
+    def _carried(
+        self,
+        p: Array,
+        q: Array,
+        r: Array,
+        dimension: int,
+        order: tuple[int, int],
+        disturbed: Callable[[Any], Any] = lambda s: s,
+    ) -> Jet:
         """F as a jet in (p, q, r)."""
         if not self.differentiable:
             raise self.no_force()
@@ -127,7 +171,7 @@ class TangentKernel(Kernel):
             Jet({(0, 0, 0): b, (0, 1, 0): s} if order[1] else {(0, 0, 0): b}, order),
             Jet({(0, 0, 0): c, (0, 0, 1): s}, order),
         )
-        return propagate(self.architecture, *first)[1]
+        return propagate(self.architecture, *first, disturbed)[1]
 
     def no_force(self) -> InputError:
         """Why a piecewise linear activation is refused."""
@@ -145,6 +189,13 @@ class TangentKernel(Kernel):
         """The first layer's covariances."""
         s, sb = self._scale(dimension), self.architecture.bias_variance
         return s * p + sb, s * q + sb, s * r + sb
+
+
+@lru_cache(maxsize=64)
+def _rounding(kernel: TangentKernel, shape: tuple[int, int], points: bytes) -> float:
+    X = np.frombuffer(points).reshape(shape)
+    order = np.argsort(_squares(X), kind="stable")  # the nearest to the origin and the furthest among them
+    return kernel._disturbed(X[order[np.unique(np.linspace(0, len(X) - 1, SAMPLED).round().astype(int))]])
 
 
 def _squares(X: Array) -> Array:

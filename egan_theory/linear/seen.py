@@ -13,6 +13,7 @@ from ..errors import NotLinearizable
 from ..experiment import Experiment
 from ..features import FeatureMap, feature_map
 from ..features.choose import sample_features
+from ..kernels.tangent import TangentKernel
 from ..noise import noise_nodes
 from ..players import Discriminator
 from ..settings import Packing
@@ -119,6 +120,9 @@ def _seen_features(setting: Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray
     else:
         at = fm.at(nodes)
         values, grad = at.psi(), at.grad()
+        kernel = getattr(fm, "kernel", None)
+        if isinstance(kernel, TangentKernel):  # of H, whose eigenvalues are squares
+            eps = max(EPS, float(np.sqrt(kernel.rounding(Y))))
     P = values.shape[-1]
     root = np.sqrt(p[:, None] * weights).ravel()
     psi, rows = root[:, None] * values, (root[:, None, None] * grad).reshape(-1, P)
