@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..experiment import Experiment
-from ..kernels.base import FORCE_AT_DATA
+from ..kernels.base import FORCE_AT_DATA, check_range
 from ..kernels.given import FeatureKernel
 from ..kernels.tangent import TangentKernel
 from ..noise import noise_nodes
@@ -53,6 +53,7 @@ def sample_features(exp: Experiment) -> FeatureMap:
     Y = exp.points.coordinates
     d = Y.shape[1]
     rng = np.random.default_rng([disc.seed, 1])
+    check_range(kernel, Y)
     polynomial = kernel.polynomial_features(d)
     if polynomial is not None:
         base = PolynomialFeatures(*polynomial)

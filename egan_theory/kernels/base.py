@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_ORDER = 3  # highest derivative of the profile that any method needs
 
+#: kernels beyond it are refused: matrices of them are squared
+LARGEST_KERNEL = 1e140
 #: what an exact kernel must do for a discriminator to have a force at the data
 FORCE_AT_DATA = (
     "have a second derivative at coincident points when features = 0 (the force at the data would be infinite): "
@@ -215,6 +217,20 @@ class Kernel:
         """
         _dimension(dimension)
         return None
+
+
+def check_range(kernel: Kernel, Y: np.ndarray) -> None:
+    """Raise InputError where a dot-product kernel of the points (n, d), or d_x d_y of it, is too large to be squared."""
+    if kernel.kind != "dot":
+        return
+    furthest = Y[[int(np.argmax(np.abs(Y).max(-1)))]]
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = max(np.abs(kernel.diagonal(furthest)).max(), np.abs(kernel.mixed_diagonal(furthest)).max())
+    if not size <= LARGEST_KERNEL:
+        rule = (
+            f"be at most {LARGEST_KERNEL:.0e} at the data, with its derivatives (a smaller degree, scale or variance)"
+        )
+        raise InputError("discriminator.kernel", rule, f"{kernel.name}, {size:.3g} at {np.abs(furthest).max():.3g}")
 
 
 def coincident(u: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ import scipy.linalg as sla
 from ..errors import NotLinearizable
 from ..experiment import Experiment
 from ..kernels import Kernel
-from ..kernels.base import FORCE_AT_DATA
+from ..kernels.base import FORCE_AT_DATA, check_range
 from .banded import BANDWIDTH, eigenvalues_in_place
 from .memory import Estimate
 
@@ -240,6 +240,7 @@ def split(exp: Experiment) -> Split:
     kernel, (Y, p, _) = exp.discriminator.kernel_object, exp.points
     if kernel.kind == "stationary" and not kernel.differentiable:
         raise NotLinearizable("discriminator.kernel", FORCE_AT_DATA, repr(kernel.name))
+    check_range(kernel, Y)
     M, d = Y.shape
     Estimate("the kernel's matrices", 8.0 * (8 * M * M + 4 * M * d), 20.0 * M * M * d).check("fewer points")
     s, p, c = coupling(exp)
