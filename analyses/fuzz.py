@@ -40,8 +40,8 @@ import egan_theory as eg
 from egan_theory.cli import TEMPLATES, template
 from egan_theory.cli import main as egan
 
-#: limits of a draw: seconds of processor time, seconds on the clock after which it is ended, bytes
-SECONDS, PATIENCE, MEMORY = 10.0, 60.0, 2e9
+#: limits of a draw: seconds of processor time, those after which it is ended, and on the clock, and bytes
+SECONDS, PATIENCE, CLOCK, MEMORY = 10.0, 20.0, 300.0, 2e9
 #: draws after which a child process is replaced
 RECYCLED = 200
 #: the runs and sweeps that are spoilt
@@ -61,8 +61,8 @@ record_every = 10
 #: what a value in a TOML file, or an attribute, becomes
 VALUES = (
     "0", "1", "2", "3", "-1", "0.0", "-0.5", "1.0", "nan", "inf", "-inf", "1e-320", "1e-300", "1e-30", "1e-20", "1e-6",
-    "1e6", "1e20", "1e30", "1e50", "1e100", "1e300", "1e400", "true", "false", '""', '"0.1"', '"ring"', '"\\u0000"', "[]", "{}",
-    "[0.5, 0.5]", "[[1.0, 2.0], [3.0]]", "[[]]", "[nan]", "2026-01-01", "9" * 25, "9" * 5000, "0x" + "f" * 5000,
+    "1e6", "1e20", "1e30", "1e50", "1e100", "1e300", "1e400", "true", "false", '""', '"0.1"', '"ring"', '"\\u0000"',
+    "[]", "{}", "[0.5, 0.5]", "[[1.0, 2.0], [3.0]]", "[[]]", "[nan]", "2026-01-01", "9" * 25, "9" * 5000, "0x" + "f" * 5000,
     "[" * 60 + "]" * 60, "[" * 2000 + "]" * 2000, '"' + "x" * 300 + '"',
 )  # fmt: skip
 #: keys of the experiment that set the size of the work, and what they become
@@ -157,6 +157,10 @@ def stock(folder: Path) -> None:
              workers=1)  # fmt: skip
     Y = exp.points.coordinates
     np.save(folder / "points.npy", Y)
+    # compiled, and the code kept, once
+    (folder / "m.toml").write_text(template("solvable").replace("time = 400.0", "time = 4.0").replace("201", "5"))
+    with redirect_stdout(io.StringIO()):
+        assert egan(["solvable", "simulate", str(folder / "m.toml"), "-o", str(folder / "m.nc")]) == 0
     np.save(folder / "gram.npy", np.kron(np.exp(-(((Y[:, None] - Y) ** 2).sum(-1))), np.eye(2)))
     eg.save(
         xr.Dataset({"points": (("m", "d"), Y), "weights": ("m", np.full(len(Y), 1 / len(Y)))}), folder / "points.nc"
@@ -316,12 +320,14 @@ def spoilt_npy(path: Path, rng: Rng) -> None:
     length = int.from_bytes(data[8:10], "little")
     header, body = data[10 : 10 + length].decode("latin-1"), data[10 + length :]
     if kind == 1:
-        shapes = ("(True, 2)", "(2,)", "()", "(0, 2)", "(2, -2)", "(-1, -1)", "(2, 2.0)", "'ab'", "(" * 50 + ")" * 50, "None",
-                  "(" * 3000 + "2" + ",)" * 3000, "(10**9, 2)", "(1000000000000, 2)", "(200000000, 2)", "(2, 200000000)",
+        shapes = ("(True, 2)", "(2,)", "()", "(0, 2)", "(2, -2)", "(-1, -1)", "(2, 2.0)", "'ab'", "(" * 50 + ")" * 50,
+                  "(" * 3000 + "2" + ",)" * 3000, "(10**9, 2)", "(1000000000000, 2)", "(200000000, 2)", "None",
+                  "(2, 200000000)",
                   f"({'9' * 4000}, 2)", f"(0x{'f' * 5000}, 2)", "(2, 2, 1)", "[2, 2]", "{}", "(2**70,)", "(None, 2)")  # fmt: skip
         header = re.sub(r"'shape': \(.*?\)", lambda _: f"'shape': {pick(rng, shapes)}", header)
     elif kind == 2:
-        types = ("'<f4'", "'>f8'", "'<c16'", "'|O'", "'|b1'", "'<U4'", "'<M8[D]'", "'<f16'", "[('a', '<f8')]", "'|V8'", "1", "''",
+        types = ("'<f4'", "'>f8'", "'<c16'", "'|O'", "'|b1'", "'<U4'", "'<M8[D]'", "'<f16'", "[('a', '<f8')]", "'|V8'", "1",
+                 "''",
                  "'<i8'", "'x'", "('<f8', (2,))", "[[]]")  # fmt: skip
         header = re.sub(r"'descr': '.*?'", lambda _: f"'descr': {pick(rng, types)}", header)
     elif kind == 3:
@@ -372,7 +378,8 @@ def draw_template(stock: Stock, folder: Path, rng: Rng) -> Case:
     (folder / "e.toml").write_bytes(text.encode("utf-8", "surrogateescape"))
     E = str(folder / "e.toml")
     commands = (
-        ["spectrum", E], ["spectrum", E, "--extreme", "2"], ["regularizer", E], ["simulate", E, "-o", str(folder / "o.nc")],
+        ["spectrum", E], ["spectrum", E, "--extreme", "2"], ["regularizer", E],
+        ["simulate", E, "-o", str(folder / "o.nc")],
         ["simulate", E, "-o", str(folder / "o.nc"), "--json"], ["universality", E],
         ["spectrum", E, "--json", "-o", str(folder / "s.nc")], ["power-laws", E], ["advise", E],
         ["threshold", E, "--vary", "generator.learning_rate"], ["compare", E, str(stock.folder / "runs.nc")],
@@ -537,6 +544,12 @@ def _isolated(work: Callable[..., object], *arguments: object) -> NoReturn:
     os._exit(1)
 
 
+def _used(child: int) -> float:
+    """Processor time of a process, in seconds."""
+    fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def outcomes(stock: Stock, seed: int, indices: list[int]) -> Iterator[Outcome]:
     """Each draw's, in children that are replaced when they die, hang or have done RECYCLED of them."""
     left = list(indices)
@@ -548,10 +561,16 @@ def outcomes(stock: Stock, seed: int, indices: list[int]) -> Iterator[Outcome]:
         if not child:
             _isolated(_child, stock, seed, chunk, theirs)
         theirs.close()
-        at = None
+        at, used, begun = None, 0.0, time.monotonic()
         try:
-            while ours.poll(PATIENCE):
+            while True:
+                if not ours.poll(1.0):
+                    if _used(child) - used > PATIENCE or time.monotonic() - begun > CLOCK:
+                        os.kill(child, signal.SIGKILL)
+                        break
+                    continue
                 message = ours.recv()
+                used, begun = _used(child), time.monotonic()
                 if message is None:
                     break
                 if isinstance(message, int):
@@ -560,8 +579,6 @@ def outcomes(stock: Stock, seed: int, indices: list[int]) -> Iterator[Outcome]:
                     left.remove(message.index)
                     yield message
                     at = None
-            else:
-                os.kill(child, signal.SIGKILL)
         except EOFError:
             pass
         _, status = os.waitpid(child, 0)
@@ -626,7 +643,7 @@ def summary(found: list[Outcome]) -> str:
     for kind in sorted({o.kind for o in found}):
         some = [o for o in found if o.kind == kind]
         codes = ", ".join(f"exit {c}: {sum(o.code == c for o in some)}" for c in sorted({o.code for o in some}))
-        slowest, largest = max(o.seconds for o in some), np.nanmax([o.memory for o in some])
+        slowest, largest = max(o.seconds for o in some), np.max([0.0, *(o.memory for o in some if o.memory > 0)])
         lines.append(
             f"{kind:18} {len(some):5} draws ({codes}); slowest {slowest:.1f} s, largest {largest / 1e9:.2f} GB"
         )

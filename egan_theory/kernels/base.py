@@ -220,7 +220,7 @@ class Kernel:
 
 
 def check_range(kernel: Kernel, Y: np.ndarray) -> None:
-    """Raise InputError where a dot-product kernel of the points (n, d), or d_x d_y of it, is too large to be squared."""
+    """Raise InputError where a dot-product kernel of the points (n, d), or d_x d_y of it, is too large to square."""
     if kernel.kind != "dot":
         return
     furthest = Y[[int(np.argmax(np.abs(Y).max(-1)))]]
