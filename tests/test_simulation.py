@@ -6,6 +6,8 @@ import xarray as xr
 from stepjac import small
 
 from egan_theory.errors import InputError
+from egan_theory.experiment import Experiment
+from egan_theory.features import feature_map
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.schema import ATTRS, DIMS, open_runs, save, validate_runs
 from egan_theory.simulation import simulate
@@ -336,3 +338,67 @@ def test_the_stiffest_variant_sets_the_substeps():
     alone = simulate(stiff)["particles"].values
     moved = np.abs(alone - alone[:, :1]).max()
     np.testing.assert_allclose(together["particles"].values[2:], alone, rtol=0, atol=TRAJECTORY * moved)
+
+
+def sum_over_the_past(exp, x, steps):
+    """(steps + 1, N, d) positions of the simultaneous rule with the Wasserstein loss and R1, the Gaussian kernel summed
+    over every position that a particle ever had, and its gradient over the data."""
+    (Y, p, _), q, g = exp.points, exp.masses, exp.generator.kernel
+    rate, eta, length = exp.generator.learning_rate * exp.omega, exp.discriminator.learning_rate, 0.5
+    Gamma = np.full((len(x), len(x)), g.g2) + np.eye(len(x)) * (g.g1 - g.g2)
+    centres, weights, beta, out = Y, np.zeros(len(Y)), np.zeros_like(Y), [x]
+
+    def force(X):
+        r, s = X[:, None] - centres, X[:, None] - Y
+        K, L = (np.exp(-(v**2).sum(-1) / (2 * length**2)) / length**2 for v in (r, s))
+        along = L * np.einsum("nma,ma->nm", s, beta) / length**2
+        return L @ beta - np.einsum("nm,nma->na", along, s) - np.einsum("nm,m,nma->na", K, weights, r)
+
+    for _ in range(steps):
+        at_data, moved = force(Y), x + rate * (Gamma * q) @ force(x)
+        beta = beta - eta * exp.penalty.r1 * p[:, None] * at_data
+        weights = np.concatenate([weights, -eta * q])
+        weights[: len(Y)] += eta * p
+        centres, x = np.concatenate([centres, x]), moved
+        out.append(x)
+    return np.array(out)
+
+
+@pytest.mark.parametrize("evaluation", ["direct", "fourier"])
+def test_exact_kernel_against_a_sum_over_the_past(evaluation):
+    """In plain NumPy; the error of every force is below what attrs say."""
+    steps = 20
+    exp = Experiment(
+        target={"kind": "ring", "modes": 4}, generator={"particles": 8, "learning_rate": 0.05},
+        discriminator={"features": 0, "length_scale": 0.5, "learning_rate": 0.2, "evaluation": evaluation,
+                       "tolerance": 1e-12},
+        penalty={"r1": 0.3}, run={"steps": steps, "record_every": 1, "runs": 1, "start": "random", "spread": 0.3},
+    )  # fmt: skip
+    runs = simulate(exp)
+    x = runs["particles"].values[0]
+    error = np.abs(x - sum_over_the_past(exp, x[0], steps)).max()
+    if evaluation == "fourier":
+        assert error < 1e-11
+        return
+    assert 0 < runs.attrs["kernel_error"] < 1e-6
+    # K(x, x) = 1 and d_a d_a K(x, x) = 1 / length^2: the force is wrong by at most this after t steps of weight 1
+    per_step = 0.2 * runs.attrs["kernel_gradient_error"] / 0.5
+    rate = exp.generator.learning_rate * exp.omega * (1 + 7 * 0.05) / 8
+    assert 1e-12 < error < rate * per_step * steps**2 / 2
+
+
+def test_dictionary_keeps_its_bounds():
+    rng = np.random.default_rng(3)
+    exp = Experiment(discriminator={"features": 0, "length_scale": 0.5}, target={"kind": "ring", "modes": 4})
+    kernel, fm = exp.discriminator.kernel_object, feature_map(exp)
+    x, seen = 0.5 * rng.standard_normal((6, 2)), []
+    for _ in range(30):
+        fm = fm.extended(x)
+        seen.append(x)
+        x = x + 0.03 * rng.standard_normal(x.shape)
+    X = np.concatenate(seen)
+    psi, grad = fm.at(X).psi(), fm.at(X).grad()
+    value = np.abs(psi @ psi.T - kernel.value(X, X)).max()
+    slope = np.abs(np.einsum("nap,mp->nma", grad, psi) - kernel.gradient(X, X)).max()
+    assert value <= fm.attrs["kernel_error"] and slope <= fm.attrs["kernel_gradient_error"] / 0.5
+    assert slope > fm.attrs["kernel_error"]  # the bound of the values is none for the gradients

@@ -18,7 +18,13 @@ class DictionaryFeatures:
     The functionals are K(., z_i) at ``points`` and d/dy_b K(., y) at ``gradient_points``; psi = L^-1 k with L L^T their
     Gram matrix (pivoted Cholesky, functionals whose squared residual is below ``tolerance`` of their own norm dropped).
     Within the span D = w . psi is exact. ``extended(X)`` adds points until every K(., x) is in the span up to
-    ``growth_tolerance``; old weights keep their meaning, new ones start at 0.
+    ``growth_tolerance``, the squared norm of what is left over that of K(., x); old weights keep their meaning, new
+    ones start at 0. Between points x, z that it was extended to, by the Cauchy-Schwarz inequality,
+
+        |psi(x).psi(z) - K(x, z)| <= growth_tolerance sqrt(K(x, x) K(z, z))
+        |d_a psi(x).psi(z) - d_a K(x, z)| <= sqrt(growth_tolerance d_a d_a K(x, x) K(z, z))
+
+    A smaller tolerance would not be more exact: the functions become dependent to rounding.
     """
 
     def __init__(
@@ -46,6 +52,11 @@ class DictionaryFeatures:
         self.factor = np.tril(factor[:rank, :rank]) * scale[keep][:, None]
         self.size = rank
         self.layout = self._layout()
+
+    @property
+    def attrs(self) -> dict[str, float]:
+        """What runs say about the kernel they were made with."""
+        return {"kernel_error": self.growth_tolerance, "kernel_gradient_error": self.growth_tolerance**0.5}
 
     def _layout(self) -> tuple[Array, Array, Array, Array, Array]:
         """Which functionals are values, where; the components of the others and the distinct points they sit on."""

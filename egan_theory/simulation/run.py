@@ -12,7 +12,7 @@ import xarray as xr
 from ..dynamics import Field, check_variants
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
-from ..features import FourierGrid, experiment_grid
+from ..features import DictionaryFeatures, FourierGrid, experiment_grid
 from ..kernels.universality import output_covariance
 from ..linear import eigenvalues, linearize
 from ..linear.equilibrium import Equilibrium, equilibrium, matched_masses
@@ -57,6 +57,10 @@ def simulate(
     ``networks``, else MissingExtra).
 
     Kicked particles that share a point move together and are simulated as one (``condensed``).
+
+    The exact kernel (features = 0) is that of a basis that grows with the particles' ways: attrs kernel_error and
+    kernel_gradient_error bound the errors of K and of its gradient between their positions, relative to the norms of
+    the functions (features.dictionary). Where that is too much, evaluation "fourier" is right to its tolerance.
 
     A run that leaves every bound is frozen as NaN from then on, with the step in ``diverged_at`` and in attrs status.
     ``outcome`` says what became of each run (outcome.Outcome).
@@ -155,6 +159,8 @@ def _simulate(
     except KeyboardInterrupt:
         status = "interrupted"
     ds = recorder.dataset(members, diverged, finished_status(status, diverged), status_note)
+    if isinstance(field.features, DictionaryFeatures):
+        ds = ds.assign_attrs(field.features.attrs)
     if isinstance(field.features, FourierGrid):
         ds = ds.assign_attrs(field.features.attrs, fourier_left=f"runs {np.flatnonzero(left_box).tolist()}")
     return ds
