@@ -368,8 +368,8 @@ def test_extremes(folder, kernel, shape, monkeypatch):
     monkeypatch.setattr(extreme, "ALL_VECTORS", 0)
     found = extremes(exp, 5)
     dense = dense_stiffness(exp)
-    low = np.repeat(found.mu2[:5], found.multiplicity[:5])
-    high = np.repeat(found.mu2[5:], found.multiplicity[5:])
+    low = np.repeat(found.mu2[: found.smallest], found.multiplicity[: found.smallest])
+    high = np.repeat(found.mu2[found.smallest :], found.multiplicity[found.smallest :])
     assert np.abs(low - dense[: len(low)]).max() <= 1e-8 * dense[-1]
     assert np.abs(high - dense[-len(high) :]).max() <= 1e-8 * dense[-1]
     np.testing.assert_allclose(low, dense[: len(low)], rtol=1e-6)  # the inverse gives the small ones their own digits
@@ -387,11 +387,36 @@ def test_extremes_hold_every_copy(folder, shape, monkeypatch):
     monkeypatch.setattr(extreme, "ALL_VECTORS", 0)
     counter, parts, whole = [0], split(exp), all_mu2(exp)
     if end == "low":
-        found, _ = extreme._smallest(parts, 5, whole[-1], counter)
+        found, *_ = extreme._smallest(parts, 5, whole[-1], counter)
         np.testing.assert_allclose(found, whole[:5], rtol=1e-6)
     else:
-        found, _ = extreme._largest(parts, 8, counter)
+        found, *_ = extreme._largest(parts, 8, counter)
         np.testing.assert_allclose(found, whole[-8:], rtol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_groups_of_equal_stiffness_are_whole_or_said_to_be_cut(folder, count, monkeypatch):
+    """Corners of a square and their neighbours: symmetry makes equal pairs; dense eigenvalues say which are cut."""
+    Y = np.array([[x, y] for x in (-1.5, 0.0, 1.5) for y in (-1.5, 0.0, 1.5)]) + 3
+    exp = experiment(folder, Y, ratio=0.0, length=1.0)
+    whole = all_mu2(exp)
+    groups = np.split(whole, np.flatnonzero(np.diff(whole) > 1e-6 * whole[1:]) + 1)
+    assert max(map(len, groups[:3])) > 1
+    for dense in (True, False):
+        if not dense:
+            monkeypatch.setattr(extreme, "ALL_VECTORS", 0)
+        found = extremes(exp, count)
+        low, high = np.split(found.mu2, [found.smallest])
+        lengths = np.cumsum([len(g) for g in groups]), np.cumsum([len(g) for g in groups[::-1]])
+        if dense:
+            assert found.cut == (False, False)
+            assert len(low) in lengths[0] and len(high) in lengths[1] and len(low) >= count <= len(high)
+        else:
+            assert len(low) >= count <= len(high)
+            assert found.cut == (len(low) not in lengths[0], len(high) not in lengths[1])
+        np.testing.assert_allclose(found.mu2, [*whole[: len(low)], *whole[-len(high) :]], rtol=1e-6)
+        said = "more copies than are counted" in linearize_extreme(exp, count)[0].assumptions[-1]
+        assert said == any(found.cut)
 
 
 @pytest.mark.parametrize("rule", ["flow", "simultaneous", "alternating"])

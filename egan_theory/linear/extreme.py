@@ -43,7 +43,8 @@ class Extremes:
     """Ascending mu2 (n,) with ``multiplicity`` and ``residual`` |H v - mu^2 v| / |H| of each eigenpair.
 
     The first ``smallest`` rows are the smallest eigenvalues there are, the others the largest; products: how many
-    products with H it took.
+    products with H it took. cut: whether the last of the smallest, and the first of the largest, have further copies
+    that are not counted; False where all of the last group are there.
     """
 
     mu2: np.ndarray
@@ -51,10 +52,12 @@ class Extremes:
     residual: np.ndarray
     smallest: int
     products: int
+    cut: tuple[bool, bool] = (False, False)
 
 
 def extremes(exp: Experiment, count: int = 10) -> Extremes:
-    """The ``count`` smallest and ``count`` largest distinct mu^2 of an exact kernel (see ``structured.applies``).
+    """The ``count`` smallest and ``count`` largest mu^2 of an exact kernel (see ``structured.applies``), and what
+    equals the last of them as far as it is known.
 
     Raises NotLinearizable if the smallest ones are below the rounding of the largest, or an iteration does not end.
     """
@@ -70,13 +73,14 @@ def _extremes(parts: Split, count: int) -> Extremes:
         "extreme eigenvalues", 8.0 * (6 * M * M + (6 * max(KEPT, 2 * count) + 8 * count) * n), 1e3 * count * M * n
     ).check("fewer points; nothing smaller exists")
     counter = [0]
+    beyond = (np.nan, np.nan)  # the next eigenvalues in the data's directions, where not all are known
     if n <= max(ALL_VECTORS, 4 * count):
         values, vectors = sla.eigh(parts.matrix(), lower=True, check_finite=False)
         inside = values, np.linalg.norm(_products(parts, vectors, counter) - vectors * values, axis=0)
     else:
-        high = _largest(parts, count, counter)
-        low = _smallest(parts, count, float(high[0].max()), counter)
-        inside = np.concatenate([low[0], high[0]]), np.concatenate([low[1], high[1]])
+        *high, above = _largest(parts, count, counter)
+        *low, below = _smallest(parts, count, float(high[0].max()), counter)
+        inside, beyond = (np.concatenate([low[0], high[0]]), np.concatenate([low[1], high[1]])), (below, above)
     outside: tuple[np.ndarray, np.ndarray] = (np.empty(0), np.empty(0))
     if parts.complement:
         across = parts.across()
@@ -86,10 +90,15 @@ def _extremes(parts: Split, count: int) -> Extremes:
     multiplicity = np.repeat([1, parts.complement], [len(inside[0]), len(outside[0])])
     norm = float(np.abs(mu2).max(initial=0.0)) or 1.0
     order = np.argsort(mu2, kind="stable")
-    low_rows = order[:count]
-    chosen = np.concatenate([low_rows, np.setdiff1d(order[-count:], low_rows)])
+    low_rows = order[mu2[order] <= mu2[order[:count][-1]] * (1 + SAME)]
+    high_rows = order[mu2[order] >= mu2[order[-count:][0]] * (1 - SAME)]
+    chosen = np.concatenate([low_rows, np.setdiff1d(high_rows, low_rows)])
     chosen = chosen[np.argsort(mu2[chosen], kind="stable")]
-    found = Extremes(mu2[chosen], multiplicity[chosen], residual[chosen] / norm, min(count, len(low_rows)), counter[0])
+    ends = mu2[low_rows[-1]], mu2[high_rows[0]]
+    cut = tuple(bool(np.isclose(value, end, rtol=SAME, atol=0)) for value, end in zip(beyond, ends, strict=True))
+    found = Extremes(
+        mu2[chosen], multiplicity[chosen], residual[chosen] / norm, len(low_rows), counter[0], (cut[0], cut[1])
+    )
     if found.residual.max() > RESIDUAL:
         raise NotLinearizable(
             "extreme", f"give residuals of at most {RESIDUAL:g} (ask for fewer)", f"{found.residual.max():.2g}"
@@ -156,24 +165,26 @@ def _completed(
     found: _Pairs,
     chosen: slice,
     counter: list[int],
-) -> tuple[np.ndarray, np.ndarray]:
-    """(values, residual norms) with the copies that were missed: from one start, Lanczos iteration sees one vector of
-    each eigenspace, and the others by rounding alone. What is orthogonal to all that was found is searched for better
-    ones until it has none; ``search`` tells whether there is one, ``more`` finds it, both by a seed and what is
-    known."""
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """(values, residual norms, the next eigenvalue) with the copies that were missed: from one start, Lanczos
+    iteration sees one vector of each eigenspace, and the others by rounding alone. What is orthogonal to all that was
+    found is searched for better ones until it has none; ``search`` tells whether there is one, ``more`` finds it, both
+    by a seed and what is known."""
 
-    def joined(extra: np.ndarray) -> _Pairs:
+    def joined(extra: np.ndarray) -> tuple[_Pairs, float]:
         both = _ritz(parts, np.concatenate([found.vectors, extra], axis=1), counter)
-        return _Pairs(both.values[chosen], both.vectors[:, chosen], both.residual[chosen])
+        pairs = _Pairs(both.values[chosen], both.vectors[:, chosen], both.residual[chosen])
+        return pairs, float(np.delete(both.values, chosen)[0])
 
     for seed in range(1, len(found.values) + 1):
-        if np.allclose(joined(search(seed, found.vectors)).values, found.values, rtol=SAME, atol=0):
+        better, beyond = joined(search(seed, found.vectors))
+        if np.allclose(better.values, found.values, rtol=SAME, atol=0):
             break
-        found = joined(more(seed, found.vectors))
-    return found.values, found.residual
+        found, beyond = joined(more(seed, found.vectors))
+    return found.values, found.residual, beyond
 
 
-def _largest(parts: Split, count: int, counter: list[int]) -> tuple[np.ndarray, np.ndarray]:
+def _largest(parts: Split, count: int, counter: list[int]) -> tuple[np.ndarray, np.ndarray, float]:
     operator = _operator(parts, counter)
     found = _ritz(parts, _leading(operator, count, LANCZOS, KEPT), counter)
 
@@ -183,7 +194,7 @@ def _largest(parts: Split, count: int, counter: list[int]) -> tuple[np.ndarray, 
     return _completed(parts, one(SEARCH), one(LANCZOS), found, slice(1, None), counter)
 
 
-def _smallest(parts: Split, count: int, norm: float, counter: list[int]) -> tuple[np.ndarray, np.ndarray]:
+def _smallest(parts: Split, count: int, norm: float, counter: list[int]) -> tuple[np.ndarray, np.ndarray, float]:
     def leading(
         count: int, tolerances: tuple[float, float], seed: int = 0, known: np.ndarray | None = None
     ) -> np.ndarray:

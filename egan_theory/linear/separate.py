@@ -100,6 +100,9 @@ def linearize_extreme(exp: Experiment, count: int) -> tuple[Linearization, float
         bound = ends + "trace and determinant of its block are linear in mu^2"
     else:
         bound = "of the modes between the listed ones nothing is said: this update rule is not linear in mu^2"
+    names = [name for name, cut in zip(("smallest", "largest"), found.cut, strict=True) if cut]
+    if names:
+        bound += f"; of the last of the {' and of the '.join(names)} there are more copies than are counted here"
     alone: tuple[Scalars, ...] = ()
     if parts.radial:  # the gradients at distinct points are independent: every count is known
         rank = parts.columns * exp.dimension

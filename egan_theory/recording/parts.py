@@ -292,7 +292,7 @@ def survey(folder: Path) -> Parts | None:
                     attrs = {key: str(stored.attrs[key]) for key in ("long_name", "units")}
                     form[name] = xr.Variable(dims, np.broadcast_to(np.zeros((), dtype), shape), attrs)
                 diverged, last = chunk["diverged_at"][...], float(chunk["time"][-1])
-        except (OSError, KeyError, ValueError) as error:
+        except Exception as error:  # h5py fails in many ways on what is not a chunk
             raise InputError(str(file), "be a readable chunk of a recording", error) from None
     header = folder / HEADER
     return Parts(folder, read_netcdf(str(header), header), tuple(files), tuple(counts), form, diverged, last)
