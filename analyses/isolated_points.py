@@ -31,7 +31,7 @@ from egan_theory.errors import NotLinearizable
 from egan_theory.linear import equilibrium
 from egan_theory.models.isolated import best_ridge, isolated_points, local_modes, single_point_threshold
 from egan_theory.reporting.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, styled
-from egan_theory.simulation.run import SUBSTEP
+from egan_theory.updates import SUBSTEP
 
 sys.path.insert(0, str(Path(__file__).parent))
 from proportions import wilson

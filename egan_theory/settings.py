@@ -10,7 +10,7 @@ from ._config import Config, NotNegative, Positive, Word
 from .errors import InputError
 from .losses import LOSSES
 from .penalties import WGAN_GP_REASON, Coefficients, coefficients
-from .updates import NETWORK_RULES, RESPONSES, STEPS
+from .updates import MOST_SUBSTEPS, NETWORK_RULES, RESPONSES, STEPS
 
 
 class LossChoice(Config):
@@ -74,7 +74,7 @@ class Update(Config):
     critic_steps: int = Field(1, ge=1, le=10_000)
     momentum_discriminator: float = Field(0.0, ge=0, lt=1)
     momentum_generator: float = Field(0.0, ge=0, lt=1)
-    substeps: int = Field(4, ge=1, le=10_000)
+    substeps: int = Field(4, ge=1, le=MOST_SUBSTEPS)
 
     @model_validator(mode="after")
     def _consistent(self) -> Update:

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 from stepjac import small
 
+from egan_theory.cli import main
 from egan_theory.errors import InputError
 from egan_theory.experiment import Experiment
 from egan_theory.features import feature_map
@@ -12,8 +13,9 @@ from egan_theory.linear import eigenvalues, linearize
 from egan_theory.schema import ATTRS, DIMS, open_runs, save, validate_runs
 from egan_theory.simulation import simulate
 from egan_theory.simulation.condense import condensed
-from egan_theory.simulation.run import SUBSTEP, _simulate, resolved_rule
+from egan_theory.simulation.run import _simulate, announced, resolved_rule
 from egan_theory.targets import Grid, Ring, Uniform
+from egan_theory.updates import MOST_SUBSTEPS, SUBSTEP
 
 #: one trajectory computed in another order for a few dozen steps, relative to how far it moves
 TRAJECTORY = 1e-9
@@ -326,6 +328,30 @@ def test_flow_takes_substeps_for_stiff_modes():
     assert resolved_rule(stiff.replace({"update.rule": "simultaneous"})).substeps == stiff.update.substeps
     # unresolved, Runge-Kutta would explode: eta_D nu / 2 = 15 > 2.8
     assert simulate(stiff.replace({"run.steps": 20, "run.runs": 2})).attrs["status"] == "finished"
+
+
+def test_flows_that_would_not_end(tmp_path, capsys):
+    """Refused before the first step; in slower time, the same flow is simulated; long ones are announced."""
+    fast = small(Grid(side=2, dimension=1), penalty={"r1": 0.1}, update={"rule": "flow"})
+    fast = fast.replace({"run.record_every": 1, "run.runs": 1, "run.steps": 2}).replace(
+        {"discriminator.learning_rate": 1e7, "generator.learning_rate": 1e6}
+    )
+    file, out = tmp_path / "e.toml", str(tmp_path / "runs.nc")
+    file.write_text(fast.to_toml())
+    rate = np.abs(eigenvalues(linearize(fast)).s).max()
+    assert rate > 1e6 and main(["simulate", str(file), "-o", out]) == 2
+    line = capsys.readouterr().err
+    assert f"update.substeps: must be at most {MOST_SUBSTEPS} per unit of time" in line and f"rate {rate:.3g}" in line
+    slower = 16 * rate / (SUBSTEP * MOST_SUBSTEPS)
+    slow = fast.replace({f"{player}.learning_rate": fast.get(f"{player}.learning_rate") / slower
+                         for player in ("generator", "discriminator")})  # fmt: skip
+    np.testing.assert_allclose(
+        np.sort_complex(eigenvalues(linearize(slow)).s) * slower, np.sort_complex(eigenvalues(linearize(fast)).s), 1e-9
+    )
+    assert resolved_rule(slow).substeps == MOST_SUBSTEPS / 16
+    file.write_text(slow.to_toml())
+    assert main(["simulate", str(file), "-o", out]) == 0 and capsys.readouterr().err == ""
+    assert "this needs 1e+05 Runge-Kutta steps, 625 per unit" in (announced(slow.replace({"run.steps": 160})) or "")
 
 
 def test_the_stiffest_variant_sets_the_substeps():

@@ -48,12 +48,15 @@ def simulate(
     out, picture = outputs(output, figure, experiment, netcdf=True)
     assert out is not None
     exp = load(experiment)
+    from ..simulation.run import announced
     from ..simulation.run import simulate as run
 
     samples = exp.run.steps // exp.run.record_every + 1
     check_memory(
         "run.record_every", 8 * exp.run.runs * samples * exp.generator.particles * (2 * exp.dimension + 1) + 8 * samples
     )
+    if (message := announced(exp)) is not None:
+        complain(message)
     plot = plot_function("plot_cloud", picture)
     with progress_bar("simulating") as update:
         ds = run(exp, progress=update)

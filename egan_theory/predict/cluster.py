@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,8 +28,6 @@ SIGMAS = 3.0
 #: noise on x0, in length scales, every INTERVAL steps: no orbit rests on a point that is unstable for it, as rounding
 #: lets one do where the force vanishes by symmetry
 NUDGE = 1e-9
-#: largest |s| times substep of the flow at the spread equilibrium, as in the particle simulation
-SUBSTEP = 0.5
 
 
 @dataclass
@@ -87,7 +84,7 @@ def cluster_rule(members: Sequence[Experiment]) -> UpdateRule:
         except NotLinearizable:
             continue
         fastest = max(fastest, np.abs(s[np.isfinite(s)]).max(initial=0.0))
-    return dataclasses.replace(rule, substeps=max(rule.substeps, int(np.ceil(fastest / SUBSTEP))))
+    return rule.resolving(fastest)
 
 
 def follow(

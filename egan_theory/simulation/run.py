@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,8 +25,8 @@ Progress = Callable[[int, int], None]
 
 #: a run has diverged when a particle is this many times the size of the problem away from the target's centre
 DIVERGENCE = 1e6
-#: largest |s| times substep of the flow: Runge-Kutta is stable to 2.8, and follows a mode to 3e-4 at 0.5
-SUBSTEP = 0.5
+#: Runge-Kutta steps from which on a simulation is announced
+WORTH_SAYING = 100_000
 #: weights are recorded when they are at most this many numbers
 MAX_WEIGHTS = 5_000_000
 #: a Fourier box is doubled at most so many times for particles that leave it
@@ -64,6 +63,7 @@ def simulate(
 
     A run that leaves every bound is frozen as NaN from then on, with the step in ``diverged_at`` and in attrs status.
     ``outcome`` says what became of each run (outcome.Outcome).
+    A flow whose fastest mode needs more than updates.MOST_SUBSTEPS per unit of time raises InputError.
     KeyboardInterrupt ends the run early: what was recorded is returned with status "interrupted".
     Raises InputError, NotLinearizable (a kick needs an equilibrium).
     """
@@ -210,7 +210,16 @@ def resolved_rule(exp: Experiment) -> UpdateRule:
     except NotLinearizable:
         return rule
     fastest = np.abs(s[np.isfinite(s)]).max(initial=0.0)
-    return dataclasses.replace(rule, substeps=max(rule.substeps, int(np.ceil(fastest / SUBSTEP))))
+    return rule.resolving(fastest)
+
+
+def announced(exp: Experiment) -> str | None:
+    """What to say before a simulation whose modes need many Runge-Kutta steps; None for others. Raises InputError."""
+    rule = resolved_rule(exp)
+    total = exp.run.steps * rule.substeps
+    if not rule.continuous or total < WORTH_SAYING:
+        return None
+    return f"this needs {total:.3g} Runge-Kutta steps, {rule.substeps} per unit of time; a million take minutes"
 
 
 def starts(exp: Experiment, field: Any, kicks: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, str]:
