@@ -58,6 +58,7 @@ steps = 40
 runs = 2
 record_every = 10
 """
+SOLVABLE = template("solvable").replace("time = 400.0", "time = 4.0").replace("n = 5000", "n = 40").replace("201", "50")
 #: what a value in a TOML file, or an attribute, becomes
 VALUES = (
     "0", "1", "2", "3", "-1", "0.0", "-0.5", "1.0", "nan", "inf", "-inf", "1e-320", "1e-300", "1e-30", "1e-20", "1e-6",
@@ -145,26 +146,41 @@ def stock(folder: Path) -> None:
     """Made once for all draws."""
     (folder / "small.toml").write_text(SMALL)
     exp = eg.Experiment.from_toml(folder / "small.toml")
+    stored_arrays(folder, exp.points.coordinates)
+    stored_runs(folder, exp)
+    stored_sweeps(folder, exp)
+    compile_solvable(folder)
+
+
+def compile_solvable(folder: Path) -> None:
+    """The code is kept for the draws."""
+    (folder / "m.toml").write_text(SOLVABLE)
+    with redirect_stdout(io.StringIO()):
+        assert egan(["solvable", "simulate", str(folder / "m.toml"), "-o", str(folder / "m.nc")]) == 0
+
+
+def stored_arrays(folder: Path, Y: np.ndarray) -> None:
+    np.save(folder / "points.npy", Y)
+    np.save(folder / "gram.npy", np.kron(np.exp(-((Y[:, None] - Y) ** 2).sum(-1)), np.eye(2)))
+    points = {"points": (("m", "d"), Y), "weights": ("m", np.full(len(Y), 1 / len(Y)))}
+    eg.save(xr.Dataset(points), folder / "points.nc")
+
+
+def stored_runs(folder: Path, exp: eg.Experiment) -> None:
+    """A file of runs, and a recording that was not finished."""
     runs = eg.simulate(exp)
     eg.save(runs, folder / "runs.nc")
     writer = eg.RunWriter(folder / "part.nc", exp, chunk=2)
     for i, step in enumerate(runs["time"].values):
         writer.log(step, runs["particles"].values[:, i])
     writer.abandon()
-    # two processes are started here; no draw starts any
-    eg.sweep(exp, ["penalty.r1=0.1:0.3:2"], folder / "sweep.zarr", seeds=2, workers=1)
-    eg.sweep(exp, ["penalty.r1=0.1:0.3:2", "generator.kernel.ratio=0.0:0.5:2"], folder / "recorded.zarr", record=True,
-             workers=1)  # fmt: skip
-    Y = exp.points.coordinates
-    np.save(folder / "points.npy", Y)
-    # compiled, and the code kept, once
-    (folder / "m.toml").write_text(template("solvable").replace("time = 400.0", "time = 4.0").replace("201", "50"))
-    with redirect_stdout(io.StringIO()):
-        assert egan(["solvable", "simulate", str(folder / "m.toml"), "-o", str(folder / "m.nc")]) == 0
-    np.save(folder / "gram.npy", np.kron(np.exp(-(((Y[:, None] - Y) ** 2).sum(-1))), np.eye(2)))
-    eg.save(
-        xr.Dataset({"points": (("m", "d"), Y), "weights": ("m", np.full(len(Y), 1 / len(Y)))}), folder / "points.nc"
-    )
+
+
+def stored_sweeps(folder: Path, exp: eg.Experiment) -> None:
+    """Processes are started here; no draw starts any."""
+    axes = ["penalty.r1=0.1:0.3:2", "generator.kernel.ratio=0.0:0.5:2"]
+    eg.sweep(exp, axes[:1], folder / "sweep.zarr", seeds=2, workers=1)
+    eg.sweep(exp, axes, folder / "recorded.zarr", record=True, workers=1)
 
 
 # -- spoiling ----------------------------------------------------------------------------------------------------
@@ -391,7 +407,7 @@ def draw_template(stock: Stock, folder: Path, rng: Rng) -> Case:
 
 
 def draw_solvable(stock: Stock, folder: Path, rng: Rng) -> Case:
-    text = template("solvable").replace("time = 400.0", "time = 4.0").replace("n = 5000", "n = 40").replace("201", "50")
+    text = SOLVABLE
     for _ in range(1 + rng.choice(3, p=[0.6, 0.3, 0.1])):
         text = spoilt_toml(text, rng)
     (folder / "m.toml").write_bytes(text.encode("utf-8", "surrogateescape"))
