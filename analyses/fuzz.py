@@ -4,7 +4,8 @@
 Every draw takes a good input, a template of `egan new`, a stored run, the store of a sweep or an array file, spoils it
 in one to three places and gives it to a command. Counted are tracebacks, failures that the command calls unexpected,
 wrong exit codes, and draws that take more than 10 s of processor time or 2 GB. Sizes (steps, particles, features) are
-spoilt to values that are small or that no machine can hold: what is merely large is rightly slow.
+spoilt to values that are small or that no machine can hold: what is merely large is rightly slow. For the same reason
+thresholds are those of the mechanisms that need no simulation.
 
 The draws run in child processes, many in each, with a limit on their memory; --seed and --draws choose them, and
 --first I repeats draw I alone.
@@ -399,7 +400,7 @@ def draw_template(stock: Stock, folder: Path, rng: Rng) -> Case:
         ["simulate", E, "-o", str(folder / "o.nc")],
         ["simulate", E, "-o", str(folder / "o.nc"), "--json"], ["universality", E],
         ["spectrum", E, "--json", "-o", str(folder / "s.nc")], ["power-laws", E], ["advise", E],
-        ["threshold", E, "--vary", "generator.learning_rate"], ["compare", E, str(stock.folder / "runs.nc")],
+        ["threshold", E, "--vary", "generator.learning_rate", "--mechanism", "collective instability"], ["compare", E, str(stock.folder / "runs.nc")],
         ["regularizer", E, "--penalty", "weight_decay"],
         ["phase", E, "--vary", "generator.kernel.ratio=0.0:0.5:2", "--vary", "penalty.r1=0.1:0.2:2"],
     )  # fmt: skip
