@@ -400,7 +400,8 @@ def draw_template(stock: Stock, folder: Path, rng: Rng) -> Case:
         ["simulate", E, "-o", str(folder / "o.nc")],
         ["simulate", E, "-o", str(folder / "o.nc"), "--json"], ["universality", E],
         ["spectrum", E, "--json", "-o", str(folder / "s.nc")], ["power-laws", E], ["advise", E],
-        ["threshold", E, "--vary", "generator.learning_rate", "--mechanism", "collective instability"], ["compare", E, str(stock.folder / "runs.nc")],
+        ["threshold", E, "--vary", "generator.learning_rate", "--mechanism", "collective instability"],
+        ["compare", E, str(stock.folder / "runs.nc")],
         ["regularizer", E, "--penalty", "weight_decay"],
         ["phase", E, "--vary", "generator.kernel.ratio=0.0:0.5:2", "--vary", "penalty.r1=0.1:0.2:2"],
     )  # fmt: skip
