@@ -182,7 +182,7 @@ def _outcomes(plan: Plan, ds: xr.Dataset) -> xr.DataArray:
     codes = np.full((plan.cells, plan.sizes["run"]), UNKNOWN, dtype=np.int8)
     for i in range(plan.batches):
         cells = plan.span(i)
-        part = ds[["status", "diverged_at", "final"]].isel(cell=slice(cells.start, cells.stop)).load()
+        part = loaded(ds[["status", "diverged_at", "final"]].isel(cell=slice(cells.start, cells.stop)))
         for k in np.flatnonzero(part["status"].isin([DONE, DIVERGED])):
             exp, own = plan.member(cells[int(k)]), part.isel(cell=k)
             cloud = own["final"].isel(particle=slice(exp.generator.particles), component=slice(exp.dimension))

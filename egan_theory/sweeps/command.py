@@ -81,9 +81,10 @@ def summary(ds: xr.Dataset, output: str) -> dict[str, Any]:
     from .store import loaded, plan_of
 
     plan: Plan = plan_of(ds)
-    status = loaded(ds[["status"]])["status"].values
+    small = loaded(ds[[name for name in ("status", "reason", "outcome") if name in ds]])
+    status = small["status"].values
     failed = np.flatnonzero(status == STATUS.index("failed"))
-    reasons = sorted(set(ds["reason"].isel(cell=failed).values.tolist()))
+    reasons = sorted(set(small["reason"].isel(cell=failed).values.tolist()))
     return {
         "output": output,
         "cells": plan.cells,
@@ -94,7 +95,7 @@ def summary(ds: xr.Dataset, output: str) -> dict[str, Any]:
         "batch": plan.batch,
         "record": plan.record,
         "reasons": reasons,
-        "outcomes": counts(ds["outcome"].values) if "outcome" in ds else {},
+        "outcomes": counts(small["outcome"].values) if "outcome" in small else {},
     }
 
 

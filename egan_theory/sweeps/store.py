@@ -21,13 +21,13 @@ import xarray as xr
 from .._files import check_output_folder, synchronised
 from ..errors import EganError, InputError, described
 from ..experiment import Experiment
-from ..outcome import FLAGS
+from ..outcome import FLAGS, UNKNOWN
 from ..schema import variable
 from .batch import STATUS, columns
 from .plan import SWEEP_VERSION, Plan, digest, plan_text, read_plan
 
-#: versions of the layout that can be read: 1 is without the outcomes of runs
-READABLE = ("1", SWEEP_VERSION)
+#: versions of the layout that can be read, with the arrays of today's that they lack
+READABLE: dict[str, tuple[str, ...]] = {"1": ("outcome",), SWEEP_VERSION: ()}
 #: entries in one chunk of an axis
 COORDINATE_CHUNK = 1_000_000
 
@@ -160,7 +160,7 @@ def stored_attrs(path: str | Path, field: str = "sweep") -> dict[str, Any]:
         raise InputError(field, "be the Zarr store of a sweep", f"{path}: {error}") from None
     if "sweep_version" not in attrs:
         raise InputError(field, "be the Zarr store of a sweep", f"another Zarr group, {path}")
-    if attrs["sweep_version"] not in READABLE:
+    if attrs["sweep_version"] not in list(READABLE):  # which may be of any type
         raise InputError(field, f"have sweep_version {' or '.join(READABLE)}", described(attrs["sweep_version"]))
     for name in ("versions", "schema_version"):
         if not isinstance(attrs.get(name), str):
@@ -282,7 +282,7 @@ def open_sweep(path: str | Path) -> xr.Dataset:
     with _readable(path):
         ds = xr.open_dataset(Path(path), engine="zarr", chunks=chunks, decode_times=False, mask_and_scale=False)
         ds = ds.assign_coords({name: coordinate.load() for name, coordinate in ds.coords.items()})
-    _check_arrays(ds, read_plan(plan_text(attrs)), path)
+    _check_arrays(ds, read_plan(plan_text(attrs)), path, READABLE[attrs["sweep_version"]])
     return ds.assign_attrs({k: v for k, v in attrs.items() if k != "coordinates"})
 
 
@@ -295,14 +295,16 @@ def _readable(path: str | Path) -> Iterator[None]:
         raise InputError(str(path), "be a Zarr store that can be read", f"{type(error).__name__}: {error}") from None
 
 
-def _check_arrays(ds: xr.Dataset, plan: Plan, path: str | Path) -> None:
-    """Raise InputError unless the store has the arrays of its plan."""
+def _check_arrays(ds: xr.Dataset, plan: Plan, path: str | Path, lacking: tuple[str, ...]) -> None:
+    """Raise InputError unless the store has the arrays of its plan, but for those that its version lacks."""
     expected: dict[str, tuple[tuple[str, ...], str]] = {
         name: (c.dims, np.dtype(c.dtype).kind) for name, c in columns(plan).items()
     }
     coordinates = [*(axis.path.replace(".", "_") for axis in plan.axes), "seed"]
     expected |= {name: (("cell",), "fi") for name in coordinates} | ({"time": (("time",), "f")} if plan.record else {})
     for name, (dims, kinds) in expected.items():
+        if name in lacking:
+            continue
         if name not in ds.variables:
             raise InputError(f"{path}: array {name}", "be present", f"arrays {sorted(map(str, ds.variables))}")
         found, shape = ds[name], tuple(plan.sizes[dim] for dim in dims)
@@ -316,8 +318,9 @@ def loaded(ds: xr.Dataset) -> xr.Dataset:
     """Variables of a sweep, in memory. Raises InputError where chunks are damaged."""
     with _readable(ds.encoding.get("source", "sweep")):
         ds = ds.load()
-    if "status" in ds and not np.isin(ds["status"], range(len(STATUS))).all():
-        raise InputError("sweep: array status", f"hold numbers from 0 to {len(STATUS) - 1}", "others")
+    for name, codes in (("status", range(len(STATUS))), ("outcome", [UNKNOWN, *FLAGS["flag_values"]])):
+        if name in ds and not np.isin(ds[name], list(codes)).all():
+            raise InputError(f"sweep: array {name}", f"hold numbers from {min(codes)} to {max(codes)}", "others")
     return ds
 
 
