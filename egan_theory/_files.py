@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ._memory import check_size
 from .errors import InputError, check_file
 
 if TYPE_CHECKING:
+    import numpy as np
     import xarray as xr
 
 
@@ -174,6 +173,8 @@ def read_npy(
     ``check`` may refuse the shape and the type that the header gives, before anything else is read; what would not fit
     in memory is refused in any case.
     """
+    import numpy as np
+
     rule = "be a readable .npy array of numbers"
     try:
         data = np.load(path, allow_pickle=False, mmap_mode="r")

@@ -502,12 +502,12 @@ def test_killed_in_the_middle_of_writing_or_joining(tmp_path, moment):
         index = np.arange(8).reshape(1, 4, 2)
         for step in range(20):
             if step == 19 and {moment!r} == "write":
-                parts._sync = die  # a chunk is written and not renamed
+                parts.synchronised = die  # a chunk is written and not renamed
             w.log(step, np.sin(1.0 + index + 100.0 * step), loss_discriminator=0.5 * step)
         if {moment!r} == "joined":
             writer.shutil.rmtree = die  # the file is renamed, its parts are still there
         else:
-            parts._sync = die
+            parts.synchronised = die
         w.close()
     """)
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == -signal.SIGKILL
