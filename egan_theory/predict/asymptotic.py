@@ -98,6 +98,8 @@ def fastest_strength(
     rates = _scan(exp, path, strengths, progress)
     if np.isnan(rates).all():
         convergence_rate(exp.replace({path: float(strengths[0])}))  # raises the reason
+        found = f"none from {strengths[0]:.3g} to {strengths[-1]:.3g}"
+        raise NotLinearizable(path, "leave a mode that stands above rounding at some strength", found)
     for _ in range(WIDENINGS):
         if int(np.nanargmax(rates)) != len(strengths) - 1:
             break

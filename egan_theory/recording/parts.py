@@ -237,7 +237,7 @@ class Parts:
                     break
                 if keep == 0:
                     file.unlink()
-                    _sync(self.folder)
+                    synchronised(self.folder)
                     continue
                 before = np.where(self.diverged_at > at, -1, self.diverged_at)
                 left = replace(self, files=(file,), counts=(keep,), diverged_at=before, last=last)
