@@ -147,10 +147,18 @@ def slowest_measured(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> t
     """Decay rate min(-Re s) of the slowest mode as measured in ``runs``, and its standard error.
 
     The ``modes`` predicted slowest modes that the runs show are fitted as ``compare`` does, each with an exponent of
-    its own; modes too slow to change during the runs included. (nan, nan) where none is seen.
+    its own; modes too slow to change during the runs included, those that hardly move the particles
+    (``Eigenvalues.carried``) not. (nan, nan) where none is seen.
     """
     found = _observed(exp, validate_runs(runs), slowest=0.0)[1]
-    rates = [(-m.measured.real, m.stderr.real) for m in found.modes[:modes]]
+    values = eigenvalues(linearize(exp), ratios=False)
+    decisive, others = values.s[values.decisive], values.s[~values.decisive]
+
+    def counts(s: complex) -> bool:
+        near, far = (np.abs(s - v).min(initial=np.inf) for v in (decisive, others))
+        return bool(near <= far)
+
+    rates = [(-m.measured.real, m.stderr.real) for m in found.modes if counts(m.predicted)][:modes]
     return min(rates, default=(float("nan"), float("nan")))
 
 
@@ -189,7 +197,7 @@ def _pair(index: int, mode: Measured, unit: str) -> list[Quantity]:
 def _rate(exp: Experiment, times: np.ndarray, found: Measurement, unit: str) -> Quantity | str:
     """The late slope of the deviation's rms norm. How far faster modes and noise bend it is known from the fit, its
     residuals in another order: there the slowest exponent is at hand."""
-    predicted = eigenvalues(linearize(exp)).slowest(coupled_only=True)
+    predicted = eigenvalues(linearize(exp), ratios=False).slowest_carried()
     span = times[-1] - times[0]
     if not np.isfinite(predicted) or predicted * span < E_FOLDS:
         return f"the runs show {max(predicted * span, 0):.2g} e-folds of the slowest mode, {E_FOLDS:g} are needed"
