@@ -28,7 +28,10 @@ BISECTED = 2e-3
 RNG = np.random.default_rng(3)
 Y = 1.5 * RNG.standard_normal((4, 2))
 PARAMS = {"W": RNG.standard_normal((24, 2)), "b": RNG.standard_normal(24), "v": RNG.standard_normal(24) / 4}
-FLOW = {"update": {"rule": "flow"}, "discriminator": {"learning_rate": 0.3}, "generator": {"learning_rate": 0.2}}
+FREE = {"kernel": {"ratio": 0.0}}
+FLOW = {
+    "update": {"rule": "flow"}, "discriminator": {"learning_rate": 0.3}, "generator": {"learning_rate": 0.2} | FREE,
+}  # fmt: skip
 
 
 def D(p, x):
@@ -121,7 +124,11 @@ def test_parts_of_a_batch_are_batches(advice):
 
 @pytest.mark.parametrize("loss", ["wasserstein", "non_saturating"])
 def test_a_gram_matrix_says_what_the_network_says(loss):
-    tables = {"loss": {"kind": loss}, "discriminator": {"learning_rate": 0.3}, "generator": {"learning_rate": 0.05}}
+    tables = {
+        "loss": {"kind": loss},
+        "discriminator": {"learning_rate": 0.3},
+        "generator": {"learning_rate": 0.05} | FREE,
+    }
     network = eg.advise(D, PARAMS, Y, tables, batch_size=4, variations=False)
     products = eg.advise_from_gram(GRAM, 4, 2, tables, variations=False)
     tolerance = CLOSED if loss == "wasserstein" else REFINED
@@ -145,7 +152,7 @@ def test_rate_with_kappa_is_that_of_the_written_out_map():
     rows = rows_by_hand(X, **PARAMS)
     tables = {"loss": {"kind": "non_saturating"}, "discriminator": {"learning_rate": eta_D}}
     found = eg.advise_from_gram(
-        rows @ rows.T, M, 2, tables | {"generator": {"learning_rate": eta_G}}, variations=False
+        rows @ rows.T, M, 2, tables | {"generator": {"learning_rate": eta_G} | FREE}, variations=False
     )  # fmt: skip
     Psi, B = rows[:M], rows[M:]
 
@@ -166,7 +173,7 @@ def test_rate_with_kappa_is_that_of_the_written_out_map():
 def test_stability_limits_are_jurys():
     """Simultaneous: w^2 < a and 4 - 2 a + w^2 > 0 per mode, a = eta_D r1 beta, w^2 = eta_D eta_G beta / M."""
     eta_D, eta_G = 0.3, 0.2
-    tables = {"discriminator": {"learning_rate": eta_D}, "generator": {"learning_rate": eta_G}}
+    tables = {"discriminator": {"learning_rate": eta_D}, "generator": {"learning_rate": eta_G} | FREE}
     found = eg.advise_from_gram(GRAM, 4, 2, tables, variations=False)
     high = (4 + eta_D * eta_G * BETA[-1] / 4) / (2 * eta_D * BETA[-1])
     assert found.stable == pytest.approx((eta_G / 4, high), rel=BISECTED)
@@ -220,7 +227,7 @@ def test_scalings(factor, size):
     """r1* as sqrt(eta_G / eta_D) and as 1 / |grad psi|; a float32 matrix says the same to its precision."""
 
     def best(eta_G, gram):
-        tables = FLOW | {"generator": {"learning_rate": eta_G}}
+        tables = FLOW | {"generator": {"learning_rate": eta_G} | FREE}
         return eg.advise_from_gram(gram, 4, 2, tables, variations=False).best
 
     reference = best(0.2, GRAM)

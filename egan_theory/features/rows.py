@@ -22,16 +22,27 @@ class RowFeatures:
         self.size = rows.shape[1]
 
     @classmethod
-    def from_gram(cls, gram: Array, points: int) -> RowFeatures:
-        """From the products of the rows, (M (1 + d), M (1 + d)) symmetric positive semidefinite.
+    def from_gram(cls, gram: Array, points: int, noise: float, values: bool = True) -> RowFeatures:
+        """From the products of the rows, (M (1 + d), M (1 + d)) symmetric positive semidefinite; ``values`` False: of
+        the gradients alone, (M d, M d), with D's values left at 0.
 
-        Eigenvalues within the rounding error of the matrix, eps of its own type times its size times the largest, are
-        zero: of a float32 matrix singular values below about 1e-3 of the largest are lost.
+        noise: norm of the products' rounding error; directions of no larger eigenvalue are left out. Gradients first,
+        so that their products are H itself without those directions; of the values what they share with the gradients,
+        and the root of the rest (the Schur complement).
         """
-        values, vectors = np.linalg.eigh(np.asarray(gram, dtype=float))
-        eps = np.finfo(gram.dtype).eps if gram.dtype.kind == "f" else np.finfo(float).eps
-        kept = values > eps * len(values) * values[-1]
-        return cls(vectors[:, kept] * np.sqrt(values[kept]), points, exact=False)
+        start = points if values else 0
+        beta, left = np.linalg.eigh(gram[start:, start:])
+        kept = beta > noise
+        root, left = np.sqrt(beta[kept]), left[:, kept]
+        gradients = left * root
+        if not values:
+            return cls(np.concatenate([np.zeros((points, len(root))), gradients]), points, exact=False)
+        shared = gram[:points, points:] @ left / root
+        rest, across = np.linalg.eigh(gram[:points, :points] - shared @ shared.T)
+        kept = rest > noise
+        own = across[:, kept] * np.sqrt(rest[kept])
+        below = np.zeros((len(gradients), own.shape[1]))
+        return cls(np.block([[shared, own], [gradients, below]]), points, exact=False)
 
     def seen_rows(self, X: Array) -> tuple[Array, bool]:
         """(rows, exact); X must be the points they belong to (not checked but for their number)."""

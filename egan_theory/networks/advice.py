@@ -23,6 +23,7 @@ class Draw:
 
     best, rate: its own best strength and the slowest decay rate there; rate_at_advised: at the advised strength.
     beta_min, beta_max: smallest and largest resolved eigenvalue of H/M, H the matrix of grad_x grad_y K at the batch.
+    modes, unresolved: its M d eigenvalues, and those of them that are zero or lost to rounding, and left out.
     stable: the strengths at which every mode decays, (lowest, highest); highest None if there is no limit.
     """
 
@@ -33,6 +34,8 @@ class Draw:
     rate_at_advised: float
     beta_min: float
     beta_max: float
+    modes: int
+    unresolved: int
     stable: tuple[float | None, float | None]
     method: str
     binding_modes: tuple[dict[str, Any], ...] = field(repr=False)

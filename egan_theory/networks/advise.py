@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import numbers
 from ..errors import InputError
 from ..experiment import Experiment
 from ..features.rows import RowFeatures
 from .advice import Advice
-from .batches import MAX_ROWS, batches_of, choices, from_products, ordered, samples_of
+from .batches import batches_of, choices, samples_of
 from .combine import combined
+from .gram import checked_gram
 from .practice import practice, value_damping
 
 Array = np.ndarray
@@ -46,13 +46,24 @@ def advise(
 
     D(params, x): JAX, a number for one sample x of the shape of ``data[0]``; all leaves of ``params`` are trained.
     data: (n, ...) samples; mini-batches of ``batch_size`` are drawn from its distinct rows with ``seed``.
-    training: an experiment, or tables of one: generator (learning_rate, kernel, normalisation), discriminator
-    (learning_rate), loss, penalty (r1 is what is advised), update. Default of a table: losses are means over the batch
-    and particles independent, otherwise as in ``Experiment()``.
+    training: an experiment, or tables of one with its defaults: generator (learning_rate, kernel or architecture),
+    discriminator (learning_rate), loss, penalty (r1 is what is advised), update. There is one particle per point of a
+    mini-batch and losses are means over it, whatever generator.particles, masses, per_point and normalisation say:
+    they are about an experiment's own particles.
     initialisations: further trees of weights, each examined on the same batches.
 
     Raises MissingExtra without JAX, InputError, NotLinearizable. Not checked: that D is smooth at the data.
     """
+    return _advise(
+        D, [params, *initialisations], data, practice(training), batch_size, batches, variations, seed, progress
+    )
+
+
+def _advise(
+    D: Callable[[Any, Any], Any], trees: Sequence[Any], data: Array, base: Experiment, batch_size: int, batches: int,
+    variations: bool, seed: int, progress: Progress | None, own: bool = False,
+) -> Advice:  # fmt: skip
+    """``advise``; ``own``: with the particles of the experiment itself (practice.on)."""
     from .double import require_jax
     from .tangent import TangentFeatures
 
@@ -63,22 +74,22 @@ def advise(
         return D(params, x.reshape(shape))
 
     try:
-        size = jax.eval_shape(flat, params, jax.ShapeDtypeStruct(samples.shape[1:], float)).size
+        size = jax.eval_shape(flat, trees[0], jax.ShapeDtypeStruct(samples.shape[1:], float)).size
     except TypeError as error:
         raise InputError("D", "be a JAX function of (params, one sample)", str(error).split("\n")[0]) from None
     if size != 1:
         raise InputError("D", "give one number for one sample", f"{size} of a sample of shape {shape}")
     chosen = batches_of(samples, batch_size, batches, seed)
-    trees = [params, *initialisations]
     total = len(trees) * len(chosen)
     rows = {}
     for i, tree in enumerate(trees):
         features = TangentFeatures(flat, tree)
         for k, Y in enumerate(chosen):
-            rows[i, k] = RowFeatures(*ordered(features.seen_rows(Y), len(Y)))
+            seen, exact = features.seen_rows(Y)
+            rows[i, k] = RowFeatures(seen, len(Y), exact)
             if progress is not None:
                 progress(len(rows), 2 * total)
-    return combined(rows, chosen, practice(training), variations, progress)
+    return combined(rows, chosen, base, variations, progress, own=own)
 
 
 def advise_experiment(
@@ -93,7 +104,10 @@ def advise_experiment(
     progress: Progress | None = None,
 ) -> Advice:
     """``advise`` for an experiment whose discriminator is a network: data in place of its target (default: the target's
-    points), fresh networks from discriminator.seed, discriminator.seed + 1, ..."""
+    points), fresh networks from discriminator.seed, discriminator.seed + 1, ...
+
+    The generator's normalisation is the experiment's, and every point of a batch has as many particles as the target's
+    have."""
     from .mlp import draw
     from .tangent import network_function
 
@@ -109,10 +123,8 @@ def advise_experiment(
         draw(disc.architecture, samples.shape[1], 1, np.random.default_rng([disc.seed + i, 4]))
         for i in range(initialisations)
     ]
-    return advise(
-        network_function(disc.architecture, disc.length_scale), trees[0], samples, exp, batch_size=batch_size,
-        batches=batches, initialisations=trees[1:], variations=variations, seed=seed, progress=progress,
-    )  # fmt: skip
+    function = network_function(disc.architecture, disc.length_scale)
+    return _advise(function, trees, samples, practice(exp), batch_size, batches, variations, seed, progress, own=True)
 
 
 def advise_from_gram(
@@ -132,34 +144,26 @@ def advise_from_gram(
     gram: (M (1 + d), M (1 + d)) of [psi(y_1), ..., psi(y_M), d_1 psi(y_1), ..., d_d psi(y_1), d_1 psi(y_2), ...], or
     (M d, M d) of the gradients alone, H, which suffices where kappa = 0 (Wasserstein, hinge; no alpha): in other losses
     D's values at the data matter. batch_size: mini-batches are parts of the M points (default: all of them).
+    training: as in ``advise``, and with the same meaning: the points are the Gram matrix's own, one particle on each.
+
+    Raises InputError for a matrix that is no Gram matrix up to the rounding of its own precision (float16, float32,
+    float64, or float64 that was stored as one of the others before). Modes lost in that rounding are counted and left
+    out (``Draw.unresolved``).
     """
-    gram = numbers("gram", gram)
-    if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or gram.dtype.kind != "f" or not np.all(np.isfinite(gram)):
-        raise InputError("gram", "be a square matrix of finite numbers", f"{gram.dtype} of shape {gram.shape}")
-    n, d = len(gram), dimension
-    if points < 1 or d < 1 or n not in (points * d, points * (1 + d)):
-        rule = "have points * dimension rows (gradients) or points * (1 + dimension) (values, then gradients)"
-        raise InputError("gram", rule, f"{n} rows for {points} points in {d} dimensions")
-    if n > MAX_ROWS:
-        raise InputError("gram", f"have at most {MAX_ROWS} rows (fewer points)", n)
-    difference, scale = np.abs(gram - gram.T).max(initial=0.0), np.abs(gram).max(initial=0.0)
-    if difference > np.sqrt(np.finfo(gram.dtype).eps) * scale:
-        raise InputError("gram", "be symmetric", f"differences up to {difference:.3g}")
-    base, values = practice(training), n == points * (1 + d)
+    checked = checked_gram(gram, points, dimension)
+    base = practice(training)
     kappa = value_damping(base)
-    if kappa and not values:
+    if kappa and not checked.values:
         rule = f"hold D's values too, points * (1 + dimension) rows, in a loss with kappa = {kappa:g}"
         raise InputError("gram", rule, "those of the gradients alone")
-    symmetric = (gram + gram.T) / 2
     size = points if batch_size is None else batch_size
     if not 1 <= size <= points:
         raise InputError("batch_size", f"be from 1 to the {points} points", size)
     chosen = choices(points, size, 1 if size == points else batches, seed)
-    rows, marks = {}, []
-    for k, index in enumerate(chosen):
-        rows[0, k] = from_products(symmetric, points, index, values)
-        marks.append(np.concatenate([index[:, None], np.zeros((size, d - 1))], axis=1).astype(float))  # distinct
-    return combined(rows, marks, base, variations, progress, values)
+    rows = {(0, k): checked.part(index).rows() for k, index in enumerate(chosen)}
+    # what stands for the points' coordinates, which nothing depends on: they have to differ
+    marks = [np.concatenate([i[:, None], np.zeros((size, dimension - 1))], axis=1).astype(float) for i in chosen]
+    return combined(rows, marks, base, variations, progress, checked.values, checked.precision)
 
 
 __all__ = ["advise", "advise_experiment", "advise_from_gram"]

@@ -1,4 +1,4 @@
-"""Mini-batches of data, and the rows [psi; grad psi] of a Gram matrix at the points of one."""
+"""Mini-batches of data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 
 from .._arrays import numbers
 from ..errors import InputError
-from ..features.rows import RowFeatures
 
 Array = np.ndarray
 
@@ -16,6 +15,8 @@ MAX_ROWS = 2600
 
 def samples_of(data: Array) -> tuple[Array, tuple[int, ...]]:
     """(distinct samples (n, d) in their order, the shape of one)."""
+    if np.ma.isMaskedArray(data) and np.ma.is_masked(data):
+        raise InputError("data", "hold no masked entries", f"{int(np.ma.getmaskarray(data).sum())} masked")
     data = numbers("data", data)
     if data.ndim < 2 or 0 in data.shape or not np.all(np.isfinite(data)):
         raise InputError("data", "hold (M, ...) samples of finite numbers", f"{data.dtype} of shape {data.shape}")
@@ -41,19 +42,3 @@ def batches_of(samples: Array, size: int, count: int, seed: int) -> list[Array]:
         raise InputError("batch_size", rule, f"{size} samples of {d} numbers")
     # all of the data is one batch, not several
     return [samples[index] for index in choices(n, size, 1 if size == n else count, seed)]
-
-
-def ordered(seen: tuple[Array, bool], points: int) -> tuple[Array, int, bool]:
-    return seen[0], points, seen[1]
-
-
-def from_products(gram: Array, points: int, index: Array, values: bool) -> RowFeatures:
-    """The rows of the chosen points."""
-    d = len(gram) // points - values
-    gradients = (points * values + d * index[:, None] + np.arange(d)).ravel()
-    chosen = np.concatenate([index, gradients]) if values else gradients
-    found = RowFeatures.from_gram(gram[np.ix_(chosen, chosen)], len(index))
-    if values:
-        return found
-    nothing = np.zeros((len(index), found.size))
-    return RowFeatures(np.concatenate([nothing, found.rows]), len(index), exact=False)

@@ -14,7 +14,7 @@ from ..predict.regularizer import binding_modes
 from .advice import Advice, Draw
 from .carried import CARRIED, best_carried, binding, rates_at
 from .practice import CHECK_ROWS, affordable, dense_rows, on, value_damping
-from .single import betas, guess, stable, varied
+from .single import betas, betas_of, guess, stable, varied
 
 Array = np.ndarray
 Progress = Callable[[int, int], None]
@@ -35,22 +35,23 @@ def combined(
     variations: bool,
     progress: Progress | None,
     values: bool = True,
+    precision: str = "float64",
+    own: bool = False,
 ) -> Advice:
-    """Advice from the rows of each (initialisation, batch); ``values``: those of D's values are known."""
-    exact = {key: on(base, chosen[key[1]], features) for key, features in rows.items()}
+    """Advice from the rows of each (initialisation, batch); ``values``: those of D's values are known; precision: of
+    the rows' products; own: with the particles of ``base`` itself (practice.on)."""
+    exact = {key: on(base, chosen[key[1]], features, own) for key, features in rows.items()}
     scanned = {key: affordable(exp) for key, exp in exact.items()}
     draws: list[Draw] = []
     for key, exp in scanned.items():
-        own, rate, result = best_carried(exp, lambda exp=exp, f=rows[key]: guess(exp, f))  # type: ignore[misc]
+        fastest, rate, result = best_carried(exp, lambda exp=exp, f=rows[key]: guess(exp, f))  # type: ignore[misc]
         low, high = betas(rows[key])
-        modes = (
-            binding(exp.replace({"penalty.r1": own}))
-            if result is None
-            else binding_modes(exp.replace({"penalty.r1": own}))
-        )
+        found = binding if result is None else binding_modes
+        modes = found(exp.replace({"penalty.r1": fastest}))
         draws.append(
-            Draw(*key, best=own, rate=rate, rate_at_advised=np.nan, beta_min=low, beta_max=high,
-                 stable=stable(exp, own), method="numerical" if result is None else result.method,
+            Draw(*key, best=fastest, rate=rate, rate_at_advised=np.nan, beta_min=low, beta_max=high,
+                 modes=(count := chosen[key[1]].size), unresolved=count - len(betas_of(rows[key])),
+                 stable=stable(exp, fastest), method="numerical" if result is None else result.method,
                  binding_modes=tuple(modes))
         )  # fmt: skip
         if progress is not None:
@@ -71,7 +72,7 @@ def combined(
     if neglected and best and dense_rows(exact[first]) <= CHECK_ROWS:
         factors = {"half": 0.5, "the advised strength": 1.0, "twice": 2.0}
         check = {k: float(rates_at(exact[first], np.array([f * best]))[0]) for k, f in factors.items()}
-    sizes, exponents = _sizes(rows, chosen, base)
+    sizes, exponents = _sizes(rows, chosen, base, own)
     over_batches, over_initialisations = _spreads(draws) if best else (float("nan"), float("nan"))
     lows = [d.stable[0] for d in draws]
     highs = [d.stable[1] for d in draws if d.stable[1] is not None]
@@ -91,7 +92,7 @@ def combined(
         exponents=exponents,
         variations=tuple(varied(exact[first], rows[first], draws[0].rate, values)) if variations else (),
         check=check,
-        assumptions=_assumptions(exact[first], draws, neglected, check is not None),
+        assumptions=_assumptions(exact[first], draws, neglected, check is not None, precision),
         unit="1/time" if base.update_rule.continuous else "1/step",
         strengths=strengths,
         rates=np.array([rates_at(exp, strengths) for exp in scanned.values()]),
@@ -134,7 +135,7 @@ def _spreads(draws: Sequence[Draw]) -> tuple[float, float]:
 
 
 def _sizes(
-    rows: dict[tuple[int, int], RowFeatures], chosen: list[Array], base: Experiment
+    rows: dict[tuple[int, int], RowFeatures], chosen: list[Array], base: Experiment, own: bool
 ) -> tuple[tuple[dict[str, float], ...], dict[str, float]]:
     """Best strength and rate of nested parts of the first initialisation's batches, and their powers of the size."""
     M = len(chosen[0])
@@ -143,7 +144,7 @@ def _sizes(
         one = []
         for k, Y in enumerate(chosen):
             features = rows[0, k].part(size)
-            exp = affordable(on(base, Y[:size], features))
+            exp = affordable(on(base, Y[:size], features, own))
             best, rate, _ = best_carried(exp, lambda exp=exp, f=features: guess(exp, f))  # type: ignore[misc]
             one.append((best, rate, *betas(features)))
         if np.all(np.array(one) > 0):
@@ -157,7 +158,9 @@ def _sizes(
     return tuple(table), exponents
 
 
-def _assumptions(exp: Experiment, draws: Sequence[Draw], neglected: bool, checked: bool) -> tuple[str, ...]:
+def _assumptions(
+    exp: Experiment, draws: Sequence[Draw], neglected: bool, checked: bool, precision: str
+) -> tuple[str, ...]:
     k, loss = exp.generator.kernel, exp.loss_object
     out = [
         "the end of training: D = D* on the data, and particles on the data, small deviations from both",
@@ -166,9 +169,14 @@ def _assumptions(exp: Experiment, draws: Sequence[Draw], neglected: bool, checke
         f"the generator's tangent kernel is g1 = {k.g1:g} for a sample with itself, g2 = {k.g2:g} between samples, "
         "the identity over output dimensions",
         f"loss: c = {loss.c:g}, b = {loss.b:g}, kappa = {value_damping(exp):g}; "
-        f"particles' velocities: {'sum' if exp.generator.normalisation == 'sum' else 'mean'} over the batch",
-        "modes below the rounding error of the largest are not counted",
+        f"losses are {'sums' if exp.generator.normalisation == 'sum' else 'means'} over the generator's samples, "
+        f"{exp.generator.particles // len(exp.points.weights)} on each point of the batch",
     ]
+    if lost := max(draw.unresolved for draw in draws):
+        out.append(
+            f"{lost} of the {draws[0].modes} modes of the particles on a batch are left out: D does not see them, or "
+            f"their stiffness is below the rounding error of the numbers given ({precision})"
+        )
     if neglected:
         how = "checked at the advice" if checked else "not checked: too large"
         out.append(f"kappa and the collective part of the generator's kernel are left out of the scan ({how})")

@@ -12,58 +12,61 @@ from ..experiment import Experiment
 from ..features.rows import RowFeatures
 from ..kernels.given import FeatureKernel
 from ..linear.coupling import coupling_ratio
-from ..targets import Ring
 
 Array = np.ndarray
 
 #: rows of the dense matrix that a scan diagonalises some hundred times; beyond it kappa and the collective part are
 #: left out of the scan, and up to CHECK_ROWS put back for a check of its result
 SCAN_ROWS, CHECK_ROWS = 180, 1000
-#: a batch loss is a mean, so omega = 1; its particles are independent unless the generator's kernel is given
-PRACTICE: dict[str, dict[str, Any]] = {"generator": {"normalisation": "mean", "kernel": {"ratio": 0.0}}}
+#: tables that the settings of a training may have
+TABLES = ("generator", "discriminator", "loss", "penalty", "update")
 
 
 def practice(training: Experiment | Mapping[str, Any] | None) -> Experiment:
-    """The settings as an experiment; its target and discriminator kernel are replaced for every batch.
+    """The settings of a user's own training: an experiment or tables of one, with the same defaults.
 
-    Raises InputError for what the advice would leave out: a likelihood term, averaged opponents."""
-    if isinstance(training, Experiment):
-        for field, given in (
-            ("likelihood.weight", training.likelihood.weight),
-            ("memory", training.update_rule.averages),
-        ):
-            if given:
-                raise InputError(
-                    f"training.{field}", "be left out (the advice is without likelihood and averages)", given
-                )
-        return training
-    tables: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in dict(training or {}).items()}
+    The mini-batch stands for the data, with one particle on each of its points, and losses are means over it: of the
+    generator, learning_rate and kernel (or architecture) count; particles, masses, per_point and normalisation, those
+    of the experiment's own particles, do not.
+
+    Raises InputError for what the advice would leave out: a likelihood term, averaged opponents, sums in tables."""
+    if not isinstance(training, Experiment):
+        training = _from_tables(dict(training or {}))
+    for field, used, given in (
+        ("likelihood.weight", training.likelihood.weight, training.likelihood.weight),
+        ("memory", training.update_rule.averages, training.update_rule.averages),
+        ("packing.degree", training.packing.degree > 1, training.packing.degree),
+    ):
+        if used:
+            rule = "be left out (the advice is without likelihood, averages and packing)"
+            raise InputError(f"training.{field}", rule, given)
+    return training
+
+
+def _from_tables(tables: dict[str, Any]) -> Experiment:
     for name in tables:
-        if name not in ("generator", "discriminator", "loss", "penalty", "update"):
-            rule = "be one of generator, discriminator, loss, penalty, update"
-            raise InputError(f"training.{name}", rule, repr(name))
-    generator = tables.get("generator", {})
-    if isinstance(generator, dict) and generator.get("architecture") is None:
-        kernel = PRACTICE["generator"]["kernel"] | dict(generator.get("kernel") or {})
-        tables["generator"] = PRACTICE["generator"] | generator | {"kernel": kernel}
-    elif isinstance(generator, dict):
-        tables["generator"] = {"normalisation": "mean"} | generator
-    target = Ring()
-    if isinstance(tables.get("generator"), dict):  # one particle per point, however many there are
-        tables["generator"] = tables["generator"] | {"particles": target.modes}
-    return Experiment(target=target, **tables)
+        if name not in TABLES:
+            raise InputError(f"training.{name}", f"be one of {', '.join(TABLES)}", repr(name))
+    generator = tables.get("generator")
+    if isinstance(generator, Mapping) and generator.get("normalisation", "mean") != "mean":
+        rule = (
+            "be 'mean' or left out: losses are means over the mini-batch (of sums, multiply the learning rates by its "
+        )
+        raise InputError("training.generator.normalisation", rule + "size)", repr(generator["normalisation"]))
+    return Experiment(**{k: dict(v) if isinstance(v, Mapping) else v for k, v in tables.items()})
 
 
-def on(base: Experiment, Y: Array, features: RowFeatures) -> Experiment:
-    """The experiment on one batch, with as many particles per point as it has (1 unless its own target says more)."""
+def on(base: Experiment, Y: Array, features: RowFeatures, own: bool = False) -> Experiment:
+    """The experiment on one batch, one particle per point and means over them; ``own``: the base's normalisation, and
+    as many particles per point as it has on its own target."""
     g, k, penalty = base.generator, base.generator.kernel, base.penalty.model_dump()
     equal = g.normalisation == "mean" and g.masses == "equal"
-    per_point = max(g.particles // len(base.points.coordinates), 1) if equal else 1
+    per_point = max(g.particles // len(base.points.coordinates), 1) if own and equal else 1
     return Experiment(
         target={"kind": "points", "values": Y.tolist()},
         generator={
-            "particles": len(Y) * per_point, "learning_rate": g.learning_rate, "normalisation": g.normalisation,
-            "kernel": {"diagonal": k.g1, "ratio": k.ratio},
+            "particles": len(Y) * per_point, "learning_rate": g.learning_rate,
+            "normalisation": g.normalisation if own else "mean", "kernel": {"diagonal": k.g1, "ratio": k.ratio},
         },
         discriminator={
             "kernel": FeatureKernel(features), "features": 0, "learning_rate": base.discriminator.learning_rate

@@ -17,8 +17,13 @@ from .practice import affordable, value_damping
 LIMIT_SPAN, LIMIT_TOLERANCE = 1e4, 1e-3
 
 
+def betas_of(features: RowFeatures) -> np.ndarray:
+    """Resolved eigenvalues of H/M, largest first."""
+    return np.asarray(features.gradient_values[: features.gradient_rank(np.empty(0))] ** 2 / features.points)
+
+
 def betas(features: RowFeatures) -> tuple[float, float]:
-    beta = features.gradient_values[: features.gradient_rank(np.empty(0))] ** 2 / features.points
+    beta = betas_of(features)
     if not len(beta):
         raise NotLinearizable("D", "have a gradient that depends on its weights at the data", "none")
     return float(beta[-1]), float(beta[0])

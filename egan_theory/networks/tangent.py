@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..architecture import Architecture
+from ..errors import InputError
 from .double import double, require_jax
 from .mlp import draw, network
 
@@ -100,13 +101,30 @@ class TangentFeatures:
         if rows * self.size <= MAX_DENSE_ROWS:
             at = self.at(X)
             dense = np.concatenate([at.psi(), at.grad().reshape(n * d, self.size)])
+            self._check(X, np.abs(dense).max(1, initial=0.0))
             if self.size <= rows:
                 return dense, True
             return np.asarray(np.linalg.qr(dense.T, mode="r")).T, True
-        values, vectors = np.linalg.eigh(self.gram(X))
+        gram = self.gram(X)
+        self._check(X, np.diag(gram))
+        values, vectors = np.linalg.eigh(gram)
         values, vectors = values[::-1], vectors[:, ::-1]
         kept = values > EPS * rows * values[0]
         return vectors[:, kept] * np.sqrt(values[kept]), False
+
+    def _check(self, X: Array, size: Array) -> None:
+        """Raise InputError where rows of these sizes, (n (1 + d),) in the order of ``seen_rows``, cannot be used."""
+        n, d = X.shape
+        if np.any(size[n:] > 0) and np.all(np.isfinite(size)):
+            return
+        each = np.column_stack([size[:n], size[n:].reshape(n, d)])
+        bad = np.flatnonzero(~np.isfinite(each).all(1))
+        if len(bad):
+            rule = "be finite at the data, and so its derivatives in the weights and in x"
+            where = f"NaN or infinity at {len(bad)} of {n} points, the first {X[bad[0], :4].tolist()}"
+            raise InputError("D", rule, where + ("..." if d > 4 else ""))
+        rule = "have a gradient in x at the data that depends on its weights (no dead units, not constant)"
+        raise InputError("D", rule, f"zeros at all {n} points")
 
     def gram(self, X: Array) -> Array:
         """Products of the rows of ``seen_rows``, (n (1 + d), n (1 + d)): one backward pass per row, each followed by
