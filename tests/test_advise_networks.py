@@ -64,7 +64,7 @@ def test_units_of_the_data_change_the_strength_alone():
         lambda p, x: tanh(p, x / s), PARAMS, s * DATA,
         TABLES | {"generator": {"kernel": {"diagonal": s**2, "ratio": 0.0}}}, batch_size=4, batches=1, variations=False,
     )  # fmt: skip
-    assert scaled.best == pytest.approx(s**2 * advised(tanh).best, rel=1e-5)
+    assert scaled.best == pytest.approx(s**2 * advised(tanh).best, rel=2e-4)
     single = {k: v.astype(np.float32) for k, v in PARAMS.items()}
     assert advised(tanh, single, DATA.astype(np.float32)).best == pytest.approx(advised(tanh).best, rel=1e-3)
 

@@ -317,6 +317,18 @@ def advise(
     ] = None,
     points: Annotated[int, typer.Option("--points", metavar="M", help="Points of the Gram matrix.")] = 0,
     dimension: Annotated[int, typer.Option("--dimension", metavar="D", help="Coordinates of each of them.")] = 0,
+    horizon: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--horizon", metavar="T", help="Steps of training (flows: time); default: run.steps."),
+    ] = None,
+    generated: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--generated", metavar="FILE", help="Generated samples (.npy): how far they are from the data."),
+    ] = None,
+    later: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--later", metavar="FILE", help="Gram matrix at another time of training: how far it moved."),
+    ] = None,
     batch: Annotated[int, typer.Option("--batch", metavar="M", help="Points of a mini-batch; 0: 16, or all.")] = 0,
     batches: Annotated[int, typer.Option("--batches", metavar="N", help="Mini-batches.")] = 4,
     initialisations: Annotated[int, typer.Option("--initialisations", metavar="N", help="Fresh networks.")] = 4,
@@ -325,18 +337,18 @@ def advise(
     json: Json = False,
     figure: Figure = None,
 ) -> None:
-    """The R1 strength for a network and data: what converges fastest, how sure that is, and what it rests on."""
+    """The R1 strength for a network and data: what it leaves after so many steps, and what it rests on."""
     from .._terminal import progress_bar, save_figure, show, show_json
 
-    out = json_file(output, experiment, data, gram)
-    _, picture = outputs(output, figure, experiment, data, gram)
+    out = json_file(output, experiment, data, gram, generated, later)
+    _, picture = outputs(output, figure, experiment, data, gram, generated, later)
     exp = load(experiment)
     from ..networks.command import advise as found
 
     with progress_bar("advice") as update:
         advice = found(
-            exp, data, gram, points, dimension, batch=batch, batches=batches, initialisations=initialisations,
-            seed=seed, progress=update,
+            exp, data, gram, points, dimension, batch=batch, generated=generated, later=later, horizon=horizon,
+            batches=batches, initialisations=initialisations, seed=seed, progress=update,
         )  # fmt: skip
     save(None, out, advice.to_dict())
     if picture:
@@ -346,6 +358,6 @@ def advise(
     if json:
         show_json(advice.to_dict())
     else:
-        from ..networks.advice import advice_text
+        from ..networks.words import advice_text
 
         show(*advice_text(advice), *written(out, picture))

@@ -61,6 +61,12 @@ class RowFeatures:
         """Singular values of the gradients' rows, largest first."""
         return np.linalg.svd(self.rows[self.points :], compute_uv=False)
 
+    @property
+    def products(self) -> Array:
+        """H, the products of the gradients' rows, (M d, M d)."""
+        gradients = self.rows[self.points :]
+        return np.asarray(gradients @ gradients.T)
+
     def part(self, points: int) -> RowFeatures:
         """Those of the first points."""
         values, gradients = self.rows[: self.points], self.rows[self.points :]

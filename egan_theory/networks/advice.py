@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..predict.left import Choice
 from ..predict.spectrum import number
+from .reach import Reach
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,15 +23,20 @@ CONVENTION = "R1 = (strength / 2) E_data |grad_x D|^2 (Mescheder et al. 2018), a
 class Draw:
     """One mini-batch at one initialisation.
 
-    best, rate: its own best strength and the slowest decay rate there; rate_at_advised: at the advised strength.
-    beta_min, beta_max: smallest and largest resolved eigenvalue of H/M, H the matrix of grad_x grad_y K at the batch.
-    modes, unresolved: its M d eigenvalues, and those of them that are zero or lost to rounding, and left out.
-    stable: the strengths at which every mode decays, (lowest, highest); highest None if there is no limit.
+    best, left: the strength that leaves least of what can move there (0: none helps), and what it leaves;
+    left_at_advised: at the advised strength. asymptotic, rate: the strength of the fastest slowest mode and its decay
+    rate; rate_at_advised: the slowest rate at the advised strength. beta_min, beta_max: smallest and largest resolved
+    eigenvalue of H/M, H the matrix of grad_x grad_y K at the batch. modes, unresolved: its M d eigenvalues, and those
+    of them that are zero or lost to rounding, and left out. stable: the strengths at which every mode decays, (lowest,
+    highest); highest None if there is no limit. method, binding_modes: of ``asymptotic``.
     """
 
     initialisation: int
     batch: int
     best: float
+    left: float
+    left_at_advised: float
+    asymptotic: float
     rate: float
     rate_at_advised: float
     beta_min: float
@@ -42,28 +49,56 @@ class Draw:
 
     def to_dict(self) -> dict[str, Any]:
         data = {name: getattr(self, name) for name in type(self).__dataclass_fields__}
-        numbers = ("best", "rate", "rate_at_advised", "beta_min", "beta_max")
-        out = {name: number(value) if name in numbers else value for name, value in data.items()}
+        out = {name: number(value) if isinstance(value, float) else value for name, value in data.items()}
         return out | {"stable": list(self.stable), "binding_modes": list(self.binding_modes)}
 
 
 @dataclass(frozen=True)
-class Advice:
-    """The R1 strength predicted to converge fastest, for mini-batches of ``batch_size`` points.
+class Asymptotic:
+    """The advice for a training without end: all draws' slowest modes decay fast. rate: mean over draws."""
 
-    best: of all strengths the one at which the draw that fares worst keeps the largest share of its own best rate
-    (``share``). low, high: geometric mean of the draws' own best strengths, one standard deviation either side (of a
-    draw, not of the mean; nan of a single draw). spread_batches, spread_initialisations: standard deviations of log
-    best over the batches of one initialisation, and over initialisations beyond what the batches explain (nan where
-    there is one).
-    rate, rate_at_half, rate_at_double: mean over draws at best, best/2 and 2 best, per step (per time for a flow).
-    sizes: rows of (points, best, rate, beta_min, beta_max), geometric means over nested subsets of the batches;
-    exponents: of their powers of the number of points. variations: the first draw with one setting changed.
-    stable: strengths at which every draw is stable. check: rates of the first draw with nothing neglected, or None.
-    strengths, rates (draw, strength): the curves. unit: of rates.
+    best: float
+    rate: float
+    method: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"best": number(self.best), "rate": number(self.rate), "method": self.method}
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The R1 strength for training of ``horizon`` steps (flows: units of time) with mini-batches of ``batch_size``.
+
+    best: the strength at which the draw that fares worst leaves the smallest multiple of its own least (1/``share``),
+    by the rules of ``predict.left.choose``: at most half of the smallest stability edge, the draws' scatter counted;
+    the gentlest where a decade of strengths is as good; 0 where none helps. choice: these rules' findings.
+    left: rms displacement of the particles at the horizon over that of a small isotropic kick, rms over draws, at
+    ``best``; left_without, left_at_half, left_at_double: at 0, best/2, 2 best. moving, moving_without: of what can move
+    alone; frozen: the part of left that no strength changes. edge: smallest over draws of the largest strength at which
+    every mode decays (None: no limit). asymptotic: what would be best for a training without end.
+    low, high: geometric mean of the draws' own best strengths, one standard deviation either side (of a draw, not of
+    the mean; nan of a single draw). spread_batches, spread_initialisations: standard deviations of log best over the
+    batches of one initialisation, and over initialisations beyond what the batches explain (nan where there is one).
+    rate, rate_at_half, rate_at_double: slowest decay rate, mean over draws, per step (per time for a flow).
+    sizes: rows of (points, best, left, asymptotic, rate, beta_min, beta_max), geometric means over nested subsets of
+    the batches; exponents: of their powers of the number of points. variations: the first draw, one setting changed.
+    stable: strengths at which every draw is stable. check: left of the first draw with nothing neglected, or None.
+    reach: how far from the end of training all this was taken.
+    strengths, lefts (draw, strength): the curves, of what can move. unit: of rates.
     """
 
     best: float
+    horizon: float
+    left: float
+    left_without: float
+    left_at_half: float
+    left_at_double: float
+    moving: float
+    moving_without: float
+    frozen: float
+    choice: Choice
+    edge: float | None
+    asymptotic: Asymptotic
     low: float
     high: float
     rate: float
@@ -78,25 +113,51 @@ class Advice:
     exponents: Mapping[str, float]
     variations: tuple[dict[str, Any], ...]
     check: Mapping[str, float] | None
+    reach: Reach
     assumptions: tuple[str, ...]
     unit: str
     strengths: np.ndarray = field(repr=False, compare=False)
-    rates: np.ndarray = field(repr=False, compare=False)
+    lefts: np.ndarray = field(repr=False, compare=False)
     convention: str = CONVENTION
 
     @property
     def share(self) -> float:
-        """Smallest part of its own best rate that a draw keeps at the advised strength."""
-        return min(draw.rate_at_advised / draw.rate if draw.rate > 0 else float("nan") for draw in self.draws)
+        """Least over draws of what the draw's own best strength leaves over what the advised one does, at most 1."""
+        return min(
+            min(draw.left / draw.left_at_advised, 1.0) if draw.left_at_advised > 0 else 1.0 for draw in self.draws
+        )
+
+    @property
+    def share_of_edge(self) -> float | None:
+        return None if not self.edge else self.best / self.edge
+
+    @property
+    def span(self) -> str:
+        """The horizon with its unit."""
+        return f"{self.horizon:g} {'units of time' if self.unit == '1/time' else 'steps'}"
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the numbers mean, in words."""
+        from .words import remarks
+
+        return remarks(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The --json form."""
         plain = (
-            "best", "low", "high", "rate", "rate_at_half", "rate_at_double", "spread_batches",
+            "best", "horizon", "left", "left_without", "left_at_half", "left_at_double", "moving", "moving_without",
+            "frozen", "low", "high", "rate", "rate_at_half", "rate_at_double", "spread_batches",
             "spread_initialisations", "share",
         )  # fmt: skip
         return {name: number(getattr(self, name)) for name in plain} | {
             "penalty": "r1",
+            "range": [number(self.choice.low), number(self.choice.high)],
+            "edge": None if self.edge is None else number(self.edge),
+            "share_of_edge": None if self.share_of_edge is None else number(self.share_of_edge),
+            "asymptotic": self.asymptotic.to_dict(),
+            "reach": self.reach.to_dict(),
+            "remarks": list(self.remarks),
             "convention": self.convention,
             "unit": self.unit,
             "batch_size": self.batch_size,
@@ -113,76 +174,38 @@ class Advice:
         }
 
     def to_dataset(self) -> xr.Dataset:
-        """Rates over (draw, strength), and each draw's own best."""
+        """What is left over (draw, strength), and each draw's own best."""
         import xarray as xr
 
+        left = {
+            "long_name": f"rms displacement after {self.span} over that of the kick, of what can move",
+            "units": "1",
+        }
         return xr.Dataset(
             {
-                "predicted_rate": (("draw", "strength"), self.rates, {"long_name": "predicted convergence rate",
-                                                                      "units": self.unit}),
+                "predicted_left": (("draw", "strength"), self.lefts, left),
                 "best": ("draw", [d.best for d in self.draws], {"long_name": "best R1 strength", "units": "1"}),
                 "initialisation": ("draw", [d.initialisation for d in self.draws], {"units": "1"}),
                 "batch": ("draw", [d.batch for d in self.draws], {"units": "1"}),
             },
             coords={"strength": ("strength", self.strengths, {"long_name": "penalty.r1", "units": "1"})},
-            attrs={"advised": self.best, "low": self.low, "high": self.high, "assumptions": "; ".join(self.assumptions),
+            attrs={"advised": self.best, "horizon": self.horizon, "low": self.low, "high": self.high,
+                   "remarks": "; ".join(self.remarks), "assumptions": "; ".join(self.assumptions),
                    "convention": self.convention},
         )  # fmt: skip
 
     def __repr__(self) -> str:
         return (
-            f"Advice(best={self.best:.4g} [{self.low:.3g}, {self.high:.3g}], rate={self.rate:.3g} {self.unit}, "
+            f"Advice(best={self.best:.4g} for {self.span}: left {self.left:.3g}, without {self.left_without:.3g}, "
             f"{len(self.draws)} draws of {self.batch_size} points)"
         )
 
     def _repr_html_(self) -> str:
+        from .words import headline
+
         rows = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in headline(self))
-        return f"<table><caption>R1 strength</caption>{rows}</table>"
-
-
-def headline(advice: Advice) -> list[tuple[str, str]]:
-    """What a reader needs first, (name, text)."""
-    low, high = (("none" if v is None else f"{v:.4g}") for v in advice.stable)
-    return [
-        ("R1 strength", f"{advice.best:.4g}"),
-        ("best of a draw, one standard deviation", f"{advice.low:.4g} to {advice.high:.4g}"),
-        ("least share of its best rate that a draw keeps", f"{advice.share:.3g}"),
-        (f"slowest rate, mean over draws ({advice.unit})", f"{advice.rate:.4g}"),
-        ("at half and at twice the strength", f"{advice.rate_at_half:.4g}, {advice.rate_at_double:.4g}"),
-        ("stable in every draw from, to", f"{low}, {high}"),
-        ("points per batch, draws", f"{advice.batch_size}, {len(advice.draws)}"),
-    ]
-
-
-def advice_text(advice: Advice) -> list[Any]:
-    """The printed form: strings and rich tables."""
-    from .._terminal import cell, table
-
-    draws = [
-        [d.initialisation, d.batch, d.best, d.rate, d.rate_at_advised, d.beta_min, d.beta_max] for d in advice.draws
-    ]
-    lines: list[Any] = [
-        table("R1 strength that converges fastest", ["", ""], [list(row) for row in headline(advice)]),
-        table("Draws", ["initialisation", "batch", "best", "rate", "rate at advice", "beta_min", "beta_max"], draws),
-    ]
-    if advice.sizes:
-        keys = ("points", "best", "rate", "beta_min", "beta_max")
-        lines.append(table("Batch size", list(keys), [[row[k] for k in keys] for row in advice.sizes]))
-        powers = ", ".join(f"{k} as M^{v:.2f}" for k, v in advice.exponents.items())
-        lines.append(f"More points M make the slowest mode slower, and all data are more than a batch: {powers}.")
-    if advice.variations:
-        rows = [[v["setting"], v["best"], v["rate"], v["reason"]] for v in advice.variations]
-        lines.append(table("One setting changed (first draw)", ["setting", "best", "rate", ""], rows))
-    if advice.check is not None:
-        c = advice.check
-        lines.append(
-            "Nothing neglected, first draw: rate " + ", ".join(f"{cell(v)} at {k}" for k, v in c.items()) + "."
-        )
-    spread = {"mini-batches": advice.spread_batches, "initialisations": advice.spread_initialisations}
-    known = [f"{100 * v:.0f} % over {k}" for k, v in spread.items() if np.isfinite(v)]
-    if known:
-        lines.append(f"The best strength scatters by {' and '.join(known)}.")
-    return [*lines, f"Convention: {advice.convention}.", f"Assumptions: {'; '.join(advice.assumptions)}."]
+        words = "".join(f"<p>{remark}</p>" for remark in self.remarks)
+        return f"<table><caption>R1 strength</caption>{rows}</table>{words}"
 
 
 def _mean(values: list[float]) -> float:
@@ -190,4 +213,4 @@ def _mean(values: list[float]) -> float:
     return float(np.exp(np.mean(np.log(values))))
 
 
-__all__ = ["CONVENTION", "Advice", "Draw", "advice_text", "headline"]
+__all__ = ["CONVENTION", "Advice", "Asymptotic", "Draw"]

@@ -1,29 +1,33 @@
 """The R1 strength for a practitioner's network: theory on its tangent features at mini-batches of its data.
 
-A mini-batch of M points y_i stands for the data, with one particle on each (brief 2b). The discriminator enters through
-the rows [psi(y_i); grad psi(y_i)], psi(x) = dD/dweights, or their Gram matrix; of H = B B^T, B = grad psi, the
-eigenvalues beta of H/M. Alone (phi = 0, kappa = 0, flow; 3a) the best strength is
+A mini-batch of M points y_i stands for the data, with one particle on each. The discriminator enters through the rows
+[psi(y_i); grad psi(y_i)], psi(x) = dD/dweights, or their Gram matrix; of H = B B^T, B = grad psi, the eigenvalues beta
+of H/M. The strength is that which leaves least of a kick of the particles after the horizon (predict.left), in the draw
+that fares worst (networks.together). For a training without end it tends to that of the fastest slowest mode; alone
+(phi = 0, kappa = 0, flow; symbolic.damping) that is
 
     r1* = 2 sqrt(G beta_max / (beta_min (2 beta_max - beta_min))) / eta_D,  G = eta_D eta_G b c (g1 - g2) omega / M
 
-with omega = 1 for losses that are means over the batch; everything else is a scan of the exact spectrum.
+with omega = 1 for losses that are means over the batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import InputError
 from ..experiment import Experiment
 from ..features.rows import RowFeatures
+from ..predict.left import horizon_of
 from .advice import Advice
 from .batches import batches_of, choices, samples_of
 from .combine import combined
 from .gram import checked_gram
 from .practice import practice, value_damping
+from .reach import Surroundings, distance, drift, spacing
 
 Array = np.ndarray
 Progress = Callable[[int, int], None]
@@ -35,39 +39,56 @@ def advise(
     data: Array,
     training: Experiment | Mapping[str, Any] | None = None,
     *,
+    horizon: float | None = None,
     batch_size: int = 16,
     batches: int = 4,
     initialisations: Sequence[Any] = (),
+    generated: Array | None = None,
+    later: Any = None,
     variations: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Advice:
-    """The R1 strength at which theory says a GAN with discriminator ``D`` converges fastest.
+    """The R1 strength that theory advises to a GAN with discriminator ``D`` for training of ``horizon`` steps.
 
     D(params, x): JAX, a number for one sample x of the shape of ``data[0]``; all leaves of ``params`` are trained.
     data: (n, ...) samples; mini-batches of ``batch_size`` are drawn from its distinct rows with ``seed``.
     training: an experiment, or tables of one with its defaults: generator (learning_rate, kernel or architecture),
-    discriminator (learning_rate), loss, penalty (r1 is what is advised), update. There is one particle per point of a
-    mini-batch and losses are means over it, whatever generator.particles, masses, per_point and normalisation say:
-    they are about an experiment's own particles.
+    discriminator (learning_rate), loss, penalty (r1 is what is advised), update, run (steps). There is one particle per
+    point of a mini-batch and losses are means over it, whatever generator.particles, masses, per_point and
+    normalisation say: they are about an experiment's own particles.
+    horizon: steps of training (flows: units of time); default run.steps.
     initialisations: further trees of weights, each examined on the same batches.
+    generated: (n, ...) samples of the generator with these weights; later: the weights at another time of the same
+    training (the start, if params are those of the end). With them the advice says how far from the end of training,
+    where the theory holds, it was taken (``Advice.reach``).
 
     Raises MissingExtra without JAX, InputError, NotLinearizable. Not checked: that D is smooth at the data.
     """
-    return _advise(
-        D, [params, *initialisations], data, practice(training), batch_size, batches, variations, seed, progress
-    )
+    samples, shape = samples_of(data)
+    settings = _Settings(practice(training), horizon, batch_size, batches, variations, seed, progress)
+    around = {"generated": generated, "later": later}
+    return _advise(D, [params, *initialisations], samples, shape, settings, **around)
+
+
+class _Settings(NamedTuple):
+    base: Experiment
+    horizon: float | None
+    batch_size: int
+    batches: int
+    variations: bool
+    seed: int
+    progress: Progress | None
 
 
 def _advise(
-    D: Callable[[Any, Any], Any], trees: Sequence[Any], data: Array, base: Experiment, batch_size: int, batches: int,
-    variations: bool, seed: int, progress: Progress | None, own: bool = False,
+    D: Callable[[Any, Any], Any], trees: Sequence[Any], samples: Array, shape: tuple[int, ...], of: _Settings, *,
+    generated: Array | None = None, later: Any = None, own: bool = False,
 ) -> Advice:  # fmt: skip
-    """``advise``; ``own``: with the particles of the experiment itself (practice.on)."""
+    """``advise``; ``own``: D - D* is the change from the start, the particles are the experiment's (practice.on)."""
     from .double import require_jax
     from .tangent import TangentFeatures
 
-    samples, shape = samples_of(data)
     jax = require_jax()
 
     def flat(params: Any, x: Any) -> Any:
@@ -79,26 +100,52 @@ def _advise(
         raise InputError("D", "be a JAX function of (params, one sample)", str(error).split("\n")[0]) from None
     if size != 1:
         raise InputError("D", "give one number for one sample", f"{size} of a sample of shape {shape}")
-    chosen = batches_of(samples, batch_size, batches, seed)
-    total = len(trees) * len(chosen)
+    time = horizon_of(of.base, of.horizon)
+    chosen = batches_of(samples, of.batch_size, of.batches, of.seed)
+    near = None if generated is None else distance(generated, samples, shape)
     rows = {}
     for i, tree in enumerate(trees):
         features = TangentFeatures(flat, tree)
         for k, Y in enumerate(chosen):
-            seen, exact = features.seen_rows(Y)
-            rows[i, k] = RowFeatures(seen, len(Y), exact)
-            if progress is not None:
-                progress(len(rows), 2 * total)
-    return combined(rows, chosen, base, variations, progress, own=own)
+            rows[i, k] = RowFeatures(*_seen(features, Y))
+            if of.progress is not None:
+                of.progress(len(rows), 2 * len(trees) * len(chosen))
+    around = Surroundings(0.0, 0.0, near) if own else _surroundings(TangentFeatures(flat, trees[0]), samples, of.base)
+    if later is not None:
+        if jax.tree.map(np.shape, later) != jax.tree.map(np.shape, trees[0]):
+            raise InputError("later", "be weights of the shapes of params", str(jax.tree.map(np.shape, later)))
+        moved = TangentFeatures(flat, later)
+        changes = [drift(rows[0, k].products, RowFeatures(*_seen(moved, Y)).products) for k, Y in enumerate(chosen)]
+        around = around._replace(drift=float(np.mean(changes)))
+    around = around._replace(particles=near)
+    return combined(rows, chosen, of.base, time, of.variations, of.progress, around, own=own)
+
+
+def _seen(features: Any, Y: Array) -> tuple[Array, int, bool]:
+    rows, exact = features.seen_rows(Y)
+    return rows, len(Y), exact
+
+
+def _surroundings(features: Any, samples: Array, base: Experiment) -> Surroundings:
+    """D - D* and its slope at the data."""
+    offset = features.output(samples) - float(base.loss_object.equilibrium)
+    if not value_damping(base):  # only differences of D count
+        offset = offset - offset.mean()
+    slope = features.output_slope(samples)
+    return Surroundings(
+        float(np.sqrt((offset**2).mean())), float(np.sqrt((slope**2).sum(-1).mean()) * spacing(samples))
+    )
 
 
 def advise_experiment(
     exp: Experiment,
     data: Array | None = None,
     *,
+    horizon: float | None = None,
     batch_size: int = 16,
     batches: int = 4,
     initialisations: int = 4,
+    generated: Array | None = None,
     variations: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
@@ -123,8 +170,9 @@ def advise_experiment(
         draw(disc.architecture, samples.shape[1], 1, np.random.default_rng([disc.seed + i, 4]))
         for i in range(initialisations)
     ]
+    settings = _Settings(practice(exp), horizon, batch_size, batches, variations, seed, progress)
     function = network_function(disc.architecture, disc.length_scale)
-    return _advise(function, trees, samples, practice(exp), batch_size, batches, variations, seed, progress, own=True)
+    return _advise(function, trees, samples, samples.shape[1:], settings, generated=generated, own=True)
 
 
 def advise_from_gram(
@@ -133,8 +181,10 @@ def advise_from_gram(
     dimension: int,
     training: Experiment | Mapping[str, Any] | None = None,
     *,
+    horizon: float | None = None,
     batch_size: int | None = None,
     batches: int = 4,
+    later: Array | None = None,
     variations: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
@@ -144,7 +194,8 @@ def advise_from_gram(
     gram: (M (1 + d), M (1 + d)) of [psi(y_1), ..., psi(y_M), d_1 psi(y_1), ..., d_d psi(y_1), d_1 psi(y_2), ...], or
     (M d, M d) of the gradients alone, H, which suffices where kappa = 0 (Wasserstein, hinge; no alpha): in other losses
     D's values at the data matter. batch_size: mini-batches are parts of the M points (default: all of them).
-    training: as in ``advise``, and with the same meaning: the points are the Gram matrix's own, one particle on each.
+    training, horizon: as in ``advise``, and with the same meaning: the points are the Gram matrix's own, one particle
+    on each. later: the matrix of the same points at another time of training.
 
     Raises InputError for a matrix that is no Gram matrix up to the rounding of its own precision (float16, float32,
     float64, or float64 that was stored as one of the others before). Modes lost in that rounding are counted and left
@@ -161,9 +212,15 @@ def advise_from_gram(
         raise InputError("batch_size", f"be from 1 to the {points} points", size)
     chosen = choices(points, size, 1 if size == points else batches, seed)
     rows = {(0, k): checked.part(index).rows() for k, index in enumerate(chosen)}
+    around = Surroundings()
+    if later is not None:
+        around = Surroundings(drift=drift(checked.gradients, checked_gram(later, points, dimension, "later").gradients))
     # what stands for the points' coordinates, which nothing depends on: they have to differ
     marks = [np.concatenate([i[:, None], np.zeros((size, dimension - 1))], axis=1).astype(float) for i in chosen]
-    return combined(rows, marks, base, variations, progress, checked.values, checked.precision)
+    return combined(
+        rows, marks, base, horizon_of(base, horizon), variations, progress, around, values=checked.values,
+        precision=checked.precision,
+    )  # fmt: skip
 
 
 __all__ = ["advise", "advise_experiment", "advise_from_gram"]

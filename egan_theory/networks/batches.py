@@ -13,13 +13,13 @@ Array = np.ndarray
 MAX_ROWS = 2600
 
 
-def samples_of(data: Array) -> tuple[Array, tuple[int, ...]]:
+def samples_of(data: Array, field: str = "data") -> tuple[Array, tuple[int, ...]]:
     """(distinct samples (n, d) in their order, the shape of one)."""
     if np.ma.isMaskedArray(data) and np.ma.is_masked(data):
-        raise InputError("data", "hold no masked entries", f"{int(np.ma.getmaskarray(data).sum())} masked")
-    data = numbers("data", data)
+        raise InputError(field, "hold no masked entries", f"{int(np.ma.getmaskarray(data).sum())} masked")
+    data = numbers(field, data)
     if data.ndim < 2 or 0 in data.shape or not np.all(np.isfinite(data)):
-        raise InputError("data", "hold (M, ...) samples of finite numbers", f"{data.dtype} of shape {data.shape}")
+        raise InputError(field, "hold (M, ...) samples of finite numbers", f"{data.dtype} of shape {data.shape}")
     flat = data.reshape(len(data), -1).astype(float)
     first = np.sort(np.unique(flat, axis=0, return_index=True)[1])
     return flat[first], data.shape[1:]

@@ -1,39 +1,43 @@
-"""One advice from all draws: the strength that costs the worst of them least, scatter, powers of the batch size."""
+"""One advice from all draws: the strength that leaves the worst of them least, scatter, powers of the batch size."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
 from ..experiment import Experiment
 from ..features.rows import RowFeatures
-from ..predict.regularizer import binding_modes
-from .advice import Advice, Draw
-from .carried import CARRIED, best_carried, binding, rates_at
+from ..linear.system import CARRIED
+from ..predict.asymptotic import Fastest, fastest_strength, rates_over
+from ..predict.left import Left, left_over
+from ..predict.regularizer import binding_modes, slow_modes
+from .advice import Advice, Asymptotic, Draw
 from .practice import CHECK_ROWS, affordable, dense_rows, on, value_damping
-from .single import betas, betas_of, guess, stable, varied
+from .reach import Reach, Surroundings
+from .single import alone, betas, betas_of, span, stable, varied
+from .together import Span, Together, choose_together
 
 Array = np.ndarray
 Progress = Callable[[int, int], None]
 
-#: the curves: this many strengths, this far either side of the advice
-CURVE_POINTS, CURVE_SPAN = 33, 16.0
-#: accuracy of log strength to which the draws are balanced
+#: accuracy of log strength to which the draws' rates are balanced
 REGRET_TOLERANCE = 3e-3
 #: parts of a batch at which the dependence on its size is measured
 PARTS = (4, 2, 1)
-SIZED = ("points", "best", "rate", "beta_min", "beta_max")
+SIZED = ("points", "best", "left", "asymptotic", "rate", "beta_min", "beta_max")
 
 
 def combined(
     rows: dict[tuple[int, int], RowFeatures],
     chosen: list[Array],
     base: Experiment,
+    horizon: float,
     variations: bool,
     progress: Progress | None,
+    around: Surroundings,
+    *,
     values: bool = True,
     precision: str = "float64",
     own: bool = False,
@@ -42,81 +46,118 @@ def combined(
     the rows' products; own: with the particles of ``base`` itself (practice.on)."""
     exact = {key: on(base, chosen[key[1]], features, own) for key, features in rows.items()}
     scanned = {key: affordable(exp) for key, exp in exact.items()}
-    draws: list[Draw] = []
-    for key, exp in scanned.items():
-        fastest, rate, result = best_carried(exp, lambda exp=exp, f=rows[key]: guess(exp, f))  # type: ignore[misc]
-        low, high = betas(rows[key])
-        found = binding if result is None else binding_modes
-        modes = found(exp.replace({"penalty.r1": fastest}))
-        draws.append(
-            Draw(*key, best=fastest, rate=rate, rate_at_advised=np.nan, beta_min=low, beta_max=high,
-                 modes=(count := chosen[key[1]].size), unresolved=count - len(betas_of(rows[key])),
-                 stable=stable(exp, fastest), method="numerical" if result is None else result.method,
-                 binding_modes=tuple(modes))
-        )  # fmt: skip
+    members, first = list(scanned.values()), next(iter(rows))
+    found: list[Fastest] = []
+    for exp in members:
+        found.append(fastest_strength(exp, "r1"))
         if progress is not None:
-            progress(len(rows) + len(draws), 2 * len(rows))
+            progress(len(rows) + len(found), 2 * len(rows))
+    limits = [stable(exp, one.best or 0.0) for exp, one in zip(members, found, strict=True)]
+    spans = [span(exp, rows[key]) for key, exp in scanned.items()]
+    together = choose_together(
+        members, horizon, Span(min(s.low for s in spans), max(s.high for s in spans)), [high for _, high in limits]
+    )
+    best = together.choice.best
+    at = {f: [_left(exp, f * best, horizon) for exp in members] for f in (0.0, 0.5, 1.0, 2.0)}
+    rates = np.array([rates_over(exp, "r1", best * np.array([0.5, 1.0, 2.0])) for exp in members])
+    draws = []
+    for i, (key, exp) in enumerate(scanned.items()):
+        low, high = betas(rows[key])
+        count, fastest = chosen[key[1]].size, found[i].best or 0.0
+        draws.append(
+            Draw(
+                *key, best=float(together.optimum[i]), left=float(together.least[i]), left_at_advised=at[1.0][i].moving,
+                asymptotic=fastest, rate=found[i].rate, rate_at_advised=float(rates[i, 1]), beta_min=low, beta_max=high,
+                modes=count, unresolved=count - len(betas_of(rows[key])), stable=limits[i], method=found[i].method,
+                binding_modes=tuple(binding_modes(exp.replace({"penalty.r1": fastest}))),
+            )
+        )  # fmt: skip
     bests = np.array([draw.best for draw in draws])
-    positive = bests[bests > 0]
-    # where most draws want none, none is the advice
-    best = _least_regret(list(scanned.values()), draws) if 2 * len(positive) > len(bests) else 0.0
-    middle = float(np.exp(np.log(positive).mean())) if best else 0.0
-    spread = float(np.log(positive).std(ddof=1)) if best and len(positive) > 1 else float("nan")
-    at = np.array([rates_at(exp, best * np.array([0.5, 1.0, 2.0])) for exp in scanned.values()])
-    draws = [replace(draw, rate_at_advised=float(r)) for draw, r in zip(draws, at[:, 1], strict=True)]
-    first = next(iter(rows))
-    centre = best or guess(scanned[first], rows[first])
-    strengths = centre * np.geomspace(1 / CURVE_SPAN, CURVE_SPAN, CURVE_POINTS)
+    positive = np.log(bests[bests > 0])
+    middle = float(np.exp(positive.mean())) if best and len(positive) else 0.0
+    spread = float(positive.std(ddof=1)) if best and len(positive) > 1 else float("nan")
     neglected = scanned[first] is not exact[first]
     check = None
     if neglected and best and dense_rows(exact[first]) <= CHECK_ROWS:
         factors = {"half": 0.5, "the advised strength": 1.0, "twice": 2.0}
-        check = {k: float(rates_at(exact[first], np.array([f * best]))[0]) for k, f in factors.items()}
-    sizes, exponents = _sizes(rows, chosen, base, own)
+        check = {k: _left(exact[first], f * best, horizon).moving for k, f in factors.items()}
+    sizes, exponents = _sizes(rows, chosen, base, horizon, own)
     over_batches, over_initialisations = _spreads(draws) if best else (float("nan"), float("nan"))
-    lows = [d.stable[0] for d in draws]
-    highs = [d.stable[1] for d in draws if d.stable[1] is not None]
+    lows = [low for low, _ in limits]
+    left = {f: _rms([one.total for one in of]) for f, of in at.items()}
     return Advice(
         best=best,
+        horizon=horizon,
+        left=left[1.0],
+        left_without=left[0.0],
+        left_at_half=left[0.5],
+        left_at_double=left[2.0],
+        moving=_rms([one.moving for one in at[1.0]]),
+        moving_without=_rms([one.moving for one in at[0.0]]),
+        frozen=_rms([one.frozen for one in at[1.0]]),
+        choice=together.choice,
+        edge=together.edge,
+        asymptotic=_asymptotic(members, found),
         low=middle * float(np.exp(-spread)),
         high=middle * float(np.exp(spread)),
-        rate=float(at[:, 1].mean()),
-        rate_at_half=float(at[:, 0].mean()),
-        rate_at_double=float(at[:, 2].mean()),
+        rate=float(rates[:, 1].mean()),
+        rate_at_half=float(rates[:, 0].mean()),
+        rate_at_double=float(rates[:, 2].mean()),
         spread_batches=over_batches,
         spread_initialisations=over_initialisations,
         batch_size=rows[first].points,
         draws=tuple(draws),
-        stable=(None if None in lows else max(v for v in lows if v is not None), min(highs, default=None)),
+        stable=(None if None in lows else max(v for v in lows if v is not None), together.edge),
         sizes=sizes,
         exponents=exponents,
-        variations=tuple(varied(exact[first], rows[first], draws[0].rate, values)) if variations else (),
+        variations=tuple(varied(exact[first], rows[first], found[0].rate, values, horizon)) if variations else (),
         check=check,
+        reach=_reach(together, members, horizon, around),
         assumptions=_assumptions(exact[first], draws, neglected, check is not None, precision),
         unit="1/time" if base.update_rule.continuous else "1/step",
-        strengths=strengths,
-        rates=np.array([rates_at(exp, strengths) for exp in scanned.values()]),
+        strengths=together.strengths,
+        lefts=together.moving,
     )
 
 
-def _least_regret(members: Sequence[Experiment], draws: Sequence[Draw]) -> float:
-    """The strength at which the draw that fares worst keeps the largest share of its own best rate. A mean of the best
-    strengths may lie beyond where some draw is stable. Each share rises to its maximum and falls (3a), so that their
-    minimum does too, between the smallest and the largest of the best."""
-    kept = [(exp, draw) for exp, draw in zip(members, draws, strict=True) if draw.best > 0]
-    low, high = (f(draw.best for _, draw in kept) for f in (min, max))
+def _left(exp: Experiment, strength: float, horizon: float) -> Left:
+    return left_over(exp.replace({"penalty.r1": strength}), horizon)
+
+
+def _rms(values: Sequence[float]) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def _reach(together: Together, members: Sequence[Experiment], horizon: float, around: Surroundings) -> Reach:
+    best = together.choice.best
+    slow = [slow_modes(exp.replace({"penalty.r1": best}), horizon) for exp in members]
+    left = _rms([_left(exp, best, horizon).moving for exp in members])
+    with np.errstate(divide="ignore"):
+        folds = -float(np.log(left))
+    return Reach(folds, sum(s for s, _ in slow) / max(sum(n for _, n in slow), 1), *around)
+
+
+def _asymptotic(members: Sequence[Experiment], found: Sequence[Fastest]) -> Asymptotic:
+    """The strength for a training without end: that at which the draw that fares worst keeps the largest share of its
+    own best rate. A mean of the best strengths may lie beyond where some draw is stable. Each share rises to its
+    maximum and falls (symbolic.damping), so that their minimum does too, between the smallest and the largest best."""
+    kept = [(exp, one) for exp, one in zip(members, found, strict=True) if one.best]
+    rates = [one.rate for one in found]
+    if 2 * len(kept) <= len(found):  # where most draws want none, none is the advice
+        return Asymptotic(0.0, float(np.mean([rates_over(e, "r1", [0.0])[0] for e in members])), "numerical")
+    method = "closed-form" if len(found) == 1 and found[0].method == "closed-form" else "numerical"
+    low, high = (f(one.best for _, one in kept if one.best) for f in (min, max))
     if low == high:
-        return low
+        return Asymptotic(float(low), float(np.mean(rates)), method)
 
     def worst(u: float) -> float:
-        one = np.array([float(np.exp(u))])
-        return min(float(rates_at(exp, one)[0]) / abs(draw.rate) for exp, draw in kept)
+        return min(float(rates_over(exp, "r1", [float(np.exp(u))])[0]) / abs(one.rate) for exp, one in kept)
 
-    found = minimize_scalar(
-        lambda u: -worst(u), bounds=(np.log(low), np.log(high)), method="bounded", options={"xatol": REGRET_TOLERANCE}
-    )
+    bounds = np.log(low), np.log(high)
+    result = minimize_scalar(lambda u: -worst(u), bounds=bounds, method="bounded", options={"xatol": REGRET_TOLERANCE})
     # a minimum of curves with edges: the search may stop beside the best
-    return float(np.exp(max((np.log(low), np.log(high), found.x), key=worst)))
+    best = float(np.exp(max((*bounds, result.x), key=worst)))
+    return Asymptotic(best, float(np.mean([rates_over(exp, "r1", [best])[0] for exp in members])), method)
 
 
 def _spreads(draws: Sequence[Draw]) -> tuple[float, float]:
@@ -124,8 +165,10 @@ def _spreads(draws: Sequence[Draw]) -> tuple[float, float]:
     taken out), nan where there is one."""
     log = {(d.initialisation, d.batch): np.log(d.best) if d.best > 0 else np.nan for d in draws}
     table = np.array([[log[i, k] for k in sorted({k for _, k in log})] for i in sorted({i for i, _ in log})])
+    if np.isnan(table).any():
+        return float("nan"), float("nan")
     I, K = table.shape
-    within = float(np.sqrt(np.nanmean(np.nanvar(table, axis=1, ddof=1)))) if K > 1 else float("nan")
+    within = float(np.sqrt(np.mean(np.var(table, axis=1, ddof=1)))) if K > 1 else float("nan")
     if I < 2:
         return within, float("nan")
     # every initialisation sees the same batches: what is left beside both is divided by their number
@@ -135,9 +178,9 @@ def _spreads(draws: Sequence[Draw]) -> tuple[float, float]:
 
 
 def _sizes(
-    rows: dict[tuple[int, int], RowFeatures], chosen: list[Array], base: Experiment, own: bool
+    rows: dict[tuple[int, int], RowFeatures], chosen: list[Array], base: Experiment, horizon: float, own: bool
 ) -> tuple[tuple[dict[str, float], ...], dict[str, float]]:
-    """Best strength and rate of nested parts of the first initialisation's batches, and their powers of the size."""
+    """Advice to nested parts of the first initialisation's batches, each alone, and its powers of the size."""
     M = len(chosen[0])
     table = []
     for size in sorted({M // part for part in PARTS if M // part >= 2}):
@@ -145,8 +188,8 @@ def _sizes(
         for k, Y in enumerate(chosen):
             features = rows[0, k].part(size)
             exp = affordable(on(base, Y[:size], features, own))
-            best, rate, _ = best_carried(exp, lambda exp=exp, f=features: guess(exp, f))  # type: ignore[misc]
-            one.append((best, rate, *betas(features)))
+            fastest = fastest_strength(exp, "r1")
+            one.append((*alone(exp, features, horizon), fastest.best or 0.0, fastest.rate, *betas(features)))
         if np.all(np.array(one) > 0):
             mean = np.exp(np.log(one).mean(0))
             table.append(dict(zip(SIZED, (size, *map(float, mean)), strict=True)))
@@ -165,6 +208,7 @@ def _assumptions(
     out = [
         "the end of training: D = D* on the data, and particles on the data, small deviations from both",
         "the tangent features of D stay those of the given weights (kernel drift is neglected)",
+        "a kick of all particles in all directions alike, with D at rest",
         "the mini-batch stands for the whole data, its points weigh alike; a larger one has slower modes",
         f"the generator's tangent kernel is g1 = {k.g1:g} for a sample with itself, g2 = {k.g2:g} between samples, "
         "the identity over output dimensions",
@@ -181,7 +225,10 @@ def _assumptions(
         how = "checked at the advice" if checked else "not checked: too large"
         out.append(f"kappa and the collective part of the generator's kernel are left out of the scan ({how})")
     if value_damping(exp) and not neglected:
-        out.append(f"modes with less than {CARRIED:.0%} of their motion in the particles are not counted")
+        out.append(f"rates: modes with less than {CARRIED:.0%} of their motion in the particles are not counted")
     if min(draw.rate for draw in draws) <= 0:
         out.append("in some draw no R1 strength stabilises every mode")
     return tuple(out)
+
+
+__all__ = ["combined"]

@@ -18,21 +18,26 @@ BATCH = 16
 
 
 def advise(
-    exp: Experiment, data: str | None, gram: str | None, points: int, dimension: int, *, batch: int, **settings: Any
-) -> Advice:
+    exp: Experiment, data: str | None, gram: str | None, points: int, dimension: int, *, batch: int,
+    generated: str | None, later: str | None, **settings: Any,
+) -> Advice:  # fmt: skip
     """Advice for the network of the experiment at its data, or for the Gram matrix of a file. Raises InputError."""
     if batch < 0:
         raise InputError("--batch", "be at least 0", batch)
     if gram is None:
-        for name, given in (("--points", points), ("--dimension", dimension)):
+        for name, given in (("--points", points), ("--dimension", dimension), ("--later", later)):
             if given:
                 raise InputError(name, "be given with --gram only", given)
         samples = None if data is None else read_samples(data)
-        return advise_experiment(exp, samples, batch_size=batch or BATCH, **settings)
-    if data is not None:
-        raise InputError("--data", "not be given beside --gram, which stands for the data")
+        made = None if generated is None else _array("--generated", generated)
+        return advise_experiment(exp, samples, batch_size=batch or BATCH, generated=made, **settings)
+    for name, path in (("--data", data), ("--generated", generated)):
+        if path is not None:
+            raise InputError(name, "not be given beside --gram, which stands for the data")
     del settings["initialisations"]
-    return advise_from_gram(_array("--gram", gram), points, dimension, exp, batch_size=batch or None, **settings)
+    other = None if later is None else _array("--later", later)
+    matrix = _array("--gram", gram)
+    return advise_from_gram(matrix, points, dimension, exp, batch_size=batch or None, later=other, **settings)
 
 
 def read_samples(path: str) -> np.ndarray:

@@ -19,7 +19,7 @@ Array = np.ndarray
 #: left out of the scan, and up to CHECK_ROWS put back for a check of its result
 SCAN_ROWS, CHECK_ROWS = 180, 1000
 #: tables that the settings of a training may have
-TABLES = ("generator", "discriminator", "loss", "penalty", "update")
+TABLES = ("generator", "discriminator", "loss", "penalty", "update", "run")
 
 
 def practice(training: Experiment | Mapping[str, Any] | None) -> Experiment:

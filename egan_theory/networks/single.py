@@ -9,9 +9,10 @@ import numpy as np
 from ..errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..features.rows import RowFeatures
-from ..symbolic.damping import best_r1
-from .carried import best_carried, carried_rate
+from ..predict.asymptotic import convergence_rate
+from ..predict.left import left_over
 from .practice import affordable, value_damping
+from .together import Span, choose_together
 
 #: factor by which the limits of stability are searched, and their relative accuracy
 LIMIT_SPAN, LIMIT_TOLERANCE = 1e4, 1e-3
@@ -29,20 +30,21 @@ def betas(features: RowFeatures) -> tuple[float, float]:
     return float(beta[-1]), float(beta[0])
 
 
-def guess(exp: Experiment, features: RowFeatures) -> float:
-    """The closed form for the commuting part."""
+def span(exp: Experiment, features: RowFeatures) -> Span:
+    """Strengths r1 eta_D = 2 sqrt(G / beta) that damp the stiffest and the softest mode critically, where they
+    commute."""
     low, high = betas(features)
     loss, k = exp.loss_object, exp.generator.kernel
     eta_D, eta_G = exp.discriminator.learning_rate, exp.generator.learning_rate
-    gain = (k.g1 - k.g2 or k.g1) * exp.omega / exp.generator.particles
-    return float(best_r1(eta_D * eta_G * loss.b * loss.c * gain, low, high)[0]) / eta_D
+    G = eta_D * eta_G * loss.b * loss.c * (k.g1 - k.g2 or k.g1) * exp.omega / exp.generator.particles
+    return Span(2 * float(np.sqrt(G / high)) / eta_D, 2 * float(np.sqrt(G / low)) / eta_D)
 
 
 def stable(exp: Experiment, best: float) -> tuple[float | None, float | None]:
     """Lowest and highest strength around the best at which every mode decays; None: none within LIMIT_SPAN."""
 
     def rate(strength: float) -> float:
-        return carried_rate(exp.replace({"penalty.r1": strength}))
+        return convergence_rate(exp.replace({"penalty.r1": strength}))
 
     if best <= 0 or not rate(best) > 0:
         return None, None
@@ -57,6 +59,13 @@ def stable(exp: Experiment, best: float) -> tuple[float | None, float | None]:
             inside, outside = (middle, outside) if rate(float(np.exp(middle))) > 0 else (inside, middle)
         ends.append(float(np.exp(inside)))
     return ends[0], ends[1]
+
+
+def alone(exp: Experiment, features: RowFeatures, horizon: float) -> tuple[float, float]:
+    """(advised strength, what it leaves of what can move) of one draw by itself; its stability edge is not heeded."""
+    found = choose_together([exp], horizon, span(exp, features), [None])
+    best = found.choice.best
+    return best, left_over(exp.replace({"penalty.r1": best}), horizon).moving
 
 
 def variations(exp: Experiment, rate: float) -> list[tuple[str, dict[str, Any]]]:
@@ -78,16 +87,17 @@ def variations(exp: Experiment, rate: float) -> list[tuple[str, dict[str, Any]]]
     return out
 
 
-def varied(exp: Experiment, features: RowFeatures, rate: float, values: bool) -> list[dict[str, Any]]:
+def varied(exp: Experiment, features: RowFeatures, rate: float, values: bool, horizon: float) -> list[dict[str, Any]]:
+    """What is advised to the draw alone, and left, with one setting changed."""
     found = []
     for setting, changes in variations(exp, rate):
-        row: dict[str, Any] = {"setting": setting, "best": None, "rate": None, "reason": ""}
+        row: dict[str, Any] = {"setting": setting, "best": None, "left": None, "reason": ""}
         try:
             changed = exp.replace(changes)
             if value_damping(changed) and not values:
                 raise InputError("gram", "hold D's values too where kappa > 0")
-            best, found_rate, _ = best_carried(affordable(changed), lambda e=changed: guess(e, features))  # type: ignore[misc]
-            row |= {"best": best, "rate": found_rate}
+            best, left = alone(affordable(changed), features, horizon)
+            row |= {"best": best, "left": left}
         except InputError as error:
             row["reason"] = str(error)
         found.append(row)

@@ -78,6 +78,11 @@ class TangentFeatures:
         """D(x; theta) itself, (..., n) for X (..., n, d)."""
         return np.asarray(self._do.output(self.theta, X))
 
+    @double
+    def output_slope(self, X: Array) -> Array:
+        """grad D(x; theta), (..., n, d) for X (..., n, d)."""
+        return np.asarray(self._do.slope(self.theta, X))
+
     def gradient_rank(self, X: Array) -> int:
         """Independent gradients at distinct points; where no theorem says, the numerical rank of their Gram matrix's
         root."""
@@ -182,6 +187,7 @@ class _Derivatives(NamedTuple):
 
     D: Compiled
     output: Compiled
+    slope: Compiled
     value: Compiled
     gradient: Compiled
     hessian: Compiled
@@ -234,6 +240,7 @@ def _derivatives(function: Callable[[Any, Any], Any], tree: Any, shapes: tuple[t
     return _Derivatives(
         D=D,
         output=compiled(each(D), "(n,d)->(n)"),
+        slope=compiled(each(jax.grad(D, argnums=1)), "(n,d)->(n,d)"),
         value=compiled(each(value, w=True), "(p),(n,d)->(n)"),
         gradient=compiled(each(gradient, w=True), "(p),(n,d)->(n,d)"),
         hessian=compiled(each(hessian, w=True), "(p),(n,d)->(n,d,d)"),

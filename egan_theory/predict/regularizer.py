@@ -179,7 +179,7 @@ def best_regularizer(
     here = curve.at(best)
     chosen = exp.replace({path: best})
     asymptotic = fastest_strength(exp, key)
-    slow, modes = _slow_modes(chosen, time)
+    slow, modes = slow_modes(chosen, time)
     return Regularizer(
         penalty=key,
         best=float("nan") if endless else best if choice.helps else 0.0,
@@ -330,7 +330,7 @@ def binding_modes(exp: Experiment) -> tuple[dict[str, Any], ...]:
     )
 
 
-def _slow_modes(exp: Experiment, time: float) -> tuple[int, int]:
+def slow_modes(exp: Experiment, time: float) -> tuple[int, int]:
     """(how many eigenvalues of modes by which the particles converge decay by less than 1/e within ``time``, of how
     many)."""
     values = eigenvalues(linearize(exp), ratios=False)
@@ -376,4 +376,4 @@ def _part(value: float) -> str:
     return f"{value:.3g}" if np.isfinite(value) else "more than can be computed"
 
 
-__all__ = ["Regularizer", "best_regularizer", "binding_modes"]
+__all__ = ["Regularizer", "best_regularizer", "binding_modes", "slow_modes"]
