@@ -25,7 +25,11 @@ DRIFT_SAMPLES = 5
 
 @double
 def simulate_networks(
-    exp: Experiment, variants: Sequence[Experiment] | None, progress: Progress | None, output: Any = None
+    exp: Experiment,
+    variants: Sequence[Experiment] | None,
+    progress: Progress | None,
+    output: Any = None,
+    kicks: np.ndarray | None = None,
 ) -> xr.Dataset:
     """``simulation.run.simulate`` for an experiment with a network, particle by particle.
 
@@ -41,7 +45,7 @@ def simulate_networks(
     members = [exp] if variants is None else list(variants)
     each = [member for member in members for _ in range(exp.run.runs)]
     field = NetworkField(exp, each, output)
-    x, w, note = starts(exp, field)
+    x, w, note = starts(exp, field, kicks)
     w = jax.numpy.asarray(np.tile(w, (len(members), 1)))
     g = _generator_start(field, np.tile(x, (len(members), 1, 1)))
     rule = max((resolved_rule(member) for member in members), key=lambda r: r.substeps)

@@ -100,11 +100,9 @@ def _simulate(
     that a record is of one box; after WIDENINGS of them, or where the modes are too many, its run ends as diverged.
     """
     if exp.generator.finite_network or exp.discriminator.finite_network:
-        if kicks is not None:
-            raise InputError("kicks", "be left out for networks of finite width")
         from ..networks.simulate import simulate_networks
 
-        return simulate_networks(exp, variants, progress)
+        return simulate_networks(exp, variants, progress, kicks=kicks)
     members = [exp] if variants is None else list(variants)
     R = exp.run.runs
     each = [e for e in members for _ in range(R)]
