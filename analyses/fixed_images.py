@@ -42,6 +42,8 @@ RATE, STEPS, RECORDS = 0.05, 6000, 12
 STRENGTHS = np.array([0.0, *np.geomspace(0.01, 144, 8)])
 #: the advised strength may leave at most this many times the least of the sweep
 ALLOWED = 1.2
+#: strengths that differ by more than this factor are different ones: the sweep's are 4 apart
+FAR = 5.0
 LEAK = 0.2
 
 Array = np.ndarray
@@ -298,14 +300,26 @@ def verdict(ds: xr.Dataset) -> str:
         return f"The advice is within {ds.attrs['allowed']:g} times the least of the sweep for all networks."
     good = [int((excess[:, k] <= ds.attrs["allowed"]).sum()) for k in (0, 1)]
     middle = lambda name: np.median(ds[name].values, axis=0)  # noqa: E731
-    share, moved, spacings = middle("kernel_share"), middle("generator_drift"), middle("particles")
-    return (
+    spacings, share = middle("particles"), middle("kernel_share")
+    text = (
         f"Theory does not reach that far: {good[0]} (asked at the start) and {good[1]} (at the end) of {len(excess)} "
         f"advices are within {ds.attrs['allowed']:g} times the least of the sweep. Measured, medians: training starts "
-        f"{spacings[0]:.2g} spacings of the data away from them, the generator's kernel changes by {moved:.0%} and D's "
-        f"by {middle('kernel_drift'):.0%}, and the two numbers that stand for the generator's kernel hold "
-        f"{share[0]:.0%} of it at the start, {share[1]:.0%} at the end."
+        f"{spacings[0]:.2g} spacings of the data away from them, the generator's kernel changes by "
+        f"{middle('generator_drift'):.0%} of what it was and D's by {middle('kernel_drift'):.0%}; the two numbers that "
+        f"stand for the generator's kernel hold {share[0]:.0%} of it at the start, {share[1]:.0%} at the end."
     )
+    whole = ds["predicted_left_whole"].values
+    if np.isfinite(whole).any():
+        swept = ds["swept"].values
+        at = [np.median(swept[np.argmin(np.nan_to_num(whole[:, k], nan=np.inf), axis=1)]) for k in (0, 1)]
+        best = np.median(swept[np.nanargmin(ds["energy"].values[:, : len(swept), -1], axis=1)])
+        text += (
+            f" The linear theory of the whole kernels, with nothing left out, has its least at {at[0]:.3g} (start) and "
+            f"{at[1]:.3g} (end), training at {best:.3g}."
+        )
+        if min(at) > FAR * best or max(at) < best / FAR:
+            text += " So it is not the two numbers: it is the distance from equilibrium and the kernels that move."
+    return text
 
 
 def figure(ds: xr.Dataset):
@@ -356,7 +370,7 @@ def figure(ds: xr.Dataset):
         ax.set_ylabel(name)
     axes[1, 0].legend(fontsize=7)
     axes[2, 0].legend(fontsize=7, ncols=2, title="R1 strength", title_fontsize=7)
-    fig.suptitle("\n".join(wrap(verdict(ds), 60 * count)), fontsize=9)
+    fig.suptitle("\n".join(wrap(verdict(ds), 58 * count)), fontsize=9)
     return fig
 
 

@@ -169,7 +169,7 @@ def test_what_rounding_loses_is_counted_and_left_out(dtype, stored):
     kept = draw.modes - draw.unresolved
     assert draw.modes == 64 and 0 < kept < 64 if dtype == np.float16 else kept == 64
     assert abs(draw.beta_min - exact[kept - 1]) <= error < draw.beta_min
-    said = [text for text in found.assumptions if "are left out: D does not see them" in text]
+    said = [text for text in found.remarks if "are left out: D does not see them" in text]
     assert bool(said) == (kept < 64)
     if said:
         assert said[0].startswith(f"{64 - kept} of the 64 modes") and np.dtype(dtype).name in said[0]

@@ -7,7 +7,7 @@ from test_networks import experiment
 
 import egan_theory as eg
 from egan_theory.dynamics import Field
-from egan_theory.errors import NotLinearizable
+from egan_theory.errors import InputError, NotLinearizable
 from egan_theory.features import feature_map
 from egan_theory.networks import NetworkField, simulate_networks, tangent_features
 from egan_theory.schema import ATTRS, DIMS, validate_runs
@@ -224,3 +224,19 @@ def test_width_of_a_discriminator(tmp_path):
 
 def test_feature_map_of_an_experiment():
     assert feature_map(experiment()).size == 6 * 3 + 7
+
+
+def test_what_is_left_of_kicks_is_predicted():
+    """Kicks in all orthonormal directions, every weight of the discriminator trained, against the linear theory."""
+    exp = eg.Experiment(
+        target={"kind": "ring", "modes": 4, "radius": 1.5},
+        generator={"particles": 4, "learning_rate": 0.1, "kernel": {"ratio": 0.2}},
+        discriminator={"architecture": {"width": 16, "depth": 1}, "learning_rate": 0.1},
+        loss={"kind": "logistic"},
+        update={"rule": "alternating"},
+    )
+    swept = eg.sweep_left(exp, "r1", [0.0, 0.3, 2.0], 200)
+    assert swept["moving"].values == pytest.approx(swept["predicted_moving"].values, rel=1e-4)
+    assert np.ptp(swept["moving"].values) > 0.01
+    with pytest.raises(InputError, match="kicks: must be finite numbers of shape"):
+        eg.simulate(exp.replace({"run.steps": 10}), kicks=np.zeros((1, 3, 2)))

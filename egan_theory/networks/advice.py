@@ -83,7 +83,7 @@ class Advice:
     sizes: rows of (points, best, left, asymptotic, rate, beta_min, beta_max), geometric means over nested subsets of
     the batches; exponents: of their powers of the number of points. variations: the first draw, one setting changed.
     stable: strengths at which every draw is stable. check: left of the first draw with nothing neglected, or None.
-    reach: how far from the end of training all this was taken.
+    reach: how far from the end of training all this was taken. precision: of the products that the modes are from.
     strengths, lefts (draw, strength): the curves, of what can move. unit: of rates.
     """
 
@@ -115,6 +115,7 @@ class Advice:
     check: Mapping[str, float] | None
     reach: Reach
     assumptions: tuple[str, ...]
+    precision: str
     unit: str
     strengths: np.ndarray = field(repr=False, compare=False)
     lefts: np.ndarray = field(repr=False, compare=False)
@@ -160,6 +161,7 @@ class Advice:
             "remarks": list(self.remarks),
             "convention": self.convention,
             "unit": self.unit,
+            "precision": self.precision,
             "batch_size": self.batch_size,
             "stable": list(self.stable),
             "binding_modes": list(self.draws[0].binding_modes),

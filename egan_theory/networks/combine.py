@@ -113,7 +113,8 @@ def combined(
         variations=tuple(varied(exact[first], rows[first], found[0].rate, values, horizon)) if variations else (),
         check=check,
         reach=_reach(together, members, horizon, around),
-        assumptions=_assumptions(exact[first], draws, neglected, check is not None, precision),
+        assumptions=_assumptions(exact[first], draws, neglected, check is not None),
+        precision=precision,
         unit="1/time" if base.update_rule.continuous else "1/step",
         strengths=together.strengths,
         lefts=together.moving,
@@ -201,9 +202,7 @@ def _sizes(
     return tuple(table), exponents
 
 
-def _assumptions(
-    exp: Experiment, draws: Sequence[Draw], neglected: bool, checked: bool, precision: str
-) -> tuple[str, ...]:
+def _assumptions(exp: Experiment, draws: Sequence[Draw], neglected: bool, checked: bool) -> tuple[str, ...]:
     k, loss = exp.generator.kernel, exp.loss_object
     out = [
         "the end of training: D = D* on the data, and particles on the data, small deviations from both",
@@ -216,11 +215,6 @@ def _assumptions(
         f"losses are {'sums' if exp.generator.normalisation == 'sum' else 'means'} over the generator's samples, "
         f"{exp.generator.particles // len(exp.points.weights)} on each point of the batch",
     ]
-    if lost := max(draw.unresolved for draw in draws):
-        out.append(
-            f"{lost} of the {draws[0].modes} modes of the particles on a batch are left out: D does not see them, or "
-            f"their stiffness is below the rounding error of the numbers given ({precision})"
-        )
     if neglected:
         how = "checked at the advice" if checked else "not checked: too large"
         out.append(f"kappa and the collective part of the generator's kernel are left out of the scan ({how})")

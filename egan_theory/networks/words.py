@@ -35,6 +35,11 @@ def remarks(a: Advice) -> tuple[str, ...]:
         out.append(f"less would be left within a factor {SAFETY:g} of the edge of stability, {a.edge:.4g}{scatter}")
     if min(draw.rate for draw in a.draws) <= 0:
         out.append("in some draw no strength makes every mode decay: some mode grows in the long run at all of them")
+    if lost := max(draw.unresolved for draw in a.draws):
+        out.append(
+            f"{lost} of the {a.draws[0].modes} modes of the particles on a batch are left out: D does not see them, or "
+            f"their stiffness is below the rounding error of the numbers given ({a.precision})"
+        )
     if a.frozen > 0:
         out.append(f"{_part(a.frozen)} of the kick never moves, whatever the strength (it is in every 'left')")
     return (*out, *a.reach.words(a.span))
@@ -44,7 +49,7 @@ def headline(a: Advice) -> list[tuple[str, str]]:
     """What a reader needs first, (name, text)."""
     low, high = (("none" if v is None else f"{v:.4g}") for v in a.stable)
     edge = "" if a.share_of_edge is None else f" ({a.share_of_edge:.2g} of it is advised)"
-    return [
+    rows = [
         ("R1 strength", f"{a.best:.4g}"),
         (f"left of a kick after {a.span}, of 1", _part(a.left)),
         ("without R1", _part(a.left_without)),
@@ -56,6 +61,7 @@ def headline(a: Advice) -> list[tuple[str, str]]:
         (f"slowest rate there and at the advice ({a.unit})", f"{a.asymptotic.rate:.4g}, {a.rate:.4g}"),
         ("points per batch, draws", f"{a.batch_size}, {len(a.draws)}"),
     ]
+    return [row for row in rows if "nan" not in row[1]]  # no scatter of a single draw
 
 
 def advice_text(a: Advice) -> list[Any]:
