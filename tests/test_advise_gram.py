@@ -55,9 +55,8 @@ def advised(gram, training=TABLES, points=M, dimension=DIMENSION):
     return eg.advise_from_gram(gram, points, dimension, training, variations=False)
 
 
-@pytest.mark.parametrize("normalisation", ["sum", "mean"])
-@pytest.mark.parametrize("particles", [4, 64])
-def test_one_meaning_in_shell_and_python(normalisation, particles, tmp_path, capsys):
+@pytest.mark.parametrize(("particles", "normalisation"), [(4, "sum"), (64, "mean")])
+def test_one_meaning_in_shell_and_python(particles, normalisation, tmp_path, capsys):
     """The points are the matrix's own, one particle on each, losses means over them: the experiment's own particles
     and its target play no part, and a file, its experiment and its tables say the same."""
     file, gram = tmp_path / "e.toml", tmp_path / "gram.npy"

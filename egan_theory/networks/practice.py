@@ -17,7 +17,7 @@ Array = np.ndarray
 
 #: rows of the dense matrix that a scan diagonalises some hundred times; beyond it kappa and the collective part are
 #: left out of the scan, and up to CHECK_ROWS put back for a check of its result
-SCAN_ROWS, CHECK_ROWS = 180, 1000
+SCAN_ROWS, CHECK_ROWS = 180, 1200
 #: tables that the settings of a training may have
 TABLES = ("generator", "discriminator", "loss", "penalty", "update", "run")
 

@@ -86,8 +86,8 @@ class Reach:
         known = [v for v in (self.value_offset, self.slope, self.particles, self.drift) if v is not None]
         if self.far:
             out.append(
-                f"taken far from the end of training, where the theory holds: {'; '.join(self.far)}. Take the strength "
-                "for an order of magnitude, and repeat this nearer the end"
+                f"taken far from the end of training, where the theory holds: {'; '.join(self.far)}. Do not rely on "
+                "the strength; ask again nearer the end"
             )
         elif known:
             out.append("nothing of what was given speaks against the theory where the advice was taken")

@@ -44,7 +44,7 @@ def plot_advice(advice: Advice, ax: Axes | None = None) -> Axes:
         ax.set_ylim(0, 1.3)
     ax.set_xlabel("R1 strength")
     ax.set_ylabel(f"left of a kick after {advice.span}")
-    far = "" if not advice.reach.far else "; taken far from the end of training: an order of magnitude"
+    far = "" if not advice.reach.far else "; taken far from the end of training: not to be relied on"
     style.finish(ax, f"{len(advice.draws)} draws of {advice.batch_size} points{far}")
     return ax
 
