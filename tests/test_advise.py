@@ -284,6 +284,24 @@ def test_none_is_advised_where_nothing_helps():
     assert found.remarks[0].startswith("no R1 strength helps within 0.1 units of time")
 
 
+def test_the_edge_of_stability_is_known_where_none_is_advised():
+    """Alternating steps with weight decay: at the edge the largest modulus of the modes' own maps is 1."""
+    eta, nu, M = 0.1, 0.5, 4
+    tables = {"discriminator": {"learning_rate": eta}, "generator": {"learning_rate": eta} | FREE,
+              "update": {"rule": "alternating"}, "penalty": {"weight_decay": nu}}  # fmt: skip
+    found = eg.advise_from_gram(GRAM, 4, 2, tables, horizon=20, variations=False)
+
+    def radius(strength):
+        out = []
+        for beta in BETA:
+            a, mu = eta * (nu + strength * beta), eta * np.sqrt(beta / M)
+            out.append(np.abs(np.linalg.eigvals([[1 - a, -mu], [mu * (1 - a), 1 - mu**2]])).max())
+        return max(out)
+
+    assert found.best == 0 and found.stable[0] == 0
+    assert radius(found.edge * (1 - BISECTED)) < 1 < radius(found.edge * (1 + BISECTED))
+
+
 def test_the_horizon_is_that_of_the_experiment_unless_given():
     exp = eg.Experiment(run={"steps": 77, "record_every": 7})
     found = eg.advise_from_gram(GRAM, 4, 2, exp, variations=False)

@@ -52,8 +52,8 @@ def combined(
         found.append(fastest_strength(exp, "r1"))
         if progress is not None:
             progress(len(rows) + len(found), 2 * len(rows))
-    limits = [stable(exp, one.best or 0.0) for exp, one in zip(members, found, strict=True)]
     spans = [span(exp, rows[key]) for key, exp in scanned.items()]
+    limits = [stable(exp, one.best or 0.0, s) for exp, one, s in zip(members, found, spans, strict=True)]
     together = choose_together(
         members, horizon, Span(min(s.low for s in spans), max(s.high for s in spans)), [high for _, high in limits]
     )

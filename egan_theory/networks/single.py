@@ -16,6 +16,8 @@ from .together import Span, choose_together
 
 #: factor by which the limits of stability are searched, and their relative accuracy
 LIMIT_SPAN, LIMIT_TOLERANCE = 1e4, 1e-3
+#: strengths tried where the best is none, or not stable
+TRIED = 9
 
 
 def betas_of(features: RowFeatures) -> np.ndarray:
@@ -40,14 +42,19 @@ def span(exp: Experiment, features: RowFeatures) -> Span:
     return Span(2 * float(np.sqrt(G / high)) / eta_D, 2 * float(np.sqrt(G / low)) / eta_D)
 
 
-def stable(exp: Experiment, best: float) -> tuple[float | None, float | None]:
-    """Lowest and highest strength around the best at which every mode decays; None: none within LIMIT_SPAN."""
+def stable(exp: Experiment, best: float, across: Span) -> tuple[float | None, float | None]:
+    """Lowest and highest strength at which every mode decays, around the best or, where that is none, one of the
+    strengths that damp some mode critically; None: none within LIMIT_SPAN of it."""
 
     def rate(strength: float) -> float:
         return convergence_rate(exp.replace({"penalty.r1": strength}))
 
-    if best <= 0 or not rate(best) > 0:
+    tried = [best] if best > 0 else []
+    tried += list(np.geomspace(across.low / LIMIT_SPAN**0.5, across.high, TRIED))
+    found = next((float(s) for s in tried if rate(float(s)) > 0), None)
+    if found is None:
         return None, None
+    best = found
     ends: list[float | None] = []
     for factor in (1 / LIMIT_SPAN, LIMIT_SPAN):
         inside, outside = np.log(best), np.log(best * factor)
