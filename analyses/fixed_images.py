@@ -318,7 +318,7 @@ def verdict(ds: xr.Dataset) -> str:
             f"{at[1]:.3g} (end), training at {best:.3g}."
         )
         if min(at) > FAR * best or max(at) < best / FAR:
-            text += " So it is not the two numbers: it is the distance from equilibrium and the kernels that move."
+            text += " So it is not the two numbers: there remain the distance from equilibrium and the moving kernels."
     return text
 
 
