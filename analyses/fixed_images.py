@@ -364,7 +364,7 @@ def figure(ds: xr.Dataset):
         bottom.set_xlabel("steps")
         middle.set_ylim(0, 1.3)
         top.set_title(f"network {i}: {ds.attrs['steps']} steps", fontsize=9)
-        top.legend(fontsize=7)
+        top.legend(fontsize=7, loc="upper right")
     for ax, name in zip(axes[:, 0], ("energy distance at the end", "left of the start / of a kick", "energy distance"),
                         strict=True):  # fmt: skip
         ax.set_ylabel(name)
