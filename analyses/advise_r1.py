@@ -163,6 +163,9 @@ def figure(ds: xr.Dataset):
         predicted = row["predicted_left"].values
         ax.plot(row["curve"], np.where(predicted < 2, predicted, np.nan), "-", color="#0072B2", label="predicted")
         ax.plot(x[3:], np.where(y[3:] < 2, y[3:], np.nan), "o", color="#D55E00", ms=4, label="simulated")
+        lost = x[3:][~(y[3:] < 2)]
+        ax.plot(lost, np.full(len(lost), 0.03), "x", color="#D55E00", transform=ax.get_xaxis_transform(),
+                label="more than twice, or gone")  # fmt: skip
         ax.axhline(y[2], color="#767676", lw=1, ls="-.", label="simulated without R1")
         ax.plot(np.clip(x[:1], *span), y[:1], "D", color="#009E73", ms=7, label="simulated at the advice")
         ax.plot(np.clip(x[1:2], *span), y[1:2], "s", color="#E69F00", ms=5, label="at the advice from other networks")

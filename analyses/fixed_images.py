@@ -3,10 +3,12 @@
 # Eight 8 x 8 images of digits, one latent each, a convolutional discriminator and generator (leaky ReLU, PyTorch's
 # default initialisation, no dropout, no batch statistics), full batch, SGD, non-saturating loss with R1. Every network
 # is trained from its start at nine R1 strengths and at the strengths that `eg.advise` gives for this length of
-# training, once at the start and once at the checkpoint where training at that first advice ended. The advice is good
-# where its energy distance to the images at the end is at most 1.2 times the least of the sweep. Beside it stands how
-# far from its assumptions the theory was asked: distance from equilibrium, drift of both kernels, and how much of the
-# generator's own kernel its two numbers hold, with the linear theory of that whole kernel (and kappa) for comparison.
+# training, once at the start and once at the checkpoint where training at that first advice ended; and from where the
+# best strength of the sweep led it is trained on for as long, at the nine and at the advice of that checkpoint. An
+# advice is good where its energy distance to the images at the end is at most 1.2 times the least of the sweep. Beside
+# it stands how far from its assumptions the theory was asked: distance from equilibrium, drift of both kernels, and how
+# much of the generator's own kernel its two numbers hold, with the linear theory of that whole kernel (and kappa) for
+# comparison.
 # Run: python analyses/fixed_images.py --seed 1 --draws 3 --output out/fixed_images
 
 # %%
@@ -138,9 +140,12 @@ def trainer(steps: int) -> Callable[..., Any]:
     return jax.jit(lambda state: jax.lax.fori_loop(0, steps, one, state))
 
 
-def trained(seed: int, y: Array, r1: float, steps: int) -> tuple[Array, Params, Params]:
-    """(images generated at the RECORDS + 1 times (time, n, 64), D, G at the end)."""
+def trained(
+    seed: int, y: Array, r1: float, steps: int, weights: tuple[Params, Params] | None = None
+) -> tuple[Array, Params, Params]:
+    """(images generated at the RECORDS + 1 times (time, n, 64), D, G at the end), from ``weights`` or the start."""
     D, G, z = start(seed)
+    D, G = (D, G) if weights is None else weights
     state, advance = (D, G, z, y, np.float32(r1)), trainer(steps // RECORDS)
     seen = [generate(G, z)]
     for _ in range(RECORDS):
@@ -224,13 +229,16 @@ def examine(seed: int, index: int, y: Array, steps: int, whole: bool) -> xr.Data
     x, D1, G1 = trained(own, y, first.best, steps)
     last = advised(D1, G1, z, y, steps, D0)
     points = np.append(STRENGTHS, [first.best, last.best])
-    runs = [*(trained(own, y, s, steps)[0] for s in STRENGTHS), x, trained(own, y, last.best, steps)[0]]
+    swept = [trained(own, y, s, steps) for s in STRENGTHS]
+    runs = [*(run[0] for run in swept), x, trained(own, y, last.best, steps)[0]]
     energy = np.array([[energy_distance(v, Y) for v in run] for run in runs])
     away = np.array([[displacement(v, Y) for v in run] for run in runs])
     kernels = [generator_kernel(G, z) for G in (G0, G1)]
     nothing = np.full(len(STRENGTHS), np.nan)
     theory = [left_with_whole_kernel(*at, z, y, steps, STRENGTHS) if whole else nothing for at in ((D0, G0), (D1, G1))]
-    least = float(np.nanmin(energy[: len(STRENGTHS), -1]))
+    best = int(np.nanargmin(energy[: len(STRENGTHS), -1]))
+    least = float(energy[best, -1])
+    near, further = continued(own, y, swept[best][1:], steps)
     curve = np.geomspace(STRENGTHS[1], STRENGTHS[-1], 60)
     predicted = [np.interp(np.log(curve), np.log(a.strengths), np.log(a.lefts[0])) for a in (first, last)]
 
@@ -251,6 +259,12 @@ def examine(seed: int, index: int, y: Array, steps: int, whole: bool) -> xr.Data
                                      {"long_name": "predicted left of a kick, whole kernels", "units": "1"}),
             "advised": named(points[-2:], "advised R1 strength"),
             "excess": named(energy[-2:, -1] / least, "energy distance at the advice over the least of the sweep"),
+            "continued_strength": ("further", np.append(STRENGTHS, near.best),
+                                   {"long_name": "R1 strength after the best run of the sweep", "units": "1"}),
+            "continued_energy": ("further", further, {"long_name": "energy distance after as many steps more",
+                                                      "units": "length"}),
+            "continued_excess": named(further[-1] / float(np.nanmin(further[:-1])),
+                                      "energy distance at the advice over the least, continued"),
             "least": named(least, "least energy distance of the sweep", "length"),
             "e_folds": named([r.e_folds for r in reaches], "e-folds that theory predicts within the training"),
             "particles": named([r.particles for r in reaches], "distance from the data over that between data points"),
@@ -265,6 +279,15 @@ def examine(seed: int, index: int, y: Array, steps: int, whole: bool) -> xr.Data
                 "curve": ("line", curve, {"long_name": "R1 strength", "units": "1"}),
                 "checkpoint": ["start", "end"], "swept": STRENGTHS},
     )  # fmt: skip
+
+
+def continued(own: int, y: Array, weights: tuple[Params, Params], steps: int) -> tuple[Advice, Array]:
+    """(the advice at these weights, energy distances after as many steps more at the sweep's strengths and at it)."""
+    D0, _, z = start(own)
+    advice = advised(*weights, z, y, steps, D0)
+    Y = np.asarray(y, dtype=float).reshape(IMAGES, -1)
+    ends = [trained(own, y, s, steps, weights)[0][-1] for s in (*STRENGTHS, advice.best)]
+    return advice, np.array([energy_distance(end, Y) for end in ends])
 
 
 def study(seed: int, draws: int, steps: int = STEPS, whole: bool = True) -> xr.Dataset:
@@ -289,7 +312,8 @@ def says(row: xr.Dataset, index: int) -> str:
         f"{one('value_offset', 0):.2g} and {one('value_offset', 1):.2g}, {one('e_folds', 0):.2g} and "
         f"{one('e_folds', 1):.2g} e-folds predicted; kernels of D and G move by {float(row['kernel_drift']):.0%} and "
         f"{float(row['generator_drift']):.0%}, two numbers hold {one('kernel_share', 0):.0%} and "
-        f"{one('kernel_share', 1):.0%} of the generator's."
+        f"{one('kernel_share', 1):.0%} of the generator's. Trained on from the best of the sweep: advised "
+        f"{float(row['continued_strength'][-1]):.3g}, {float(row['continued_excess']):.2f} times the least."
     )
 
 
@@ -319,6 +343,13 @@ def verdict(ds: xr.Dataset) -> str:
         )
         if min(at) > FAR * best or max(at) < best / FAR:
             text += " So it is not the two numbers: there remain the distance from equilibrium and the moving kernels."
+    further = ds["continued_excess"].values
+    text += (
+        f" Nearer the end it does better: trained on for as long from where the best strength led, the advice leaves "
+        f"{further.min():.2f} to {further.max():.2f} times the least."
+        if np.median(further) < np.median(excess)
+        else ""
+    )
     return text
 
 
@@ -338,6 +369,10 @@ def figure(ds: xr.Dataset):
         energy = row["energy"].values
         top.plot(shown(swept), energy[:n, -1], "o-", color="#0072B2", label="sweep (leftmost: 0)")
         top.axhline(ALLOWED * float(row["least"]), color="#767676", ls=":", label=f"{ALLOWED:g} times the least")
+        more, at = row["continued_energy"].values, row["continued_strength"].values
+        top.plot(shown(at[:n]), more[:n], ".--", color="#E69F00", label="trained on from the best of the sweep")
+        top.plot(shown(at[n:]), more[n:], "*", color="#D55E00", ms=11,
+                 label=f"advice there: {float(row['continued_excess']):.2f} times its least")  # fmt: skip
         lost = ~np.isfinite(energy[:n, -1])
         top.plot(shown(swept[lost]), np.full(lost.sum(), 0.04), "x", color="#D55E00",
                  transform=top.get_xaxis_transform(), label="diverged")  # fmt: skip
