@@ -395,6 +395,7 @@ def figure(ds: xr.Dataset):
             ax.set_xscale("log")
             ax.set_xlabel("R1 strength")
         top.set_yscale("log")
+        top.set_ylim(top=30 * top.get_ylim()[1])  # room for the legend
         bottom.set_yscale("log")
         bottom.set_xlabel("steps")
         middle.set_ylim(0, 1.3)
