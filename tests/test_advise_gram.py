@@ -125,7 +125,7 @@ def with_entry(value):
         (GRAM > 0, "hold real numbers.*bool"),
         (GRAM.astype(object), "hold real numbers.*object"),
         (GRAM.astype(str), "hold real numbers"),
-        (np.ma.masked_greater(GRAM, 10), "no masked entries, but found"),
+        (np.ma.masked_greater(GRAM, 10), "no masked entries"),
         (GRAM[:, :-1], "square matrix"),
         (GRAM[None], "square matrix"),
         (GRAM[:-1, :-1], "rows"),

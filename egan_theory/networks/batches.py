@@ -15,8 +15,6 @@ MAX_ROWS = 2600
 
 def samples_of(data: Array, field: str = "data") -> tuple[Array, tuple[int, ...]]:
     """(distinct samples (n, d) in their order, the shape of one)."""
-    if np.ma.isMaskedArray(data) and np.ma.is_masked(data):
-        raise InputError(field, "hold no masked entries", f"{int(np.ma.getmaskarray(data).sum())} masked")
     data = numbers(field, data)
     if data.ndim < 2 or 0 in data.shape or not np.all(np.isfinite(data)):
         raise InputError(field, "hold (M, ...) samples of finite numbers", f"{data.dtype} of shape {data.shape}")

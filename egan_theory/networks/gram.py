@@ -66,8 +66,6 @@ class Gram:
 def checked_gram(gram: Any, points: int, dimension: int, field: str = "gram") -> Gram:
     """The matrix of ``points`` points in ``dimension`` dimensions. Raises InputError for what is not finite, not
     symmetric, not positive semidefinite up to the rounding of its own precision, zero, or of another size."""
-    if np.ma.isMaskedArray(gram) and np.ma.is_masked(gram):
-        raise InputError(field, "hold no masked entries", f"{int(np.ma.getmaskarray(gram).sum())} masked")
     array = numbers(field, gram)
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
         raise InputError(field, "be a square matrix of finite numbers", f"shape {array.shape}")
