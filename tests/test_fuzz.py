@@ -2,6 +2,7 @@
 memory."""
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,45 +46,51 @@ def test_what_is_wrong_is_seen(fuzz, code, out, err, wrong):
     assert fuzz.judge(code, out, err) == wrong
 
 
-def few(fuzz, seed, draws):
-    found = fuzz.study(seed, draws)
-    assert [o.index for o in sorted(found, key=lambda o: o.index)] == list(range(draws))
-    return [o for o in found if o.wrong]
+def in_its_own_process(body):
+    """Run Python with the script as ``fuzz``: its children are forks, which libraries with threads (JAX) do not bear
+    in a process that tests have used before."""
+    code = f"import sys\nsys.path.insert(0, {str(SCRIPT.parent)!r})\nimport fuzz\n{body}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_few_draws(fuzz, monkeypatch):
-    # templates and sweeps, whose commands take longer, are for the longer test
-    quick = ("draw_points", "draw_gram", "draw_runs", "draw_recording")
-    monkeypatch.setattr(fuzz, "CASES", [case for case in fuzz.CASES if case[0].__name__ in quick])
-    for name in ("stored_sweeps", "compile_solvable"):
-        monkeypatch.setattr(fuzz, name, lambda *_: None)
-    assert not few(fuzz, 0, 40)
+def test_few_draws():
+    """Templates and sweeps, whose commands take longer, are for the longer test."""
+    in_its_own_process("""
+quick = ("draw_points", "draw_gram", "draw_runs", "draw_recording")
+fuzz.CASES = [case for case in fuzz.CASES if case[0].__name__ in quick]
+fuzz.stored_sweeps = fuzz.compile_solvable = lambda *_: None
+found = fuzz.study(0, 40)
+assert sorted(o.index for o in found) == list(range(40))
+assert not [o for o in found if o.wrong]
+""")
 
 
 @pytest.mark.slow
-def test_many_draws(fuzz):
-    found = fuzz.study(0, 400)
-    assert len({o.kind for o in found}) > 8 and {o.code for o in found} >= {0, 2}
-    assert not [o for o in found if o.wrong]
+def test_many_draws():
+    in_its_own_process("""
+found = fuzz.study(0, 400)
+assert len({o.kind for o in found}) > 8 and {o.code for o in found} >= {0, 2}
+assert not [o for o in found if o.wrong]
+""")
 
 
 @pytest.mark.slow
-def test_failures_are_found(fuzz, monkeypatch):
+def test_failures_are_found():
     """An exception of the package, a child that dies, one that hangs."""
+    in_its_own_process("""
+def broken(*_):
+    raise TypeError("broken")
 
-    def broken(*_):
-        raise TypeError("broken")
+def dead(*_):
+    fuzz.os._exit(3)
 
-    def dead(*_):
-        fuzz.os._exit(3)
+def hangs(*_):
+    while True:
+        pass
 
-    def hangs(*_):
-        while True:
-            pass
-
-    monkeypatch.setattr(fuzz, "PATIENCE", 1.0)
-    monkeypatch.setattr(fuzz, "stock", lambda folder: None)
-    monkeypatch.setattr(fuzz, "CASES", [(lambda stock, folder, rng: ("none", ["spectrum"]), 1.0)])
-    for spoil, wrong in ((broken, "escaped"), (dead, "died"), (hangs, "still running")):
-        monkeypatch.setattr(fuzz, "egan", spoil)
-        assert [o.wrong.split(":")[0] for o in fuzz.study(0, 2)] == [wrong] * 2
+fuzz.PATIENCE, fuzz.stock = 1.0, lambda folder: None
+fuzz.CASES = [(lambda stock, folder, rng: ("none", ["spectrum"]), 1.0)]
+for fuzz.egan, wrong in ((broken, "escaped"), (dead, "died"), (hangs, "still running")):
+    assert [o.wrong.split(":")[0] for o in fuzz.study(0, 2)] == [wrong] * 2, wrong
+""")

@@ -108,7 +108,7 @@ def test_every_route(name):
 def test_remedies(loss, ratio):
     base = small(Ring(modes=3), particles=6, loss=loss, penalty={"weight_decay": 0.4},
                  generator={"kernel": {"ratio": ratio}})  # fmt: skip
-    responses = {rule: UpdateRule(rule) for rule in ("best-response", "best-response-flow")}
+    responses = {rule: UpdateRule(rule) for rule in ("best_response", "best_response_flow")}
     check(base, responses)
     check(base.replace({"likelihood.weight": 0.3, "likelihood.bandwidth": 0.7}))
     for kernel in ("product", "additive"):

@@ -348,7 +348,7 @@ def test_killed_while_cutting_leaves_a_recording(tmp_path, monkeypatch, writes):
     """Whatever the moment: complete chunks in order, and the same cut completes what was begun."""
     from egan_theory.recording import parts
 
-    path, calls, sync = tmp_path / "a.nc", [0], parts._sync
+    path, calls, sync = tmp_path / "a.nc", [0], parts.synchronised
     recorded_until(path, 16, 4, False)
 
     def dies(file):
@@ -357,7 +357,7 @@ def test_killed_while_cutting_leaves_a_recording(tmp_path, monkeypatch, writes):
             raise SystemExit
         sync(file)
 
-    monkeypatch.setattr(parts, "_sync", dies)
+    monkeypatch.setattr(parts, "synchronised", dies)
     try:
         eg.RunWriter(path, chunk=4, target=np.eye(2), resume=True, at=5).abandon()
     except SystemExit:

@@ -104,7 +104,7 @@ def test_refused(changes, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "must have a table"),
+        ("", "must hold at least one table"),
         ("[target]", "must have the table .solvable. only"),
         ("solvable = 3", "must have a table"),
         ("[solvable", "must be valid TOML"),
