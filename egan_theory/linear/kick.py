@@ -44,8 +44,8 @@ Array = np.ndarray
 EPS = float(np.finfo(float).eps)
 #: rows of a dense matrix whose eigenvectors are taken for the collective part of the generator's kernel
 MAX_VECTORS = 3000
-#: what is left of a kick is resolved down to this part of it
-RESOLUTION_MODES, RESOLUTION_DENSE = 1e-100, 1e-13
+#: what is left of a kick is resolved down to this part of it; of a rigid cloud it is a difference of squares
+RESOLUTION_MODES, RESOLUTION_DENSE, RESOLUTION_RIGID = 1e-100, 1e-13, 1e-7
 #: below this part of its terms a sum that vanishes for equal masses is rounding
 RESIDUE = 1e-11
 
@@ -115,8 +115,10 @@ class Kick:
 
     @property
     def resolution(self) -> float:
-        """Less than this is left only by rounding: independent modes are exact, dense propagators are not."""
-        return RESOLUTION_DENSE if self.systems or self.rigid else RESOLUTION_MODES
+        """Less than this is rounding: independent modes are exact, dense propagators are not."""
+        if self.rigid is not None:
+            return RESOLUTION_RIGID
+        return RESOLUTION_DENSE if self.systems else RESOLUTION_MODES
 
     def moving(self, rule: UpdateRule, time: float) -> float:
         """|P_xx|_F^2 - frozen over ``time`` (steps; flows: units of time); inf where it overflows."""

@@ -46,8 +46,9 @@ class Regularizer:
     rate, rate_at_half, rate_at_double: slowest decay rate of the modes by which the particles converge there (1/time or
     1/step). binding_modes: the eigenvalues whose rate is the slowest one, to 1 %. asymptotic: what would be best for a
     training without end.
-    slow_modes of ``modes`` by which the particles converge lose less than 1/e within the horizon. strengths, lefts,
-    movings: the scanned curve, of all coordinates and of those that can move.
+    resolution: less than this of what can move is rounding. slow_modes of ``modes`` eigenvalues by which the particles
+    converge decay by less than 1/e within the horizon. strengths, lefts, movings: the scanned curve, of all coordinates
+    and of those that can move.
     """
 
     penalty: str
@@ -74,6 +75,7 @@ class Regularizer:
     limited: bool
     stable: bool
     least: float
+    resolution: float
     slow_modes: int
     modes: int
     safety: float
@@ -205,6 +207,7 @@ def best_regularizer(
         limited=choice.limited,
         stable=stable,
         least=float(np.where(np.isfinite(moving) & (strengths <= limit), moving, np.inf).min()),
+        resolution=curve.resolution,
         slow_modes=slow,
         modes=modes,
         safety=safety,
@@ -356,11 +359,12 @@ def _remarks(r: Regularizer) -> tuple[str, ...]:
         out.append(f"no best strength: the larger {path}, the less is left, up to {r.optimum:.3g}, the largest tried")
     else:
         out.append(
-            f"{path} = {r.best:.4g} leaves {_part(r.moving)} of what can move of a small kick after {span}; "
-            f"{_part(r.moving_without)} is left without"
+            f"a strength of {r.best:.4g} ({path}) leaves {_part(r.moving)} of what can move of a small kick after "
+            f"{span}; {_part(r.moving_without)} is left without"
         )
     if r.helps and r.high >= WIDE * r.low:
-        out.append(f"strengths from {r.low:.3g} to {r.high:.3g} leave at most {FLAT:.0%} more: the gentlest is advised")
+        much = f"at most {FLAT:.0%} more" if r.least > r.resolution else f"less than {r.resolution:g}, rounding"
+        out.append(f"strengths from {r.low:.3g} to {r.high:.3g} leave {much}: the gentlest is advised")
     if r.limited:
         out.append(f"less would be left within a factor {r.safety:g} of the edge of stability, {r.edge:.4g}")
     if not r.stable:

@@ -75,7 +75,7 @@ def on_regularizer(best: Regularizer, exp: Experiment) -> str:
         text += " The present strength is this one."
     elif best.helps and strength > 0:
         left = left_over(exp, best.horizon).moving
-        present = f"At the present strength {strength:.4g}"
+        present = f"At the present strength of {strength:.4g},"
         text += f" {present} {left:.3g} is left." if left < 1 else f" {present} training is unstable: a kick grows."
     return " ".join([text, *(f"{remark[0].upper()}{remark[1:]}." for remark in others)])
 
