@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from stepjac import small, step_jacobian
 
 import egan_theory as eg
+from egan_theory.comparison.compare import slowest_measured
 from egan_theory.errors import InputError
 from egan_theory.predict.asymptotic import fastest_strength
 from egan_theory.predict.left import FLAT, SAFETY, choose, left_over
@@ -169,3 +170,13 @@ def test_choice(left, without, edge, safety):
         i = int(np.flatnonzero(strengths == choice.best)[0])
         assert allowed[i] and left[i] <= (1 + FLAT) * least
     assert choice.limited == bool(left.min() * (1 + FLAT) < least)
+
+
+def test_the_slowest_measured_mode_is_one_that_moves_the_particles():
+    """At length 1.5 a mode of D's values at the data decays at 1.2e-4 whatever R1; simulated particles do not wait."""
+    exp = ring(loss="logistic", penalty={"r1": 3.0}, discriminator={"features": 30, "length_scale": 1.5})
+    exp = exp.replace({"run.steps": 4000, "run.record_every": 20, "run.runs": 4, "run.kick": 1e-5})
+    values = eg.eigenvalues(eg.linearize(exp))
+    assert values.slowest(coupled_only=True) < 0.1 * values.slowest_carried()
+    rate, error = slowest_measured(exp, eg.simulate(exp))
+    assert abs(rate - values.slowest_carried()) < max(4 * error, 1e-4 * rate)
