@@ -272,7 +272,11 @@ def spoilt_netcdf(path: Path, rng: Rng) -> None:
             data = file[name][...]
             flat = data.reshape(-1)
             if flat.size and flat.dtype.kind in "fi":
-                bad = (np.nan, np.inf, -1e300, 1e300, 0.0, 1e20) if flat.dtype.kind == "f" else (0, -1, 2**31 - 1)
+                bad = (
+                    (np.nan, np.inf, -1e300, 1e300, 0.0, 1e20)
+                    if flat.dtype.kind == "f"
+                    else (0, -1, np.iinfo(flat.dtype).max)
+                )
                 with np.errstate(over="ignore"):
                     flat[rng.integers(flat.size, size=int(rng.integers(1, 4)))] = pick(rng, bad)
                 file[name][...] = data

@@ -159,6 +159,7 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
             raise InputError(
                 f"{name}: variable assignment", "hold indices of target points", f"{given.min()} to {given.max()}"
             )
+        ds = ds.assign(assignment=ds["assignment"].astype(np.int64))  # others wrote whole numbers of another type
     return ds.assign({v: ds[v].transpose(*DIMS[v]) for v in DIMS if v in ds})
 
 

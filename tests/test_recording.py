@@ -966,3 +966,11 @@ def test_a_resumed_recording_keeps_its_target_and_unit(tmp_path, finished):
     ds = eg.open_runs(tmp_path / "a.nc")
     assert ds["time"].attrs["units"] == "time" and ds["time"].values.tolist() == [0.5, 1.5]
     assert ds["assignment"].values.tolist() == [0, 0, 1, 1]
+
+
+def test_assignments_of_another_type_are_indices():
+    exp = eg.Experiment(target={"kind": "ring", "modes": 2}, generator={"particles": 4}, run={"steps": 20, "runs": 1})
+    runs = eg.simulate(exp)
+    loose = runs.assign(assignment=runs["assignment"].astype(np.float16))
+    kept = validate_runs(loose)["assignment"]
+    assert kept.dtype == np.int64 and kept.values.tolist() == runs["assignment"].values.tolist()

@@ -109,6 +109,7 @@ def test_refused(changes, message):
         ("solvable = 3", "must have a table"),
         ("[solvable", "must be valid TOML"),
         ("[solvable]\nnoise = '2'", "solvable.noise: must be a number"),
+        ("[solvable]\nseed = 0x" + "f" * 5000, r"solvable.seed: must .* a whole number of \d+ bits"),
     ],
 )
 def test_refused_toml(text, message):

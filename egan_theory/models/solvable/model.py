@@ -21,7 +21,7 @@ from ..._config import LARGEST, Config, Numbers, Vectors
 from ..._files import read_text
 from ..._toml import changed_tables, parsed
 from ..._wording import TYPE_RULES
-from ...errors import InputError
+from ...errors import InputError, described
 from ...provenance import versions
 from .profile import PROFILES, RADEMACHER, Profile, Quadrature
 from .state import State, gram
@@ -263,11 +263,11 @@ def _input_error(error: ValidationError) -> InputError:
     if kind == "extra_forbidden":
         return InputError(field, f"be one of the known keys ({', '.join(Solvable.model_fields)})", repr(name))
     if name == "latent":
-        return InputError(field, "be 'gaussian' or 'rademacher' (or a Quadrature, in Python)", repr(found))
+        return InputError(field, "be 'gaussian' or 'rademacher' (or a Quadrature, in Python)", described(found))
     # an index behind the field says which entry is wrong
     place = "".join(f"[{p}]" for p in first["loc"][1:] if isinstance(p, int))
     rule = TYPE_RULES.get(kind, "satisfy: " + first["msg"].removeprefix("Input should ")).format(**first.get("ctx", {}))
-    return InputError(field + place, rule, repr(found))
+    return InputError(field + place, rule, described(found))
 
 
 def provenance(model: Solvable) -> dict[str, Any]:
