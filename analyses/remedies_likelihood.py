@@ -72,7 +72,11 @@ def draw(rng: np.random.Generator) -> tuple[eg.Experiment, eg.Fastest]:
             continue
         best = eg.fastest_strength(exp, "likelihood")
         edge = best.best in (best.strengths[0], best.strengths[-1])
-        if best.best <= 0 or edge or best.rate <= 0:
+        if not best.best or edge or best.rate <= 0:
+            continue
+        # at large weights weights of D that hardly move the particles may relax last: simulated slopes see them
+        values = eg.eigenvalues(eg.linearize(exp.replace({"likelihood.weight": best.best})))
+        if values.slowest(coupled_only=True) < SHARE * values.slowest_carried():
             continue
         stiffest = resolved_rule(exp.replace({"likelihood.weight": SPAN * best.best}))
         evaluations = 4 * stiffest.substeps if stiffest.continuous else 1

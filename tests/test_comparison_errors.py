@@ -11,6 +11,7 @@ from stepjac import small
 
 import egan_theory as eg
 from egan_theory.comparison.joint import Problem, project, solve, units
+from egan_theory.comparison.modes import _real_where_real
 from egan_theory.comparison.rounding import rounding
 from egan_theory.errors import InputError
 from egan_theory.schema import validate_runs
@@ -265,3 +266,24 @@ def test_jacobian_is_the_slope_of_the_cost(s):
         step = h * np.eye(len(at))[k]
         difference = (project(p, at + step, []).cost - project(p, at - step, []).cost) / (2 * h)
         assert slope[k] == pytest.approx(difference, rel=1e-4, abs=1e-6 * fit.cost)
+
+
+def test_double_real_modes_that_rounding_makes_complex_are_real():
+    """cos and sin of a wave on a box decay alike: their eigenvalue is double and real, and a solver may return it as a
+    pair with an imaginary part of 1e-17."""
+    w = 0.3
+    J = np.array([[-0.1, w], [-w, -3.0]])  # two real eigenvalues, twice
+    turn = np.linalg.qr(np.random.default_rng(3).standard_normal((4, 4)))[0]
+    T = turn @ np.kron(np.eye(2), J) @ turn.T
+    exact = np.sort(np.linalg.eigvals(J).real)
+    values, vectors = np.linalg.eig(T)
+    slow = np.flatnonzero(np.abs(values - exact[1]) < 1e-9)
+    a, b = vectors[:, slow].real.T
+    mixed = vectors.astype(complex)
+    mixed[:, slow[0]], mixed[:, slow[1]] = a + 1j * b, a - 1j * b
+    made = values.astype(complex)
+    made[slow] = exact[1] + 1e-17j * np.array([1, -1])
+    mended, shapes = _real_where_real(made, mixed)
+    assert not mended.imag.any() and not shapes[:, slow].imag.any()
+    assert np.linalg.matrix_rank(shapes[:, slow].real, tol=1e-6) == 2
+    np.testing.assert_allclose(T @ shapes, shapes * mended, atol=1e-12)

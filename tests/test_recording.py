@@ -34,8 +34,8 @@ from egan_theory.schema import ATTRS, DIMS, validate_runs
 
 #: a measured eigenvalue agrees within this many standard errors; eleven numbers are looked at
 SIGMAS = 4.5
-#: ... and a loop that differs by 2 % in one strength is told apart by at least this many
-WRONG_SIGMAS = 20.0
+#: ... and a loop that differs by 2 % in one strength is told apart by at least this many: well beyond the agreement
+WRONG_SIGMAS = 2 * SIGMAS
 #: memory that joining may need: block, HDF5's caches, the allocator (bytes); the recording has nearly four times that
 MEMORY = 32 * 2**20
 

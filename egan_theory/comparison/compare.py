@@ -147,7 +147,7 @@ def slowest_measured(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> t
     """Decay rate min(-Re s) of the slowest mode as measured in ``runs``, and its standard error.
 
     The ``modes`` predicted slowest modes that the runs show are fitted as ``compare`` does, each with an exponent of
-    its own; modes too slow to change during the runs included, those that hardly move the particles
+    its own; modes too slow to change during the runs included, zero modes and those that hardly move the particles
     (``Eigenvalues.carried``) not. (nan, nan) where none is seen.
     """
     found = _observed(exp, validate_runs(runs), slowest=0.0)[1]
@@ -156,7 +156,7 @@ def slowest_measured(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> t
 
     def counts(s: complex) -> bool:
         near, far = (np.abs(s - v).min(initial=np.inf) for v in (decisive, others))
-        return bool(near <= far)
+        return abs(s) > values.noise and bool(near <= far)
 
     rates = [(-m.measured.real, m.stderr.real) for m in found.modes if counts(m.predicted)][:modes]
     return min(rates, default=(float("nan"), float("nan")))

@@ -29,6 +29,8 @@ ROUNDING = 1e-6
 #: a step between two records that is longer than this many times every one of the NEIGHBOURS before and after it, per
 #: unit of time, belongs to no trajectory
 JUMP, NEIGHBOURS = 10.0, 3
+#: imaginary parts below this part of the largest eigenvalue are rounding
+ROUNDED_PAIR = 1e-13
 #: fewest samples near equilibrium that are compared
 SAMPLES = 8
 
@@ -69,7 +71,7 @@ def observed_modes(exp: Experiment, runs: xr.Dataset, limit: float = LINEAR_LIMI
     v = reduced.moved(x)
     responds = exp.update_rule.responds  # its weights follow the particles: they show nothing more
     T = reduced.step_matrix()
-    values, vectors = np.linalg.eig(T) if reduced.flow is None else np.linalg.eig(reduced.flow)
+    values, vectors = _real_where_real(*np.linalg.eig(T if reduced.flow is None else reduced.flow))
     s = values.astype(complex) if reduced.flow is not None else log_multiplier(values)
     nw = reduced.nw
     moving = vectors[nw : nw + reduced.nv]
@@ -87,6 +89,21 @@ def observed_modes(exp: Experiment, runs: xr.Dataset, limit: float = LINEAR_LIMI
     size = float(np.sqrt((x.dx[:, 0] ** 2).mean()))
     second_order = float(np.nanmax(np.abs(x.dx[:, 0]))) / exp.discriminator.length_scale
     return Observation(times, s[usable], moves[usable], tuple(blocks), second_order, size, tuple(notes))
+
+
+def _real_where_real(values: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues that are double and real come as a conjugate pair with an imaginary part of rounding size: real
+    again, with the real and the imaginary part of their eigenvector, which span the same plane."""
+    values, vectors = values.astype(complex), vectors.astype(complex)
+    near = (values.imag > 0) & (values.imag < ROUNDED_PAIR * np.abs(values).max(initial=0.0))
+    for j in np.flatnonzero(near):
+        k = int(np.argmin(np.abs(values - values[j].conjugate())))
+        v = vectors[:, j] * np.exp(-0.5j * np.angle((vectors[:, j] ** 2).sum()))
+        if np.linalg.norm(v.imag) <= np.sqrt(ROUNDED_PAIR) * np.linalg.norm(v.real):
+            continue  # one direction: about to coalesce, a pair that oscillates
+        values[[j, k]] = values[j].real
+        vectors[:, j], vectors[:, k] = v.real / np.linalg.norm(v.real), v.imag / np.linalg.norm(v.imag)
+    return values, vectors
 
 
 def deviation_norms(exp: Experiment, runs: xr.Dataset) -> np.ndarray:
