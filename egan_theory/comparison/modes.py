@@ -95,9 +95,9 @@ def _real_where_real(values: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarra
     """Eigenvalues that are double and real come as a conjugate pair with an imaginary part of rounding size: real
     again, with the real and the imaginary part of their eigenvector, which span the same plane."""
     values, vectors = values.astype(complex), vectors.astype(complex)
-    near = (values.imag > 0) & (values.imag < ROUNDED_PAIR * np.abs(values).max(initial=0.0))
-    for j in np.flatnonzero(near):
-        k = int(np.argmin(np.abs(values - values[j].conjugate())))
+    limit = ROUNDED_PAIR * np.abs(values).max(initial=0.0)
+    for j in map(int, np.flatnonzero((values.imag > 0) & (values.imag < limit))):
+        k = int(np.argmin(np.where(values.imag < 0, np.abs(values - values[j].conjugate()), np.inf)))
         v = vectors[:, j] * np.exp(-0.5j * np.angle((vectors[:, j] ** 2).sum()))
         if np.linalg.norm(v.imag) <= np.sqrt(ROUNDED_PAIR) * np.linalg.norm(v.real):
             continue  # one direction: about to coalesce, a pair that oscillates
