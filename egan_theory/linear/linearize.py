@@ -92,7 +92,7 @@ def _frequency(exp: Experiment, target: Uniform) -> Linearization:
         blocks, count, k, frozen = blocks[:0], count[:0], k[:0], frozen + 2 * int(count.sum())
     return Linearization(
         exp,
-        method="frequency modes, closed form (2a)",
+        method="frequency modes, closed form",
         assumptions=(
             "uniform density on a periodic box",
             "modes below the Nyquist wavenumber of the lattice",
@@ -149,7 +149,7 @@ def _finite(exp: Experiment, fm: FeatureMap) -> Linearization:
         unseen = _distinct(fm) - rank
         return Linearization(
             exp,
-            method="finite samples, symmetric reduction (2b)",
+            method="finite samples, symmetric reduction",
             assumptions=assumptions_of(exp),
             blocks=blocks,
             multiplicity=np.ones(len(mu), dtype=int),
@@ -168,7 +168,7 @@ def _finite(exp: Experiment, fm: FeatureMap) -> Linearization:
     frozen = Scalars("x", 0.0, N * d - moved)
     return Linearization(
         exp,
-        method="finite samples, dense saddle on the seen features (2b)",
+        method="finite samples, dense saddle on the seen features",
         assumptions=assumptions_of(exp),
         dense=J,
         nw=basis_size,

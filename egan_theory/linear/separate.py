@@ -113,7 +113,7 @@ def linearize_extreme(exp: Experiment, count: int) -> tuple[Linearization, float
     return Linearization(
         exp,
         method=f"finite samples, {found.smallest} smallest and {len(found.mu2) - found.smallest} largest stiffnesses, "
-        "matrix-free (2b)",
+        "matrix-free",
         assumptions=(*_assumed(exp), bound),
         blocks=blocks,
         multiplicity=found.multiplicity,
@@ -166,7 +166,7 @@ def _closed(exp: Experiment, parts: Split, ratio: float) -> Linearization:
     rank = int(multiplicity.sum())
     return Linearization(
         exp,
-        method="finite samples, data's directions and those across them apart, symmetric reduction (2b); "
+        method="finite samples, data's directions and those across them apart, symmetric reduction; "
         f"largest residual of {found.checked} eigenpairs {found.residual:.1g}, "
         f"of the trace {abs(found.trace_error):.1g}, of the Frobenius norm {abs(found.norm_error):.1g}",
         assumptions=_assumed(exp),
@@ -215,7 +215,7 @@ def _dense(exp: Experiment, parts: Split) -> Linearization:
         unresolved += count * reduced.unresolved
     return Linearization(
         exp,
-        method="finite samples, data's directions and those across them apart, dense saddles (2b)",
+        method="finite samples, data's directions and those across them apart, dense saddles",
         assumptions=_assumed(exp),
         copies=tuple(copies),
         scalars=(

@@ -71,7 +71,7 @@ def learning_times(exp: Experiment, kernels: Mapping[str, Mapping[str, Any]] | N
             "multiplicity": ("wavenumber", columns[0]["multiplicity"], {"long_name": "multiplicity", "units": "1"}),
         },
         attrs={
-            "method": "frequency modes, closed form (2a)",
+            "method": "frequency modes, closed form",
             "assumptions": "uniform density on a periodic box; small deviations",
             "rule": exp.update.rule,
             **provenance(exp),

@@ -131,7 +131,7 @@ def splitting(exp: Experiment) -> Splitting:
         e_folds=steps / time,
         margin=float(np.log(time / steps)),
         pairs=len(order),
-        method="finite samples (2b), two neighbours merged at their centre",
+        method="finite samples, two neighbours merged at their centre",
         assumptions=ASSUMPTIONS,
     )
 
