@@ -180,3 +180,16 @@ def test_the_slowest_measured_mode_is_one_that_moves_the_particles():
     assert values.slowest(coupled_only=True) < 0.1 * values.slowest_carried()
     rate, error = slowest_measured(exp, eg.simulate(exp))
     assert abs(rate - values.slowest_carried()) < max(4 * error, 1e-4 * rate)
+
+
+def test_a_wide_range_is_advised_at_its_gentle_end():
+    """Two decades within half a per cent of the least: the lower end; half a decade: the least itself."""
+    strengths = np.geomspace(1e-2, 1e2, 41)
+    for decades, best in ((2.0, 0.1), (0.4, 1.0)):
+        left = np.where(np.abs(np.log10(strengths)) <= decades / 2 + 1e-9, 0.5025, 0.8)
+        left[20] = 0.5  # the least, at strength 1
+        choice = choose(strengths, left, 0.9)
+        assert choice.optimum == pytest.approx(1.0) and choice.best == pytest.approx(best)
+        assert choice.high / choice.low == pytest.approx(10**decades)
+    close = choose(strengths, 1 / strengths, 200.0, edge=10.0, safety=2.0)
+    assert close.best == pytest.approx(10**0.6) and close.limited  # the last strength of the grid up to 5

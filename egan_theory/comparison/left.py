@@ -15,6 +15,7 @@ from ..provenance import provenance
 from ..simulation.condense import condensed
 from ..simulation.run import simulate
 from .agreement import Agreement, Quantity
+from .strength import SEPARATE
 
 #: kick in length scales: second-order effects are this part of what is measured, rounding 1e-10 of the kick
 KICK = 1e-6
@@ -24,8 +25,6 @@ DIRECTIONS = 64
 LEAST = 1e-8
 #: displacements of more than this many length scales are no small ones any more
 SMALL = 1e-3
-#: strengths that cannot be simulated side by side: they change the feature map's nodes
-SEPARATE = ("instance_noise",)
 
 
 def sweep_left(
