@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from egan_theory.networks.tangent import tangent_features
+from egan_theory.features.networks.tangent import tangent_features
 from egan_theory.predict.left import SAFETY, left_over
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -22,7 +22,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from egan_theory.dynamics import Field
+from egan_theory.problem.field import Field
 from egan_theory.simulation.run import _grow, starts
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -17,7 +17,7 @@
 #
 # Also: the ring of 8 points (8 particles each, 256 Gaussian features, weight decay 0.05, eta_G = 0.01) at five
 # discriminator rates from 0.01 to 1: one predicted critical ratio for all of them, and what becomes of runs of 3,000
-# steps from random starts (egan_theory.outcome). From starts narrower than the ring no modes are lost below the
+# steps from random starts (egan_theory.runs.outcome). From starts narrower than the ring no modes are lost below the
 # predicted ratio, and beyond it the cloud loses part of them, collapses or escapes; from a start as wide as the ring it
 # spreads at once, and beyond the threshold circles about the equilibrium at a small amplitude: linear instability of
 # the spread cloud is then no loss of modes.
@@ -33,10 +33,10 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from egan_theory.losses import LOSSES
-from egan_theory.outcome import FLAGS, Outcome
 from egan_theory.predict.collective import collective_instability, margin
-from egan_theory.reporting.style import OUTCOMES
+from egan_theory.runs.outcome import FLAGS, Outcome
+from egan_theory.show.style import OUTCOMES
+from egan_theory.tables.losses import LOSSES
 
 sys.path.insert(0, str(Path(__file__).parent))
 from draws import KERNELS, UPDATES, draw_target

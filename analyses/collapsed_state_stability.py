@@ -17,13 +17,13 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from egan_theory.dynamics import Field
 from egan_theory.features import DictionaryFeatures
-from egan_theory.losses import LOSSES
 from egan_theory.predict.cluster import ESCAPE, INTERVAL
 from egan_theory.predict.collapsed import CollapsedState, collapsed_state
 from egan_theory.predict.orbits import block_stderr
+from egan_theory.problem.field import Field
 from egan_theory.simulation.run import resolved_rule
+from egan_theory.tables.losses import LOSSES
 
 sys.path.insert(0, str(Path(__file__).parent))
 from draws import KERNELS, UPDATES, draw_target

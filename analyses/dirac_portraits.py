@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from egan_theory.errors import InputError
-from egan_theory.models.dirac import PENALTIES, UPDATES, dirac_gan, plot_dirac, portrait
+from egan_theory.base.errors import InputError
+from egan_theory.papers.dirac import PENALTIES, UPDATES, dirac_gan, plot_dirac, portrait
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write

@@ -29,12 +29,12 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 import egan_theory as eg
+from egan_theory.advice.reach import drift
+from egan_theory.advice.result import Advice
+from egan_theory.features.networks.tangent import TangentFeatures
 from egan_theory.linear.kick import dense_answer
-from egan_theory.losses import get_loss
-from egan_theory.networks.advice import Advice
-from egan_theory.networks.reach import drift
-from egan_theory.networks.tangent import TangentFeatures
-from egan_theory.updates import UpdateRule
+from egan_theory.tables.losses import get_loss
+from egan_theory.tables.updates import UpdateRule
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write

@@ -21,9 +21,9 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from egan_theory.comparison.estimate import fit_exponentials, fit_mode
 from egan_theory.experiment import Experiment
 from egan_theory.features import feature_map
+from egan_theory.fits.estimate import fit_exponentials, fit_mode
 from egan_theory.kernels import make_kernel
 from egan_theory.linear.seen import seen_features
 from egan_theory.predict.asymptotic import convergence_rate

@@ -38,8 +38,8 @@ from matplotlib.figure import Figure
 from script import options, write
 
 import egan_theory as eg
-from egan_theory.cli import TEMPLATES, template
-from egan_theory.cli import main as egan
+from egan_theory.cli.app import main as egan
+from egan_theory.experiment.templates import TEMPLATES, template
 
 #: limits of a draw: seconds of processor time, those after which it is ended, and on the clock, and bytes
 SECONDS, PATIENCE, CLOCK, MEMORY = 10.0, 20.0, 300.0, 2e9

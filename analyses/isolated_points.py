@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Approximate mode collapse: which unequal masses on isolated points are equilibria that training keeps?
 # True points many kernel widths apart hold generated points whose masses need not add up to theirs: Delta = p - sum m.
-# 1. Random such equilibria: the local formulas (models.isolated) against the general spectrum (equilibrium with D != D*
+# 1. Random such equilibria: the local formulas (papers.isolated) against the general spectrum (equilibrium with D != D*
 #    by Newton's method, dense Jacobian) and against eigenvalues fitted to kicked simulations.
 # 2. Points with too much mass (Delta < 0): several generated points split at any ridge nu, a single one leaves where
 #    x = mu m |Delta| / (nu^2 sigma^2) > 1. Measured rates over x, and whether a visible kick grows.
@@ -25,13 +25,13 @@ import xarray as xr
 from scipy.optimize import linear_sum_assignment
 
 import egan_theory as eg
-from egan_theory.comparison.estimate import fit_exponentials
-from egan_theory.dynamics import Field
-from egan_theory.errors import NotLinearizable
+from egan_theory.base.errors import NotLinearizable
+from egan_theory.fits.estimate import fit_exponentials
 from egan_theory.linear import equilibrium
-from egan_theory.models.isolated import best_ridge, isolated_points, local_modes, single_point_threshold
-from egan_theory.reporting.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, styled
-from egan_theory.updates import SUBSTEP
+from egan_theory.papers.isolated import best_ridge, isolated_points, local_modes, single_point_threshold
+from egan_theory.problem.field import Field
+from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, styled
+from egan_theory.tables.updates import SUBSTEP
 
 sys.path.insert(0, str(Path(__file__).parent))
 from proportions import wilson

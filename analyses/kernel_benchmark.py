@@ -45,8 +45,8 @@ def benchmark_points(points):
 
 
 def our_kernel(points):
-    from egan_theory.architecture import Architecture
-    from egan_theory.kernels.recursion import tangent_kernel
+    from egan_theory.kernels.wide.recursion import tangent_kernel
+    from egan_theory.tables.architecture import Architecture
 
     arch = Architecture(depth=DEPTH, activation="relu", weight_variance=WEIGHT_VARIANCE, bias_variance=BIAS_VARIANCE)
     tangent_kernel(arch, benchmark_points(8))

@@ -14,14 +14,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from egan_theory.models.packing import (
-    band,
-    band_with_collapse,
-    band_without_collapse,
-    curve,
-    product_total_variation,
-)
-from egan_theory.reporting.style import BLACK, BLUE, GREY, VERMILLION, styled
+from egan_theory.papers.packing import band, band_with_collapse, band_without_collapse, curve, product_total_variation
+from egan_theory.show.style import BLACK, BLUE, GREY, VERMILLION, styled
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write

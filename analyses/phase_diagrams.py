@@ -3,7 +3,7 @@
 # Random experiments (seed and number of diagrams are arguments), one per family: a ring with weight decay over
 # (kernel ratio, critic's learning rate), from starts half as wide as the ring; random points with a gradient penalty
 # over (ratio, R1); a grid with momentum over (ratio, generator's learning rate). Each cell is simulated from random
-# positions; what becomes of a run is one of six outcomes (egan_theory.outcome), and modes are lost where it is any
+# positions; what becomes of a run is one of six outcomes (egan_theory.runs.outcome), and modes are lost where it is any
 # other than "covered". Predictions know nothing of the simulation. What they miss is drawn.
 # Run: python analyses/phase_diagrams.py --seed 1 --draws 3 --output out/phase_diagrams
 
@@ -18,11 +18,11 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from egan_theory.comparison.phase import UNION, compare_phase, simulate_phase
-from egan_theory.outcome import tally
 from egan_theory.predict.phase import QUICK, phase, phase_axis
 from egan_theory.predict.threshold import MECHANISMS
-from egan_theory.reporting.phases import plot_phase
+from egan_theory.runs.outcome import tally
+from egan_theory.show.phases import plot_phase
+from egan_theory.sweeps.phase import UNION, compare_phase, simulate_phase
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write

@@ -22,8 +22,8 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import minimize_scalar
 
 import egan_theory as eg
-from egan_theory.models.poincare import graph_laplacian, implied_r1, poincare
-from egan_theory.reporting.style import BLACK, BLUE, GREEN, GREY, ORANGE, styled
+from egan_theory.papers.poincare import graph_laplacian, implied_r1, poincare
+from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, styled
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write

@@ -20,8 +20,8 @@ import xarray as xr
 from scipy.optimize import minimize
 from scipy.stats import rankdata
 
-from egan_theory.errors import InputError
-from egan_theory.published import (
+from egan_theory.base.errors import InputError
+from egan_theory.papers.published import (
     CLASSES,
     MNIST,
     PublishedFit,
@@ -31,8 +31,8 @@ from egan_theory.published import (
     read_runs,
     read_target,
 )
-from egan_theory.published.fit import cells
-from egan_theory.published.theory import STEPS
+from egan_theory.papers.published.fit import cells
+from egan_theory.papers.published.theory import STEPS
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write

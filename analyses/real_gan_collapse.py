@@ -16,8 +16,8 @@
 #    Rates are compared where the kick grows: a decay is measured while the softest modes, slowest in the end, still
 #    exert no force to speak of, and is then faster than the prediction.
 # 2. Random starts, as in practice: the cloud is the network's output at its start. Target points kept after training
-#    and the runs' outcomes (egan_theory.outcome, from the final clouds) against the ratio; eta_G g1 is held, so that
-#    the ratio alone changes.
+#    and the runs' outcomes (egan_theory.runs.outcome, from the final clouds) against the ratio; eta_G g1 is held, so
+#    that the ratio alone changes.
 #    Before a discriminator of features, a run that loses its points escapes; before a network it stays, with part of
 #    the points lost or collapsed. The network's outputs share an offset and lie closer together than independent
 #    starts, both the more so the higher the ratio, and both make that easier: the first two rungs.
@@ -37,13 +37,13 @@ import xarray as xr
 from scipy.optimize import brentq
 
 import egan_theory as eg
-from egan_theory.architecture import GeneratorArchitecture
-from egan_theory.kernels.universality import kernel_numbers
+from egan_theory.kernels.wide.universality import kernel_numbers
 from egan_theory.linear import update_matrix
 from egan_theory.linear.saddle import reduce_saddle, saddle_jacobian
 from egan_theory.linear.seen import seen_features
-from egan_theory.outcome import FLAGS, covered_modes, outcomes
 from egan_theory.predict.phase import QUICK
+from egan_theory.runs.outcome import FLAGS, covered_modes, outcomes
+from egan_theory.tables.architecture import GeneratorArchitecture
 
 sys.path.insert(0, str(Path(__file__).parent))
 from real_gan_networks import BIAS, RATE, Clouds, Networks, Runs

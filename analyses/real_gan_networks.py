@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from egan_theory.networks.double import double, require_jax
-from egan_theory.networks.drift import kernel_drift
-from egan_theory.networks.field import NetworkField, generator_draws
-from egan_theory.networks.simulate import _Stepper
+from egan_theory.features.networks.double import double, require_jax
+from egan_theory.simulation.networks.drift import kernel_drift
+from egan_theory.simulation.networks.field import NetworkField, generator_draws
+from egan_theory.simulation.networks.simulate import _Stepper
 from egan_theory.simulation.run import DIVERGENCE, size_of
 
 BIAS, RATE = "generator.architecture.bias_variance", "generator.learning_rate"

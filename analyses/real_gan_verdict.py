@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from egan_theory.outcome import modes_are_lost, tally
+from egan_theory.runs.outcome import modes_are_lost, tally
 
 #: share of the target's points at which the transition is placed
 HALF = 0.5

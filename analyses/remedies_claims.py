@@ -25,10 +25,10 @@ from scipy.optimize import brentq
 import egan_theory as eg
 from egan_theory.comparison.compare import slowest_measured
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.models.packing import band, band_with_collapse, curve, product_total_variation
-from egan_theory.models.two_gaussian import Training, cusp_amplitude, random_starts, train
+from egan_theory.papers.packing import band, band_with_collapse, curve, product_total_variation
+from egan_theory.papers.two_gaussian import Training, cusp_amplitude, random_starts, train
 from egan_theory.predict.asymptotic import convergence_rate
-from egan_theory.reporting.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, styled
+from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, styled
 
 sys.path.insert(0, str(Path(__file__).parent))
 import packing

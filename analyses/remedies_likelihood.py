@@ -1,6 +1,6 @@
 # %% [markdown]
 # # Does a likelihood term damp the generator's side as theory says?
-# Random experiments get a likelihood term (a difference of Gaussian-smoothed scores, egan_theory.likelihood). Theory
+# Random experiments get a likelihood term (a difference of Gaussian-smoothed scores, problem.likelihood). Theory
 # predicts the weight that maximises the slowest decay rate; the nonlinear model is simulated at that weight and at
 # others around it. The prediction passes when its own simulated rate is at least 97 % of the best simulated one.
 # Beside it, on one periodic box: the slowest rate over R1 strength and likelihood weight together, where theory says

@@ -25,10 +25,10 @@ import xarray as xr
 
 import egan_theory as eg
 from egan_theory.comparison.compare import slowest_measured
-from egan_theory.dynamics import Field
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.outcome import Outcome
 from egan_theory.predict.asymptotic import convergence_rate
+from egan_theory.problem.field import Field
+from egan_theory.runs.outcome import Outcome
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write

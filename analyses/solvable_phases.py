@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from egan_theory.models.solvable import Solvable
-from egan_theory.models.solvable.figures import plot_solvable_phase, plot_solvable_scan
-from egan_theory.models.solvable.fixed_points import locked_onset
-from egan_theory.models.solvable.phase import RATIO, agreement, solvable_phase
-from egan_theory.models.solvable.regimes import REGIMES, boundaries
+from egan_theory.papers.solvable import Solvable
+from egan_theory.papers.solvable.figures import plot_solvable_phase, plot_solvable_scan
+from egan_theory.papers.solvable.fixed_points import locked_onset
+from egan_theory.papers.solvable.phase import RATIO, agreement, solvable_phase
+from egan_theory.papers.solvable.regimes import REGIMES, boundaries
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write

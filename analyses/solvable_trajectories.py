@@ -16,9 +16,9 @@ from time import thread_time
 import numpy as np
 import xarray as xr
 
-from egan_theory.models.solvable import SETTING_E, SETTING_R, Solvable, simulate_chain, solve_ode
-from egan_theory.models.solvable.line import line_drift
-from egan_theory.reporting import style
+from egan_theory.papers.solvable import SETTING_E, SETTING_R, Solvable, simulate_chain, solve_ode
+from egan_theory.papers.solvable.line import line_drift
+from egan_theory.show import style
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write
@@ -174,8 +174,8 @@ def plain_sgd(model: Solvable, steps: int) -> None:
 
 def benchmark(repeats: int = 15) -> xr.Dataset:
     """Processor time of a step, in microseconds: the least of interleaved repeats, in one process."""
-    from egan_theory.models.solvable.chain import BLOCK, Chain, compiled
-    from egan_theory.models.solvable.sgd import BATCH, Sgd, start_vectors
+    from egan_theory.papers.solvable.chain import BLOCK, Chain, compiled
+    from egan_theory.papers.solvable.sgd import BATCH, Sgd, start_vectors
 
     model = SETTING_E.replace({"n": BENCHMARK})
     X, batch = start_vectors(model), BATCH // BENCHMARK

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from egan_theory.models.two_gaussian import Training, cusp_amplitude, random_starts, slope_range, train
-from egan_theory.reporting.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, styled
+from egan_theory.papers.two_gaussian import Training, cusp_amplitude, random_starts, slope_range, train
+from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, styled
 
 sys.path.insert(0, str(Path(__file__).parent))
 from proportions import wilson

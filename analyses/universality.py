@@ -16,16 +16,16 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import brentq
 
-from egan_theory.architecture import GeneratorArchitecture
-from egan_theory.kernels.depth import depth_limit
-from egan_theory.kernels.recursion import tangent_kernel
-from egan_theory.kernels.universality import (
+from egan_theory.kernels.wide.depth import depth_limit
+from egan_theory.kernels.wide.recursion import tangent_kernel
+from egan_theory.kernels.wide.universality import (
     every_activation,
     kernel_numbers,
     latents,
     sampled_kernel,
     sampled_kernel_numbers,
 )
+from egan_theory.tables.architecture import GeneratorArchitecture
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write

@@ -6,9 +6,9 @@ The step is differentiated by a complex step of 1e-30, so its Jacobian is exact 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from egan_theory.dynamics import Field
 from egan_theory.experiment import Experiment
 from egan_theory.linear import eigenvalues, equilibrium, linearize
+from egan_theory.problem.field import Field
 
 #: spectra of generic experiments, relative to the spectral radius
 SPECTRUM = 1e-9
@@ -72,7 +72,7 @@ def predicted(lin, rule=None):
 
 def predicted_flow(lin):
     """All flow eigenvalues, with multiplicity, zero modes as zeros."""
-    from egan_theory.updates import UpdateRule
+    from egan_theory.tables.updates import UpdateRule
 
     e = eigenvalues(lin, UpdateRule("flow"))
     return np.concatenate([np.repeat(e.s, e.multiplicity), np.zeros(lin.zero_modes)])

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 import egan_theory as eg
-from egan_theory.cli import main
-from egan_theory.errors import InputError, MissingExtra
+from egan_theory.base.errors import InputError, MissingExtra
+from egan_theory.cli.app import main
+from egan_theory.features.given import FeatureKernel
 from egan_theory.features.rows import RowFeatures
-from egan_theory.kernels.given import FeatureKernel
 
 jax = pytest.importorskip("jax")
 
@@ -332,7 +332,7 @@ def test_scalings(factor, size):
 
 def test_too_large_for_a_scan_is_simplified_and_checked(monkeypatch):
     """Without kappa and the collective part the scan is that of the closed form; the check puts them back."""
-    monkeypatch.setattr("egan_theory.networks.practice.SCAN_ROWS", 0)
+    monkeypatch.setattr("egan_theory.advice.practice.SCAN_ROWS", 0)
     tables = FLOW | {"loss": {"kind": "logistic"}, "generator": {"learning_rate": 0.2, "kernel": {"ratio": 0.25}}}
     found = eg.advise_from_gram(GRAM, 4, 2, tables, horizon=50.0, variations=False)
     assert found.asymptotic.best == pytest.approx(closed_form(BETA, 0.015 / 4 * 0.75, 0.3)[0], rel=CLOSED)

@@ -52,9 +52,9 @@ def test_whole_kernels_of_two_numbers_are_the_advice(load):
     two = np.kron((g1 - g2) * np.eye(8) + g2, np.eye(64))
     script.generator_kernel = lambda G, z: (two, g1, g2, 1.0)
     found = script.left_with_whole_kernel(D, G, z, y, steps, strengths)
+    from egan_theory.advice.practice import on, practice
+    from egan_theory.features.networks.tangent import TangentFeatures
     from egan_theory.features.rows import RowFeatures
-    from egan_theory.networks.practice import on, practice
-    from egan_theory.networks.tangent import TangentFeatures
     from egan_theory.predict.left import left_over
 
     Y = y.reshape(8, 64).astype(float)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import egan_theory as eg
-from egan_theory.cli import main
-from egan_theory.errors import InputError
-from egan_theory.networks.gram import checked_gram
+from egan_theory.advice.gram import checked_gram
+from egan_theory.base.errors import InputError
+from egan_theory.cli.app import main
 
 M, DIMENSION = 8, 2
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import egan_theory as eg
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
@@ -43,7 +43,7 @@ def test_dead_and_nan_networks_are_refused(D, says):
 
 def test_dead_and_nan_networks_are_refused_through_products_too(monkeypatch):
     """Networks so large that their rows are never built."""
-    monkeypatch.setattr("egan_theory.networks.tangent.MAX_DENSE_ROWS", 10)
+    monkeypatch.setattr("egan_theory.features.networks.tangent.MAX_DENSE_ROWS", 10)
     for D, says in (
         (lambda p, x: jax.nn.relu(p["W"] @ x - 1e3) @ p["v"], "zeros"),
         (lambda p, x: jnp.log(-jnp.sum(x * x) - 1) * p["b"][0], "NaN or infinity"),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import egan_theory as eg
-from egan_theory.cli import main
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
+from egan_theory.cli.app import main
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from egan_theory.losses import LOSSES
-from egan_theory.targets import TARGETS
-from egan_theory.updates import STEPS
+from egan_theory.experiment.targets import TARGETS
+from egan_theory.tables.losses import LOSSES
+from egan_theory.tables.updates import STEPS
 
 FOLDER = Path(__file__).parent.parent / "analyses"
 

@@ -9,7 +9,7 @@ import xarray as xr
 from test_analyses import draws_figure, load
 from test_published import GAIN, PUBLISHED, TAU, needs_published, synthetic
 
-from egan_theory.published import CLASSES
+from egan_theory.papers.published import CLASSES
 
 
 def test_published_mnist(tmp_path, capsys):

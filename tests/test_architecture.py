@@ -5,9 +5,9 @@ import pytest
 import sympy as sp
 
 import egan_theory as eg
-from egan_theory.activations import ACTIVATIONS, NETWORK_ACTIVATIONS, get_activation
-from egan_theory.architecture import Architecture
 from egan_theory.experiment import Experiment
+from egan_theory.tables.activations import ACTIVATIONS, NETWORK_ACTIVATIONS, get_activation
+from egan_theory.tables.architecture import Architecture
 
 #: sixth derivatives, relative to the largest
 DERIVATIVE = 1e-11

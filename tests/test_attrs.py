@@ -5,9 +5,9 @@ import pytest
 import xarray as xr
 
 import egan_theory as eg
-from egan_theory.errors import InputError
-from egan_theory.reporting.own import fitted
-from egan_theory.schema import open_runs, save
+from egan_theory.base.errors import InputError
+from egan_theory.runs.schema import open_runs, save
+from egan_theory.show.own import fitted
 
 TEXTS = [
     (None, "null"), (True, "true"), (np.bool_(False), "false"), ({"b": [1, None]}, '{"b": [1, null]}'),

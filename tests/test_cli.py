@@ -14,12 +14,12 @@ import pytest
 import xarray as xr
 
 import egan_theory
-from egan_theory import _files, cli
-from egan_theory.architecture import GeneratorArchitecture
-from egan_theory.cli import main
-from egan_theory.errors import InputError
-from egan_theory.experiment import Experiment
-from egan_theory.schema import open_runs
+from egan_theory.base import files as _files
+from egan_theory.base.errors import InputError
+from egan_theory.cli.app import main
+from egan_theory.experiment import Experiment, templates
+from egan_theory.runs.schema import open_runs
+from egan_theory.tables.architecture import GeneratorArchitecture
 
 SMALL = """
 [target]
@@ -182,7 +182,7 @@ def test_the_ring_template_is_the_built_in_experiment(capsys):
     assert capsys.readouterr().out == out
 
 
-@pytest.mark.parametrize("kind", cli.TEMPLATES)
+@pytest.mark.parametrize("kind", templates.TEMPLATES)
 def test_templates_explain_every_field_and_run(kind, tmp_path, capsys):
     assert main(["new", kind]) == 0
     text = capsys.readouterr().out
@@ -203,10 +203,10 @@ def test_templates_explain_every_field_and_run(kind, tmp_path, capsys):
                 assert field in named
                 assert "#" in named[field] or field == "path", f"{field} is not explained"
     # what differs from the defaults is what the template says it changes, nothing by accident
-    given, default = (tomllib.loads(t) for t in (text, cli.template("ring")))
+    given, default = (tomllib.loads(t) for t in (text, templates.template("ring")))
     del given["target"]
     differs = [key for name, part in given.items() for key, value in part.items() if default[name][key] != value]
-    assert sorted(differs) == sorted(old.split(" = ")[0] for old in cli.TEMPLATE_CHANGES.get(kind, {}))
+    assert sorted(differs) == sorted(old.split(" = ")[0] for old in templates.TEMPLATE_CHANGES.get(kind, {}))
     file = tmp_path / "e.toml"
     file.write_text(text)
     assert run_json(capsys, "spectrum", str(file))["stable"] is True
@@ -217,7 +217,7 @@ def test_templates_explain_every_field_and_run(kind, tmp_path, capsys):
 
 def test_template_refuses_other_kinds():
     with pytest.raises(InputError, match="kind: must be one of ring"):
-        cli.template("common")
+        templates.template("common")
 
 
 # -- each command ------------------------------------------------------------------------------------------------
@@ -326,7 +326,7 @@ def test_divergence_is_a_result(tmp_path, capsys):
 
 
 def test_report(experiment, tmp_path, capsys):
-    pytest.importorskip("egan_theory.reporting.page")
+    pytest.importorskip("egan_theory.show.page")
     folder = tmp_path / "page"
     data = run_json(capsys, "report", experiment, "-o", str(folder))
     assert Path(data["index"]).is_file() and data["index"] in data["files"]
@@ -344,9 +344,9 @@ def test_report_arguments(experiment, tmp_path, capsys, monkeypatch):
         index.write_text("page")
         return index
 
-    page = type(sys)("egan_theory.reporting.page")
+    page = type(sys)("egan_theory.show.page")
     page.report = report
-    monkeypatch.setitem(sys.modules, "egan_theory.reporting.page", page)
+    monkeypatch.setitem(sys.modules, "egan_theory.show.page", page)
     folder = tmp_path / "page"
     assert run_json(capsys, "report", "-o", str(folder))["files"] == [str(folder / "index.html")]
     assert main(["report", experiment, "-o", str(folder), "--overwrite"]) == 0
@@ -437,15 +437,15 @@ def test_warnings_come_after_the_result(experiment, capsys, monkeypatch):
 def test_json_ready():
     import numpy as np
 
-    from egan_theory._terminal import json_ready
+    from egan_theory.base.terminal import json_ready
 
     data = {"a": np.float64("nan"), "b": np.array([1, 2]), "c": (float("inf"), True, None), "d": np.bool_(True)}
     assert json_ready(data) == {"a": None, "b": [1, 2], "c": [None, True, None], "d": True}
 
 
 def test_a_bar_on_terminals_and_lines_elsewhere_once_work_is_long(monkeypatch, capsys):
-    from egan_theory import _terminal
-    from egan_theory._terminal import progress_bar
+    from egan_theory.base import terminal as _terminal
+    from egan_theory.base.terminal import progress_bar
 
     with progress_bar("x") as update:
         update(1, 2)

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepjac import COMPLEX_STEP, derivative, small
 
-from egan_theory.dynamics import Field
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
 from egan_theory.experiment import Experiment
+from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.features import feature_map
-from egan_theory.losses import LOSSES
 from egan_theory.predict.collapsed import collapsed_state, collapsed_states, margin, margins
 from egan_theory.predict.orbits import block_stderr, classify
 from egan_theory.predict.transverse import TangentField, clustered, gains
-from egan_theory.targets import Grid, Ring, Uniform
+from egan_theory.problem.field import Field
+from egan_theory.tables.losses import LOSSES
 
 #: two ways to compute one velocity, relative to its largest entry
 VELOCITY = 1e-11

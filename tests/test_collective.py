@@ -8,19 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepjac import small, step_jacobian
 
-from egan_theory.dynamics import Field
-from egan_theory.errors import InputError, NotLinearizable
+from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.experiment import Experiment
+from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.linear.coupling import coupling_root
 from egan_theory.linear.seen import seen_features
 from egan_theory.predict import collective, fastest
 from egan_theory.predict.collective import collective_instability, fastest_mode, jury_polynomials, margin, margins
 from egan_theory.predict.crossings import SCAN_POINTS, Axis, axis_of, sign_changes
+from egan_theory.problem.field import Field
 from egan_theory.simulation.run import simulate
 from egan_theory.symbolic import characteristic_polynomial, momentum_values, symbols
-from egan_theory.targets import Grid, Ring, Uniform
-from egan_theory.updates import UpdateRule
+from egan_theory.tables.updates import UpdateRule
 
 #: closed form against root of the exact spectrum, relative
 SAME = 1e-9

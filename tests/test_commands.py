@@ -11,10 +11,10 @@ import pytest
 import typer
 
 import egan_theory as eg
-from egan_theory._spelling import one_of
-from egan_theory._toml import assignments
-from egan_theory.cli import COMMANDS, app, main
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
+from egan_theory.base.spelling import one_of
+from egan_theory.base.toml import assignments
+from egan_theory.cli.app import COMMANDS, app, main
 
 TINY = """
 [target]
@@ -132,7 +132,7 @@ def test_options_mean_the_same_everywhere(name, files, tmp_path, capsys, monkeyp
         assert main(["simulate", files["E"], "-o", runs]) == 0
         given = [runs if a == "R" else a for a in given]
     if name.endswith("report"):  # what it computes is tested elsewhere
-        where = "models.solvable.report.solvable_report" if " " in name else "reporting.page.report"
+        where = "papers.solvable.report.solvable_report" if " " in name else "show.page.report"
         monkeypatch.setattr(f"egan_theory.{where}", lambda _, folder, **options: _written(folder))
     target = [*name.split(), *given, "-o", str(tmp_path / out)]
     target += ["--figure", str(tmp_path / figure)] if figure else []
@@ -254,9 +254,7 @@ def test_values_are_toml_and_bare_words_strings():
 
 def test_set_without_a_file_changes_the_built_in_one(tmp_path, capsys, monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        "egan_theory.reporting.page.report", lambda exp, folder, **_: seen.append(exp) or _written(folder)
-    )
+    monkeypatch.setattr("egan_theory.show.page.report", lambda exp, folder, **_: seen.append(exp) or _written(folder))
     assert main(["report", "-o", str(tmp_path / "page"), "--set", "penalty.r1=0.7"]) == 0
     assert seen == [eg.Experiment().replace({"penalty.r1": 0.7})]
     assert main(["universality", "--json", "--set", "generator.architecture.activation=leaky-relu"]) == 0

@@ -8,14 +8,14 @@ import pytest
 import xarray as xr
 from stepjac import small
 
+from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.agreement import Agreement, Quantity
 from egan_theory.comparison.compare import compare
 from egan_theory.comparison.strength import SWEEP_E_FOLDS, compare_strength, sweep_strength
-from egan_theory.errors import InputError, NotLinearizable
+from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.predict import fastest_strength, rates_over
 from egan_theory.simulation import simulate
-from egan_theory.targets import Grid, Ring, Uniform
 
 #: what counts as agreement: this relative error, or this many standard errors
 RELATIVE, SIGMAS = 0.01, 3.0

@@ -10,12 +10,12 @@ import xarray as xr
 from stepjac import small
 
 import egan_theory as eg
-from egan_theory.comparison.joint import Problem, project, solve, units
+from egan_theory.base.errors import InputError
 from egan_theory.comparison.modes import _real_where_real
-from egan_theory.comparison.rounding import rounding
-from egan_theory.errors import InputError
-from egan_theory.schema import validate_runs
-from egan_theory.targets import Grid
+from egan_theory.experiment.targets import Grid
+from egan_theory.fits.joint import Problem, project, solve, units
+from egan_theory.fits.rounding import rounding
+from egan_theory.runs.schema import validate_runs
 
 ANALYSES = Path(__file__).parent.parent / "analyses"
 #: |z| < 2 in this share of the rows, for some hundred correlated rows

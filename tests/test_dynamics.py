@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from stepjac import COMPLEX_STEP, at_equilibrium, small
 
-from egan_theory.dynamics import VARIABLE, Field
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
 from egan_theory.experiment import Experiment
+from egan_theory.experiment.targets import Grid, Mixture, Ring, Uniform
 from egan_theory.features import FourierFeatures, feature_map
-from egan_theory.losses import LOSSES
+from egan_theory.problem.field import VARIABLE, Field
 from egan_theory.simulation import simulate
-from egan_theory.targets import Grid, Mixture, Ring, Uniform
+from egan_theory.tables.losses import LOSSES
 
 #: two ways to compute one velocity, relative to its largest entry
 VELOCITY = 1e-12

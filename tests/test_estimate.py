@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from egan_theory.comparison.estimate import blind_eigenvalues, convergence_rate, fit_exponentials, fit_mode
-from egan_theory.comparison.varpro import Layout, basis
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
+from egan_theory.fits.estimate import blind_eigenvalues, convergence_rate, fit_exponentials, fit_mode
+from egan_theory.fits.varpro import Layout, basis
 
 EXACT = 1e-8  # relative error of noise-free recovery
 Z_STD = (0.7, 1.4)  # spread of calibrated z-scores over repeats

@@ -10,13 +10,13 @@ from stepjac import ENTRY, SPECTRUM, derivative, field_jacobian, mismatch, small
 from test_remedies import step_spectra
 
 import egan_theory as eg
-from egan_theory.dynamics import Field
-from egan_theory.errors import InputError, NotLinearizable
-from egan_theory.likelihood import Score
+from egan_theory.base.errors import InputError, NotLinearizable
+from egan_theory.experiment.targets import Grid, Mixture, Ring, Uniform
 from egan_theory.linear import equilibrium, linearize
 from egan_theory.linear.general import jacobian_at
+from egan_theory.problem.field import Field
+from egan_theory.problem.likelihood import Score
 from egan_theory.sweeps.cells import simulated
-from egan_theory.targets import Grid, Mixture, Ring, Uniform
 
 MIXTURE = Mixture(means=((0.0, 0.0), (1.0, 0.5)), std=(0.3, 0.2), weights=(1.0, 2.0), samples=4)
 EXACT = {"weight": 0.3, "bandwidth": 0.5, "score": "exact"}

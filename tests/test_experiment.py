@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
 from egan_theory.experiment import Experiment
+from egan_theory.experiment.targets import TARGETS, Grid, Mixture, PointSet, Ring, Uniform
 from egan_theory.kernels import KERNELS, Gaussian
-from egan_theory.losses import LOSSES
-from egan_theory.targets import TARGETS, Grid, Mixture, PointSet, Ring, Uniform
+from egan_theory.tables.losses import LOSSES
 
 EPS = np.finfo(float).eps
 

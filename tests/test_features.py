@@ -8,6 +8,8 @@ import pytest
 from stepjac import COMPLEX_STEP
 
 from egan_theory.experiment import Experiment
+from egan_theory.experiment.players import Discriminator
+from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.features import (
     DictionaryFeatures,
     FourierFeatures,
@@ -17,10 +19,8 @@ from egan_theory.features import (
     box_modes,
     feature_map,
 )
+from egan_theory.features.noise import NODES, noise_nodes
 from egan_theory.kernels import Gaussian, Matern, Polynomial, RationalQuadratic
-from egan_theory.noise import NODES, noise_nodes
-from egan_theory.players import Discriminator
-from egan_theory.targets import Grid, Ring, Uniform
 
 #: two expressions of one number, relative to the largest
 SAME = 1e-12

@@ -9,8 +9,7 @@ import pytest
 
 import egan_theory as eg
 import egan_theory.features.grid as grid_module
-from egan_theory.dynamics import Field
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
 from egan_theory.features import (
     DictionaryFeatures,
     FourierGrid,
@@ -24,9 +23,10 @@ from egan_theory.features import (
 from egan_theory.features.box import _Images, kernel_scales
 from egan_theory.kernels import Gaussian, Matern, RationalQuadratic, kernel_from_profile
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.losses import LOSSES
+from egan_theory.problem.field import Field
 from egan_theory.simulation import run as run_module
-from egan_theory.updates import STEPS
+from egan_theory.tables.losses import LOSSES
+from egan_theory.tables.updates import STEPS
 
 #: two expressions of one number by sums over up to 10^3 modes, relative to the largest
 SAME = 1e-12

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import gamma, kv
 
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
 from egan_theory.kernels import (
     KERNELS,
     Gaussian,

@@ -7,10 +7,10 @@ import sympy as sp
 from scipy.linalg import expm
 from stepjac import at_equilibrium, derivative, field_jacobian, small
 
+from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.linear.kick import block_answers, kick
-from egan_theory.losses import LOSSES
-from egan_theory.targets import Grid, Ring, Uniform
-from egan_theory.updates import UpdateRule
+from egan_theory.tables.losses import LOSSES
+from egan_theory.tables.updates import UpdateRule
 
 #: |P_xx|^2 of T steps, relative: rounding of a matrix power, and of the Jacobian taken by complex steps
 SAME = 1e-8

@@ -13,18 +13,18 @@ from scipy.spatial.distance import pdist
 from stepjac import SPECTRUM, at_equilibrium, field_jacobian, mismatch, nullity, predicted, predicted_flow, small
 
 import egan_theory as eg
-from egan_theory.cli import main
-from egan_theory.errors import InputError, NotLinearizable
+from egan_theory.base.errors import InputError, NotLinearizable
+from egan_theory.cli.app import main
+from egan_theory.experiment.targets import Grid, Mixture, PointSet, Ring
 from egan_theory.linear import banded, eigenvalues, extreme, linearize, linearize_extreme, structured
 from egan_theory.linear.banded import eigenvalues_in_place
 from egan_theory.linear.coupling import coupling, coupling_root
 from egan_theory.linear.extreme import extremes
-from egan_theory.linear.memory import Estimate, allowed_memory, memory_limit
+from egan_theory.linear.limits import Estimate, allowed_memory, memory_limit
 from egan_theory.linear.separate import cost, rate_bounds, separates
 from egan_theory.linear.structured import directions, split, stiffness
 from egan_theory.predict import convergence_rate, spectrum
-from egan_theory.targets import Grid, Mixture, PointSet, Ring
-from egan_theory.updates import UpdateRule
+from egan_theory.tables.updates import UpdateRule
 
 PUBLISHED = Path(os.environ.get("EGAN_PUBLISHED_MNIST", Path(__file__).parents[2] / "shared" / "published_mnist"))
 EPS = np.finfo(float).eps

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from stepjac import SPECTRUM, at_equilibrium, field_jacobian, mismatch, nullity, predicted_flow, small
 
-from egan_theory.dynamics import Field
+from egan_theory.experiment.targets import Grid, PointSet, Ring, Uniform
 from egan_theory.features import DictionaryFeatures, feature_map
 from egan_theory.kernels import Gaussian, Matern, RationalQuadratic
 from egan_theory.linear import (
@@ -22,8 +22,8 @@ from egan_theory.linear.coupling import coupling, coupling_ratio, coupling_root
 from egan_theory.linear.saddle import coupling_matrix
 from egan_theory.linear.seen import seen_features
 from egan_theory.linear.system import pair_eigenvalues
-from egan_theory.targets import Grid, PointSet, Ring, Uniform
-from egan_theory.updates import UpdateRule
+from egan_theory.problem.field import Field
+from egan_theory.tables.updates import UpdateRule
 
 EPS = np.finfo(float).eps
 FLOW = UpdateRule("flow")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from egan_theory.cli import main
-from egan_theory.targets import read_points
+from egan_theory.cli.app import main
+from egan_theory.experiment.targets import read_points
 
 SMALL = """
 [target]
@@ -403,7 +403,7 @@ def test_headers_of_arrays(name, tmp_path, capsys):
 
 
 def test_what_does_not_fit_is_not_read(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("egan_theory._memory.free_memory", lambda: 1e9)
+    monkeypatch.setattr("egan_theory.base.ram.free_memory", lambda: 1e9)
     with h5py.File(tmp_path / "runs.nc", "w") as file:
         shape = (1, 10, 4, 25_000_000)
         made = file.create_dataset("particles", shape, "f8", chunks=(1, 1, 4, 1_000_000), compression="gzip")
@@ -536,7 +536,7 @@ def test_malformed_runs(name, tmp_path, capsys):
 
 
 def test_good_runs_are_well_formed(tmp_path):
-    from egan_theory.schema import open_runs
+    from egan_theory.runs.schema import open_runs
 
     ds = good_runs()
     ds["time"].attrs["units"] = "days since 2000-01-01"  # plain numbers all the same
@@ -627,6 +627,6 @@ def test_a_folder_that_cannot_be_written_to(tmp_path, capsys, monkeypatch):
         raise OSError(30, "Read-only file system")
 
     # permissions do not stop root, so the refusal itself is what is simulated
-    monkeypatch.setattr("egan_theory._files.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("egan_theory.base.files.tempfile.TemporaryFile", refuse)
     line = bad_input(["simulate", _experiment(tmp_path), "-o", str(tmp_path / "runs.nc")], tmp_path, capsys)
     assert "output: must lie in a folder that can be written to" in line and "Read-only file system" in line

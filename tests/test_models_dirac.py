@@ -6,8 +6,8 @@ import sympy as sp
 from stepjac import runge_kutta
 
 import egan_theory as eg
-from egan_theory.errors import InputError
-from egan_theory.models.dirac import (
+from egan_theory.base.errors import InputError
+from egan_theory.papers.dirac import (
     PENALTIES,
     SMALL,
     UPDATES,
@@ -19,8 +19,8 @@ from egan_theory.models.dirac import (
     trajectory,
     velocity,
 )
-from egan_theory.penalties import PENALTIES as TABLE
-from egan_theory.updates import RESPONSES, STEPS
+from egan_theory.tables.penalties import PENALTIES as TABLE
+from egan_theory.tables.updates import RESPONSES, STEPS
 
 #: trajectories of amplitude SMALL: the nonlinear part is SMALL^2, amplified by the fit with memory
 MEASURED = 1e-8

@@ -7,15 +7,9 @@ from scipy.optimize import minimize_scalar
 from stepjac import check_step, pair, predicted_flow
 
 import egan_theory as eg
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
 from egan_theory.linear import equilibrium, linearize
-from egan_theory.models.isolated import (
-    best_ridge,
-    isolated_points,
-    local_modes,
-    single_point_threshold,
-    symbolic_field,
-)
+from egan_theory.papers.isolated import best_ridge, isolated_points, local_modes, single_point_threshold, symbolic_field
 
 SIGMA, MU = 0.4, 0.8
 TIGHT = 1e-9

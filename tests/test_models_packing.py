@@ -8,8 +8,8 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egan_theory.errors import InputError
-from egan_theory.models.packing import (
+from egan_theory.base.errors import InputError
+from egan_theory.papers.packing import (
     _outcomes,
     band,
     band_with_collapse,

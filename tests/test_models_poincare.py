@@ -7,9 +7,9 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import minimize_scalar
 
 import egan_theory as eg
-from egan_theory.errors import InputError
-from egan_theory.models.poincare import graph_laplacian, implied_r1, poincare
-from egan_theory.models.poincare.bases import Bumps, Polynomials, _exponents, _monomials
+from egan_theory.base.errors import InputError
+from egan_theory.papers.poincare import graph_laplacian, implied_r1, poincare
+from egan_theory.papers.poincare.bases import Bumps, Polynomials, _exponents, _monomials
 from egan_theory.symbolic.damping import best_r1
 
 N = 2000

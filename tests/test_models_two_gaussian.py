@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from stepjac import pair
 
-from egan_theory.errors import InputError
-from egan_theory.models import two_gaussian as tg
-from egan_theory.models.two_gaussian import equilibria, intervals, training
-from egan_theory.models.two_gaussian.intervals import TRUE_MEANS
+from egan_theory.base.errors import InputError
+from egan_theory.papers import two_gaussian as tg
+from egan_theory.papers.two_gaussian import equilibria, intervals, training
+from egan_theory.papers.two_gaussian.intervals import TRUE_MEANS
 
 EPS = np.finfo(float).eps
 #: the grid's own error: midpoint rule with kinks at the zeros, spacing^2 times the slope of p - q

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 import egan_theory as eg
-from egan_theory.activations import ACTIVATIONS, TANH_POWER
 from egan_theory.experiment import Experiment
+from egan_theory.experiment.players import DISCRIMINATORS
 from egan_theory.features import NetworkFeatures, feature_map
 from egan_theory.kernels import KERNELS
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.linear.general import jacobian_at
-from egan_theory.players import DISCRIMINATORS
+from egan_theory.tables.activations import ACTIVATIONS, TANH_POWER
 
 SAME = 1e-12
 COMPLEX_STEP = 1e-30
@@ -175,7 +175,7 @@ def test_bad_input(name):
 def test_linearization_is_the_jacobian_of_the_field(name):
     """The reduced spectrum against the dense Jacobian at equilibrium, which knows nothing of the reduction."""
     exp = network(name, 50).replace({"generator.particles": 8, "update.rule": "flow", "penalty.weight_decay": 0.02})
-    from egan_theory.dynamics import Field
+    from egan_theory.problem.field import Field
 
     field = Field(exp)
     dense = np.linalg.eigvals(jacobian_at(field, np.zeros(50), exp.points.coordinates))

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from stepjac import mismatch, predicted
 
 import egan_theory as eg
-from egan_theory.activations import NETWORK_ACTIVATIONS, get_activation
-from egan_theory.architecture import Architecture
-from egan_theory.errors import InputError, MissingExtra, NotLinearizable
+from egan_theory.base.errors import InputError, MissingExtra, NotLinearizable
+from egan_theory.features.networks import tangent as tangent_module
+from egan_theory.features.networks.mlp import draw, network
+from egan_theory.features.networks.tangent import TangentFeatures, tangent_features
 from egan_theory.linear import eigenvalues, linearize, update_matrix
 from egan_theory.linear.seen import resolution, seen_features
-from egan_theory.networks import TangentFeatures, draw, network, tangent_features
-from egan_theory.networks import tangent as tangent_module
+from egan_theory.tables.activations import NETWORK_ACTIVATIONS, get_activation
+from egan_theory.tables.architecture import Architecture
 
 jax = pytest.importorskip("jax")
 
@@ -47,7 +48,7 @@ def experiment(width=6, depth=1, activation="tanh", **tables):
 
 @pytest.mark.parametrize("name", NETWORK_ACTIVATIONS)
 def test_activations_and_slopes_are_those_of_the_table(name):
-    from egan_theory.networks.mlp import activation
+    from egan_theory.features.networks.mlp import activation
 
     arch = Architecture(activation=name, leak=0.3, coefficients=(0.5, 1.0, -0.2, 0.1), width=2)
     table = get_activation(name, 0.3, (0.5, 1.0, -0.2, 0.1))
@@ -188,8 +189,8 @@ SLOW = ("wasserstein, r1", "consensus", "noise, flow")
 
 def network_step(exp):
     """The simulator's own step on (w, g, memory), flat, and its state at equilibrium."""
-    from egan_theory.networks.field import NetworkField
-    from egan_theory.networks.simulate import _Stepper
+    from egan_theory.simulation.networks.field import NetworkField
+    from egan_theory.simulation.networks.simulate import _Stepper
     from egan_theory.simulation.run import resolved_rule
 
     field = NetworkField(exp, [exp])
@@ -341,7 +342,7 @@ def test_the_step_of_a_generator_network_has_its_own_kernel():
 def test_empirical_generator_kernel_approaches_the_two_numbers():
     """Theta_ij = J_i J_j^T of a wide network on many latent dimensions: g1 on the diagonal, g2 off it, identity across
     outputs; the deviation falls as width^-1/2 and n0^-1/2."""
-    from egan_theory.networks.field import NetworkField
+    from egan_theory.simulation.networks.field import NetworkField
 
     arch = {"width": 1024, "depth": 1, "activation": "relu", "latent_dimension": 1024}
     exp = experiment(generator={"particles": 6, "architecture": arch})

@@ -6,12 +6,14 @@ import xarray as xr
 from test_networks import experiment
 
 import egan_theory as eg
-from egan_theory.dynamics import Field
-from egan_theory.errors import InputError, NotLinearizable
+from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.features import feature_map
-from egan_theory.networks import NetworkField, simulate_networks, tangent_features
-from egan_theory.schema import ATTRS, DIMS, validate_runs
+from egan_theory.features.networks.tangent import tangent_features
+from egan_theory.problem.field import Field
+from egan_theory.runs.schema import ATTRS, DIMS, validate_runs
 from egan_theory.simulation import simulate
+from egan_theory.simulation.networks.field import NetworkField
+from egan_theory.simulation.networks.simulate import simulate_networks
 from egan_theory.simulation.run import _simulate
 
 jax = pytest.importorskip("jax")
@@ -106,7 +108,7 @@ def test_recorded_runs_obey_the_schema():
 
 def test_random_start_of_a_generator_network_is_its_output():
     """x_i = G_phi(z_i), latents of norm sqrt(n_0), another network in every run."""
-    from egan_theory.networks.field import generator_draws
+    from egan_theory.simulation.networks.field import generator_draws
 
     exp = experiment(generator={"particles": 6, "architecture": GENERATOR}).replace({"run.start": "random"})
     x = simulate(exp)["particles"].values[:, 0]

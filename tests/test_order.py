@@ -9,9 +9,9 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egan_theory import order as op
-from egan_theory.errors import InputError
-from egan_theory.order import arrays
+from egan_theory.base.errors import InputError
+from egan_theory.runs import order as op
+from egan_theory.runs.order import arrays
 
 EPS = np.finfo(float).eps
 #: a mean over draws may be this many standard errors off
@@ -227,7 +227,7 @@ def test_bad_input(call, message):
 @needs_published
 def test_published_numbers_are_reproduced():
     """From the raw files, every order parameter published with brief 4 that is defined here, to rounding."""
-    from egan_theory.published import read_runs, read_target
+    from egan_theory.papers.published import read_runs, read_target
 
     target = read_target(PUBLISHED / "mnist_first_100.nc")
     runs = read_runs(PUBLISHED / "raw")

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from stepjac import small
 
 import egan_theory as eg
+from egan_theory.base.errors import InputError
 from egan_theory.comparison import remedies as remedies_module
 from egan_theory.comparison import strength as strength_module
-from egan_theory.errors import InputError
-from egan_theory.models.dirac import dirac_gan
-from egan_theory.outcome import (
+from egan_theory.experiment.targets import Mixture, Ring, Uniform
+from egan_theory.papers.dirac import dirac_gan
+from egan_theory.runs.outcome import (
     DOUBLED,
     FEWEST,
     FLAGS,
@@ -41,7 +42,6 @@ from egan_theory.simulation.run import simulate
 from egan_theory.sweeps import run as sweep_module
 from egan_theory.sweeps.agreement import compare_sweep
 from egan_theory.sweeps.batch import DONE, run_batch
-from egan_theory.targets import Mixture, Ring, Uniform
 
 COVERED, LOST, MOVING, COLLAPSED, ESCAPED, DIVERGED = Outcome
 #: samples of the constructed runs: 21 of them in the last fifth

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from stepjac import at_equilibrium, mismatch, runge_kutta, small, step_jacobian
 
 import egan_theory as eg
-from egan_theory.dynamics import Field
-from egan_theory.errors import InputError, NotLinearizable
+from egan_theory.base.errors import InputError, NotLinearizable
+from egan_theory.experiment.targets import Grid, Mixture, Ring, Uniform
 from egan_theory.features.packed import power, symmetric_basis
 from egan_theory.linear import eigenvalues, jacobian_operator, linearize, stiffness_operator
 from egan_theory.linear.extreme import extremes
@@ -21,8 +21,8 @@ from egan_theory.linear.saddle import saddle
 from egan_theory.linear.seen import seen_features, seen_weights
 from egan_theory.linear.separate import linearize_extreme, rate_bounds
 from egan_theory.linear.structured import applies
+from egan_theory.problem.field import Field
 from egan_theory.symbolic.remedies import packed_kernel, packed_mode
-from egan_theory.targets import Grid, Mixture, Ring, Uniform
 
 #: relative to the spectral radius; double zero eigenvalues of frozen directions move by sqrt(eps)
 SPECTRUM = 1e-6

@@ -9,16 +9,16 @@ from matplotlib.colors import to_rgb
 from matplotlib.legend import Legend
 from stepjac import small
 
-from egan_theory.comparison.phase import UNION, compare_phase, simulate_phase, with_shares
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
 from egan_theory.experiment import Experiment
-from egan_theory.outcome import UNKNOWN, Outcome, mode_centres
+from egan_theory.experiment.targets import Grid, Mixture, Ring
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.predict.phase import PhaseAxis, parse_axis, phase, phase_axis, refined
-from egan_theory.reporting.phases import plot_phase
-from egan_theory.reporting.style import OUTCOMES
+from egan_theory.runs.outcome import UNKNOWN, Outcome, mode_centres
+from egan_theory.show.phases import plot_phase
+from egan_theory.show.style import OUTCOMES
 from egan_theory.simulation.run import simulate
-from egan_theory.targets import Grid, Mixture, Ring
+from egan_theory.sweeps.phase import UNION, compare_phase, simulate_phase, with_shares
 
 EPS = np.finfo(float).eps
 RATIO, RATE = "generator.kernel.ratio=0:0.8:33", "discriminator.learning_rate=0.01:0.5:9:log"

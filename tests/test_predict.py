@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepjac import at_equilibrium, field_jacobian, mismatch, small, step_jacobian
 
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
+from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.linear import linearize
-from egan_theory.penalties import WGAN_GP_REASON
 from egan_theory.predict import binding_modes, convergence_rate, fastest_strength, rates_over, spectrum, spectrum_json
-from egan_theory.schema import open_runs, save
-from egan_theory.targets import Grid, Ring, Uniform
+from egan_theory.runs.schema import open_runs, save
+from egan_theory.tables.penalties import WGAN_GP_REASON
 
 #: eigenvalues and closed forms computed twice, relative
 SAME = 1e-9

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from typer.models import TyperInfo
 
 import egan_theory as eg
-from egan_theory import cli
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
+from egan_theory.cli import app as cli
 from egan_theory.linear import linearize
-from egan_theory.published import (
+from egan_theory.papers.published import (
     CLASSES,
     MNIST,
     fit_published,
@@ -31,10 +31,10 @@ from egan_theory.published import (
     save_fit,
     stiffness,
 )
-from egan_theory.published import theory as th
-from egan_theory.published.command import published
-from egan_theory.published.fit import cells
-from egan_theory.published.importer import SHAPE
+from egan_theory.papers.published import theory as th
+from egan_theory.papers.published.command import published
+from egan_theory.papers.published.fit import cells
+from egan_theory.papers.published.importer import SHAPE
 
 PUBLISHED = Path(os.environ.get("EGAN_PUBLISHED_MNIST", Path(__file__).parents[2] / "shared" / "published_mnist"))
 needs_published = pytest.mark.skipif(

@@ -64,7 +64,7 @@ def test_own_theta_gives_the_multipliers_of_the_network_s_own_step(script):
     """
     import jax
 
-    from egan_theory.networks.double import double
+    from egan_theory.features.networks.double import double
 
     exp = script.experiment(4, 0.3).replace({script.RATE: 0.3, "generator.architecture.latent_dimension": 3})
     exp = exp.replace({"discriminator.features": 16})

@@ -21,16 +21,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import egan_theory as eg
-from egan_theory.architecture import Architecture
-from egan_theory.cli import main
-from egan_theory.errors import InputError
+from egan_theory.advice.advise import advise_from_gram
+from egan_theory.advice.batches import samples_of
+from egan_theory.base.errors import InputError
+from egan_theory.cli.app import main
 from egan_theory.features import feature_map
-from egan_theory.kernels.recursion import gp_kernel
-from egan_theory.networks.advise import advise_from_gram
-from egan_theory.networks.batches import samples_of
-from egan_theory.recording import WriteError, parts, writer
-from egan_theory.recording.parts import parts_of
-from egan_theory.schema import ATTRS, DIMS, validate_runs
+from egan_theory.kernels.wide.recursion import gp_kernel
+from egan_theory.runs.recording import WriteError, parts, writer
+from egan_theory.runs.recording.parts import parts_of
+from egan_theory.runs.schema import ATTRS, DIMS, validate_runs
+from egan_theory.tables.architecture import Architecture
 
 #: a measured eigenvalue agrees within this many standard errors; eleven numbers are looked at
 SIGMAS = 4.5
@@ -144,7 +144,7 @@ def test_tensors_and_jax_arrays_are_read_and_their_libraries_not_imported(tmp_pa
     with eg.RunWriter(tmp_path / "a.nc") as w:
         w.log(0, Tensor(x), loss_generator=Tensor(np.array(2, np.float32)))
     np.testing.assert_array_equal(eg.open_runs(tmp_path / "a.nc")["particles"][0, 0], x)
-    code = "import sys, egan_theory.recording; sys.exit(bool({'torch', 'jax'} & sys.modules.keys()))"
+    code = "import sys, egan_theory.runs.recording; sys.exit(bool({'torch', 'jax'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
     jnp = pytest.importorskip("jax.numpy")
     with eg.RunWriter(tmp_path / "b.nc") as w:
@@ -346,7 +346,7 @@ def test_a_divergence_after_the_checkpoint_is_forgotten(tmp_path):
 @pytest.mark.parametrize("writes", range(1, 9))
 def test_killed_while_cutting_leaves_a_recording(tmp_path, monkeypatch, writes):
     """Whatever the moment: complete chunks in order, and the same cut completes what was begun."""
-    from egan_theory.recording import parts
+    from egan_theory.runs.recording import parts
 
     path, calls, sync = tmp_path / "a.nc", [0], parts.synchronised
     recorded_until(path, 16, 4, False)
@@ -496,7 +496,7 @@ def test_killed_in_the_middle_of_writing_or_joining(tmp_path, moment):
     path = tmp_path / "runs.nc"
     code = textwrap.dedent(f"""
         import os, signal, numpy as np, egan_theory as eg
-        from egan_theory.recording import parts, writer
+        from egan_theory.runs.recording import parts, writer
         die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
         w = eg.RunWriter({str(path)!r}, chunk=4)
         index = np.arange(8).reshape(1, 4, 2)
@@ -828,7 +828,7 @@ def test_compare_tells_a_loop_with_another_strength_apart(tmp_path):
 @pytest.fixture
 def page(monkeypatch):
     """The report without its derivation, which is the same for all."""
-    from egan_theory.reporting import page
+    from egan_theory.show import page
 
     empty = SimpleNamespace(title="", steps=[], sources=[], to_markdown=lambda: "")
     monkeypatch.setattr(page, "derive", lambda: empty)

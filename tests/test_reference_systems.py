@@ -9,15 +9,15 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from stepjac import check_step, pair, predicted_flow, small
 
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
 from egan_theory.experiment import Experiment
+from egan_theory.experiment.targets import Grid, PointSet, Ring, Uniform
 from egan_theory.features import feature_map
 from egan_theory.kernels import Kernel
 from egan_theory.linear import eigenvalues, equilibrium, linearize
 from egan_theory.linear.saddle import coupling_matrix, coupling_rank, reduce_saddle
 from egan_theory.linear.seen import seen_features
-from egan_theory.targets import Grid, PointSet, Ring, Uniform
-from egan_theory.updates import UpdateRule
+from egan_theory.tables.updates import UpdateRule
 
 TIGHT = 1e-12
 #: double roots: rounding moves coalescing eigenvalues by sqrt(eps)

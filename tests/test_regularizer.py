@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from stepjac import small, step_jacobian
 
 import egan_theory as eg
+from egan_theory.base.errors import InputError
 from egan_theory.comparison.compare import slowest_measured
-from egan_theory.errors import InputError
+from egan_theory.experiment.targets import Ring
 from egan_theory.predict.asymptotic import fastest_strength
 from egan_theory.predict.left import FLAT, SAFETY, choose, left_over
 from egan_theory.predict.regularizer import best_regularizer
-from egan_theory.targets import Ring
 
 FLOW = {"rule": "flow"}
 #: what is left, by powers of the simulator's step

@@ -12,18 +12,18 @@ from scipy.optimize import minimize
 from stepjac import mismatch, runge_kutta, small, step_jacobian
 
 import egan_theory as eg
+from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.cost import step_cost
 from egan_theory.comparison.remedies import CRITIC_STEPS
-from egan_theory.dynamics import Field
-from egan_theory.errors import InputError, NotLinearizable
-from egan_theory.likelihood import Score
+from egan_theory.experiment.targets import Grid, Mixture, Ring, Uniform
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.predict.asymptotic import convergence_rate
+from egan_theory.problem.field import Field
+from egan_theory.problem.likelihood import Score
 from egan_theory.symbolic import remedies
 from egan_theory.symbolic.linearize import symbols as y
 from egan_theory.symbolic.maps import characteristic_polynomial, continuous_limit, stability_conditions, update_matrices
-from egan_theory.targets import Grid, Mixture, Ring, Uniform
-from egan_theory.updates import RESPONSES, UpdateRule
+from egan_theory.tables.updates import RESPONSES, UpdateRule
 
 #: spectra, relative to the spectral radius: eigenvalues near a Jordan block move by sqrt(eps)
 SPECTRUM = 1e-6

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import egan_theory as eg
-from egan_theory.cli import main
-from egan_theory.comparison.phase import compare_phase, simulate_phase
-from egan_theory.errors import InputError, NotLinearizable
+from egan_theory.base.errors import InputError, NotLinearizable
+from egan_theory.cli.app import main
 from egan_theory.predict.collective import margin
 from egan_theory.predict.phase import parse_axes
 from egan_theory.sweeps import run as run_module
 from egan_theory.sweeps.agreement import compare_sweep
 from egan_theory.sweeps.batch import DONE, FAILED, run_batch
+from egan_theory.sweeps.phase import compare_phase, simulate_phase
 
 #: cells simulated side by side and alone differ by rounding, which the steps amplify
 TOGETHER = 1e-7

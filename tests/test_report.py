@@ -14,11 +14,11 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 import egan_theory as eg
+from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.agreement import Agreement, Quantity
-from egan_theory.errors import InputError, NotLinearizable
 from egan_theory.predict import rates_over
-from egan_theory.reporting import page, plots, style
-from egan_theory.reporting.folder import MARK
+from egan_theory.show import page, plots, style
+from egan_theory.show.folder import MARK
 
 
 def experiment(target, particles, **parts):

@@ -5,17 +5,17 @@ import pytest
 import xarray as xr
 from stepjac import small
 
-from egan_theory.cli import main
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
+from egan_theory.cli.app import main
 from egan_theory.experiment import Experiment
+from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.features import feature_map
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.schema import ATTRS, DIMS, open_runs, save, validate_runs
+from egan_theory.runs.schema import ATTRS, DIMS, open_runs, save, validate_runs
 from egan_theory.simulation import simulate
 from egan_theory.simulation.condense import condensed
 from egan_theory.simulation.run import _simulate, announced, resolved_rule
-from egan_theory.targets import Grid, Ring, Uniform
-from egan_theory.updates import MOST_SUBSTEPS, SUBSTEP
+from egan_theory.tables.updates import MOST_SUBSTEPS, SUBSTEP
 
 #: one trajectory computed in another order for a few dozen steps, relative to how far it moves
 TRAJECTORY = 1e-9

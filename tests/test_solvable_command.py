@@ -11,11 +11,11 @@ import typer
 import xarray as xr
 from matplotlib.figure import Figure
 
-from egan_theory import cli
-from egan_theory.models.solvable import SETTING_E, SETTING_R, Solvable, simulate_solvable, solve_ode
-from egan_theory.models.solvable.command import solvable
-from egan_theory.models.solvable.compare import compare_solvable
-from egan_theory.models.solvable.regimes import Regime
+from egan_theory.cli import app as cli
+from egan_theory.papers.solvable import SETTING_E, SETTING_R, Solvable, simulate_solvable, solve_ode
+from egan_theory.papers.solvable.command import solvable
+from egan_theory.papers.solvable.compare import compare_solvable
+from egan_theory.papers.solvable.regimes import Regime
 
 SMALL = SETTING_R.replace({"time": 20.0, "n": 200, "runs": 3, "record": 41})
 
@@ -109,7 +109,7 @@ def test_phase_of_two_fields(egan, model, tmp_path):
 
 def test_report(egan, tmp_path, monkeypatch):
     """One page with the agreement, figures that exist and data that opens; a second report replaces it."""
-    monkeypatch.setattr("egan_theory.models.solvable.report.SCAN", 4)
+    monkeypatch.setattr("egan_theory.papers.solvable.report.SCAN", 4)
     path = tmp_path / "model.toml"
     path.write_text(SETTING_E.replace({"n": 500, "record": 51, "time": 100.0}).to_toml())
     code, out, err = egan("report", path, "-o", tmp_path / "page", "--json")
@@ -158,7 +158,7 @@ def test_interrupted_simulation_keeps_what_it_has(egan, model, tmp_path, monkeyp
     def interrupted(described, **_):
         return solve_ode(described).isel(time=slice(0, 3)).assign_attrs(status="interrupted", method="chain")
 
-    monkeypatch.setattr("egan_theory.models.solvable.finite.simulate_solvable", interrupted)
+    monkeypatch.setattr("egan_theory.papers.solvable.finite.simulate_solvable", interrupted)
     code, _, err = egan("simulate", model, "-o", tmp_path / "runs.nc")
     assert code == 1 and "interrupted" in err and err.count("\n") == 1 and (tmp_path / "runs.nc").exists()
 

@@ -6,10 +6,10 @@ import sympy as sp
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from egan_theory.errors import InputError
-from egan_theory.models.solvable import SETTING_R, Solvable, State, derivation, simulate_solvable, solve_ode
-from egan_theory.models.solvable.continuation import trace_boundary
-from egan_theory.models.solvable.fixed_points import (
+from egan_theory.base.errors import InputError
+from egan_theory.papers.solvable import SETTING_R, Solvable, State, derivation, simulate_solvable, solve_ode
+from egan_theory.papers.solvable.continuation import trace_boundary
+from egan_theory.papers.solvable.fixed_points import (
     fixed_points,
     jacobian,
     locked_onset,
@@ -17,7 +17,7 @@ from egan_theory.models.solvable.fixed_points import (
     newton,
     one_feature_parameters,
 )
-from egan_theory.models.solvable.line import (
+from egan_theory.papers.solvable.line import (
     forgetting,
     learnable,
     line_block,
@@ -28,17 +28,10 @@ from egan_theory.models.solvable.line import (
     trace_ratio,
     two_feature_polynomial,
 )
-from egan_theory.models.solvable.ode import drift
-from egan_theory.models.solvable.phase import agreement, solvable_phase
-from egan_theory.models.solvable.regimes import (
-    REGIMES,
-    boundaries,
-    classify,
-    coverage,
-    predict_regime,
-    saddle_escape,
-)
-from egan_theory.models.solvable.state import state_dataset
+from egan_theory.papers.solvable.ode import drift
+from egan_theory.papers.solvable.phase import agreement, solvable_phase
+from egan_theory.papers.solvable.regimes import REGIMES, boundaries, classify, coverage, predict_regime, saddle_escape
+from egan_theory.papers.solvable.state import state_dataset
 
 #: closed forms against the numeric Jacobian's eigenvalues, relative to the largest of them
 EIGENVALUE = 1e-10

@@ -6,9 +6,9 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egan_theory.errors import InputError
-from egan_theory.models.solvable import SETTING_E, SETTING_R, Profile, Quadrature, Solvable, State
-from egan_theory.models.solvable.state import gram, unpack
+from egan_theory.base.errors import InputError
+from egan_theory.papers.solvable import SETTING_E, SETTING_R, Profile, Quadrature, Solvable, State
+from egan_theory.papers.solvable.state import gram, unpack
 
 ROUNDING = 1e-12
 

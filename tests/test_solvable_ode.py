@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import roots_hermitenorm
 
-from egan_theory.errors import InputError
-from egan_theory.models.solvable import SETTING_E, SETTING_R, Quadrature, Solvable, State, derivation, solve_ode
-from egan_theory.models.solvable.ode import CONSERVED, averages, drift
-from egan_theory.models.solvable.state import dataset_state, gram
+from egan_theory.base.errors import InputError
+from egan_theory.papers.solvable import SETTING_E, SETTING_R, Quadrature, Solvable, State, derivation, solve_ode
+from egan_theory.papers.solvable.ode import CONSERVED, averages, drift
+from egan_theory.papers.solvable.state import dataset_state, gram
 
 ROUNDING = 1e-12
 #: end states of the table, to the digits given there
@@ -227,7 +227,7 @@ def test_a_weak_bounded_penalty_diverges():
 
 
 def test_a_run_that_needs_too_long_is_given_up(monkeypatch):
-    monkeypatch.setattr("egan_theory.models.solvable.ode.MAX_EVALUATIONS", 300)
+    monkeypatch.setattr("egan_theory.papers.solvable.ode.MAX_EVALUATIONS", 300)
     ds = solve_ode(SETTING_R)
     finite = np.isfinite(ds["z"].values[0])
     assert ds.attrs["status"].startswith("stopped at ") and 0 < finite.sum() < len(finite)

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 import egan_theory as eg
-from egan_theory.dynamics import Field
 from egan_theory.experiment import Experiment
 from egan_theory.predict import splitting as module
 from egan_theory.predict.response import LEVEL, LONGEST, acting_times
 from egan_theory.predict.splitting import margin, margins, splitting
+from egan_theory.problem.field import Field
 from egan_theory.symbolic.linearize import oscillator_blocks
-from egan_theory.updates import STEPS, UpdateRule
+from egan_theory.tables.updates import STEPS, UpdateRule
 
 #: acting times of the flow are resolved to 2^-24 of 1/|J|; of large powers of a matrix less is left
 FLOW = 1e-6

@@ -27,8 +27,8 @@ from stepjac import (
     step_jacobian,
 )
 
-from egan_theory.dynamics import Field
-from egan_theory.errors import InputError, NotLinearizable
+from egan_theory.base.errors import InputError, NotLinearizable
+from egan_theory.experiment.targets import Grid, Mixture, PointSet, Ring, Uniform
 from egan_theory.features import feature_map
 from egan_theory.kernels import kernel_from_profile
 from egan_theory.linear import (
@@ -43,9 +43,9 @@ from egan_theory.linear.coupling import damping
 from egan_theory.linear.general import jacobian_at
 from egan_theory.linear.saddle import coupling_matrix, reduce_saddle, saddle_jacobian
 from egan_theory.linear.seen import seen_features
-from egan_theory.losses import LOSSES
-from egan_theory.targets import Grid, Mixture, PointSet, Ring, Uniform
-from egan_theory.updates import STEPS, UpdateRule
+from egan_theory.problem.field import Field
+from egan_theory.tables.losses import LOSSES
+from egan_theory.tables.updates import STEPS, UpdateRule
 
 # the package's `linear.linearize` is the function; this is the module of its routes
 routes = import_module("egan_theory.linear.linearize")

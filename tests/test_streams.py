@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from egan_theory._files import decoded
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
+from egan_theory.base.files import decoded
 from egan_theory.experiment import Experiment
-from egan_theory.models.solvable import Solvable
-from egan_theory.schema import open_runs
+from egan_theory.papers.solvable import Solvable
+from egan_theory.runs.schema import open_runs
 
 SMALL = (
     '[target]\nkind = "ring"\nmodes = 3\n[generator]\nparticles = 3\n[discriminator]\nfeatures = 8\n'
@@ -137,7 +137,7 @@ def twice(x: float) -> float:
     ],
 )
 def test_compiled_code_runs_without_a_cache(name, value, tmp_path, monkeypatch):
-    from egan_theory.models.solvable.kernel import compiled
+    from egan_theory.papers.solvable.kernel import compiled
 
     def fails(*_):
         raise OSError(28, "No space left on device")
@@ -151,7 +151,7 @@ def test_compiled_code_runs_without_a_cache(name, value, tmp_path, monkeypatch):
 def test_the_chain_runs_without_a_place_for_a_cache(tmp_path):
     code = (
         "import numba.core.caching as c\nc.CacheImpl._locator_classes = []\n"
-        "from egan_theory.models.solvable import Solvable, simulate_solvable\n"
+        "from egan_theory.papers.solvable import Solvable, simulate_solvable\n"
         "print(simulate_solvable(Solvable(n=50, time=1.0, record=51)).attrs['status'])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
@@ -159,7 +159,7 @@ def test_the_chain_runs_without_a_place_for_a_cache(tmp_path):
 
 
 def test_streams_are_put_back(capsys):
-    from egan_theory.cli import main
+    from egan_theory.cli.app import main
 
     before = sys.stdout, sys.stderr, sys.stdout.errors
     assert main(["--version"]) == 0

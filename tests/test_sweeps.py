@@ -19,20 +19,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import egan_theory as eg
-from egan_theory.cli import main
+from egan_theory.base.errors import EganError, InputError, MissingExtra
+from egan_theory.cli.app import main
+from egan_theory.cli.sweep import summary
 from egan_theory.comparison.compare import compare
-from egan_theory.comparison.phase import simulate_phase
-from egan_theory.dynamics import VARIABLE
-from egan_theory.errors import EganError, InputError, MissingExtra
-from egan_theory.outcome import Outcome, recording_interval
-from egan_theory.schema import validate_runs
+from egan_theory.problem.field import VARIABLE
+from egan_theory.runs.outcome import Outcome, recording_interval
+from egan_theory.runs.schema import validate_runs
 from egan_theory.sweeps import cells as cells_module
 from egan_theory.sweeps import run as run_module
 from egan_theory.sweeps import store as store_module
 from egan_theory.sweeps import workers as workers_module
 from egan_theory.sweeps.agreement import accuracy, compare_sweep, phase_of_sweep
 from egan_theory.sweeps.batch import DIVERGED, DONE, FAILED, PENDING, run_batch
-from egan_theory.sweeps.command import summary
+from egan_theory.sweeps.phase import simulate_phase
 from egan_theory.sweeps.plan import make_plan, read_plan
 
 #: cells simulated side by side and alone differ by rounding, which a few hundred steps amplify

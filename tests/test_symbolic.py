@@ -12,9 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import expm
 
-from egan_theory.errors import InputError
-from egan_theory.losses import LOSSES
-from egan_theory.penalties import coefficients
+from egan_theory.base.errors import InputError
 from egan_theory.symbolic import (
     alternating_n,
     best_r1,
@@ -39,7 +37,9 @@ from egan_theory.symbolic import (
     update_matrices,
     update_matrix,
 )
-from egan_theory.updates import UpdateRule
+from egan_theory.tables.losses import LOSSES
+from egan_theory.tables.penalties import coefficients
+from egan_theory.tables.updates import UpdateRule
 
 Y = symbols
 EPS = np.finfo(float).eps

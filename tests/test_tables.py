@@ -8,12 +8,12 @@ import pytest
 from scipy.integrate import solve_ivp
 from stepjac import COMPLEX_STEP, small
 
-from egan_theory.dynamics import Field
-from egan_theory.errors import InputError
-from egan_theory.losses import LOSSES, Loss, get_loss
-from egan_theory.penalties import PENALTIES, coefficients, get_penalty
-from egan_theory.targets import Ring
-from egan_theory.updates import STEPS, UpdateRule
+from egan_theory.base.errors import InputError
+from egan_theory.experiment.targets import Ring
+from egan_theory.problem.field import Field
+from egan_theory.tables.losses import LOSSES, Loss, get_loss
+from egan_theory.tables.penalties import PENALTIES, coefficients, get_penalty
+from egan_theory.tables.updates import STEPS, UpdateRule
 
 #: first and second derivatives of a loss, relative; complex steps are exact to rounding
 DERIVATIVE = 1e-13

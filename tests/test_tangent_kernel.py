@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from stepjac import check_step
 
 import egan_theory as eg
-from egan_theory.activations import NETWORK_ACTIVATIONS, get_activation
-from egan_theory.architecture import Architecture
-from egan_theory.cli import main
+from egan_theory.cli.app import main
 from egan_theory.experiment import Experiment
 from egan_theory.features import feature_map
-from egan_theory.kernels.dual import dual_activation
-from egan_theory.kernels.jets import Jet
-from egan_theory.kernels.mixture import NODES, kolmogorov, kolmogorov_density
-from egan_theory.kernels.recursion import gp_kernel, tangent_kernel
-from egan_theory.kernels.tangent import EPS, LARGEST_ROUNDING, TangentKernel
+from egan_theory.kernels.wide.dual import dual_activation
+from egan_theory.kernels.wide.jets import Jet
+from egan_theory.kernels.wide.mixture import NODES, kolmogorov, kolmogorov_density
+from egan_theory.kernels.wide.recursion import gp_kernel, tangent_kernel
+from egan_theory.kernels.wide.tangent import EPS, LARGEST_ROUNDING, TangentKernel
 from egan_theory.linear import stiffness_operator
+from egan_theory.tables.activations import NETWORK_ACTIVATIONS, get_activation
+from egan_theory.tables.architecture import Architecture
 
 SAME = 1e-12
 #: 2-d Gauss-Hermite quadrature of NODES2 nodes each way, at the variances used here (poles of tanh)
@@ -181,7 +181,7 @@ def test_mixture_has_converged(name, a, monkeypatch):
         return value, jet.derivative(1, 0, 2)
 
     few = numbers()
-    monkeypatch.setattr("egan_theory.kernels.mixture.kolmogorov", lambda: kolmogorov(30))
+    monkeypatch.setattr("egan_theory.kernels.wide.mixture.kolmogorov", lambda: kolmogorov(30))
     many = numbers()
     assert NODES < 30 and np.any(few[1] != many[1])
     np.testing.assert_allclose(few[0], many[0], rtol=MIXTURE, atol=MIXTURE)
@@ -220,7 +220,7 @@ def test_gram_matrix_is_the_same_by_blocks(name, monkeypatch):
     arch, X = architecture(name), np.random.default_rng(0).standard_normal((17, 3))
     K = tangent_kernel(arch, X)
     np.testing.assert_array_equal(K, K.T)
-    monkeypatch.setattr("egan_theory.kernels.recursion.BLOCK", 40)
+    monkeypatch.setattr("egan_theory.kernels.wide.recursion.BLOCK", 40)
     tolerance = SAME if name in SMOOTH else 1e-7  # at x = y of a kink (see LeakyRelu)
     np.testing.assert_allclose(tangent_kernel(arch, X), K, rtol=SAME)
     np.testing.assert_allclose(tangent_kernel(arch, X, X), K, rtol=tolerance)

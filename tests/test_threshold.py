@@ -11,14 +11,14 @@ import pytest
 from matplotlib.figure import Figure
 from stepjac import small
 
-from egan_theory.cli import main
-from egan_theory.errors import InputError, NotLinearizable
-from egan_theory.outcome import Outcome, modes_are_lost
+from egan_theory.base.errors import InputError, NotLinearizable
+from egan_theory.cli.app import main
+from egan_theory.experiment.targets import Ring
 from egan_theory.predict import threshold
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.predict.threshold import MECHANISMS, thresholds
-from egan_theory.schema import save
-from egan_theory.targets import Ring
+from egan_theory.runs.outcome import Outcome, modes_are_lost
+from egan_theory.runs.schema import save
 
 RATIO = "generator.kernel.ratio"
 ANALYSES = Path(__file__).parent.parent / "analyses"

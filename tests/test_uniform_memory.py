@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 import egan_theory as eg
+from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.powers import TERMS, fit_power, running_average
-from egan_theory.errors import InputError, NotLinearizable
 from egan_theory.linear import update_matrix
 from egan_theory.predict.play import laws
 from egan_theory.simulation.run import resolved_rule
 from egan_theory.symbolic import play
 from egan_theory.symbolic.linearize import symbols as y
 from egan_theory.symbolic.maps import update_matrices
-from egan_theory.updates import UNIFORM, UpdateRule, linear_opponents
+from egan_theory.tables.updates import UNIFORM, UpdateRule, linear_opponents
 
 GENERATOR, DISCRIMINATOR = {"average_generator": UNIFORM}, {"average_discriminator": UNIFORM}
 BOTH = GENERATOR | DISCRIMINATOR
@@ -497,7 +497,7 @@ def test_phase_diagrams_say_nothing(tmp_path, capsys):
     """No mechanism speaks of such training: no share of cells, rather than a share of 0."""
     import json
 
-    from egan_theory.cli import main
+    from egan_theory.cli.app import main
 
     file = tmp_path / "e.toml"
     file.write_text(box(1.0).to_toml())
@@ -511,7 +511,7 @@ def test_command(tmp_path, capsys):
     """egan power-laws: the numbers of eg.power_laws, and one line for an experiment without them."""
     import json
 
-    from egan_theory.cli import main
+    from egan_theory.cli.app import main
 
     exp = box(1.0)
     file = tmp_path / "e.toml"

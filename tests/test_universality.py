@@ -11,14 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import egan_theory as eg
-from egan_theory.activations import NETWORK_ACTIVATIONS, get_activation
-from egan_theory.architecture import GeneratorArchitecture
-from egan_theory.cli import main
-from egan_theory.errors import InputError
+from egan_theory.base.errors import InputError
+from egan_theory.cli.app import main
 from egan_theory.experiment import Experiment
-from egan_theory.kernels.depth import depth_limit
-from egan_theory.kernels.recursion import gp_kernel, tangent_kernel
-from egan_theory.kernels.universality import (
+from egan_theory.kernels.wide.depth import depth_limit
+from egan_theory.kernels.wide.recursion import gp_kernel, tangent_kernel
+from egan_theory.kernels.wide.universality import (
     every_activation,
     kernel_numbers,
     latents,
@@ -26,6 +24,8 @@ from egan_theory.kernels.universality import (
     sampled_kernel,
     sampled_kernel_numbers,
 )
+from egan_theory.tables.activations import NETWORK_ACTIVATIONS, get_activation
+from egan_theory.tables.architecture import GeneratorArchitecture
 
 SAME = 1e-11
 #: arccos at a cosine of 0 or 1 of the kinked activations, by way of a Gram matrix

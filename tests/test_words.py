@@ -9,16 +9,16 @@ import pytest
 from matplotlib import pyplot
 
 import egan_theory as eg
-from egan_theory._config import Config
-from egan_theory.activations import NETWORK_ACTIVATIONS
-from egan_theory.errors import InputError
-from egan_theory.losses import LOSSES
-from egan_theory.models.solvable import Solvable
-from egan_theory.penalties import PENALTIES, strength_field
-from egan_theory.players import DISCRIMINATORS, OF_KERNELS
+from egan_theory.base.config import Config
+from egan_theory.base.errors import InputError
+from egan_theory.experiment.players import DISCRIMINATORS, OF_KERNELS
+from egan_theory.papers.solvable import Solvable
 from egan_theory.predict.threshold import MECHANISMS
-from egan_theory.reporting import style
-from egan_theory.updates import NETWORK_RULES, RESPONSES, STEPS
+from egan_theory.show import style
+from egan_theory.tables.activations import NETWORK_ACTIVATIONS
+from egan_theory.tables.losses import LOSSES
+from egan_theory.tables.penalties import PENALTIES, strength_field
+from egan_theory.tables.updates import NETWORK_RULES, RESPONSES, STEPS
 
 # -- words -------------------------------------------------------------------------------------------------------------
 

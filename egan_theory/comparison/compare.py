@@ -8,18 +8,18 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import linear_sum_assignment
 
-from ..errors import InputError
+from ..base.errors import InputError
 from ..experiment import Experiment
+from ..fits.estimate import blind_eigenvalues, convergence_rate
+from ..fits.rounding import too_coarse
 from ..linear import eigenvalues, linearize
-from ..outcome import Outcome, outcomes, tally
 from ..predict.spectrum import merged
-from ..schema import validate_runs
+from ..runs.outcome import Outcome, outcomes, tally
+from ..runs.schema import validate_runs
 from .agreement import Agreement, Quantity
-from .estimate import blind_eigenvalues, convergence_rate
 from .measure import SLOWEST, Measured, Measurement, measure
 from .modes import Observation, observed_modes
 from .powers import compare_powers
-from .rounding import too_coarse
 
 #: how many of the slowest visible modes are compared
 MODES = 5
@@ -57,9 +57,9 @@ def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
 
     Quantities "s1.re", "s1.im", ... are the k-th slowest visible mode's, per unit of the runs' time; "rate" is the
     asymptotic decay of the deviation's norm. Measured eigenvalues are free exponents of a fit of all predicted modes to
-    the displacements (and to D and grad D where recorded), at whatever times were recorded (comparison.joint); their
+    the displacements (and to D and grad D where recorded), at whatever times were recorded (fits.joint); their
     standard errors hold the noise, the terms of second order in the displacement, and differences between runs
-    (comparison.scatter). Modes that are predicted but not seen, and runs that cannot be used, are listed in
+    (fits.scatter). Modes that are predicted but not seen, and runs that cannot be used, are listed in
     ``unmatched``, as is what the predicted modes leave unexplained. ``runs``: any Dataset of the run schema. Training
     against uniform averages has exponents of time instead: "p1.last", "p1.average", ... (comparison.powers).
 

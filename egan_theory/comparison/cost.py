@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..dynamics import Field
 from ..experiment import Experiment
 from ..features import PackedFeatures
+from ..problem.field import Field
 from ..simulation.run import resolved_rule, starts
 
 #: steps that are counted; the first ones of a best response are the same as the later ones within rounding

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import xarray as xr
 
-from ..errors import InputError
+from ..base.errors import InputError
 from ..experiment import Experiment
-from ..penalties import strength_field
+from ..experiment.provenance import provenance
 from ..predict.left import horizon_of, left_over
-from ..provenance import provenance
 from ..simulation.condense import condensed
 from ..simulation.run import simulate
+from ..tables.penalties import strength_field
 from .agreement import Agreement, Quantity
 from .strength import SEPARATE
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .joint import Fit, Problem, Unit, project, solve, units
+from ..fits.joint import Fit, Problem, Unit, project, solve, units
+from ..fits.scatter import Scatter, few, scatter
 from .modes import Observation
-from .scatter import Scatter, few, scatter
 
 #: a mode is measured when it does not decay by more than this many e-folds between two samples
 FASTEST = 2.0

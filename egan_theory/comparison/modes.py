@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from ..errors import InputError, NotLinearizable
+from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..linear import equilibrium, update_matrix
 from ..linear.coupling import coupling_root
@@ -215,7 +215,7 @@ class _General:
     """Particles off D = D*: full (w, x) coordinates at the equilibrium found by Newton's method."""
 
     def __init__(self, exp: Experiment) -> None:
-        from ..dynamics import Field
+        from ..problem.field import Field
 
         self.exp = exp
         field = Field(exp)

@@ -19,7 +19,7 @@ from scipy.optimize import least_squares
 from ..experiment import Experiment
 from ..linear.saddle import saddle
 from ..predict.play import ASSUMPTIONS, laws, power_laws, without_memory
-from ..schema import validate_runs
+from ..runs.schema import validate_runs
 from .agreement import Agreement, Quantity
 from .modes import ROUNDING, _Matched, _near_equilibrium
 

@@ -17,19 +17,19 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import minimize
 
-from ..errors import InputError, NotLinearizable
+from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
+from ..experiment.provenance import provenance
+from ..experiment.targets import Uniform
 from ..features.choose import sample_features
 from ..linear.coupling import damping
 from ..linear.seen import features_of
-from ..outcome import Outcome, tally
 from ..predict.asymptotic import convergence_rate, fastest_strength
 from ..predict.collective import collective_instability
 from ..predict.spectrum import number, spectrum
-from ..provenance import provenance
+from ..runs.outcome import Outcome, tally
 from ..simulation.condense import condensed
 from ..simulation.run import simulate
-from ..targets import Uniform
 from .compare import slowest_measured
 from .cost import step_cost
 from .strength import KICK, RECORDS, SWEEP_E_FOLDS

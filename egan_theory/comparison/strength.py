@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import xarray as xr
 
-from ..errors import InputError, NotLinearizable
+from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
-from ..outcome import Outcome
-from ..penalties import strength_field
+from ..experiment.provenance import provenance
 from ..predict.asymptotic import Fastest, rates_over
-from ..provenance import provenance
+from ..runs.outcome import Outcome
 from ..simulation.condense import condensed
 from ..simulation.run import simulate
+from ..tables.penalties import strength_field
 from .agreement import Agreement, Quantity
 from .compare import slowest_measured
 from .modes import deviation_norms

@@ -14,9 +14,9 @@ from .choose import feature_map
 from .dictionary import DictionaryFeatures
 from .fourier import FourierFeatures, box_modes, box_wavevectors
 from .grid import FourierGrid
-from .network import NetworkFeatures
 from .packed import LocatedPacked, PackedFeatures
 from .polynomial import PolynomialFeatures, ProjectedFeatures
+from .random_network import NetworkFeatures
 
 __all__ = [
     "Box",

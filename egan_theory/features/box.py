@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..base.errors import InputError
 from ..experiment import Experiment
+from ..experiment.targets import Uniform
 from ..kernels import Kernel
-from ..kernels.universality import output_covariance
-from ..noise import noise_nodes
-from ..targets import Uniform
+from ..kernels.wide.universality import output_covariance
 from .base import Array
 from .fourier import box_modes
 from .grid import TRANSFORM_SHARE, FourierGrid, grid_wavevectors
+from .noise import noise_nodes
 
 #: more modes than this are refused
 MAX_MODES = 2_000_000

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import InputError
+from ..base.errors import InputError
 from ..experiment import Experiment
+from ..experiment.targets import Uniform
 from ..kernels.base import FORCE_AT_DATA, check_range
-from ..kernels.given import FeatureKernel
-from ..kernels.tangent import TangentKernel
-from ..noise import noise_nodes
-from ..targets import Uniform
+from ..kernels.wide.tangent import TangentKernel
 from .base import FeatureMap
 from .box import experiment_grid
 from .dictionary import DictionaryFeatures
 from .fourier import FourierFeatures, box_modes
-from .network import NetworkFeatures
+from .given import FeatureKernel
+from .noise import noise_nodes
 from .packed import PackedFeatures
 from .polynomial import PolynomialFeatures, ProjectedFeatures
+from .random_network import NetworkFeatures
 
 
 def feature_map(exp: Experiment) -> FeatureMap:
@@ -40,7 +40,7 @@ def sample_features(exp: Experiment) -> FeatureMap:
         rng = np.random.default_rng([disc.seed, 3])
         return NetworkFeatures.drawn(disc.kernel, disc.features, exp.dimension, disc.length_scale, disc.variance, rng)
     if disc.finite_network:
-        from ..networks.tangent import tangent_features
+        from .networks.tangent import tangent_features
 
         return tangent_features(exp)
     if disc.evaluation == "fourier":

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import scipy.linalg as sla
 
-from ..errors import InputError
+from ..base.errors import InputError
 from ..kernels import Kernel
 from .base import Array, Located, LocatedDense, row_dot
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import InputError
+from ..base.errors import InputError
+from ..experiment.targets import Uniform, lattice
 from ..kernels import Kernel
-from ..targets import Uniform, lattice
 from .base import Array, row_dot
 
 

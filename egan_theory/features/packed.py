@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..base.errors import InputError
 from .base import Array, FeatureMap, Located
 
 #: most numbers of W, and most tuples of points

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..errors import InputError
+from ..base.errors import InputError
 from .base import Array, Located
 
 

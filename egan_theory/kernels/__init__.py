@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from egan_theory.errors import InputError
-from egan_theory.kernels.base import Kernel
-from egan_theory.kernels.dot import Linear, Polynomial
-from egan_theory.kernels.profile import ProfileKernel, kernel_from_profile
-from egan_theory.kernels.spectral import radial_fourier
-from egan_theory.kernels.stationary import Gaussian, Laplace, Matern, RationalQuadratic
+from ..base.errors import InputError
+from .base import Kernel
+from .dot import Linear, Polynomial
+from .profile import ProfileKernel, kernel_from_profile
+from .spectral import radial_fourier
+from .stationary import Gaussian, Laplace, Matern, RationalQuadratic
 
 __all__ = [
     "KERNELS",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from egan_theory.errors import InputError
-from egan_theory.kernels import tensors
+from ..base.errors import InputError
+from . import tensors
 
 if TYPE_CHECKING:
     import sympy

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from egan_theory.errors import InputError
-from egan_theory.kernels.base import Kernel, _dimension, positive
+from ..base.errors import InputError
+from .base import Kernel, _dimension, positive
 
 if TYPE_CHECKING:
     import sympy
@@ -38,7 +38,7 @@ class Linear(Kernel):
     def profile_expression(self) -> tuple[sympy.Expr, sympy.Symbol]:
         import sympy
 
-        from egan_theory.kernels.stationary import exact
+        from .stationary import exact
 
         u = sympy.Symbol("u", real=True)
         return exact(self.variance) * u, u
@@ -80,7 +80,7 @@ class Polynomial(Kernel):
     def profile_expression(self) -> tuple[sympy.Expr, sympy.Symbol]:
         import sympy
 
-        from egan_theory.kernels.stationary import exact
+        from .stationary import exact
 
         u = sympy.Symbol("u", real=True)
         return exact(self.variance) * (u + exact(self.offset)) ** self.degree, u

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from egan_theory.errors import InputError
-from egan_theory.kernels.base import Kernel, coincident
-from egan_theory.kernels.spectral import radial_fourier, sample_radial
+from ..base.errors import InputError
+from .base import Kernel, coincident
+from .spectral import radial_fourier, sample_radial
 
 if TYPE_CHECKING:
     import sympy

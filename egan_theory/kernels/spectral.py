@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from egan_theory.errors import InputError
+from ..base.errors import InputError
 
 Profile = Callable[[np.ndarray], np.ndarray]
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from egan_theory.kernels.base import Kernel, positive
-from egan_theory.kernels.bessel import bessel_power, norm
+from .base import Kernel, positive
+from .bessel import bessel_power, norm
 
 if TYPE_CHECKING:
     import sympy

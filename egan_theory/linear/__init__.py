@@ -2,8 +2,8 @@
 
 from .equilibrium import Equilibrium, equilibrium
 from .extreme import Extremes, extremes
+from .limits import memory_limit
 from .linearize import linearize
-from .memory import memory_limit
 from .operators import extreme_stiffness, jacobian_operator, stiffness_operator
 from .separate import cost, linearize_extreme, rate_bounds
 from .structured import Stiffness, stiffness

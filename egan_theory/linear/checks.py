@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import NotLinearizable
+from ..base.errors import NotLinearizable
 from ..experiment import Experiment
-from ..kernels.universality import kernel_numbers
-from ..targets import Uniform
-from ..updates import NETWORK_RULES, RESPONSES, STEPS
+from ..experiment.targets import Uniform
+from ..kernels.wide.universality import kernel_numbers
+from ..tables.updates import NETWORK_RULES, RESPONSES, STEPS
 from .coupling import damping
 from .equilibrium import matched_masses
 

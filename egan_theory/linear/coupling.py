@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..experiment import Experiment
-from ..targets import Uniform
+from ..experiment.targets import Uniform
 
 EPS = float(np.finfo(float).eps)
 

@@ -1,5 +1,5 @@
 """Equilibria: particles on the data with D = D* where q = p and no exact score of the target draws them away
-(egan_theory.likelihood), otherwise a root of the field found by Newton's method."""
+(egan_theory.problem.likelihood), otherwise a root of the field found by Newton's method."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..dynamics import Field
-from ..errors import NotLinearizable
+from ..base.errors import NotLinearizable
 from ..experiment import Experiment
+from ..experiment.settings import Memory, Run, Update
 from ..features import DictionaryFeatures, FeatureMap
-from ..likelihood import leaves_data
-from ..settings import Memory, Run, Update
+from ..problem.field import Field
+from ..problem.likelihood import leaves_data
 
 #: q and p at a point are called equal when they differ by less than this part of p (they come from divisions)
 MASS_TOLERANCE = 1e-12

@@ -16,10 +16,10 @@ import numpy as np
 import scipy.linalg as sla
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from .._threads import threads_for
-from ..errors import InputError, NotLinearizable
+from ..base.errors import InputError, NotLinearizable
+from ..base.threads import threads_for
 from ..experiment import Experiment
-from .memory import Estimate
+from .limits import Estimate
 from .structured import ALL_VECTORS, EPS, Split, split
 
 #: largest |H v - mu^2 v| / |H| of an eigenpair that is returned

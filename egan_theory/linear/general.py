@@ -1,6 +1,6 @@
 """The Jacobian of the field at any point (w, x), as a dense matrix: for equilibria with D != D*.
 
-With f = D - D* and node sums as in egan_theory.dynamics,
+With f = D - D* and node sums as in egan_theory.problem.field,
 
     dF_w/dw = sum_y p [(f1'' - value_p) psi psi^T - grad_p grad psi^T grad psi] + (same with f2'', q) - nu
     dF_w/dx = q [(f2'' - value_q) psi grad f^T + (f2' - value_q f) grad psi
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..dynamics import Field
+from ..problem.field import Field
 
 
 def jacobian_at(field: Field, w: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 from scipy.linalg import expm
 
-from ..errors import NotLinearizable
+from ..base.errors import NotLinearizable
 from ..experiment import Experiment
-from ..likelihood import Score
+from ..experiment.targets import Uniform
+from ..problem.likelihood import Score
 from ..symbolic.maps import update_matrices
-from ..targets import Uniform
-from ..updates import UpdateRule, linear_opponents
+from ..tables.updates import UpdateRule, linear_opponents
 from .coupling import coupling, coupling_ratio, coupling_root, damping
 from .equilibrium import matched_masses
 from .linearize import linearize

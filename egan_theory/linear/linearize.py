@@ -17,13 +17,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..dynamics import Field
-from ..errors import NotLinearizable
+from ..base.errors import NotLinearizable
 from ..experiment import Experiment
+from ..experiment.targets import Uniform
 from ..features import FeatureMap, PackedFeatures, box_modes, box_wavevectors
+from ..problem.field import Field
 from ..symbolic.linearize import mode_blocks, oscillator_blocks
 from ..symbolic.remedies import score_damping
-from ..targets import Uniform
 from .checks import assumptions_of, check_linearizable, packed_assumptions
 from .coupling import coupling, coupling_ratio, damping
 from .equilibrium import equilibrium, matched_masses

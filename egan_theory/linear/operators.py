@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from ..dynamics import Field
-from ..errors import NotLinearizable
+from ..base.errors import NotLinearizable
 from ..experiment import Experiment
 from ..features import feature_map
 from ..kernels.base import FORCE_AT_DATA
-from ..kernels.tangent import TangentKernel
+from ..kernels.wide.tangent import TangentKernel
+from ..problem.field import Field
 from .checks import refuse_changed
 from .coupling import coupling, coupling_root
 from .equilibrium import matched_masses

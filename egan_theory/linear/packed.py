@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import NotLinearizable
+from ..base.errors import NotLinearizable
+from ..experiment.settings import Packing
 from ..features import FeatureMap
 from ..features.packed import symmetric_basis, symmetric_rows
-from ..settings import Packing
 
 EPS = float(np.finfo(float).eps)
 #: most numbers of a matrix of tuples' rows, and most rates of uncoupled weights that are listed

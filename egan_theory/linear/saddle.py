@@ -8,7 +8,7 @@ import numpy as np
 
 from ..experiment import Experiment
 from ..features import FeatureMap, PackedFeatures, PolynomialFeatures, ProjectedFeatures
-from ..likelihood import Score
+from ..problem.likelihood import Score
 from .checks import check_linearizable
 from .coupling import coupling_root, damping
 from .seen import features_of, resolution, seen_features

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import NotLinearizable
+from ..base.errors import NotLinearizable
 from ..experiment import Experiment
+from ..experiment.players import Discriminator
+from ..experiment.settings import Packing
 from ..features import FeatureMap, feature_map
 from ..features.choose import sample_features
-from ..kernels.tangent import TangentKernel
-from ..noise import noise_nodes
-from ..players import Discriminator
-from ..settings import Packing
+from ..features.noise import noise_nodes
+from ..kernels.wide.tangent import TangentKernel
 from .coupling import damping
 from .packed import packed_rows, packed_weights
 

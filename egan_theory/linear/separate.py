@@ -14,13 +14,13 @@ import math
 
 import numpy as np
 
-from ..errors import NotLinearizable
+from ..base.errors import NotLinearizable
 from ..experiment import Experiment
 from ..features import DictionaryFeatures, PolynomialFeatures
 from ..kernels import Linear, Polynomial
 from ..symbolic.linearize import oscillator_blocks
 from .extreme import extremes
-from .memory import Estimate
+from .limits import Estimate
 from .structured import EPS, INSTEAD, Split, applies, split, stiffness
 from .system import Copies, Linearization, Scalars, eigenvalues
 

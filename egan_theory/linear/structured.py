@@ -23,12 +23,12 @@ from functools import cached_property, lru_cache
 import numpy as np
 import scipy.linalg as sla
 
-from ..errors import NotLinearizable
+from ..base.errors import NotLinearizable
 from ..experiment import Experiment
 from ..kernels import Kernel
 from ..kernels.base import FORCE_AT_DATA, check_range
 from .banded import BANDWIDTH, eigenvalues_in_place
-from .memory import Estimate
+from .limits import Estimate
 
 EPS = float(np.finfo(float).eps)
 #: up to this size every eigenvector is computed; above it those of SAMPLED eigenvalues

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..experiment import Experiment
 from ..symbolic.maps import update_matrices
-from ..updates import UpdateRule, linear_opponents
+from ..tables.updates import UpdateRule, linear_opponents
 
 #: |zeta - 1| below which a mode is called critical: rounding moves coalescing eigenvalues by about sqrt(eps)
 CRITICAL_TOLERANCE = float(np.sqrt(np.finfo(float).eps))

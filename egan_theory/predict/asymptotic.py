@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from ..errors import InputError, NotLinearizable
+from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..linear import Linearization, eigenvalues, linearize
-from ..penalties import strength_field
 from ..symbolic.damping import best_r1, best_weight_decay
 from ..symbolic.remedies import best_likelihood
+from ..tables.penalties import strength_field
 from .spectrum import merged, number
 
 #: strengths scanned: this many decades either side of the estimate, this many points

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError, NotLinearizable
+from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..features import FeatureMap
 from ..linear import eigenvalues, linearize
-from ..updates import UpdateRule
+from ..tables.updates import UpdateRule
 from .orbits import block_stderr, classify
 from .transverse import TangentField, gains, orthonormalise
 

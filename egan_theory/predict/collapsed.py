@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..dynamics import VARIABLE
-from ..errors import InputError
+from ..base.errors import InputError
 from ..experiment import Experiment
+from ..experiment.provenance import provenance
 from ..features import FeatureMap
-from ..provenance import provenance
+from ..problem.field import VARIABLE
 from .cluster import INTERVAL, SIGMAS, STEPS, WINDOWS, Lane, default_start, follow
 from .spectrum import number
 from .transverse import clustered

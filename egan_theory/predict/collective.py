@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import NotLinearizable
+from ..base.errors import NotLinearizable
 from ..experiment import Experiment
 from ..linear import linearize
 from ..linear.equilibrium import matched_masses

@@ -15,14 +15,14 @@ import numpy as np
 import scipy.linalg
 
 from ..experiment import Experiment
+from ..experiment.targets import Uniform
 from ..linear import Linearization, linearize
 from ..linear.coupling import coupling, coupling_ratio
 from ..linear.equilibrium import matched_masses
 from ..linear.seen import seen_features
 from ..symbolic.linearize import symbols
 from ..symbolic.maps import momentum_values, stability_conditions
-from ..targets import Uniform
-from ..updates import UpdateRule
+from ..tables.updates import UpdateRule
 from .crossings import Axis
 
 EPS = float(np.finfo(float).eps)

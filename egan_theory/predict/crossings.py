@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
-from ..errors import InputError
+from ..base.errors import InputError
 from ..experiment import Experiment
 
 #: values of a parameter scanned

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from ..dynamics import Field
 from ..experiment import Experiment
+from ..experiment.targets import Uniform
 from ..linear import Linearization, eigenvalues, equilibrium, linearize, update_matrix
 from ..linear.coupling import coupling_root
 from ..linear.equilibrium import matched_masses
 from ..linear.general import jacobian_at
 from ..linear.saddle import saddle
 from ..linear.system import COUPLING_TOLERANCE, log_multiplier
-from ..targets import Uniform
+from ..problem.field import Field
 from .crossings import Axis
 from .spectrum import number
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..errors import InputError
+from ..base.errors import InputError
 from ..experiment import Experiment
+from ..experiment.provenance import provenance
+from ..experiment.targets import Uniform
 from ..kernels import Kernel
 from ..linear import eigenvalues, linearize
-from ..provenance import provenance
-from ..targets import Uniform
 from .response import acting_times
 
 #: discriminators whose spectra fall differently, at the same K(0) and length scale

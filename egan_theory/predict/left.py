@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import InputError
+from ..base.errors import InputError
 from ..experiment import Experiment
 from ..linear.kick import kick
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .._spelling import one_of
-from ..errors import InputError
+from ..base.errors import InputError
+from ..base.spelling import one_of
 from ..experiment import Experiment
-from ..provenance import provenance
+from ..experiment.provenance import provenance
 from .crossings import changed
 from .threshold import MECHANISMS, known_margins
 

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..errors import InputError, NotLinearizable
+from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
+from ..experiment.provenance import provenance
 from ..linear import linearize
-from ..provenance import provenance
 from ..symbolic.maps import update_matrices
-from ..updates import UNIFORM, UpdateRule
+from ..tables.updates import UNIFORM, UpdateRule
 from .spectrum import number
 
 #: multipliers that move fast: how far beyond the unit circle (flows: rates beyond 0) a growing one is

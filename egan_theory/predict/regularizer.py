@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from ..errors import InputError, NotLinearizable
+from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..linear import eigenvalues, linearize
-from ..penalties import strength_field
+from ..tables.penalties import strength_field
 from .asymptotic import Fastest, fastest_strength, rate_or_nan, scale_of, without
 from .left import FLAT, SAFETY, WIDE, Left, choose, horizon_of, left_over
 from .margin import margin

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from scipy.linalg import expm
 
-from ..errors import InputError
+from ..base.errors import InputError
 from ..symbolic.maps import update_matrices
-from ..updates import UpdateRule, linear_opponents
+from ..tables.updates import UpdateRule, linear_opponents
 
 #: part of the displacement left when the mode is said to have acted
 LEVEL = float(np.exp(-1))

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from ..experiment import Experiment
+from ..experiment.provenance import provenance
 from ..linear import Eigenvalues, eigenvalues, linearize, linearize_extreme
-from ..provenance import provenance
 
 #: two eigenvalues closer than this part of the largest are listed as one with multiplicity 2
 DEGENERACY = 1e-9

@@ -30,16 +30,16 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..errors import InputError
+from ..base.errors import InputError
 from ..experiment import Experiment
+from ..experiment.targets import Grid, Mixture, Ring, Uniform
 from ..features import DictionaryFeatures
+from ..features.noise import noise_nodes
 from ..linear.coupling import coupling
 from ..linear.equilibrium import matched_masses
 from ..linear.seen import Setting, features_of
 from ..linear.system import pair_eigenvalues
-from ..noise import noise_nodes
 from ..symbolic.linearize import mode_blocks, oscillator_blocks
-from ..targets import Grid, Mixture, Ring, Uniform
 from .response import acting_times
 from .spectrum import number
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .._spelling import one_of
-from ..errors import InputError
+from ..base.errors import InputError
+from ..base.spelling import one_of
 from ..experiment import Experiment
-from ..provenance import provenance
+from ..experiment.provenance import provenance
 from .collective import collective_instability
 from .crossings import Axis, axis_of, changed, parse_range, sign_changes
 from .spectrum import number

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..dynamics import Field, over
-from ..errors import InputError
+from ..base.errors import InputError
 from ..experiment import Experiment
 from ..features import DictionaryFeatures
-from ..updates import UpdateRule
+from ..problem.field import Field, over
+from ..tables.updates import UpdateRule
 
 #: imaginary displacement of the complex step: its square is far below rounding
 COMPLEX_STEP = 1e-30

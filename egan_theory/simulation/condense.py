@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._config import LARGEST, SMALLEST
+from ..base.config import LARGEST, SMALLEST
 from ..experiment import Experiment
+from ..experiment.players import GeneratorKernel
 from ..linear.equilibrium import matched_masses
-from ..players import GeneratorKernel
 
 
 def condensed(exp: Experiment) -> Experiment:

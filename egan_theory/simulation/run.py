@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..dynamics import Field, check_variants
-from ..errors import InputError, NotLinearizable
+from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
+from ..experiment.provenance import provenance
 from ..features import DictionaryFeatures, FourierGrid, experiment_grid
-from ..kernels.universality import output_covariance
+from ..kernels.wide.universality import output_covariance
 from ..linear import eigenvalues, linearize
 from ..linear.equilibrium import Equilibrium, equilibrium, matched_masses
-from ..outcome import outcomes
-from ..provenance import provenance
-from ..schema import variable
-from ..updates import UpdateRule
+from ..problem.field import Field, check_variants
+from ..runs.outcome import outcomes
+from ..runs.schema import variable
+from ..tables.updates import UpdateRule
 from .condense import condensed
 
 Progress = Callable[[int, int], None]
@@ -52,7 +52,7 @@ def simulate(
     ``kicks`` (run.runs, particles, dimension): displacements from equilibrium to start with, of every particle, in
     place of random ones of size run.kick (run.start "kick").
 
-    A player with an architecture of finite width is that network, trained (networks.simulate; needs the extra
+    A player with an architecture of finite width is that network, trained (simulation.networks; needs the extra
     ``networks``, else MissingExtra).
 
     Kicked particles that share a point move together and are simulated as one (``condensed``).
@@ -100,7 +100,7 @@ def _simulate(
     that a record is of one box; after WIDENINGS of them, or where the modes are too many, its run ends as diverged.
     """
     if exp.generator.finite_network or exp.discriminator.finite_network:
-        from ..networks.simulate import simulate_networks
+        from .networks.simulate import simulate_networks
 
         return simulate_networks(exp, variants, progress, kicks=kicks)
     members = [exp] if variants is None else list(variants)
@@ -340,7 +340,7 @@ class Recorder:
 
 def _with_parameters(ds: xr.Dataset, exp: Experiment, members: list[Experiment]) -> xr.Dataset:
     """Coordinates on the run axis for the fields that differ between the variants."""
-    from ..dynamics import VARIABLE
+    from ..problem.field import VARIABLE
 
     if len(members) > 1:
         for path in VARIABLE:

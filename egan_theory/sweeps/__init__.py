@@ -1,6 +1,6 @@
 """Sweeps: any grid of experiment parameters times seeds, simulated in parallel into one Zarr store."""
 
-from .._lazy import lazily
+from ..base.lazy import lazily
 
 __all__ = ["open_sweep", "sweep", "sweep_grid", "sweep_runs"]
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..base.errors import InputError
 from ..comparison.agreement import Agreement, Quantity
 from ..comparison.compare import E_FOLDS, compare
-from ..comparison.phase import MEASURED, UNION, with_shares
-from ..errors import InputError
 from ..experiment import Experiment
-from ..outcome import FLAGS, UNKNOWN, Outcome, modes_are_lost, outcomes, tally
 from ..predict.phase import QUICK, PhaseAxis
 from ..predict.threshold import MECHANISMS
+from ..runs.outcome import FLAGS, UNKNOWN, Outcome, modes_are_lost, outcomes, tally
 from .batch import DIVERGED, DONE, FAILED, PENDING, STATUS
+from .phase import MEASURED, UNION, with_shares
 from .plan import Plan
 from .store import loaded, plan_of, sweep_runs
 
@@ -192,7 +192,7 @@ def _outcomes(plan: Plan, ds: xr.Dataset) -> xr.DataArray:
 
 
 def phase_of_sweep(ds: xr.Dataset, first: str, second: str) -> xr.Dataset:
-    """A sweep over two fields, from random starts, as a simulated phase diagram (comparison.phase.simulate_phase); its
+    """A sweep over two fields, from random starts, as a simulated phase diagram (sweeps.phase.simulate_phase); its
     seeds are further runs. Failed cells are NaN, their outcomes -1.
 
     Raises InputError: other axes, kicked starts, cells not simulated yet.

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..errors import InputError, NotLinearizable
+from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
-from ..outcome import UNKNOWN, recording_interval
-from ..schema import ATTRS
+from ..runs.outcome import UNKNOWN, recording_interval
+from ..runs.schema import ATTRS
 from .cells import final_clouds, measured, rates, reason, simulated
 from .plan import Plan, check_points, read_plan
 

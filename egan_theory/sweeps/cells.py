@@ -8,14 +8,14 @@ from itertools import groupby
 import numpy as np
 import xarray as xr
 
+from ..base.errors import MissingExtra
 from ..comparison.modes import deviation_norms
 from ..comparison.strength import MIN_SAMPLES, late_rate
-from ..dynamics import VARIABLE
-from ..errors import MissingExtra
 from ..experiment import Experiment
 from ..linear import eigenvalues, linearize
-from ..order import order_parameters
-from ..outcome import covered_modes
+from ..problem.field import VARIABLE
+from ..runs.order import order_parameters
+from ..runs.outcome import covered_modes
 from ..simulation.run import simulate
 
 #: a run has left the linear regime when a particle has moved this part of the discriminator's length scale

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ..dynamics import VARIABLE
-from ..errors import InputError, described
+from ..base.errors import InputError, described
 from ..experiment import Experiment
-from ..outcome import recording_interval
+from ..experiment.provenance import SCHEMA_VERSION, versions
 from ..predict.phase import AxisLike, PhaseAxis, parse_axes
-from ..provenance import SCHEMA_VERSION, versions
+from ..problem.field import VARIABLE
+from ..runs.outcome import recording_interval
 
 #: version of the sweep store's layout
 SWEEP_VERSION = "2"

@@ -10,7 +10,7 @@ from typing import Any
 
 import xarray as xr
 
-from ..errors import InputError
+from ..base.errors import InputError
 from ..experiment import Experiment
 from ..predict.phase import AxisLike
 from .plan import Plan, make_plan

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .._files import check_output_folder, synchronised
-from ..errors import EganError, InputError, described
+from ..base.errors import EganError, InputError, described
+from ..base.files import check_output_folder, synchronised
 from ..experiment import Experiment
-from ..outcome import FLAGS, UNKNOWN
-from ..schema import variable
+from ..runs.outcome import FLAGS, UNKNOWN
+from ..runs.schema import variable
 from .batch import STATUS, columns
 from .plan import SWEEP_VERSION, Plan, digest, plan_text, read_plan
 
@@ -359,7 +359,7 @@ def sweep_grid(ds: xr.Dataset) -> xr.Dataset:
 
 def sweep_runs(ds: xr.Dataset, cell: int) -> tuple[Experiment, xr.Dataset]:
     """(experiment, runs) of one cell of a recorded sweep, the runs in the run schema. Raises InputError."""
-    from ..provenance import provenance
+    from ..experiment.provenance import provenance
 
     plan = plan_of(ds)
     if not plan.record:

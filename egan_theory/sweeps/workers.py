@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import EganError, InputError, MissingExtra
+from ..base.errors import EganError, InputError, MissingExtra
 from .batch import run_batch
 
 Result = tuple[int, dict[str, np.ndarray]]

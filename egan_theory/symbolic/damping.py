@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import sympy as sp
 
-from ..errors import InputError
+from ..base.errors import InputError
 from .linearize import linearize_field, symbols
 
 #: Symbols of the closed forms: G, the strength per unit time, and the extreme stiffnesses.

@@ -10,9 +10,9 @@ from typing import Any
 
 import sympy as sp
 
-from ..losses import LOSSES
-from ..penalties import PENALTIES, symbolic_coefficients
-from ..updates import UpdateRule
+from ..tables.losses import LOSSES
+from ..tables.penalties import PENALTIES, symbolic_coefficients
+from ..tables.updates import UpdateRule
 from . import damping, linearize, maps
 from .document import Derivation, Equation, Step, Table, tex
 from .linearize import symbols

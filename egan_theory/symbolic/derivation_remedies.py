@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from ..updates import UNIFORM, UpdateRule
+from ..tables.updates import UNIFORM, UpdateRule
 from . import play, remedies
 from .document import Equation, Step, Table, polynomial, tex
 from .linearize import symbols

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import sympy as sp
 
-from ..losses import Loss
+from ..tables.losses import Loss
 
 
 def _positive(name: str) -> Any:

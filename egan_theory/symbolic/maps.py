@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from ..errors import InputError
-from ..updates import UpdateRule, linear_opponents
+from ..base.errors import InputError
+from ..tables.updates import UpdateRule, linear_opponents
 from .linearize import symbols
 
 FLOW_REASON = (

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import sympy as sp
 
-from ..updates import UNIFORM, UpdateRule, linear_opponents
+from ..tables.updates import UNIFORM, UpdateRule, linear_opponents
 from .linearize import symbols
 
 #: elapsed time (steps), the start counted as one; lowest coefficients of D = p2 s^2 + p3 s^3 + ..., N = n0 + n1 s + ...

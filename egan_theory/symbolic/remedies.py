@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import sympy as sp
 
-from ..errors import InputError
+from ..base.errors import InputError
 from .damping import Best
 from .linearize import _order, collective_velocity, symbols
 
@@ -73,7 +73,7 @@ def score_operator() -> tuple[sp.Matrix, sp.Matrix]:
     """(derived, claimed) d v(y_0)/d xi_b of two points in the plane with weights p_0, p_1, (2, 4) each.
 
     derived: v = grad log p_s - grad log q_s of Gaussian estimates, particles at y + xi/p, differentiated at xi = 0.
-    claimed: the formula for L in egan_theory.likelihood.
+    claimed: the formula for L in egan_theory.problem.likelihood.
     """
     s = sp.Symbol("s", positive=True)
     p = sp.symbols("p_0 p_1", positive=True)
@@ -155,7 +155,7 @@ def averaged(generator: bool, discriminator: bool, best_response: bool = False) 
     generator: the discriminator sees averaged particles (tau_q); discriminator: the generator follows the averaged
     discriminator (tau_D). Both, first-order play: s (s + a)(1 + tau_q s)(1 + tau_D s) + w2, times 1/(tau_q tau_D).
     """
-    from ..updates import UpdateRule, linear_opponents
+    from ..tables.updates import UpdateRule, linear_opponents
 
     y, omega = symbols, sp.Symbol("omega", positive=True)
     rule = UpdateRule(

@@ -1,0 +1,1 @@
+"""What everything else stands on: errors, configuration, files, units of text, the terminal. Knows nothing of GANs."""

@@ -1,0 +1,67 @@
+"""Shared base of the experiment's parts: frozen, strict, and with the field's path in every error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from .errors import InputError
+from .spelling import word
+
+#: the range of every rate, strength, variance and length: products of several, and their squares, stay doubles
+SMALLEST, LARGEST = 1e-20, 1e20
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+#: a field that holds a word (loss.kind, update.rule): "best_response" is read as "best_response"
+Word = Annotated[str, BeforeValidator(word)]
+Positive = Annotated[float, Field(ge=SMALLEST, le=LARGEST)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST)]
+Numbers = Annotated[tuple[float, ...], BeforeValidator(_tuple)]
+Vectors = Annotated[tuple[tuple[float, ...], ...], BeforeValidator(_tuple)]
+Integers = Annotated[tuple[int, ...], BeforeValidator(_tuple)]
+
+
+class Config(BaseModel):
+    """Unknown keys, wrong types (no strings for numbers), NaN and infinity are refused; instances never change."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
+    )
+
+    #: path of this table in the experiment's file; "" for the experiment itself
+    table: ClassVar[str] = ""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        path = f"{self.table}.{name}".strip(".")
+        if name.startswith("_"):  # pydantic's own and private ones
+            return super().__setattr__(name, value)
+        if name not in type(self).model_fields:
+            raise InputError(path, f"be one of the fields ({', '.join(type(self).model_fields)})", repr(name))
+        whole = isinstance(getattr(self, name), Config)  # a table: replace takes single fields
+        change = f"model_copy(update={{{name!r}: ...}})" if whole else f'replace({{"{path}": ...}})'
+        owner = "model" if self.table == "solvable" else "exp"
+        raise InputError(path, f"not be assigned (nothing here changes): {owner}.{change} gives a changed copy")
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A validated copy; pydantic's own would keep cached properties of the old values."""
+        fields = {name: getattr(self, name) for name in self._given()}
+        return type(self)(**(fields | dict(update or {})))
+
+    def _given(self) -> set[str]:
+        """The fields that determine the others."""
+        return set(type(self).model_fields)
+
+    # pydantic compares and hashes cached properties too, which may hold arrays: only the fields count here
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in type(self).model_fields)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(getattr(self, name) for name in type(self).model_fields)))

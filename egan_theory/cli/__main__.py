@@ -1,0 +1,7 @@
+"""``python -m egan_theory.cli``."""
+
+import sys
+
+from .app import main
+
+sys.exit(main())

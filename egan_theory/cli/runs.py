@@ -1,0 +1,192 @@
+"""Commands that simulate or read runs: simulate, compare, compare-remedies, report.
+
+Each imports what it runs when it runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from ..base.errors import InputError
+from ..console.shared import (
+    FAILED,
+    ExperimentFile,
+    Figure,
+    Folder,
+    Json,
+    NewFile,
+    Output,
+    complain,
+    load,
+    load_if_given,
+    new_folder,
+    outputs,
+    plot_function,
+    save,
+    show_folder,
+    written,
+)
+from ..show.text import compare_text, per, run_summary, run_text
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ..experiment import Experiment
+
+
+def simulate(
+    experiment: ExperimentFile,
+    output: NewFile,
+    json: Json = False,
+    figure: Figure = None,
+) -> None:
+    """Simulate the particles and record the runs. Ctrl-C ends early and keeps what was recorded."""
+    from ..base.terminal import check_memory, progress_bar, save_figure, show, show_json
+
+    out, picture = outputs(output, figure, experiment, netcdf=True)
+    assert out is not None
+    exp = load(experiment)
+    from ..simulation.run import announced
+    from ..simulation.run import simulate as run
+
+    samples = exp.run.steps // exp.run.record_every + 1
+    check_memory(
+        "run.record_every", 8 * exp.run.runs * samples * exp.generator.particles * (2 * exp.dimension + 1) + 8 * samples
+    )
+    if (message := announced(exp)) is not None:
+        complain(message)
+    plot = plot_function("plot_cloud", picture)
+    with progress_bar("simulating") as update:
+        ds = run(exp, progress=update)
+    save(ds, out)
+    if picture:
+        save_figure(plot, ds, picture)
+    data = run_summary(ds, out)
+    if json:
+        show_json(data)
+    else:
+        show(*run_text(data, per(exp)), *written(out, picture))
+    if data["status"] == "interrupted":
+        reached = f"interrupted at step {data['steps']} of {exp.run.steps}"
+        complain(f"{reached}: {out} holds the {data['samples']} samples until then")
+        raise typer.Exit(FAILED)
+
+
+def compare(
+    experiment: ExperimentFile,
+    runs: Annotated[str, typer.Argument(metavar="runs.nc", help="Run file ('egan simulate' or your own) or sweep.")],
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Predicted against measured, with error bars."""
+    from ..base.terminal import show, show_json
+
+    out, _ = outputs(output, None, experiment, runs)
+    exp = load(experiment)
+    from ..sweeps.store import is_sweep
+
+    if is_sweep(runs):
+        from .sweep import compare_command
+
+        return compare_command(exp, runs, out, json)
+    from ..comparison.compare import compare as agree
+    from ..runs.outcome import counts, outcomes, tally
+    from ..runs.schema import open_runs
+
+    ds = open_runs(runs)
+    try:
+        agreement, codes = agree(exp, ds), outcomes(ds, exp)
+    except InputError as error:
+        raise _with_outcomes(error, ds, exp) from None
+    data = agreement.to_dict() | {"outcomes": counts(codes)}
+    save(agreement.to_dataset(), out, data)
+    if json:
+        show_json(data)
+    else:
+        show(*compare_text(data), f"What became of the {len(codes)} runs: {tally(codes)}.", *written(out))
+
+
+def _with_outcomes(error: InputError, ds: xr.Dataset, exp: Experiment) -> InputError:
+    """The error that runs cannot be compared, with what became of them where that is the reason."""
+    from ..runs.outcome import modes_are_lost, outcomes, tally
+
+    try:
+        codes = outcomes(ds, exp)
+    except InputError:  # they are of something else
+        return error
+    if not modes_are_lost(codes).any():
+        return error
+    found = f"{error.found}; " if error.found is not None else ""
+    return InputError(error.field, error.must, f"{found}of {len(codes)} runs: {tally(codes)}")
+
+
+def remedies(
+    experiment: ExperimentFile,
+    pairs: Annotated[bool, typer.Option("--pairs/--single", help="Also every two remedies together.")] = True,
+    output: Output = None,
+    json: Json = False,
+    figure: Figure = None,
+) -> None:
+    """Remedies side by side, each at its predicted best strength, predicted and simulated.
+
+    R1, weight decay, a likelihood term, a discriminator at its best response, more critic steps, averaged opponents,
+    several samples judged at once.
+    Printed: slowest decay rates, margin of stability, the kernel ratio at which the spread equilibrium becomes
+    unstable and what a step costs: evaluations of gradients, and products relative to the experiment as given; pairs
+    only where both are of use.
+    """
+    from ..base.terminal import progress_bar, save_figure, show, show_json, table
+
+    out, picture = outputs(output, figure, experiment)
+    exp = load(experiment)
+    from ..comparison.remedies import compare_remedies
+
+    with progress_bar("remedies") as update:
+        found = compare_remedies(exp, pairs=pairs, progress=update)
+    save(found.to_dataset(), out, found.to_dict())
+    if picture:
+        from ..show.remedied import plot_remedies
+
+        save_figure(plot_remedies, found, picture, size=(8.4, 1.6 + 0.28 * len(found.rows)))
+    if json:
+        show_json(found.to_dict())
+    else:
+        title = f"Slowest decay rates [{per(exp)}]"
+        idle = [f"Best left out here: {', '.join(found.idle)}"] if found.idle else []
+        if found.at_the_end:
+            idle.append(f"Best at the largest value tried, more may be better still: {', '.join(found.at_the_end)}")
+        unused = (f"{u['name']}: {u['reason']}" for u in found.unused)
+        show(table(title, found.HEAD, found.table()), *idle, *unused, *written(out, picture))
+
+
+def report(
+    output: Folder,
+    experiment: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="[E.toml]", help="Experiment file; - for standard input; default: the built-in ring."),
+    ] = None,
+    runs: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--runs", metavar="FILE", help="Report on these runs of the experiment; nothing is simulated."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """All of the above as an HTML page with figures and NetCDF."""
+    from ..base.terminal import stages
+
+    folder = new_folder(output)
+    if runs is not None and experiment is None:
+        raise InputError("E.toml", "be given with --runs", "no experiment file")
+    exp = load_if_given(experiment)
+    given: dict[str, Any] = {}
+    if runs is not None:
+        from ..runs.schema import open_runs
+
+        given = {"runs": open_runs(runs)}
+    from ..show.page import report as write
+
+    with stages("report") as update:
+        index = write(exp, folder, progress=update, **given)
+    show_folder(folder, index, json)

@@ -1,0 +1,291 @@
+"""The one description of an experiment: what drives derivation, numerics, simulation and comparison.
+
+Frozen and validated once, here. The TOML form and the Python names are identical:
+
+    exp = Experiment.from_toml("e.toml")
+    exp = Experiment(target=Ring(modes=8), penalty=Penalties(r1=0.1))
+    exp.replace({"penalty.r1": 0.2})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError, model_validator
+
+from ..base.config import Config
+from ..base.errors import InputError
+from ..base.files import read_text
+from ..base.toml import changed_tables, parsed
+from ..kernels import Kernel
+from ..tables.losses import Loss, get_loss
+from ..tables.updates import NETWORK_RULES, RESPONSES, RICH_STEPS, STEPS, UNIFORM, UpdateRule
+from .players import Discriminator, Generator
+from .settings import Likelihood, LossChoice, Memory, Packing, Penalties, Run, Update
+from .targets import TARGETS, Mixture, Points, Ring, Target, Uniform
+from .wording import input_error
+
+
+class Experiment(Config):
+    """One GAN experiment. All parts have defaults: ``Experiment()`` is the built-in ring."""
+
+    target: Target = Ring()
+    generator: Generator = Generator()
+    discriminator: Discriminator = Discriminator()
+    loss: LossChoice = LossChoice()
+    penalty: Penalties = Penalties(r1=0.1)
+    update: Update = Update()
+    memory: Memory = Memory()
+    likelihood: Likelihood = Likelihood()
+    packing: Packing = Packing()
+    run: Run = Run()
+
+    def __init__(self, /, **data: Any) -> None:  # "/": a key "self" in a file is an unknown key like any other
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise input_error(error, Experiment) from None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Experiment:
+        M = len(self.points.coordinates)
+        if self.generator.follows:
+            self.__dict__["generator"] = self.generator.following(M)
+        N = self.generator.particles
+        g, d = self.generator, self.discriminator
+        kernel = None if d.network else d.kernel_object
+        if g.per_point is not None:
+            if len(g.per_point) != M or min(g.per_point) < 0:
+                raise InputError("generator.per_point", f"have {M} entries >= 0, one per target point", g.per_point)
+            if sum(g.per_point) != N:
+                raise InputError("generator.per_point", f"sum to generator.particles = {N}", sum(g.per_point))
+        if isinstance(g.masses, tuple):
+            if len(g.masses) != N or min(g.masses) <= 0:
+                raise InputError("generator.masses", f"have {N} positive entries, one per particle", g.masses)
+            if abs(sum(g.masses) - 1) > 1e-9:
+                raise InputError("generator.masses", "sum to 1", sum(g.masses))
+        if d.evaluation == "fourier":
+            if kernel is None or kernel.kind != "stationary" or (d.features != 0):
+                rule = "be 'direct' unless the kernel is stationary and features = 0 (the exact kernel)"
+                raise InputError("discriminator.evaluation", rule, d.evaluation)
+            if self.dimension > 3:
+                raise InputError("discriminator.evaluation", "be 'direct' in more than 3 dimensions", d.evaluation)
+        if isinstance(self.target, Uniform):
+            if kernel is None or kernel.kind != "stationary":
+                name = kernel.name if kernel is not None else "network" if d.architecture else d.kernel
+                raise InputError("discriminator.kernel", "be stationary on the periodic box", repr(name))
+            if d.features != 0:
+                raise InputError(
+                    "discriminator.features",
+                    "be 0 for target.kind 'uniform' (its features are the box's Fourier modes)",
+                    d.features,
+                )
+        elif d.random_network:
+            if d.features == 0:
+                raise InputError("discriminator.features", f"be > 0 for kernel {d.kernel!r} (a network's width)", 0)
+        elif d.features % 2:
+            raise InputError("discriminator.features", "be even (cosine and sine of each frequency)", d.features)
+        if self.loss_object.needs_multiplier and self.penalty.multiplier == 0:
+            raise InputError("penalty.multiplier", "be greater than 0 for loss.kind 'sobolev'", 0.0)
+        if self.update.rule in NETWORK_RULES and not (g.finite_network and d.finite_network):
+            rule = "be one of " + ", ".join(STEPS) + " unless both players are networks with architecture.width > 0"
+            raise InputError("update.rule", rule, repr(self.update.rule))
+        self._check_remedies()
+        if g.architecture is not None and self.run.spread != 0:
+            raise InputError("run.spread", "be 0 with generator.architecture, whose outputs are the start")
+        if self.run.record_every > self.run.steps:
+            raise InputError("run.record_every", f"be at most run.steps = {self.run.steps}", self.run.record_every)
+        return self
+
+    def _check_remedies(self) -> None:
+        """Refuse what best responses, averages, packing and the likelihood term are not defined or not derived for."""
+        averaged = bool(self.update_rule.averages)
+        networks = self.generator.finite_network or self.discriminator.finite_network
+        for field, used in (
+            ("update.rule", self.update.rule in RESPONSES),
+            ("memory", averaged),
+            ("likelihood.weight", self.likelihood.weight > 0),
+            ("packing.degree", self.packing.degree > 1),
+        ):
+            if used and networks:
+                raise InputError(field, "not be used with a network of finite width", "one with architecture.width > 0")
+            if used and self.penalty.consensus:
+                raise InputError("penalty.consensus", f"be 0 together with {field}", self.penalty.consensus)
+        if self.packing.degree > 1 and self.discriminator.evaluation == "fourier":
+            raise InputError("discriminator.evaluation", "be 'direct' with packing.degree > 1", "'fourier'")
+        if averaged:
+            if self.update.rule not in RICH_STEPS:
+                raise InputError("update.rule", f"be one of {', '.join(RICH_STEPS)} with memory", self.update.rule)
+            for name in ("generator", "discriminator"):
+                time = getattr(self.memory, name)
+                if not self.update_rule.continuous and time != UNIFORM and 0 < time < 1:
+                    raise InputError(f"memory.{name}", "be 0 or at least 1 step", time)
+        self._check_scores()
+
+    def _check_scores(self) -> None:
+        like, target = self.likelihood, self.target
+        if like.weight and not like.bandwidth and not isinstance(target, Uniform):
+            raise InputError("likelihood.bandwidth", "be greater than 0 unless target.kind is 'uniform'", 0.0)
+        if like.score == "exact" and not isinstance(target, Uniform | Mixture):
+            rule = "be 'kernel' unless the target has a density (target.kind 'mixture' or 'uniform')"
+            raise InputError("likelihood.score", rule, f"'exact' with target.kind {target.kind!r}")
+        if like.target_bandwidth is None:
+            return
+        if like.score != "exact" or isinstance(target, Uniform):
+            rule = "not be given unless likelihood.score is 'exact' and target.kind 'mixture'"
+            raise InputError("likelihood.target_bandwidth", rule, like.target_bandwidth)
+        if not like.target_bandwidth and np.min(target.std) == 0:  # type: ignore[union-attr]
+            raise InputError("likelihood.target_bandwidth", "be greater than 0 unless every target.std is", 0.0)
+
+    def refuse_remedies(self, what: str) -> None:
+        """Raise InputError where best responses, averages, the likelihood term or packing are used: ``what`` is not
+        derived."""
+        if self.update.rule in RESPONSES:
+            raise InputError("update.rule", f"be another one for {what}", repr(self.update.rule))
+        if self.update_rule.averages:
+            raise InputError("memory", f"be 0 for {what}", self.memory)
+        if self.likelihood.weight:
+            raise InputError("likelihood.weight", f"be 0 for {what}", self.likelihood.weight)
+        if self.packing.degree > 1:
+            raise InputError("packing.degree", f"be 1 for {what}", self.packing.degree)
+
+    # -- derived quantities ------------------------------------------------------------------------------------
+
+    @cached_property
+    def points(self) -> Points:
+        """Target points (M, d), their weights and the box."""
+        return self.target.points()
+
+    @property
+    def dimension(self) -> int:
+        return self.points.coordinates.shape[1]
+
+    @property
+    def loss_object(self) -> Loss:
+        return get_loss(self.loss.kind)
+
+    @cached_property
+    def update_rule(self) -> UpdateRule:
+        u, m = self.update, self.memory
+        return UpdateRule(
+            u.rule, u.critic_steps, u.momentum_discriminator, u.momentum_generator, u.substeps,
+            m.generator, m.discriminator,
+        )  # fmt: skip
+
+    @cached_property
+    def assignment(self) -> np.ndarray:
+        """(N,) index of the target point that each particle sits on at equilibrium."""
+        M, N = len(self.points.weights), self.generator.particles
+        counts = self.generator.per_point
+        if counts is None:
+            counts = tuple(N // M + (i < N % M) for i in range(M))
+        return np.repeat(np.arange(M), counts)
+
+    @cached_property
+    def masses(self) -> np.ndarray:
+        """(N,) masses of the particles, sum 1."""
+        N, masses = self.generator.particles, self.generator.masses
+        if masses == "equal":
+            return np.full(N, 1 / N)
+        if masses == "matched":
+            count = np.bincount(self.assignment, minlength=len(self.points.weights))
+            if np.any(count == 0):
+                raise InputError(
+                    "generator.masses",
+                    "not be 'matched' when a target point has no particle",
+                    f"point {int(np.flatnonzero(count == 0)[0])} without particles",
+                )
+            return (self.points.weights / count)[self.assignment]
+        return np.asarray(masses)
+
+    @property
+    def omega(self) -> float:
+        """Normalisation of Gamma: N for "sum", 1 for "mean"."""
+        return float(self.generator.particles) if self.generator.normalisation == "sum" else 1.0
+
+    # -- change and exchange -----------------------------------------------------------------------------------
+
+    def replace(self, changes: Mapping[str, Any]) -> Experiment:
+        """A copy with dotted fields changed, e.g. ``{"penalty.r1": 0.2}``; validated again."""
+        data = self.model_dump()
+        if self.generator.follows:
+            data["generator"]["particles"] = 0
+        if self.discriminator.architecture is None:
+            data["discriminator"]["kernel"] = self.discriminator.kernel  # a Kernel object stays one
+        for path, value in changes.items():
+            *parents, leaf = path.split(".")
+            if path.startswith("generator.kernel") and self.generator.architecture is not None:
+                raise InputError(path, "not be changed: generator.architecture determines it (vary one of its fields)")
+            node = data
+            for i, part in enumerate(parents):
+                if not isinstance(node.get(part), dict):
+                    raise InputError(".".join(parents[: i + 1]), "be a table of the experiment", part)
+                node = node[part]
+            if leaf not in node or isinstance(node[leaf], dict):
+                raise InputError(path, f"be one of {', '.join(k for k in node)}", repr(leaf))
+            current = node[leaf]
+            # a parameter scan hands over floats; integer fields take them when they are whole
+            if type(current) is int and isinstance(value, float) and value.is_integer():
+                value = int(value)
+            node[leaf] = value
+        return type(self)(**data)
+
+    def get(self, path: str) -> Any:
+        """The value of a dotted field."""
+        node: Any = self
+        for part in path.split("."):
+            if not isinstance(node, Config) or part not in type(node).model_fields:
+                raise InputError(path, "be a field of the experiment", repr(part))
+            node = getattr(node, part)
+        return node
+
+    @classmethod
+    def from_toml(cls, source: str | Path, changes: Mapping[str, Any] | None = None) -> Experiment:
+        """Read a TOML file (UTF-8, or what its byte order mark says). Relative paths in it are relative to the file's
+        folder. ``changes``: dotted fields set before anything is checked, e.g. ``{"penalty.r1": 0.2}``; unlike
+        ``replace`` they may name tables, and fields of tables that the file does not have."""
+        text = read_text(source, "experiment", "be an existing experiment file")
+        return cls.from_toml_string(text, str(source), Path(source).parent, changes)
+
+    @classmethod
+    def from_toml_string(
+        cls,
+        text: str,
+        name: str = "experiment",
+        folder: Path | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> Experiment:
+        """``from_toml`` of a text. Raises InputError, also for one without any table."""
+        data = parsed(text, name)
+        target = data.get("target")
+        if folder is not None and isinstance(target, dict) and isinstance(target.get("path"), str):
+            if target["path"] and not Path(target["path"]).is_absolute():
+                data["target"] = target | {"path": str(folder / target["path"])}
+        data = changed_tables(data, changes or {})
+        target = data.get("target")
+        for table in cls.model_fields:
+            if table in data and not isinstance(data[table], dict):
+                raise InputError(table, "be a table", data[table])
+        if isinstance(target, dict) and "kind" not in target:
+            raise InputError("target.kind", f"be given, one of {', '.join(TARGETS)}")
+        return cls(**data)
+
+    def to_toml(self) -> str:
+        """The experiment as TOML; reading it back gives an equal experiment."""
+        import tomli_w
+
+        if isinstance(self.discriminator.kernel, Kernel):
+            raise InputError("discriminator.kernel", "be a named kernel to be written as TOML", "a Kernel object")
+        data = _without_none(self.model_dump(mode="json"))
+        for table, plain in (("memory", Memory()), ("likelihood", Likelihood()), ("packing", Packing())):
+            if getattr(self, table) == plain:  # not used
+                del data[table]
+        return tomli_w.dumps(data)
+
+
+def _without_none(data: dict[str, Any]) -> dict[str, Any]:
+    return {k: _without_none(v) if isinstance(v, dict) else v for k, v in data.items() if v is not None}

@@ -1,0 +1,215 @@
+"""The two players of an experiment: the particles of the generator, and the discriminator."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, PrivateAttr, field_validator, model_serializer, model_validator
+
+from ..base.config import LARGEST, SMALLEST, Config, Integers, NotNegative, Numbers, Positive
+from ..base.errors import InputError
+from ..base.spelling import word
+from ..kernels import KERNELS, Kernel, make_kernel
+from ..tables.activations import ACTIVATIONS
+from ..tables.architecture import Architecture, GeneratorArchitecture
+
+#: what ``discriminator.kernel`` may name: a kernel, or the activation of random network features
+DISCRIMINATORS = (*KERNELS, *ACTIVATIONS)
+#: particles of a generator that does not say how many, at least
+PARTICLES = 64
+#: fields of the discriminator that a network does not have
+OF_KERNELS = (
+    "kernel", "smoothness", "alpha", "variance", "degree", "offset", "features", "evaluation", "tolerance",
+)  # fmt: skip
+
+
+class GeneratorKernel(Config):
+    """Gamma_ij = g1 d_ij + g2 (1 - d_ij) with g1 = ``diagonal``, g2 = ``ratio`` * g1 (ratio = phi in [0, 1])."""
+
+    table: ClassVar[str] = "generator.kernel"
+
+    diagonal: Positive = 1.0
+    ratio: float = Field(0.05, ge=0, le=1)
+
+    @property
+    def g1(self) -> float:
+        return self.diagonal
+
+    @property
+    def g2(self) -> float:
+        return self.ratio * self.diagonal
+
+
+class Generator(Config):
+    """The particles. Equation (1): dx_i/dt = eta_G sum_j Gamma_ij omega m_j grad h(D)(x_j).
+
+    ``particles`` 0: as many as the target asks for, the multiple of its points that is at least PARTICLES (all target
+    points alike then have particles enough for an equilibrium); an experiment holds the number itself.
+    ``normalisation``: "sum" has omega = particles (equal masses then give the plain sum of (1)), "mean" omega = 1.
+    ``masses``: "equal" (1/N each), "matched" (those at one target point share its weight) or N numbers summing to 1.
+    ``per_point``: how many particles sit on each target point at equilibrium (default: as even as possible).
+    ``architecture``: a network whose tangent kernel in the limit of infinite width gives ``kernel`` (see
+    kernels.wide.universality), which is then not given; with a width, simulations train that network.
+    """
+
+    table: ClassVar[str] = "generator"
+
+    particles: int = Field(0, ge=0, le=10_000_000)
+    learning_rate: Positive = 0.01
+    normalisation: Literal["sum", "mean"] = "sum"
+    masses: Literal["equal", "matched"] | Numbers = "equal"
+    per_point: Integers | None = None
+    kernel: GeneratorKernel = GeneratorKernel()
+    architecture: GeneratorArchitecture | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_kernel(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("architecture") is not None and data.get("kernel") is not None:
+            raise InputError("generator.kernel", "not be given beside generator.architecture, which determines it")
+        return data
+
+    @model_validator(mode="after")
+    def _derived(self) -> Generator:
+        if self.architecture is not None:
+            from ..kernels.wide.universality import kernel_numbers
+
+            numbers = kernel_numbers(self.architecture)
+            if not SMALLEST <= numbers.g1 <= LARGEST:
+                rule = f"keep g1, the tangent kernel at x = y, from {SMALLEST:g} to {LARGEST:g}"
+                found = f"{self.architecture.depth}, where g1 = {numbers.g1:g}"
+                raise InputError("generator.architecture.depth", rule, found)
+            self.__dict__["kernel"] = GeneratorKernel(diagonal=numbers.g1, ratio=numbers.ratio)
+        return self
+
+    #: whether ``particles`` was 0 and follows the target
+    _follows: bool = PrivateAttr(False)
+
+    @property
+    def follows(self) -> bool:
+        return self._follows or self.particles == 0
+
+    def following(self, points: int) -> Generator:
+        """With the number of particles that a target of so many points asks for."""
+        if self.per_point is not None:
+            count = sum(self.per_point)
+        elif isinstance(self.masses, tuple):
+            count = len(self.masses)
+        else:
+            count = points * -(-PARTICLES // points)
+        out = self.model_copy(update={"particles": count})
+        out._follows = True
+        return out
+
+    @property
+    def finite_network(self) -> bool:
+        """Whether the generator is a network of finite width."""
+        return self.architecture is not None and self.architecture.width > 0
+
+    def _given(self) -> set[str]:
+        return super()._given() - (set() if self.architecture is None else {"kernel"})
+
+    @model_serializer(mode="wrap")
+    def _without_derived(self, handler: Any) -> dict[str, Any]:
+        data = handler(self)
+        if self.architecture is not None:
+            del data["kernel"]
+        return data
+
+
+class Discriminator(Config):
+    """D(x) = D* + w.psi(x), with psi(x).psi(y) the kernel (features = 0) or a random-feature estimate of it.
+
+    ``features``: number of random features, even (cosine and sine of each frequency); 0 means the exact kernel.
+    ``kernel`` "relu", "tanh", "sine": random features of a one-hidden-layer network of width ``features`` (> 0) with
+    inner weights N(0, 1/length_scale^2) (see features.random_network); they have no kernel of one scalar.
+    ``kernel`` may also be a Kernel object (see kernels.kernel_from_profile); such an experiment has no TOML form.
+    ``evaluation`` "fourier": the exact kernel (features = 0, stationary, d <= 3) by its Fourier modes in a periodic box
+    around target and starts, at a cost of O(particles + modes log modes) a step; the modes and the box are chosen so
+    that K, its gradient and its mixed derivative are right to ``tolerance`` of their values at 0 (see features.box).
+    ``architecture``: a network instead, trained in all its weights, of the inputs x / length_scale; kernel, features
+    and the kernel's parameters are then not given. Its kernel is the tangent kernel: in the limit of infinite width
+    (width 0), or of the network drawn with ``seed``, whose output is D* + f(x) - f(x at the start).
+    """
+
+    table: ClassVar[str] = "discriminator"
+
+    kernel: str | Kernel = "gaussian"
+    length_scale: Positive = 0.5
+    smoothness: Positive = 1.5
+    alpha: Positive = 1.0
+    variance: Positive = 1.0
+    degree: int = Field(2, ge=1, le=12)
+    offset: NotNegative = 1.0
+    features: int = Field(256, ge=0, le=1_000_000)
+    learning_rate: Positive = 0.1
+    seed: int = Field(0, ge=0, lt=2**63)
+    evaluation: Literal["direct", "fourier"] = "direct"
+    tolerance: float = Field(1e-6, ge=1e-12, le=0.1)
+    architecture: Architecture | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _network_alone(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("architecture") is None:
+            return data
+        for key in OF_KERNELS:
+            if key in data:
+                rule = "not be given beside discriminator.architecture (the network is the kernel)"
+                raise InputError(f"discriminator.{key}", rule)
+        return data | {"features": 0}  # nothing of a kernel is left but its exactness
+
+    @model_serializer(mode="wrap")
+    def _without_kernel(self, handler: Any) -> dict[str, Any]:
+        data = handler(self)
+        return data if self.architecture is None else {k: v for k, v in data.items() if k not in OF_KERNELS}
+
+    def _given(self) -> set[str]:
+        return super()._given() - (set() if self.architecture is None else set(OF_KERNELS))
+
+    @field_validator("kernel")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        value = word(value)
+        if isinstance(value, str) and value not in DISCRIMINATORS:
+            raise InputError("discriminator.kernel", f"be one of {', '.join(DISCRIMINATORS)}", repr(value))
+        return value
+
+    @property
+    def random_network(self) -> bool:
+        """Whether the features are those of a random network with a trained readout."""
+        return self.architecture is None and isinstance(self.kernel, str) and self.kernel in ACTIVATIONS
+
+    @property
+    def finite_network(self) -> bool:
+        """Whether the discriminator is a network of finite width, trained in all its weights."""
+        return self.architecture is not None and self.architecture.width > 0
+
+    @property
+    def network(self) -> bool:
+        """Whether the discriminator is a network of finite width, random features included: no ``kernel_object``."""
+        return self.random_network or self.finite_network
+
+    @cached_property
+    def kernel_object(self) -> Kernel:
+        if self.network:
+            if self.architecture is not None:
+                raise InputError("discriminator.architecture.width", "be 0 here (a kernel)", self.architecture.width)
+            rule = f"be one of {', '.join(KERNELS)} (network features have no kernel of one scalar)"
+            raise InputError("discriminator.kernel", rule, repr(self.kernel))
+        if self.architecture is not None:
+            from ..kernels.wide.tangent import TangentKernel
+
+            return TangentKernel(self.architecture, self.length_scale)
+        if isinstance(self.kernel, Kernel):
+            return self.kernel
+        return make_kernel(
+            self.kernel,
+            length_scale=self.length_scale,
+            smoothness=self.smoothness,
+            alpha=self.alpha,
+            variance=self.variance,
+            degree=self.degree,
+            offset=self.offset,
+        )

@@ -1,0 +1,162 @@
+"""The tables of an experiment beside its target and players: loss, penalties, update rule, remedies, simulation."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from ..base.config import Config, NotNegative, Positive, Word
+from ..base.errors import InputError
+from ..tables.losses import LOSSES
+from ..tables.penalties import WGAN_GP_REASON, Coefficients, coefficients
+from ..tables.updates import MOST_SUBSTEPS, NETWORK_RULES, RESPONSES, STEPS
+
+
+class LossChoice(Config):
+    """Which adversarial loss; see egan_theory.tables.losses."""
+
+    table: ClassVar[str] = "loss"
+
+    kind: Word = "wasserstein"
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in LOSSES:
+            raise InputError("loss.kind", f"be one of {', '.join(LOSSES)}", repr(value))
+        return value
+
+
+class Penalties(Config):
+    """Strengths of the penalties; see egan_theory.tables.penalties. ``alpha`` belongs to ``multiplier``."""
+
+    table: ClassVar[str] = "penalty"
+
+    r1: NotNegative = 0.0
+    r2: NotNegative = 0.0
+    weight_decay: NotNegative = 0.0
+    multiplier: NotNegative = 0.0
+    alpha: NotNegative = 0.0
+    instance_noise: NotNegative = 0.0
+    consensus: NotNegative = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_wgan_gp(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for key in ("wgan_gp", "wgan-gp", "gradient_penalty"):
+                if key in data:
+                    raise InputError(f"penalty.{key}", WGAN_GP_REASON)
+        return data
+
+    @property
+    def coefficients(self) -> Coefficients:
+        return coefficients(
+            r1=self.r1, r2=self.r2, weight_decay=self.weight_decay, multiplier=self.multiplier, alpha=self.alpha
+        )
+
+
+class Update(Config):
+    """How the two players move; see egan_theory.tables.updates. Momentum and critic steps need a rule that has them.
+
+    ``rule`` "best_response" (generator steps) and "best_response_flow": the discriminator is at its optimum for the
+    present particles, which needs a penalty or loss that bounds it; its learning rate plays no part.
+
+    ``rule`` "adam" (both players networks of finite width; simulated, not linearized): momentum is its beta_1.
+
+    ``substeps``: Runge-Kutta steps of the flow per unit of time, at least; the simulator takes more for stiff modes.
+    """
+
+    table: ClassVar[str] = "update"
+
+    rule: Word = "simultaneous"
+    critic_steps: int = Field(1, ge=1, le=10_000)
+    momentum_discriminator: float = Field(0.0, ge=0, lt=1)
+    momentum_generator: float = Field(0.0, ge=0, lt=1)
+    substeps: int = Field(4, ge=1, le=MOST_SUBSTEPS)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Update:
+        known = (*STEPS, *RESPONSES, *NETWORK_RULES)
+        if self.rule not in known:
+            raise InputError("update.rule", f"be one of {', '.join(known)}", repr(self.rule))
+        if self.critic_steps != 1 and self.rule != "alternating":
+            raise InputError("update.critic_steps", "be 1 unless update.rule is 'alternating'", self.critic_steps)
+        for name in ("momentum_discriminator", "momentum_generator"):
+            if getattr(self, name) != 0 and self.rule not in ("simultaneous", "alternating", "adam"):
+                rule = "be 0 unless update.rule is 'simultaneous', 'alternating' or 'adam'"
+                raise InputError(f"update.{name}", rule, getattr(self, name))
+        return self
+
+
+#: 0, a time, or "uniform"
+AveragingTime = NotNegative | Literal["uniform"]
+
+
+class Memory(Config):
+    """Training against averages (Fictitious GAN, Ge et al. 2018), over times in steps (flows: units of time).
+
+    generator: the discriminator sees the particles averaged exponentially over this time, through their mean features
+    (exact for f2'(D) constant; for the other losses exact to first order about equilibrium); discriminator: the
+    generator follows D averaged over this time. 0: the present opponent. Of steps, at least 1. "uniform": the average
+    since the start, all of the past weighing alike; such training has no spectrum but powers of time (eg.power_laws).
+    """
+
+    table: ClassVar[str] = "memory"
+
+    generator: AveragingTime = 0.0
+    discriminator: AveragingTime = 0.0
+
+
+class Likelihood(Config):
+    """The likelihood term: the generator's force gets ``weight`` times the difference of the scores of target and
+    particles. That of the particles is estimated with a Gaussian kernel of width ``bandwidth`` (length; 0 on the
+    periodic box only), that of the target so, too (``score`` "kernel"), or known ("exact": the density that a mixture's
+    points are drawn from, smoothed by ``target_bandwidth``, by default ``bandwidth``; 0 on the periodic box). See
+    egan_theory.problem.likelihood."""
+
+    table: ClassVar[str] = "likelihood"
+
+    weight: NotNegative = 0.0
+    bandwidth: NotNegative = 0.0
+    score: Literal["kernel", "exact"] = "kernel"
+    target_bandwidth: NotNegative | None = None
+
+    @property
+    def target_width(self) -> float:
+        """By what the target's exact density is smoothed."""
+        return self.bandwidth if self.target_bandwidth is None else self.target_bandwidth
+
+
+class Packing(Config):
+    """A discriminator that judges ``degree`` samples at once (PacGAN, Lin et al. 2018), all from the target or all from
+    the generator, independently. kernel "product": K(x_1, y_1) ... K(x_m, y_m); "additive": sum_ab K(x_a, y_b), that of
+    a sum over the samples. See features.packed."""
+
+    table: ClassVar[str] = "packing"
+
+    degree: int = Field(1, ge=1, le=8)
+    kernel: Literal["product", "additive"] = "product"
+
+
+class Run(Config):
+    """A simulation: ``runs`` independent ones of ``steps`` steps, recorded every ``record_every``.
+
+    start "kick": equilibrium plus Gaussian displacements of rms ``kick`` (length units) per coordinate; particles that
+    share a target point with q = p move together (their relative motion is a zero mode). "random": particles from
+    N(mean of the target, spread^2), uniform in the box for the periodic target. ``spread`` 0 means the target's own.
+    With ``generator.architecture`` random particles are what that network puts out at its start: in the limit of
+    infinite width a Gaussian displacement common to all and one of each particle's own, from the two numbers of its
+    output covariance (kernels.wide.universality.output_covariance); ``spread`` is then 0.
+    """
+
+    table: ClassVar[str] = "run"
+
+    steps: int = Field(3000, ge=1, le=1_000_000_000)
+    seed: int = Field(0, ge=0, lt=2**63)
+    record_every: int = Field(10, ge=1)
+    runs: int = Field(8, ge=1, le=100_000)
+    start: Literal["kick", "random"] = "kick"
+    kick: Positive = 1e-5
+    spread: NotNegative = 0.0

@@ -1,0 +1,69 @@
+"""A fully connected network of finite width in the tangent parametrisation (see egan_theory.tables.architecture).
+
+Weights are plain lists of (W, b), drawn by NumPy so that a seed means the same network on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...base.errors import InputError
+from ...tables.architecture import Architecture
+from .double import require_jax
+
+#: the largest number of weights: a state of this size is held several times, in doubles
+MAX_WEIGHTS = 200_000_000
+
+
+def sizes(arch: Architecture, inputs: int, outputs: int) -> list[tuple[int, int]]:
+    """(rows, columns) of W_1 ... W_(depth+1)."""
+    layers = [inputs, *(arch.width,) * arch.depth, outputs]
+    return [(layers[i + 1], layers[i]) for i in range(len(layers) - 1)]
+
+
+def draw(
+    arch: Architecture, inputs: int, outputs: int, rng: np.random.Generator
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """W, b ~ N(0, 1) of every layer. Raises InputError where there are too many."""
+    count = sum(rows * (columns + 1) for rows, columns in sizes(arch, inputs, outputs))
+    if count > MAX_WEIGHTS:
+        raise InputError("architecture.width", f"give at most {MAX_WEIGHTS:.0e} weights", count)
+    return [(rng.standard_normal(size), rng.standard_normal(size[0])) for size in sizes(arch, inputs, outputs)]
+
+
+def activation(arch: Architecture) -> Callable[[Any], Any]:
+    """act(u) of NETWORK_ACTIVATIONS as a JAX function; slopes at a kink are those of the left side."""
+    jax = require_jax()
+    jnp = jax.numpy
+    functions: dict[str, Callable[[Any], Any]] = {
+        "relu": lambda u: jnp.where(u > 0, u, 0.0),
+        "leaky_relu": lambda u: jnp.where(u > 0, u, arch.leak * u),
+        "erf": jax.scipy.special.erf,
+        "tanh": jnp.tanh,
+        "gelu": lambda u: u * jax.scipy.stats.norm.cdf(u),
+        "sine": jnp.sin,
+        "softplus": lambda u: jnp.logaddexp(u, 0.0),
+        "identity": lambda u: u,
+        "polynomial": lambda u: jnp.polyval(jnp.asarray(arch.coefficients[::-1]), u),
+    }
+    return functions[arch.activation]
+
+
+def network(arch: Architecture) -> Callable[[Any, Any], Any]:
+    """f(params, x): (..., outputs) for x (..., inputs), params as ``draw`` gives them."""
+    act, jnp = activation(arch), require_jax().numpy
+    sw, sb = float(np.sqrt(arch.weight_variance)), float(np.sqrt(arch.bias_variance))
+
+    def forward(params: Any, x: Any) -> Any:
+        for layer, (W, b) in enumerate(params):
+            h = x if layer == 0 else act(x)
+            x = sw / jnp.sqrt(float(W.shape[1])) * (h @ W.T) + sb * b
+        return x
+
+    return forward
+
+
+__all__ = ["activation", "draw", "network", "sizes"]

@@ -1,0 +1,1 @@
+"""Fits of exponentials to recorded time series, with standard errors."""

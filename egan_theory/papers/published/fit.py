@@ -1,0 +1,288 @@
+"""Fitting the two constants of the linear theory to published order parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy.optimize import minimize
+
+from ...base.errors import InputError, check_file
+from ...base.files import atomic, check_output
+from ...experiment.provenance import versions
+from .theory import CLASSES, COVERED, FROZEN_RATIO, MNIST, RUNAWAY_RADII, WIDTH, log_margins
+
+FORMAT, VERSION = "egan published fit", 1
+METHOD = (
+    "maximum likelihood of the three classes of every run under the linear theory with two constants "
+    f"(P1-P6); logistic scatter of fixed width {WIDTH:g} in ln(rate) or ln(amplitude)"
+)
+ASSUMPTIONS = (
+    "linear theory about equilibrium, though the runs began far from it",
+    "simultaneous updates; one step of the critic per generator step; T = 1000 counts steps (not published)",
+    "gradient penalty alone: one ratio of squared frequency to damping for all modes",
+    "discriminator of random ReLU features; its width and scale sit in the two constants",
+    "target: the first 100 MNIST images; the class boundaries in (w T)^2 are theirs, not fitted",
+    "standard errors take the three classes of a run, and the runs, as independent",
+)
+#: names of each order parameter: this package's, and that of the published table
+NAMES = {
+    "memorised": ("covered_share", "frac_covered_cos10"),
+    "frozen": ("participation_ratio",),
+    "runaway": ("centroid_displacement", "centroid_dist_rel"),
+}
+#: decades of each constant searched, and points per decade
+TIME_SCALE, GAIN, PER_DECADE = (1e1, 1e8), (1e-5, 1e1), 6
+LARGEST_FILE = 1_000_000
+
+
+@dataclass(frozen=True)
+class PublishedFit:
+    """The two constants. ``time_scale`` tau: damping of the collective mode over the training per unit of lrD;
+    ``gain``: squared frequency over damping of the collective mode at phi = 0, per step.
+
+    stderr: from the curvature of the log likelihood, in ln(constant). runs, counts: what was fitted. digest: SHA-256
+    of (lrD, phi, classes).
+    """
+
+    time_scale: float
+    gain: float
+    stderr_log_time_scale: float
+    stderr_log_gain: float
+    log_likelihood: float
+    runs: int
+    counts: Mapping[str, int]
+    digest: str
+    versions: str
+    method: str = METHOD
+    assumptions: tuple[str, ...] = ASSUMPTIONS
+
+    @property
+    def critical_ratio(self) -> float | None:
+        """phi at which the collective mode stops decaying whatever lrD: gain (1 + (N-1) phi) = 1; None beyond 1."""
+        phi = (1 / self.gain - 1) / (MNIST.particles - 1)
+        return phi if 0 <= phi <= 1 else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The --json form, and what the fit file holds."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "constants": {"time_scale": self.time_scale, "gain": self.gain},
+            "stderr_log": {"time_scale": self.stderr_log_time_scale, "gain": self.stderr_log_gain},
+            "log_likelihood": self.log_likelihood,
+            "runs": self.runs,
+            "counts": dict(self.counts),
+            "critical_ratio": self.critical_ratio,
+            "digest": self.digest,
+            "versions": self.versions,
+            "method": self.method,
+            "assumptions": list(self.assumptions),
+        }
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{value:.4g}</td><td>{100 * error:.2g} %</td></tr>"
+            for name, value, error in (
+                ("time scale", self.time_scale, self.stderr_log_time_scale),
+                ("gain", self.gain, self.stderr_log_gain),
+            )
+        )
+        head = "<tr><th></th><th>value</th><th>standard error</th></tr>"
+        return f"<table><caption>{self.runs} published runs</caption>{head}{rows}</table>"
+
+
+def cells(ds: xr.Dataset, name: str = "order parameters") -> dict[str, np.ndarray]:
+    """lrD, phi and the three classes (bool) of every run of a table of order parameters; cells with NaN left out.
+
+    The table may be a grid over dims (lrD, phi) or have both as coordinates of one dim (run). Raises InputError.
+    """
+    arrays = {}
+    for kind, names in NAMES.items():
+        found = [n for n in names if n in ds]
+        if not found:
+            hint = " (import the runs with --target)" if kind != "frozen" else ""
+            raise InputError(name, f"hold the variable {' or '.join(names)}{hint}", sorted(map(str, ds.data_vars)))
+        arrays[kind] = _numbers(ds[found[0]], f"{name}: variable {found[0]}")
+    rates, ratios = coordinates(ds, name)
+    try:
+        values = xr.broadcast(rates, ratios, *arrays.values())
+    except ValueError as error:
+        raise InputError(name, "have order parameters over lrD and phi", f"the error: {error}") from None
+    if set(values[0].dims) != set(rates.dims) | set(ratios.dims):
+        extra = sorted(map(str, set(values[0].dims) - set(rates.dims) - set(ratios.dims)))
+        raise InputError(name, "have order parameters over lrD and phi alone", f"also dims {extra}")
+    lrD, phi, covered, ratio, moved = (v.values.ravel().astype(float) for v in values)
+    known = np.isfinite(covered) & np.isfinite(ratio) & np.isfinite(moved)
+    out = {
+        "lrD": lrD,
+        "phi": phi,
+        "memorised": covered >= COVERED - 1e-6,  # the published shares are float32
+        "frozen": ratio > FROZEN_RATIO,
+        "runaway": moved > RUNAWAY_RADII,
+    }
+    return {key: value[known] for key, value in out.items()}
+
+
+def coordinates(ds: xr.Dataset, name: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """The coordinates lrD and phi, one-dimensional each, checked."""
+    out = []
+    for key, rule, holds in (
+        ("lrD", "be finite and greater than 0", lambda v: v > 0),
+        ("phi", "lie between 0 and 1", lambda v: (v >= 0) & (v <= 1)),
+    ):
+        if key not in ds.variables:
+            raise InputError(name, f"hold the coordinate {key}", sorted(map(str, ds.variables)))
+        values = _numbers(ds[key], f"{name}: coordinate {key}")
+        if values.ndim > 1 or not values.size:
+            raise InputError(f"{name}: coordinate {key}", "have one dimension", f"shape {values.shape}")
+        bad = ~(np.isfinite(values.values) & holds(values.values))
+        if bad.any():
+            raise InputError(f"{name}: coordinate {key}", rule, np.atleast_1d(values.values)[np.atleast_1d(bad)][0])
+        out.append(values)
+    return out[0], out[1]
+
+
+def _numbers(values: xr.DataArray, field: str) -> xr.DataArray:
+    if values.dtype.kind not in "fiu":
+        raise InputError(field, "hold real numbers", f"dtype {values.dtype}")
+    return values
+
+
+def fit_published(ds: xr.Dataset, name: str = "order parameters") -> PublishedFit:
+    """The two constants that make the classes of the runs in ``ds`` most likely: see ``theory`` and ``cells``.
+
+    maximise over (time_scale, gain):  sum over runs and classes of ln p, p = 1/(1 + exp(-+ margin/WIDTH))
+
+    A grid in the logarithms of both, then Nelder-Mead from its best point.
+    Raises InputError: no runs, or no class that has runs in it and runs out of it.
+    """
+    data = cells(ds, name)
+    known = {kind: data[kind] for kind in CLASSES}
+    if not len(data["lrD"]):
+        raise InputError(name, "hold at least one run", "none with all order parameters")
+    if all(inside.all() or not inside.any() for inside in known.values()):
+        raise InputError(name, "hold runs inside and outside of a class", f"{len(data['lrD'])} runs of one kind")
+
+    def loss(logs: np.ndarray) -> float:
+        margins = log_margins(data["lrD"], data["phi"], *np.exp(logs))
+        # the logistic of a margin of -inf (memorised at phi = 1) is 0: bounded, so that one run cannot forbid a fit
+        return float(
+            sum(
+                np.logaddexp(0, np.where(inside, -1, 1) * np.clip(margins[kind] / WIDTH, -50, 50)).sum()
+                for kind, inside in known.items()
+            )
+        )
+
+    axes = [
+        np.log(np.geomspace(*span, int(PER_DECADE * np.log10(span[1] / span[0])) + 1)) for span in (TIME_SCALE, GAIN)
+    ]
+    scan = np.array([[loss(np.array([u, v])) for v in axes[1]] for u in axes[0]])
+    i, j = np.unravel_index(int(scan.argmin()), scan.shape)
+    start = np.array([axes[0][i], axes[1][j]])
+    best = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-10, "maxiter": 2000})
+    error = _standard_errors(loss, best.x)
+    digest = hashlib.sha256()
+    order = np.lexsort((data["phi"], data["lrD"]))
+    for key in ("lrD", "phi", *CLASSES):
+        digest.update(np.ascontiguousarray(data[key][order]).tobytes())
+    return PublishedFit(
+        time_scale=float(np.exp(best.x[0])),
+        gain=float(np.exp(best.x[1])),
+        stderr_log_time_scale=error[0],
+        stderr_log_gain=error[1],
+        log_likelihood=-float(best.fun),
+        runs=len(data["lrD"]),
+        counts={kind: int(inside.sum()) for kind, inside in known.items()},
+        digest=digest.hexdigest(),
+        versions=versions(),
+    )
+
+
+def _standard_errors(loss: Any, x: np.ndarray, step: float = 1e-2) -> tuple[float, float]:
+    """From the curvature of the log likelihood, by central differences; NaN where it has no maximum there."""
+    e = step * np.eye(2)
+    curvature = np.array(
+        [
+            [(loss(x + a + b) - loss(x + a - b) - loss(x - a + b) + loss(x - a - b)) / (4 * step**2) for b in e]
+            for a in e
+        ]
+    )
+    if not np.all(np.linalg.eigvalsh(curvature) > 1e-9):
+        return float("nan"), float("nan")
+    covariance = np.linalg.inv(curvature)
+    return float(np.sqrt(covariance[0, 0])), float(np.sqrt(covariance[1, 1]))
+
+
+# -- files -------------------------------------------------------------------------------------------------------
+
+
+def save_fit(fit: PublishedFit, path: str | Path) -> None:
+    """Write the fit as JSON: to a temporary name in the same folder, then renamed."""
+    from ...base.terminal import json_ready
+
+    file = check_output(path)
+    with atomic(file) as temporary:
+        temporary.write_text(json.dumps(json_ready(fit.to_dict()), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def load_fit(path: str | Path) -> PublishedFit:
+    """Read a fit file. Raises InputError, one line, for anything that ``save_fit`` would not have written."""
+    file, field = Path(path), str(path) or "fit"
+    check_file(field, file, "be an existing fit file")
+    if file.stat().st_size > LARGEST_FILE:
+        raise InputError(field, f"be a fit file of at most {LARGEST_FILE} bytes", f"{file.stat().st_size} bytes")
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
+        raise InputError(field, "be a JSON file of 'egan published fit'", f"the error: {error}") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise InputError(field, "be a file of 'egan published fit'", "no such format in it")
+    if data.get("version") != VERSION:
+        raise InputError(f"{field}: version", f"be {VERSION}", repr(data.get("version")))
+    constants = _entry(data, "constants", dict, field)
+    errors, counts = _entry(data, "stderr_log", dict, field), _entry(data, "counts", dict, field)
+    lists = _entry(data, "assumptions", list, field)
+    text = {key: _entry(data, key, str, field) for key in ("digest", "versions", "method")}
+    return PublishedFit(
+        time_scale=_positive(constants, "time_scale", f"{field}: constants"),
+        gain=_positive(constants, "gain", f"{field}: constants"),
+        stderr_log_time_scale=_number(errors, "time_scale", f"{field}: stderr_log"),
+        stderr_log_gain=_number(errors, "gain", f"{field}: stderr_log"),
+        log_likelihood=_number(data, "log_likelihood", field),
+        runs=int(_positive(data, "runs", field)),
+        counts={kind: int(_number(counts, kind, f"{field}: counts")) for kind in CLASSES},
+        assumptions=tuple(map(str, lists)),
+        **text,
+    )
+
+
+def _entry(data: Mapping[str, Any], key: str, kind: type, field: str) -> Any:
+    value = data.get(key)
+    if not isinstance(value, kind):
+        raise InputError(f"{field}: {key}", f"be present and a {kind.__name__}", repr(value))
+    return value
+
+
+def _number(data: Mapping[str, Any], key: str, field: str) -> float:
+    """A finite number; null stands for one that does not exist."""
+    value = data.get(key)
+    if value is None and key in data:
+        return float("nan")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e100:
+        raise InputError(f"{field}: {key}", "be a finite number", repr(value))
+    return float(value)
+
+
+def _positive(data: Mapping[str, Any], key: str, field: str) -> float:
+    value = _number(data, key, field)
+    if not 1e-100 < value:
+        raise InputError(f"{field}: {key}", "be greater than 0", repr(data.get(key)))
+    return value

@@ -1,0 +1,53 @@
+"""Class probabilities on a grid of (lrD, phi) from a fit."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from ...experiment.provenance import versions
+from .fit import PublishedFit, coordinates
+from .theory import log_margins, probabilities
+
+_WORDS = {
+    "memorised": "probability that at least half of the images lie within cosine 0.10 of a particle",
+    "frozen": "probability that the participation ratio exceeds 54",
+    "runaway": "probability that the centroid is displaced by more than 0.3 data radii",
+}
+
+
+def predict_published(fit: PublishedFit, grid: xr.Dataset, name: str = "grid") -> xr.Dataset:
+    """p_memorised, p_frozen and p_runaway, in [0, 1], on the coordinates lrD and phi of ``grid``.
+
+    The two coordinates span a grid, or run along one dimension together. margin_*: how far inside the class the
+    prediction lies, in ln(rate) or ln(amplitude). Nothing but the coordinates of ``grid`` is used.
+    Raises InputError for coordinates that are missing or out of range.
+    """
+    lrD, phi = coordinates(grid, name)
+    a, b = xr.broadcast(lrD, phi)
+    margins = log_margins(a.values, b.values, fit.time_scale, fit.gain)
+    chances = probabilities(margins)
+    data = {}
+    for kind, p in chances.items():
+        data[f"p_{kind}"] = (a.dims, p, {"long_name": _WORDS[kind], "units": "1"})
+        words = f"ln(rate or amplitude) by which the prediction lies inside the class {kind}"
+        data[f"margin_{kind}"] = (a.dims, margins[kind], {"long_name": words, "units": "1"})
+    coords = {
+        "lrD": (lrD.dims, lrD.values, {"long_name": "discriminator learning rate", "units": "1"}),
+        "phi": (
+            phi.dims,
+            phi.values,
+            {"long_name": "g2/g1, off-diagonal over diagonal generator kernel", "units": "1"},
+        ),
+    }
+    return xr.Dataset(
+        data,
+        coords=coords,
+        attrs={
+            "time_scale": fit.time_scale,
+            "gain": fit.gain,
+            "fit_digest": fit.digest,
+            "method": fit.method,
+            "assumptions": "; ".join(fit.assumptions),
+            "versions": versions(),
+        },
+    )

@@ -1,0 +1,196 @@
+"""The exact Markov chain of the macroscopic state at finite n: cost per step independent of n.
+
+One step of ``kernel``, where the derivation is, has the law of one step of stochastic gradient descent in R^n, for
+Gaussian a, a~ and any latent law, nonlinearity and constraint (brief 2, "Exact finite-n simulation").
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sympy as sp
+
+from ...base.errors import InputError
+from ...base.files import atomic, check_output
+from .model import CONSTRAINTS, Solvable
+from .profile import PROFILES, Profile, X
+from .records import Progress, grams_dataset, latents, random_stream, record_steps
+from .state import gram
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+#: steps whose noise is drawn at once; checkpoints and interrupts fall between blocks. Part of what a seed means.
+BLOCK = 4096
+#: first number of the random streams of the chain
+STREAM = 1
+#: form of the checkpoint file
+CHECKPOINT = "solvable chain 1"
+METHOD = "exact Markov chain of the macroscopic state"
+
+
+def simulate_chain(
+    model: Solvable,
+    progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
+    *,
+    every: float = 30.0,
+) -> xr.Dataset:
+    """``model.runs`` independent runs of round(time n) steps at finite n, in law those of direct SGD in R^n.
+
+    P, q, r, S, z over (run, time) at the steps nearest to ``model.times``, and diverged_at (run,), NaN after it. A run
+    depends on ``seed`` and its own number only.
+
+    ``checkpoint``: a file written whole every ``every`` seconds, on an interrupt and at the end. When it exists the
+    simulation goes on from there, with the numbers it would have had without the break (same NumPy).
+    KeyboardInterrupt: what was recorded is returned with status "interrupted".
+
+    Assumes Gaussian a, a~ (the components along w, U, V and the remaining norm are then all that matters).
+    Raises InputError: n < 2d + 1, no step, too many samples for the memory, a nonlinearity Numba cannot compile, a file
+    that is no checkpoint of this model.
+    """
+    job = Chain(model)
+    path = None if checkpoint is None else check_output(checkpoint, field="checkpoint")
+    if path is not None and path.exists():
+        job.load(path)
+    advance = compiled(model.profile)
+    last, interrupted = monotonic(), False
+    try:
+        while job.run < model.runs:
+            job.block(advance)
+            if progress is not None:
+                progress(job.done, job.total)
+            if path is not None and monotonic() - last > every:
+                job.save(path)
+                last = monotonic()
+    except KeyboardInterrupt:
+        interrupted = True
+    if path is not None:
+        job.save(path)
+    return grams_dataset(model, job.steps, job.grams, job.diverged, interrupted, method=METHOD)
+
+
+class Chain:
+    """The runs in turn, in blocks of steps. ``at`` changes once per block: an interrupt leaves it consistent."""
+
+    def __init__(self, model: Solvable) -> None:
+        self.model, self.steps = model, record_steps(model)
+        self.length = int(self.steps[-1])
+        self.start = gram(model.start)
+        D = len(self.start)
+        self.grams = np.full((model.runs, len(self.steps), D, D), np.nan)
+        self.diverged = np.full(model.runs, -1)
+        self.rng = random_stream(model, STREAM, 0)
+        self.at = self._beginning(0)
+        k, kind = 1 / model.n, CONSTRAINTS.index(model.constraint)
+        self.rates = (
+            k * model.tau, k * model.taut, float(np.sqrt(model.eta_T)), float(np.sqrt(model.eta_G)),
+            model.strength, kind,
+        )  # fmt: skip
+
+    @property
+    def run(self) -> int:
+        return self.at[0]
+
+    @property
+    def total(self) -> int:
+        return self.model.runs * self.length
+
+    @property
+    def done(self) -> int:
+        return self.at[0] * self.length + self.at[1]
+
+    def _beginning(self, run: int) -> tuple[int, int, np.ndarray, Any]:
+        return run, 0, self.start, random_stream(self.model, STREAM, run).bit_generator.state
+
+    def block(self, advance: Callable[..., int]) -> None:
+        """The next BLOCK steps of the current run, or its rest."""
+        model, (run, step, G, bits) = self.model, self.at
+        if step == 0:
+            self.grams[run, 0] = G
+        end = min(step + BLOCK, self.length)
+        self.rng.bit_generator.state = bits
+        noise, chi2 = draw(self.rng, model, end - step)
+        G = G.copy()
+        first, past = np.searchsorted(self.steps, [step, end], side="right")
+        failed = advance(
+            (0,) * model.d, G, model.linear, self.rates, np.sqrt(model.L), np.sqrt(model.Lt), noise, chi2, step,
+            self.steps[first:past], self.grams[run, first:past],
+        )  # fmt: skip
+        if failed >= 0:
+            self.diverged[run] = failed
+        if failed >= 0 or end == self.length:
+            self.at = self._beginning(run + 1)
+        else:
+            self.at = run, end, G, self.rng.bit_generator.state
+
+    def save(self, path: Path) -> None:
+        run, step, G, bits = self.at
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            np.savez(
+                file, form=CHECKPOINT, model=repr(self.model), run=run, step=step, gram=G, grams=self.grams,
+                diverged=self.diverged, bits=json.dumps(bits, default=np.ndarray.tolist),
+            )  # fmt: skip
+
+    def load(self, path: Path) -> None:
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                data = {name: file[name] for name in file.files}
+            if str(data["form"]) != CHECKPOINT:
+                raise InputError("checkpoint", f"be of the form {CHECKPOINT!r}", f"{path}: {data['form']}")
+            if str(data["model"]) != repr(self.model):
+                raise InputError("checkpoint", "be of the same model (remove the file to start anew)", path)
+            run, step, G = int(data["run"]), int(data["step"]), data["gram"]
+            bits = json.loads(str(data["bits"]))
+            bits["state"]["state"] = np.array(bits["state"]["state"], dtype=np.uint64)
+            self.rng.bit_generator.state = bits
+            fits = (
+                0 <= run <= self.model.runs and 0 <= step < self.length and np.all(np.isfinite(G))
+                and all(
+                    have.shape == want.shape and have.dtype == want.dtype
+                    for have, want in (
+                        (G, self.start), (data["grams"], self.grams), (data["diverged"], self.diverged)
+                    )
+                )
+            )  # fmt: skip
+            if not fits:
+                raise ValueError("arrays that do not fit the model")
+        except InputError:
+            raise
+        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+            raise InputError("checkpoint", "be a checkpoint of a chain", f"{path}: {error}") from None
+        self.grams, self.diverged, self.at = data["grams"], data["diverged"], (run, step, G, bits)
+
+
+def draw(rng: np.random.Generator, model: Solvable, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """noise (steps, 4d + 3) and chi^2_{n - 2d - 1} (steps,) of ``kernel.advance``."""
+    noise = rng.standard_normal((steps, 4 * model.d + 3))
+    if model.law is not None:
+        latents(rng, model.law, noise[:, : 2 * model.d])
+    rest = model.n - 2 * model.d - 1
+    return noise, rng.chisquare(rest, steps) if rest else np.zeros(steps)
+
+
+@cache
+def compiled(profile: Profile) -> Callable[..., int]:
+    """The compiled loop for a nonlinearity."""
+    from . import kernel
+
+    if profile in (PROFILES["identity"], PROFILES["tanh"]):
+        return kernel.advance
+    from numba.core.errors import NumbaError
+
+    function = sp.lambdify(X, profile.expression, "math")
+    try:
+        return kernel.profile_advance(function)
+    except (NumbaError, NotImplementedError) as error:
+        raise InputError(
+            "solvable.nonlinearity", "be made of functions that Numba compiles", f"{profile.expression}: {error}"
+        ) from None

@@ -1,0 +1,323 @@
+"""`egan solvable ode | sde | simulate | phase | report`. Nothing heavy is imported until a command runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from ...base.errors import EganError, InputError
+from ...base.files import check_output
+from ...console.shared import (
+    STDIN,
+    Figure,
+    Folder,
+    Json,
+    NewFile,
+    Output,
+    is_file,
+    new_folder,
+    outputs,
+    read,
+    save,
+    shared,
+    show_folder,
+    stdin,
+    written,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from .model import Solvable
+
+solvable = typer.Typer(
+    name="solvable",
+    help="The solvable high-dimensional GAN: macroscopic ODE, weight SDE, finite-n simulation, phases, report.",
+    rich_markup_mode=None,
+)
+
+Model = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Argument(
+        metavar="[MODEL.toml]", help="File with a table [solvable]; - for standard input; default: setting R."
+    ),
+]
+
+
+@solvable.callback(invoke_without_command=True)
+def _group(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@solvable.command()
+@shared
+def ode(model: Model = None, output: Output = None, json: Json = False, figure: Figure = None) -> None:
+    """Integrate the macroscopic ODE; regime, prediction and boundaries."""
+    from ...base.terminal import save_figure, show, show_json, table
+
+    out, picture = outputs(output, figure, model)
+    described = _load(model)
+    from .ode import solve_ode
+    from .regimes import classify
+
+    ds = solve_ode(described)
+    (found,) = classify(ds)
+    if picture:
+        from .figures import plot_overlaps
+
+        save_figure(lambda data, ax: plot_overlaps(data, ax=ax), ds, picture)
+    end = ds.isel(run=0, time=-1)
+    conserved = {k: ds.attrs[k] for k in ("conservation", "gram_minimum") if k in ds.attrs}
+    data = {
+        "status": ds.attrs["status"], "found": found.to_dict(), **_theory(described),
+        "end": {name: end[name].values.tolist() for name in ds.data_vars}, **conserved,
+    }  # fmt: skip
+    save(ds, out, data)
+    if json:
+        show_json(data)
+        return
+    d = described.d
+    rows = [[f"P{i + 1}{j + 1}", float(end["P"].values[i, j])] for i in range(d) for j in range(d)]
+    rows += [[f"{name}{i + 1}", float(end[name].values[i])] for name in "qr" for i in range(d)]
+    show(
+        f"ODE: {_said(data['found'])}; {data['status']}",
+        _predicted_text(data),
+        table(f"Overlaps at time {described.time:g}", ["overlap", "value"], rows),
+        *_boundary_table(data),
+        *written(out, picture),
+    )
+
+
+@solvable.command()
+@shared
+def sde(
+    output: NewFile,
+    model: Model = None,
+    weights: Annotated[int, typer.Option("--weights", metavar="N", help="Weights in the ensemble.")] = 10_000,
+    json: Json = False,
+) -> None:
+    """Simulate the SDE of single weights, an ensemble at a time."""
+    from ...base.terminal import progress_bar, show, show_json
+
+    out, _ = outputs(output, None, model, netcdf=True)
+    described = _load(model)
+    from .sde import simulate_sde
+
+    with progress_bar("SDE") as update:
+        ds = simulate_sde(described, weights=weights, progress=update)
+    save(ds, out)
+    data = {"output": str(out), "weights": weights, "runs": ds.sizes["run"], "samples": ds.sizes["time"],
+            "status": ds.attrs["status"]}  # fmt: skip
+    if json:
+        show_json(data)
+    else:
+        show(f"{data['runs']} runs of {weights} weights, {data['samples']} samples; {data['status']}", *written(out))
+    _refuse_interrupted(ds, out)
+
+
+@solvable.command()
+@shared
+def simulate(
+    output: NewFile,
+    model: Model = None,
+    method: Annotated[str, typer.Option("--method", metavar="chain|sgd", help="Exact chain, or direct SGD.")] = "chain",
+    checkpoint: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--checkpoint", metavar="FILE", help="Written as the chain runs; continued from if it exists."),
+    ] = None,
+    json: Json = False,
+    figure: Figure = None,
+) -> None:
+    """Simulate finite n, by the exact chain of the overlaps or by SGD itself. Ctrl-C keeps what was recorded."""
+    from ...base.terminal import progress_bar, save_figure, show, show_json, table
+
+    out, picture = outputs(output, figure, model, netcdf=True)
+    kept = (
+        None
+        if checkpoint is None
+        else check_output(checkpoint, *([model] if is_file(model) else []), output, field="--checkpoint")
+    )
+    described = _load(model)
+    from .finite import simulate_solvable
+    from .regimes import classify
+
+    with progress_bar("simulating") as update:
+        ds = simulate_solvable(described, method=method, progress=update, checkpoint=kept)
+    save(ds, out)
+    if picture:
+        from .figures import plot_overlaps
+        from .ode import solve_ode
+
+        save_figure(lambda data, ax: plot_overlaps(solve_ode(described), data, ax=ax), ds, picture)
+    data: dict[str, Any] = {"output": str(out), "method": ds.attrs["method"], "n": described.n,
+                            "runs": ds.sizes["run"], "status": ds.attrs["status"]}  # fmt: skip
+    if ds.attrs["status"] != "interrupted":
+        found = classify(ds, n=described.n)
+        data |= {"found": [r.to_dict() for r in found], "regimes": dict(Counter(r.label for r in found))}
+    if json:
+        show_json(data)
+    else:
+        rows = [[label, str(count)] for label, count in data.get("regimes", {}).items()]
+        show(
+            f"{data['runs']} runs at n = {described.n}, {data['method']}; {data['status']}",
+            *([table("Regimes", ["regime", "runs"], rows)] if rows else []),
+            *written(out, picture),
+        )
+    _refuse_interrupted(ds, out)
+
+
+@solvable.command()
+@shared
+def phase(
+    vary: Annotated[
+        list[str],
+        typer.Option(
+            "--vary", metavar="PATH=LOW:HIGH:POINTS[:log]", help="An axis, e.g. noise or taut/tau; one or two."
+        ),
+    ],
+    model: Model = None,
+    simulated: Annotated[
+        str, typer.Option("--simulate", metavar="none|ode|chain|sgd", help="Outcomes to compare with.")
+    ] = "ode",
+    output: Output = None,
+    figure: Figure = None,
+    json: Json = False,
+) -> None:
+    """Predicted regimes over one or two fields, and those of ODE or finite-n runs."""
+    from ...base.terminal import progress_bar, save_figure, show, show_json, table
+
+    out, picture = outputs(output, figure, model)
+    if not 1 <= len(vary) <= 2:
+        raise InputError("--vary", "be given once or twice, once for each axis", f"{len(vary)} times")
+    described = _load(model)
+    from .phase import agreement, solvable_phase
+
+    with progress_bar("phase diagram") as update:
+        ds = solvable_phase(described, *vary, simulate=None if simulated == "none" else simulated, progress=update)
+    if picture:
+        from .figures import plot_solvable_phase, plot_solvable_scan
+
+        runs = ds if "regime" in ds else None
+        if len(vary) == 2:
+            save_figure(lambda data, ax: plot_solvable_phase(data, runs, ax=ax), ds, picture, size=(7.6, 6.4))
+        else:
+            save_figure(lambda data, ax: plot_solvable_scan(data, ax=ax), ds, picture, size=(7.6, 5.4))
+    names = ds.attrs["regimes"]
+    axes = [{"vary": ds[n].attrs["long_name"], "values": ds[n].values.tolist()} for n in ds["predicted"].dims]
+    data = {
+        "axes": axes,
+        "regimes": names,
+        "predicted": ds["predicted"].values.tolist(),
+        "decided": ds["decided"].values.tolist(),
+        "method": ds.attrs["method"],
+    }
+    if "regime" in ds:
+        data |= {"found": ds["regime"].values.tolist(), "agreement": agreement(ds)}
+    save(ds, out, data)
+    if json:
+        show_json(data)
+        return
+    rows = [
+        [name, int((ds["predicted"] == i).sum()), int((ds["regime"] == i).sum()) if "regime" in ds else None]
+        for i, name in enumerate(names)
+    ]
+    show(
+        table("Regimes, cells", ["regime", "predicted", "found"], [r for r in rows if r[1] or r[2]]),
+        *(_agreement_text(data["agreement"]) if "agreement" in data else []),
+        *written(out, picture),
+    )
+
+
+@solvable.command()
+@shared
+def report(
+    output: Folder,
+    model: Model = None,
+    json: Json = False,
+) -> None:
+    """Theory, ODE, finite-n runs and their agreement as an HTML page with figures and NetCDF."""
+    from ...base.terminal import stages
+
+    folder = new_folder(output)
+    described = _load(model)
+    from .report import solvable_report
+
+    with stages("report") as update:
+        index = solvable_report(described, folder, progress=update)
+    show_folder(folder, index, json)
+
+
+# -- reading, writing, saying --------------------------------------------------------------------------------------
+
+
+def _load(path: str | None) -> Solvable:
+    """The model; a message says in which file."""
+    from .model import SETTING_R, Solvable
+
+    if path is None or path == STDIN:
+        text = SETTING_R.to_toml() if path is None else stdin()
+        name = "built-in" if path is None else path
+        return read(lambda _, changes: Solvable.from_toml_string(text, name, changes), name, "model")
+    return read(Solvable.from_toml, path, "model")
+
+
+def _refuse_interrupted(ds: xr.Dataset, out: Path | None) -> None:
+    if ds.attrs["status"] == "interrupted":
+        raise EganError(f"interrupted: {out} holds the samples until then")
+
+
+def _theory(model: Solvable) -> dict[str, Any]:
+    """What is predicted without integrating; None with the reason where the theory does not apply."""
+    from .fixed_points import fixed_points
+    from .regimes import boundaries, predict_regime
+
+    try:
+        return {
+            "predicted": predict_regime(model).to_dict(),
+            "boundaries": boundaries(model),
+            "fixed_points": [p.to_dict() for p in fixed_points(model)],
+        }
+    except InputError as error:
+        return {"predicted": None, "boundaries": None, "fixed_points": None, "no_prediction": str(error)}
+
+
+def _said(found: dict[str, Any]) -> str:
+    learnt = ", ".join(map(str, found["learnt"])) or "none"
+    return f"{found['regime']} (features learnt: {learnt})" + (f"; {found['note']}" if found.get("note") else "")
+
+
+def _predicted_text(data: dict[str, Any]) -> str:
+    if data["predicted"] is None:
+        return f"No prediction: {data['no_prediction']}"
+    p = data["predicted"]
+    return f"Predicted: {p['regime']}, at the rate {p['rate']:.3g} per unit of time ({p['reason']})"
+
+
+def _boundary_table(data: dict[str, Any]) -> list[Any]:
+    from ...base.terminal import table
+
+    if data["boundaries"] is None:
+        return []
+    meaning = {
+        "noise_success": "noise below which P = I oscillates",
+        "noise_rotation": "noise below which every rotation of it oscillates",
+        "ratio_success": "taut/tau above which P = I oscillates",
+        "ratio_rotation": "taut/tau above which every rotation of it oscillates",
+        "ratio_locked": "taut/tau from which locked states exist",
+    }
+    rows = [
+        [meaning.get(k, f"noise above which feature {k.rsplit('_', 1)[-1]} is forgotten"), v]
+        for k, v in data["boundaries"].items()
+    ]
+    return [table("Boundaries", ["", "value"], rows)]
+
+
+def _agreement_text(counts: dict[str, int]) -> list[str]:
+    return [
+        f"{counts['runs']} runs; {counts['decided']} long enough to show the prediction: {counts['wrong']} wrong, "
+        f"{counts['undecided']} undecided, {counts['coexisting']} on a cycle beside a stable locked state"
+    ]

@@ -1,0 +1,285 @@
+"""The description of a solvable high-dimensional GAN (Wang, Hu, Lu, NeurIPS 2019, arXiv:1805.08349).
+
+    y = U c + sqrt(eta_T) a,  c ~ (0, Lambda)     y~ = V c~ + sqrt(eta_G) a~,  c~ ~ (0, Lambda~)     a, a~ ~ N(0, I_n)
+    w <- w + (tau/n)  [ f(x) y - f(x~) y~ - lam H'(w.w) w ]                  x = y.w,  x~ = y~.w
+    V <- V + (taut/n) [ f(x~) w c~^T - lam V diag H'(V_l.V_l) ]              one fresh sample a step, simultaneously
+
+Hard constraint: |w| = |V_l| = 1, renormalised after each step (the limit lam -> infinity).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+
+from ...base.config import LARGEST, Config, Numbers, Vectors
+from ...base.errors import InputError, described
+from ...base.files import read_text
+from ...base.toml import changed_tables, parsed
+from ...experiment.provenance import versions
+from ...experiment.wording import TYPE_RULES
+from .profile import PROFILES, RADEMACHER, Profile, Quadrature
+from .state import State, gram
+
+CONSTRAINTS = ("hard", "x - 1", "tanh(x - 1)")
+#: the Gram matrix of a start may have eigenvalues this far below zero: rounding of the overlaps given
+GRAM_TOLERANCE = 1e-9
+#: features: overlaps are dense d x d matrices
+MAX_FEATURES = 100
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+Array = BeforeValidator(_plain)
+Number = Annotated[float, BeforeValidator(_plain)]
+
+
+class Solvable(Config):
+    """One solvable GAN with its start and run. The TOML table [solvable] has the same names; defaults: setting R.
+
+    Lambda (d,), fake_Lambda (d,): variances of the latent coordinates, > 0; fake_Lambda defaults to Lambda.
+    noise, fake_noise: eta_T, eta_G >= 0, variances per coordinate; fake_noise defaults to noise.
+    tau, taut: learning rates of discriminator and generator; time t = step/n.
+    constraint: "hard", or a penalty of ``strength`` lam with H'(x) = x - 1 or tanh(x - 1).
+    nonlinearity f: "identity", "tanh", or in Python an odd callable that SymPy can follow (see profile.Profile).
+    latent: "gaussian", "rademacher" (c_l = +-sqrt(Lambda_l)), or in Python a profile.Quadrature.
+    P0, q0, r0, S0, z0: initial overlaps; defaults 0.1 I, 0.1, P0^T q0, I, 1.
+    time: T; record: samples of a run, both ends among them; n, runs, seed: of finite-n simulations.
+
+    What was given in Python has no TOML form. Fields keep None where nothing was given: ``L``, ``Lt``, ``eta_T``,
+    ``eta_G``, ``profile``, ``law`` and ``start`` are the resolved values.
+    """
+
+    table: ClassVar[str] = "solvable"
+
+    Lambda: Annotated[Numbers, Array] = (5.0, 3.0)
+    fake_Lambda: Annotated[Numbers, Array] | None = None
+    noise: Number = Field(2.0, ge=0, le=LARGEST)
+    fake_noise: Annotated[Number, Field(ge=0, le=LARGEST)] | None = None
+    tau: Number = Field(0.2, gt=0, le=LARGEST)
+    taut: Number = Field(0.04, ge=0, le=LARGEST)
+    constraint: Literal["hard", "x - 1", "tanh(x - 1)"] = "hard"
+    strength: Number = Field(1.0, gt=0, le=LARGEST)
+    nonlinearity: str | Profile = "identity"
+    latent: Literal["gaussian", "rademacher"] | Quadrature = "gaussian"
+    P0: Annotated[Vectors, Array] | None = None
+    q0: Annotated[Numbers, Array] | None = None
+    r0: Annotated[Numbers, Array] | None = None
+    S0: Annotated[Vectors, Array] | None = None
+    z0: Number = Field(1.0, ge=0, le=LARGEST)
+    time: Number = Field(400.0, gt=0, le=LARGEST)
+    n: int = Field(5000, ge=1, le=10**12)
+    runs: int = Field(1, ge=1, le=1_000_000)
+    seed: int = Field(0, ge=0, lt=2**63)
+    record: int = Field(201, ge=2, le=10_000_000)
+
+    def __init__(self, /, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise _input_error(error) from None
+
+    @field_validator("nonlinearity", mode="before")
+    @classmethod
+    def _profile(cls, value: Any) -> Any:
+        if isinstance(value, Profile):
+            return value
+        if isinstance(value, str):
+            if value not in PROFILES:
+                raise InputError(
+                    "solvable.nonlinearity", f"be {' or '.join(map(repr, PROFILES))} (or a callable, in Python)", value
+                )
+            return value
+        if callable(value):
+            return Profile.of(value)
+        raise InputError("solvable.nonlinearity", f"be {' or '.join(map(repr, PROFILES))}", repr(value))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Solvable:
+        d = len(self.Lambda)
+        if not 1 <= d <= MAX_FEATURES:
+            raise InputError("solvable.Lambda", f"have 1 to {MAX_FEATURES} entries", d)
+        for name in ("Lambda", "fake_Lambda"):
+            value = getattr(self, name)
+            if value is not None and not all(0 < v <= LARGEST for v in value):
+                raise InputError(f"solvable.{name}", "have positive entries", value)
+        for name, square in (("fake_Lambda", False), ("P0", True), ("q0", False), ("r0", False), ("S0", True)):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if len(value) != d or (square and any(len(row) != d for row in value)):
+                shape = f"{d} rows of {d} numbers" if square else f"{d} entries, one per feature"
+                raise InputError(f"solvable.{name}", f"have {shape}", value)
+        S = self.start.S
+        if np.any(np.abs(S - S.T) > GRAM_TOLERANCE):
+            raise InputError("solvable.S0", "be symmetric", self.S0)
+        if self.constraint == "hard":
+            if abs(self.z0 - 1) > GRAM_TOLERANCE:
+                raise InputError("solvable.z0", "be 1 with constraint 'hard'", self.z0)
+            if np.any(np.abs(np.diag(S) - 1) > GRAM_TOLERANCE):
+                raise InputError("solvable.S0", "have ones on its diagonal with constraint 'hard'", self.S0)
+        lowest = float(np.linalg.eigvalsh(gram(self.start)).min())
+        if lowest < -GRAM_TOLERANCE:
+            raise InputError(
+                "solvable", "have initial overlaps P0, q0, r0, S0, z0 that vectors can have (their Gram matrix "
+                "positive semidefinite)", f"an eigenvalue of {lowest:.3g}",
+            )  # fmt: skip
+        return self
+
+    # -- resolved values -----------------------------------------------------------------------------------------
+
+    @property
+    def d(self) -> int:
+        """Number of features."""
+        return len(self.Lambda)
+
+    @cached_property
+    def L(self) -> np.ndarray:
+        """(d,) Lambda."""
+        return np.array(self.Lambda)
+
+    @cached_property
+    def Lt(self) -> np.ndarray:
+        """(d,) Lambda~ of the generator."""
+        return self.L if self.fake_Lambda is None else np.array(self.fake_Lambda)
+
+    @property
+    def eta_T(self) -> float:
+        return self.noise
+
+    @property
+    def eta_G(self) -> float:
+        return self.noise if self.fake_noise is None else self.fake_noise
+
+    @property
+    def hard(self) -> bool:
+        return self.constraint == "hard"
+
+    @cached_property
+    def profile(self) -> Profile:
+        """The nonlinearity, with f and f'."""
+        return PROFILES[self.nonlinearity] if isinstance(self.nonlinearity, str) else self.nonlinearity
+
+    @property
+    def linear(self) -> bool:
+        """Whether f(x) = x."""
+        return self.profile == PROFILES["identity"]
+
+    @property
+    def law(self) -> Quadrature | None:
+        """The latent law; None for the Gaussian."""
+        if isinstance(self.latent, Quadrature):
+            return self.latent
+        return RADEMACHER if self.latent == "rademacher" else None
+
+    def H1(self, x: Any) -> Any:
+        """H'(x) of the penalty, vectorised. Not for constraint "hard"."""
+        if self.hard:
+            raise InputError("solvable.constraint", "be a penalty to have H'", "'hard'")
+        return x - 1 if self.constraint == "x - 1" else np.tanh(x - 1)
+
+    @cached_property
+    def start(self) -> State:
+        """The initial state, defaults filled in."""
+        d = self.d
+        P = 0.1 * np.eye(d) if self.P0 is None else np.array(self.P0)
+        q = np.full(d, 0.1) if self.q0 is None else np.array(self.q0)
+        r = P.T @ q if self.r0 is None else np.array(self.r0)
+        S = np.eye(d) if self.S0 is None else np.array(self.S0)
+        return State(P, q, r, S, np.array(self.z0))
+
+    @property
+    def times(self) -> np.ndarray:
+        """(record,) times of the samples, from 0 to ``time``."""
+        return np.linspace(0.0, self.time, self.record)
+
+    # -- change and exchange -------------------------------------------------------------------------------------
+
+    def replace(self, changes: Mapping[str, Any]) -> Solvable:
+        """A copy with fields changed, e.g. ``{"noise": 1.0}``; validated again. "solvable.noise" is understood too."""
+        data = {name: getattr(self, name) for name in type(self).model_fields}
+        for path, value in changes.items():
+            name = _field(path)
+            if type(data[name]) is int and isinstance(value, float) and value.is_integer():
+                value = int(value)
+            data[name] = value
+        return type(self)(**data)
+
+    def get(self, path: str) -> Any:
+        """The value of a field."""
+        return getattr(self, _field(path))
+
+    @classmethod
+    def from_toml(cls, source: str | Path, changes: Mapping[str, Any] | None = None) -> Solvable:
+        """Read a TOML file with the table [solvable]; ``changes``: fields set before anything is checked, e.g.
+        ``{"noise": 1.0}`` ("solvable.noise" is understood too). Raises InputError."""
+        text = read_text(source, "model", "be an existing model file")
+        return cls.from_toml_string(text, str(source), changes)
+
+    @classmethod
+    def from_toml_string(cls, text: str, name: str = "model", changes: Mapping[str, Any] | None = None) -> Solvable:
+        data = parsed(text, name)
+        data = changed_tables(data, {"solvable." + k.removeprefix("solvable."): v for k, v in (changes or {}).items()})
+        others = sorted(set(data) - {"solvable"})
+        if others:
+            raise InputError(name, "have the table [solvable] only", repr(others[0]))
+        table = data.get("solvable")
+        if not isinstance(table, dict):
+            raise InputError(name, "have a table [solvable]", "none" if table is None else repr(table))
+        return cls(**table)
+
+    def to_toml(self) -> str:
+        """The model as TOML; reading it back gives an equal model. Raises InputError for what only Python can say."""
+        import tomli_w
+
+        for key in ("nonlinearity", "latent"):
+            if not isinstance(getattr(self, key), str):
+                raise InputError(f"solvable.{key}", "be known by name to be written as TOML", repr(getattr(self, key)))
+        return tomli_w.dumps({"solvable": self.model_dump(mode="json", exclude_none=True)})
+
+
+def _field(path: str) -> str:
+    name = path.removeprefix("solvable.")
+    if name not in Solvable.model_fields:
+        raise InputError(path, f"be one of {', '.join(Solvable.model_fields)}", repr(name))
+    return name
+
+
+def _input_error(error: ValidationError) -> InputError:
+    """The first validation failure as one line: field, rule, value found."""
+    first = error.errors(include_url=False)[0]
+    inner = first.get("ctx", {}).get("error")
+    if isinstance(inner, InputError):
+        return inner
+    name = str(first["loc"][0]) if first["loc"] else ""
+    field, kind, found = f"solvable.{name}".rstrip("."), first["type"], first.get("input")
+    if kind == "extra_forbidden":
+        return InputError(field, f"be one of the known keys ({', '.join(Solvable.model_fields)})", repr(name))
+    if name == "latent":
+        return InputError(field, "be 'gaussian' or 'rademacher' (or a Quadrature, in Python)", described(found))
+    # an index behind the field says which entry is wrong
+    place = "".join(f"[{p}]" for p in first["loc"][1:] if isinstance(p, int))
+    rule = TYPE_RULES.get(kind, "satisfy: " + first["msg"].removeprefix("Input should ")).format(**first.get("ctx", {}))
+    return InputError(field + place, rule, described(found))
+
+
+def provenance(model: Solvable) -> dict[str, Any]:
+    """attrs of a Dataset: model (TOML), seed, versions."""
+    try:
+        text = model.to_toml()
+    except InputError as error:
+        text = f"# no TOML form: {error}"
+    return {"model": text, "seed": model.seed, "versions": versions()}
+
+
+#: tau = .2, taut = .04, Lambda = (5, 3), hard, small aligned start: success at noise 2, oscillation at 1, collapse at 4
+SETTING_R = Solvable()
+#: setting R from larger overlaps, where finite-n noise does not decide the signs
+SETTING_E = Solvable(P0=((0.5, 0.1), (-0.1, 0.4)), q0=(0.4, -0.3), time=60.0)

@@ -1,0 +1,250 @@
+"""What becomes of a training run: exactly one outcome, judged from its recorded particles.
+
+Lengths are counted in data radii R: the rms distance of the target's points (with their weights) from their mean; of a
+periodic box that of its uniform density, L sqrt(d/12). A target that is a single point has none: R is then the
+discriminator's length scale. By Chebyshev's inequality at most 1/9 of any target lies beyond 3 R of its mean. A mode
+(``mode_centres``) is covered by a particle within half the smallest distance between two modes (a single mode: within
+R). The first of these that holds, at the last sample:
+
+    diverged                a particle left every bound (of positions, of the kernel's Fourier box), or is not finite
+    escaped                 the centroid, or more than half of the particles, is beyond 3 R of the target's mean
+    covered                 every mode has a particle at each sample of the last fifth; the cloud may circle or drift
+    not settled             over the last fifth of the run an order parameter still changes (``drifts``)
+    collapsed               the cloud's rms width is below R/5; the target is no single point
+    covered                 every mode has a particle
+    part of the modes lost  some (all, of a wide cloud beside the target) have none
+
+A cloud narrower than R/5 is never covered, though single particles may sit on every mode. Nothing escapes from a
+periodic box. Fewer than 6 samples in the last fifth show no drift: such runs are judged by their last sample alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..base.errors import InputError
+from ..experiment import Experiment
+from ..experiment.targets import Mixture
+from .order import modes_covered, spread
+
+#: centroid (or most particles) this many data radii from the target's mean: escaped
+ESCAPE = 3.0
+#: rms width of the cloud over the data radius below which it is collapsed
+NARROW = 0.2
+#: part of the run, at its end, over which order parameters must not change any more
+LATE = 0.2
+#: smallest change over that time that counts: share of the modes, or data radii
+MOVED = 0.05
+#: ... and it exceeds the rms of what a straight line leaves by this factor: one full period of a sine has 4.3
+TREND = 4.5
+#: a narrow cloud whose width grows by this factor over that time is spreading
+DOUBLED = 2.0
+#: widths below this part of the data radius are rounding
+ROUNDING = 1e-12
+#: fewest samples of the last fifth that show a drift, and the most that are looked at
+FEWEST, MOST = 6, 25
+#: records of a run that is simulated for its outcome alone
+RECORDS = 50
+#: ... and the bytes that they may fill
+MEMORY = 5e8
+#: the code of a run of which nothing is known (a cell of a sweep that failed, or is pending)
+UNKNOWN = -1
+
+
+class Outcome(IntEnum):
+    """What became of a run, from best to worst; the values are what datasets hold."""
+
+    COVERED = 0
+    PARTLY_LOST = 1
+    NOT_SETTLED = 2
+    COLLAPSED = 3
+    ESCAPED = 4
+    DIVERGED = 5
+
+    @property
+    def word(self) -> str:
+        return "part of the modes lost" if self is Outcome.PARTLY_LOST else self.name.lower().replace("_", " ")
+
+    @property
+    def meaning(self) -> str:
+        """The criterion in one clause."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Outcome.COVERED: "every mode of the target has a particle",
+    Outcome.PARTLY_LOST: "some modes of the target have no particle",
+    Outcome.NOT_SETTLED: "modes covered, width or centre of the cloud still change over the last fifth of the run",
+    Outcome.COLLAPSED: f"the cloud's rms width is below {NARROW:g} data radii, its centre within {ESCAPE:g}",
+    Outcome.ESCAPED: f"the centroid, or most particles, more than {ESCAPE:g} data radii from the target's mean",
+    Outcome.DIVERGED: "a particle left every bound",
+}
+WORDS = tuple(o.word for o in Outcome)
+#: attributes of a variable of outcomes, after the CF conventions
+FLAGS: dict[str, Any] = {
+    "flag_values": np.array([int(o) for o in Outcome], dtype=np.int8),
+    "flag_meanings": " ".join(w.replace(" ", "_") for w in WORDS),
+}
+
+
+def mode_centres(exp: Experiment) -> xr.DataArray:
+    """(point, component): the modes of the target: a mixture's means, else its points."""
+    target = exp.target
+    centres = np.atleast_2d(np.array(target.means)) if isinstance(target, Mixture) else exp.points.coordinates
+    return xr.DataArray(centres.reshape(-1, exp.dimension), dims=("point", "component"))
+
+
+def data_radius(exp: Experiment) -> float:
+    """R: rms distance of the target's points from their mean; of a periodic box, L sqrt(d/12). 0 for a single point."""
+    points = exp.points
+    if points.period is not None:
+        return points.period * float(np.sqrt(exp.dimension / 12))
+    if not np.ptp(points.coordinates, axis=0).any():  # exactly: a mean is rounded
+        return 0.0
+    return float(np.sqrt(points.weights @ ((points.coordinates - _mean(exp)) ** 2).sum(-1)))
+
+
+def covered_modes(exp: Experiment, cloud: xr.DataArray) -> xr.DataArray:
+    """Share of the target's modes with a particle; a cloud that is not finite covers nothing."""
+    modes, radius = mode_centres(exp), None
+    if modes.sizes["point"] == 1:
+        radius = data_radius(exp) or exp.discriminator.length_scale
+    return (modes_covered(cloud, modes, radius=radius, period=exp.points.period) / modes.sizes["point"]).fillna(0.0)
+
+
+def outcomes(runs: xr.Dataset, exp: Experiment | None = None) -> np.ndarray:
+    """(run,) the outcome of each run of a Dataset in the run schema, as the integers of ``Outcome``.
+
+    exp: what was trained; by default the experiment that the runs' attributes hold. Runs that were interrupted are
+    judged at their last sample. A run with missing samples is judged by the others, unless its last is missing.
+    Raises InputError: no experiment, or particles of another dimension than its target's.
+    """
+    exp = _experiment(runs) if exp is None else exp
+    x = runs["particles"].transpose("run", "time", "particle", "component")
+    if x.sizes["component"] != exp.dimension:
+        raise InputError("particles", f"have the target's {exp.dimension} components", x.sizes["component"])
+    late = _late(runs["time"].values.astype(float))
+    x = x.isel(time=late)
+    finite = np.isfinite(x.values).all((-2, -1))
+    lost = ~finite[:, -1]
+    if "diverged_at" in runs:
+        lost |= runs["diverged_at"].values >= 0
+    radius = data_radius(exp)
+    size = radius or exp.discriminator.length_scale
+    covered = np.where(finite, covered_modes(exp, x).transpose("run", "time").values, np.nan)
+    width = spread(x, period=exp.points.period).transpose("run", "time").values / size
+    away = np.zeros_like(width)
+    far = np.zeros(len(width), dtype=bool)
+    if exp.points.period is None:
+        mean = _mean(exp)
+        away = np.sqrt(((x.mean("particle").values - mean) ** 2).sum(-1)) / size
+        last = np.sqrt(((x.values[:, -1] - mean) ** 2).sum(-1))
+        far = (away[:, -1] > ESCAPE) | ((last > ESCAPE * size).mean(-1) > 0.5)
+    time = runs["time"].values[late].astype(float)
+    narrow = (width[:, -1] < NARROW) & (radius > 0)
+    changing = np.logical_or.reduce([drifts(time, v) for v in (covered, width, away)])
+    growing = narrow & drifts(time, np.log(np.maximum(width, ROUNDING)), np.log(DOUBLED)) & (width[:, -1] > width[:, 0])
+    kept = np.where(finite, covered == 1, True).all(-1)
+    return classify(lost, far, narrow, covered[:, -1] == 1, changing | growing, kept)
+
+
+def known_outcomes(runs: xr.Dataset) -> np.ndarray:
+    """(run,) the outcomes that follow from the experiment that the runs hold; without one, those they hold; without
+    both, "diverged" of those whose last sample is not finite, -1 of the others."""
+    if "experiment" in runs.attrs:
+        with suppress(InputError):  # of another version, or of a target whose file is not here
+            return outcomes(runs)
+    if "outcome" in runs:
+        return runs["outcome"].values
+    lost = ~np.isfinite(runs["particles"].isel(time=-1).transpose("run", ...).values).all((-2, -1))
+    if "diverged_at" in runs:
+        lost |= runs["diverged_at"].values >= 0
+    return np.where(lost, Outcome.DIVERGED, UNKNOWN).astype(np.int8)
+
+
+def classify(
+    diverged: np.ndarray, escaped: np.ndarray, narrow: np.ndarray, covered: np.ndarray, changing: Any, kept: Any = False
+) -> np.ndarray:
+    """The outcome that follows from each run's criteria (arrays of booleans of one shape)."""
+    conditions = [diverged, escaped, kept & ~narrow, np.broadcast_to(changing, diverged.shape), narrow, covered]
+    chosen = [Outcome.DIVERGED, Outcome.ESCAPED, Outcome.COVERED, Outcome.NOT_SETTLED, Outcome.COLLAPSED,
+              Outcome.COVERED]  # fmt: skip
+    return np.select(conditions, [int(o) for o in chosen], int(Outcome.PARTLY_LOST)).astype(np.int8)
+
+
+def drifts(time: np.ndarray, values: np.ndarray, least: float = MOVED) -> np.ndarray:
+    """(run,) whether ``values`` (run, time) still change: a straight line through them rises or falls by more than
+    ``least``, and by more than TREND times the rms of what it leaves. NaN (missing) is left out."""
+    good = np.isfinite(values)
+    count = good.sum(-1)
+    n = np.maximum(count, 1)[:, None]
+    span = float(time[-1] - time[0]) or 1.0
+    t = np.where(good, (time - time[0]) / span, 0.0)
+    y = np.where(good, values, 0.0)
+    t = np.where(good, t - t.sum(-1, keepdims=True) / n, 0.0)
+    y = np.where(good, y - y.sum(-1, keepdims=True) / n, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        change = (t * y).sum(-1) / (t**2).sum(-1)
+        rest = np.sqrt(((y - change[:, None] * t) ** 2).sum(-1) / n[:, 0])
+    return (count >= FEWEST) & (np.abs(change) > least) & (np.abs(change) > TREND * rest)
+
+
+def recording_interval(exp: Experiment) -> int:
+    """``run.record_every`` of an experiment simulated for its outcomes: 50 to 100 records, the last one late; fewer (30
+    at least, else only start and end, which show no drift) of clouds whose records would fill more than MEMORY."""
+    steps, records = exp.run.steps, min(RECORDS, int(MEMORY // record_bytes(exp)) // 2)
+    if records < FEWEST / LATE:
+        return steps
+    longest = max(steps // records, 1)
+    return min(range(longest, longest // 2, -1), key=lambda n: (steps % n, -n))
+
+
+def record_bytes(exp: Experiment) -> int:
+    """Bytes of one record of all runs: positions, discriminator and force."""
+    return 8 * exp.run.runs * exp.generator.particles * (2 * exp.dimension + 1)
+
+
+def modes_are_lost(codes: Any) -> np.ndarray:
+    """Whether runs of these outcomes end otherwise than covered: what every mechanism of collapse predicts."""
+    return np.asarray(codes) > Outcome.COVERED
+
+
+def shares(codes: np.ndarray) -> np.ndarray:
+    """(outcome, ...) share of the runs (last axis of ``codes``) with each outcome; NaN where none is known."""
+    known = (codes != UNKNOWN).sum(-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.stack([(codes == o).sum(-1) / known for o in Outcome])
+
+
+def counts(codes: Iterable[int]) -> dict[str, int]:
+    """How many runs had each outcome that occurs, best first."""
+    found = np.asarray(list(codes) if not isinstance(codes, np.ndarray) else codes).ravel()
+    return {o.word: int((found == o).sum()) for o in Outcome if (found == o).any()}
+
+
+def tally(codes: Iterable[int]) -> str:
+    """ "6 covered, 2 escaped"."""
+    return ", ".join(f"{n} {word}" for word, n in counts(codes).items()) or "none"
+
+
+def _mean(exp: Experiment) -> np.ndarray:
+    return exp.points.weights @ exp.points.coordinates
+
+
+def _late(time: np.ndarray) -> np.ndarray:
+    """Indices of at most MOST samples of the last fifth, evenly spread, the last among them."""
+    found = np.flatnonzero(time >= time[-1] - LATE * (time[-1] - time[0]) * (1 + 1e-9))
+    return found[np.unique(np.rint(np.linspace(0, len(found) - 1, MOST)).astype(int))]
+
+
+def _experiment(runs: xr.Dataset) -> Experiment:
+    text = runs.attrs.get("experiment")
+    if not isinstance(text, str):
+        raise InputError("exp", "be given for runs that do not hold their experiment")
+    return Experiment.from_toml_string(text)

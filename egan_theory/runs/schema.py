@@ -1,0 +1,209 @@
+"""The run schema: what a recorded run looks like, whoever recorded it. Version 1.
+
+An xarray Dataset (NetCDF-4), required:
+
+    particles        (run, time, particle, component)   positions x_i
+    time             coordinate (time,), increasing; unit "step" for discrete rules, "time" for the flow
+
+optional, used when present:
+
+    discriminator    (run, time, particle)              f = D - D* at the particles (noise-averaged)
+    force            (run, time, particle, component)   grad D at the particles (noise-averaged)
+    weights          (run, time, feature)               discriminator weights on the experiment's feature map
+    target           (point, component)                 target points
+    target_weight    (point,)                           their weights, sum 1
+    assignment       (particle,)                        index of the target point of each particle at equilibrium
+    mass             (particle,)                        masses, sum 1
+    diverged_at      (run,)                             step at which the run diverged, -1 if it did not
+    outcome          (run,)                             what became of the run: 0 covered, 1 part of the modes lost,
+                                                        2 not settled, 3 collapsed, 4 escaped, 5 diverged (outcome.py;
+                                                        flag_values and flag_meanings say so, too); where it is
+                                                        missing, eg.outcomes finds it from the particles
+    loss_discriminator, loss_generator  (run, time)     what each player minimises or maximises, as the loop reports it
+    parameters_discriminator  (run, time, parameter_d)  all weights of a network discriminator, in any fixed order
+    parameters_generator      (run, time, parameter_g)  all weights of a network generator, in any fixed order
+    kernel_drift     (run, time)                        |K(t) - K(0)| / |K(0)|, Frobenius norms: how far the
+                                                        discriminator's tangent kernel has moved since the start
+    generator_drift  (run, time)                        the same for the generator's, a network's
+    any other name   (run, time)                        a scalar of the loop; kept, not used
+    penalty_* , ...  (run,)                             coordinates: parameters that differ between runs, dots as "_"
+
+Where the discriminator judges several samples (packing.degree m > 1), ``discriminator`` is E D over the other m - 1,
+``force`` the sum of E grad D over all m, and ``weights`` those of the packed map, flattened (features.packed).
+
+attrs: schema_version, experiment (TOML), seed, versions, status ("finished", "diverged at step n", "interrupted"),
+rewound where a recording was cut back to the checkpoint that training went on from ("cut back from step a to step b").
+Samples after a divergence are NaN. Every variable has long_name and units. The optional variables of training (losses,
+parameters, kernel_drift) may be NaN at samples where they were not measured. One unit of ``time`` is one generator step
+(flow: one unit of time), and the learning rates are per such step: the predictions that runs are compared with count
+alike. ``RunWriter`` writes this schema from any training loop; ``open_runs`` also reads its unfinished recordings.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..base.attrs import storable
+from ..base.errors import InputError, check_file
+from ..base.files import atomic, read_netcdf
+from ..experiment.provenance import SCHEMA_VERSION
+from .outcome import FLAGS, WORDS
+
+DIMS: dict[str, tuple[str, ...]] = {
+    "particles": ("run", "time", "particle", "component"),
+    "discriminator": ("run", "time", "particle"),
+    "force": ("run", "time", "particle", "component"),
+    "weights": ("run", "time", "feature"),
+    "target": ("point", "component"),
+    "target_weight": ("point",),
+    "assignment": ("particle",),
+    "mass": ("particle",),
+    "diverged_at": ("run",),
+    "outcome": ("run",),
+    "loss_discriminator": ("run", "time"),
+    "loss_generator": ("run", "time"),
+    "parameters_discriminator": ("run", "time", "parameter_d"),
+    "parameters_generator": ("run", "time", "parameter_g"),
+    "kernel_drift": ("run", "time"),
+    "generator_drift": ("run", "time"),
+}
+ATTRS: dict[str, tuple[str, str]] = {
+    "particles": ("particle positions", "length"),
+    "discriminator": ("discriminator at the particles, D - D*", "1"),
+    "force": ("gradient of the discriminator at the particles", "1/length"),
+    "weights": ("discriminator weights", "1"),
+    "target": ("target points", "length"),
+    "target_weight": ("weight of the target points", "1"),
+    "assignment": ("target point of each particle at equilibrium", "1"),
+    "mass": ("mass of the particles", "1"),
+    "diverged_at": ("step of divergence, -1 if none", "step"),
+    "outcome": ("outcome of the run", "1"),
+    "loss_discriminator": ("loss of the discriminator", "1"),
+    "loss_generator": ("loss of the generator", "1"),
+    "parameters_discriminator": ("parameters of the discriminator", "1"),
+    "parameters_generator": ("parameters of the generator", "1"),
+    "generator_drift": ("relative change of the generator's tangent kernel since the start", "1"),
+    "kernel_drift": ("relative change of the discriminator's tangent kernel since the start", "1"),
+}
+
+
+def variable(name: str, data: Any) -> xr.Variable:
+    """A variable of the schema with its dims, long_name and units."""
+    long_name, units = ATTRS[name]
+    flags = FLAGS if name == "outcome" else {}
+    return xr.Variable(DIMS[name], data, {"long_name": long_name, "units": units, **flags})
+
+
+def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
+    """The dataset with its dims in schema order, after checking it.
+
+    Raises InputError naming the variable, the rule and what was found.
+    """
+    version = ds.attrs.get("schema_version", SCHEMA_VERSION)
+    if str(version) != SCHEMA_VERSION:
+        raise InputError(f"{name}: attribute schema_version", f"be {SCHEMA_VERSION!r}", repr(version))
+    if "particles" not in ds:
+        raise InputError(f"{name}: variable particles", "be present", f"variables {sorted(map(str, ds.variables))}")
+    ds = _with_run(ds)
+    for variable_name, dims in DIMS.items():
+        if variable_name not in ds:
+            continue
+        found = ds[variable_name].dims
+        if sorted(map(str, found)) != sorted(dims):
+            raise InputError(f"{name}: variable {variable_name}", f"have dims {dims}", found)
+        if ds[variable_name].dtype.kind not in "fiu":
+            raise InputError(
+                f"{name}: variable {variable_name}", "hold real numbers", f"dtype {ds[variable_name].dtype}"
+            )
+    for dim in DIMS["particles"]:
+        if ds.sizes[dim] == 0:
+            raise InputError(f"{name}: dimension {dim}", "have at least one entry", 0)
+    if "time" not in ds.coords:
+        raise InputError(f"{name}: coordinate time", "be present", f"coordinates {sorted(map(str, ds.coords))}")
+    time = ds["time"].values
+    if time.ndim != 1 or time.dtype.kind not in "fiu":
+        raise InputError(
+            f"{name}: coordinate time", "be one number per sample", f"dtype {time.dtype}, shape {time.shape}"
+        )
+    if not np.all(np.isfinite(time)):
+        i = int(np.flatnonzero(~np.isfinite(time))[0])
+        raise InputError(f"{name}: coordinate time", "be finite", f"{time[i]} at sample {i}")
+    back = np.flatnonzero(time[1:] <= time[:-1])  # compared, not subtracted: unsigned steps wrap
+    if len(back):
+        i = int(back[0])
+        raise InputError(f"{name}: coordinate time", "be increasing", f"{time[i]} before {time[i + 1]} at sample {i}")
+    finite = np.isfinite(ds["particles"].isel(time=0).values)
+    if not np.all(finite):
+        raise InputError(
+            f"{name}: variable particles", "be finite at the first time", f"{(~finite).sum()} that are not"
+        )
+    for variable_name in ("target_weight", "mass"):
+        if variable_name in ds and not _is_distribution(ds[variable_name].values):
+            raise InputError(
+                f"{name}: variable {variable_name}", "be positive and sum to 1", f"sum {ds[variable_name].values.sum()}"
+            )
+    if "target" in ds and not np.all(np.isfinite(ds["target"].values)):
+        raise InputError(f"{name}: variable target", "be finite", "points that are not")
+    if "outcome" in ds and not np.isin(ds["outcome"].values, FLAGS["flag_values"]).all():
+        raise InputError(
+            f"{name}: variable outcome", f"hold 0 to {len(WORDS) - 1}", f"{sorted(set(ds['outcome'].values.tolist()))}"
+        )
+    if "assignment" in ds:
+        given, points = ds["assignment"].values, ds.sizes.get("point")
+        if np.any(given != np.floor(given)) or given.min() < 0 or (points is not None and given.max() >= points):
+            raise InputError(
+                f"{name}: variable assignment", "hold indices of target points", f"{given.min()} to {given.max()}"
+            )
+        ds = ds.assign(assignment=ds["assignment"].astype(np.int64))  # others wrote whole numbers of another type
+    return ds.assign({v: ds[v].transpose(*DIMS[v]) for v in DIMS if v in ds})
+
+
+def _with_run(ds: xr.Dataset) -> xr.Dataset:
+    """A single run may be recorded without the dimension ``run``: then it is added."""
+    if ds.sizes.get("run", 1) != 1:
+        return ds
+    missing = [v for v, dims in DIMS.items() if v in ds and "run" in dims and "run" not in ds[v].dims]
+    return ds.assign({v: ds[v].expand_dims("run") for v in missing if set(ds[v].dims) == set(DIMS[v]) - {"run"}})
+
+
+def _is_distribution(weights: np.ndarray) -> bool:
+    return bool(np.all(weights > 0) and abs(weights.sum() - 1) < 1e-6)
+
+
+def open_runs(path: str | Path) -> xr.Dataset:
+    """Read and validate a run file (NetCDF-4), loaded into memory.
+
+    Where there is no such file but a recording of that name that was not finished (``RunWriter``), or where ``path`` is
+    the folder of its parts, what is complete of it is read, with status "interrupted".
+    """
+    from .recording.parts import SUFFIX, parts_of, read_parts
+
+    file = Path(path)
+    folder = file if file.name.endswith(SUFFIX) else parts_of(path)
+    unfinished = False
+    with suppress(OSError, ValueError):  # names that no file can have are for check_file to refuse
+        unfinished = bool(str(path)) and not file.is_file() and folder.is_dir()
+    if unfinished:
+        try:
+            return validate_runs(read_parts(folder), str(path))
+        except (InputError, OSError):
+            if not file.is_file():  # else it was finished in between
+                raise
+    check_file(str(path) or "runs", file, "be an existing run file")
+    return validate_runs(read_netcdf(str(path), file), str(path))
+
+
+def save(ds: xr.Dataset, path: str | Path) -> None:
+    """Write a Dataset as NetCDF-4: to a temporary name in the same folder, then renamed. Attributes that NetCDF does
+    not have (None, Booleans, dicts) are written as text. Raises InputError for variables that it does not have."""
+    file = Path(path)
+    if not file.parent.is_dir():
+        raise InputError(str(path), "lie in an existing folder", f"no folder {file.parent}")
+    ds = storable(ds)
+    with atomic(file) as temporary:
+        ds.to_netcdf(temporary, engine="h5netcdf")

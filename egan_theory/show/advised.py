@@ -1,0 +1,52 @@
+"""Figure of an advised R1 strength: what training leaves against strength over draws, and the advice."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from ..advice.result import Advice
+from . import style
+from .style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION
+
+#: what is left of less than this is not drawn
+LEAST = 1e-8
+
+
+@style.styled
+def plot_advice(advice: Advice, ax: Axes | None = None) -> Axes:
+    """What the horizon leaves of a kick (of what can move) against R1 strength, one line per draw, each draw's best,
+    the advice with one standard deviation over draws, the edge of stability, and in the title whether all that was
+    taken far from the end of training."""
+    ax = style.axes(ax)
+    for i, lefts in enumerate(advice.lefts):
+        shown = np.where(lefts < 2, np.maximum(lefts, LEAST), np.nan)
+        label = None if i else "predicted, one draw"
+        ax.plot(advice.strengths, shown, "-", color=BLUE, lw=1, alpha=0.5, label=label)
+    bests = np.array([(d.best, max(d.left, LEAST)) for d in advice.draws])
+    ax.plot(*bests[bests[:, 0] > 0].T, "D", color=ORANGE, ms=6, label="best of a draw")
+    ax.axhline(max(advice.moving_without, LEAST), color=GREY, lw=1, ls="-.", label="without R1")
+    if advice.best > 0:
+        if np.isfinite(advice.low):
+            label = f"best of a draw, one standard deviation: {advice.low:.3g} to {advice.high:.3g}"
+            ax.axvspan(advice.low, advice.high, color=GREEN, alpha=0.18, lw=0, label=label)
+        ax.axvline(advice.best, color=GREEN, lw=2, ls="--", label=f"advice: {advice.best:.3g}")
+    if advice.edge is not None:
+        ax.axvline(advice.edge, color=VERMILLION, lw=1.2, ls=":", label=f"stable up to {advice.edge:.3g}")
+    ax.axhline(1, color=BLACK, lw=0.8)
+    ax.set_xscale("log")
+    ax.set_xlim(advice.strengths[0], advice.strengths[-1])
+    least = np.nanmin(np.where(np.isfinite(advice.lefts), advice.lefts, np.nan))
+    if least < 1 / style.WIDE:
+        ax.set_yscale("log")
+        ax.set_ylim(0.7 * max(least, LEAST), 2)
+    else:
+        ax.set_ylim(0, 1.3)
+    ax.set_xlabel("R1 strength")
+    ax.set_ylabel(f"left of a kick after {advice.span}")
+    far = "" if not advice.reach.far else "; taken far from the end of training: not to be relied on"
+    style.finish(ax, f"{len(advice.draws)} draws of {advice.batch_size} points{far}")
+    return ax
+
+
+__all__ = ["plot_advice"]

@@ -1,0 +1,81 @@
+"""The folder of a report: taken only if it is new, empty or a former report, and filled only with a finished one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..base.errors import InputError
+from ..base.files import check_output_folder
+
+#: marks a folder as a report and lists the files that are its own
+MARK = ".egan-report"
+INDEX = "index.html"
+_TEMPORARY = ".tmp-report-"
+
+
+def claim(directory: str | Path) -> Path:
+    """The folder, resolved, after checking that a report may be written there. Raises InputError."""
+    folder = check_output_folder(directory, "directory").resolve()
+    if folder.is_dir() and not (folder / MARK).is_file():
+        other = sorted(p.name for p in folder.iterdir() if not p.name.startswith(_TEMPORARY))
+        if other:
+            raise InputError(
+                "directory", "be new, empty or a former report", f"{directory} with {len(other)} entries ({other[0]})"
+            )
+    return folder
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A temporary folder; its files are moved to ``folder`` when the block ends well, else removed.
+
+    A new folder appears at once, whole. In a former report every file is replaced whole, the page last; the former
+    report's own files that the new one does not have are removed, files of others stay.
+    """
+    exists = folder.is_dir()
+    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder if exists else folder.parent))
+    try:
+        yield temporary
+        files = sorted(p.name for p in temporary.iterdir())
+        if exists:
+            _replace(temporary, folder, files)
+        else:
+            _mark(temporary, files)
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o777 & ~umask)
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace(temporary: Path, folder: Path, files: list[str]) -> None:
+    former = _own(folder)
+    _mark(folder, sorted({*former, *files}))
+    for name in sorted(files, key=lambda n: n == INDEX):
+        (temporary / name).replace(folder / name)
+    for name in set(former) - set(files):
+        (folder / name).unlink(missing_ok=True)
+    _mark(folder, files)
+
+
+def _mark(folder: Path, files: list[str]) -> None:
+    mark = folder / (MARK + ".new")
+    mark.write_text(json.dumps({"files": files}, indent=1) + "\n", encoding="utf-8")
+    mark.replace(folder / MARK)
+
+
+def _own(folder: Path) -> list[str]:
+    """Files of the former report; names that are no plain file names are not believed."""
+    try:
+        names = json.loads((folder / MARK).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    names = names if isinstance(names, list) else []
+    return [n for n in names if isinstance(n, str) and n == Path(n).name and not (folder / n).is_dir()]

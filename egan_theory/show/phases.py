@@ -1,0 +1,172 @@
+"""Figures of phase diagrams: predicted boundaries over simulated outcomes, disagreements drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+
+from ..runs.outcome import UNKNOWN, Outcome, counts
+from ..sweeps.phase import UNION
+from . import style
+from .style import BLACK, BLUE, GREEN, GREY, OUTCOMES, VERMILLION
+
+#: colour, line and hatch of each mechanism
+LOOK = {
+    "collective instability": (VERMILLION, "-", "//"),
+    "too slow to split": (BLUE, "--", "\\\\"),
+    "collapsed state": (GREEN, "-.", ".."),
+}
+#: outcomes are also marked in diagrams of at most this many cells along an axis, where they have this share of a cell's
+#: runs, at this part of its height (the cross of a wrong prediction is in the middle); size in points
+MARKED, MARKER_SHARE, MARKER_HEIGHT, MARKER = 24, 0.2, 0.8, 4.0
+MARKER_COLOUR = "#5A5A5A"
+
+
+@style.styled
+def plot_phase(
+    predicted: xr.Dataset,
+    simulated: xr.Dataset | None = None,
+    compared: xr.Dataset | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Boundary of each mechanism (``predict.phase``), hatched where it predicts that modes are lost.
+
+    Below it what became of the simulated runs (``simulate_phase``): each cell is divided among the outcomes of its runs
+    in proportion, by colour and marker. A cross on cells where the union of mechanisms is wrong, and balanced
+    accuracies in the legend (``compare_phase``).
+    """
+    ax = style.axes(ax, (8.6, 6.2))
+    if simulated is not None:
+        _outcomes(ax, simulated)
+    first, second = predicted["first"].values, predicted["second"].values
+    handles: list[Line2D | Patch] = []
+    for name in predicted["mechanism"].values:
+        colour, line, hatch = LOOK.get(str(name), (GREY, ":", ""))
+        margin = predicted["margin"].sel(mechanism=name).values
+        level = np.where(np.isnan(margin), -1.0, np.sign(margin))
+        label = f"{name}{_accuracy(compared, str(name))}"
+        if (level > 0).any() and (level <= 0).any():
+            ax.contour(first, second, _signed(margin), levels=[0.0], colors=[colour], linestyles=[line], linewidths=2)
+        if (level > 0).any():
+            signed = _signed(margin)
+            filled = ax.contourf(first, second, signed, levels=[0.0, 2 * signed.max()], colors="none", hatches=[hatch])
+            filled.set_edgecolor(colour)
+            filled.set_linewidth(0)
+            handles.append(Patch(facecolor="none", edgecolor=colour, hatch=hatch, ls=line, label=label))
+        else:
+            handles.append(Line2D([], [], color=colour, ls=line, label=f"{label}: nowhere here"))
+    if compared is not None:
+        lost = compared["lost"].values
+        known = lost != UNKNOWN
+        wrong = known & (lost != compared["predicted"].sel(mechanism=UNION).values)
+        rows, columns = np.nonzero(wrong)
+        ax.plot(
+            compared["first"].values[columns], compared["second"].values[rows], "x", color=BLACK, ms=6, mew=1.6,
+            path_effects=[withStroke(linewidth=3.2, foreground="white")],
+        )  # fmt: skip
+        label = f"{UNION} wrong: {wrong.sum()} of {known.sum()} cells{_accuracy(compared, UNION)}"
+        handles.append(Line2D([], [], color=BLACK, marker="x", ls="", label=label))
+    for set_scale, name in ((ax.set_xscale, "first"), (ax.set_yscale, "second")):
+        if predicted[name].attrs["log"]:
+            set_scale("log")
+    # whole cells, or the crosses on the rim would be cut
+    for limits, name, values in ((ax.set_xlim, "first", first), (ax.set_ylim, "second", second)):
+        edges = values if simulated is None else cell_edges(simulated[name])
+        limits(edges[0], edges[-1])
+    ax.set_xlabel(predicted["first"].attrs["long_name"])
+    ax.set_ylabel(predicted["second"].attrs["long_name"])
+    ax.grid(False)
+    above = ax.legend(
+        handles=handles, title="loss of modes predicted by", loc="lower left", bbox_to_anchor=(0.0, 1.0),
+        frameon=False, alignment="left",
+    )  # fmt: skip
+    if simulated is not None:
+        ax.add_artist(above)
+        above.set_clip_on(False)  # it lies outside of the axes, and is part of their size
+        ax.legend(
+            handles=_outcome_handles(simulated), title=_outcome_title(simulated), loc="center left",
+            bbox_to_anchor=(1.0, 0.5), frameon=False, alignment="left",
+        )  # fmt: skip
+    return ax
+
+
+def _outcomes(ax: Axes, simulated: xr.Dataset) -> None:
+    """Every cell, framed, in strips, one per run, sorted by outcome; a marker on each outcome's part of the cell."""
+    codes = np.sort(simulated["outcome"].transpose("second", "first", "run").values, axis=-1).astype(float)
+    codes[codes == UNKNOWN] = np.nan
+    runs = codes.shape[-1]
+    strips = _divided(simulated["first"], np.arange(runs) / runs)
+    ax.pcolormesh(
+        np.append(strips.ravel(), cell_edges(simulated["first"])[-1]), cell_edges(simulated["second"]),
+        codes.reshape(len(codes), -1), cmap=ListedColormap([colour for colour, _ in OUTCOMES.values()]),
+        vmin=-0.5, vmax=len(OUTCOMES) - 0.5, rasterized=True,
+    )  # fmt: skip
+    for draw, name in ((ax.axvline, "first"), (ax.axhline, "second")):
+        for edge in cell_edges(simulated[name])[1:-1]:
+            draw(edge, color=MARKER_COLOUR, lw=0.5)
+    if max(codes.shape[:2]) > MARKED:
+        return
+    height = _divided(simulated["second"], np.array([MARKER_HEIGHT]))[:, 0]
+    for outcome, (_, marker) in OUTCOMES.items():
+        here = codes == outcome
+        share = here.mean(-1)
+        rows, columns = np.nonzero(share >= MARKER_SHARE)
+        middle = (here.argmax(-1) / runs + share / 2)[rows, columns]
+        x = _divided(simulated["first"], middle)[columns, np.arange(len(columns))]
+        dark = outcome is Outcome.DIVERGED
+        ax.plot(
+            x, height[rows], marker, ls="", ms=MARKER, mfc="none", mec="white" if dark else MARKER_COLOUR, mew=0.7,
+        )  # fmt: skip
+
+
+def _outcome_handles(simulated: xr.Dataset) -> list[Line2D]:
+    """One entry per outcome that occurs, with its share of all runs."""
+    found = counts(simulated["outcome"].values)
+    total = sum(found.values())
+    return [
+        Line2D([], [], marker=marker, ls="", ms=13, mfc=colour, mec="#3B3B3B", mew=0.8,
+               label=f"{outcome.word}: {100 * found[outcome.word] / total:.3g} %")
+        for outcome, (colour, marker) in OUTCOMES.items() if outcome.word in found
+    ]  # fmt: skip
+
+
+def _outcome_title(simulated: xr.Dataset) -> str:
+    runs = simulated.sizes["run"]
+    steps = f" of {simulated.attrs['steps']} steps" if "steps" in simulated.attrs else ""
+    what = f"outcome of {runs} simulated run{'s' * (runs > 1)}{steps}"
+    return f"{what}\nper cell, from random starts\n(share of all runs)"
+
+
+def _accuracy(compared: xr.Dataset | None, name: str) -> str:
+    if compared is None or name not in compared["mechanism"].values:
+        return ""
+    row = compared.sel(mechanism=name)
+    return f" (balanced accuracy {float(row['balanced_accuracy']):.2f} ± {float(row['stderr']):.2f})"
+
+
+def _signed(margin: np.ndarray) -> np.ndarray:
+    """The margin with what contour lines cannot take replaced: its sign and the place of its zero stay."""
+    finite = margin[np.isfinite(margin)]
+    scale = np.abs(finite).max(initial=0.0) or 1.0
+    return np.nan_to_num(margin, nan=-scale, posinf=scale, neginf=-scale)
+
+
+def cell_edges(coordinate: xr.DataArray) -> np.ndarray:
+    """Cell boundaries half-way between the values, on the axis's own scale."""
+    u = np.log(coordinate.values) if coordinate.attrs["log"] else coordinate.values.astype(float)
+    middle = (u[1:] + u[:-1]) / 2
+    edges = np.concatenate([[2 * u[0] - middle[0]], middle, [2 * u[-1] - middle[-1]]])
+    return np.exp(edges) if coordinate.attrs["log"] else edges
+
+
+def _divided(coordinate: xr.DataArray, parts: np.ndarray) -> np.ndarray:
+    """(cell, part) places at these parts of every cell's width, on the axis's own scale."""
+    log = bool(coordinate.attrs["log"])
+    u = np.log(cell_edges(coordinate)) if log else cell_edges(coordinate)
+    places = u[:-1, None] + np.diff(u)[:, None] * parts
+    return np.exp(places) if log else places

@@ -1,0 +1,178 @@
+"""How every figure looks: Okabe-Ito colours with a marker of their own each, fonts legible at the page's width.
+
+A plot function without axes makes its figure through pyplot, so that a notebook shows it; reports and the command
+line make plain Figure objects (``detached``), which nobody else holds. Nothing here changes a global setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from pathlib import Path
+from textwrap import wrap
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator, ScalarFormatter
+
+from ..runs.outcome import Outcome
+
+BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#000000", "#767676"
+#: colour and marker of each damping regime
+REGIMES = {"underdamped": (BLUE, "o"), "critical": (GREEN, "D"), "overdamped": (VERMILLION, "^")}
+#: colour and marker of each outcome of a run; light ones, for lines and hatches lie over them
+OUTCOMES = {
+    Outcome.COVERED: ("#FFFFFF", "o"),
+    Outcome.PARTLY_LOST: ("#F0E442", "v"),
+    Outcome.NOT_SETTLED: ("#B8B8B8", "D"),
+    Outcome.COLLAPSED: ("#B5528A", "s"),
+    Outcome.ESCAPED: ("#56B4E9", ">"),
+    Outcome.DIVERGED: ("#3B3B3B", "*"),
+}
+#: the same for lines on a white page
+OUTCOME_LINES = {
+    Outcome.COVERED: (BLUE, "-"),
+    Outcome.PARTLY_LOST: (ORANGE, "--"),
+    Outcome.NOT_SETTLED: (GREY, ":"),
+    Outcome.COLLAPSED: (PURPLE, (0, (5, 1, 1, 1))),
+    Outcome.ESCAPED: (SKY, (0, (7, 2))),
+    Outcome.DIVERGED: (VERMILLION, "-."),
+}
+SIZE = (7.2, 4.6)
+DPI = 150
+#: values that span more than this factor are drawn on a logarithmic axis
+WIDE = 30.0
+
+_STYLE: Any = {
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.labelsize": 11,
+    "legend.fontsize": 9.5,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.title_fontsize": 10,
+}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def styled(plot: Callable[P, R]) -> Callable[P, R]:
+    """The plot function, run under the package's style; the caller's settings are as before when it returns."""
+
+    @wraps(plot)
+    def with_style(*args: P.args, **kwargs: P.kwargs) -> R:
+        with rc_context(_STYLE):
+            return plot(*args, **kwargs)
+
+    return with_style
+
+
+_DETACHED: ContextVar[bool] = ContextVar("detached", default=False)
+
+
+@contextmanager
+def detached() -> Iterator[None]:
+    """Within the block new figures are the caller's alone: no window, no notebook shows them, none is left open."""
+    token = _DETACHED.set(True)
+    try:
+        yield
+    finally:
+        _DETACHED.reset(token)
+
+
+def axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
+    """The given axes, or those of a new figure: pyplot's, or within ``detached`` one that belongs to nobody else."""
+    if ax is not None:
+        return ax
+    if not _DETACHED.get():
+        from matplotlib import pyplot
+
+        return pyplot.figure(figsize=size, layout="constrained").subplots()
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure.subplots()
+
+
+def write(ax: Axes, path: Path) -> None:
+    """The figure of the axes as PNG."""
+    figure = ax.get_figure()
+    assert isinstance(figure, Figure)
+    figure.savefig(path, format="png", dpi=DPI)
+
+
+def finish(ax: Axes, title: str = "", columns: int = 2) -> None:
+    """Plain tick labels, and the legend above the axes, where it covers no data; its title says what axes cannot."""
+    for axis in (ax.xaxis, ax.yaxis):
+        if isinstance(axis.get_major_formatter(), ScalarFormatter):
+            axis.set_major_formatter(FuncFormatter(_plain))
+    figure = ax.get_figure()
+    width = int(11 * figure.get_size_inches()[0]) if isinstance(figure, Figure) else 70
+    longest = max((len(label) for label in ax.get_legend_handles_labels()[1]), default=0)
+    columns = max(1, min(columns, int(1.1 * width) // (longest + 5)))
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, columnspacing=1.2, handletextpad=0.5,
+        borderaxespad=0.2, title="\n".join(wrap(title, width)) or None, alignment="left",
+    )  # fmt: skip
+
+
+def _plain(value: float, _: int) -> str:
+    return f"{value:.6g}".replace("-", "−")
+
+
+def per(unit: str) -> str:
+    """Label of the training time."""
+    return f"training time ({'time units' if unit == 'time' else unit + 's'})"
+
+
+def note(ax: Axes, text: str) -> None:
+    """A message in the middle of axes that have nothing to show."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", wrap=True)
+
+
+def signed_scale(ax: Axes, which: str, values: np.ndarray) -> None:
+    """A symmetric logarithmic axis where the sizes of the values differ by more than WIDE, with few, readable ticks."""
+    size = np.abs(values[np.isfinite(values) & (values != 0)])
+    if not len(size) or size.max() <= WIDE * size.min():
+        return
+    # linear up to the smallest size, but no more than 8 decades of logarithm
+    low, high = np.floor(np.log10(max(size.min(), size.max() * 1e-8))), np.ceil(np.log10(size.max()))
+    threshold = 10.0**low
+    getattr(ax, f"set_{which}scale")("symlog", linthresh=threshold, linscale=0.5)
+    every = max(1, int(np.ceil((high - low) / 4)))
+    decades = 10.0 ** np.arange(high, low - 1, -every)
+    ticks = [0.0]
+    if np.any(values > 0):
+        ticks += list(decades)
+    if np.any(values < 0):
+        ticks += list(-decades)
+    axis = getattr(ax, f"{which}axis")
+    axis.set_major_locator(FixedLocator(sorted(ticks)))
+    axis.set_minor_locator(NullLocator())
+
+
+def log_if_wide(ax: Axes, which: str, values: np.ndarray) -> bool:
+    """A logarithmic axis where positive values differ by more than WIDE; whether it was made one."""
+    values = values[np.isfinite(values)]
+    wide = bool(len(values) and values.min() > 0 and values.max() > WIDE * values.min())
+    if wide:
+        getattr(ax, f"set_{which}scale")("log")
+        if values.max() < 3e3 * values.min():
+            axis = getattr(ax, f"{which}axis")
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter(FuncFormatter(_plain))
+            axis.set_minor_locator(NullLocator())
+    return wide

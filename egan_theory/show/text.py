@@ -1,0 +1,318 @@
+"""What the commands print for people: tables and sentences from the --json data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ..experiment import Experiment
+
+#: rows of a table printed for people; --json and -o have all of them
+ROWS = 24
+
+
+def per(exp: Experiment) -> str:
+    """The unit of rates."""
+    return "1/time" if exp.update_rule.continuous else "1/step"
+
+
+def side_tex(side: Any) -> str:
+    from ..symbolic.document import tex
+
+    return tex(side.as_expr() if hasattr(side, "as_expr") and hasattr(side, "gens") else side)
+
+
+def _modes_table(title: str, modes: Sequence[dict[str, Any]], per: str) -> list[Any]:
+    from ..base.terminal import table
+
+    modes = [m for m in modes if m["im"] is None or m["im"] >= 0]
+    wavenumbers = any(m.get("wavenumber") is not None for m in modes)
+    columns = [f"decay rate [{per}]", f"frequency [rad{per[1:]}]", "damping ratio", "regime", "multiplicity"]
+    rows = [
+        [None if m["re"] is None else 0.0 - m["re"], m["im"], m["damping_ratio"], m["regime"], m["multiplicity"]]
+        + ([m["wavenumber"]] if wavenumbers else [])
+        for m in modes[:ROWS]
+    ]
+    lines = [table(title, columns + ["wavenumber"] * wavenumbers, rows)]
+    if len(modes) > ROWS:
+        lines.append(f"... and {len(modes) - ROWS} more rows; --json has all.")
+    if any(m["im"] for m in modes):
+        lines.append("A mode that oscillates comes with its complex conjugate, not shown.")
+    return lines
+
+
+def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
+    from ..base.terminal import cell
+
+    modes = data["eigenvalues"]
+    slowest = data["slowest_rate"]
+    unit = per.removeprefix("1/")
+    if slowest is None:
+        verdict = "No mode decays or grows."
+    elif data["stable"]:
+        verdict = f"Stable: every mode decays; the slowest by a factor e in {cell(1 / slowest)} {unit}s."
+    else:
+        verdict = f"Not stable: the slowest decay rate is {cell(slowest)} {per}."
+    lines = [*_modes_table("Eigenvalues, slowest first", modes, per), verdict]
+    lines.append(f"Zero modes (left out of the table): {data['zero_modes']}.")
+    if data["unresolved"]:
+        lines.append(f"Modes below rounding error (no statement about their stability): {data['unresolved']}.")
+    if data.get("spectral_radius") is not None:
+        lines.append(f"Spectral radius of one step: {data['spectral_radius']:.10g}.")
+    if data.get("residual") is not None:
+        lines.append(f"Largest residual of an eigenpair of the stiffness, relative to |H|: {data['residual']:.2g}.")
+    return [*lines, f"Method: {data['method']}.", f"Assumptions: {data['assumptions']}."]
+
+
+def power_laws_text(data: dict[str, Any], unit: str) -> list[Any]:
+    from ..base.terminal import table
+
+    modes = data["modes"]
+    grows = lambda m: f"exp(T^{m['growth_power']:.3g})"  # noqa: E731
+    rows = [
+        [
+            *(f"T^{m[name]:.4g}" if m[name] is not None else grows(m) for name in ("last", "average")),
+            m["damping"], m["stiffness"], m["onset"], int(m["multiplicity"]),
+        ]
+        for m in modes[:ROWS]
+    ]  # fmt: skip
+    columns = ["last iterate", "its average", "damping a", "frequency^2", f"from [{unit}s]", "multiplicity"]
+    lines = [table(f"Powers of the elapsed time T [{unit}s], slowest first", columns, rows)]
+    if len(modes) > ROWS:
+        lines.append(f"... and {len(modes) - ROWS} more rows; --json has all.")
+    for what, key in (("last iterate", "converges"), ("average since the start", "average_converges")):
+        lines.append(f"The {what} {'converges' if data[key] else 'does not converge'}.")
+    return [*lines, f"Method: {data['method']}.", f"Assumptions: {data['assumptions']}."]
+
+
+def regularizer_text(data: dict[str, Any], per: str) -> list[Any]:
+    from ..base.terminal import cell, table
+    from ..tables.penalties import strength_field
+
+    best, field = data["best"], strength_field(data["penalty"])[1]
+    rows = [
+        ["none", 0, data["left_without"], None],
+        ["half", _scaled(best, 0.5), data["left_at_half"], data["rate_at_half"]],
+        ["advised", best, data["left"], data["rate"]],
+        ["twice", _scaled(best, 2.0), data["left_at_double"], data["rate_at_double"]],
+    ]
+    span = f"{data['horizon']:g} {data['unit']}"
+    columns = ["", field, f"left of a kick after {span}", f"slowest rate [{per}]"]
+    lines: list[Any] = [
+        table(f"Strength of {data['penalty']} for training of {span}", columns, rows if best else rows[:1]),
+        *(f"{remark[0].upper()}{remark[1:]}." for remark in data["remarks"]),
+    ]
+    if data["edge"] is not None:
+        share = "" if data["share_of_edge"] is None else f"; the advice is {data['share_of_edge']:.2g} of it"
+        lines.append(f"Every mode decays up to a strength of {cell(data['edge'])}{share}.")
+    limit = data["asymptotic"]
+    if limit["best"] is not None:
+        how = f"the slowest mode then decays at {cell(limit['rate'])} {per}"
+        lines.append(f"For a training without end {cell(limit['best'])} would be best: {how} ({limit['method']}).")
+    return [
+        *lines,
+        *_modes_table("Slowest modes at the advised strength", data["binding_modes"], per),
+        f"Assumptions: {'; '.join(data['assumptions'])}.",
+    ]
+
+
+def threshold_text(data: dict[str, Any], per: str) -> list[Any]:
+    from ..base.terminal import cell, table
+
+    rows, lines = [], []
+    for t in data["thresholds"]:
+        pairs = list(zip(t["values"], t["unstable_side"], strict=True))
+        for value, side in pairs or [(None, "")]:
+            searched = f"{cell(t['range'][0])} to {cell(t['range'][1])}"
+            rows.append([t["mechanism"], value, side, searched, t["method"] or "not evaluated"])
+        if t["mode"]:
+            m = t["mode"]
+            kind = "moves all particles together" if m["collective"] else "moves them against each other"
+            lines.append(
+                f"{t['mechanism']}: the mode that sets in {kind} (overlap with a translation "
+                f"{cell(m['translation'])}), at {cell(m['im'])} rad{per[1:]}."
+            )
+        if t["bracket"]:
+            lines.append(f"{t['mechanism']}: between {cell(t['bracket'][0])} and {cell(t['bracket'][1])}.")
+        if t["reason"]:
+            lines.append(f"{t['mechanism']}: {t['reason']}.")
+        lines.append(f"{t['mechanism']} assumes: {'; '.join(t['assumptions'])}.")
+    columns = ["mechanism", "threshold", "collapse", "range searched", "method"]
+    title = f"Thresholds in {data['vary']} (now {cell(data['current'])})"
+    return [table(title, columns, rows), *lines]
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else factor * value
+
+
+def run_summary(ds: xr.Dataset, out: Path) -> dict[str, Any]:
+    sizes, last = ds.sizes, float(ds["time"].values[-1])
+    from ..runs.outcome import Outcome, counts
+
+    diverged, codes = ds["diverged_at"].values.tolist(), ds["outcome"].values
+    return {
+        "output": str(out),
+        "status": ds.attrs["status"],
+        "steps": int(last),
+        "samples": sizes["time"],
+        "runs": sizes["run"],
+        "particles": sizes["particle"],
+        "dimension": sizes["component"],
+        "outcomes": counts(codes),
+        "outcome": [Outcome(c).word for c in codes],
+        "diverged": sum(step >= 0 for step in diverged),
+        "diverged_at": [step if step >= 0 else None for step in diverged],
+        "start": ds.attrs.get("start"),
+        "seed": int(ds.attrs["seed"]),
+    }
+
+
+def run_text(data: dict[str, Any], per: str) -> list[Any]:
+    from ..base.terminal import table
+
+    rows = [
+        ["status", data["status"]],
+        ["runs", str(data["runs"])],
+        *([f"of them {word}", str(n)] for word, n in data["outcomes"].items()),
+        [f"recorded until [{per.removeprefix('1/')}]", str(data["steps"])],
+        ["samples", str(data["samples"])],
+        ["particles", f"{data['particles']} in {data['dimension']} dimension{'s' * (data['dimension'] != 1)}"],
+        ["start, seed", f"{data['start']}, {data['seed']}"],
+    ]
+    return [table("Simulation", ["", ""], rows), *meanings(data["outcomes"])]
+
+
+def meanings(words: Iterable[str]) -> list[str]:
+    """One line on each of these outcomes."""
+    from ..runs.outcome import Outcome
+
+    return [f"{o.word.capitalize()}: {o.meaning}." for o in Outcome if o.word in set(words)]
+
+
+def compare_text(data: dict[str, Any]) -> list[Any]:
+    from ..base.terminal import table
+
+    columns = ["quantity", "predicted", "measured", "standard error", "z", "relative error", "units"]
+    keys = ("name", "predicted", "measured", "stderr", "z", "relative_error", "units")
+    quantities = data["quantities"]
+    rows = [[_two_digits(k, q.get(k)) for k in keys] for q in quantities]
+    lines: list[Any] = [table("Prediction against runs", columns, rows)]
+    if not quantities:
+        lines = ["Nothing could be compared."]
+    if data["unmatched"]:
+        lines.append(table("Not compared", ["quantity", "why"], [[u["name"], u["reason"]] for u in data["unmatched"]]))
+    if data.get("method"):
+        lines.append(f"Method: {data['method']}.")
+    if data.get("assumptions"):
+        lines.append(f"Assumptions: {'; '.join(data['assumptions'])}.")
+    return lines
+
+
+def _outcomes_table(kinds: dict[str, list[list[float]]], runs: int) -> Any:
+    """Shares of a simulated diagram's runs, and in how many cells an outcome occurs."""
+    from math import isfinite
+
+    from ..base.terminal import table
+
+    rows = []
+    for word, grid in kinds.items():
+        known = [v for row in grid for v in row if isfinite(v)]
+        rows.append([word, sum(known) / len(known), f"{sum(v > 0 for v in known)} of {len(known)}"])
+    return table(f"Outcomes of the simulated runs, {runs} per cell", ["outcome", "runs, share", "cells with it"], rows)
+
+
+def _two_digits(key: str, value: Any) -> Any:
+    return float(f"{value:.2g}") if key in ("stderr", "z", "relative_error") and value is not None else value
+
+
+def phase_json(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Dataset | None) -> dict[str, Any]:
+    """The --json form of a phase diagram: axes, margins and, if simulated, accuracies."""
+
+    def axis(ds: xr.Dataset, name: str) -> dict[str, Any]:
+        field = ds[name]
+        return {"vary": field.attrs["long_name"], "log": bool(field.attrs["log"]), "values": field.values.tolist()}
+
+    from ..runs.outcome import counts
+
+    data: dict[str, Any] = {
+        "first": axis(found, "first"),
+        "second": axis(found, "second"),
+        "mechanisms": [
+            {
+                "mechanism": str(name),
+                "collapse": (found["margin"].sel(mechanism=name).values > 0).astype(int).tolist(),
+                "margin": found["margin"].sel(mechanism=name).values.tolist(),
+                **_share(found["margin"].sel(mechanism=name)),
+                "evaluated": int(found["evaluated"].sel(mechanism=name).sum()),
+            }
+            for name in found["mechanism"].values
+        ],
+        "method": found.attrs["method"],
+        "assumptions": found.attrs["assumptions"],
+    }
+    if runs is not None and compared is not None:
+        data["simulated"] = {
+            "first": axis(runs, "first"),
+            "second": axis(runs, "second"),
+            "runs": runs.sizes["run"],
+            "outcomes": {word: runs["share"].sel(kind=word).values.tolist() for word in counts(runs["outcome"].values)},
+            "covered": runs["covered"].mean("run").values.tolist(),
+            "accuracy": [
+                {"mechanism": str(name)}
+                | {
+                    key: float(compared[key].sel(mechanism=name))
+                    for key in ("balanced_accuracy", "stderr", "sensitivity", "specificity")
+                }
+                for name in compared["mechanism"].values
+            ],
+        }
+    return data
+
+
+def phase_dataset(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Dataset | None) -> xr.Dataset:
+    """One file: the predicted diagram, and the simulated one on axes of its own."""
+    if runs is None or compared is None:
+        return found
+    names = {n: f"simulated_{n}" for n in ("first", "second")}
+    measured = runs.rename(names)
+    accuracy = compared.drop_vars(["first", "second"]).rename(names | {"mechanism": "predictor"})
+    return found.assign({**measured.data_vars, **accuracy.data_vars}).assign_coords(
+        {**measured.coords, **accuracy.coords}
+    )
+
+
+def _share(margin: xr.DataArray) -> dict[str, Any]:
+    """The share of collapsed cells among those of which the mechanism says something, and how many others there are."""
+    silent = margin.isnull()
+    said = int((~silent).sum())
+    return {"share": float((margin > 0).sum()) / said if said else None, "silent": int(silent.sum())}
+
+
+def phase_text(data: dict[str, Any]) -> list[Any]:
+    from ..base.terminal import table
+
+    rows = [[m["mechanism"], m["share"], str(m["silent"]), str(m["evaluated"])] for m in data["mechanisms"]]
+    cells = f"{len(data['first']['values'])} x {len(data['second']['values'])} values"
+    title = f"Loss of modes over {data['first']['vary']} and {data['second']['vary']}, {cells}"
+    lines: list[Any] = [
+        table(title, ["mechanism", "predicted in cells, share", "cells without a statement", "cells evaluated"], rows)
+    ]
+    if "simulated" in data:
+        keys = ("balanced_accuracy", "stderr", "sensitivity", "specificity")
+        accuracy, kinds = data["simulated"]["accuracy"], data["simulated"]["outcomes"]
+        lines.append(_outcomes_table(kinds, data["simulated"]["runs"]))
+        lines += meanings(kinds)
+        columns = ["mechanism", "balanced accuracy", "standard error", "sensitivity", "specificity"]
+        lines.append(
+            table(
+                "Modes lost (any end but covered), predicted against simulated",
+                columns,
+                [[a["mechanism"], *(a[k] for k in keys)] for a in accuracy],
+            )
+        )
+    return [*lines, f"Method: {data['method']}.", f"Assumptions: {data['assumptions']}."]

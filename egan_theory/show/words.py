@@ -1,0 +1,214 @@
+"""The report's sentences: headline and captions, from results."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from ..comparison.agreement import Agreement
+from ..comparison.compare import EVERY
+from ..experiment import Experiment
+from ..predict.left import left_over
+from ..predict.regularizer import Regularizer
+from ..runs.outcome import Outcome, known_outcomes, tally
+from ..tables.penalties import strength_field
+from .clouds import origin
+from .own import differences
+from .plots import agrees
+
+#: strengths closer than this (relative) count as the same in words
+SAME = 0.01
+
+
+def per(exp: Experiment) -> str:
+    """What a rate is counted per."""
+    return "unit of time" if exp.update_rule.continuous else "step"
+
+
+def verdict(spectrum: xr.Dataset | None) -> str:
+    if spectrum is None:
+        return "No linear prediction for this experiment"
+    stable = spectrum.attrs["stable"]
+    return (
+        "Stable: small deviations from equilibrium decay"
+        if stable
+        else "Unstable: small deviations from equilibrium grow"
+    )
+
+
+def on_spectrum(spectrum: xr.Dataset, exp: Experiment) -> str:
+    rates = -spectrum["eigenvalue_re"].values
+    count = int(spectrum["multiplicity"].values.sum())
+    zero = int(spectrum.attrs["zero_modes"])
+    rest = f" (besides {zero} zero modes, which neither grow nor decay)" if zero else ""
+    if not spectrum.attrs["stable"]:
+        growing = int(spectrum["multiplicity"].values[rates <= 0].sum())
+        fastest = float(-rates.min())
+        text = f"{growing} of {count} modes do not decay{rest}"
+        if fastest <= 0:
+            return f"{text}; none of them grows either."
+        growth = f"at {fastest:.3g} per {per(exp)}, that is, by a factor e in {duration(1 / fastest, exp)}"
+        return f"{text}; the fastest grows {growth}."
+    slowest = float(spectrum.attrs["slowest_coupled_rate"])
+    if not np.isfinite(slowest):
+        return f"All {count} modes decay{rest}, but none of them moves the particles."
+    oscillating = int(spectrum["multiplicity"].values[spectrum["eigenvalue_im"].values != 0].sum())
+    how = "none of them oscillates" if not oscillating else f"{oscillating} of them oscillate"
+    how = "all of them oscillate" if oscillating == count else how
+    return (
+        f"All {count} modes decay{rest}; {how}. The slowest that moves the particles decays "
+        f"at {slowest:.4g} per {per(exp)}, that is, by a factor e in {duration(1 / slowest, exp)}."
+    )
+
+
+def duration(value: float, exp: Experiment) -> str:
+    number = f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
+    return f"{number} {'units of time' if exp.update_rule.continuous else 'steps'}"
+
+
+def on_regularizer(best: Regularizer, exp: Experiment) -> str:
+    name = strength_field(best.penalty)[1]
+    strength = float(exp.get(name))
+    first, *others = best.remarks
+    text = f"{first[0].upper()}{first[1:]}."
+    if best.helps and abs(best.best - strength) <= SAME * max(best.best, strength):
+        text += " The present strength is this one."
+    elif best.helps and strength > 0:
+        left = left_over(exp, best.horizon).moving
+        present = f"At the present strength of {strength:.4g},"
+        text += f" {present} {left:.3g} is left." if left < 1 else f" {present} training is unstable: a kick grows."
+    return " ".join([text, *(f"{remark[0].upper()}{remark[1:]}." for remark in others)])
+
+
+def on_runs(runs: xr.Dataset, exp: Experiment) -> list[str]:
+    lines = [_ends(runs)]
+    if runs.attrs.get("status") == "interrupted":
+        lines.append(f"The recording was interrupted after {runs['time'].attrs.get('units', 'step')} {_last(runs):g}.")
+    if "rewound" in runs.attrs:
+        lines.append(f"The recording was {runs.attrs['rewound']}: training went on from there.")
+    told = differences(exp, runs) if origin(runs) == "recorded" else []
+    if told:
+        lines.append(f"The runs say that they are of another experiment ({'; '.join(told)}).")
+    return lines
+
+
+def _last(runs: xr.Dataset) -> float:
+    return float(runs["time"].values[-1])
+
+
+def _ends(runs: xr.Dataset) -> str:
+    """What became of the runs, and the meaning of each outcome that occurs."""
+    codes = known_outcomes(runs)
+    text = f"What became of the {len(codes)} {origin(runs)} runs: {tally(codes)}"
+    if "diverged_at" in runs and (at := runs["diverged_at"].values).max() >= 0:
+        text += f" (the first at step {at[at >= 0].min()})"
+    return f"{text}. " + " ".join(
+        f"{Outcome(c).word.capitalize()}: {Outcome(c).meaning}." for c in np.unique(codes[codes >= 0])
+    )
+
+
+def on_agreement(agreement: Agreement | None, measured: bool, of: xr.Dataset | None = None) -> str:
+    """``measured``: whether the runs themselves could be compared, not only the sweep of strengths."""
+    if agreement is None or not agreement.quantities:
+        what = "simulation" if of is None or origin(of) == "simulated" else "recorded runs"
+        return f"No predicted quantity could be compared with the {what}; the reasons are listed below."
+    good, total = sum(agrees(q) for q in agreement.quantities), len(agreement.quantities)
+    missed = len(agreement.unmatched)
+    rest = f" ({missed} more could not be compared; see below)" if missed else ""
+    runs = "" if measured else " All are of the sweep of strengths: the eigenvalues could not be measured."
+    return f"{good} of {total} compared quantities agree within 3 standard errors or 1 %{rest}.{runs}"
+
+
+def on_distance(agreement: Agreement | None, runs: xr.Dataset) -> list[str]:
+    """Of recorded runs: that the theory shown is not theirs but the described model's, and how far they are from it."""
+    if origin(runs) != "recorded":
+        return []
+    lines = ["All predictions on this page are those of the experiment described, whatever training made the runs."]
+    found = () if agreement is None else agreement.quantities
+    if found:
+        off = [q.relative_error for q in found if np.isfinite(q.relative_error)]
+        beyond = sum(not agrees(q) for q in found)
+        lines[0] += (
+            f" What was measured in the runs is {np.median(off):.2g} (median) and at most {np.max(off):.2g} of an "
+            f"eigenvalue's size away from them; {beyond} of {len(found)} quantities by more than 3 standard errors "
+            "and 1 %."
+        )
+    reasons = [] if agreement is None else [u["reason"] for u in agreement.unmatched if u["name"] == EVERY]
+    return lines + [f"The runs are not described by them: {reason}." for reason in reasons]
+
+
+def caption_eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None) -> str:
+    rates = -spectrum["eigenvalue_re"].values
+    growing = int(spectrum["multiplicity"].values[rates <= 0].sum())
+    where = "All lie in the stable half-plane." if not growing else f"{growing} do not lie in the stable half-plane."
+    measured = agreement is not None and any(q.name.endswith(".re") for q in agreement.quantities)
+    crosses = f" Crosses are fits to the runs ({agreement.method})." if agreement and measured else ""
+    log = "" if spectrum.attrs["rule"] == "flow" else " s = log z, where z is the factor per step."
+    return (
+        f"Eigenvalues s of training about equilibrium: a small deviation goes as exp(s t).{log} {where}{crosses} "
+        f"An axis whose values differ widely is logarithmic on both sides of zero. "
+        f"Assumes: {spectrum.attrs['assumptions']}; small deviations."
+    )
+
+
+def caption_dispersion(spectrum: xr.Dataset) -> str:
+    k, rate = spectrum["wavenumber"].values, -spectrum["eigenvalue_re"].values
+    slow = float(k[np.nanargmin(rate)])
+    return (
+        f"Decay rate and frequency of each Fourier mode of the target. The slowest decays at wavenumber {slow:.3g}: "
+        f"structure of size {2 * np.pi / slow:.3g} is learned last. Assumes: {spectrum.attrs['assumptions']}."
+    )
+
+
+def caption_damping(spectrum: xr.Dataset) -> str:
+    zeta = spectrum["damping_ratio"].values[spectrum["coupled"].values != 0]
+    zeta = zeta[np.isfinite(zeta)]
+    return (
+        f"Damping ratio of the modes that move the particles, from {zeta.min():.3g} to {zeta.max():.3g}. Below the "
+        "dashed line a mode oscillates, at it the mode returns fastest for its frequency. Real modes without a partner "
+        "have no damping ratio and are left out."
+    )
+
+
+def caption_strength(best: Regularizer, swept: xr.Dataset | None) -> str:
+    text = (
+        f"What {best.horizon:g} {best.unit} of training leave of a small kick of the particles, the discriminator at "
+        f"rest, against the strength of {strength_field(best.penalty)[1]}, all else unchanged: rms displacement over "
+        "that of the kick, of the coordinates that can move. Above 1 the kick has grown. The curve is linear theory."
+    )
+    if best.asymptotic.best:
+        text += (
+            f" For a training without end {best.asymptotic.best:.3g} would be best: there the slowest mode decays "
+            f"fastest, at {best.asymptotic.rate:.3g} {'per unit of time' if best.unit != 'steps' else 'per step'}."
+        )
+    if swept is not None:
+        count = int(swept.attrs.get("directions", 1))
+        text += f" Points are simulations of the nonlinear model, kicked along {count} directions at right angles."
+    return f"{text} Assumes: {'; '.join(best.assumptions)}."
+
+
+def caption_cloud(runs: xr.Dataset) -> str:
+    placed = "assignment" in runs
+    shared = ""
+    if placed and len(np.unique(runs["assignment"].values)) < runs.sizes["particle"]:
+        shared = " Several particles share each target point; those that move together cover each other."
+    if origin(runs) == "recorded":
+        return f"Particles of one recorded run against the target.{shared}"
+    start = "from equilibrium with a small kick" if placed else "from random positions"
+    return f"Particles of one simulated run of the nonlinear model, started {start}, against the target.{shared}"
+
+
+def caption_losses(runs: xr.Dataset) -> str:
+    return f"Losses as the training loop of the {origin(runs)} runs reported them. The theory makes no use of them."
+
+
+def caption_relaxation(runs: xr.Dataset, agreement: Agreement | None) -> str:
+    slope = agreement is not None and any(q.name in ("rate", "s1.re") for q in agreement.quantities)
+    text = "Distance from equilibrium" if "assignment" in runs else "Distance from the target"
+    text += f" in every {origin(runs)} run, on a logarithmic scale: a straight envelope is exponential decay."
+    if slope:
+        text += (
+            " The dashed line has the predicted rate of the slowest visible mode; its height is placed over the "
+            "curves. Faster modes die first, so only the late part can follow it."
+        )
+    return text

@@ -1,0 +1,1 @@
+"""Losses, penalties, update rules, activations, architectures. One entry each, all about it in the entry."""

@@ -1,0 +1,188 @@
+"""The adversarial losses as data: f1, f2, h and the equilibrium value D* of the discriminator.
+
+The discriminator maximises ``L_D = E_p[f1(D)] + E_q[f2(D)] - penalty``, the generator ascends ``E_q[h(D)]``
+(p = target, q = particles). Everything else is differentiated from these three expressions by SymPy:
+
+    c = f1'(D*) = -f2'(D*),   b = h'(D*),   kappa = -(f1'' + f2'')(D*)
+
+Source of the losses: Goodfellow et al. 2014 (logistic), Arjovsky et al. 2017 (Wasserstein), Mao et al. 2017 (least
+squares), Lim and Ye 2017 (hinge), Mroueh and Sercu 2017, Mroueh et al. 2018 (Fisher and Sobolev IPM).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..base.errors import InputError
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+
+def _symbol() -> sp.Symbol:
+    import sympy as sp
+
+    return sp.Symbol("D", real=True)
+
+
+def _sigmoid(D: Any) -> Any:
+    """s(D) written with tanh: it neither overflows for large |D| nor loses the complex argument."""
+    import sympy as sp
+
+    return (1 + sp.tanh(D / 2)) / 2
+
+
+def _wasserstein(D: Any) -> tuple[Any, Any, Any]:
+    return D, -D, D
+
+
+def _logistic(D: Any) -> tuple[Any, Any, Any]:
+    import sympy as sp
+
+    s = _sigmoid(D)
+    return sp.log(s), sp.log(1 - s), -sp.log(1 - s)
+
+
+def _nonsaturating(D: Any) -> tuple[Any, Any, Any]:
+    import sympy as sp
+
+    s = _sigmoid(D)
+    return sp.log(s), sp.log(1 - s), sp.log(s)
+
+
+def _least_squares(D: Any) -> tuple[Any, Any, Any]:
+    return -((D - 1) ** 2) / 2, -(D**2) / 2, -((D - 1) ** 2) / 2
+
+
+def _hinge(D: Any) -> tuple[Any, Any, Any]:
+    import sympy as sp
+
+    # min(0, .) as Piecewise: its derivative stays a function NumPy can evaluate (no Dirac delta).
+    return sp.Piecewise((D - 1, D < 1), (0, True)), sp.Piecewise((-1 - D, D > -1), (0, True)), D
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One loss. ``terms(D)`` returns (f1, f2, h); ``D_star`` is the value of D where q = p.
+
+    Raises ValueError at the first use of its numbers if f1'(D*) + f2'(D*) != 0, i.e. if D* is no equilibrium.
+    """
+
+    kind: str
+    title: str
+    terms: Callable[[Any], tuple[Any, Any, Any]]
+    D_star: str = "0"
+    needs_multiplier: bool = False
+
+    @cached_property
+    def expressions(self) -> dict[str, Any]:
+        """f1, f2, h and their first two derivatives in the SymPy symbol D (real)."""
+        import sympy as sp
+
+        D = _symbol()
+        out: dict[str, Any] = {}
+        for name, f in zip(("f1", "f2", "h"), self.terms(D), strict=True):
+            out[name] = f
+            out[f"d{name}"] = _tidy(sp.diff(f, D))
+            out[f"dd{name}"] = _tidy(sp.diff(out[f"d{name}"], D))
+        if sp.simplify((out["df1"] + out["df2"]).subs(D, self.equilibrium)) != 0:
+            raise ValueError(f"loss {self.kind}: f1' + f2' must vanish at D* = {self.D_star}")
+        return out
+
+    @cached_property
+    def equilibrium(self) -> sp.Rational:
+        """D* as an exact number."""
+        import sympy as sp
+
+        return sp.Rational(self.D_star)
+
+    @cached_property
+    def exact(self) -> dict[str, Any]:
+        """Exact c, b, kappa (SymPy numbers)."""
+        import sympy as sp
+
+        D, e = _symbol(), self.expressions
+        at = {D: self.equilibrium}
+        return {
+            "c": sp.nsimplify(e["df1"].subs(at)),
+            "b": sp.nsimplify(e["dh"].subs(at)),
+            "kappa": sp.nsimplify(-(e["ddf1"] + e["ddf2"]).subs(at)),
+        }
+
+    @property
+    def c(self) -> float:
+        return float(self.exact["c"])
+
+    @property
+    def b(self) -> float:
+        return float(self.exact["b"])
+
+    @property
+    def kappa(self) -> float:
+        return float(self.exact["kappa"])
+
+    @property
+    def D0(self) -> float:
+        """D* as a float: discriminator outputs are stored as deviations D - D*."""
+        return float(self.equilibrium)
+
+    @cached_property
+    def functions(self) -> dict[str, Derivative]:
+        """Vectorised df1, ddf1, df2, ddf2, dh, ddh of the full value D; real or complex arguments."""
+        import sympy as sp
+
+        D, e = _symbol(), self.expressions
+        names = ("df1", "ddf1", "df2", "ddf2", "dh", "ddh")
+        return {n: Derivative(sp.lambdify(D, e[n], "numpy"), e[n]) for n in names}
+
+    def __getattr__(self, name: str) -> Derivative:
+        # df1(D), ddf1(D), df2(D), ddf2(D), dh(D), ddh(D)
+        if name in ("df1", "ddf1", "df2", "ddf2", "dh", "ddh"):
+            return self.functions[name]
+        raise AttributeError(name)
+
+
+class Derivative:
+    """A lambdified derivative; ``constant`` holds its value when it does not depend on D (callers can skip work)."""
+
+    def __init__(self, function: Callable[[Any], Any], expression: Any) -> None:
+        self.constant = float(expression) if expression.is_number else None
+        self._function = function
+
+    def __call__(self, D: np.ndarray) -> Any:
+        return self.constant if self.constant is not None else self._function(D)
+
+
+def _tidy(expression: Any) -> Any:
+    """Cancel common factors in t = tanh(D/2): 0/0 at saturation would otherwise reach the numerics."""
+    import sympy as sp
+
+    if expression.has(sp.Piecewise):
+        return expression
+    return sp.cancel(sp.together(expression))
+
+
+LOSSES: dict[str, Loss] = {
+    loss.kind: loss
+    for loss in (
+        Loss("wasserstein", "Wasserstein / IPM", _wasserstein),
+        Loss("logistic", "logistic, saturating", _logistic),
+        Loss("non_saturating", "logistic, non-saturating", _nonsaturating),
+        Loss("least_squares", "least squares (labels 1, 0, 1)", _least_squares, D_star="1/2"),
+        Loss("hinge", "hinge", _hinge),
+        Loss("sobolev", "Fisher / Sobolev IPM", _wasserstein, needs_multiplier=True),
+    )
+}
+
+
+@cache
+def get_loss(kind: str) -> Loss:
+    """The loss of that name; InputError names the choices."""
+    if kind not in LOSSES:
+        raise InputError("loss.kind", f"be one of {', '.join(LOSSES)}", repr(kind))
+    return LOSSES[kind]
