@@ -1,7 +1,7 @@
 """How fast is a tangent kernel, in what memory, and does it agree with neural-tangents?
 
     python analyses/kernel_benchmark.py --neural-tangents PYTHON [--points 1000] [--rounds 5] [--threads 1]
-    python analyses/kernel_benchmark.py --neural-tangents PYTHON --record tests/neural_tangents_values.json
+    python analyses/kernel_benchmark.py --neural-tangents PYTHON --record tests/kernels/neural_tangents_values.json
 
 PYTHON is an interpreter that has neural_tangents (Novak et al. 2020). Both sides compute the Gram matrix of the same
 points in 784 dimensions, a ReLU network of 3 hidden layers, in float64, each in a process of its own on the same

@@ -25,4 +25,4 @@ def _no_open_figures():
         sys.modules["matplotlib.pyplot"].close("all")
 
 
-pytest.register_assert_rewrite("stepjac")
+pytest.register_assert_rewrite("tests.stepjac")

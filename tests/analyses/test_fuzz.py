@@ -1,0 +1,96 @@
+"""Spoilt inputs of every kind: each ends in a result or in one line that says what is wrong, soon and in little
+memory."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "analyses" / "fuzz.py"
+
+
+@pytest.fixture(scope="module")
+def fuzz():
+    sys.path.insert(0, str(SCRIPT.parent))
+    try:
+        spec = importlib.util.spec_from_file_location("fuzz", SCRIPT)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["fuzz"] = module
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        sys.path.remove(str(SCRIPT.parent))
+        sys.modules.pop("fuzz", None)
+
+
+@pytest.mark.parametrize(
+    ("code", "out", "err", "wrong"),
+    [
+        (0, "Stable.\n", "", ""),
+        (2, "", "egan: e.toml: run.steps: must be at least 1, but found 0\n", ""),
+        (2, "", "egan: No such option (see 'egan --help')\n", ""),
+        (1, "", "egan: the sweep could not be begun: disk full\n", ""),
+        (1, "", "egan: unexpected failure, TypeError: x\n", "unexpected failure"),
+        (1, "", "Traceback (most recent call last)\n", "traceback"),
+        (2, "half a table", "egan: a: must be b\n", "not one line"),
+        (2, "", "egan: a: must be b\nand more\n", "not one line"),
+        (2, "", "egan: broken\n", "no rule in the line"),
+        (1, "", "egan: not enough memory: use fewer particles\n", "out of memory"),
+        (0, "rate nan\n", "", "not a number, with exit code 0"),
+        (3, "", "", "exit code 3"),
+    ],
+)
+def test_what_is_wrong_is_seen(fuzz, code, out, err, wrong):
+    assert fuzz.judge(code, out, err) == wrong
+
+
+def in_its_own_process(body):
+    """Run Python with the script as ``fuzz``: its children are forks, which libraries with threads (JAX) do not bear
+    in a process that tests have used before."""
+    code = f"import sys\nsys.path.insert(0, {str(SCRIPT.parent)!r})\nimport fuzz\n{body}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_few_draws():
+    """Templates and sweeps, whose commands take longer, are for the longer test."""
+    in_its_own_process("""
+quick = ("draw_points", "draw_gram", "draw_runs", "draw_recording")
+fuzz.CASES = [case for case in fuzz.CASES if case[0].__name__ in quick]
+fuzz.stored_sweeps = fuzz.compile_solvable = lambda *_: None
+found = fuzz.study(0, 40)
+assert sorted(o.index for o in found) == list(range(40))
+assert not [o for o in found if o.wrong]
+""")
+
+
+@pytest.mark.slow
+def test_many_draws():
+    in_its_own_process("""
+found = fuzz.study(0, 400)
+assert len({o.kind for o in found}) > 8 and {o.code for o in found} >= {0, 2}
+assert not [o for o in found if o.wrong]
+""")
+
+
+@pytest.mark.slow
+def test_failures_are_found():
+    """An exception of the package, a child that dies, one that hangs."""
+    in_its_own_process("""
+def broken(*_):
+    raise TypeError("broken")
+
+def dead(*_):
+    fuzz.os._exit(3)
+
+def hangs(*_):
+    while True:
+        pass
+
+fuzz.PATIENCE, fuzz.stock = 1.0, lambda folder: None
+fuzz.CASES = [(lambda stock, folder, rng: ("none", ["spectrum"]), 1.0)]
+for fuzz.egan, wrong in ((broken, "escaped"), (dead, "died"), (hangs, "still running")):
+    assert [o.wrong.split(":")[0] for o in fuzz.study(0, 2)] == [wrong] * 2, wrong
+""")
