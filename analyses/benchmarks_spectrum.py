@@ -23,8 +23,8 @@ import xarray as xr
 from scipy.optimize import linear_sum_assignment
 
 import egan_theory as eg
-from egan_theory.linear import eigenvalues, linearize, linearize_extreme, structured
-from egan_theory.linear.coupling import coupling_root
+from egan_theory.linear import eigenvalues, linearize, linearize_extreme
+from egan_theory.problem.problem import Problem, forget
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write
@@ -74,7 +74,7 @@ def dense_eigenvalues(exp: eg.Experiment) -> np.ndarray:
     H = np.moveaxis(exp.discriminator.kernel_object.mixed(Y, Y), 2, 1).reshape(M * d, M * d)
     L = np.linalg.cholesky(H)
     del H
-    C = np.tensordot(coupling_root(exp), L.reshape(M, d, -1), 1).reshape(M * d, -1)
+    C = np.tensordot(Problem(exp).coupling_root, L.reshape(M, d, -1), 1).reshape(M * d, -1)
     A = exp.penalty.weight_decay * np.eye(M * d) + exp.penalty.r1 * L.T @ (np.repeat(p, d)[:, None] * L)
     eta_D, eta_G, loss = exp.discriminator.learning_rate, exp.generator.learning_rate, exp.loss_object
     J = np.block([[-eta_D * A, -eta_D * loss.c * C.T], [eta_G * loss.b * C, np.zeros((M * d, M * d))]])
@@ -84,14 +84,13 @@ def dense_eigenvalues(exp: eg.Experiment) -> np.ndarray:
 
 def closed_form(exp: eg.Experiment) -> np.ndarray:
     """All eigenvalues of the modes that move the particles, with multiplicity."""
-    structured._stiffness.cache_clear()
-    structured._split.cache_clear()
+    forget()
     values = eigenvalues(linearize(exp))
     return np.repeat(values.s[values.coupled], values.multiplicity[values.coupled])
 
 
 def matrix_free(exp: eg.Experiment) -> np.ndarray:
-    structured._split.cache_clear()
+    forget()
     return eigenvalues(linearize_extreme(exp, 10)[0]).s
 
 

@@ -22,8 +22,11 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from egan_theory.features import feature_map
 from egan_theory.problem.field import Field
-from egan_theory.simulation.run import _grow, starts
+from egan_theory.problem.problem import Problem
+from egan_theory.simulation.run import grown_state
+from egan_theory.simulation.start import starts
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write
@@ -64,17 +67,17 @@ def experiment(
 
 def package_step(exp: eg.Experiment) -> Callable[[], None]:
     """One step of the package's loop, its checks included."""
-    field = Field(exp)
-    x, w, _ = starts(exp, field)
-    rule = exp.update_rule
-    state = rule.start(field.grow(x, w), x, field.Vw, field.Vx)
+    problem, rule = Problem(exp), exp.update_rule
+    x, w, features, _ = starts(problem, feature_map(exp))
+    field = Field(problem, features=features).grown(x)
+    state = rule.start(field.padded(w, features), field.place(x), field.Vw, field.Vx)
 
     def step() -> None:
-        nonlocal state
-        state = rule.step(state, field.Vw, field.Vx)
-        if field.strayed(state[1]).any() or not (np.isfinite(state[0]).all() and np.isfinite(state[1].max())):
+        nonlocal state, field
+        w, cloud, *memory = rule.step(state, field.Vw, field.Vx)
+        if cloud.strayed().any() or not (np.isfinite(w).all() and np.isfinite(cloud.x.max())):
             raise RuntimeError("a particle left the box")
-        state = _grow(field, rule, state)
+        field, state = grown_state(field, rule, (w, cloud.x, *memory))
 
     return step
 

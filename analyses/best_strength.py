@@ -19,7 +19,7 @@ import xarray as xr
 
 import egan_theory as eg
 from egan_theory.comparison.left import LEAST
-from egan_theory.simulation.run import resolved_rule
+from egan_theory.simulation.start import resolved_rule
 
 sys.path.insert(0, str(Path(__file__).parent))
 from draws import draw_experiment

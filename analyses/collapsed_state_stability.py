@@ -17,12 +17,13 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from egan_theory.features import DictionaryFeatures
 from egan_theory.predict.cluster import ESCAPE, INTERVAL
 from egan_theory.predict.collapsed import CollapsedState, collapsed_state
 from egan_theory.predict.orbits import block_stderr
 from egan_theory.problem.field import Field
-from egan_theory.simulation.run import resolved_rule
+from egan_theory.problem.problem import Problem
+from egan_theory.simulation.run import stepped
+from egan_theory.simulation.start import resolved_rule
 from egan_theory.tables.losses import LOSSES
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -103,8 +104,7 @@ def _draw(rng: np.random.Generator) -> eg.Experiment:
 def cloud(exp: eg.Experiment, state: tuple, features, rng: np.random.Generator) -> tuple[Field, tuple]:
     """The full model with its N particles around the cluster's point, memory as the cluster's; (field, state)."""
     N, d = exp.generator.particles, exp.dimension
-    field = Field(exp)
-    field.features = features
+    field = Field(Problem(exp), features=features)
     u = rng.standard_normal((N, d))
     u -= u.mean(0)
     u *= SPREAD * exp.discriminator.length_scale / np.sqrt((u**2).sum(-1).mean())
@@ -113,17 +113,6 @@ def cloud(exp: eg.Experiment, state: tuple, features, rng: np.random.Generator) 
         np.tile(v, (N, 1)) if block == "x" else v for block, v in zip(exp.update_rule.memory, memory, strict=True)
     ]
     return field, (w, x0 + u, *around)
-
-
-def grown(field: Field, exp: eg.Experiment, state: tuple) -> tuple:
-    """The state on an exact kernel's dictionary that has been extended to the particles."""
-    if not isinstance(field.features, DictionaryFeatures):
-        return state
-    size, w = field.features.size, field.grow(state[1], state[0])
-    extra = field.features.size - size
-    memory = [np.pad(v, (0, extra)) if block == "w" else v
-              for block, v in zip(exp.update_rule.memory, state[2:], strict=True)]  # fmt: skip
-    return (w, state[1], *memory)
 
 
 def log_spreads(exp: eg.Experiment, state: tuple, features, steps: int, seed: int) -> np.ndarray:
@@ -140,7 +129,7 @@ def log_spreads(exp: eg.Experiment, state: tuple, features, steps: int, seed: in
     start = spread()
     with np.errstate(over="ignore", invalid="ignore"):
         for step in range(1, steps + 1):
-            state = grown(field, exp, rule.step(state, field.Vw, field.Vx))
+            field, state = stepped(field, rule, state)
             if step % INTERVAL == 0:
                 size = spread()
                 if not np.isfinite(size):
@@ -154,7 +143,7 @@ def log_spreads(exp: eg.Experiment, state: tuple, features, steps: int, seed: in
 def escape_step(exp: eg.Experiment, x0: np.ndarray, steps: int, seed: int) -> int:
     """Step at which a cloud around x0, discriminator at rest, has its centre beyond the escape distance, or overflows;
     -1 if neither."""
-    field = Field(exp)
+    field = Field(Problem(exp))
     at_rest = np.zeros(field.features.size)
     rule = resolved_rule(exp)
     field, (w, x, *_) = cloud(exp.replace({"update.rule": "simultaneous", "update.critic_steps": 1,
@@ -167,7 +156,7 @@ def escape_step(exp: eg.Experiment, x0: np.ndarray, steps: int, seed: int) -> in
     bound = ESCAPE * (radius + exp.discriminator.length_scale) if points.period is None else np.inf
     with np.errstate(over="ignore", invalid="ignore"):
         for step in range(1, steps + 1):
-            state = grown(field, exp, rule.step(state, field.Vw, field.Vx))
+            field, state = stepped(field, rule, state)
             gone = not np.linalg.norm(state[1].mean(0) - centre) < bound
             if gone or not (np.all(np.isfinite(state[0])) and np.all(np.isfinite(state[1]))):
                 return step

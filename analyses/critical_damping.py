@@ -16,6 +16,7 @@ import xarray as xr
 
 import egan_theory as eg
 from egan_theory.comparison.modes import deviation_norms
+from egan_theory.problem.problem import Problem
 from egan_theory.simulation.condense import condensed
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -35,7 +36,7 @@ def study(seed: int, draws: int) -> tuple[eg.Fastest, xr.Dataset, xr.Dataset]:
     for factor in COLOURS:
         variant = base.replace({"penalty.r1": factor * best.best})
         runs = eg.simulate(variant)
-        norm = np.sqrt((deviation_norms(variant, runs) ** 2).mean(0))
+        norm = np.sqrt((deviation_norms(Problem(variant), runs) ** 2).mean(0))
         curves.append(xr.DataArray(norm / norm[0], dims="time", coords={"time": runs["time"]}))
     decays = xr.concat(curves, xr.Variable("factor", list(COLOURS))).to_dataset(name="deviation")
     decays["deviation"].attrs = {"long_name": "rms deviation from equilibrium, relative to the start", "units": "1"}

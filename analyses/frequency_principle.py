@@ -25,13 +25,14 @@ from egan_theory.experiment import Experiment
 from egan_theory.features import feature_map
 from egan_theory.fits.estimate import fit_exponentials, fit_mode
 from egan_theory.kernels import make_kernel
-from egan_theory.linear.seen import seen_features
+from egan_theory.linear.seen import seen
 from egan_theory.predict.asymptotic import convergence_rate
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.predict.frequency import SPECTRA, density_modes, learning_times
 from egan_theory.predict.splitting import splitting
+from egan_theory.problem.problem import Problem
 from egan_theory.simulation.condense import condensed
-from egan_theory.simulation.run import resolved_rule
+from egan_theory.simulation.start import resolved_rule
 
 sys.path.insert(0, str(Path(__file__).parent))
 from script import options, write
@@ -153,7 +154,7 @@ LOWEST, HIGHEST = 1e-3, 0.99
 
 def stiffness(exp: Experiment) -> float:
     """Total stiffness tr H at the data."""
-    return float((seen_features(exp)[2] ** 2).sum())
+    return float((seen(Problem(exp)).mean ** 2).sum())
 
 
 def discriminator(label: str, length: float, matched: bool) -> Experiment:

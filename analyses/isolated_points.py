@@ -30,6 +30,7 @@ from egan_theory.fits.estimate import fit_exponentials
 from egan_theory.linear import equilibrium
 from egan_theory.papers.isolated import best_ridge, isolated_points, local_modes, single_point_threshold
 from egan_theory.problem.field import Field
+from egan_theory.problem.problem import Problem
 from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, styled
 from egan_theory.tables.updates import SUBSTEP
 
@@ -192,7 +193,7 @@ def local_rates(case: dict, seed: int) -> tuple[float, float]:
     count, own = len(case["masses"][0]), locals_of(case)[0].all
     slowest = min(-own.real.max(), case["nu"])
     exp, unit = paced(case, SWEEP_E_FOLDS / slowest)
-    field = Field(exp)
+    field = Field(Problem(exp))
     substeps = int(np.ceil(unit * max(np.abs(own).max(), case["nu"]) / SUBSTEP))
     rule = replace(exp.update_rule, substeps=substeps)
     mine = np.arange(exp.generator.particles)[:, None] < count

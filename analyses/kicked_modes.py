@@ -18,7 +18,8 @@ import egan_theory as eg
 from egan_theory.features import FourierFeatures
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.linear.seen import features_of
-from egan_theory.simulation.run import resolved_rule
+from egan_theory.problem.problem import Problem
+from egan_theory.simulation.start import resolved_rule
 
 sys.path.insert(0, str(Path(__file__).parent))
 from draws import draw_experiment
@@ -41,7 +42,7 @@ def with_length(exp: eg.Experiment) -> eg.Experiment:
         steps = min(steps, MAX_STEPS // resolved_rule(exp).substeps)
     growth = -rates.min()
     if growth > 0:  # what grows must stay small against the shortest wavelength of the features
-        features = features_of(exp)
+        features = features_of(Problem(exp))
         shortest = np.linalg.norm(features.omega, axis=1).max() if isinstance(features, FourierFeatures) else 0.0
         room = LINEAR / (exp.run.kick * max(shortest, 1 / exp.discriminator.length_scale))
         steps = max(min(steps, int(min(GROWTH, np.log(max(room, 1.0))) / growth)), 10)

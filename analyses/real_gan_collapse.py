@@ -39,9 +39,10 @@ from scipy.optimize import brentq
 import egan_theory as eg
 from egan_theory.kernels.wide.universality import kernel_numbers
 from egan_theory.linear import update_matrix
-from egan_theory.linear.saddle import reduce_saddle, saddle_jacobian
-from egan_theory.linear.seen import seen_features
+from egan_theory.linear.saddle import on_seen_features
+from egan_theory.linear.seen import seen
 from egan_theory.predict.phase import QUICK
+from egan_theory.problem.problem import Problem
 from egan_theory.runs.outcome import FLAGS, covered_modes, outcomes
 from egan_theory.tables.architecture import GeneratorArchitecture
 
@@ -134,21 +135,18 @@ def own_margin(exp: eg.Experiment, theta: np.ndarray) -> float:
     """max |z| - 1 of the step about the data with a coupling Theta (N d, N d) in place of Gamma (x) 1.
 
     With F F^T = Theta, u = F^-1 dx / sqrt(omega): dw/dt = eta_D (-A w - c C^T u), du/dt = eta_G b C w with
-    C = sqrt(omega) F^T m B, B the gradients of the features at the particles: the saddle of linear.linearize.
+    C = sqrt(omega) F^T m B, B the gradients of the features at the particles: the saddle of linear.saddle.
     """
-    psi, gradients, mean = seen_features(exp)
-    loss, k = exp.loss_object, exp.penalty.coefficients
+    psi, gradients, mean, _ = seen(Problem(exp))
     points, d = len(exp.points.weights), exp.dimension
     B = mean.reshape(points, d, -1)[exp.assignment] * exp.masses[:, None, None]
     values, vectors = np.linalg.eigh(theta)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     C = np.sqrt(exp.omega) * root.T @ B.reshape(len(theta), -1)
     rank = int(np.linalg.matrix_rank(C))
-    kappa, lam = loss.kappa + k.value_p + k.value_q, k.grad_p + k.grad_q
-    A, C, r, _ = reduce_saddle(psi, gradients, C, k.nu, kappa, lam, rank)
-    rates = {"eta_D": exp.discriminator.learning_rate, "eta_G": exp.generator.learning_rate}
-    J = saddle_jacobian(A, C, loss.c, loss.b, exp.penalty.consensus, **rates)
-    return float(np.abs(np.linalg.eigvals(update_matrix(exp.update_rule, J, r))).max()) - 1
+    reduced = on_seen_features(psi, gradients, C, Problem(exp).damping, rank)
+    T = update_matrix(exp.update_rule, reduced.jacobian(Problem(exp)), len(reduced.basis))
+    return float(np.abs(np.linalg.eigvals(T)).max()) - 1
 
 
 def gamma(exp: eg.Experiment) -> np.ndarray:

@@ -12,7 +12,7 @@ from egan_theory.features.networks.double import double, require_jax
 from egan_theory.simulation.networks.drift import kernel_drift
 from egan_theory.simulation.networks.field import NetworkField, generator_draws
 from egan_theory.simulation.networks.simulate import _Stepper
-from egan_theory.simulation.run import DIVERGENCE, size_of
+from egan_theory.simulation.start import DIVERGENCE, size_of
 
 BIAS, RATE = "generator.architecture.bias_variance", "generator.learning_rate"
 

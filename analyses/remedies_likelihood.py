@@ -26,7 +26,7 @@ import xarray as xr
 import egan_theory as eg
 from egan_theory.comparison.strength import SWEEP_E_FOLDS
 from egan_theory.predict.asymptotic import convergence_rate
-from egan_theory.simulation.run import resolved_rule
+from egan_theory.simulation.start import resolved_rule
 from egan_theory.sweeps.cells import final_clouds, measured
 
 sys.path.insert(0, str(Path(__file__).parent))

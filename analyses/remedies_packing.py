@@ -28,6 +28,7 @@ from egan_theory.comparison.compare import slowest_measured
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.predict.asymptotic import convergence_rate
 from egan_theory.problem.field import Field
+from egan_theory.problem.problem import Problem
 from egan_theory.runs.outcome import Outcome
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -50,8 +51,8 @@ COLOURS, MARKERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7"), ("o", "^", "s",
 
 def kappa0(exp: eg.Experiment) -> float:
     """|E_p psi|^2 of single samples."""
-    field = Field(exp.replace({"packing.degree": 1}))
-    u = field._at_Y.adjoint(field.p, None)
+    field = Field(Problem(exp.replace({"packing.degree": 1})))
+    u = field.at_Y.adjoint(field.p, None)
     return float(u @ u)
 
 
@@ -153,8 +154,8 @@ def study(seed: int, draws: int) -> xr.Dataset:
     collapsed = np.sort(rng.uniform(0, LENGTH / 2, (draws, SIDE, 1)), axis=1)
     starts = [Y + amplitude * kicks for amplitude in AMPLITUDES] + [collapsed]
     x = np.concatenate(starts)
-    one = Field(exp)  # one distance for both
-    u_p = one._at_Y.adjoint(one.p, None)
+    one = Field(Problem(exp))  # one distance for both
+    u_p = one.at_Y.adjoint(one.p, None)
 
     def distance(x):
         return np.linalg.norm(one.push(x) - u_p, axis=-1)
@@ -166,7 +167,7 @@ def study(seed: int, draws: int) -> xr.Dataset:
         s = values.s[values.coupled]
         steps = int(E_FOLDS / -s.real.max() * np.abs(s).max() * FINE / 2)
         h = E_FOLDS / -s.real.max() / steps
-        curves = [follow(Field(e), distance, x, h, steps) for e in (packed, rescaled(exp, m))]
+        curves = [follow(Field(Problem(e)), distance, x, h, steps) for e in (packed, rescaled(exp, m))]
         keep = np.linspace(0, steps, 200).astype(int)
         rows = [
             np.sqrt((c[keep].reshape(len(keep), len(starts), draws) ** 2).mean(-1)).T / np.sqrt(
@@ -205,9 +206,9 @@ def ring(seed: int, **changes) -> eg.Experiment:
 
 def curvature(exp: eg.Experiment, m: int) -> float:
     """Largest eigenvalue of L_m (module text) for a cloud at the ring's centre."""
-    field = Field(exp.replace({"packing.degree": 1}))
+    field = Field(Problem(exp.replace({"packing.degree": 1})))
     at = field.features.at(np.zeros((1, 2)))
-    u_p, u_q = field._at_Y.adjoint(field.p, None), at.psi()[0]
+    u_p, u_q = field.at_Y.adjoint(field.p, None), at.psi()[0]
     pull, push = at.hessian(u_p)[0], at.hessian(u_q)[0]
     L = m * ((u_p @ u_q) ** (m - 1) * pull - (u_q @ u_q) ** (m - 1) * push)
     return float(np.linalg.eigvalsh(L).max())
@@ -241,7 +242,7 @@ def splitting(seed: int, draws: int, degrees=(1, 2, 3, 4)) -> xr.Dataset:
 
 def grown(exp: eg.Experiment, x: np.ndarray, longest: int = 20_000) -> float:
     """Steps until the cloud's rms width is GROWTH times that of x; NaN if never."""
-    field = Field(exp)
+    field = Field(Problem(exp))
     W, width = np.zeros((1, field.features.size)), np.sqrt((x**2).mean())
     for step in range(longest):
         W, x = W + field.Vw(W, x), x + field.Vx(W, x)

@@ -8,7 +8,6 @@ from scipy.optimize import linear_sum_assignment
 
 from egan_theory.experiment import Experiment
 from egan_theory.linear import eigenvalues, equilibrium, linearize
-from egan_theory.problem.field import Field
 
 #: spectra of generic experiments, relative to the spectral radius
 SPECTRUM = 1e-9
@@ -37,10 +36,9 @@ def derivative(function, blocks):
 
 def at_equilibrium(exp):
     """(field, w, x) at the experiment's equilibrium, the field's features grown to hold it."""
-    field = Field(exp)
-    eq = equilibrium(exp, field)
-    w = field.grow(eq.x, eq.w)
-    return field, w, eq.x
+    eq = equilibrium(exp)
+    field = eq.field.grown(eq.x)
+    return field, field.padded(eq.w, eq.field.features), eq.x
 
 
 def step_jacobian(exp, rule=None, place=None):
@@ -48,7 +46,12 @@ def step_jacobian(exp, rule=None, place=None):
     rule = exp.update_rule if rule is None else rule
     field, w, x = at_equilibrium(exp) if place is None else place
     start = rule.start(w, x, field.Vw, field.Vx, field.opponents)
-    return derivative(lambda *state: rule.step(state, field.Vw, field.Vx, field.opponents), start)
+
+    def step(w, x, *memory):
+        w, cloud, *memory = rule.step((w, field.place(x), *memory), field.Vw, field.Vx, field.opponents)
+        return (w, cloud.x, *memory)
+
+    return derivative(step, start)
 
 
 def field_jacobian(field, w, x):
@@ -64,7 +67,7 @@ def runge_kutta(s, substeps):
 
 def predicted(lin, rule=None):
     """All multipliers of one simulated step, with multiplicity, zero modes as ones."""
-    rule = lin.exp.update_rule if rule is None else rule
+    rule = lin.problem.rule if rule is None else rule
     e = eigenvalues(lin, rule)
     z = runge_kutta(e.s, rule.substeps) if rule.continuous else e.z
     return np.concatenate([np.repeat(z, e.multiplicity), np.ones(lin.zero_modes)])

@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 
 from ..experiment import Experiment
 from ..features.rows import RowFeatures
-from ..linear.system import CARRIED
+from ..linear.eigenvalues import CARRIED
 from ..predict.asymptotic import Fastest, fastest_strength, rates_over
 from ..predict.left import Left, left_over
 from ..predict.regularizer import binding_modes, slow_modes

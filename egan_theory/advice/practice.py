@@ -11,7 +11,7 @@ from ..base.errors import InputError
 from ..experiment import Experiment
 from ..features.given import FeatureKernel
 from ..features.rows import RowFeatures
-from ..linear.coupling import coupling_ratio
+from ..problem.problem import Problem
 
 Array = np.ndarray
 
@@ -83,7 +83,7 @@ def value_damping(exp: Experiment) -> float:
 
 def dense_rows(exp: Experiment) -> int:
     """Rows of the dense matrix that its spectrum needs; 0 where closed-form blocks suffice."""
-    if not value_damping(exp) and coupling_ratio(exp) is not None:
+    if not value_damping(exp) and Problem(exp).coupling_ratio is not None:
         return 0
     M, d = exp.points.coordinates.shape
     return M * (1 + 2 * d)

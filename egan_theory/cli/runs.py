@@ -48,8 +48,8 @@ def simulate(
     out, picture = outputs(output, figure, experiment, netcdf=True)
     assert out is not None
     exp = load(experiment)
-    from ..simulation.run import announced
     from ..simulation.run import simulate as run
+    from ..simulation.start import announced
 
     samples = exp.run.steps // exp.run.record_every + 1
     check_memory(

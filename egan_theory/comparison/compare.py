@@ -14,6 +14,7 @@ from ..fits.estimate import blind_eigenvalues, convergence_rate
 from ..fits.rounding import too_coarse
 from ..linear import eigenvalues, linearize
 from ..predict.spectrum import merged
+from ..problem.problem import Problem
 from ..runs.outcome import Outcome, outcomes, tally
 from ..runs.schema import validate_runs
 from .agreement import Agreement, Quantity
@@ -114,13 +115,13 @@ def _gone(exp: Experiment, runs: xr.Dataset) -> list[dict[str, str]]:
 def _observed(exp: Experiment, runs: xr.Dataset, slowest: float = SLOWEST) -> tuple[Observation, Measurement]:
     """The linear samples and what they show. Runs that come near equilibrium from afar: from the distance on at which
     most modes are seen; closer, there is less of the second order, but of the signal, too."""
-    found = observed_modes(exp, runs)
+    found = observed_modes(Problem(exp), runs)
     best = found, measure(found, slowest)
     for limit in NEARER:
         if found.second_order <= limit:
             continue
         try:
-            found = observed_modes(exp, runs, limit)
+            found = observed_modes(Problem(exp), runs, limit)
         except InputError:  # too few samples there
             break
         measured = measure(found, slowest)

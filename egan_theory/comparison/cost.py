@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..experiment import Experiment
-from ..features import PackedFeatures
-from ..problem.field import Field
-from ..simulation.run import resolved_rule, starts
+from ..features import FeatureMap, PackedFeatures, feature_map
+from ..problem.field import Field, Positions
+from ..problem.problem import Problem
+from ..simulation.start import resolved_rule, starts
 
 #: steps that are counted; the first ones of a best response are the same as the later ones within rounding
 COUNTED = 10
@@ -34,8 +35,8 @@ class Cost:
 class _Counting(Field):
     """The field, with what it is asked for added up."""
 
-    def __init__(self, exp: Experiment) -> None:
-        super().__init__(exp)
+    def __init__(self, problem: Problem, features: FeatureMap) -> None:
+        super().__init__(problem, features=features)
         self.evaluations, self.products = 0, 0.0
 
     def _pass(self, points: int, *, mean: bool = False) -> float:
@@ -53,30 +54,30 @@ class _Counting(Field):
         sides = ((self.p, self.loss.df1, self.value_p, self.grad_p), (self.q, self.loss.df2, self.value_q, self.grad_q))
         return [(len(w), df.constant is None or bool(v), bool(g)) for w, df, v, g in sides]
 
-    def discriminator_gradient(self, w: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def discriminator_gradient(self, w: np.ndarray, x: Positions) -> np.ndarray:
         self.evaluations += 1
         for points, value, gradient in self._sides():
             # D, then what it pushes; its gradient, and what that pushes
-            passes = (2 if value else 1) + (2 * self.exp.dimension if gradient else 0)
+            passes = (2 if value else 1) + (2 * self.problem.d if gradient else 0)
             self.products += passes * self._pass(points, mean=not (value or gradient))
         return super().discriminator_gradient(w, x)
 
-    def generator_gradient(self, w: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def generator_gradient(self, w: np.ndarray, x: Positions) -> np.ndarray:
         self.evaluations += 1
         linear = self.loss.dh.constant is not None
-        self.products += (self.exp.dimension + (not linear)) * self._pass(len(self.q), mean=linear)
+        self.products += (self.problem.d + (not linear)) * self._pass(len(self.q), mean=linear)
         if self.score is not None:
-            self.products += float(len(self.masses)) * (len(self.masses) + len(self.Y)) * (self.exp.dimension + 1)
+            self.products += float(len(self.masses)) * (len(self.masses) + len(self.Y)) * (self.problem.d + 1)
         return super().generator_gradient(w, x)
 
-    def push(self, x: np.ndarray) -> np.ndarray:
+    def push(self, x: Positions) -> np.ndarray:
         self.products += self._pass(len(self.q), mean=True)
         return super().push(x)
 
-    def discriminator_hessian(self, w: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def discriminator_hessian(self, w: np.ndarray, x: Positions) -> np.ndarray:
         size, m = self.features.size, getattr(self.features, "degree", 1)
         for points, value, gradient in self._sides():
-            self.products += (value + self.exp.dimension * gradient) * float(points) ** m * size**2
+            self.products += (value + self.problem.d * gradient) * float(points) ** m * size**2
         self.products += size**3 / 3
         return super().discriminator_hessian(w, x)
 
@@ -84,9 +85,11 @@ class _Counting(Field):
 def step_cost(exp: Experiment) -> Cost:
     """Evaluations and products of one step of the experiment. Raises InputError as a simulation does."""
     exp = exp.replace({"run.runs": 1, "run.start": "kick"})
-    field, rule = _Counting(exp), resolved_rule(exp)
-    x, w, _ = starts(exp, field)
-    state = rule.start(field.grow(x, w), x, field.Vw, field.Vx, field.opponents)
+    problem, rule = Problem(exp), resolved_rule(exp)
+    x, w, features, _ = starts(problem, feature_map(exp))
+    grown = Field(problem, features=features).grown(x)
+    field = _Counting(problem, grown.features)
+    state = rule.start(grown.padded(w, features), field.place(x), field.Vw, field.Vx, field.opponents)
     field.evaluations, field.products = 0, 0.0
     for _ in range(COUNTED):
         state = rule.step(state, field.Vw, field.Vx, field.opponents)

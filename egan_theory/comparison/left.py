@@ -12,10 +12,9 @@ from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..predict.left import horizon_of, left_over
 from ..simulation.condense import condensed
-from ..simulation.run import simulate
 from ..tables.penalties import strength_field
 from .agreement import Agreement, Quantity
-from .strength import SEPARATE
+from .variants import SEPARATE, simulated
 
 #: kick in length scales: second-order effects are this part of what is measured, rounding 1e-10 of the kick
 KICK = 1e-6
@@ -66,9 +65,9 @@ def sweep_left(
     own = [left_over(variant, time) for variant in variants]
     # what is predicted to leave the linear regime does; an exact kernel would grow with it beyond bounds
     stays = np.array([one.moving * KICK <= SMALL for one in own])
-    parts = dict(
-        zip(map(int, np.flatnonzero(stays)), _simulated(variants, stays, kicks, key in SEPARATE, progress), strict=True)
-    )
+    chosen = [int(i) for i in np.flatnonzero(stays)]
+    found = simulated([variants[i] for i in chosen], [key in SEPARATE] * len(chosen), progress, kicks)
+    parts = dict(zip(chosen, found, strict=True))
     rows = []
     for i, strength in enumerate(strengths):
         of_all = left_over(exp.replace({path: float(strength)}), time)
@@ -88,26 +87,6 @@ def sweep_left(
         coords={"strength": ("strength", strengths, {"long_name": path, "units": "1"})},
         attrs={**provenance(base), "penalty": key, "horizon": time, "directions": count},
     )
-
-
-def _simulated(
-    variants: list[Experiment],
-    chosen: np.ndarray,
-    kicks: np.ndarray,
-    apart: bool,
-    progress: Callable[[int, int], None] | None,
-) -> list[xr.Dataset]:
-    """The runs of each chosen variant. Raises KeyboardInterrupt if any was interrupted."""
-    members = [variant for variant, one in zip(variants, chosen, strict=True) if one]
-    if apart or not members:
-        parts = [simulate(member, kicks=kicks) for member in members]
-    else:
-        count = len(kicks)
-        joined = simulate(members[0], variants=members, kicks=kicks, progress=progress)
-        parts = [joined.isel(run=slice(k * count, (k + 1) * count)) for k in range(len(members))]
-    if any(part.attrs["status"] == "interrupted" for part in parts):
-        raise KeyboardInterrupt
-    return parts
 
 
 def _measured(part: xr.Dataset, kicks: np.ndarray, frozen: float, length: float) -> tuple[float, float]:

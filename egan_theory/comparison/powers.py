@@ -19,9 +19,11 @@ from scipy.optimize import least_squares
 from ..experiment import Experiment
 from ..linear.saddle import saddle
 from ..predict.play import ASSUMPTIONS, laws, power_laws, without_memory
+from ..problem.problem import Problem
 from ..runs.schema import validate_runs
 from .agreement import Agreement, Quantity
-from .modes import ROUNDING, _Matched, _near_equilibrium
+from .modes import ROUNDING, Matched
+from .samples import near_equilibrium
 
 #: samples from this many onsets on are fitted, and at least so many; the time they span, as a factor
 LATE, SAMPLES, SPAN = 3.0, 40, 4.0
@@ -44,8 +46,8 @@ def compare_powers(exp: Experiment, runs: xr.Dataset, modes: int) -> Agreement:
     runs = validate_runs(runs)
     power_laws(exp)  # raises the reason where there are none
     plain = without_memory(exp)
-    reduced = _Matched(plain)
-    times, x, unmatched = _near_equilibrium(exp, runs, reduced.x)
+    reduced = Matched(Problem(plain))
+    times, x, unmatched = near_equilibrium(Problem(exp), runs, reduced.x)
     a, d, c, directions = independent_modes(plain)
     signals = reduced.moved(x) @ directions
     predicted = laws(exp.update_rule, np.stack([np.stack([-a, -c], -1), np.stack([c, -d], -1)], -2))
@@ -104,7 +106,7 @@ def independent_modes(exp: Experiment) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
     directions: of the generator's coordinates v, those that single values of C belong to. Not checked: that A and E are
     diagonal there (``power_laws`` refuses what is not)."""
-    sad, loss = saddle(exp), exp.loss_object
+    sad, loss = saddle(Problem(exp)), exp.loss_object
     eta_D, eta_G = exp.discriminator.learning_rate, exp.generator.learning_rate
     left, sigma, right = np.linalg.svd(sad.C, full_matrices=False)
     kept = sigma > np.sqrt(np.finfo(float).eps) * sigma.max(initial=0.0)

@@ -11,13 +11,14 @@ from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..predict.asymptotic import Fastest, rates_over
+from ..problem.problem import Problem
 from ..runs.outcome import Outcome
 from ..simulation.condense import condensed
-from ..simulation.run import simulate
 from ..tables.penalties import strength_field
 from .agreement import Agreement, Quantity
 from .compare import slowest_measured
 from .modes import deviation_norms
+from .variants import SEPARATE, simulated
 
 #: e-folds of the fastest predicted rate that a sweep simulates, if ``steps`` is not given
 SWEEP_E_FOLDS = 12.0
@@ -34,8 +35,6 @@ RECORDS = 400
 GROWTH = 6.0
 #: strengths closer than this (relative) are the same
 SELF = 1e-9
-#: strengths that cannot be simulated side by side: they change the feature map's nodes
-SEPARATE = ("instance_noise",)
 
 
 def sweep_strength(
@@ -83,12 +82,12 @@ def sweep_strength(
     for i in map(int, np.flatnonzero(grows)):
         length = max(int(GROWTH / -predicted[i]), 2 * MIN_SAMPLES)
         variants[i] = variants[i].replace({"run.steps": length, "run.record_every": max(length // RECORDS, 1)})
-    parts = _simulated(variants, [True] * len(variants) if key in SEPARATE else list(grows), progress)
+    parts = simulated(variants, [True] * len(variants) if key in SEPARATE else list(grows), progress)
     rate, error, slope = np.full((3, len(strengths)), np.nan)
     for i, (variant, part) in enumerate(zip(variants, parts, strict=True)):
         if np.any(part["outcome"].values >= Outcome.ESCAPED):  # what it does out there is no rate of convergence
             continue
-        times, norms = part["time"].values, deviation_norms(variant, part)
+        times, norms = part["time"].values, deviation_norms(Problem(variant), part)
         size = np.sqrt((norms**2).mean(0))
         slope[i], slope_error = late_rate(times, norms)
         if slope[i] <= 0 and size[-1] > FLOOR * size.max():  # not converging: no linear regime to fit modes in
@@ -112,26 +111,6 @@ def sweep_strength(
         coords={"strength": ("strength", strengths, {"long_name": path, "units": "1"})},
         attrs={**provenance(base), "penalty": key, "steps": steps, "runs": runs},
     )
-
-
-def _simulated(
-    variants: list[Experiment], alone: list[bool], progress: Callable[[int, int], None] | None
-) -> list[xr.Dataset]:
-    """The runs of each variant; those not ``alone`` side by side. Raises KeyboardInterrupt if any was interrupted."""
-    parts: dict[int, xr.Dataset] = {}
-    together = [i for i, own in enumerate(alone) if not own]
-    if together:
-        members = [variants[i] for i in together]
-        runs = members[0].run.runs
-        joined = simulate(members[0], variants=members, progress=progress)
-        parts = {i: joined.isel(run=slice(k * runs, (k + 1) * runs)) for k, i in enumerate(together)}
-    for k, i in enumerate(np.flatnonzero(alone)):
-        parts[int(i)] = simulate(variants[i])
-        if progress is not None and not together:
-            progress(k + 1, len(variants))
-    if any(part.attrs["status"] == "interrupted" for part in parts.values()):
-        raise KeyboardInterrupt
-    return [parts[i] for i in range(len(variants))]
 
 
 def late_window(times: np.ndarray, size: np.ndarray, floor: float) -> np.ndarray:

@@ -1,13 +1,24 @@
-"""Linearization about equilibrium: frequency modes, finite samples, and matrix-free operators."""
+"""Linearization about equilibrium: routes with structure, dense systems, matrix-free extremes, what a kick leaves.
 
-from .equilibrium import Equilibrium, equilibrium
-from .extreme import Extremes, extremes
+The functions here are of experiments; those of the modules are of problems (problem.problem.Problem).
+"""
+
+from ..problem.problem import of_experiment
+from . import equilibria, extreme, routes, separate, structured
+from .eigenvalues import Eigenvalues, eigenvalues
+from .equilibria import Equilibrium
+from .extreme import Extremes
 from .limits import memory_limit
-from .linearize import linearize
-from .operators import extreme_stiffness, jacobian_operator, stiffness_operator
-from .separate import cost, linearize_extreme, rate_bounds
-from .structured import Stiffness, stiffness
-from .system import Eigenvalues, Linearization, eigenvalues, update_matrix
+from .structured import Stiffness
+from .system import Linearization, update_matrix
+
+linearize = of_experiment(routes.linearize)
+linearize_extreme = of_experiment(separate.linearize_extreme)
+equilibrium = of_experiment(equilibria.equilibrium)
+extremes = of_experiment(extreme.extremes)
+stiffness = of_experiment(structured.stiffness)
+cost = of_experiment(separate.cost)
+rate_bounds = of_experiment(separate.rate_bounds)
 
 __all__ = [
     "Eigenvalues",
@@ -18,14 +29,11 @@ __all__ = [
     "cost",
     "eigenvalues",
     "equilibrium",
-    "extreme_stiffness",
     "extremes",
-    "jacobian_operator",
     "linearize",
     "linearize_extreme",
     "memory_limit",
     "rate_bounds",
     "stiffness",
-    "stiffness_operator",
     "update_matrix",
 ]

@@ -5,73 +5,67 @@ from __future__ import annotations
 import numpy as np
 
 from ..base.errors import NotLinearizable
-from ..experiment import Experiment
-from ..experiment.targets import Uniform
+from ..features import DictionaryFeatures, PackedFeatures
 from ..kernels.wide.universality import kernel_numbers
+from ..problem.problem import Problem
 from ..tables.updates import NETWORK_RULES, RESPONSES, STEPS
-from .coupling import damping
-from .equilibrium import matched_masses
+from .seen import features_of, seen
 
 PACKED = "packed samples act to first order only: beyond it they see correlations of the deviations"
 MATCHED = "particles sit on the target points with the target's weights, so D = D* there"
 
 
-def check_linearizable(exp: Experiment) -> None:
+def check_linearizable(problem: Problem) -> None:
     """Raise NotLinearizable for an update rule that is no linear map near equilibrium."""
-    if exp.update.rule in NETWORK_RULES:
+    if problem.exp.update.rule in NETWORK_RULES:
         raise NotLinearizable(
             "update.rule",
             f"be one of {', '.join((*STEPS, *RESPONSES))} (no theory covers other rules)",
-            repr(exp.update.rule),
+            repr(problem.exp.update.rule),
         )
-    exp.update_rule.check_autonomous()
-    if exp.packing.degree > 1 and not matched_masses(exp):
+    problem.rule.check_autonomous()
+    if problem.packing and not problem.matched:
         raise NotLinearizable("generator.masses", "match the target's weights with packing.degree > 1")
-    if exp.update_rule.responds and matched_masses(exp):
-        nu, points = damping(exp)[0], len(exp.points.weights)
-        if not bounded(exp):
-            raise NotLinearizable(
-                "penalty.weight_decay", f"be greater than 0 for update.rule {exp.update.rule!r} (nothing else bounds "
-                f"every weight of the discriminator on {points} points)", nu
-            )  # fmt: skip
+    if problem.rule.responds and problem.matched:
+        if not bounded(problem):
+            rule = f"be greater than 0 for update.rule {problem.exp.update.rule!r} (nothing else bounds every weight "
+            rule += f"of the discriminator on {problem.M} points)"
+            raise NotLinearizable("penalty.weight_decay", rule, problem.damping.nu)
 
 
-def bounded(exp: Experiment) -> bool:
+def bounded(problem: Problem) -> bool:
     """Whether the discriminator's objective has a maximum: every weight is damped, by weight decay or, of few weights,
     by the values and gradients that the loss and the penalties see (of an exact kernel there are always more)."""
-    from ..features import DictionaryFeatures, PackedFeatures
-    from .seen import features_of, seen_features
-
-    nu, kappa, lam = damping(exp)
-    if nu or isinstance(exp.target, Uniform):
+    nu, kappa, lam = problem.damping
+    if nu or problem.box is not None:
         return bool(nu or kappa)  # no gradient damps the box's constant
-    features = features_of(exp) if kappa or lam else None
+    features = features_of(problem) if kappa or lam else None
     if features is None or isinstance(features, DictionaryFeatures | PackedFeatures):
         return False
-    psi, gradients, _ = seen_features(exp)
+    psi, gradients, *_ = seen(problem)
     rows = np.concatenate(([psi] if kappa else []) + ([gradients] if lam else []))
     return len(rows) >= features.size and int(np.linalg.matrix_rank(rows)) == features.size
 
 
-def refuse_changed(exp: Experiment) -> None:
+def refuse_changed(problem: Problem) -> None:
     """Raise NotLinearizable where a term changes the saddle of one sample's discriminator and the particles."""
-    if exp.packing.degree > 1:
-        raise NotLinearizable("packing.degree", "be 1 here", exp.packing.degree)
-    if exp.likelihood.weight:
-        raise NotLinearizable("likelihood.weight", "be 0 here", exp.likelihood.weight)
+    if problem.packing:
+        raise NotLinearizable("packing.degree", "be 1 here", problem.exp.packing.degree)
+    if problem.likelihood:
+        raise NotLinearizable("likelihood.weight", "be 0 here", problem.exp.likelihood.weight)
 
 
-def packed_assumptions(exp: Experiment) -> tuple[str, ...]:
-    return (PACKED,) if exp.packing.degree > 1 else ()
+def packed_assumptions(problem: Problem) -> tuple[str, ...]:
+    return (PACKED,) if problem.packing else ()
 
 
-def assumptions_of(exp: Experiment) -> tuple[str, ...]:
+def assumptions_of(problem: Problem) -> tuple[str, ...]:
     """What the linearization about D = D* takes for granted."""
-    out = [MATCHED, *packed_assumptions(exp)]
-    if exp.discriminator.finite_network:
+    out = [MATCHED, *packed_assumptions(problem)]
+    if problem.exp.discriminator.finite_network:
         out.append("the discriminator is a network at its start: tangent features there, exact at equilibrium")
-    if exp.generator.architecture is not None:
-        spread = kernel_numbers(exp.generator.architecture).relative_spread
+    if problem.exp.generator.architecture is not None:
+        spread = kernel_numbers(problem.exp.generator.architecture).relative_spread
         out.append(
             "the generator's tangent kernel is that of infinite width, the same for all pairs of latents "
             f"(its entries scatter by {spread:.2g} of g1)"

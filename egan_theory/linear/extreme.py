@@ -18,9 +18,9 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from ..base.errors import InputError, NotLinearizable
 from ..base.threads import threads_for
-from ..experiment import Experiment
+from ..problem.problem import EPS, Problem
 from .limits import Estimate
-from .structured import ALL_VECTORS, EPS, Split, split
+from .structured import ALL_VECTORS, Split, split
 
 #: largest |H v - mu^2 v| / |H| of an eigenpair that is returned
 RESIDUAL = 1e-8
@@ -55,7 +55,7 @@ class Extremes:
     cut: tuple[bool, bool] = (False, False)
 
 
-def extremes(exp: Experiment, count: int = 10) -> Extremes:
+def extremes(problem: Problem, count: int = 10) -> Extremes:
     """The ``count`` smallest and ``count`` largest mu^2 of an exact kernel (see ``structured.applies``), and what
     equals the last of them as far as it is known.
 
@@ -63,8 +63,8 @@ def extremes(exp: Experiment, count: int = 10) -> Extremes:
     """
     if count < 1:
         raise InputError("extreme", "be at least 1", count)
-    with threads_for(len(exp.points.coordinates) * exp.points.coordinates.size):
-        return _extremes(split(exp), count)
+    with threads_for(len(problem.Y) * problem.Y.size):
+        return _extremes(split(problem), count)
 
 
 def _extremes(parts: Split, count: int) -> Extremes:

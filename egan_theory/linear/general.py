@@ -1,74 +1,38 @@
-"""The Jacobian of the field at any point (w, x), as a dense matrix: for equilibria with D != D*.
-
-With f = D - D* and node sums as in egan_theory.problem.field,
-
-    dF_w/dw = sum_y p [(f1'' - value_p) psi psi^T - grad_p grad psi^T grad psi] + (same with f2'', q) - nu
-    dF_w/dx = q [(f2'' - value_q) psi grad f^T + (f2' - value_q f) grad psi
-               - grad_q (Hess psi . grad f + grad psi Hess f)]
-    dF_x/dx = q [h'' grad f grad f^T + h' Hess f]                              (block diagonal)
-              + m alpha dv/dx of the likelihood term (likelihood.Score.jacobian_at)
-
-Consensus is J - gamma J^T M J in these coordinates (M = 1 on w, omega Gamma on x); exact where F = 0.
-"""
+"""The route about an equilibrium with D != D*: the field's dense Jacobian there."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from ..base.errors import NotLinearizable
 from ..problem.field import Field
+from ..problem.jacobian import jacobian_at
+from ..problem.problem import Problem
+from .equilibria import equilibrium
+from .limits import MAX_DENSE
+from .system import Linearization, System
 
 
-def jacobian_at(field: Field, w: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """(P + Nd, P + Nd) Jacobian of (V_w, V_x) at w (P,), x (N, d), learning rates included."""
-    N, d = x.shape
-    P, Q = len(w), len(field.node_weights)
-    loss, D0, q, p = field.loss, field.D0, field.q, field.p
-    at_x, at_y = field.features.at(field._nodes(x)), field.features.at(field.Y)
-    psi, grad = at_x.psi(), at_x.grad()
-    psi_y, grad_y = at_y.psi(), at_y.grad()
-    f, g, Hf = at_x.value(w), at_x.gradient(w), at_x.hessian(w)
-    fy = at_y.value(w)
-    curvature = loss.ddf2(D0 + f) - field.value_q
-    slope = loss.df2(D0 + f) - field.value_q * f
-
-    ww = (
-        np.einsum("n,np,nr->pr", p * (loss.ddf1(D0 + fy) - field.value_p), psi_y, psi_y, optimize=True)
-        - field.grad_p * np.einsum("n,nap,nar->pr", p, grad_y, grad_y, optimize=True)
-        + np.einsum("n,np,nr->pr", q * curvature, psi, psi, optimize=True)
-        - field.grad_q * np.einsum("n,nap,nar->pr", q, grad, grad, optimize=True)
-        - field.nu * np.eye(P)
+def linearize_general(problem: Problem) -> Linearization:
+    k = problem.coefficients
+    if problem.exp.memory.generator and (problem.loss.df2.constant is None or k.value_q or k.grad_q):
+        rule = "be 0 where D != D* at equilibrium, but for losses linear in D and no penalty on the particles"
+        found = problem.exp.memory.generator
+        raise NotLinearizable("memory.generator", f"{rule} (averages are derived about D*)", found)
+    field = Field(problem)
+    size = field.features.size + problem.N * problem.d
+    if size > MAX_DENSE:
+        raise NotLinearizable("generator.particles", f"give a dense matrix of at most {MAX_DENSE} rows", size)
+    eq = equilibrium(problem, field)
+    J, nw = jacobian_at(eq.field, eq.w, eq.x), len(eq.w)
+    if problem.rule.responds and np.linalg.matrix_rank(J[:nw, :nw]) < nw:
+        rule = f"bound every weight of the discriminator for update.rule {problem.exp.update.rule!r}"
+        raise NotLinearizable("penalty.weight_decay", rule, k.nu)
+    # exact zero modes show as a numerical null space here: the reduction that counts them needs D = D*
+    nullity = len(J) - int(np.linalg.matrix_rank(J))
+    return Linearization(
+        problem,
+        method="finite samples, dense Jacobian at the equilibrium found by Newton's method",
+        assumptions=("an equilibrium next to the data with D != D* there", "zero modes counted by numerical rank"),
+        systems=(System(J, nw, zero=nullity, mixed=True, positions=True),),
     )
-    wx = np.einsum("n,np,na->pna", q * curvature, psi, g) + np.einsum("n,nap->pna", q * slope, grad)
-    if field.grad_q:
-        # d/dx_c of (grad psi . grad f): columns of Hess psi from unit weight vectors
-        hess = np.moveaxis(_feature_hessians(at_x, P), 0, -1)
-        wx -= field.grad_q * (np.einsum("n,nacp,na->pnc", q, hess, g) + np.einsum("n,nap,nac->pnc", q, grad, Hf))
-    wx = wx.reshape(P, N, Q, d).sum(2).reshape(P, N * d)
-    dh, ddh = loss.dh(D0 + f), loss.ddh(D0 + f)
-    xw = np.einsum("n,na,np->nap", q * ddh, g, psi) + np.einsum("n,nap->nap", q * dh, grad)
-    xw = xw.reshape(N, Q, d, P).sum(1)
-    xx = (np.einsum("n,na,nc->nac", q * ddh, g, g) + np.einsum("n,nac->nac", q * dh, Hf)).reshape(N, Q, d, d).sum(1)
-    full_xx = np.zeros((N, d, N, d))
-    full_xx[np.arange(N), :, np.arange(N), :] = xx
-    if field.score is not None:
-        full_xx += field.likelihood * field.masses[:, None, None, None] * field.score.jacobian_at(x)
-
-    J = np.block([[ww, wx], [xw.reshape(N * d, P), full_xx.reshape(N * d, N * d)]])
-
-    def with_metric(rows: np.ndarray) -> np.ndarray:
-        """M applied to the x rows of a (P + Nd, n) matrix."""
-        columns = rows[P:].reshape(N, d, -1)
-        columns = field.relative * columns + field.collective * columns.sum(0, keepdims=True)
-        return np.concatenate([rows[:P], columns.reshape(N * d, -1)])
-
-    if np.any(field.gamma):
-        J = J - field.gamma * J.T @ with_metric(J)
-    J = with_metric(J)
-    J[:P] *= field.eta_D
-    J[P:] *= field.eta_G
-    return J
-
-
-def _feature_hessians(at: object, P: int) -> np.ndarray:
-    """(P, n, d, d): Hessian of every feature."""
-    return np.stack([at.hessian(e) for e in np.eye(P)])  # type: ignore[attr-defined]

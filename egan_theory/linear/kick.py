@@ -26,22 +26,21 @@ import numpy as np
 from scipy.linalg import expm
 
 from ..base.errors import NotLinearizable
-from ..experiment import Experiment
-from ..experiment.targets import Uniform
-from ..problem.likelihood import Score
+from ..problem.problem import Problem
 from ..symbolic.maps import update_matrices
 from ..tables.updates import UpdateRule, linear_opponents
-from .coupling import coupling, coupling_ratio, coupling_root, damping
-from .equilibrium import matched_masses
-from .linearize import linearize
-from .saddle import coupling_matrix, saddle
-from .seen import seen_features
+from .eigenvalues import pair_eigenvalues
+from .routes import linearize
+from .saddle import coupling_matrix
+from .seen import seen
 from .separate import commuting_blocks, separates
 from .structured import split
-from .system import Linearization, pair_eigenvalues, update_matrix
+from .system import Linearization, System, linear_velocities, update_matrix
 
 Array = np.ndarray
 EPS = float(np.finfo(float).eps)
+#: a dense system, and z on its particle coordinates or None for z = 0
+Shared = tuple[System, Array | None]
 #: rows of a dense matrix whose eigenvectors are taken for the collective part of the generator's kernel
 MAX_VECTORS = 3000
 #: what is left of a kick is resolved down to this part of it; of a rigid cloud it is a difference of squares
@@ -61,17 +60,6 @@ class Modes:
     multiplicity: Array
     shared: Array | None = None
     copies: int = 1
-
-
-@dataclass(frozen=True)
-class System:
-    """``copies`` of one system with Jacobian J, its first nw coordinates the discriminator's; shared: (n, e) as in
-    ``Modes``, on its particle coordinates."""
-
-    J: Array
-    nw: int
-    copies: int = 1
-    shared: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -97,13 +85,14 @@ class Rigid:
 @dataclass(frozen=True)
 class Kick:
     """What an isotropic kick of ``particles`` in ``dimension`` components excites; ``frozen`` of their coordinates
-    never move. alpha, c of the module's text."""
+    never move. systems: dense ones, each with z (n, e) as in ``Modes`` on its particle coordinates. alpha, c of the
+    module's text."""
 
     particles: int
     dimension: int
     frozen: int
     modes: tuple[Modes, ...] = ()
-    systems: tuple[System, ...] = ()
+    systems: tuple[Shared, ...] = ()
     rigid: Rigid | None = None
     alpha: float = 0.0
     c: float = 0.0
@@ -129,12 +118,12 @@ class Kick:
                 total += float(modes.multiplicity @ P**2)
                 if (z := modes.shared) is not None:
                     total += modes.copies * self._collective(P[:, None] * z, P[:, None] * z, z)
-            for system in self.systems:
+            for system, shared in self.systems:
                 P = dense_answer(system.J, system.nw, rule, time)
                 part = float((P**2).sum())
-                if (z := system.shared) is not None:
-                    part += self._collective(P.T @ z, P @ z, z)
-                total += system.copies * part
+                if shared is not None:
+                    part += self._collective(P.T @ shared, P @ shared, shared)
+                total += system.count * part
             if self.rigid is not None:
                 total = self.size - self.frozen + self.rigid.part(self.particles, rule, time)
         return max(total, 0.0) if np.isfinite(total) else float("inf")
@@ -154,49 +143,46 @@ class Kick:
         return float(square + (E * (z.T @ z - 2 * A)).sum())
 
 
-def kick(exp: Experiment) -> Kick:
+def kick(problem: Problem) -> Kick:
     """What a kick of the particles about equilibrium excites, whatever the update rule. Raises NotLinearizable."""
-    N, d, kernel = exp.generator.particles, exp.dimension, exp.generator.kernel
-    lin = linearize(exp)
-    if not matched_masses(exp):
-        return Kick(N, d, 0, systems=(System(lin.dense, lin.nw),))
-    box = isinstance(exp.target, Uniform) and coupling_ratio(exp) is not None
-    if kernel.ratio == 1 and not box:
-        return Kick(N, d, (N - 1) * d, rigid=_rigid(exp))
+    N, d = problem.N, problem.d
+    lin = linearize(problem)
+    alone = tuple((system, None) for system in lin.systems)
+    if not problem.matched:
+        return Kick(N, d, 0, systems=alone)
+    box = problem.box is not None and problem.coupling_ratio is not None
+    if problem.ratio == 1 and not box:
+        return Kick(N, d, (N - 1) * d, rigid=_rigid(problem))
     alpha = c = 0.0
-    if kernel.ratio > 0 and not box:
-        _, _, c = coupling(exp)
-        alpha = c * (1 + N * kernel.g2 / (kernel.g1 - kernel.g2))
-        modes, systems = _separate(exp, lin) if separates(exp) else _together(exp, lin)
+    if problem.ratio > 0 and not box:
+        _, _, c = problem.coupling
+        alpha = c * (1 + N * problem.g2 / (problem.g1 - problem.g2))
+        modes, systems = _separate(problem, lin) if separates(problem) else _together(problem, lin)
     else:
-        modes = (Modes(lin.blocks, lin.multiplicity),)
-        systems = tuple(System(copies.J, copies.nw, copies.count) for copies in lin.copies)
-        if len(lin.dense):
-            systems += (System(lin.dense, lin.nw),)
-    moved = sum(int(m.multiplicity.sum()) for m in modes) + sum(s.copies * (len(s.J) - s.nw) for s in systems)
+        modes, systems = (Modes(lin.blocks, lin.multiplicity),), alone
+    moved = sum(int(m.multiplicity.sum()) for m in modes) + sum(s.count * (len(s.J) - s.nw) for s, _ in systems)
     return Kick(N, d, N * d - moved, modes, systems, None, alpha, c)
 
 
-def _together(exp: Experiment, lin: Linearization) -> tuple[tuple[Modes, ...], tuple[System, ...]]:
+def _together(problem: Problem, lin: Linearization) -> tuple[tuple[Modes, ...], tuple[Shared, ...]]:
     """R the symmetric root of S; z in all components."""
-    p, d = exp.points.weights, exp.dimension
-    z = np.kron(np.linalg.solve(coupling_root(exp), p)[:, None], np.eye(d))
-    if len(lin.dense):
-        return (), (System(lin.dense, lin.nw, shared=saddle(exp).left.T @ z),)
-    left = np.linalg.svd(coupling_matrix(exp, seen_features(exp)[2]))[0][:, : len(lin.blocks)]
+    p, d = problem.p, problem.d
+    z = np.kron(np.linalg.solve(problem.coupling_root, p)[:, None], np.eye(d))
+    if lin.systems:
+        return (), tuple((system, system.left.T @ z) for system in lin.systems if system.left is not None)
+    left = np.linalg.svd(coupling_matrix(problem, seen(problem).mean))[0][:, : len(lin.blocks)]
     return (Modes(lin.blocks, lin.multiplicity, left.T @ z),), ()
 
 
-def _separate(exp: Experiment, lin: Linearization) -> tuple[tuple[Modes, ...], tuple[System, ...]]:
+def _separate(problem: Problem, lin: Linearization) -> tuple[tuple[Modes, ...], tuple[Shared, ...]]:
     """The same where the data's directions stand apart from the others (linear.structured's root R)."""
-    parts = split(exp)
+    parts = split(problem)
     z, m = parts.root_inverse(parts.p)[:, None], parts.Y.shape[1]
-    if lin.copies:
-        systems = []
-        for copies in lin.copies:
-            assert copies.left is not None
-            own = np.kron(z, np.eye(len(copies.left) // len(z)))
-            systems.append(System(copies.J, copies.nw, copies.count, copies.left.T @ own))
+    if lin.systems:
+        systems: list[Shared] = []
+        for system in lin.systems:
+            assert system.left is not None
+            systems.append((system, system.left.T @ np.kron(z, np.eye(len(system.left) // len(z)))))
         return (), tuple(systems)
     if parts.size > MAX_VECTORS:
         rule = f"be 0 for what is left of a kick of more than {MAX_VECTORS} directions (it needs their eigenvectors)"
@@ -208,36 +194,35 @@ def _separate(exp: Experiment, lin: Linearization) -> tuple[tuple[Modes, ...], t
     modes = []
     for stiffness, own, count in sets:
         mu2, vectors = np.linalg.eigh(stiffness)
-        modes.append(Modes(commuting_blocks(exp, mu2), np.full(len(mu2), count), vectors.T @ own, count))
+        modes.append(Modes(commuting_blocks(problem, mu2), np.full(len(mu2), count), vectors.T @ own, count))
     return tuple(modes), ()
 
 
-def _rigid(exp: Experiment) -> Rigid:
+def _rigid(problem: Problem) -> Rigid:
     """The flow's J on (w, u) for S = omega g1 p p^T, on the features that the data see; E of ``linear.saddle``:
 
     ww = -A - gamma (A^2 + b^2 B^T S B),  wu = -c B^T - gamma c A B^T,
     uw = S (b B - gamma c B A),           uu = S (likelihood L - gamma c^2 B B^T)
     """
-    (nu, kappa, lam), loss, gamma = damping(exp), exp.loss_object, exp.penalty.consensus
-    psi, gradients, B = seen_features(exp)
+    (nu, kappa, lam), loss, gamma = problem.damping, problem.loss, problem.gamma
+    psi, gradients, B, _ = seen(problem)
     _, sigma, right = np.linalg.svd(np.concatenate([psi, gradients, B]), full_matrices=False)
     basis = right[sigma > EPS * max(psi.shape[1], len(B)) * sigma[0]]
     psi, gradients, B = psi @ basis.T, gradients @ basis.T, B @ basis.T
     A = nu * np.eye(len(basis)) + kappa * psi.T @ psi + lam * gradients.T @ gradients
-    s, p, c = coupling(exp)
-    S = np.kron(np.diag(s) + c * np.outer(p, p), np.eye(exp.dimension))
+    S = np.kron(problem.coupling.matrix, np.eye(problem.d))
     inner = -gamma * loss.c**2 * B @ B.T
-    if exp.likelihood.weight:
-        inner += exp.likelihood.weight * Score(exp).jacobian().reshape(inner.shape)
+    if problem.score is not None:
+        inner += problem.exp.likelihood.weight * problem.score.jacobian().reshape(inner.shape)
     J = np.block(
         [
             [-A - gamma * (A @ A + loss.b**2 * B.T @ S @ B), -loss.c * (B.T + gamma * A @ B.T)],
             [S @ (loss.b * B - gamma * loss.c * B @ A), S @ inner],
         ]
     )
-    J[: len(A)] *= exp.discriminator.learning_rate
-    J[len(A) :] *= exp.generator.learning_rate
-    return Rigid(J, len(A), p, np.bincount(exp.assignment, weights=exp.masses**2, minlength=len(p)))
+    J[: len(A)] *= problem.eta_D
+    J[len(A) :] *= problem.eta_G
+    return Rigid(J, len(A), problem.p, problem.squares)
 
 
 def block_answers(blocks: Array, rule: UpdateRule, time: float) -> Array:
@@ -257,16 +242,8 @@ def block_answers(blocks: Array, rule: UpdateRule, time: float) -> Array:
 
 def dense_answer(J: Array, nw: int, rule: UpdateRule, time: float) -> Array:
     """(n, n) P_xx of a system with Jacobian J; non-finite where it overflows."""
-    top, bottom, n = J[:nw], J[nw:], len(J) - nw
-
-    def Vw(w: Array, x: Array) -> Array:
-        return top[:, :nw] @ w + top[:, nw:] @ x
-
-    def Vx(w: Array, x: Array) -> Array:
-        return bottom[:, :nw] @ w + bottom[:, nw:] @ x
-
-    others = linear_opponents(Vw, lambda v: np.linalg.solve(top[:, :nw], v))
-    start = np.concatenate(rule.start(np.zeros((nw, n)), np.eye(n), Vw, Vx, others))
+    n = len(J) - nw
+    start = np.concatenate(rule.start(np.zeros((nw, n)), np.eye(n), *linear_velocities(J, nw)))
     return _after(update_matrix(rule, J, nw), start, rule, time)[nw : len(J)]
 
 

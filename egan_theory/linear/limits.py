@@ -13,6 +13,9 @@ from ..base.ram import SHARE, free_memory
 #: operations per second that one core is taken to do in matrix products, for estimates of time alone
 RATE = 2e10
 
+#: a dense matrix of more rows than this is refused
+MAX_DENSE = 8000
+
 _LIMIT: ContextVar[float | None] = ContextVar("memory_limit", default=None)
 
 

@@ -45,8 +45,10 @@ class Rows(NamedTuple):
     degree: int
 
 
-def packed_scales(packing: Packing, kappa0: float) -> tuple[float, float]:
+def packed_scales(packing: Packing | None, kappa0: float) -> tuple[float, float]:
     """(factor of K_k in A, factor of both couplings) on the periodic box."""
+    if packing is None:
+        return 1.0, 1.0
     m = packing.degree
     return (kappa0 ** (m - 1) if packing.kernel == "product" else float(m)), float(np.sqrt(m))
 

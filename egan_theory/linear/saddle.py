@@ -6,31 +6,29 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..experiment import Experiment
 from ..features import FeatureMap, PackedFeatures, PolynomialFeatures, ProjectedFeatures
 from ..problem.likelihood import Score
+from ..problem.problem import EPS, Damping, Problem
 from .checks import check_linearizable
-from .coupling import coupling_root, damping
-from .seen import features_of, resolution, seen_features
-
-EPS = float(np.finfo(float).eps)
+from .seen import features_of, seen
 
 
-def coupling_matrix(exp: Experiment, mean_gradients: np.ndarray) -> np.ndarray:
+def coupling_matrix(problem: Problem, mean_gradients: np.ndarray) -> np.ndarray:
     """C = S^(1/2) B, (M d, P)."""
-    M, d = len(exp.points.weights), exp.dimension
+    M, d = problem.M, problem.d
     B = mean_gradients.reshape(M, -1)
-    return (coupling_root(exp) @ B).reshape(M * d, -1)
+    return (problem.coupling_root @ B).reshape(M * d, -1)
 
 
-def coupling_rank(exp: Experiment, fm: FeatureMap) -> int:
+def coupling_rank(problem: Problem, fm: FeatureMap) -> int:
     """Exact rank of C: that of the gradients; for phi = 1 only the collective motion is left."""
-    (Y, p, _), rigid = exp.points, exp.generator.kernel.ratio == 1
+    Y, rigid = problem.Y, problem.ratio == 1
     one = fm.base if isinstance(fm, PackedFeatures) else fm
     if isinstance(one, PolynomialFeatures | ProjectedFeatures):
         # few features: instance noise adds lower powers, and the mean gradient of a symmetric target may vanish
-        mean = seen_features(exp)[2].reshape(len(Y), -1)
-        rows = (p @ mean if rigid else mean).reshape(-1, seen_features(exp)[2].shape[-1])
+        gradients = seen(problem).mean
+        mean = gradients.reshape(len(Y), -1)
+        rows = (problem.p @ mean if rigid else mean).reshape(-1, gradients.shape[-1])
         sigma = np.linalg.svd(rows, compute_uv=False)
         return int(np.sum(sigma > EPS * mean.size * np.abs(mean).max()))
     return fm.gradient_rank(Y[:1] if rigid else Y)
@@ -48,69 +46,49 @@ class Saddle(NamedTuple):
     unresolved: int
     E: np.ndarray | None = None
 
-    def jacobian(self, exp: Experiment) -> np.ndarray:
+    def jacobian(self, problem: Problem) -> np.ndarray:
         """The flow's J on (w_r, v), learning rates included."""
-        loss, eta_G = exp.loss_object, exp.generator.learning_rate
-        J = saddle_jacobian(
-            self.A, self.C, loss.c, loss.b, exp.penalty.consensus, exp.discriminator.learning_rate, eta_G
-        )
+        loss = problem.loss
+        J = saddle_jacobian(self.A, self.C, loss.c, loss.b, problem.gamma, **problem.rates)
         if self.E is not None:
-            J[len(self.A) :, len(self.A) :] -= eta_G * self.E
+            J[len(self.A) :, len(self.A) :] -= problem.eta_G * self.E
         return J
 
 
-def saddle(exp: Experiment) -> Saddle:
+def saddle(problem: Problem) -> Saddle:
     """The experiment's saddle on reduced coordinates (matched masses)."""
-    check_linearizable(exp)
-    nu, kappa, lam = damping(exp)
-    psi, gradients, mean = seen_features(exp)
-    rank = coupling_rank(exp, features_of(exp))
-    C = coupling_matrix(exp, mean)
-    reduced = on_seen_features(psi, gradients, C, nu, kappa, lam, rank, resolution(exp))
-    return _with_score(exp, reduced, C) if exp.likelihood.weight else reduced
+    check_linearizable(problem)
+    rows = seen(problem)
+    C, rank = coupling_matrix(problem, rows.mean), coupling_rank(problem, features_of(problem))
+    reduced = on_seen_features(rows.psi, rows.gradients, C, problem.damping, rank, rows.resolution)
+    return reduced if problem.score is None else _with_score(problem, problem.score, reduced, C)
 
 
-def _with_score(exp: Experiment, reduced: Saddle, C: np.ndarray) -> Saddle:
+def _with_score(problem: Problem, score: Score, reduced: Saddle, C: np.ndarray) -> Saddle:
     """The same with every direction that the generator can move, as the likelihood term sees more of them than D:
 
     E = -weight S^(1/2) L S^(1/2), L of ``likelihood.Score.jacobian``.
     """
-    root, d = coupling_root(exp), exp.dimension
+    root, d = problem.coupling_root, problem.d
     values, vectors = np.linalg.eigh(root)
-    moved = vectors[:, values > np.sqrt(EPS * len(root)) * values.max()] if exp.generator.kernel.ratio == 1 else vectors
+    moved = vectors[:, values > np.sqrt(EPS * len(root)) * values.max()] if problem.ratio == 1 else vectors
     left = np.kron(moved, np.eye(d))
-    L = np.einsum("ab,bcef,eg->acgf", root, Score(exp).jacobian(), root, optimize=True).reshape(len(C), len(C))
-    E = -exp.likelihood.weight * left.T @ L @ left
+    L = np.einsum("ab,bcef,eg->acgf", root, score.jacobian(), root, optimize=True).reshape(len(C), len(C))
+    E = -problem.exp.likelihood.weight * left.T @ L @ left
     return reduced._replace(C=left.T @ C @ reduced.basis.T, left=left, E=E)
-
-
-def reduce_saddle(
-    psi: np.ndarray,
-    gradients: np.ndarray,
-    C: np.ndarray,
-    nu: float,
-    kappa: float,
-    lam: float,
-    rank: int,
-    eps: float = EPS,
-) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """(A, C, r, unresolved) of ``Saddle``; eps: accuracy of the features' small singular values."""
-    reduced = on_seen_features(psi, gradients, C, nu, kappa, lam, rank, eps)
-    return reduced.A, reduced.C, len(reduced.basis), reduced.unresolved
 
 
 def on_seen_features(
     psi: np.ndarray,
     gradients: np.ndarray,
     C: np.ndarray,
-    nu: float,
-    kappa: float,
-    lam: float,
+    damping: Damping,
     rank: int,
     eps: float = EPS,
 ) -> Saddle:
     """An orthonormal basis of the features that enter (rows of C, of grad psi if lambda > 0, of psi if kappa > 0), and
-    the ``rank`` directions of theta that C moves."""
+    the ``rank`` directions of theta that C moves; eps: accuracy of the features' small singular values."""
+    nu, kappa, lam = damping
     rows = [C]
     if lam:
         rows.append(gradients)

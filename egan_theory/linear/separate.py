@@ -15,33 +15,35 @@ import math
 import numpy as np
 
 from ..base.errors import NotLinearizable
-from ..experiment import Experiment
 from ..features import DictionaryFeatures, PolynomialFeatures
 from ..kernels import Linear, Polynomial
+from ..problem.problem import EPS, Problem
 from ..symbolic.linearize import oscillator_blocks
+from .checks import assumptions_of, check_linearizable
+from .eigenvalues import eigenvalues
 from .extreme import extremes
-from .limits import Estimate
-from .structured import EPS, INSTEAD, Split, applies, split, stiffness
-from .system import Copies, Linearization, Scalars, eigenvalues
+from .limits import MAX_DENSE, Estimate
+from .saddle import on_seen_features
+from .structured import INSTEAD, Split, applies, split, stiffness
+from .system import Linearization, Scalars, System, frozen_particles, unseen_weights
 
 #: coordinates of the target above which the split is used even where no direction lies across the data
 LARGE = 2000
 FLAT = "the kernel is exact, and a direction belongs to the data if its extent exceeds rounding"
 
 
-def separates(exp: Experiment) -> bool:
+def separates(problem: Problem) -> bool:
     """Whether ``linearize_split`` is the route: exact kernel, and directions across the data or a large problem."""
-    if not applies(exp):
+    if not applies(problem):
         return False
-    M, d = exp.points.coordinates.shape
-    return (d > 1 and split(exp).complement > 0) or M * d > LARGE
+    M, d = problem.Y.shape
+    return (d > 1 and split(problem).complement > 0) or M * d > LARGE
 
 
-def commuting_ratio(exp: Experiment, parts: Split) -> float | None:
+def commuting_ratio(problem: Problem, parts: Split) -> float | None:
     """r of lambda B^T P B = (lambda / r) C^T C; None unless kappa = 0 and S = r P (anything where lambda = 0)."""
-    from .coupling import damping
 
-    _, kappa, lam = damping(exp)
+    _, kappa, lam = problem.damping
     if kappa:
         return None
     if not lam:
@@ -50,42 +52,37 @@ def commuting_ratio(exp: Experiment, parts: Split) -> float | None:
     return float(ratio.mean()) if parts.c == 0 and np.ptp(ratio) <= 16 * EPS * ratio.max() else None
 
 
-def cost(exp: Experiment) -> Estimate | None:
+def cost(problem: Problem) -> Estimate | None:
     """What all eigenvalues of the stiffness will need, before any is computed; None on routes without it."""
-    from .equilibrium import matched_masses
 
-    if not (matched_masses(exp) and separates(exp)):
+    if not (problem.matched and separates(problem)):
         return None
-    parts = split(exp)
-    return None if commuting_ratio(exp, parts) is None else parts.estimate()
+    parts = split(problem)
+    return None if commuting_ratio(problem, parts) is None else parts.estimate()
 
 
-def linearize_split(exp: Experiment) -> Linearization:
+def linearize_split(problem: Problem) -> Linearization:
     """All modes. Raises NotLinearizable when memory, or the size of a dense saddle, does not suffice."""
-    parts = split(exp)
-    ratio = commuting_ratio(exp, parts)
-    return _dense(exp, parts) if ratio is None else _closed(exp, parts, ratio)
+    parts = split(problem)
+    ratio = commuting_ratio(problem, parts)
+    return _dense(problem, parts) if ratio is None else _closed(problem, parts, ratio)
 
 
-def linearize_extreme(exp: Experiment, count: int) -> tuple[Linearization, float]:
+def linearize_extreme(problem: Problem, count: int) -> tuple[Linearization, float]:
     """(the modes of the ``count`` smallest and largest mu^2, the largest residual of their eigenpairs), matrix-free.
 
     Raises NotLinearizable unless the kernel is exact and the damping commutes with the stiffness.
     """
-    from .checks import check_linearizable
-    from .coupling import damping
-    from .equilibrium import matched_masses
-    from .linearize import unseen_scalars
 
-    check_linearizable(exp)
-    if not applies(exp):
+    check_linearizable(problem)
+    if not applies(problem):
         rule = "be left out unless the discriminator is an exact radial or dot-product kernel in open space, no noise, "
         rule += "likelihood or packing"
         raise NotLinearizable("extreme", rule)
-    if not matched_masses(exp):
+    if not problem.matched:
         raise NotLinearizable("generator.masses", "match the target's weights for extreme modes")
-    parts = split(exp)
-    ratio = commuting_ratio(exp, parts)
+    parts = split(problem)
+    ratio = commuting_ratio(problem, parts)
     if ratio is None:
         raise NotLinearizable(
             "extreme",
@@ -93,10 +90,10 @@ def linearize_extreme(exp: Experiment, count: int) -> tuple[Linearization, float
             "generator.kernel.ratio = 0 and masses in one proportion to the weights (linear.rate_bounds bounds the "
             "slowest rate, linear.extremes gives mu^2)",
         )
-    found = extremes(exp, count)
-    blocks = _blocks(exp, found.mu2, ratio)
+    found = extremes(problem, count)
+    blocks = _blocks(problem, found.mu2, ratio)
     ends = "every mode between the listed ones decays at least as fast as the slower end: "
-    if _affine(exp):
+    if _affine(problem):
         bound = ends + "trace and determinant of its block are linear in mu^2"
     else:
         bound = "of the modes between the listed ones nothing is said: this update rule is not linear in mu^2"
@@ -105,16 +102,15 @@ def linearize_extreme(exp: Experiment, count: int) -> tuple[Linearization, float
         bound += f"; of the last of the {' and of the '.join(names)} there are more copies than are counted here"
     alone: tuple[Scalars, ...] = ()
     if parts.radial:  # the gradients at distinct points are independent: every count is known
-        rank = parts.columns * exp.dimension
-        frozen = Scalars("x", 0.0, exp.generator.particles * exp.dimension - rank)
-        alone = (frozen, *unseen_scalars(exp, damping(exp)[0], _feature_count(exp, parts) - rank))
+        rank = parts.columns * problem.d
+        alone = (frozen_particles(problem, rank), *unseen_weights(problem, _feature_count(problem, parts) - rank))
     else:
         bound += "; zero modes and weights that nobody sees are not counted"
     return Linearization(
-        exp,
+        problem,
         method=f"finite samples, {found.smallest} smallest and {len(found.mu2) - found.smallest} largest stiffnesses, "
         "matrix-free",
-        assumptions=(*_assumed(exp), bound),
+        assumptions=(*_assumed(problem), bound),
         blocks=blocks,
         multiplicity=found.multiplicity,
         wavenumber=np.full(len(found.mu2), np.nan),
@@ -122,71 +118,59 @@ def linearize_extreme(exp: Experiment, count: int) -> tuple[Linearization, float
     ), float(found.residual.max())
 
 
-def _affine(exp: Experiment) -> bool:
+def _affine(problem: Problem) -> bool:
     """Whether trace and determinant of a mode's map are affine in mu^2, so that {mu^2: |z| <= r} is an interval for
     every r (Jury's conditions are affine in them) and the slowest of an interval of modes sits at one of its ends."""
-    u = exp.update
+    u = problem.exp.update
     plain = not u.momentum_discriminator and not u.momentum_generator and u.critic_steps == 1
-    return plain and not exp.penalty.consensus and u.rule in ("flow", "simultaneous", "alternating")
+    return plain and not problem.gamma and u.rule in ("flow", "simultaneous", "alternating")
 
 
-def _assumed(exp: Experiment) -> tuple[str, ...]:
-    from .checks import assumptions_of
+def _assumed(problem: Problem) -> tuple[str, ...]:
 
-    return (*assumptions_of(exp), FLAT)
+    return (*assumptions_of(problem), FLAT)
 
 
-def commuting_blocks(exp: Experiment, mu2: np.ndarray) -> np.ndarray:
+def commuting_blocks(problem: Problem, mu2: np.ndarray) -> np.ndarray:
     """The oscillator of every mu^2 where damping and stiffness commute."""
-    ratio = commuting_ratio(exp, split(exp))
+    ratio = commuting_ratio(problem, split(problem))
     assert ratio is not None
-    return _blocks(exp, mu2, ratio)
+    return _blocks(problem, mu2, ratio)
 
 
-def _blocks(exp: Experiment, mu2: np.ndarray, ratio: float) -> np.ndarray:
-    from .coupling import damping
+def _blocks(problem: Problem, mu2: np.ndarray, ratio: float) -> np.ndarray:
 
-    nu, _, lam = damping(exp)
+    nu, _, lam = problem.damping
     mu2 = np.maximum(mu2, 0)
-    return oscillator_blocks(
-        A=nu + lam / ratio * mu2, mu=np.sqrt(mu2), c=exp.loss_object.c, b=exp.loss_object.b,
-        gamma=exp.penalty.consensus, eta_D=exp.discriminator.learning_rate, eta_G=exp.generator.learning_rate,
-    )  # fmt: skip
+    A, c, b = nu + lam / ratio * mu2, problem.loss.c, problem.loss.b
+    return oscillator_blocks(A=A, mu=np.sqrt(mu2), c=c, b=b, gamma=problem.gamma, **problem.rates)
 
 
-def _closed(exp: Experiment, parts: Split, ratio: float) -> Linearization:
-    from .coupling import damping
-    from .linearize import unseen_scalars
+def _closed(problem: Problem, parts: Split, ratio: float) -> Linearization:
 
-    found = stiffness(exp)
+    found = stiffness(problem)
     threshold = EPS * (parts.size + parts.columns) * found.mu2.max(initial=0.0)
     # gradients of a radial kernel at distinct points are independent; those of a polynomial need not be
     kept = np.ones(len(found.mu2), dtype=bool) if parts.radial else found.mu2 > threshold
     mu2, multiplicity = found.mu2[kept], found.multiplicity[kept]
     rank = int(multiplicity.sum())
     return Linearization(
-        exp,
+        problem,
         method="finite samples, data's directions and those across them apart, symmetric reduction; "
         f"largest residual of {found.checked} eigenpairs {found.residual:.1g}, "
         f"of the trace {abs(found.trace_error):.1g}, of the Frobenius norm {abs(found.norm_error):.1g}",
-        assumptions=_assumed(exp),
-        blocks=_blocks(exp, mu2, ratio),
+        assumptions=_assumed(problem),
+        blocks=_blocks(problem, mu2, ratio),
         multiplicity=multiplicity,
         wavenumber=np.full(len(mu2), np.nan),
-        scalars=(
-            Scalars("x", 0.0, exp.generator.particles * exp.dimension - rank),
-            *unseen_scalars(exp, damping(exp)[0], _feature_count(exp, parts) - rank),
-        ),
+        scalars=(frozen_particles(problem, rank), *unseen_weights(problem, _feature_count(problem, parts) - rank)),
         unresolved=int(multiplicity[mu2 <= threshold].sum()),
     )
 
 
-def _dense(exp: Experiment, parts: Split) -> Linearization:
-    from .coupling import damping
-    from .linearize import MAX_DENSE, unseen_scalars
-    from .saddle import on_seen_features
+def _dense(problem: Problem, parts: Split) -> Linearization:
 
-    (nu, kappa, lam), kernel = damping(exp), exp.discriminator.kernel_object
+    kernel = problem.exp.discriminator.kernel_object
     M, m = parts.Y.shape
     rows = M * (m + 1) + parts.size
     if rows > MAX_DENSE:
@@ -203,25 +187,22 @@ def _dense(exp: Experiment, parts: Split) -> Linearization:
     if parts.complement:
         half = _across_features(parts)
         sets.append((np.zeros((0, half.shape[1])), half[:, None, :], parts.complement))
-    copies, rank, seen, unresolved = [], 0, 0, 0
+    systems, rank, seen, unresolved = [], 0, 0, 0
     for psi, gradients, count in sets:
         C = parts.root_transposed(gradients).reshape(-1, gradients.shape[-1])
         own = len(C) if parts.radial else int(np.linalg.matrix_rank(C))
         weighted = (root[:, None, None] * gradients).reshape(-1, gradients.shape[-1])
-        reduced = on_seen_features(psi, weighted, C, nu, kappa, lam, own)
-        size = len(reduced.basis)
-        copies.append(Copies(reduced.jacobian(exp), size, count, mixed=bool(kappa) and len(psi) > 0, left=reduced.left))
+        reduced = on_seen_features(psi, weighted, C, problem.damping, own)
+        size, mixed = len(reduced.basis), bool(problem.damping.kappa) and len(psi) > 0
+        systems.append(System(reduced.jacobian(problem), size, count, mixed=mixed, left=reduced.left))
         rank, seen = rank + count * own, seen + count * size
         unresolved += count * reduced.unresolved
     return Linearization(
-        exp,
+        problem,
         method="finite samples, data's directions and those across them apart, dense saddles",
-        assumptions=_assumed(exp),
-        copies=tuple(copies),
-        scalars=(
-            Scalars("x", 0.0, exp.generator.particles * exp.dimension - rank),
-            *unseen_scalars(exp, nu, _feature_count(exp, parts) - seen),
-        ),
+        assumptions=_assumed(problem),
+        systems=tuple(systems),
+        scalars=(frozen_particles(problem, rank), *unseen_weights(problem, _feature_count(problem, parts) - seen)),
         unresolved=unresolved,
     )
 
@@ -234,7 +215,7 @@ def _across_features(parts: Split) -> np.ndarray:
     return vectors[:, kept] * np.sqrt(values[kept])
 
 
-def rate_bounds(exp: Experiment) -> tuple[float, float]:
+def rate_bounds(problem: Problem) -> tuple[float, float]:
     """(low, high): the slowest decay rate of the modes that move the particles lies between, also where R1 and the
     coupling do not commute; without a matrix. Growth is a negative rate.
 
@@ -244,25 +225,21 @@ def rate_bounds(exp: Experiment) -> tuple[float, float]:
     direction across the data (inf if there is none). Equal where they commute, up to the softest mode.
     Raises NotLinearizable for kappa > 0, a rigid cloud, or a rule that is not affine.
     """
-    from .coupling import damping
-    from .saddle import reduce_saddle, saddle_jacobian
-
-    parts, (nu, kappa, lam), loss = split(exp), damping(exp), exp.loss_object
-    if kappa or parts.rigid or not _affine(exp):
+    parts, (nu, kappa, lam), loss = split(problem), problem.damping, problem.loss
+    if kappa or parts.rigid or not _affine(problem):
         rule = (
             "be flow, simultaneous or alternating with one critic step, without momentum, consensus, kappa or phi = 1"
         )
         raise NotLinearizable("update.rule", f"{rule}, for bounds")
-    rates = {"eta_D": exp.discriminator.learning_rate, "eta_G": exp.generator.learning_rate}
-    ends = extremes(exp, 1).mu2[[0, -1]]
+    ends = extremes(problem, 1).mu2[[0, -1]]
     pencil = parts.root_inverse(np.ascontiguousarray(parts.root_inverse(np.diag(parts.p)).T))
     t = np.linalg.eigvalsh((pencil + pencil.T) / 2)[[0, -1]]
     mu2, t = (grid.ravel() for grid in np.meshgrid(ends, t))
     corners = Linearization(
-        exp,
+        problem,
         method="corners",
         assumptions=(),
-        blocks=oscillator_blocks(A=nu + lam * t * mu2, mu=np.sqrt(mu2), c=loss.c, b=loss.b, **rates),
+        blocks=oscillator_blocks(A=nu + lam * t * mu2, mu=np.sqrt(mu2), c=loss.c, b=loss.b, **problem.rates),
         multiplicity=np.ones(4, dtype=int),
         wavenumber=np.full(4, np.nan),
     )
@@ -271,16 +248,16 @@ def rate_bounds(exp: Experiment) -> tuple[float, float]:
         half = _across_features(parts)
         C = parts.root_transposed(half)
         none = np.zeros((0, half.shape[1]))
-        A, C, size, _ = reduce_saddle(none, np.sqrt(parts.p)[:, None] * half, C, nu, 0.0, lam, len(C))
-        across = Copies(saddle_jacobian(A, C, loss.c, loss.b, 0.0, **rates), size, parts.complement)
-        high = eigenvalues(Linearization(exp, "across", (), copies=(across,)), ratios=False).slowest()
+        reduced = on_seen_features(none, np.sqrt(parts.p)[:, None] * half, C, problem.damping, len(C))
+        across = System(reduced.jacobian(problem), len(reduced.basis), parts.complement)
+        high = eigenvalues(Linearization(problem, "across", (), systems=(across,)), ratios=False).slowest()
     return low, high
 
 
-def _feature_count(exp: Experiment, parts: Split) -> int:
+def _feature_count(problem: Problem, parts: Split) -> int:
     """Size of the discriminator's weights: all features of a polynomial; of other kernels, one per value and gradient
     component at the data, which span everything that is ever seen."""
-    kernel, d, M = exp.discriminator.kernel_object, exp.dimension, len(parts.p)
+    kernel, d, M = problem.exp.discriminator.kernel_object, problem.d, len(parts.p)
     if isinstance(kernel, Linear):
         return d
     if isinstance(kernel, Polynomial):

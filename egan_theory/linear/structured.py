@@ -1,6 +1,6 @@
 """The stiffness S^(1/2) H S^(1/2) of an exact kernel, split by what the data's own directions are.
 
-H_ij = d_x d_y K(y_i, y_j) of a radial or dot-product kernel K = k(u) is (brief 2b)
+H_ij = d_x d_y K(y_i, y_j) of a radial or dot-product kernel K = k(u) is
 
     radial, u = |x - y|^2:  H_ij = -2 k'_ij 1 - 4 k''_ij r r^T,  r = y_i - y_j
     dot, u = x.y:           H_ij = k'_ij 1 + k''_ij y_j y_i^T
@@ -18,19 +18,18 @@ dropped but rounding. Points that coincide are merged; their coupling adds up.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg as sla
 
 from ..base.errors import NotLinearizable
-from ..experiment import Experiment
-from ..kernels import Kernel
 from ..kernels.base import FORCE_AT_DATA, check_range
+from ..problem.problem import EPS, Problem, kept
 from .banded import BANDWIDTH, eigenvalues_in_place
+from .checks import refuse_changed
 from .limits import Estimate
 
-EPS = float(np.finfo(float).eps)
 #: up to this size every eigenvector is computed; above it those of SAMPLED eigenvalues
 ALL_VECTORS = 400
 SAMPLED = 48
@@ -211,46 +210,45 @@ class Stiffness:
     norm_error: float
 
 
-def applies(exp: Experiment) -> bool:
+def applies(problem: Problem) -> bool:
     """Whether the stiffness is that of an exact radial or dot-product kernel at points of open space."""
-    disc = exp.discriminator
-    if (
-        disc.network
-        or disc.features
-        or disc.evaluation != "direct"
-        or exp.penalty.instance_noise
-        or exp.points.period is not None
-        or exp.likelihood.weight
-        or exp.packing.degree > 1
-    ):
+    disc, kernel = problem.exp.discriminator, problem.kernel
+    if kernel is None or disc.features or disc.evaluation != "direct" or problem.exp.penalty.instance_noise:
         return False
-    return disc.kernel_object.kind in ("stationary", "dot")
+    if problem.box is not None or problem.likelihood is not None or problem.packing is not None:
+        return False
+    return kernel.kind in ("stationary", "dot")
 
 
-def split(exp: Experiment) -> Split:
-    """The split of an experiment to which ``applies``.
+def not_of_stiffness(problem: Problem) -> tuple[str, ...]:
+    """Fields on which the stiffness of an exact kernel at points of open space does not depend."""
+    return (
+        "loss", "penalty", "update", "memory", "run", "discriminator.learning_rate", "generator.learning_rate",
+        "discriminator.seed", "discriminator.tolerance",
+    )  # fmt: skip
+
+
+def split(problem: Problem) -> Split:
+    """The split of a problem to which the route ``applies``.
 
     Raises NotLinearizable if the kernel has no second derivative at coincident points, and for terms that change the
     stiffness.
     """
-    from .checks import refuse_changed
-    from .coupling import coupling
-
-    refuse_changed(exp)
-    kernel, (Y, p, _) = exp.discriminator.kernel_object, exp.points
+    refuse_changed(problem)
+    kernel, Y = problem.exp.discriminator.kernel_object, problem.Y
     if kernel.kind == "stationary" and not kernel.differentiable:
         raise NotLinearizable("discriminator.kernel", FORCE_AT_DATA, repr(kernel.name))
     check_range(kernel, Y)
     M, d = Y.shape
     Estimate("the kernel's matrices", 8.0 * (8 * M * M + 4 * M * d), 20.0 * M * M * d).check("fewer points")
-    s, p, c = coupling(exp)
-    return _split(Y.shape, Y.tobytes(), kernel, s.tobytes(), p.tobytes(), float(c))
+    return _split(problem)
 
 
-@lru_cache(maxsize=4)
-def _split(shape: tuple[int, int], points: bytes, kernel: Kernel, s: bytes, p: bytes, c: float) -> Split:
-    Y, inverse = np.unique(np.frombuffer(points).reshape(shape), axis=0, return_inverse=True)
-    add = lambda text: np.bincount(inverse.ravel(), weights=np.frombuffer(text), minlength=len(Y))  # noqa: E731
+@kept(not_of_stiffness)
+def _split(problem: Problem) -> Split:
+    kernel, Y, (s, p, c) = problem.exp.discriminator.kernel_object, problem.Y, problem.coupling
+    Y, inverse = np.unique(Y, axis=0, return_inverse=True)
+    add = lambda v: np.bincount(inverse.ravel(), weights=v, minlength=len(Y))  # noqa: E731
     radial = kernel.kind == "stationary"
     inside, complement = directions(Y, radial)
     if radial:
@@ -261,7 +259,7 @@ def _split(shape: tuple[int, int], points: bytes, kernel: Kernel, s: bytes, p: b
         np.fill_diagonal(second, 0)
     else:
         _, first, second = kernel.derivatives(inside @ inside.T, 2)
-    return Split(inside, complement, first, second, radial, add(s), add(p), c)
+    return Split(inside, complement, first, second, radial, add(s), add(p), float(c))
 
 
 def directions(Y: np.ndarray, centred: bool) -> tuple[np.ndarray, int]:
@@ -288,33 +286,18 @@ def _squared_distances(Y: np.ndarray) -> np.ndarray:
     return u
 
 
-def stiffness(exp: Experiment) -> Stiffness:
-    """All eigenvalues of S^(1/2) H S^(1/2) of an experiment to which ``applies``; kept for the next strength.
+def stiffness(problem: Problem) -> Stiffness:
+    """All eigenvalues of S^(1/2) H S^(1/2) of a problem to which the route ``applies``; kept for the next strength.
 
     Raises NotLinearizable when the memory does not suffice, before anything is allocated.
     """
-    parts = split(exp)
-    parts.estimate().check(INSTEAD)
-    return _stiffness(parts.Y.shape, parts.Y.tobytes(), exp.discriminator.kernel_object, _Held(parts))
+    split(problem).estimate().check(INSTEAD)
+    return _stiffness(problem)
 
 
-class _Held:
-    """A split as a key of a cache: equal when its coupling is."""
-
-    def __init__(self, parts: Split) -> None:
-        self.parts = parts
-        self._key = (parts.s.tobytes(), parts.p.tobytes(), parts.c, parts.complement)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-
-@lru_cache(maxsize=4)
-def _stiffness(shape: tuple[int, int], points: bytes, kernel: Kernel, held: _Held) -> Stiffness:
-    parts = held.parts
+@kept(not_of_stiffness)
+def _stiffness(problem: Problem) -> Stiffness:
+    parts = split(problem)
     a = parts.matrix()
     n = len(a)
     if n <= ALL_VECTORS:

@@ -16,6 +16,7 @@ from ..base.errors import InputError
 from ..experiment import Experiment
 from ..linear import eigenvalues, linearize
 from ..problem.field import Field
+from ..problem.problem import Problem
 
 #: strengths of every penalty of the package, as shown in its phase portraits
 PENALTIES: dict[str, dict[str, float]] = {
@@ -83,7 +84,7 @@ def dirac_gan(
 def trajectory(exp: Experiment, start: tuple[float, float], steps: int) -> np.ndarray:
     """(psi, theta) at steps 0..steps, (steps + 1, 2), by the simulator's own update; NaN once beyond FAR. With best
     responses psi is that of the particle from step 0 on."""
-    field, rule = Field(exp), exp.update_rule
+    field, rule = Field(Problem(exp)), exp.update_rule
     others = field.opponents
     state = rule.start(np.array([[start[0]]]), np.array([[[start[1]]]]), field.Vw, field.Vx, others)
     path = np.full((steps + 1, 2), np.nan)
@@ -99,7 +100,7 @@ def trajectory(exp: Experiment, start: tuple[float, float], steps: int) -> np.nd
 
 def velocity(exp: Experiment, grid: np.ndarray) -> np.ndarray:
     """The field (V_psi, V_theta) at (..., 2) places (psi, theta), learning rates included."""
-    field = Field(exp)
+    field = Field(Problem(exp))
     w, x = grid.reshape(-1, 2)[:, :1], grid.reshape(-1, 2)[:, 1].reshape(-1, 1, 1)
     return np.concatenate([field.Vw(w, x), field.Vx(w, x)[..., 0]], axis=-1).reshape(grid.shape)
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..base.errors import InputError, NotLinearizable
-from ..experiment import Experiment
 from ..features import FeatureMap
-from ..linear import eigenvalues, linearize
+from ..linear import eigenvalues
+from ..linear.routes import linearize
+from ..problem.problem import Problem
 from ..tables.updates import UpdateRule
 from .orbits import block_stderr, classify
 from .transverse import TangentField, gains, orthonormalise
@@ -55,11 +56,11 @@ class Lane:
         return clear and self.orbit != "undecided"
 
 
-def default_start(exp: Experiment) -> np.ndarray:
+def default_start(problem: Problem) -> np.ndarray:
     """(d,) the target's mean, moved by ``run.kick`` times normal numbers of ``run.seed``."""
-    rng = np.random.default_rng([exp.run.seed, 3])
-    points = exp.points
-    return points.weights @ points.coordinates + exp.run.kick * rng.standard_normal(exp.dimension)
+    run = problem.exp.run
+    rng = np.random.default_rng([run.seed, 3])
+    return problem.p @ problem.Y + run.kick * rng.standard_normal(problem.d)
 
 
 def _numbers(name: str, values: Sequence[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
@@ -72,9 +73,9 @@ def _numbers(name: str, values: Sequence[np.ndarray], shape: tuple[int, int]) ->
     return array
 
 
-def cluster_rule(members: Sequence[Experiment]) -> UpdateRule:
+def cluster_rule(members: Sequence[Problem]) -> UpdateRule:
     """The update rule; of the flow with the Runge-Kutta substeps that the particle simulation takes."""
-    rule = members[0].update_rule
+    rule = members[0].rule
     if not rule.continuous:
         return rule
     fastest = 0.0
@@ -88,7 +89,7 @@ def cluster_rule(members: Sequence[Experiment]) -> UpdateRule:
 
 
 def follow(
-    members: Sequence[Experiment],
+    members: Sequence[Problem],
     x0: Sequence[np.ndarray] | None,
     w: Sequence[np.ndarray] | None,
     steps: int,
@@ -99,7 +100,7 @@ def follow(
     """Every member's orbit until it settles. ``detail``: keep positions and forces, and classify the orbit."""
     if steps < 100:
         raise InputError("steps", "be at least 100", steps)
-    exp, d = members[0], members[0].dimension
+    problem, d = members[0], members[0].d
     start = _numbers("x0", [default_start(e) for e in members] if x0 is None else x0, (len(members), d))
     tangent, rule = TangentField(members), cluster_rule(members)
     P = tangent.field.features.size
@@ -111,9 +112,9 @@ def follow(
     left, rng = np.arange(len(members)), np.random.default_rng(5)  # the same noise on every lane
     for window in range(windows + 1):
         length = steps * 2 ** max(window - 1, 0)  # window 0 is the transient
-        state, record = _advance(exp, tangent, rule, state, length, rng, detail)
+        tangent, state, record = _advance(problem, tangent, rule, state, length, rng, detail)
         for row, i in enumerate(left):
-            _judge(exp, lanes[i], record, row, length, window > 0)
+            _judge(problem, lanes[i], record, row, length, window > 0)
             lanes[i].state = tuple(v[row] if v.ndim == 2 else v[row, 0] for v in state)
             lanes[i].features = tangent.field.features
         keep = np.array([not (lanes[i].settled or lanes[i].escaped_at >= 0) for i in left])
@@ -136,27 +137,26 @@ class Record:
 
 
 def _advance(
-    exp: Experiment,
+    problem: Problem,
     tangent: TangentField,
     rule: UpdateRule,
     state: tuple,
     length: int,
     rng: np.random.Generator,
     detail: bool,
-) -> tuple[tuple, Record]:
+) -> tuple[TangentField, tuple, Record]:
     """``length`` steps of every lane; a lane that leaves every bound is held where it started."""
-    points = exp.points
-    centre = points.weights @ points.coordinates
-    radius = np.linalg.norm(points.coordinates - centre, axis=-1).max()
-    bound = ESCAPE * (radius + exp.discriminator.length_scale) if points.period is None else np.inf
-    lanes, d = len(state[0]), exp.dimension
-    first, noise = state[1], NUDGE * exp.discriminator.length_scale
+    centre, length_scale = problem.p @ problem.Y, problem.exp.discriminator.length_scale
+    radius = np.linalg.norm(problem.Y - centre, axis=-1).max()
+    bound = ESCAPE * (radius + length_scale) if problem.box is None else np.inf
+    lanes, d = len(state[0]), problem.d
+    first, noise = state[1], NUDGE * length_scale
     escaped = np.full(lanes, -1)
     rates = np.full((lanes, length // INTERVAL, d), np.nan)
     path, force = (np.full((lanes, length, d), np.nan) for _ in range(2)) if detail else (None, None)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for step in range(length):
-            state = rule.step(state, tangent.Vw, tangent.Vx)
+            state = tangent.step(rule, state)
             x0 = state[1][:, 0]
             out = ~(np.linalg.norm(x0 - centre, axis=-1) < bound) | ~np.isfinite(state[0]).all(-1)
             out |= ~np.isfinite(state[1]).all((-2, -1))
@@ -166,19 +166,19 @@ def _advance(
                 state = (state[0], np.where(out[:, None, None], first, state[1]), *state[2:])
                 if np.all(escaped >= 0):
                     break
-            state = tangent.grow(rule, state)
+            tangent, state = tangent.grown(rule, state)
             if path is not None and force is not None:
                 inside = escaped < 0
                 path[inside, step] = state[1][inside, 0]
-                force[inside, step] = tangent.field.forces(tangent.point(state[1]), state[0])[1][inside, 0]
+                force[inside, step] = tangent.field.forces(tangent.place(state[1]).point, state[0])[1][inside, 0]
             if (step + 1) % INTERVAL == 0:
                 state, stretch = orthonormalise(rule, state)
                 state[1][:, 0] += noise * rng.standard_normal(d)
                 rates[:, step // INTERVAL] = stretch / INTERVAL
-    return state, Record(rates, escaped, path, force)
+    return tangent, state, Record(rates, escaped, path, force)
 
 
-def _judge(exp: Experiment, lane: Lane, record: Record, row: int, length: int, counts: bool) -> None:
+def _judge(problem: Problem, lane: Lane, record: Record, row: int, length: int, counts: bool) -> None:
     """Put a stretch of simulation into the lane's result; ``counts``: it is a window, not the transient."""
     first, lane.steps, lane.window = lane.steps, lane.steps + length, length
     lane.rates = record.rates[row]
@@ -196,7 +196,9 @@ def _judge(exp: Experiment, lane: Lane, record: Record, row: int, length: int, c
     lane.exponents, lane.stderr = lane.exponents[order], lane.stderr[order]
     lane.orbit = "unclassified"
     if lane.path is not None and lane.force is not None:
-        box = exp.points.period
-        angle = None if box is None else 2 * np.pi / box * lane.path
+        box = problem.box
+        angle = None if box is None else 2 * np.pi / box.length * lane.path
         where = lane.path if angle is None else np.concatenate([np.cos(angle), np.sin(angle)], axis=-1)
-        lane.orbit, lane.period = classify(where, lane.force, exp.discriminator.length_scale if box is None else 1.0)
+        lane.orbit, lane.period = classify(
+            where, lane.force, problem.exp.discriminator.length_scale if box is None else 1.0
+        )

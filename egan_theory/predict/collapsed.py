@@ -14,6 +14,7 @@ from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..features import FeatureMap
 from ..problem.field import VARIABLE
+from ..problem.problem import Problem
 from .cluster import INTERVAL, SIGMAS, STEPS, WINDOWS, Lane, default_start, follow
 from .spectrum import number
 from .transverse import clustered
@@ -105,7 +106,7 @@ def collapsed_state(
 
         lambda = lim (1/T) log |u(T)|/|u(0)|,   du/dt = eta_G r Hess[h(D)](x0(t)) u
 
-    with (w, x0) moved by the update rule with the collective gain (see egan_theory.predict.transverse). ``steps`` of
+    with (w, x0) moved by the update rule with the collective gain (see predict.transverse). ``steps`` of
     transient are discarded, then windows of ``steps``, 2 steps, ... are averaged, until the orbit is classified and its
     top exponent exceeds SIGMAS standard errors, ``windows`` times at most.
 
@@ -129,7 +130,7 @@ def collapsed_states(
     starts are, N(mean of the target, its spread^2). Different starts may end on different orbits."""
     if starts < 1:
         raise InputError("starts", "be at least 1", starts)
-    places = [default_start(exp)]
+    places = [default_start(Problem(exp))]
     points = exp.points
     mean = points.weights @ points.coordinates
     rng = np.random.default_rng([exp.run.seed, 4])
@@ -141,7 +142,7 @@ def collapsed_states(
 def margin(exp: Experiment) -> float:
     """Minus the top transverse exponent: > 0 where the collapsed state attracts, NaN where the cluster escapes. Raises
     InputError as ``collapsed_state`` does."""
-    _lane_key(exp)  # raises
+    _lane_key(Problem(exp))  # raises
     return float(margins([exp])[0])
 
 
@@ -150,31 +151,25 @@ def margins(exps: Sequence[Experiment], *, steps: int = STEPS, windows: int = WI
     (dynamics.VARIABLE, and number of particles) alone. Equal ones are simulated once. Orbits are not classified here:
     an exponent is settled by its standard error alone. NaN also where ``collapsed_state`` raises InputError."""
     out = np.full(len(exps), np.nan)
-    groups: dict[Experiment, dict[tuple, list[int]]] = {}
+    groups: dict[tuple, dict[tuple, list[int]]] = {}
     for i, exp in enumerate(exps):
         try:
-            reference, key = _lane_key(exp)
+            reference, key = _lane_key(Problem(exp))
         except InputError:
             continue
         groups.setdefault(reference, {}).setdefault(key, []).append(i)
     for lanes in groups.values():
-        members = [exps[where[0]] for where in lanes.values()]
+        members = [Problem(exps[where[0]]) for where in lanes.values()]
         followed = follow(members, None, None, steps, windows, detail=False)
         for where, lane in zip(lanes.values(), followed, strict=True):
             out[where] = -lane.exponents[0]
     return out
 
 
-def _lane_key(exp: Experiment) -> tuple[Experiment, tuple]:
+def _lane_key(problem: Problem) -> tuple[tuple, tuple]:
     """(what lanes of one simulation share, what tells them apart)."""
-    alone = clustered(exp)
-    key = (*(alone.get(path) for path in VARIABLE), exp.run.seed, exp.run.kick)
-    fixed = (
-        {path: 1.0 for path in VARIABLE}
-        | {"likelihood.weight": 0.0}
-        | {"run." + n: v for n, v in type(exp.run)().model_dump().items()}
-    )
-    return alone.replace(fixed), key
+    alone, run = clustered(problem), problem.exp.run
+    return alone.key((*VARIABLE, "run")), (*(alone.exp.get(path) for path in VARIABLE), run.seed, run.kick)
 
 
 def _states(
@@ -186,7 +181,7 @@ def _states(
 ) -> list[CollapsedState]:
     exp = members[0]
     out = []
-    for lane in follow(members, x0, w, steps, windows, detail=True):
+    for lane in follow([Problem(e) for e in members], x0, w, steps, windows, detail=True):
         if lane.escaped_at >= 0:
             status = f"escaped at step {lane.escaped_at}"
         else:

@@ -20,7 +20,7 @@ from typing import Any
 from ..base.errors import NotLinearizable
 from ..experiment import Experiment
 from ..linear import linearize
-from ..linear.equilibrium import matched_masses
+from ..problem.problem import Problem
 from .critical import critical_values, jury_polynomials, stiffness_ends
 from .crossings import axis_of, changed, sign_changes
 from .fastest import fastest_mode, mode_beyond
@@ -94,7 +94,7 @@ def collective_instability(
     """
     axis = axis_of(exp, vary, low, high)
     notes = list(ASSUMPTIONS)
-    found = critical_values(exp, axis) if closed_form else None
+    found = critical_values(Problem(exp), axis) if closed_form else None
     if found is not None:
         method, lin_notes = CLOSED, linearize(exp).assumptions
     else:
@@ -116,7 +116,7 @@ def collective_instability(
             lin_notes = linearize(exp).assumptions
         except NotLinearizable:
             lin_notes = ()
-    if exp.update_rule.rule == "flow" and matched_masses(exp) and not exp.update_rule.averages:
+    if exp.update_rule.rule == "flow" and Problem(exp).matched and not exp.update_rule.averages:
         notes.append("the flow about D = D* never gains energy: no threshold at any parameter")
     return CollectiveInstability(
         vary=vary,
@@ -125,7 +125,7 @@ def collective_instability(
         unstable_side=tuple(side for _, side in found),
         method=method,
         margin=float(margins([exp])[0]),
-        mode=mode_beyond(exp, axis, *found[0]) if found else None,
+        mode=mode_beyond(Problem(exp), axis, *found[0]) if found else None,
         assumptions=(*lin_notes, *notes),
     )
 

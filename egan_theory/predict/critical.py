@@ -14,18 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.linalg
 
-from ..experiment import Experiment
-from ..experiment.targets import Uniform
-from ..linear import Linearization, linearize
-from ..linear.coupling import coupling, coupling_ratio
-from ..linear.equilibrium import matched_masses
-from ..linear.seen import seen_features
+from ..linear import Linearization
+from ..linear.routes import linearize
+from ..linear.seen import seen
+from ..problem.problem import EPS, Problem
 from ..symbolic.linearize import symbols
 from ..symbolic.maps import momentum_values, stability_conditions
 from ..tables.updates import UpdateRule
 from .crossings import Axis
 
-EPS = float(np.finfo(float).eps)
 #: parameters in which trace and determinant of commuting modes may be affine (checked before use)
 AFFINE = (
     "discriminator.learning_rate", "generator.learning_rate", "generator.kernel.diagonal", "generator.kernel.ratio",
@@ -41,22 +38,21 @@ REAL = float(np.sqrt(EPS))
 MAX_CRITIC_STEPS = 8
 
 
-def critical_values(exp: Experiment, axis: Axis) -> list[tuple[float, str]] | None:
+def critical_values(problem: Problem, axis: Axis) -> list[tuple[float, str]] | None:
     """[(threshold, unstable side)] ascending, or None where the modes do not commute along the axis."""
-    loss, rule, path = exp.loss_object, exp.update_rule, axis.path
-    if not matched_masses(exp) or exp.likelihood.weight or rule.averages:
+    loss, rule, path = problem.loss, problem.rule, axis.path
+    if not problem.matched or problem.likelihood is not None or rule.averages:
         return None
     if rule.continuous:
         return [] if loss.b == loss.c else None
-    if exp.penalty.consensus or rule.critic_steps > MAX_CRITIC_STEPS or path not in AFFINE:
+    if problem.gamma or rule.critic_steps > MAX_CRITIC_STEPS or path not in AFFINE:
         return None
-    k = exp.penalty.coefficients
-    if loss.kappa + k.value_p + k.value_q or exp.penalty.instance_noise:
+    if problem.damping.kappa or problem.exp.penalty.instance_noise:
         return None
-    box = isinstance(exp.target, Uniform) and coupling_ratio(exp) is not None
+    box = problem.box is not None and problem.coupling_ratio is not None
     if path == "generator.kernel.ratio" and not box:
-        return None if k.grad_p + k.grad_q else _critical_ratios(exp, axis)
-    return _critical_affine(exp, axis)
+        return None if problem.damping.lam else _critical_ratios(problem, axis)
+    return _critical_affine(problem, axis)
 
 
 class _Condition(NamedTuple):
@@ -112,14 +108,14 @@ def _boundaries(candidates: np.ndarray, axis: Axis, stable: Any) -> list[tuple[f
     ]
 
 
-def _critical_ratios(exp: Experiment, axis: Axis) -> list[tuple[float, str]] | None:
+def _critical_ratios(problem: Problem, axis: Axis) -> list[tuple[float, str]] | None:
     """Weight decay alone: the critical stiffness from the Jury conditions, then the ratios from the pencil."""
-    loss, conditions = exp.loss_object, jury_polynomials(exp.update_rule)
-    per_stiffness = exp.discriminator.learning_rate * exp.generator.learning_rate * loss.b * loss.c
-    a = exp.discriminator.learning_rate * exp.penalty.coefficients.nu
+    loss, conditions = problem.loss, jury_polynomials(problem.rule)
+    per_stiffness = problem.eta_D * problem.eta_G * loss.b * loss.c
+    a = problem.eta_D * problem.damping.nu
     roots = [_real_roots(np.polynomial.polynomial.polyval(a, c.coefficients)) for c in conditions]
     critical = np.concatenate(roots) / per_stiffness if roots else np.empty(0)
-    R0, R1 = stiffness_ends(exp)
+    R0, R1 = stiffness_ends(problem)
 
     def stable(ratio: float) -> bool:
         mu2 = np.linalg.eigvalsh((1 - ratio) * R0 + ratio * R1)
@@ -136,29 +132,29 @@ def _critical_ratios(exp: Experiment, axis: Axis) -> list[tuple[float, str]] | N
     return _boundaries(np.concatenate(found), axis, stable)
 
 
-def stiffness_ends(exp: Experiment) -> tuple[np.ndarray, np.ndarray]:
+def stiffness_ends(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """(R_0, R_1), (r, r): S^(1/2) H S^(1/2) has the non-zero eigenvalues of (1 - phi) R_0 + phi R_1.
 
     R_j = B^T S_j B on the range of B: S_0 = omega g1 diag(s_a) (phi = 0), S_1 = omega g1 p p^T (phi = 1).
     """
-    M, d = exp.points.coordinates.shape
+    M, d = problem.Y.shape
     ends = []
-    U, sigma, _ = np.linalg.svd(seen_features(exp)[2], full_matrices=False)
+    U, sigma, _ = np.linalg.svd(seen(problem).mean, full_matrices=False)
     kept = sigma > EPS * max(U.shape) * sigma.max(initial=0.0)
     B = (U[:, kept] * sigma[kept]).reshape(M, d, -1)
-    for ratio in (0.0, 1.0):
-        s, p, c = coupling(exp.replace({"generator.kernel.ratio": ratio}))
-        collective = np.einsum("m,mdr->dr", p, B)
+    whole = problem.omega * problem.g1
+    for s, c in ((whole * problem.squares, 0.0), (0.0 * problem.squares, whole)):
+        collective = np.einsum("m,mdr->dr", problem.p, B)
         ends.append(np.einsum("mdr,m,mdq->rq", B, s, B, optimize=True) + c * collective.T @ collective)
     return ends[0], ends[1]
 
 
-def _critical_affine(exp: Experiment, axis: Axis) -> list[tuple[float, str]] | None:
+def _critical_affine(problem: Problem, axis: Axis) -> list[tuple[float, str]] | None:
     """Commuting modes whose a_k and w_k^2 are affine in the parameter: the real roots of every condition of every
     mode."""
     # not beyond the middle: at a ratio of 1 the box's modes are frozen and there are none to compare
     step = (axis.high - axis.low) / 4
-    lins = [linearize(exp.replace({axis.path: axis.low + i * step})) for i in range(3)]
+    lins = [linearize(problem.replace({axis.path: axis.low + i * step})) for i in range(3)]
     if not all(_oscillators(lin) and len(lin.blocks) == len(lins[0].blocks) for lin in lins):
         return None
     pairs = [(-lin.blocks[:, 0, 0], -lin.blocks[:, 0, 1] * lin.blocks[:, 1, 0]) for lin in lins]
@@ -170,7 +166,7 @@ def _critical_affine(exp: Experiment, axis: Axis) -> list[tuple[float, str]] | N
         lines.append(np.stack([low - slope * axis.low, slope], axis=-1))
     (a, w2), moving = lines, pairs[1][1] > EPS * pairs[1][1].max(initial=0.0)
     a, w2 = a[moving], w2[moving]
-    conditions = jury_polynomials(exp.update_rule)
+    conditions = jury_polynomials(problem.rule)
 
     def stable(x: float) -> bool:
         values = a @ [1.0, x], w2 @ [1.0, x]
@@ -182,7 +178,7 @@ def _critical_affine(exp: Experiment, axis: Axis) -> list[tuple[float, str]] | N
 
 
 def _oscillators(lin: Linearization) -> bool:
-    return len(lin.blocks) > 0 and not len(lin.dense) and bool(np.all(lin.blocks[:, 1, 1] == 0))
+    return len(lin.blocks) > 0 and not lin.systems and bool(np.all(lin.blocks[:, 1, 1] == 0))
 
 
 def _composed(coefficients: np.ndarray, a: np.ndarray, w2: np.ndarray) -> np.ndarray:

@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ..experiment import Experiment
-from ..experiment.targets import Uniform
-from ..linear import Linearization, eigenvalues, equilibrium, linearize, update_matrix
-from ..linear.coupling import coupling_root
-from ..linear.equilibrium import matched_masses
-from ..linear.general import jacobian_at
+from ..linear import Linearization, eigenvalues, update_matrix
+from ..linear.eigenvalues import COUPLING_TOLERANCE, log_multiplier
+from ..linear.equilibria import equilibrium
+from ..linear.routes import linearize
 from ..linear.saddle import saddle
-from ..linear.system import COUPLING_TOLERANCE, log_multiplier
 from ..problem.field import Field
+from ..problem.jacobian import jacobian_at
+from ..problem.problem import Problem
 from .crossings import Axis
 from .spectrum import number
 
@@ -28,27 +27,27 @@ MAX_VECTORS = 1500
 COLLECTIVE = 0.5
 
 
-def mode_beyond(exp: Experiment, axis: Axis, value: float, side: str) -> dict[str, Any] | None:
+def mode_beyond(problem: Problem, axis: Axis, value: float, side: str) -> dict[str, Any] | None:
     """What grows first just beyond the threshold."""
     offset = BEYOND * (axis.high - axis.low if not axis.log else value)
     beyond = value + offset if side == "above" else value - offset
-    return fastest_mode(exp.replace({axis.path: float(np.clip(beyond, axis.low, axis.high))}))
+    return fastest_mode(problem.replace({axis.path: float(np.clip(beyond, axis.low, axis.high))}))
 
 
-def fastest_mode(exp: Experiment) -> dict[str, Any] | None:
+def fastest_mode(problem: Problem) -> dict[str, Any] | None:
     """The fastest growing (or slowest decaying) mode that moves the particles: re, im of s; multiplier_re,
     multiplier_im; modes (how many grow as fast, conjugates counted once); translation (cosine^2); collective.
 
     None when no mode moves the particles or the system is too large to look for eigenvectors.
     """
-    lin = linearize(exp)
-    if isinstance(exp.target, Uniform) and len(lin.blocks):
-        return _fastest_wave(exp, lin)
-    parts = _matched_modes(exp) if matched_masses(exp) else _general_modes(exp)
+    lin = linearize(problem)
+    if problem.box is not None and len(lin.blocks):
+        return _fastest_wave(lin)
+    parts = _matched_modes(problem) if problem.matched else _general_modes(problem)
     if parts is None:
         return None
     J, nw, displacement = parts
-    rule = exp.update_rule
+    rule = problem.rule
     values, vectors = np.linalg.eig(update_matrix(rule, J, nw))
     vectors = vectors / np.linalg.norm(vectors, axis=0)
     values = values.astype(complex)
@@ -79,7 +78,7 @@ def _mode(s: complex, z: complex, count: int, translation: float, wavenumber: fl
     }
 
 
-def _fastest_wave(exp: Experiment, lin: Linearization) -> dict[str, Any] | None:
+def _fastest_wave(lin: Linearization) -> dict[str, Any] | None:
     """On the periodic box: waves of k != 0, which move no centre of mass."""
     values = eigenvalues(lin, ratios=False)
     usable = np.flatnonzero(values.coupled & values.resolved & (values.s.imag >= 0))
@@ -89,33 +88,33 @@ def _fastest_wave(exp: Experiment, lin: Linearization) -> dict[str, Any] | None:
     return _mode(values.s[i], values.z[i], int(values.multiplicity[i]), 0.0, values.wavenumber[i])
 
 
-def _matched_modes(exp: Experiment) -> Any:
+def _matched_modes(problem: Problem) -> Any:
     """(J, nw, map from the reduced generator coordinates (n, k) to particle displacements (N, d, k))."""
-    reduced = saddle(exp)
+    reduced = saddle(problem)
     nw = len(reduced.basis)
     if nw + len(reduced.C) > MAX_VECTORS:
         return None
-    J = reduced.jacobian(exp)
-    (M, d), kernel = exp.points.coordinates.shape, exp.generator.kernel
-    inverse_root = np.linalg.pinv(coupling_root(exp), hermitian=True)
+    J = reduced.jacobian(problem)
+    M, d = problem.Y.shape
+    inverse_root = np.linalg.pinv(problem.coupling_root, hermitian=True)
 
     def displacement(v: np.ndarray) -> np.ndarray:
         u = (reduced.left @ v).reshape(M, d, -1)
         force = np.einsum("ab,bdk->adk", inverse_root, u)  # dx summed with masses = S^(1/2) u = S force
-        together = np.einsum("a,adk->dk", exp.points.weights, force)
-        relative = (kernel.g1 - kernel.g2) * exp.masses[:, None, None] * force[exp.assignment]
-        return relative + kernel.g2 * together
+        together = np.einsum("a,adk->dk", problem.p, force)
+        relative = (problem.g1 - problem.g2) * problem.masses[:, None, None] * force[problem.assignment]
+        return relative + problem.g2 * together
 
     return J, nw, displacement
 
 
-def _general_modes(exp: Experiment) -> Any:
-    field = Field(exp)
-    if field.features.size + exp.generator.particles * exp.dimension > MAX_VECTORS:
+def _general_modes(problem: Problem) -> Any:
+    field = Field(problem)
+    if field.features.size + problem.N * problem.d > MAX_VECTORS:
         return None
-    eq = equilibrium(exp, field)
-    shape = (exp.generator.particles, exp.dimension, -1)
-    return jacobian_at(field, eq.w, eq.x), len(eq.w), lambda v: v.reshape(shape)
+    eq = equilibrium(problem, field)
+    shape = (problem.N, problem.d, -1)
+    return jacobian_at(eq.field, eq.w, eq.x), len(eq.w), lambda v: v.reshape(shape)
 
 
 def _translation(displacement: np.ndarray) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 from ..base.errors import InputError
 from ..experiment import Experiment
 from ..linear.kick import kick
+from ..problem.problem import Problem
 
 #: strengths that leave at most this much more than the least are as good: nobody can tell them apart
 FLAT = 0.01
@@ -54,7 +55,7 @@ def left_over(exp: Experiment, horizon: float | None = None) -> Left:
     Raises NotLinearizable, InputError. Not checked: that the kick is small and starts at equilibrium.
     """
     time = horizon_of(exp, horizon)
-    kicked = kick(exp)
+    kicked = kick(Problem(exp))
     square, moved = kicked.moving(exp.update_rule, time), kicked.size - kicked.frozen
     parts = (square + kicked.frozen) / kicked.size, square / moved if moved else 1.0, kicked.frozen / kicked.size
     total, moving, frozen = map(float, np.sqrt(parts))

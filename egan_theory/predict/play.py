@@ -68,7 +68,7 @@ def power_laws(exp: Experiment) -> xr.Dataset:
             "eigenvalues: eg.spectrum)"
         )  # fmt: skip
     lin = linearize(without_memory(exp))
-    if len(lin.dense) or lin.copies:
+    if lin.systems:
         raise NotLinearizable(
             "memory", "be a time here: powers of time are known for modes that are independent of each other "
             "(weight decay or, at ratio 0, R1, with losses without curvature; the periodic box)", repr(UNIFORM)

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,13 +31,11 @@ from scipy.spatial import cKDTree
 
 from ..base.errors import InputError
 from ..experiment import Experiment
-from ..experiment.targets import Grid, Mixture, Ring, Uniform
+from ..experiment.targets import Grid, Mixture, Ring
 from ..features import DictionaryFeatures
-from ..features.noise import noise_nodes
-from ..linear.coupling import coupling
-from ..linear.equilibrium import matched_masses
-from ..linear.seen import Setting, features_of
-from ..linear.system import pair_eigenvalues
+from ..linear.eigenvalues import pair_eigenvalues
+from ..linear.seen import features_of, not_of_features
+from ..problem.problem import Problem, kept
 from ..symbolic.linearize import mode_blocks, oscillator_blocks
 from .response import acting_times
 from .spectrum import number
@@ -104,9 +101,10 @@ def splitting(exp: Experiment) -> Splitting:
     Modes are the target's points (ring, grid, points) or its components (mixture). Raises InputError for a target
     without distinct modes (uniform, one point).
     """
-    patterns = _patterns_of(exp)
-    blocks = _blocks(exp, patterns)
-    times = acting_times(blocks, exp.update_rule)
+    problem = Problem(exp)
+    patterns = _patterns_of(problem)
+    blocks = _blocks(problem, patterns)
+    times = acting_times(blocks, problem.rule)
     order = np.argsort(times[:-1], kind="stable")
     median = int(order[(len(order) - 1) // 2])
     block, time, together = blocks[median], float(times[median]), float(times[-1])
@@ -126,7 +124,7 @@ def splitting(exp: Experiment) -> Splitting:
         damping_ratio=ratio,
         collective_time=together,
         collective_rate=1 / together,
-        local_time=_local_time(exp, distance),
+        local_time=_local_time(problem, distance),
         steps=steps,
         e_folds=steps / time,
         margin=float(np.log(time / steps)),
@@ -141,35 +139,38 @@ def margin(exp: Experiment) -> float:
 
     Finite: times are taken to be at most LONGEST_TIME (never, for ratio = 1). Raises InputError as ``splitting`` does.
     """
-    return float(_margins([exp], [_patterns_of(exp)])[0])
+    problem = Problem(exp)
+    return float(_margins([problem], [_patterns_of(problem)])[0])
 
 
 def margins(exps: Sequence[Experiment]) -> np.ndarray:
     """(len(exps),) ``margin`` of each, side by side; NaN for targets without distinct modes."""
     out = np.full(len(exps), np.nan)
-    kept: list[int] = []
+    known: list[int] = []
+    problems: list[Problem] = []
     patterns: list[_Patterns] = []
-    for i, exp in enumerate(exps):
+    for i, problem in enumerate(map(Problem, exps)):
         try:
-            patterns.append(_patterns_of(exp))
+            patterns.append(_patterns_of(problem))
         except InputError:
             continue
-        kept.append(i)
-    if kept:
-        out[kept] = _margins([exps[i] for i in kept], patterns)
+        known.append(i)
+        problems.append(problem)
+    if known:
+        out[known] = _margins(problems, patterns)
     return out
 
 
-def _margins(exps: Sequence[Experiment], patterns: Sequence[_Patterns]) -> np.ndarray:
+def _margins(problems: Sequence[Problem], patterns: Sequence[_Patterns]) -> np.ndarray:
     """One call of ``acting_times`` for all pairs of all experiments with the same update rule."""
-    blocks = [_blocks(exp, p)[:-1] for exp, p in zip(exps, patterns, strict=True)]
-    out = np.empty(len(exps))
-    for rule in {exp.update_rule for exp in exps}:
-        own = [i for i, exp in enumerate(exps) if exp.update_rule == rule]
+    blocks = [_blocks(problem, p)[:-1] for problem, p in zip(problems, patterns, strict=True)]
+    out = np.empty(len(problems))
+    for rule in {problem.rule for problem in problems}:
+        own = [i for i, problem in enumerate(problems) if problem.rule == rule]
         times = acting_times(np.concatenate([blocks[i] for i in own]), rule)
         for i, part in zip(own, np.split(times, np.cumsum([len(blocks[i]) for i in own])[:-1]), strict=True):
             time = min(np.sort(part)[(len(part) - 1) // 2], LONGEST_TIME)
-            out[i] = np.log(time / exps[i].run.steps)
+            out[i] = np.log(time / problems[i].exp.run.steps)
     return out
 
 
@@ -188,31 +189,28 @@ class _Patterns:
     distance: np.ndarray
 
 
-def _labels(exp: Experiment) -> np.ndarray:
+def _labels(problem: Problem) -> np.ndarray:
     """(M,) mode of every target point: the nearest mean of a mixture, otherwise each its own."""
-    Y = exp.points.coordinates
-    if not isinstance(exp.target, Mixture):
+    Y = problem.Y
+    if not isinstance(problem.exp.target, Mixture):
         return np.arange(len(Y))
-    nearest = cKDTree(np.asarray(exp.target.means)).query(Y)[1]
+    nearest = cKDTree(np.asarray(problem.exp.target.means)).query(Y)[1]
     return np.unique(nearest, return_inverse=True)[1]
 
 
-def _patterns_of(exp: Experiment) -> _Patterns:
-    exp.refuse_remedies("the splitting time")
-    if isinstance(exp.target, Uniform):
+def _patterns_of(problem: Problem) -> _Patterns:
+    problem.exp.refuse_remedies("the splitting time")
+    if problem.box is not None:
         raise InputError("target.kind", "have distinct modes to separate", "'uniform'")
-    labels = _labels(exp)
-    if labels.max() == 0:
+    if _labels(problem).max() == 0:
         raise InputError("target", "have at least two modes to separate", "one")
-    return _patterns(Setting.of(exp), labels.tobytes())
+    return _patterns(problem)
 
 
-@lru_cache(maxsize=8)
-def _patterns(setting: Setting, labels: bytes) -> _Patterns:
-    exp, group = setting.exp, np.frombuffer(labels, dtype=np.arange(1).dtype)
-    Y, p, _ = exp.points
-    offsets, weights = noise_nodes(setting.sigma, Y.shape[1])
-    fm = features_of(exp)
+@kept(not_of_features, size=8)
+def _patterns(problem: Problem) -> _Patterns:
+    Y, p, (offsets, weights), group = problem.Y, problem.p, problem.noise, _labels(problem)
+    fm = features_of(problem)
     mass = np.bincount(group, weights=p)
     centre = np.stack([np.bincount(group, weights=p * Y[:, a]) for a in range(Y.shape[1])], axis=-1) / mass[:, None]
     pairs = _neighbours(centre)
@@ -263,46 +261,41 @@ def _neighbours(centre: np.ndarray) -> np.ndarray:
     return pairs[np.unique(np.linspace(0, len(pairs) - 1, min(MAX_PAIRS, len(pairs))).astype(int))]
 
 
-def _blocks(exp: Experiment, patterns: _Patterns) -> np.ndarray:
+def _blocks(problem: Problem, patterns: _Patterns) -> np.ndarray:
     """(pairs + 1, 2, 2) oscillators of every pair's pattern and, last, of the collective one."""
-    loss, k, kernel, p = exp.loss_object, exp.penalty.coefficients, exp.generator.kernel, exp.points.weights
-    kappa, lam = loss.kappa + k.value_p + k.value_q, k.grad_p + k.grad_q
-    if matched_masses(exp):
-        s = coupling(exp)[0]
-    else:  # on average as many particles on a point as its weight asks for
-        s = exp.omega * (kernel.g1 - kernel.g2) * p * (exp.masses**2).sum()
+    loss, (nu, kappa, lam) = problem.loss, problem.damping
+    s = problem.coupling.s
+    if not problem.matched:  # on average as many particles on a point as its weight asks for
+        s = problem.omega * (problem.g1 - problem.g2) * problem.p * (problem.masses**2).sum()
     with np.errstate(divide="ignore"):
         inverse_Q = 1 / (patterns.shares / s).sum(-1) if np.all(s > 0) else np.zeros(len(patterns.shares))
     # Sherman-Morrison on S = diag(s) + omega g2 p p^T for v = 1
-    inverse_Q[-1] += exp.omega * kernel.g2
+    inverse_Q[-1] += problem.coupling.c
     return oscillator_blocks(
-        A=k.nu + kappa * patterns.value + lam * patterns.gradient, mu=np.sqrt(patterns.square * inverse_Q),
-        eta_D=exp.discriminator.learning_rate, eta_G=exp.generator.learning_rate, c=loss.c, b=loss.b,
-        gamma=exp.penalty.consensus,
+        A=nu + kappa * patterns.value + lam * patterns.gradient, mu=np.sqrt(patterns.square * inverse_Q),
+        c=loss.c, b=loss.b, gamma=problem.gamma, **problem.rates,
     )  # fmt: skip
 
 
-def _local_time(exp: Experiment, distance: float) -> float | None:
+def _local_time(problem: Problem, distance: float) -> float | None:
     """t_act of equation (3) at k = pi/Delta, on a ring (one-dimensional, along it) or a grid."""
-    target, disc = exp.target, exp.discriminator
+    target, kernel = problem.exp.target, problem.kernel
     if isinstance(target, Ring):
         dimension, rho = 1, 1 / (2 * np.pi * target.radius)
     elif isinstance(target, Grid):
         dimension, rho = target.dimension, (target.side * target.spacing) ** -float(target.dimension)
     else:
         return None
-    if disc.network or disc.kernel_object.kind != "stationary":
+    if kernel is None or kernel.kind != "stationary":
         return None
-    k = np.pi / distance
-    loss, c = exp.loss_object, exp.penalty.coefficients
-    kernel = exp.generator.kernel
+    k, loss, c = np.pi / distance, problem.loss, problem.coefficients
     blocks = mode_blocks(
-        eta_D=disc.learning_rate, eta_G=exp.generator.learning_rate, c=loss.c, b=loss.b, kappa=loss.kappa,
-        K=disc.kernel_object.spectral_density(k, dimension), rho=rho, k=k, nu=c.nu, lam=c.grad_p + c.grad_q,
-        value=c.value_p + c.value_q, g1=(kernel.g1 - kernel.g2) * exp.omega / exp.generator.particles, g2=0.0,
-        sigma=exp.penalty.instance_noise, gamma=exp.penalty.consensus,
+        c=loss.c, b=loss.b, kappa=loss.kappa, K=kernel.spectral_density(k, dimension), rho=rho, k=k, nu=c.nu,
+        lam=c.grad_p + c.grad_q, value=c.value_p + c.value_q,
+        g1=(problem.g1 - problem.g2) * problem.omega / problem.N, g2=0.0,
+        sigma=problem.exp.penalty.instance_noise, gamma=problem.gamma, **problem.rates,
     )  # fmt: skip
-    return float(acting_times(blocks[None], exp.update_rule)[0])
+    return float(acting_times(blocks[None], problem.rule)[0])
 
 
 __all__ = ["ASSUMPTIONS", "Splitting", "margin", "margins", "splitting"]

@@ -18,14 +18,19 @@ these velocities is exactly the tangent map of the rule applied to the particles
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ..base.errors import InputError
-from ..experiment import Experiment
-from ..features import DictionaryFeatures
-from ..problem.field import Field, over
+from ..features import FeatureMap
+from ..problem.batch import over
+from ..problem.cloud import Cloud
+from ..problem.field import Field
+from ..problem.problem import Problem
 from ..tables.updates import UpdateRule
 
 #: imaginary displacement of the complex step: its square is far below rounding
@@ -40,31 +45,31 @@ class Gains:
     relative: float
 
 
-def gains(exp: Experiment) -> Gains:
+def gains(problem: Problem) -> Gains:
     """The two gains of a cluster of all particles.
 
     Raises InputError for unequal masses with phi < 1: dx_i/dt then holds (g1-g2) m_i s(x0), which differs from particle
     to particle, so that particles at one point do not stay together and there is no collapsed state to be stable.
     """
-    exp.refuse_remedies("the collapsed state")
-    masses, kernel, N = exp.masses, exp.generator.kernel, exp.generator.particles
-    if np.ptp(masses) > 1e-12 * masses.max() and kernel.ratio < 1:
+    problem.exp.refuse_remedies("the collapsed state")
+    masses, N = problem.masses, problem.N
+    if np.ptp(masses) > 1e-12 * masses.max() and problem.ratio < 1:
         raise InputError(
             "generator.masses",
             "be equal for the collapsed state (heavier particles move faster: unequal ones at one point separate)",
             f"masses from {masses.min():g} to {masses.max():g}",
         )
-    n = exp.omega / N
-    return Gains(n * (kernel.g1 + (N - 1) * kernel.g2), n * (kernel.g1 - kernel.g2))
+    n = problem.omega / N
+    return Gains(n * (problem.g1 + (N - 1) * problem.g2), n * (problem.g1 - problem.g2))
 
 
-def clustered(exp: Experiment, clusters: int = 1) -> Experiment:
-    """An experiment of ``clusters`` particles whose motion near one point is that of all of ``exp``'s particles there:
+def clustered(problem: Problem, clusters: int = 1) -> Problem:
+    """A problem of ``clusters`` particles whose motion near one point is that of all of ``exp``'s particles there:
     same G and r. One cluster keeps the orbit x0(t), two or more also the transverse motion (sum of u zero)."""
-    g = gains(exp)
+    g = gains(problem)
     collective = (g.collective - g.relative) / clusters
     diagonal = g.relative + collective
-    return exp.replace(
+    return problem.replace(
         {
             "generator.particles": clusters,
             "generator.per_point": None,
@@ -76,24 +81,34 @@ def clustered(exp: Experiment, clusters: int = 1) -> Experiment:
     )
 
 
+class Tangent(Cloud):
+    """The point x0 and d displacements u of every lane, (lane, 1 + d, d), in a TangentField."""
+
+    field: Any  # TangentField
+
+    @cached_property
+    def point(self) -> Cloud:
+        """x0 as a cluster of the particle field, (lane, 1, d)."""
+        return self.field.field.place(np.ascontiguousarray(self.x[:, :1]))
+
+
 class TangentField:
     """Velocities of lanes of collapsed clusters with their tangent vectors.
 
-    ``w``: (lane, P); ``z``: (lane, 1 + d, d), the point x0 and d displacements u. ``members``: one experiment per lane,
-    equal but for what dynamics.VARIABLE names and for the number, masses and normalisation of the particles.
+    ``w``: (lane, P); ``z``: (lane, 1 + d, d), the point x0 and d displacements u, array or Tangent. ``members``: one
+    problem per lane, equal but for what problem.field.VARIABLE names and for the number, masses and normalisation of
+    the particles. features: in place of the experiment's own.
     """
 
-    def __init__(self, members: Sequence[Experiment]) -> None:
+    def __init__(self, members: Sequence[Problem], features: FeatureMap | None = None) -> None:
         solo = [clustered(e) for e in members]
-        self.field = Field(solo[0], solo)
+        self.members, self.dimension = members, members[0].d
+        self.field = Field(solo[0], solo, features)
         self.relative = np.array([gains(e).relative for e in members])
-        self.dimension = members[0].dimension
         self.pairs: Field | None = None
         if np.any(self.field.gamma):
             twin = [clustered(e, 2 * self.dimension) for e in members]
-            self.pairs = Field(twin[0], twin)
-            self.pairs.features = self.field.features
-        self._z: np.ndarray | None = None
+            self.pairs = Field(twin[0], twin, self.field.features)
 
     def start(self, x0: np.ndarray, w: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(w, z) from x0 (lane, d), u along the axes; w = 0 unless given."""
@@ -101,35 +116,34 @@ class TangentField:
         z = np.concatenate([x0[:, None, :], np.tile(np.eye(d), (lanes, 1, 1))], axis=1)
         return np.zeros((lanes, self.field.features.size)) if w is None else w, z
 
-    def restricted(self, members: Sequence[Experiment]) -> TangentField:
+    def restricted(self, members: Sequence[Problem]) -> TangentField:
         """The field of some of the lanes, on the same features."""
-        new = TangentField(members)
-        new.field.features = self.field.features
-        if new.pairs is not None:
-            new.pairs.features = self.field.features
-        return new
+        return TangentField(members, self.field.features)
 
-    def point(self, z: np.ndarray) -> np.ndarray:
-        """x0 as the field takes it, (lane, 1, d); the same array for the same z, which the field's cache needs."""
-        if self._z is not z:
-            self._z, self._x = z, np.ascontiguousarray(z[:, :1])
-        return self._x
+    def place(self, z: Tangent | np.ndarray) -> Tangent:
+        return z if isinstance(z, Tangent) else Tangent(self, z)  # type: ignore[arg-type]
 
-    def Vw(self, w: np.ndarray, z: np.ndarray) -> np.ndarray:
+    def step(self, rule: UpdateRule, state: tuple) -> tuple:
+        """One step of a state (w, z, ...) of arrays."""
+        w, z, *memory = rule.step((state[0], self.place(state[1]), *state[2:]), self.Vw, self.Vx)
+        return (w, z.x, *memory)
+
+    def Vw(self, w: np.ndarray, z: Tangent | np.ndarray) -> np.ndarray:
         """dw/dt: that of the cluster."""
-        return self.field.Vw(w, self.point(z))
+        return self.field.Vw(w, self.place(z).point)
 
-    def Vx(self, w: np.ndarray, z: np.ndarray) -> np.ndarray:
+    def Vx(self, w: np.ndarray, z: Tangent | np.ndarray) -> np.ndarray:
         """dx0/dt and du/dt, (lane, 1 + d, d)."""
-        x = self.point(z)
-        return np.concatenate([self.field.Vx(w, x), self.transverse(w, x, z[:, 1:])], axis=1)
+        z = self.place(z)
+        return np.concatenate([self.field.Vx(w, z.point), self.transverse(w, z.point, z.x[:, 1:])], axis=1)
 
-    def transverse(self, w: np.ndarray, x: np.ndarray, u: np.ndarray) -> np.ndarray:
+    def transverse(self, w: np.ndarray, x: Cloud | np.ndarray, u: np.ndarray) -> np.ndarray:
         """du/dt for displacements u (lane, d, d) of a cluster at x (lane, 1, d)."""
+        field = self.field
+        cloud = field.place(x)
         if self.pairs is not None:
-            return self._by_complex_step(w, x, u)
-        field, at = self.field, self.field._located(x)
-        slope = field.node_weights
+            return self._by_complex_step(self.pairs, w, cloud.x, u)
+        at, slope = cloud.located, field.node_weights
         if field.loss.dh.constant is not None:
             H = field.loss.dh.constant * np.einsum("q,...qab->...ab", slope, at.hessian(w))
         else:
@@ -138,29 +152,28 @@ class TangentField:
             H = H + np.einsum("...q,...qa,...qb->...ab", slope * field.loss.ddh(D), g, g)
         return over(field.eta_G, 2) * self.relative[:, None, None] * (u @ H)
 
-    def _by_complex_step(self, w: np.ndarray, x: np.ndarray, u: np.ndarray) -> np.ndarray:
+    def _by_complex_step(self, pairs: Field, w: np.ndarray, x: np.ndarray, u: np.ndarray) -> np.ndarray:
         """The same from 2 d particles at x0 +- i h u: their sum is 0, so w feels nothing, exactly."""
-        assert self.pairs is not None
         shift = 1j * COMPLEX_STEP * np.concatenate([u, -u], axis=1)
-        V = self.pairs.Vx(w.astype(complex), x + shift).imag / COMPLEX_STEP
+        V = pairs.Vx(w.astype(complex), x + shift).imag / COMPLEX_STEP
         d = self.dimension
         return (V[:, :d] - V[:, d:]) / 2
 
-    def grow(self, rule: UpdateRule, state: tuple) -> tuple:
-        """The state on an exact kernel's dictionary that holds the lanes' points (memory of w padded too)."""
-        if not isinstance(self.field.features, DictionaryFeatures):
-            return state
-        size, w = self.field.features.size, self.field.grow(self.point(state[1]), state[0])
-        extra = self.field.features.size - size
-        if not extra:
-            return state
-        if self.pairs is not None:
-            self.pairs.features = self.field.features
+    def grown(self, rule: UpdateRule, state: tuple) -> tuple[TangentField, tuple]:
+        """(field, state) on an exact kernel's dictionary that holds the lanes' points (memory of w padded too)."""
+        old, new = self.field, self.field.grown(np.ascontiguousarray(state[1][:, :1]))
+        if new is old:
+            return self, state
+        field = copy(self)
+        field.field = new
+        if new.features is old.features:
+            return field, state
+        if field.pairs is not None:
+            field.pairs = field.pairs.with_features(new.features)
         memory = [
-            np.concatenate([v, np.zeros((len(v), extra))], axis=-1) if block == "w" else v
-            for block, v in zip(rule.memory, state[2:], strict=True)
+            new.padded(v, old.features) if block == "w" else v for block, v in zip(rule.memory, state[2:], strict=True)
         ]
-        return (w, state[1], *memory)
+        return field, (new.padded(state[0], old.features), state[1], *memory)
 
 
 def orthonormalise(rule: UpdateRule, state: tuple) -> tuple[tuple, np.ndarray]:

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from ..base.attrs import storable
 from ..base.errors import InputError
-from ..comparison.modes import LINEAR_LIMIT
+from ..comparison.samples import LINEAR_LIMIT
 from ..experiment import Experiment
 from ..runs.schema import validate_runs, variable
 

@@ -7,7 +7,7 @@ import numpy as np
 from ..base.config import LARGEST, SMALLEST
 from ..experiment import Experiment
 from ..experiment.players import GeneratorKernel
-from ..linear.equilibrium import matched_masses
+from ..problem.problem import Problem
 
 
 def condensed(exp: Experiment) -> Experiment:
@@ -28,7 +28,7 @@ def condensed(exp: Experiment) -> Experiment:
     weights = exp.points.weights
     if exp.generator.finite_network:
         return exp
-    if N == M or not matched_masses(exp) or np.ptp(counts) or np.ptp(masses) > 1e-12 * masses[0]:
+    if N == M or not Problem(exp).matched or np.ptp(counts) or np.ptp(masses) > 1e-12 * masses[0]:
         return exp
     if np.ptp(weights) > 1e-12 * weights[0]:
         return exp

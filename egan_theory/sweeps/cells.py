@@ -14,6 +14,7 @@ from ..comparison.strength import MIN_SAMPLES, late_rate
 from ..experiment import Experiment
 from ..linear import eigenvalues, linearize
 from ..problem.field import VARIABLE
+from ..problem.problem import Problem
 from ..runs.order import order_parameters
 from ..runs.outcome import covered_modes
 from ..simulation.run import simulate
@@ -92,7 +93,7 @@ def rates(exp: Experiment, ds: xr.Dataset) -> dict[str, float]:
     linear = int(np.argmax(beyond)) if beyond.any() else len(beyond)
     if linear >= MIN_SAMPLES:
         near = ds.isel(time=slice(linear))
-        rate, error = late_rate(near["time"].values, deviation_norms(exp, near))
+        rate, error = late_rate(near["time"].values, deviation_norms(Problem(exp), near))
     predicted = eigenvalues(linearize(exp)).slowest(coupled_only=True)
     return {"rate": rate, "rate_stderr": error, "predicted_rate": predicted}
 

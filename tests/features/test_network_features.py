@@ -13,7 +13,8 @@ from egan_theory.experiment.players import DISCRIMINATORS
 from egan_theory.features import NetworkFeatures, feature_map
 from egan_theory.kernels import KERNELS
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.linear.general import jacobian_at
+from egan_theory.problem.jacobian import jacobian_at
+from egan_theory.problem.problem import Problem
 from egan_theory.tables.activations import ACTIVATIONS, TANH_POWER
 
 SAME = 1e-12
@@ -177,7 +178,7 @@ def test_linearization_is_the_jacobian_of_the_field(name):
     exp = network(name, 50).replace({"generator.particles": 8, "update.rule": "flow", "penalty.weight_decay": 0.02})
     from egan_theory.problem.field import Field
 
-    field = Field(exp)
+    field = Field(Problem(exp))
     dense = np.linalg.eigvals(jacobian_at(field, np.zeros(50), exp.points.coordinates))
     values = eigenvalues(linearize(exp))
     for s in values.s[values.resolved]:

@@ -22,7 +22,6 @@ from egan_theory.kernels.wide.jets import Jet
 from egan_theory.kernels.wide.mixture import NODES, kolmogorov, kolmogorov_density
 from egan_theory.kernels.wide.recursion import gp_kernel, tangent_kernel
 from egan_theory.kernels.wide.tangent import EPS, LARGEST_ROUNDING, TangentKernel
-from egan_theory.linear import stiffness_operator
 from egan_theory.tables.activations import NETWORK_ACTIVATIONS, get_activation
 from egan_theory.tables.architecture import Architecture
 from tests.stepjac import check_step
@@ -343,14 +342,13 @@ def test_wide_discriminator_runs_through_every_prediction():
     assert runs.attrs["status"] == "finished" and np.all(np.isfinite(runs["particles"]))
 
 
-def test_stiffness_without_a_matrix():
+def test_features_are_those_of_the_mixed_derivatives():
     exp = experiment("tanh")
-    op, Y = stiffness_operator(exp), exp.points.coordinates
+    Y = exp.points.coordinates
     B = feature_map(exp).at(Y).grad().reshape(Y.size, -1)
-    from egan_theory.linear.coupling import coupling_root
+    H = np.moveaxis(exp.discriminator.kernel_object.mixed(Y, Y), 2, 1).reshape(Y.size, Y.size)
 
-    root = np.kron(coupling_root(exp), np.eye(2))
-    np.testing.assert_allclose(op @ np.eye(Y.size), root @ B @ B.T @ root, atol=1e-10)
+    np.testing.assert_allclose(H, B @ B.T, atol=1e-10)
 
 
 def test_where_a_wide_network_cannot_be_used():

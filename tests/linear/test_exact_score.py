@@ -1,7 +1,5 @@
 """The likelihood term with the target's own score, equilibria off the data: against complex steps and simulation."""
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,9 +9,10 @@ import egan_theory as eg
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.experiment.targets import Grid, Mixture, Ring, Uniform
 from egan_theory.linear import equilibrium, linearize
-from egan_theory.linear.general import jacobian_at
 from egan_theory.problem.field import Field
+from egan_theory.problem.jacobian import jacobian_at
 from egan_theory.problem.likelihood import Score
+from egan_theory.problem.problem import Problem
 from egan_theory.sweeps.cells import simulated
 from tests.linear.test_remedies import step_spectra
 from tests.stepjac import ENTRY, SPECTRUM, derivative, field_jacobian, mismatch, small
@@ -107,7 +106,7 @@ def test_jacobian_at_the_data_is_the_one_that_was_derived():
 @pytest.mark.parametrize("place", ["exact", "masses", "masses, box"])
 def test_dense_jacobian_anywhere(place):
     exp, rng = experiment(place, loss="logistic"), np.random.default_rng(4)
-    field = Field(exp)
+    field = Field(Problem(exp))
     home = exp.points.coordinates[exp.assignment]
     x, w = home + 0.05 * rng.standard_normal(home.shape), 0.3 * rng.standard_normal(field.features.size)
     J, expected = jacobian_at(field, w, x), field_jacobian(field, w, x)
@@ -143,7 +142,7 @@ def test_step_spectra(place):
         exp = experiment(place, **update)
         measured, z = step_spectra(exp)
         assert len(measured) == len(z) and mismatch(measured, z) <= SPECTRUM, update
-    eq, field = equilibrium(exp), Field(exp)
+    eq, field = equilibrium(exp), Field(Problem(exp))
     assert not eq.matched
     if place != "masses, box":
         assert np.abs(eq.x - exp.points.coordinates[exp.assignment]).max() > 1e-2
@@ -214,7 +213,7 @@ def test_weak_terms_leave_the_particles_near_the_data():
         exp = experiment(likelihood=EXACT | {"weight": weight}).replace({"discriminator.features": 32})
         moved.append((equilibrium(exp).x - exp.points.coordinates[exp.assignment]) / weight)
     assert np.abs(moved[0] - moved[1]).max() < 1e-3 * np.abs(moved[0]).max()
-    field = Field(exp)
+    field = Field(Problem(exp))
     w, x = np.zeros(32), exp.points.coordinates[exp.assignment]
     push = np.concatenate([w, field.Vx(w, x).ravel()])
     response = -np.linalg.solve(jacobian_at(field, w, x), push)[32:].reshape(-1, 2) / weight
@@ -257,8 +256,7 @@ def test_a_run_without_the_term_survives_beside_one_whose_score_does_not_exist()
 
 
 def test_no_equilibrium_is_said_in_one_line(monkeypatch):
-    # the package's `linear.equilibrium` is the function
-    monkeypatch.setattr(import_module("egan_theory.linear.equilibrium"), "RELAXATION_STEPS", 3)
+    monkeypatch.setattr("egan_theory.linear.equilibria.RELAXATION_STEPS", 3)
     exp = experiment(likelihood=EXACT | {"weight": 0.123})
     with pytest.raises(NotLinearizable, match=r"likelihood\.weight: must leave an equilibrium") as caught:
         linearize(exp)

@@ -8,6 +8,7 @@ from scipy.linalg import expm
 
 from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.linear.kick import block_answers, kick
+from egan_theory.problem.problem import Problem
 from egan_theory.tables.losses import LOSSES
 from egan_theory.tables.updates import UpdateRule
 from tests.stepjac import at_equilibrium, derivative, field_jacobian, small
@@ -43,7 +44,7 @@ def by_simulation(exp, rule, time, place=None):
 
 
 def check(exp, rules=RULES):
-    place, found = at_equilibrium(exp), kick(exp)
+    place, found = at_equilibrium(exp), kick(Problem(exp))
     for name, rule in rules.items():
         if exp.penalty.consensus and rule.averages:
             continue

@@ -17,12 +17,12 @@ from egan_theory.cli.app import main
 from egan_theory.experiment.targets import Grid, Mixture, PointSet, Ring
 from egan_theory.linear import banded, eigenvalues, extreme, linearize, linearize_extreme, structured
 from egan_theory.linear.banded import eigenvalues_in_place
-from egan_theory.linear.coupling import coupling, coupling_root
 from egan_theory.linear.extreme import extremes
 from egan_theory.linear.limits import Estimate, allowed_memory, memory_limit
 from egan_theory.linear.separate import cost, rate_bounds, separates
 from egan_theory.linear.structured import directions, split, stiffness
 from egan_theory.predict import convergence_rate, spectrum
+from egan_theory.problem.problem import KEPT, Problem, forget
 from egan_theory.tables.updates import UpdateRule
 from tests.stepjac import SPECTRUM, at_equilibrium, field_jacobian, mismatch, nullity, predicted, predicted_flow, small
 
@@ -55,14 +55,14 @@ def experiment(folder, Y, kernel=KERNELS[0], ratio=0.0, *, length=1.5, generator
 
 def dense_stiffness(exp):
     """Eigenvalues of S^(1/2) H S^(1/2), H from the kernel's tensors entry by entry."""
-    Y, root = exp.points.coordinates, coupling_root(exp)
+    Y, root = exp.points.coordinates, Problem(exp).coupling_root
     M, d = Y.shape
     H = np.moveaxis(exp.discriminator.kernel_object.mixed(Y, Y), 2, 1)
     return np.linalg.eigvalsh(np.einsum("ij,jakb,kl->ialb", root, H, root, optimize=True).reshape(M * d, M * d))
 
 
 def all_mu2(exp):
-    found = stiffness(exp)
+    found = stiffness(Problem(exp))
     return np.sort(np.repeat(found.mu2, found.multiplicity))
 
 
@@ -113,7 +113,9 @@ def test_root_of_the_coupling_by_sympy():
 @pytest.mark.parametrize("ratio", [0.0, 0.3, 1.0])
 def test_root_and_its_inverse(folder, ratio):
     Y = np.random.default_rng(3).standard_normal((4, 6))
-    parts = split(experiment(folder, Y, ratio=ratio, generator={"masses": "matched"}, penalty={"weight_decay": 0.1}))
+    parts = split(
+        Problem(experiment(folder, Y, ratio=ratio, generator={"masses": "matched"}, penalty={"weight_decay": 0.1}))
+    )
     R, RT = parts.root(np.eye(parts.columns)), parts.root_transposed(np.eye(4))
     np.testing.assert_allclose(R.T, RT, atol=1e-15)
     np.testing.assert_allclose(R @ RT, np.diag(parts.s) + parts.c * np.outer(parts.p, parts.p), rtol=1e-13, atol=1e-16)
@@ -180,12 +182,12 @@ def drawn(folder, draw, **kw):
 @given(draw=draws)
 def test_stiffness_is_that_of_the_dense_matrix(folder, draw):
     exp = drawn(folder, draw)
-    expected, parts = dense_stiffness(exp), split(exp)
+    expected, parts = dense_stiffness(exp), split(Problem(exp))
     found = all_mu2(exp)
     if parts.rigid:  # the columns of R that a rigid cloud does not have are zeros of the dense matrix
         found = np.sort(np.concatenate([found, np.zeros(len(expected) - len(found))]))
     assert np.abs(found - expected).max() <= SYMMETRIC * expected[-1]
-    result = stiffness(exp)
+    result = stiffness(Problem(exp))
     assert result.residual <= SYMMETRIC
     assert abs(result.trace_error) <= SYMMETRIC and abs(result.norm_error) <= SYMMETRIC
     trace, squares = parts.moments()
@@ -245,7 +247,7 @@ def test_routes_and_update_rules(folder, case, rule):
     Y = np.random.default_rng(5).standard_normal((3, 5))
     exp = experiment(folder, Y, ratio=ratio, penalty=penalty, loss=loss, particles=6, update={"rule": rule})
     lin = linearize(exp)
-    assert separates(exp) and "across them apart" in lin.method and method in lin.method
+    assert separates(Problem(exp)) and "across them apart" in lin.method and method in lin.method
     check_step(exp)
 
 
@@ -274,7 +276,7 @@ def test_more_directions_are_more_copies(folder):
     """Zeros appended to the coordinates add one copy of the problem across the data for each."""
     Y = np.random.default_rng(8).standard_normal((4, 5))
     first, more = (experiment(folder, np.pad(Y, ((0, 0), (0, n)))) for n in (1, 40))
-    few, many = stiffness(first), stiffness(more)
+    few, many = stiffness(Problem(first)), stiffness(Problem(more))
     assert np.abs(few.mu2 - many.mu2).max() <= SYMMETRIC * few.mu2[-1]
     assert many.multiplicity.sum() - few.multiplicity.sum() == 39 * 4
 
@@ -301,7 +303,7 @@ def test_coincident_points_are_merged():
         generator={"kernel": {"ratio": 0.3}},
         penalty={"weight_decay": 0.1},
     )
-    assert len(exp.points.weights) == 5 and len(split(exp).p) == 2
+    assert len(exp.points.weights) == 5 and len(split(Problem(exp)).p) == 2
     expected = dense_stiffness(exp)
     assert np.abs(all_mu2(exp) - expected[-8:]).max() <= SYMMETRIC * expected[-1]
     assert np.abs(expected[:-8]).max() <= SYMMETRIC * expected[-1]
@@ -350,11 +352,11 @@ def test_stiffness_through_the_banded_solver(folder, monkeypatch):
     exp = experiment(folder, np.random.default_rng(2).standard_normal((9, 12)), ratio=0.2)
     expected = all_mu2(exp)
     monkeypatch.setattr(structured, "ALL_VECTORS", 0)
-    structured._stiffness.cache_clear()
-    found = stiffness(exp)
+    forget()
+    found = stiffness(Problem(exp))
     assert np.abs(all_mu2(exp) - expected).max() <= SYMMETRIC * expected[-1]
     assert found.checked == min(structured.SAMPLED, 72) + 9 and found.residual <= SYMMETRIC
-    structured._stiffness.cache_clear()
+    forget()
 
 
 # -- extremes -------------------------------------------------------------------------------------------------------
@@ -366,7 +368,7 @@ def test_extremes(folder, kernel, shape, monkeypatch):
     """Against all eigenvalues of the dense matrix; in 30 x 4 no direction lies across the data."""
     exp = experiment(folder, 2 * np.random.default_rng(4).standard_normal(shape), kernel, 0.1, length=1.0)
     monkeypatch.setattr(extreme, "ALL_VECTORS", 0)
-    found = extremes(exp, 5)
+    found = extremes(Problem(exp), 5)
     dense = dense_stiffness(exp)
     low = np.repeat(found.mu2[: found.smallest], found.multiplicity[: found.smallest])
     high = np.repeat(found.mu2[found.smallest :], found.multiplicity[found.smallest :])
@@ -385,7 +387,7 @@ def test_extremes_hold_every_copy(folder, shape, monkeypatch):
     Y, end = {"cross": (np.vstack([np.eye(20), -np.eye(20)]), "low"), "ring": (circle, "high")}[shape]
     exp = experiment(folder, Y, ratio=0.2, length={"cross": 1.0, "ring": 0.7}[shape])
     monkeypatch.setattr(extreme, "ALL_VECTORS", 0)
-    counter, parts, whole = [0], split(exp), all_mu2(exp)
+    counter, parts, whole = [0], split(Problem(exp)), all_mu2(exp)
     if end == "low":
         found, *_ = extreme._smallest(parts, 5, whole[-1], counter)
         np.testing.assert_allclose(found, whole[:5], rtol=1e-6)
@@ -405,7 +407,7 @@ def test_groups_of_equal_stiffness_are_whole_or_said_to_be_cut(folder, count, mo
     for dense in (True, False):
         if not dense:
             monkeypatch.setattr(extreme, "ALL_VECTORS", 0)
-        found = extremes(exp, count)
+        found = extremes(Problem(exp), count)
         low, high = np.split(found.mu2, [found.smallest])
         lengths = np.cumsum([len(g) for g in groups]), np.cumsum([len(g) for g in groups[::-1]])
         if dense:
@@ -446,13 +448,13 @@ def test_rate_bounds(folder, rule, ratio):
     for _ in range(6):
         penalty = {"r1": float(10 ** rng.uniform(-2, 2)), "weight_decay": float(10 ** rng.uniform(-3, 1))}
         exp = experiment(folder, Y, ratio=ratio, penalty=penalty, update={"rule": rule}, particles=8)
-        low, high = rate_bounds(exp)
+        low, high = rate_bounds(Problem(exp))
         rate = convergence_rate(exp)
         assert low <= rate + 1e-9 * abs(rate) and rate <= high + 1e-9 * abs(high)
         if ratio == 0:
             assert low == pytest.approx(rate, rel=1e-8)
     with pytest.raises(NotLinearizable, match="bounds"):
-        rate_bounds(exp.replace({"penalty.consensus": 0.1}))
+        rate_bounds(Problem(exp.replace({"penalty.consensus": 0.1})))
 
 
 def test_extremes_refuse(folder):
@@ -462,7 +464,7 @@ def test_extremes_refuse(folder):
     with pytest.raises(NotLinearizable, match="exact"):
         linearize_extreme(small(Ring(modes=3), particles=3), 2)
     with pytest.raises(InputError, match="at least 1"):
-        extremes(experiment(folder, Y), 0)
+        extremes(Problem(experiment(folder, Y)), 0)
     unlike = experiment(folder, Y, update={"rule": "optimistic"}, penalty={"r1": 0.1})
     assert "nothing is said" in linearize_extreme(unlike, 1)[0].assumptions[-1]
 
@@ -470,7 +472,7 @@ def test_extremes_refuse(folder):
 def test_inverse(folder):
     """Conjugate gradients against the dense inverse; their preconditioner is the inverse across the data."""
     exp = experiment(folder, np.random.default_rng(4).standard_normal((6, 9)), ratio=0.2)
-    parts = split(exp)
+    parts = split(Problem(exp))
     inverse = extreme.Inverse(parts, 1e-12, [0])
     np.testing.assert_allclose(inverse.preconditioner @ parts.first, np.eye(6), atol=1e-10)
     b = np.random.default_rng(5).standard_normal(parts.size)
@@ -481,7 +483,7 @@ def test_extremes_below_rounding_are_refused(folder, monkeypatch):
     monkeypatch.setattr(extreme, "ALL_VECTORS", 0)
     exp = experiment(folder, 1e-3 * np.random.default_rng(4).standard_normal((20, 3)), length=1e3)
     with pytest.raises(NotLinearizable, match="below the rounding"):
-        extremes(exp, 3)
+        extremes(Problem(exp), 3)
 
 
 # -- memory ---------------------------------------------------------------------------------------------------------
@@ -489,13 +491,16 @@ def test_extremes_below_rounding_are_refused(folder, monkeypatch):
 
 def test_memory_is_estimated_and_refused(folder):
     exp = experiment(folder, np.random.default_rng(4).standard_normal((40, 60)))
-    parts = split(exp)
+    parts = split(Problem(exp))
     n = 40 * 39
-    assert cost(exp) == parts.estimate() and str(cost(exp)).startswith("0.0")
-    assert cost(exp.replace({"loss.kind": "logistic"})) is None and cost(small(Ring(modes=3), particles=3)) is None
+    assert cost(Problem(exp)) == parts.estimate() and str(cost(Problem(exp))).startswith("0.0")
+    assert (
+        cost(Problem(exp.replace({"loss.kind": "logistic"}))) is None
+        and cost(Problem(small(Ring(modes=3), particles=3))) is None
+    )
     assert parts.size == n and parts.estimate().memory >= 8 * n * n
     with memory_limit(0.01), pytest.raises(NotLinearizable, match=r"--extreme K.*0.01 GB allowed"):
-        stiffness(exp)
+        stiffness(Problem(exp))
     assert allowed_memory() > 1e7
     with pytest.raises(InputError, match="GB > 0"), memory_limit(0.0):
         pass
@@ -529,9 +534,9 @@ def test_command(folder, capsys):
 
 def test_regularizer_solves_the_stiffness_once(folder, monkeypatch):
     exp = experiment(folder, np.random.default_rng(4).standard_normal((5, 9)), update={"rule": "flow"})
-    structured._stiffness.cache_clear()
+    forget()
     best = eg.fastest_strength(exp, "r1")
-    assert structured._stiffness.cache_info().misses == 1
+    assert KEPT[structured._stiffness.__wrapped__][1].cache_info().misses == 1
     assert best.method == "closed-form"
     assert spectrum(exp.replace({"penalty.r1": best.best})).attrs["slowest_rate"] == pytest.approx(best.rate, rel=1e-6)
 
@@ -539,10 +544,13 @@ def test_regularizer_solves_the_stiffness_once(folder, monkeypatch):
 def test_coupling_is_part_of_the_key(folder):
     Y = np.random.default_rng(4).standard_normal((4, 6))
     first, second = (experiment(folder, Y, ratio=r) for r in (0.0, 0.5))
-    assert coupling(first)[2] != coupling(second)[2]
-    assert stiffness(first).mu2[-1] < stiffness(second).mu2[-1]
-    assert split(experiment(folder, Y, {"kernel": "matern", "smoothness": 2.5})).first[0, 1] != split(first).first[0, 1]
-    assert not separates(small(Grid(side=2, dimension=2), particles=4, discriminator={"features": 0}))
+    assert Problem(first).coupling[2] != Problem(second).coupling[2]
+    assert stiffness(Problem(first)).mu2[-1] < stiffness(Problem(second)).mu2[-1]
+    assert (
+        split(Problem(experiment(folder, Y, {"kernel": "matern", "smoothness": 2.5}))).first[0, 1]
+        != split(Problem(first)).first[0, 1]
+    )
+    assert not separates(Problem(small(Grid(side=2, dimension=2), particles=4, discriminator={"features": 0})))
 
 
 # -- the benchmark --------------------------------------------------------------------------------------------------
@@ -575,7 +583,7 @@ def test_extremes_of_images(folder):
         images = file["mnist_uint8"][:40].reshape(40, -1)
     Y = (images / 255 - 0.1307) / 0.3081
     exp = experiment(folder, Y, ratio=0.1, length=float(np.median(pdist(Y))), penalty={"weight_decay": 0.1})
-    found, whole = extremes(exp, 10), stiffness(exp)
+    found, whole = extremes(Problem(exp), 10), stiffness(Problem(exp))
     assert whole.multiplicity.sum() == 31_360
     assert whole.residual <= 1e-8 and abs(whole.trace_error) <= 1e-10 and abs(whole.norm_error) <= 1e-10
     assert found.residual.max() <= 1e-8
@@ -597,7 +605,7 @@ def test_small_products_run_in_one_thread(folder):
 
     extreme._extremes, before = watched, threadpool_info()
     try:
-        extremes(exp, 2)
+        extremes(Problem(exp), 2)
     finally:
         extreme._extremes = real
     assert set(seen) == {1} and [p["num_threads"] for p in threadpool_info()] == [p["num_threads"] for p in before]

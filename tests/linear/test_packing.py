@@ -13,14 +13,15 @@ import egan_theory as eg
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.experiment.targets import Grid, Mixture, Ring, Uniform
 from egan_theory.features.packed import power, symmetric_basis
-from egan_theory.linear import eigenvalues, jacobian_operator, linearize, stiffness_operator
+from egan_theory.linear import eigenvalues, linearize
 from egan_theory.linear.extreme import extremes
 from egan_theory.linear.packed import packed_scales
 from egan_theory.linear.saddle import saddle
-from egan_theory.linear.seen import seen_features, seen_weights
+from egan_theory.linear.seen import seen, seen_weights
 from egan_theory.linear.separate import linearize_extreme, rate_bounds
 from egan_theory.linear.structured import applies
 from egan_theory.problem.field import Field
+from egan_theory.problem.problem import Problem
 from egan_theory.symbolic.remedies import packed_kernel, packed_mode
 from tests.stepjac import at_equilibrium, mismatch, runge_kutta, small, step_jacobian
 
@@ -110,7 +111,7 @@ def test_modes_on_a_uniform_target_are_derived(m):
 
 def objectives(exp, w, x):
     """(L_D, E_q h(D)) by explicit sums over tuples and samples, from the terms of losses and penalties."""
-    field, m = Field(exp), exp.packing.degree
+    field, m = Field(Problem(exp)), exp.packing.degree
     one = field.features.base
     terms, D = exp.loss_object.expressions, sp.Symbol("D", real=True)
     f1, f2, h = (sp.lambdify(D, terms[name], "numpy") for name in ("f1", "f2", "h"))
@@ -160,7 +161,7 @@ def objectives(exp, w, x):
 def test_field_is_the_gradient_of_sums_over_tuples(loss, degree, kernel):
     exp = experiment("weighted, exact", degree, kernel, loss, PENALTIES["mixed"])
     exp = exp.replace({"discriminator.features": 4})  # random features: both have the same ones
-    field, rng = Field(exp), np.random.default_rng(1)
+    field, rng = Field(Problem(exp)), np.random.default_rng(1)
     basis = symmetric_basis(4, degree).toarray() if kernel == "product" else np.eye(4)
     w, x = 0.4 * basis @ rng.standard_normal(basis.shape[1]), rng.standard_normal((3, 2))
     h = 1e-30
@@ -178,7 +179,7 @@ def test_field_is_the_gradient_of_sums_over_tuples(loss, degree, kernel):
 def test_what_one_particle_feels(kernel):
     """Recorded are E D over the other samples, and the gradient of E D over the particle's mass."""
     exp = experiment("ring", 3, kernel, "wasserstein")
-    field, rng = Field(exp), np.random.default_rng(4)
+    field, rng = Field(Problem(exp)), np.random.default_rng(4)
     basis = symmetric_basis(4, 3).toarray() if kernel == "product" else np.eye(4)
     w, x = basis @ rng.standard_normal(basis.shape[1]), rng.standard_normal((4, 2))
     D = field.features.at(x).value(w).reshape(4, 4, 4)
@@ -191,7 +192,7 @@ def test_what_one_particle_feels(kernel):
 def test_mean_features_of_several_runs_are_those_of_each(kernel):
     """What averages and best responses see of a batch, against sums over tuples of each run."""
     exp = experiment("ring", 3, kernel)
-    field, rng = Field(exp), np.random.default_rng(6)
+    field, rng = Field(Problem(exp)), np.random.default_rng(6)
     x = rng.standard_normal((5, 4, 2))
     weights = np.einsum("i,j,k->ijk", exp.masses, exp.masses, exp.masses).ravel()
     expected = [weights @ field.features.at(one).psi() for one in x]
@@ -204,7 +205,7 @@ def test_batches_noise_and_order(seed, packing, noisy):
     """Several runs at once are each run alone; W stays symmetric; order of the particles does not matter."""
     penalty = PENALTIES["mixed"] | ({"instance_noise": 0.2} if noisy and packing[0] == 2 else {})
     exp = experiment("ring", *packing, loss="logistic", penalty=penalty).replace({"generator.masses": "equal"})
-    field, rng = Field(exp), np.random.default_rng(seed)
+    field, rng = Field(Problem(exp)), np.random.default_rng(seed)
     basis = symmetric_basis(4, packing[0]).toarray() if packing[1] == "product" else np.eye(4)
     w, x = rng.standard_normal((2, basis.shape[1])) @ basis.T, rng.standard_normal((2, 4, 2))
     Vw, Vx = field.Vw(w, x), field.Vx(w, x)
@@ -279,11 +280,11 @@ def test_reduced_weights_hold_what_particles_feel():
         u = field.features.at(exp.points.coordinates).one.adjoint(exp.points.weights, None)
         v = rng.standard_normal(len(u))
         W = np.outer(v, u) + np.outer(u, v)
-        mean = seen_features(exp)[2]
-        felt = (mean @ seen_weights(exp, W.ravel())).reshape(-1, 2)
+        mean = seen(Problem(exp)).mean
+        felt = (mean @ seen_weights(Problem(exp), W.ravel())).reshape(-1, 2)
         assert np.allclose(felt[exp.assignment], field.forces(x, W.ravel())[1], atol=1e-12)
-        assert np.linalg.norm(seen_weights(exp, W.ravel())) == pytest.approx(np.linalg.norm(W), rel=1e-12)
-        assert saddle(exp).basis.shape[1] == mean.shape[1]
+        assert np.linalg.norm(seen_weights(Problem(exp), W.ravel())) == pytest.approx(np.linalg.norm(W), rel=1e-12)
+        assert saddle(Problem(exp)).basis.shape[1] == mean.shape[1]
 
 
 # -- the whole path ---------------------------------------------------------------------------------------------------
@@ -322,15 +323,16 @@ def test_threshold_and_best_strength_follow_the_spectrum():
 def test_exact_kernel_grows_with_the_particles():
     """A dictionary extended on the way gives the run of one that held all positions from the start."""
     exp = experiment("weighted, exact", 2, penalty=PENALTIES["r1"]).replace({"discriminator.length_scale": 1.5})
-    field = Field(exp)
+    field = Field(Problem(exp))
     x = exp.points.coordinates[exp.assignment] + 0.4
     rng = np.random.default_rng(0)
     v = rng.standard_normal((2, field.features.base.size))
     w = sum(power(row, 2) for row in v)
     before = field.forces(x, w)
-    grown = field.grow(x, w)
-    assert len(grown) > len(w)
-    assert all(np.allclose(a, b, atol=1e-10) for a, b in zip(before, field.forces(x, grown), strict=True))
+    grown = field.grown(x)
+    more = grown.padded(w, field.features)
+    assert len(more) > len(w)
+    assert all(np.allclose(a, b, atol=1e-10) for a, b in zip(before, grown.forces(x, more), strict=True))
 
 
 # -- the edge ---------------------------------------------------------------------------------------------------------
@@ -361,18 +363,17 @@ CHANGED = ({"packing.degree": 2}, {"likelihood.weight": 0.1, "likelihood.bandwid
 
 @pytest.mark.parametrize("changed", CHANGED, ids=["packing", "likelihood"])
 def test_routes_without_these_terms_refuse_them(changed):
-    """Extreme modes, bounds and matrix-free products know only the saddle of one sample and the particles."""
+    """Extreme modes and bounds know only the saddle of one sample and the particles."""
     points = np.random.default_rng(0).standard_normal((4, 9))
     exp = eg.Experiment(
         target={"kind": "points", "values": points.tolist()}, generator={"particles": 4, "kernel": {"ratio": 0.0}},
         discriminator={"features": 0, "length_scale": 3.0}, penalty={"weight_decay": 0.1},
     )  # fmt: skip
-    every = (lambda e: linearize_extreme(e, 1), rate_bounds, extremes, jacobian_operator, stiffness_operator)
-    for route in every:
-        route(exp)
+    for route in (lambda problem: linearize_extreme(problem, 1), rate_bounds, extremes):
+        route(Problem(exp))
         with pytest.raises(NotLinearizable):
-            route(exp.replace(changed))
-    assert applies(exp) and not applies(exp.replace(changed))
+            route(Problem(exp.replace(changed)))
+    assert applies(Problem(exp)) and not applies(Problem(exp.replace(changed)))
 
 
 def test_toml():

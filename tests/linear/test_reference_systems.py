@@ -14,8 +14,9 @@ from egan_theory.experiment.targets import Grid, PointSet, Ring, Uniform
 from egan_theory.features import feature_map
 from egan_theory.kernels import Kernel
 from egan_theory.linear import eigenvalues, equilibrium, linearize
-from egan_theory.linear.saddle import coupling_matrix, coupling_rank, reduce_saddle
-from egan_theory.linear.seen import seen_features
+from egan_theory.linear.saddle import coupling_matrix, coupling_rank, on_seen_features
+from egan_theory.linear.seen import seen
+from egan_theory.problem.problem import Damping, Problem
 from egan_theory.tables.updates import UpdateRule
 from tests.stepjac import check_step, pair, predicted_flow, small
 
@@ -436,13 +437,12 @@ def test_saddle_bounds(seed, modes, loss, kernel, decay, r1, ratio, rate):
         generator={"learning_rate": rate, "masses": "matched", "kernel": {"ratio": ratio}},
     )
     damping = exp.loss_object
-    psi, gradients, mean = seen_features(exp)
-    C = coupling_matrix(exp, mean)
-    Q, C, _, unresolved = reduce_saddle(
-        psi, gradients, C, decay, damping.kappa, r1, coupling_rank(exp, feature_map(exp))
-    )
-    assume(unresolved == 0)
-    P = damping.c * C.T
+    psi, gradients, mean, _ = seen(Problem(exp))
+    C = coupling_matrix(Problem(exp), mean)
+    rank = coupling_rank(Problem(exp), feature_map(exp))
+    reduced = on_seen_features(psi, gradients, C, Damping(decay, damping.kappa, r1), rank)
+    assume(reduced.unresolved == 0)
+    Q, P = reduced.A, damping.c * reduced.C.T
     q = np.linalg.eigvalsh(Q)
     low, high = q[0], q[-1]
     coupling = np.linalg.svd(P, compute_uv=False).min() ** 2

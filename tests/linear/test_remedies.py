@@ -13,12 +13,13 @@ from scipy.optimize import minimize
 import egan_theory as eg
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.cost import step_cost
-from egan_theory.comparison.remedies import CRITIC_STEPS
+from egan_theory.comparison.remedy import CRITIC_STEPS
 from egan_theory.experiment.targets import Grid, Mixture, Ring, Uniform
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.predict.asymptotic import convergence_rate
 from egan_theory.problem.field import Field
 from egan_theory.problem.likelihood import Score
+from egan_theory.problem.problem import Problem
 from egan_theory.symbolic import remedies
 from egan_theory.symbolic.linearize import symbols as y
 from egan_theory.symbolic.maps import characteristic_polynomial, continuous_limit, stability_conditions, update_matrices
@@ -93,7 +94,7 @@ def test_averages_are_exact_for_constant_slopes():
     """Away from equilibrium the averaged push is exact for f2'(D) constant, and an approximation for other losses."""
     for loss, exact in (("wasserstein", True), ("logistic", False)):
         exp = experiment(loss=loss, memory={"generator": 3.0}, rule="simultaneous")
-        field, rng = Field(exp), np.random.default_rng(0)
+        field, rng = Field(Problem(exp)), np.random.default_rng(0)
         past, x = rng.standard_normal((2, 5, 2))
         w = rng.standard_normal(field.features.size)
         # a discriminator that faces both clouds at half their mass each
@@ -109,7 +110,7 @@ def test_averages_are_exact_for_constant_slopes():
 def test_best_response_is_the_maximum(loss):
     """The gradient vanishes there, and a general optimiser that follows it from elsewhere ends at the same w."""
     exp = experiment("mixture", loss=loss, rule="best_response")
-    field, rng = Field(exp), np.random.default_rng(1)
+    field, rng = Field(Problem(exp)), np.random.default_rng(1)
     x = rng.standard_normal((4, 2))
     w = field.best_response(np.zeros(field.features.size), x)
     assert np.abs(field.discriminator_gradient(w, x)).max() <= 1e-13
@@ -119,7 +120,7 @@ def test_best_response_is_the_maximum(loss):
     # of many runs at once, each its own; one without an optimum is marked
     many = field.best_response(np.zeros((2, len(w))), np.stack([x, -x]))
     assert np.abs(many[0] - w).max() <= 1e-12
-    bare = Field(exp.replace({"penalty.weight_decay": 0.0, "penalty.r1": 0.0}))
+    bare = Field(Problem(exp.replace({"penalty.weight_decay": 0.0, "penalty.r1": 0.0})))
     if loss == "wasserstein":
         assert np.isnan(bare.best_response(np.zeros(len(w)), x)).all()
 

@@ -4,8 +4,6 @@ The step is differentiated by complex steps, exact to rounding, so agreement to 
 theory for every loss, penalty, update rule and kernel, without a time series or a fit.
 """
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 import sympy as sp
@@ -14,19 +12,14 @@ from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.experiment.targets import Grid, Mixture, PointSet, Ring, Uniform
 from egan_theory.features import feature_map
 from egan_theory.kernels import kernel_from_profile
-from egan_theory.linear import (
-    eigenvalues,
-    equilibrium,
-    extreme_stiffness,
-    jacobian_operator,
-    linearize,
-    stiffness_operator,
-)
-from egan_theory.linear.coupling import damping
-from egan_theory.linear.general import jacobian_at
-from egan_theory.linear.saddle import coupling_matrix, reduce_saddle, saddle_jacobian
-from egan_theory.linear.seen import seen_features
+from egan_theory.linear import eigenvalues, extremes, finite, general, linearize
+from egan_theory.linear.equilibria import equilibrium
+from egan_theory.linear.general import linearize_general
+from egan_theory.linear.saddle import coupling_matrix, on_seen_features
+from egan_theory.linear.seen import seen
 from egan_theory.problem.field import Field
+from egan_theory.problem.jacobian import jacobian_at
+from egan_theory.problem.problem import Problem
 from egan_theory.tables.losses import LOSSES
 from egan_theory.tables.updates import STEPS, UpdateRule
 from tests.stepjac import (
@@ -46,9 +39,6 @@ from tests.stepjac import (
     small,
     step_jacobian,
 )
-
-# the package's `linear.linearize` is the function; this is the module of its routes
-routes = import_module("egan_theory.linear.linearize")
 
 PENALTIES = {
     "none": {},
@@ -280,9 +270,10 @@ def test_masses_that_do_not_match(case, features):
         discriminator={"features": features, "length_scale": 0.4 if case == "noise" else 0.9},
         generator={"kernel": {"ratio": 0.2}, "per_point": (3, 1) if features == 0 else (2, 1, 1)},
     )
-    field = Field(exp)
-    eq = equilibrium(exp, field)
-    w = field.grow(eq.x, eq.w)
+    field = Field(Problem(exp))
+    eq = equilibrium(Problem(exp), field)
+    field = eq.field.grown(eq.x)
+    w = field.padded(eq.w, eq.field.features)
     assert not eq.matched
     assert np.abs(w).max() > 1e-3
     assert np.abs(eq.x - exp.points.coordinates[exp.assignment]).max() > 1e-3
@@ -363,16 +354,14 @@ def test_uniform_target_with_a_rigid_cloud(name):
 
 def dense_saddle(exp):
     """The flow spectrum of the dense saddle route, whatever route linearize takes."""
-    nu, kappa, lam = damping(exp)
+    nu = Problem(exp).damping.nu
     fm = feature_map(exp)
-    psi, gradients, mean = seen_features(exp)
-    C = coupling_matrix(exp, mean)
+    psi, gradients, mean, _ = seen(Problem(exp))
+    C = coupling_matrix(Problem(exp), mean)
     rank = nullity_complement(C)
-    A, C, size, _ = reduce_saddle(psi, gradients, C, nu, kappa, lam, rank)
-    loss, gamma = exp.loss_object, exp.penalty.consensus
-    eta = {"eta_D": exp.discriminator.learning_rate, "eta_G": exp.generator.learning_rate}
-    J = saddle_jacobian(A, C, loss.c, loss.b, gamma, **eta)
-    unseen = np.full(fm.size - size, -eta["eta_D"] * (nu + gamma * nu**2))
+    reduced, gamma = on_seen_features(psi, gradients, C, Problem(exp).damping, rank), exp.penalty.consensus
+    J, size = reduced.jacobian(Problem(exp)), len(reduced.basis)
+    unseen = np.full(fm.size - size, -exp.discriminator.learning_rate * (nu + gamma * nu**2))
     frozen = np.zeros(exp.generator.particles * exp.dimension - rank)
     return np.concatenate([np.linalg.eigvals(J), unseen, frozen])
 
@@ -387,7 +376,7 @@ def nullity_complement(C):
 @pytest.mark.parametrize("name", ["line", "square"])
 def test_routes_agree_on_the_box(name, loss, penalty):
     exp = box(name, penalty=BOX_PENALTIES[penalty], loss=loss)
-    spectra = [predicted_flow(linearize(exp)), dense_saddle(exp), predicted_flow(routes._general(exp))]
+    spectra = [predicted_flow(linearize(exp)), dense_saddle(exp), predicted_flow(linearize_general(Problem(exp)))]
     assert "frequency" in linearize(exp).method
     for other in spectra[1:]:
         assert mismatch(spectra[0], other) <= SPECTRUM
@@ -407,7 +396,7 @@ def test_commuting_route_agrees_with_the_dense_one(kernel, penalty, ratio):
     lin = linearize(exp)
     assert ("symmetric" in lin.method) == (penalty != "r1" or ratio == 0)
     assert mismatch(predicted_flow(lin), dense_saddle(exp)) <= SPECTRUM
-    general = predicted_flow(routes._general(exp))
+    general = predicted_flow(linearize_general(Problem(exp)))
     assert mismatch(predicted_flow(lin), general) <= SPECTRUM
 
 
@@ -459,10 +448,11 @@ def test_dense_jacobian_anywhere(kernel, loss):
         target, disc = (LINE, {**KERNELS[kernel], **CROWDED}) if crowded else (Ring(modes=3), KERNELS[kernel])
         penalty = {**penalty, **WIDE} if crowded else penalty
         exp = small(target, loss=loss, penalty=penalty, discriminator=disc, generator={"kernel": {"ratio": 0.3}})
-        field = Field(exp)
+        field = Field(Problem(exp))
         x = exp.points.coordinates[exp.assignment]
         x = x + 0.3 * rng.standard_normal(x.shape)
-        w = field.grow(x, np.zeros(field.features.size))
+        field = field.grown(x)
+        w = np.zeros(field.features.size)
         w = w + 0.7 * rng.standard_normal(w.shape) / np.sqrt(len(w))
         J, expected = jacobian_at(field, w, x), field_jacobian(field, w, x)
         assert np.abs(J - expected).max() <= ENTRY * np.abs(expected).max(), name
@@ -558,18 +548,8 @@ REFUSALS = {
         lambda: small(Ring(modes=3), update={"rule": "flow", "momentum_discriminator": 0.5}),
         "be 0 unless update.rule is",
     ),
-    "operator with consensus": (
-        lambda: jacobian_operator(small(Ring(modes=3), particles=3, penalty={"consensus": 0.1})),
-        "be 0 for the matrix-free Jacobian",
-    ),
-    "operator off balance": (
-        lambda: jacobian_operator(unmatched(penalty={"weight_decay": 0.1})),
-        "match the target's weights for the matrix-free Jacobian",
-    ),
     "stiffness of laplace": (
-        lambda: extreme_stiffness(
-            small(Ring(modes=3), particles=3, discriminator={"kernel": "laplace", "features": 0}), 1
-        ),
+        lambda: extremes(small(Ring(modes=3), particles=3, discriminator={"kernel": "laplace", "features": 0}), 1),
         "second derivative at coincident points",
     ),
 }
@@ -585,7 +565,8 @@ def test_refused_with_a_reason(case):
 
 def test_refusals_of_large_matrices(monkeypatch):
     exp = small(Ring(modes=3), particles=3, loss="logistic")
-    monkeypatch.setattr(routes, "MAX_DENSE", 4)
+    for module in (finite, general):
+        monkeypatch.setattr(module, "MAX_DENSE", 4)
     with pytest.raises(NotLinearizable, match="dense matrix of at most 4 rows"):
         linearize(exp)
     with pytest.raises(NotLinearizable, match="dense matrix of at most 4 rows"):
@@ -598,4 +579,3 @@ def test_hinge_is_linearizable():
         small(Ring(modes=3), particles=3, loss=loss, penalty={"r1": 0.2}) for loss in ("hinge", "wasserstein")
     )
     assert pair(predicted_flow(linearize(hinge)), predicted_flow(linearize(wasserstein))) == 0
-    assert stiffness_operator(hinge).shape == (6, 6)

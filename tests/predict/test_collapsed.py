@@ -18,6 +18,7 @@ from egan_theory.predict.collapsed import collapsed_state, collapsed_states, mar
 from egan_theory.predict.orbits import block_stderr, classify
 from egan_theory.predict.transverse import TangentField, clustered, gains
 from egan_theory.problem.field import Field
+from egan_theory.problem.problem import Problem
 from egan_theory.tables.losses import LOSSES
 from tests.stepjac import COMPLEX_STEP, derivative, small
 
@@ -65,10 +66,12 @@ def test_two_gains_by_sympy():
         tangent = sp.diff(velocity[i], e).subs(e, 0).doit()
         assert sp.simplify(tangent - (g1 - g2) * u[i] * sp.diff(s(x0), x0)) == 0
     exp = Experiment(generator={"particles": 3, "kernel": {"diagonal": 1.7, "ratio": 0.4}})
-    assert gains(exp).collective == pytest.approx(float((g1 + 2 * g2).subs({g1: 1.7, g2: 0.68})))
-    assert gains(exp).relative == pytest.approx(1.7 - 0.68)
-    mean = gains(exp.replace({"generator.normalisation": "mean"}))
-    assert (mean.collective * 3, mean.relative * 3) == pytest.approx((gains(exp).collective, gains(exp).relative))
+    assert gains(Problem(exp)).collective == pytest.approx(float((g1 + 2 * g2).subs({g1: 1.7, g2: 0.68})))
+    assert gains(Problem(exp)).relative == pytest.approx(1.7 - 0.68)
+    mean = gains(Problem(exp.replace({"generator.normalisation": "mean"})))
+    assert (mean.collective * 3, mean.relative * 3) == pytest.approx(
+        (gains(Problem(exp)).collective, gains(Problem(exp)).relative)
+    )
 
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))
@@ -79,7 +82,7 @@ def test_tangent_field_is_the_full_models(loss, penalty, normalisation):
     the displacements as the tangent field does; every loss, every penalty, both normalisations."""
     exp = small(Ring(modes=5), particles=5, loss=loss, penalty=penalty,
                 generator={"normalisation": normalisation, "kernel": {"ratio": 0.3, "diagonal": 1.4}})  # fmt: skip
-    tangent, full = TangentField([exp]), Field(exp)
+    tangent, full = TangentField([Problem(exp)]), Field(Problem(exp))
     rng = np.random.default_rng(3)
     w, x0, u = 0.7 * rng.standard_normal((1, full.features.size)), rng.standard_normal((1, 2)), zero_sum(5, 2, rng)
     x = x0 + 1j * COMPLEX_STEP * u
@@ -96,7 +99,7 @@ def test_tangent_field_is_the_full_models(loss, penalty, normalisation):
 def test_complex_step_and_hessian_agree():
     """The two routes to du/dt agree where both exist (a vanishing consensus switches to the complex step)."""
     exp = small(Grid(side=2, dimension=3), loss="logistic", penalty={"weight_decay": 0.1, "r1": 0.2})
-    one, other = TangentField([exp]), TangentField([exp.replace({"penalty.consensus": 1e-300})])
+    one, other = TangentField([Problem(exp)]), TangentField([Problem(exp.replace({"penalty.consensus": 1e-300}))])
     assert one.pairs is None and other.pairs is not None
     rng = np.random.default_rng(4)
     w, x, u = rng.standard_normal((1, one.field.features.size)), rng.standard_normal((1, 1, 3)), np.eye(3)[None]
@@ -116,20 +119,20 @@ def test_clusters_stand_for_all_particles(N, phi, diagonal, clusters, normalisat
     exp = Experiment(generator={
         "particles": N, "normalisation": normalisation, "kernel": {"diagonal": diagonal, "ratio": phi},
     })  # fmt: skip
-    g, few = gains(exp), gains(clustered(exp, clusters))
+    g, few = gains(Problem(exp)), gains(clustered(Problem(exp), clusters))
     assert (few.collective, few.relative) == pytest.approx((g.collective, g.relative), rel=1e-12, abs=1e-12 * diagonal)
-    assert gains(clustered(exp)).collective == pytest.approx(g.collective, rel=1e-12)
+    assert gains(clustered(Problem(exp))).collective == pytest.approx(g.collective, rel=1e-12)
 
 
 def test_unequal_masses_have_no_collapsed_state():
     exp = small(Ring(modes=3), particles=3, generator={"masses": (0.2, 0.3, 0.5), "kernel": {"ratio": 0.5}})
     with pytest.raises(InputError, match=r"generator.masses: must be equal for the collapsed state"):
         collapsed_state(exp)
-    field = Field(exp)
+    field = Field(Problem(exp))
     V = field.Vx(RNG.standard_normal(field.features.size), np.ones((3, 2)))
     assert np.ptp(V, axis=0).max() > 0.01 * np.abs(V).max()  # the particles do separate
     rigid = exp.replace({"generator.kernel.ratio": 1.0})
-    assert gains(rigid).relative == 0
+    assert gains(Problem(rigid)).relative == 0
 
 
 # -- exponents --------------------------------------------------------------------------------------------------------
@@ -181,7 +184,7 @@ def test_fixed_point_in_closed_form(update):
     exact = update["rule"] == "simultaneous"
     exp = two_points(update, **{"discriminator.features": 0 if exact else 60})
     found = collapsed_state(exp, steps=150)
-    h = 0.03 * gains(exp).relative * midpoint_hessian(None if exact else feature_map(exp))
+    h = 0.03 * gains(Problem(exp)).relative * midpoint_hessian(None if exact else feature_map(exp))
     assert found.orbit == "fixed point" and found.status == "converged" and found.period is None
     assert found.exponents[0] == pytest.approx(np.log(multiplier(h, update)), rel=RESTED)
     assert found.attracts is False
@@ -200,14 +203,14 @@ def test_exponents_are_the_full_step_jacobians(update):
                 generator={"learning_rate": 0.2, "kernel": {"ratio": 0.2}})  # fmt: skip
     found = collapsed_state(exp, steps=200)
     assert found.orbit == "fixed point"
-    field, rule = Field(exp), exp.update_rule
+    field, rule = Field(Problem(exp)), exp.update_rule
     w, x0, *memory = found.state
     tiled = [np.tile(v, (N, 1)) if b == "x" else v for b, v in zip(rule.memory, memory, strict=True)]
     state = (w, np.tile(x0, (N, 1)), *tiled)
     if rule.continuous:  # the substeps that the prediction took
         from egan_theory.predict.cluster import cluster_rule
 
-        rule = cluster_rule([exp])
+        rule = cluster_rule([Problem(exp)])
     J = derivative(lambda *s: rule.step(s, field.Vw, field.Vx), state)
     sizes = np.cumsum([0, *(v.size for v in state)])
     blocks = [1, *(2 + i for i, b in enumerate(rule.memory) if b == "x")]
@@ -242,7 +245,7 @@ def test_resting_clusters_never_attract_under_weight_decay_alone(seed, kernel):
     w = (exp.points.weights @ features.at(exp.points.coordinates).psi() - features.at(x0).psi()[0]) / 0.1
     values = np.linalg.eigvalsh(features.at(x0).hessian(w)[0])
     assert values[0] >= -1e-12 * np.abs(values).max()
-    assert np.abs(TangentField([exp]).Vw(w[None], np.concatenate([x0, np.eye(2)])[None])).max() <= 1e-13
+    assert np.abs(TangentField([Problem(exp)]).Vw(w[None], np.concatenate([x0, np.eye(2)])[None])).max() <= 1e-13
 
 
 def test_rigid_cloud_is_neutral():
@@ -271,9 +274,9 @@ def test_travelling_cluster_in_closed_form(decay, attracts, steps):
     assert found.orbit == "periodic" and found.attracts is attracts
     # D(x0 + r) = eta_D int_0^inf exp(-eta_D nu tau) [K0 - K(r + v tau)] dtau with K periodic and K0 its mean, mode by
     # mode in r; discrete steps are Riemann sums of it
-    field = Field(clustered(exp))
+    field = Field(clustered(Problem(exp)))
     k, amplitude = field.features.omega[:, 0], field.features.amplitude
-    eta_D, nu, g = 0.1, decay, gains(exp)
+    eta_D, nu, g = 0.1, decay, gains(Problem(exp))
 
     def trail(v):
         q = (1 - eta_D * nu) * np.exp(1j * k * v)
@@ -306,7 +309,10 @@ def test_one_orbit_two_relative_gains():
     strong = {"generator.particles": 2, "generator.learning_rate": 0.002}
     one = moving(**strong, **{"generator.kernel.diagonal": 1.0, "generator.kernel.ratio": 0.5})
     two = moving(**strong, **{"generator.kernel.diagonal": 1.25, "generator.kernel.ratio": 0.2})
-    assert gains(one).collective == gains(two).collective and gains(two).relative == 2 * gains(one).relative
+    assert (
+        gains(Problem(one)).collective == gains(Problem(two)).collective
+        and gains(Problem(two)).relative == 2 * gains(Problem(one)).relative
+    )
     a, b = margins([one, two], steps=200)
     assert b == pytest.approx(2 * a, rel=0.02) and a != 0
 

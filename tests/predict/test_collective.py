@@ -11,12 +11,12 @@ from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.experiment import Experiment
 from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.linear.coupling import coupling_root
-from egan_theory.linear.seen import seen_features
+from egan_theory.linear.seen import seen
 from egan_theory.predict import collective, fastest
 from egan_theory.predict.collective import collective_instability, fastest_mode, jury_polynomials, margin, margins
 from egan_theory.predict.crossings import SCAN_POINTS, Axis, axis_of, sign_changes
 from egan_theory.problem.field import Field
+from egan_theory.problem.problem import Problem
 from egan_theory.simulation.run import simulate
 from egan_theory.symbolic import characteristic_polynomial, momentum_values, symbols
 from egan_theory.tables.updates import UpdateRule
@@ -65,8 +65,8 @@ def test_simultaneous_steps_with_weight_decay():
         found = collective_instability(exp)
         assert found.method == "closed-form" and found.unstable_side == ("above",) and found.value is not None
         at = exp.replace({RATIO: found.value})
-        B = seen_features(at)[2]
-        root = np.kron(coupling_root(at), np.eye(2))
+        B = seen(Problem(at)).mean
+        root = np.kron(Problem(at).coupling_root, np.eye(2))
         largest = np.linalg.eigvalsh(root @ B @ B.T @ root).max()
         assert largest == pytest.approx(at.penalty.weight_decay / at.generator.learning_rate, rel=SAME)
 
@@ -226,7 +226,7 @@ def test_neutral_modes_do_not_fool_the_margin():
     neutral = ring(0.5, penalty={}, update={"rule": "flow"})
     assert margin(neutral) == 0
     dense = ring(0.5, penalty={"instance_noise": 0.05}, update={"rule": "flow"})
-    assert len(linearize(dense).dense) and margin(dense) == 0
+    assert linearize(dense).systems and margin(dense) == 0
     steps = ring(0.5, penalty={})
     z = eigenvalues(linearize(steps)).z
     assert margin(steps) == pytest.approx(np.abs(z).max() - 1) and margin(steps) > 0
@@ -238,7 +238,7 @@ def test_neutral_modes_do_not_fool_the_margin():
 def test_the_mode_of_a_strong_collective_coupling_is_a_translation():
     """phi = 1: all particles move alike, so the mode is a uniform translation exactly."""
     exp = ring(1.0)
-    mode = fastest_mode(exp)
+    mode = fastest_mode(Problem(exp))
     assert mode["translation"] == pytest.approx(1, abs=ROUNDING) and mode["collective"]
     values = eigenvalues(linearize(exp))
     z = values.z[values.coupled & values.resolved]
@@ -249,12 +249,12 @@ def test_two_points_move_together_or_apart():
     """M = 2, d = 1: modes are x_1 + x_2 and x_1 - x_2 by symmetry; overlap with a translation 1 or 0."""
     exp = small(Grid(side=2, dimension=1), particles=2, penalty={"weight_decay": 0.2},
                 discriminator={"features": 0, "learning_rate": 0.3, "length_scale": 0.8})  # fmt: skip
-    assert fastest_mode(exp.replace({RATIO: 0.9}))["translation"] == pytest.approx(1, abs=ROUNDING)
+    assert fastest_mode(Problem(exp.replace({RATIO: 0.9})))["translation"] == pytest.approx(1, abs=ROUNDING)
     # independent particles and a negative correlation of forces (distance beyond the length scale): moving apart
     apart = exp.replace({"discriminator.length_scale": 0.3, "generator.learning_rate": 1.0, RATIO: 0.0})
-    gradients = seen_features(apart)[2] @ seen_features(apart)[2].T
+    gradients = seen(Problem(apart)).mean @ seen(Problem(apart)).mean.T
     assert gradients[0, 1] < 0
-    assert fastest_mode(apart)["translation"] == pytest.approx(0, abs=ROUNDING)
+    assert fastest_mode(Problem(apart))["translation"] == pytest.approx(0, abs=ROUNDING)
 
 
 def test_masses_that_do_not_match(monkeypatch):
@@ -263,9 +263,9 @@ def test_masses_that_do_not_match(monkeypatch):
     exp = small(Ring(modes=3), particles=4, penalty={"weight_decay": 0.5}, discriminator={"features": 20})
     found = collective_instability(exp, "penalty.weight_decay", 0.05, 5.0)
     assert found.method == "root of the exact spectrum" and np.isfinite(found.margin)
-    mode = fastest_mode(exp)
+    mode = fastest_mode(Problem(exp))
     assert 0 <= mode["translation"] <= 1
-    field = Field(exp)
+    field = Field(Problem(exp))
     assert field.features.size + 4 * 2 <= fastest.MAX_VECTORS
 
 

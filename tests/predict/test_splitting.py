@@ -15,6 +15,7 @@ from egan_theory.predict import splitting as module
 from egan_theory.predict.response import LEVEL, LONGEST, acting_times
 from egan_theory.predict.splitting import margin, margins, splitting
 from egan_theory.problem.field import Field
+from egan_theory.problem.problem import Problem
 from egan_theory.symbolic.linearize import oscillator_blocks
 from egan_theory.tables.updates import STEPS, UpdateRule
 
@@ -139,10 +140,10 @@ def test_two_modes_in_closed_form(distance):
 def test_acceleration_of_merged_modes_is_that_of_the_field():
     """The model's own statement, on the nonlinear field: merged particles drive D at rate c h |y| along y."""
     exp = two_modes(0.9, features=200, kernel="matern", smoothness=2.5)
-    field = Field(exp)
+    field = Field(Problem(exp))
     x = np.zeros((4, 1))  # merged at the centre
     dw = field.Vw(np.zeros(field.features.size), x)
-    patterns = module._patterns_of(exp)
+    patterns = module._patterns_of(Problem(exp))
     h = 0.9 / 4
     assert np.linalg.norm(dw) == pytest.approx(0.1 * h * np.sqrt(patterns.square[0]), rel=SAME)
     # mean force along the way: -v.(D(own) - D(merged))/h, from 4000 points of the path
@@ -166,7 +167,7 @@ def test_secant_becomes_the_tangent_pattern():
 def test_damping_by_rayleigh_quotient(path):
     """a from the dense matrices of (4): A on the unit vector along y."""
     exp = two_modes(0.7, features=80).replace({path: 0.3})
-    field = Field(exp)
+    field = Field(Problem(exp))
     x = np.zeros((4, 1))
     y = field.Vw(np.zeros(80), x)
     u = y / np.linalg.norm(y)
@@ -177,7 +178,7 @@ def test_damping_by_rayleigh_quotient(path):
 
 def test_value_curvature_damps():
     exp = two_modes(0.7, features=80).replace({"loss.kind": "least_squares"})
-    field = Field(exp.replace({"loss.kind": "wasserstein"}))
+    field = Field(Problem(exp.replace({"loss.kind": "wasserstein"})))
     y = field.Vw(np.zeros(80), np.zeros((4, 1)))
     u = y / np.linalg.norm(y)
     psi = field.features.at(exp.points.coordinates).psi()
@@ -188,7 +189,7 @@ def test_collective_time_has_the_collective_eigenvalue():
     """N particles on N points: translation is driven with g1 + (N - 1) g2, from the dense H."""
     exp = Experiment(generator={"particles": 8, "kernel": {"ratio": 0.3}}, penalty={"r1": 0.0}, update={"rule": "flow"})
     Y = exp.points.coordinates
-    grad = Field(exp).features.at(Y).grad().mean(0)
+    grad = Field(Problem(exp)).features.at(Y).grad().mean(0)
     strongest = np.linalg.eigvalsh(grad @ grad.T)[-1]
     w2 = 0.1 * 0.01 * (1 + 7 * 0.3) * strongest
     assert splitting(exp).collective_time == pytest.approx(np.arccos(LEVEL) / np.sqrt(w2), rel=1e-6)
@@ -302,7 +303,7 @@ def test_merged_pair_splits_in_the_predicted_time(smoothness, length):
         {"penalty.r1": 0.5, "update.rule": "simultaneous", "generator.kernel.ratio": 0.0}
     )
     predicted = splitting(exp).time
-    field, rule = Field(exp), exp.update_rule
+    field, rule = Field(Problem(exp)), exp.update_rule
     rng = np.random.default_rng(0)
     x = rng.uniform(0.05, 0.15, (8, 4, 1)) * np.array([1, -1, 1, -1])[:, None]
     state = rule.start(np.zeros((8, field.features.size)), x, field.Vw, field.Vx)

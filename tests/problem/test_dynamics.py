@@ -8,6 +8,7 @@ from egan_theory.experiment import Experiment
 from egan_theory.experiment.targets import Grid, Mixture, Ring, Uniform
 from egan_theory.features import FourierFeatures, feature_map
 from egan_theory.problem.field import VARIABLE, Field
+from egan_theory.problem.problem import Problem
 from egan_theory.simulation import simulate
 from egan_theory.tables.losses import LOSSES
 from tests.stepjac import COMPLEX_STEP, at_equilibrium, small
@@ -159,7 +160,7 @@ class Naive:
 def state(exp, seed=3, size=0.4):
     """(field, w, x) anywhere."""
     rng = np.random.default_rng(seed)
-    field = Field(exp)
+    field = Field(Problem(exp))
     x = exp.points.coordinates[exp.assignment] + size * rng.standard_normal((len(exp.assignment), exp.dimension))
     return field, rng.standard_normal(field.features.size), x
 
@@ -293,9 +294,11 @@ def test_a_batch_is_its_runs_one_by_one(features):
     penalty = {"r1": 0.2, "r2": 0.1, "consensus": 0.1, "instance_noise": 0.1}
     exp = small(Ring(modes=3), loss="logistic", penalty=penalty, discriminator={"features": features})
     rng = np.random.default_rng(1)
-    field = Field(exp)
+    field = Field(Problem(exp))
     x = exp.points.coordinates[exp.assignment] + 0.2 * rng.standard_normal((3, 4, 2))
-    w = field.grow(x, rng.standard_normal((3, field.features.size)))
+    w = rng.standard_normal((3, field.features.size))
+    grown = field.grown(x)
+    w, field = grown.padded(w, field.features), grown
     for velocity in (field.Vw, field.Vx):
         together = velocity(w, x)
         for r in range(3):

@@ -24,6 +24,7 @@ from egan_theory.features.box import _Images, kernel_scales
 from egan_theory.kernels import Gaussian, Matern, RationalQuadratic, kernel_from_profile
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.problem.field import Field
+from egan_theory.problem.problem import Problem
 from egan_theory.simulation import run as run_module
 from egan_theory.tables.losses import LOSSES
 from egan_theory.tables.updates import STEPS
@@ -240,7 +241,7 @@ def test_velocities_are_kernel_sums(loss):
     """Equation (2) with every loss and R1, R2: the push on D at other points, from sums over pairs of K alone."""
     exp = ring(loss, penalty={"r1": 0.2, "r2": 0.1, "weight_decay": 0.05}, tolerance=1e-8)
     rng = np.random.default_rng(8)
-    field = Field(exp)
+    field = Field(Problem(exp))
     x, P = rng.uniform(-1, 1, (10, 2)), rng.uniform(-1, 1, (7, 2))
     Z, a, b = rng.uniform(-1, 1, (4, 2)), rng.standard_normal(4), rng.standard_normal((4, 2))
     w = field.features.at(Z).adjoint(a, b)
@@ -273,11 +274,11 @@ def test_many_target_points_cost_no_more_and_change_nothing(penalty, loss):
     exp = eg.Experiment(
         target=target, generator={"particles": 30}, discriminator=exp.discriminator, loss=exp.loss, penalty=exp.penalty
     )
-    field, rng = Field(exp), np.random.default_rng(0)
+    field, rng = Field(Problem(exp)), np.random.default_rng(0)
     assert field._under_p is not None
     x, w = rng.uniform(-1, 1, (2, 30, 2)), rng.standard_normal((2, field.features.size))
     by_form = field.Vw(w, x)
-    field._under_p = None
+    vars(field)["_under_p"] = None
     close(by_form, field.Vw(w, x), 1e-8)
 
 
@@ -367,14 +368,15 @@ def test_without_a_wider_box_the_run_is_marked(monkeypatch):
 
 
 def test_the_field_refuses_positions_outside():
-    field = Field(runaway())
+    field = Field(Problem(runaway()))
     w = np.zeros(field.features.size)
     far = field.features.domain[1] + 0.1
-    assert field.grow(0 * far[None], w) is w
+    assert field.grown(0 * far[None]) is field
     with pytest.raises(LeftBox, match="left the Fourier box"):
-        field.grow(far[None], w)
-    field.Vx(w, far[None])
-    assert field.strayed(0 * far[None]).any() and not field.strayed(0 * far[None]).any()
+        field.grown(far[None])
+    cloud = field.place(far[None])
+    field.Vx(w, cloud)
+    assert (cloud + -far).strayed().any() and not field.place(0 * far[None]).strayed().any()
 
 
 def test_default_is_the_direct_evaluation():
@@ -401,7 +403,7 @@ def test_the_pairs_that_steps_are_timed_against_are_right(benchmarks):
     """Their force is the Fourier force after the first push on D = 0, in units of its learning rate."""
     exp = benchmarks.experiment(70, seed=3)
     x = benchmarks.SPREAD * np.random.default_rng([3, 5]).standard_normal((70, 2))
-    field = Field(exp)
+    field = Field(Problem(exp))
     w = field.Vw(np.zeros(field.features.size), x) / exp.discriminator.learning_rate
     force = field.features.at(x).gradient(w)
     steps = (benchmarks.pairs_step(exp, 3), benchmarks.pairs_step(exp, 3, True), benchmarks.cdist_step(exp, 3, rows=50))

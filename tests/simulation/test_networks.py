@@ -13,7 +13,8 @@ from egan_theory.features.networks import tangent as tangent_module
 from egan_theory.features.networks.mlp import draw, network
 from egan_theory.features.networks.tangent import TangentFeatures, tangent_features
 from egan_theory.linear import eigenvalues, linearize, update_matrix
-from egan_theory.linear.seen import resolution, seen_features
+from egan_theory.linear.seen import seen
+from egan_theory.problem.problem import Problem, forget
 from egan_theory.tables.activations import NETWORK_ACTIVATIONS, get_activation
 from egan_theory.tables.architecture import Architecture
 from tests.stepjac import mismatch, predicted
@@ -191,7 +192,7 @@ def network_step(exp):
     """The simulator's own step on (w, g, memory), flat, and its state at equilibrium."""
     from egan_theory.simulation.networks.field import NetworkField
     from egan_theory.simulation.networks.simulate import _Stepper
-    from egan_theory.simulation.run import resolved_rule
+    from egan_theory.simulation.start import resolved_rule
 
     field = NetworkField(exp, [exp])
     x = exp.points.coordinates[exp.assignment]
@@ -247,7 +248,7 @@ def test_an_infinitely_wide_network_is_its_tangent_kernel():
     """Stiffnesses of networks approach those of the kernel as width^-1/2."""
 
     def stiffness(exp):
-        return np.linalg.svd(seen_features(exp)[2], compute_uv=False)[0] ** 2
+        return np.linalg.svd(seen(Problem(exp)).mean, compute_uv=False)[0] ** 2
 
     exact = experiment(width=0)
     reference = stiffness(exact)
@@ -264,11 +265,11 @@ def test_reduced_features_give_the_same_spectrum(monkeypatch):
     """The Gram route and the dense one agree where the Gram route claims to know."""
     exp = experiment(width=30, depth=2, loss={"kind": "logistic"})
     dense = eigenvalues(linearize(exp))
-    assert resolution(exp) == np.finfo(float).eps and seen_features(exp)[0].shape == (3, 9)
+    assert seen(Problem(exp)).resolution == np.finfo(float).eps and seen(Problem(exp)).psi.shape == (3, 9)
     monkeypatch.setattr(tangent_module, "MAX_DENSE_ROWS", 100)
-    other = exp.replace({"discriminator.learning_rate": 0.2 * (1 + 1e-15)})  # not found in the cache
-    gram = eigenvalues(linearize(other))
-    assert resolution(other) == np.sqrt(np.finfo(float).eps)
+    forget()
+    gram = eigenvalues(linearize(exp))
+    assert seen(Problem(exp)).resolution == np.sqrt(np.finfo(float).eps)
     assert mismatch(gram.s, dense.s) < 1e-7
 
 

@@ -9,6 +9,7 @@ from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.features import feature_map
 from egan_theory.features.networks.tangent import tangent_features
 from egan_theory.problem.field import Field
+from egan_theory.problem.problem import Problem
 from egan_theory.runs.schema import ATTRS, DIMS, validate_runs
 from egan_theory.simulation import simulate
 from egan_theory.simulation.networks.field import NetworkField
@@ -53,7 +54,7 @@ FIELDS = {
 def test_field_is_the_one_of_numpy_on_the_same_features(name):
     exp = FIELDS[name]
     rng = np.random.default_rng(0)
-    numpy_field = Field(exp)
+    numpy_field = Field(Problem(exp))
     w, x = rng.standard_normal((2, numpy_field.features.size)) / 3, rng.standard_normal((2, 6, 2))
     output = None
     if exp.discriminator.finite_network:

@@ -13,7 +13,8 @@ from egan_theory.linear import eigenvalues, linearize
 from egan_theory.runs.schema import ATTRS, DIMS, open_runs, save, validate_runs
 from egan_theory.simulation import simulate
 from egan_theory.simulation.condense import condensed
-from egan_theory.simulation.run import _simulate, announced, resolved_rule
+from egan_theory.simulation.run import _simulate
+from egan_theory.simulation.start import announced, resolved_rule
 from egan_theory.tables.updates import MOST_SUBSTEPS, SUBSTEP
 from tests.stepjac import small
 

@@ -758,9 +758,7 @@ def make_columns(exp):
 
 def test_cells_without_a_prediction_keep_their_simulation(tmp_path, in_this_process, monkeypatch):
     """A matrix too large to be diagonalised is no fault of the runs: they are stored, with the reason."""
-    from importlib import import_module
-
-    monkeypatch.setattr(import_module("egan_theory.linear.linearize"), "MAX_DENSE", 4)
+    monkeypatch.setattr("egan_theory.linear.finite.MAX_DENSE", 4)
     exp = experiment().replace({"loss.kind": "logistic"})
     ds = eg.sweep(exp, AXES, tmp_path / "s.zarr")
     kept = ds["status"].values == DONE

@@ -10,6 +10,7 @@ from scipy.integrate import solve_ivp
 from egan_theory.base.errors import InputError
 from egan_theory.experiment.targets import Ring
 from egan_theory.problem.field import Field
+from egan_theory.problem.problem import Problem
 from egan_theory.tables.losses import LOSSES, Loss, get_loss
 from egan_theory.tables.penalties import PENALTIES, coefficients, get_penalty
 from egan_theory.tables.updates import STEPS, UpdateRule
@@ -137,7 +138,7 @@ def test_unknown_loss():
 def random_state(exp, seed=5):
     """(field, w, x) far from equilibrium."""
     rng = np.random.default_rng(seed)
-    field = Field(exp)
+    field = Field(Problem(exp))
     x = exp.points.coordinates[exp.assignment] + 0.3 * rng.standard_normal((len(exp.assignment), exp.dimension))
     return field, rng.standard_normal(field.features.size), x
 
@@ -179,7 +180,7 @@ def test_penalty_is_the_gradient_of_its_functional(key, loss):
     generator = {"masses": (0.1, 0.2, 0.3, 0.4)}
     exp = small(Ring(modes=3, weights=(1.0, 2.0, 4.0)), loss=loss, penalty=settings, generator=generator)
     field, w, x = random_state(exp)
-    bare = Field(exp.replace({f"penalty.{key}": 0.0}))
+    bare = Field(Problem(exp.replace({f"penalty.{key}": 0.0})))
     taken = bare.discriminator_gradient(w, x) - field.discriminator_gradient(w, x)
     expected = np.empty_like(taken)
     for i in range(len(w)):
@@ -206,7 +207,7 @@ def test_instance_noise_averages_the_objective():
     exp = small(Ring(modes=3), loss="logistic", penalty={"instance_noise": sigma})
     field, w, x = random_state(exp)
     t, weight = np.polynomial.hermite.hermgauss(40)
-    plain = Field(exp.replace({"penalty.instance_noise": 0.0}))
+    plain = Field(Problem(exp.replace({"penalty.instance_noise": 0.0})))
     df1, df2 = (lambda D: 1 / (1 + np.exp(D))), (lambda D: -1 / (1 + np.exp(-D)))
     expected = np.zeros_like(w)
     for a, wa in zip(t, weight, strict=True):

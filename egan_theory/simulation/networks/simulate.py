@@ -11,8 +11,11 @@ import xarray as xr
 
 from ...experiment import Experiment
 from ...features.networks.double import double, require_jax
+from ...problem.problem import Problem
 from ...runs.schema import variable
 from ...tables.updates import UpdateRule
+from ..record import Recorder, finished_status
+from ..start import DIVERGENCE, resolved_rule, size_of, starts
 from .adam import adam_start, adam_step
 from .drift import generator_kernel_error, kernel_drift
 from .field import NetworkField
@@ -39,13 +42,11 @@ def simulate_networks(
 
     The drift of the tangent kernels is recorded at a few samples. KeyboardInterrupt is noticed between two records.
     """
-    from ..run import DIVERGENCE, Recorder, finished_status, resolved_rule, size_of, starts
-
     jax = require_jax()
     members = [exp] if variants is None else list(variants)
     each = [member for member in members for _ in range(exp.run.runs)]
     field = NetworkField(exp, each, output)
-    x, w, note = starts(exp, field, kicks)
+    x, w, _, note = starts(Problem(exp), field.features, kicks)
     w = jax.numpy.asarray(np.tile(w, (len(members), 1)))
     g = _generator_start(field, np.tile(x, (len(members), 1, 1)))
     rule = max((resolved_rule(member) for member in members), key=lambda r: r.substeps)

@@ -1,0 +1,54 @@
+"""Positions of the particles with the features there, evaluated once however often they are asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from ..features import FourierGrid, Located
+
+if TYPE_CHECKING:
+    from .field import Field
+
+
+class Cloud:
+    """Positions ``x`` (..., N, d) in a field. Adding a displacement gives another cloud; multiples are plain arrays
+    (a velocity, a momentum). So an update rule may hand the same positions to both players and pay for them once.
+
+    left: for every evaluated cloud of one step, which runs had a particle outside the domain in which Fourier modes
+    stand for the kernel; clouds that come from each other share it.
+    """
+
+    __array_ufunc__ = None  # array + cloud is no array of clouds
+
+    def __init__(self, field: Field, x: np.ndarray, left: list[np.ndarray] | None = None) -> None:
+        self.field, self.x = field, x
+        self.left: list[np.ndarray] = [] if left is None else left
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.x.shape
+
+    @cached_property
+    def located(self) -> Located:
+        features = self.field.features
+        if isinstance(features, FourierGrid) and features.domain is not None:
+            self.left.append(self.field.outside(self.x))
+        return features.at(self.field.nodes(self.x))
+
+    def strayed(self) -> Any:
+        """Which runs are outside the domain, here or at any cloud evaluated on the way: (run,), or () for one."""
+        return np.any([self.field.outside(self.x), *self.left], axis=0)
+
+    def __add__(self, displacement: Any) -> Self:
+        return type(self)(self.field, self.x + displacement, self.left)
+
+    def __sub__(self, displacement: Any) -> Self:
+        return type(self)(self.field, self.x - displacement, self.left)
+
+    def __mul__(self, factor: Any) -> np.ndarray:
+        return factor * self.x
+
+    __rmul__ = __mul__
