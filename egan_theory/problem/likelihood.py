@@ -152,12 +152,6 @@ def smoothed(target: Mixture, width: float) -> Gaussians:
     return Gaussians(np.asarray(target.means), weights, std**2 + width**2)
 
 
-def leaves_data(exp: Experiment) -> bool:
-    """Whether an exact score draws the particles off the target's points, so that no equilibrium has D = D* there."""
-    like = exp.likelihood
-    return bool(like.weight) and like.score == "exact" and not isinstance(exp.target, Uniform)
-
-
 def box_kernel(target: Uniform, s: float) -> FourierFeatures:
     """Features whose products are G_s on the periodic box, modes below Nyquist."""
     k = box_wavevectors(target)
