@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
-from ..features import FourierGrid, Located
+from ..features import FeatureMap, FourierGrid, Located
 
-if TYPE_CHECKING:
-    from .field import Field
+
+class Placing(Protocol):
+    """What positions are placed in: features, the nodes of instance noise, and where Fourier modes end."""
+
+    features: FeatureMap
+
+    def nodes(self, X: np.ndarray) -> np.ndarray: ...
+
+    def outside(self, x: np.ndarray) -> np.ndarray: ...
 
 
 class Cloud:
@@ -23,7 +30,7 @@ class Cloud:
 
     __array_ufunc__ = None  # array + cloud is no array of clouds
 
-    def __init__(self, field: Field, x: np.ndarray, left: list[np.ndarray] | None = None) -> None:
+    def __init__(self, field: Placing, x: np.ndarray, left: list[np.ndarray] | None = None) -> None:
         self.field, self.x = field, x
         self.left: list[np.ndarray] = [] if left is None else left
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from .batch import over
-
-if TYPE_CHECKING:
-    from .cloud import Cloud
-    from .field import Field
+from .cloud import Cloud
+from .objectives import Objectives
 
 
-def consensus_gradient(field: Field, w: np.ndarray, cloud: Cloud) -> tuple[np.ndarray, np.ndarray]:
+def consensus_gradient(field: Objectives, w: np.ndarray, cloud: Cloud) -> tuple[np.ndarray, np.ndarray]:
     """(dR/dw, dR/dx) with R = |F_w|^2/2 + F_x . M F_x / 2, i.e. J^T (F_w, M F_x) term by term."""
     loss, D0, at_x, at_y = field.loss, field.D0, cloud.located, field.at_Y
     Fw = field.discriminator_gradient(w, cloud)
