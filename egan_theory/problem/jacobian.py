@@ -1,6 +1,6 @@
 """The Jacobian of the field at any point (w, x), as a dense matrix: for equilibria with D != D*.
 
-With f = D - D*, node sums as in problem.field and dF_w/dw of problem.response,
+With f = D - D*, node sums and dF_w/dw as in problem.objectives,
 
     dF_w/dx = q [(f2'' - value_q) psi grad f^T + (f2' - value_q f) grad psi
                - grad_q (Hess psi . grad f + grad psi Hess f)]
@@ -21,15 +21,23 @@ def jacobian_at(field: Field, w: np.ndarray, x: np.ndarray) -> np.ndarray:
     """(P + Nd, P + Nd) Jacobian of (V_w, V_x) at w (P,), x (N, d), learning rates included."""
     N, d = x.shape
     P, Q = len(w), len(field.node_weights)
-    loss, D0, q = field.loss, field.D0, field.q
+    loss, D0, q, p = field.loss, field.D0, field.q, field.p
     cloud = field.place(x)
-    at_x = cloud.located
+    at_x, at_y = cloud.located, field.at_Y
     psi, grad = at_x.psi(), at_x.grad()
     f, g, Hf = at_x.value(w), at_x.gradient(w), at_x.hessian(w)
     curvature = loss.ddf2(D0 + f) - field.value_q
     slope = loss.df2(D0 + f) - field.value_q * f
 
-    ww = field.discriminator_hessian(w, cloud)
+    # as field.discriminator_hessian, summed in another order: the rounding of equilibria and their bytes depend on it
+    psi_y, grad_y, fy = at_y.psi(), at_y.grad(), at_y.value(w)
+    ww = (
+        np.einsum("n,np,nr->pr", p * (loss.ddf1(D0 + fy) - field.value_p), psi_y, psi_y, optimize=True)
+        - field.grad_p * np.einsum("n,nap,nar->pr", p, grad_y, grad_y, optimize=True)
+        + np.einsum("n,np,nr->pr", q * curvature, psi, psi, optimize=True)
+        - field.grad_q * np.einsum("n,nap,nar->pr", q, grad, grad, optimize=True)
+        - field.nu * np.eye(P)
+    )
     wx = np.einsum("n,np,na->pna", q * curvature, psi, g) + np.einsum("n,nap->pna", q * slope, grad)
     if field.grad_q:
         # d/dx_c of (grad psi . grad f): columns of Hess psi from unit weight vectors
