@@ -6,7 +6,7 @@
 # trained, from small kicks in orthonormal directions, at both strengths, without R1 and at 13 others, a factor 16
 # either side of a random centre. What is left of the kicks after that time is measured. The advice passes when it
 # leaves at most 1.05 times the least of all strengths that it may name, those a factor 2 below the edge of stability.
-# Run: python analyses/advise_r1.py --seed 1 --draws 12 --output out/advise_r1
+# Run: python -m analyses.advise_r1 --seed 1 --draws 12 --output out/advise_r1
 
 # %%
 from __future__ import annotations
@@ -14,17 +14,14 @@ from __future__ import annotations
 import sys
 import time
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from analyses.script import options, write
 from egan_theory.features.networks.tangent import tangent_features
 from egan_theory.predict.left import SAFETY, left_over
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 POINTS, SPAN, ALLOWED = 13, 16.0, 1.05
 #: part of an eigenvalue's stability limit eta_D r1 beta_max < 2 that the theory's best strength uses

@@ -5,7 +5,7 @@
 # every cell (`phase_diagrams`), a sweep on one worker and on two (`sweep_survival`), and the time a command needs to
 # start. The load of the machine is kept with the numbers. Run:
 # OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-#     python analyses/benchmarks.py --seed 1 --draws 30 --output out/benchmarks
+#     python -m analyses.benchmarks --seed 1 --draws 30 --output out/benchmarks
 
 # %%
 from __future__ import annotations
@@ -20,14 +20,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-import egan_theory as eg
-
-sys.path.insert(0, str(Path(__file__).parent))
-import benchmarks_spectrum
-import benchmarks_step
-import phase_diagrams
-import sweep_survival
-from script import options
+from analyses import benchmarks_spectrum, benchmarks_step, phase_diagrams, sweep_survival
+from analyses.script import options, write
 
 #: runs of a command whose start is timed
 STARTS = 15
@@ -144,10 +138,9 @@ def main(argv: list[str] | None = None) -> dict[str, xr.Dataset]:
     )
     args = parser.parse_args(argv)
     found = study(args.seed, args.draws, args.largest, tuple(args.sizes))
-    args.output.parent.mkdir(parents=True, exist_ok=True)
     for name, ds in found.items():
-        eg.save(ds, args.output.with_name(f"{args.output.name}_{name}.nc"))
-    figure(found).savefig(args.output.with_suffix(".png"), dpi=130)
+        write(args.output, ds, part=name)
+    write(args.output, None, figure(found), dpi=130)
     print(summary(found))
     return found
 

@@ -1,16 +1,17 @@
+# %%
 """What do spectra cost: time and memory against the number of coordinates, by the route that finds them?
 
 Closed form: frequency modes of a uniform box. The others: the same M points in d = 5 M dimensions, Gaussian kernel at
 the median distance, R1 and weight decay. Structured: all eigenvalues through the split into the data's directions and
 those across them. Matrix-free: the 10 softest and 10 stiffest modes. Dense: numpy.linalg.eigvals of the full Jacobian,
 which is built from the kernel's mixed derivatives and shares no code with the others. State: weights and coordinates.
+
+Run: python -m analyses.benchmarks_spectrum --seed 1 --draws 3 --output out/benchmarks_spectrum
 """
 
-# %%
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 import tracemalloc
@@ -23,11 +24,9 @@ import xarray as xr
 from scipy.optimize import linear_sum_assignment
 
 import egan_theory as eg
+from analyses.script import options, write
 from egan_theory.linear import eigenvalues, linearize, linearize_extreme
 from egan_theory.problem.problem import Problem, forget
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 ROUTES = ("closed form", "structured", "matrix-free", "dense")
 #: numbers of points; the state has 10 M^2 coordinates

@@ -6,7 +6,7 @@
 # ratios do not depend on what else the machine does, times do, so the load average is kept with them. Peak memory is
 # that of a process that simulates and records. Run:
 # OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-#     python analyses/benchmarks_step.py --seed 1 --draws 60 --output out/benchmarks_step
+#     python -m analyses.benchmarks_step --seed 1 --draws 60 --output out/benchmarks_step
 
 # %%
 from __future__ import annotations
@@ -16,20 +16,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from analyses.script import ROOT, options, write
 from egan_theory.features import feature_map
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
 from egan_theory.simulation.run import grown_state
 from egan_theory.simulation.start import starts
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 SIZES = (500, 2_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 #: numbers of particles up to which the others are timed: pairs cost seconds beyond, the dictionary minutes
@@ -165,13 +162,12 @@ def timed(steps: dict[str, Callable[[], None]], draws: int, budget: float) -> di
 def peak_memory(particles: int, points: int, seed: int) -> float:
     """Peak resident memory in GB of a new process that simulates 4 steps and keeps 3 records."""
     code = (
-        "import sys, resource; sys.path.insert(0, sys.argv[1]); import benchmarks_step as b, egan_theory as eg\n"
-        "ds = eg.simulate(b.experiment(int(sys.argv[2]), int(sys.argv[4]), points=int(sys.argv[3])))\n"
+        "import resource; import egan_theory as eg; from analyses.benchmarks_step import experiment\n"
+        f"ds = eg.simulate(experiment({particles}, {seed}, points={points}))\n"
         "assert ds.attrs['status'] == 'finished' and ds.sizes['time'] == 3\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
-    arguments = [sys.executable, "-c", code, str(Path(__file__).parent), str(particles), str(points), str(seed)]
-    out = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return int(out.stdout) * 1024 / 1e9  # kilobytes on Linux
 
 

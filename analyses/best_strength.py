@@ -6,24 +6,21 @@
 # kicked along every direction of its particles and simulated to the horizon, at the advised strength, at 0 and at 14
 # strengths within a factor 10. The advice passes when what it leaves, of the coordinates that can move, is at most 1.02
 # times the least of the sweep among strengths that keep its margin (a factor 2) to the edge of stability.
-# Run: python analyses/best_strength.py --seed 1 --draws 20 --output out/best_strength
+# Run: python -m analyses.best_strength --seed 1 --draws 20 --output out/best_strength
 
 # %%
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from analyses.draws import draw_experiment
+from analyses.script import options, write
 from egan_theory.comparison.left import LEAST
 from egan_theory.simulation.start import resolved_rule
-
-sys.path.insert(0, str(Path(__file__).parent))
-from draws import draw_experiment
-from script import options, write
 
 POINTS, SPAN, WITHIN = 14, 10.0, 1.02
 #: horizons, in radians of the modes' median frequency

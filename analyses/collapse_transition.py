@@ -21,26 +21,23 @@
 # predicted ratio, and beyond it the cloud loses part of them, collapses or escapes; from a start as wide as the ring it
 # spreads at once, and beyond the threshold circles about the equilibrium at a small amplitude: linear instability of
 # the spread cloud is then no loss of modes.
-# Run: python analyses/collapse_transition.py --seed 1 --draws 30 --output out/collapse_transition
+# Run: python -m analyses.collapse_transition --seed 1 --draws 30 --output out/collapse_transition
 
 # %%
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from analyses.draws import KERNELS, UPDATES, draw_target
+from analyses.script import options, write
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.runs.outcome import FLAGS, Outcome
 from egan_theory.show.style import OUTCOMES
 from egan_theory.tables.losses import LOSSES
-
-sys.path.insert(0, str(Path(__file__).parent))
-from draws import KERNELS, UPDATES, draw_target
-from script import options, write
 
 RATIO = "generator.kernel.ratio"
 #: ratios simulated first, side by side; then INNER between the first two of different verdict

@@ -5,18 +5,19 @@
 # particles are put around the point where that orbit ended, SPREAD length scales apart, and simulated with the full
 # nonlinear model; the cloud contracts or spreads. A setting counts when its exponent exceeds twice its standard error;
 # drawing goes on until ``draws`` of them count. A cluster that escapes is simulated again as a cloud from its start.
-# Run: python analyses/collapsed_state_stability.py --seed 1 --draws 100 --output out/collapsed_state_stability
+# Run: python -m analyses.collapsed_state_stability --seed 1 --draws 100 --output out/collapsed_state_stability
 
 # %%
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from analyses.draws import KERNELS, UPDATES, draw_target
+from analyses.script import options, write
 from egan_theory.predict.cluster import ESCAPE, INTERVAL
 from egan_theory.predict.collapsed import CollapsedState, collapsed_state
 from egan_theory.predict.orbits import block_stderr
@@ -25,10 +26,6 @@ from egan_theory.problem.problem import Problem
 from egan_theory.simulation.run import stepped
 from egan_theory.simulation.start import resolved_rule
 from egan_theory.tables.losses import LOSSES
-
-sys.path.insert(0, str(Path(__file__).parent))
-from draws import KERNELS, UPDATES, draw_target
-from script import options, write
 
 #: rms distance of the particles from their centre at the start, in length scales
 SPREAD = 1e-6

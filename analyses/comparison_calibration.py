@@ -5,24 +5,20 @@
 # the second record); all records, one missing, or half of them at uneven times; positions alone, or with D and its
 # gradient. Every draw has kicks and noise of its own. Right error bars leave |z| below 2 in about 95 % of the
 # compared rows, whatever the condition; modes below the noise are not rows but "not seen".
-# Run: python analyses/comparison_calibration.py --seed 11 --draws 40 --output out/comparison_calibration
+# Run: python -m analyses.comparison_calibration --seed 11 --draws 40 --output out/comparison_calibration
 
 # %%
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
+from analyses.script import options, write
 
 RUNS, NOISE = (1, 2, 8), (0.0, 0.001, 0.01, 0.1)
 RECORDS, OBSERVED = ("all", "one missing", "uneven"), ("positions", "with D")

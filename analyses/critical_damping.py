@@ -3,24 +3,19 @@
 # Durr, Mroueh, Tu, Wang (PRX 13, 041004) argue that an intermediate strength of the gradient penalty is best, by
 # critical damping. Here: the built-in ring, R1 strength scanned over two decades; predicted slowest decay rate against
 # the rate measured in kicked runs of the nonlinear particle model, and what the runs look like below, at and above the
-# predicted strength. Run: python analyses/critical_damping.py --seed 0 --draws 17 --output out/critical_damping
+# predicted strength. Run: python -m analyses.critical_damping --seed 0 --draws 17 --output out/critical_damping
 
 # %%
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from analyses.script import options, write
 from egan_theory.comparison.modes import deviation_norms
 from egan_theory.problem.problem import Problem
 from egan_theory.simulation.condense import condensed
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 COLOURS = {0.2: "#E69F00", 1.0: "#009E73", 5.0: "#0072B2"}
 

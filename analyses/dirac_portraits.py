@@ -2,22 +2,17 @@
 # # What does every penalty and update rule do to the Dirac-GAN?
 # Phase portraits from the general machinery: field and trajectory (start drawn with the seed), the multipliers that
 # linearization predicts and those measured from two further short trajectories near equilibrium. Every loss in turn.
-# Run: python analyses/dirac_portraits.py --seed 1 --draws 3 --output out/dirac_portraits
+# Run: python -m analyses.dirac_portraits --seed 1 --draws 3 --output out/dirac_portraits
 
 # %%
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import xarray as xr
 
+from analyses.script import options, write
 from egan_theory.base.errors import InputError
 from egan_theory.papers.dirac import PENALTIES, UPDATES, dirac_gan, plot_dirac, portrait
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 LOSSES = ("logistic", "wasserstein", "least_squares")
 STEPS = 60

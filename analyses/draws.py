@@ -11,7 +11,7 @@ from egan_theory.tables.losses import LOSSES
 from egan_theory.tables.updates import STEPS
 
 KERNELS = ("gaussian", "matern", "rational_quadratic", "laplace")
-UPDATES = (
+_VARIED = (
     {"rule": "simultaneous"},
     {"rule": "alternating"},
     {"rule": "alternating", "critic_steps": 3},
@@ -21,7 +21,8 @@ UPDATES = (
     {"rule": "optimistic"},
     {"rule": "flow", "substeps": 2},
 )
-assert {u["rule"] for u in UPDATES} == set(STEPS)
+#: update rules with settings, and every other rule of the table as it is
+UPDATES = (*_VARIED, *({"rule": rule} for rule in STEPS if rule not in {u["rule"] for u in _VARIED}))
 
 
 def draw_target(rng: np.random.Generator) -> tuple[dict, int]:

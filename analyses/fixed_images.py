@@ -9,7 +9,7 @@
 # it stands how far from its assumptions the theory was asked: distance from equilibrium, drift of both kernels, and how
 # much of the generator's own kernel its two numbers hold, with the linear theory of that whole kernel (and kappa) for
 # comparison.
-# Run: python analyses/fixed_images.py --seed 1 --draws 3 --output out/fixed_images
+# Run: python -m analyses.fixed_images --seed 1 --draws 3 --output out/fixed_images
 
 # %%
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
-from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
@@ -29,15 +28,13 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 import egan_theory as eg
+from analyses.script import options, write
 from egan_theory.advice.reach import drift
 from egan_theory.advice.result import Advice
 from egan_theory.features.networks.tangent import TangentFeatures
 from egan_theory.linear.kick import dense_answer
 from egan_theory.tables.losses import get_loss
 from egan_theory.tables.updates import UpdateRule
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 IMAGES, SIDE, LATENT, CHANNELS = 8, 8, 16, (16, 32)
 RATE, STEPS, RECORDS = 0.05, 6000, 12

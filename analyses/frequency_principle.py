@@ -9,18 +9,18 @@
 #    particle, with equation (3) at k = pi/Delta alone for comparison.
 # 4. The exponents with which spectra fall: Matern kernels, random ReLU features, the tangent kernel of a ReLU network.
 # About 20 minutes, most of it in the bisections with exact kernels.
-# Run: python analyses/frequency_principle.py --seed 1 --draws 20 --output out/frequency_principle
+# Run: python -m analyses.frequency_principle --seed 1 --draws 20 --output out/frequency_principle
 
 # %%
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from analyses.script import options, write
 from egan_theory.experiment import Experiment
 from egan_theory.features import feature_map
 from egan_theory.fits.estimate import fit_exponentials, fit_mode
@@ -33,9 +33,6 @@ from egan_theory.predict.splitting import splitting
 from egan_theory.problem.problem import Problem
 from egan_theory.simulation.condense import condensed
 from egan_theory.simulation.start import resolved_rule
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 RELATIVE, SIGMAS = 0.05, 3.0
 #: samples and learning times that a fit sees; modes slower than SEEN training times cannot be seen

@@ -9,6 +9,8 @@ thresholds are those of the mechanisms that need no simulation.
 
 The draws run in child processes, many in each, with a limit on their memory; --seed and --draws choose them, and
 --first I repeats draw I alone.
+
+Run: python -m analyses.fuzz --seed 1 --draws 2000 --output out/fuzz
 """
 
 from __future__ import annotations
@@ -35,9 +37,9 @@ from typing import NoReturn
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from script import options, write
 
 import egan_theory as eg
+from analyses.script import options, write
 from egan_theory.cli.app import main as egan
 from egan_theory.experiment.templates import TEMPLATES, template
 
@@ -677,10 +679,10 @@ def summary(found: list[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = options("fuzz", 2000, about=__doc__)
     parser.add_argument("--first", type=int, help="this draw alone")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if arguments.first is not None:
         found = study(arguments.seed, 1, arguments.first)
         print(found[0])

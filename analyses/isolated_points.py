@@ -9,22 +9,22 @@
 #    the points alone and for the discriminator's values as well.
 # 4. Which patterns (numbers of generated points per true point) does training keep? All patterns started near
 #    themselves, and random starts: is a pattern kept if and only if every point of it is locally stable?
-# Run: python analyses/isolated_points.py --seed 1 --draws 20 --output out/isolated_points
+# Run: python -m analyses.isolated_points --seed 1 --draws 20 --output out/isolated_points
 
 # %%
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from scipy.optimize import linear_sum_assignment
 
 import egan_theory as eg
+from analyses.proportions import wilson
+from analyses.script import options, write
 from egan_theory.base.errors import NotLinearizable
 from egan_theory.fits.estimate import fit_exponentials
 from egan_theory.linear import equilibrium
@@ -33,10 +33,6 @@ from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
 from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, styled
 from egan_theory.tables.updates import SUBSTEP
-
-sys.path.insert(0, str(Path(__file__).parent))
-from proportions import wilson
-from script import options, write
 
 #: a fitted eigenvalue agrees within this part of |s|, or this many standard errors
 RELATIVE, SIGMAS = 0.01, 3.0

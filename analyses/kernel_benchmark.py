@@ -1,7 +1,8 @@
+# %%
 """How fast is a tangent kernel, in what memory, and does it agree with neural-tangents?
 
-    python analyses/kernel_benchmark.py --neural-tangents PYTHON [--points 1000] [--rounds 5] [--threads 1]
-    python analyses/kernel_benchmark.py --neural-tangents PYTHON --record tests/kernels/neural_tangents_values.json
+    python -m analyses.kernel_benchmark --neural-tangents PYTHON [--seed 0] [--draws 5] [--points 1000]
+    python -m analyses.kernel_benchmark --neural-tangents PYTHON --record tests/kernels/neural_tangents_values.json
 
 PYTHON is an interpreter that has neural_tangents (Novak et al. 2020). Both sides compute the Gram matrix of the same
 points in 784 dimensions, a ReLU network of 3 hidden layers, in float64, each in a process of its own on the same
@@ -12,21 +13,23 @@ compilation and kernel; and what the calls alone need beyond that, the result in
 better: the result itself is 7.6 MiB for 1000 points.
 """
 
-# %%
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 import time
+from argparse import SUPPRESS
 from pathlib import Path
 
 import numpy as np
 
+from analyses.script import ROOT, options, write
+
 DIMENSION, DEPTH, WEIGHT_VARIANCE, BIAS_VARIANCE = 784, 3, 2.0, 0.1
 CALLS = 5
+SIDES = ("ours", "theirs")
 #: architectures whose values are recorded: activation, hidden layers, weight and bias variance
 RECORDED = (("relu", 3, 2.0, 0.1), ("erf", 2, 1.7, 0.2), ("gelu", 1, 1.3, 0.05))
 DIMENSIONS = (2, 784)
@@ -40,8 +43,8 @@ def recorded_points(dimension):
 
 
 # %% one process of either side (also run by the other interpreter: nothing of egan_theory is imported above)
-def benchmark_points(points):
-    return np.random.default_rng(0).standard_normal((points, DIMENSION))
+def benchmark_points(points, seed=0):
+    return np.random.default_rng(seed).standard_normal((points, DIMENSION))
 
 
 def our_kernel(points):
@@ -71,9 +74,9 @@ def their_kernel(points):
     return lambda X: compiled(X).block_until_ready()
 
 
-def worker(side, points):
+def worker(side, points, seed):
     """Print the calls' times, the memory, and three numbers of the result."""
-    X = benchmark_points(points)
+    X = benchmark_points(points, seed)
     bare = resident("VmRSS")
     kernel = our_kernel(points) if side == "ours" else their_kernel(points)
     if side != "ours":
@@ -129,65 +132,85 @@ def record_worker():
 
 
 # %% the two in alternation
-def run(python, side, points, threads):
+def run(python, side, points, threads, seed=0):
     """One process of a side, on the first ``threads`` cores that this one may use."""
     env = os.environ | {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     env |= {"JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"}
     cores = sorted(os.sched_getaffinity(0))[:threads]
-    command = [python, __file__, "--side", side, "--points", str(points)]
+    command = [python, "-m", "analyses.kernel_benchmark", "--side", side, "--points", str(points), "--seed", str(seed)]
     done = subprocess.run(
-        command, env=env, capture_output=True, text=True, check=True,
+        command, cwd=ROOT, env=env, capture_output=True, text=True, check=True,
         preexec_fn=lambda: os.sched_setaffinity(0, cores),
     )  # fmt: skip
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(python, points=1000, rounds=5, threads=1):
-    """Each round's fastest call (s) and peaks (bytes) by side, the ratios of their medians, the largest difference."""
-    found = {"ours": [], "theirs": []}
-    for _ in range(rounds):
-        found["ours"].append(run(sys.executable, "ours", points, threads))
-        found["theirs"].append(run(python, "theirs", points, threads))
-    difference = np.max(np.abs(np.subtract(found["ours"][0]["values"], found["theirs"][0]["values"])))
-    times = {side: np.array([min(r["times"]) for r in rows]) for side, rows in found.items()}
-    memory = {
-        kind: {side: np.array([r["memory"][kind] for r in rows]) for side, rows in found.items()}
-        for kind in ("process", "calls")
+def study(seed, draws, python, points=1000, threads=1):
+    """Each round's fastest call and peaks of memory by side; in attrs ratios of the medians, the largest difference."""
+    import xarray as xr
+
+    found = [[run(p, side, points, threads, seed) for side, p in zip(SIDES, (sys.executable, python), strict=True)]
+             for _ in range(draws)]  # fmt: skip
+    ours, theirs = (np.array(one["values"]) for one in found[0])
+    columns = {
+        "time": ("fastest call", "s", [[min(one["times"]) for one in row] for row in found]),
+        "process": ("memory beyond NumPy and the points", "byte", [[o["memory"]["process"] for o in r] for r in found]),
+        "calls": ("memory of the calls", "byte", [[o["memory"]["calls"] for o in r] for r in found]),
     }
-    ratios = {"time": times} | memory
-    ratios = {kind: float(np.median(rows["ours"]) / np.median(rows["theirs"])) for kind, rows in ratios.items()}
-    return {"times": times, "memory": memory, "ratios": ratios, "difference": float(difference)}
+    ds = xr.Dataset(
+        {name: (("draw", "side"), values, {"long_name": text, "units": units})
+         for name, (text, units, values) in columns.items()},
+        coords={"side": list(SIDES)},
+        attrs={"seed": seed, "draws": draws, "points": points, "threads": threads,
+               "difference": float(np.abs(ours - theirs).max())},
+    )  # fmt: skip
+    middle = ds.median("draw")
+    return ds.assign_attrs({f"ratio_{k}": float(middle[k].sel(side="ours") / middle[k].sel(side="theirs")) for k in ds})
 
 
 # %%
+def figure(ds):
+    """Every round's time and memory, side by side."""
+    from matplotlib.figure import Figure
+
+    out = Figure(figsize=(9, 3), layout="constrained")
+    for ax, name in zip(out.subplots(1, len(ds)), ds, strict=True):
+        ax.plot(ds["side"], ds[name].T, "o", color="#0072B2", mfc="none")
+        ax.set(ylabel=f"{ds[name].attrs['long_name']} / {ds[name].attrs['units']}", ylim=(0, None), xlim=(-0.5, 1.5))
+    return out
+
+
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options("kernel_benchmark", draws=5, seed=0, about=__doc__.splitlines()[0], help_seed="of the points",
+                     help_draws="processes of either side")  # fmt: skip
     parser.add_argument("--neural-tangents", metavar="PYTHON", default=sys.executable)
     parser.add_argument("--points", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--record", metavar="FILE", help="write neural-tangents' values for the tests instead")
-    parser.add_argument("--side", choices=("ours", "theirs", "record"), help=argparse.SUPPRESS)
-    options = parser.parse_args(argv)
-    if options.side == "record":
+    parser.add_argument("--side", choices=(*SIDES, "record"), help=SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.side == "record":
         return record_worker()
-    if options.side:
-        return worker(options.side, options.points)
-    if options.record:
-        values = run(options.neural_tangents, "record", 0, 1)
-        Path(options.record).write_text(json.dumps(values, indent=1) + "\n")
-        print(f"written: {options.record}")
+    if args.side:
+        return worker(args.side, args.points, args.seed)
+    if args.record:
+        values = run(args.neural_tangents, "record", 0, 1)
+        Path(args.record).write_text(json.dumps(values, indent=1) + "\n")
+        print(f"written: {args.record}")
         return values
-    result = compare(options.neural_tangents, options.points, options.rounds, options.threads)
-    for side in ("ours", "theirs"):
-        t, peak = result["times"][side], {k: np.median(v[side]) / 2**20 for k, v in result["memory"].items()}
-        print(f"{side:6s} {np.median(t):.4f} s ({t.min():.4f} to {t.max():.4f})   memory beyond NumPy and the points "
-              f"{peak['process']:.1f} MiB, of the calls {peak['calls']:.1f} MiB")  # fmt: skip
-    r = result["ratios"]
-    print(f"ratios: time {r['time']:.3f}, memory {r['process']:.3f}, memory of the calls {r['calls']:.3f}; "
-          f"largest difference of three entries {result['difference']:.1e}")  # fmt: skip
-    return result
+    ds = study(args.seed, args.draws, args.neural_tangents, args.points, args.threads)
+    write(args.output, ds, figure(ds))
+    for side in SIDES:
+        one = ds.sel(side=side)
+        time, process, calls = (float(one[name].median()) for name in ("time", "process", "calls"))
+        print(f"{side:6s} {time:.4f} s ({float(one['time'].min()):.4f} to {float(one['time'].max()):.4f})   memory "
+              f"beyond NumPy and points {process / 2**20:.1f} MiB, of the calls {calls / 2**20:.1f} MiB")  # fmt: skip
+    a = ds.attrs
+    print(f"ratios: time {a['ratio_time']:.3f}, memory {a['ratio_process']:.3f}, memory of the calls "
+          f"{a['ratio_calls']:.3f}; largest difference of three entries {a['difference']:.1e}")  # fmt: skip
+    return ds
 
 
+# %%
 if __name__ == "__main__":
     main()

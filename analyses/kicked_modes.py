@@ -3,27 +3,24 @@
 # Random experiments (seed and number of draws are arguments) over targets, kernels, losses, penalties and update rules.
 # Each is kicked off equilibrium and simulated with the nonlinear particle model; the five slowest visible modes are
 # fitted. An experiment agrees when every fitted Re s and Im s is within 1 % of |s| or 3 standard errors of its
-# prediction. Run: python analyses/kicked_modes.py --seed 1 --draws 100 --output out/kicked_modes
+# prediction. Run: python -m analyses.kicked_modes --seed 1 --draws 100 --output out/kicked_modes
 
 # %%
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from analyses.draws import draw_experiment
+from analyses.script import options, write
 from egan_theory.features import FourierFeatures
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.linear.seen import features_of
 from egan_theory.problem.problem import Problem
 from egan_theory.simulation.start import resolved_rule
-
-sys.path.insert(0, str(Path(__file__).parent))
-from draws import draw_experiment
-from script import options, write
 
 RELATIVE, SIGMAS = 0.01, 3.0
 MIN_STEPS, MAX_STEPS, RECORDS, GROWTH = 400, 4000, 400, 6.0

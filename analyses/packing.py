@@ -3,22 +3,17 @@
 # For a total variation t and a collapse (eps, delta): the range of TV(P^m, Q^m) over all pairs, over those with the
 # collapse, and over those with neither it nor its reverse, computed over pairs with two to five outcomes; random pairs
 # with up to 6 outcomes (seed and number of draws are arguments) must stay inside and come close to the edges.
-# Run: python analyses/packing.py --seed 1 --draws 100000 --output out/packing
+# Run: python -m analyses.packing --seed 1 --draws 100000 --output out/packing
 
 # %%
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import xarray as xr
 
+from analyses.script import options, write
 from egan_theory.papers.packing import band, band_with_collapse, band_without_collapse, curve, product_total_variation
 from egan_theory.show.style import BLACK, BLUE, GREY, VERMILLION, styled
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 #: (t, eps, delta) of the panels; the first is the paper's figure 3 setting in spirit: a tenth of the mass is missing
 PANELS = ((0.11, 0.02, 0.1), (0.3, 0.05, 0.3), (0.5, 0.1, 0.5))

@@ -5,27 +5,24 @@
 # over (ratio, R1); a grid with momentum over (ratio, generator's learning rate). Each cell is simulated from random
 # positions; what becomes of a run is one of six outcomes (egan_theory.runs.outcome), and modes are lost where it is any
 # other than "covered". Predictions know nothing of the simulation. What they miss is drawn.
-# Run: python analyses/phase_diagrams.py --seed 1 --draws 3 --output out/phase_diagrams
+# Run: python -m analyses.phase_diagrams --seed 1 --draws 3 --output out/phase_diagrams
 
 # %%
 from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from analyses.script import options, write
 from egan_theory.predict.phase import QUICK, phase, phase_axis
 from egan_theory.predict.threshold import MECHANISMS
 from egan_theory.runs.outcome import tally
 from egan_theory.show.phases import plot_phase
 from egan_theory.sweeps.phase import UNION, compare_phase, simulate_phase
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 SIDE, FINE, STEPS, RUNS = 20, 120, 3000, 1
 FAMILIES = ("ring, weight decay", "random points, R1", "grid, momentum")

@@ -7,12 +7,11 @@
 # Then the use: the R1 strength that xi_1 implies beside the best one of the same points' own spectrum, for
 # discriminators that are orthonormal on the data (polynomials up to a degree) and for Gaussian kernels, which are not:
 # their softest modes, not xi_1's, decide what is best.
-# Run: python analyses/poincare_strength.py --seed 1 --draws 20 --output out/poincare_strength
+# Run: python -m analyses.poincare_strength --seed 1 --draws 20 --output out/poincare_strength
 
 # %%
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
@@ -22,11 +21,9 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import minimize_scalar
 
 import egan_theory as eg
+from analyses.script import options, write
 from egan_theory.papers.poincare import graph_laplacian, implied_r1, poincare
 from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, styled
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 SAMPLES, POINTS = 2000, 80
 STD = 1.7

@@ -5,14 +5,13 @@
 # cross-validation, with the area under the ROC curve, next to plain baselines that fit each class on its own: phi
 # alone (2 numbers a class), lrD alone (2), logistic in ln lrD and phi (3). Error bars: bootstrap over runs.
 # The form of the theory was chosen with these runs in view: what is held out here tests its constants, not its form.
-# Run: python analyses/published_mnist.py --seed 0 --draws 400 --data ORDER.nc --output out/published_mnist
+# Run: python -m analyses.published_mnist --seed 0 --draws 400 --data ORDER.nc --output out/published_mnist
 # (--data DIR --target MNIST.npy reads a clone of the authors' repository instead.)
 
 # %%
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ import xarray as xr
 from scipy.optimize import minimize
 from scipy.stats import rankdata
 
+from analyses.script import options, write
 from egan_theory.base.errors import InputError
 from egan_theory.papers.published import (
     CLASSES,
@@ -33,9 +33,6 @@ from egan_theory.papers.published import (
 )
 from egan_theory.papers.published.fit import cells
 from egan_theory.papers.published.theory import STEPS
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "published_mnist"
 FOLDS = 5

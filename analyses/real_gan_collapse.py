@@ -22,14 +22,13 @@
 #    the points lost or collapsed. The network's outputs share an offset and lie closer together than independent
 #    starts, both the more so the higher the ratio, and both make that easier: the first two rungs.
 # 3. Both for several widths.
-# Run: python analyses/real_gan_collapse.py --seed 1 --draws 4 --output out/real_gan_collapse
+# Run: python -m analyses.real_gan_collapse --seed 1 --draws 4 --output out/real_gan_collapse
 
 # %%
 from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +36,9 @@ import xarray as xr
 from scipy.optimize import brentq
 
 import egan_theory as eg
+from analyses.real_gan_networks import BIAS, RATE, Clouds, Networks, Runs
+from analyses.real_gan_verdict import figure, numbers, verdict
+from analyses.script import options, write
 from egan_theory.kernels.wide.universality import kernel_numbers
 from egan_theory.linear import update_matrix
 from egan_theory.linear.saddle import on_seen_features
@@ -45,11 +47,6 @@ from egan_theory.predict.phase import QUICK
 from egan_theory.problem.problem import Problem
 from egan_theory.runs.outcome import FLAGS, covered_modes, outcomes
 from egan_theory.tables.architecture import GeneratorArchitecture
-
-sys.path.insert(0, str(Path(__file__).parent))
-from real_gan_networks import BIAS, RATE, Clouds, Networks, Runs
-from real_gan_verdict import figure, numbers, verdict
-from script import options, write
 
 MODES, PARTICLES, LATENT, FEATURES = 8, 24, 64, 128
 WIDTHS, START_WIDTHS, NETWORK_WIDTH, DEPTH_WIDTH = (32, 128, 256), (32, 128), 64, 128

@@ -11,7 +11,7 @@ import egan_theory as eg
 from egan_theory.features.networks.double import double, require_jax
 from egan_theory.simulation.networks.drift import kernel_drift
 from egan_theory.simulation.networks.field import NetworkField, generator_draws
-from egan_theory.simulation.networks.simulate import _Stepper
+from egan_theory.simulation.networks.simulate import Stepper
 from egan_theory.simulation.start import DIVERGENCE, size_of
 
 BIAS, RATE = "generator.architecture.bias_variance", "generator.learning_rate"
@@ -110,7 +110,7 @@ class Runs:
     def __init__(self, field: NetworkField) -> None:
         jax = require_jax()
         self.field = field
-        self.stepper = _Stepper(field, field.exp.update_rule, DIVERGENCE * size_of(field.exp))
+        self.stepper = Stepper(field, field.exp.update_rule, DIVERGENCE * size_of(field.exp))
         self.observe = jax.jit(jax.vmap(field.forces, in_axes=(field.axes, 0, 0)))
 
     @double

@@ -7,14 +7,13 @@
 #     confirmed   it agrees in both
 # Papers: best responses: Li, Madry, Peebles, Schmidt 2018 (arXiv:1706.09884); averages: Ge, Xia, Chen, Berry, Wu 2018
 # (Fictitious GAN, arXiv:1803.08647); packing: Lin, Khetan, Fanti, Oh 2018 (PacGAN, arXiv:1712.04086); likelihood: HGAN.
-# Run: python analyses/remedies_claims.py --seed 1 --draws 200 --output out/remedies_claims
+# Run: python -m analyses.remedies_claims --seed 1 --draws 200 --output out/remedies_claims
 
 # %%
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from textwrap import fill
 from typing import NamedTuple
 
@@ -23,20 +22,15 @@ import xarray as xr
 from scipy.optimize import brentq
 
 import egan_theory as eg
+from analyses import packing, remedies_packing, remedies_play, two_gaussian
+from analyses.proportions import wilson
+from analyses.script import options, write
 from egan_theory.comparison.compare import slowest_measured
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.papers.packing import band, band_with_collapse, curve, product_total_variation
 from egan_theory.papers.two_gaussian import Training, cusp_amplitude, random_starts, train
 from egan_theory.predict.asymptotic import convergence_rate
 from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, styled
-
-sys.path.insert(0, str(Path(__file__).parent))
-import packing
-import remedies_packing
-import remedies_play
-import two_gaussian
-from proportions import wilson
-from script import options, write
 
 PAPERS = {"best": "Li et al. 2018", "average": "Ge et al. 2018", "pack": "Lin et al. 2018", "hgan": "HGAN"}
 #: simulated rates agree with predicted ones to this part

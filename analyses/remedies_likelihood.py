@@ -12,26 +12,23 @@
 # several weights. The difference to the same start without the term is averaged over draws. Confirmed: it is positive
 # by two standard errors at every weight; refuted: at none; limited: at some; undecided: without the term nothing is
 # left to cover, to two standard errors.
-# Run: python analyses/remedies_likelihood.py --seed 1 --draws 10 --starts 24 --output out/remedies_likelihood
+# Run: python -m analyses.remedies_likelihood --seed 1 --draws 10 --starts 24 --output out/remedies_likelihood
 
 # %%
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from analyses.draws import draw_experiment
+from analyses.script import options, write
 from egan_theory.comparison.strength import SWEEP_E_FOLDS
 from egan_theory.predict.asymptotic import convergence_rate
 from egan_theory.simulation.start import resolved_rule
 from egan_theory.sweeps.cells import final_clouds, measured
-
-sys.path.insert(0, str(Path(__file__).parent))
-from draws import draw_experiment
-from script import options, write
 
 POINTS, SPAN, SHARE, RUNS = 13, 6.0, 0.97, 4
 MAX_EVALUATIONS, EXACT = 12_000, 5
@@ -263,7 +260,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     args = parser.parse_args(argv)
     ds, both = study(args.seed, args.draws), pairs()
     write(args.output, ds, figure(ds, both))
-    eg.save(both, args.output.with_name(args.output.name + "_pairs.nc"))
+    write(args.output, both, part="pairs")
     shares = ds["share"].values
     top = float(both["rate"].max())
     print(f"{int((shares >= SHARE).sum())} of {args.draws} predicted weights reach {SHARE:.0%} of the best simulated "
@@ -272,7 +269,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
           f"best pair in the range {top:.4g} per unit of time")  # fmt: skip
     if args.starts:
         covered = coverage(args.seed, args.starts)
-        write(args.output.with_name(args.output.name + "_coverage"), covered, coverage_figure(covered))
+        write(args.output, covered, coverage_figure(covered), part="coverage")
         report(covered)
     return ds
 

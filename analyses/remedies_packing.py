@@ -11,28 +11,22 @@
 #    the concentration. Measured is the time in which the cloud's width grows a hundredfold.
 # 4. Random starts on a ring, narrow and wide, weak and strong collective kernel: modes covered at the end, packed
 #    against rescaled, the same starts and features.
-# Run: python analyses/remedies_packing.py --seed 0 --draws 8 --output out/remedies_packing
+# Run: python -m analyses.remedies_packing --seed 0 --draws 8 --output out/remedies_packing
 
 # %%
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-import matplotlib
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from analyses.script import options, write
 from egan_theory.comparison.compare import slowest_measured
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.predict.asymptotic import convergence_rate
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
 from egan_theory.runs.outcome import Outcome
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 SIDE, LENGTH, DEGREES = 5, 3.0, (2, 3)
 AMPLITUDES = np.geomspace(1e-4, 1.0, 13)
@@ -360,12 +354,11 @@ def _coverage(left, right, ds: xr.Dataset) -> None:
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("remedies_packing", 8, seed=0, about=__doc__).parse_args(argv)
-    matplotlib.use("Agg")
     first, ds = first_order(args.seed, 2 * args.draws), study(args.seed, args.draws)
     split, random = splitting(args.seed, max(args.draws // 2, 2)), coverage(args.seed, max(args.draws // 2, 2))
     write(args.output, ds, figure(ds, first, split, random))
     for name, part in (("first", first), ("split", split), ("random", random)):
-        eg.save(part.assign_attrs(seed=args.seed), args.output.with_name(f"{args.output.name}_{name}.nc"))
+        write(args.output, part.assign_attrs(seed=args.seed), part=name)
     error = np.abs(first["simulated"] / first["predicted"] - 1)
     print(f"first order: {int((error <= WITHIN).sum())} of {error.size} within {WITHIN:.0%}, median "
           f"{float(error.median()):.1e}, worst {float(error.max()):.1e}")  # fmt: skip

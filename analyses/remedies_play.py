@@ -9,27 +9,23 @@
 # Opponents that see all of the past alike (uniform averages) are a figure of their own: damped play then converges or
 # diverges as a power of time, last iterate and average with different powers, which eg.power_laws predicts. Simulations
 # of discrete steps are fitted with free powers on both sides of the two thresholds, w2 = a^2/2 and 3 a^2/2.
-# Run: python analyses/remedies_play.py --seed 0 --draws 5 --output out/remedies_play
+# Run: python -m analyses.remedies_play --seed 0 --draws 5 --output out/remedies_play
 
 # %%
 from __future__ import annotations
 
-import sys
 from itertools import pairwise, product
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from analyses.script import options, write
 from egan_theory.comparison.compare import slowest_measured
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.predict.asymptotic import convergence_rate
 from egan_theory.symbolic.linearize import symbols
 from egan_theory.symbolic.remedies import averaged, routh_conditions, tau_D, tau_q
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 #: damping and averaging time of the map, in units of the undamped frequency
 DAMPING, TIME = (0.05, 5.0), (0.05, 20.0)
@@ -306,11 +302,10 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     stable, free, steps = map_of_stability(args.seed, args.draws), neutral(args.seed), critic_steps(args.seed)
     sizes, powers = uniform_sizes(args.seed), uniform_powers(args.seed, 2 * args.draws)
     write(args.output, stable.assign_attrs(seed=args.seed), figure(stable, free, steps))
-    name = args.output.name
     both = xr.merge([sizes, powers]).assign_attrs(seed=args.seed)
-    write(args.output.with_name(f"{name}_uniform"), both, uniform_figure(sizes, powers))
+    write(args.output, both, uniform_figure(sizes, powers), part="uniform")
     for part, ds in (("neutral", free), ("steps", steps)):
-        eg.save(ds.assign_attrs(seed=args.seed), args.output.with_name(f"{name}_{part}.nc"))
+        write(args.output, ds.assign_attrs(seed=args.seed), part=part)
     clear = np.abs(stable["rate"].values) > CLOSE
     same = (stable["simulated"].values > 0) == (stable["routh"].values > 0)
     print(f"{int(same[clear].sum())} of {int(clear.sum())} cells as Routh's conditions say "

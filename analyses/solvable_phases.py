@@ -5,25 +5,22 @@
 # compared with the stability of the fixed points. Two features: against noise, with the strengths drawn.
 # Not counted: cells whose slowest deciding rate times the length of the run is below 10 (slow convergence), and at
 # finite n those where noise alone carries a forgotten feature along the line of fixed points by 0.05 or more.
-# Run: python analyses/solvable_phases.py --seed 1 --draws 2 --side 12 --output out/solvable_phases
+# Run: python -m analyses.solvable_phases --seed 1 --draws 2 --side 12 --output out/solvable_phases
 
 # %%
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from analyses.script import options, write
 from egan_theory.papers.solvable import Solvable
 from egan_theory.papers.solvable.figures import plot_solvable_phase, plot_solvable_scan
 from egan_theory.papers.solvable.fixed_points import locked_onset
 from egan_theory.papers.solvable.phase import RATIO, agreement, solvable_phase
 from egan_theory.papers.solvable.regimes import REGIMES, boundaries
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 #: length of a run in units 1/(tau Lambda)
 SPAN = 400.0

@@ -4,24 +4,21 @@
 # ODE, dots from one run of the exact finite-n chain, as in Fig. 1 of Wang, Hu, Lu (arXiv:1805.08349). Setting E (larger
 # start): sup error of P over time and entries, mean over seeds, against n; the central limit theorem has it fall as
 # n^(-1/2). `--benchmark` times a step of the chain against direct SGD, and from n = 10^2 to 10^6.
-# Run: python analyses/solvable_trajectories.py --seed 1 --draws 200 --output out/solvable_trajectories
+# Run: python -m analyses.solvable_trajectories --seed 1 --draws 200 --output out/solvable_trajectories
 
 # %%
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from time import thread_time
 
 import numpy as np
 import xarray as xr
 
+from analyses.script import options, write
 from egan_theory.papers.solvable import SETTING_E, SETTING_R, Solvable, simulate_chain, solve_ode
 from egan_theory.papers.solvable.line import line_drift
 from egan_theory.show import style
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 REGIMES = {2.0: "success", 1.0: "oscillation", 4.0: "mode collapse"}
 NOISES = (1.0, 2.0, 4.0)
@@ -305,7 +302,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     )
     report_ends(ds)
     write(args.output, ds, figure(ds), dpi=style.DPI)
-    error_figure(ds).savefig(args.output.with_name(args.output.stem + "_error.png"), dpi=style.DPI)
+    write(args.output, None, error_figure(ds), dpi=style.DPI, part="error")
     for level in ds["level"].values:
         one = ds.sel(level=level)
         print(f"noise {level:g}: slope {float(one['slope']):.3f} +- {float(one['slope_stderr']):.3f}")

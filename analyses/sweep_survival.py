@@ -4,7 +4,7 @@
 # finished store is compared, file by file, with that of an undisturbed sweep. The same for a worker of a Dask cluster
 # that is killed, and for a disk that fills up. `--benchmark` times 64 cells on one worker and on two, and watches the
 # memory of a sweep of 10,000 small cells.
-# Run: python analyses/sweep_survival.py --seed 1 --draws 20 --benchmark --output out/sweep_survival
+# Run: python -m analyses.sweep_survival --seed 1 --draws 20 --benchmark --output out/sweep_survival
 
 # %%
 from __future__ import annotations
@@ -25,9 +25,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
+from analyses.script import options, write
 
 #: seconds until a kill: after the sweep's start (as long as its workers may need to start), or after its first batch
 AFTER_START, AFTER_BATCH = (0.2, 8.0), (0.0, 1.0)

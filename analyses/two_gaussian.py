@@ -6,23 +6,18 @@
 # The linearization asks for no number of inner steps: at p = q the discriminator has no curvature and n_c only rescales
 # its rate. What asks for steps is the way there: at total variation t the intervals' ends relax at rate
 # eta_D ratio t, so following the optimum down to t needs n_c eta_D well above 1/(ratio t), for whichever n_c and eta_D.
-# Run: python analyses/two_gaussian.py --seed 1 --draws 1000 --output out/two_gaussian
+# Run: python -m analyses.two_gaussian --seed 1 --draws 1000 --output out/two_gaussian
 
 # %%
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import xarray as xr
 
+from analyses.proportions import wilson
+from analyses.script import options, write
 from egan_theory.papers.two_gaussian import Training, cusp_amplitude, random_starts, slope_range, train
 from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, styled
-
-sys.path.insert(0, str(Path(__file__).parent))
-from proportions import wilson
-from script import options, write
 
 SUCCESS = 0.05
 #: the four kinds at the same rates; steps of the generator

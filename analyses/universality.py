@@ -4,18 +4,16 @@
 # (Durr, Mroueh, Tu, Wang, PRX 13, 041004). 1. g1 and g2 of nine activations against networks of finite width, with
 # z-scores. 2. The scatter of the off-diagonal entries over latents falls as n_0^(-1/2). 3. The error of a finite
 # network falls as width^(-1/2). 4. The ratio against depth, and its limits in the ordered and chaotic phases and on
-# the edge. Run: python analyses/universality.py --seed 0 --draws 10 --output out/universality
+# the edge. Run: python -m analyses.universality --seed 0 --draws 10 --output out/universality
 
 # %%
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from scipy.optimize import brentq
 
+from analyses.script import options, write
 from egan_theory.kernels.wide.depth import depth_limit
 from egan_theory.kernels.wide.recursion import tangent_kernel
 from egan_theory.kernels.wide.universality import (
@@ -26,9 +24,6 @@ from egan_theory.kernels.wide.universality import (
     sampled_kernel_numbers,
 )
 from egan_theory.tables.architecture import GeneratorArchitecture
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 BASE = GeneratorArchitecture(depth=2, weight_variance=1.5, bias_variance=0.1, latent_dimension=64)
 SAMPLES = 8

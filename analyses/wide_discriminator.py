@@ -5,22 +5,19 @@
 # kernel of the infinitely wide network, (ii) of the tangent features of the very network at its start. The error of (i)
 # is the fluctuation of a finite network's kernel and falls as width^-1/2; (ii) is exact near equilibrium at any width,
 # and what is left of it is the size of the kick and the error of the fit.
-# Run: python analyses/wide_discriminator.py --seed 1 --draws 4 --output out/wide_discriminator
+# Run: python -m analyses.wide_discriminator --seed 1 --draws 4 --output out/wide_discriminator
 
 # %%
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from analyses.script import options, write
 from egan_theory.linear import eigenvalues, linearize
-
-sys.path.insert(0, str(Path(__file__).parent))
-from script import options, write
 
 WIDTHS = (256, 512, 1024, 2048, 4096)
 ACTIVATIONS = ("tanh", "gelu")

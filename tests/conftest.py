@@ -25,4 +25,12 @@ def _no_open_figures():
         sys.modules["matplotlib.pyplot"].close("all")
 
 
+@pytest.fixture(autouse=True)
+def _no_word_on_long_work(monkeypatch):
+    """Commands that take long say so on stderr: on a busy machine that would be any of them."""
+    from egan_theory.base import terminal  # after the variables above
+
+    monkeypatch.setattr(terminal, "FIRST_WORD", 3600.0)
+
+
 pytest.register_assert_rewrite("tests.stepjac")

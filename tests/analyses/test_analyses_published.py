@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from analyses import published_mnist as script
 from egan_theory.papers.published import CLASSES
-from tests.analyses.test_analyses import draws_figure, load
+from tests.analyses.test_analyses import draws_figure
 from tests.papers.test_published import GAIN, PUBLISHED, TAU, needs_published, synthetic
 
 
 def test_published_mnist(tmp_path, capsys):
     """On runs drawn from the theory it beats every baseline, and comes near the best possible ranking."""
-    script = load("published_mnist")
     ds = synthetic(0)
     ds.to_netcdf(tmp_path / "order.nc", engine="h5netcdf")
     cv = script.main(["--data", str(tmp_path / "order.nc"), "--draws", "20", "--output", str(tmp_path / "out")])
@@ -37,7 +37,6 @@ def test_published_mnist(tmp_path, capsys):
 
 def test_area_under_the_curve():
     """Against its definition, with ties."""
-    script = load("published_mnist")
     rng = np.random.default_rng(0)
     score, inside = rng.integers(0, 5, 40).astype(float), rng.random(40) < 0.4
     pairs = score[inside][:, None] - score[~inside]
@@ -47,7 +46,6 @@ def test_area_under_the_curve():
 
 def test_logistic_finds_its_coefficients():
     """Within 4 standard errors, from the Fisher information."""
-    script = load("published_mnist")
     rng = np.random.default_rng(1)
     x = rng.standard_normal((4000, 2)) * [2, 0.1] + [5, 1]
     X, true = np.column_stack([np.ones(len(x)), x]), np.array([-3, 0.8, -4])
@@ -59,7 +57,6 @@ def test_logistic_finds_its_coefficients():
 
 
 def test_every_run_is_held_out_once():
-    script = load("published_mnist")
     data = script.cells(synthetic(0))
     for name, fold in script.splits(data, 0).items():
         assert len(fold) == len(data["lrD"]) and len(np.unique(fold)) == (5 if name == "5-fold" else 12)
@@ -69,7 +66,6 @@ def test_every_run_is_held_out_once():
 @pytest.mark.slow
 def test_published_half(tmp_path):
     """What the figure claims: two constants rank the published classes out of sample as stated."""
-    script = load("published_mnist")
     os.environ.setdefault("EGAN_PUBLISHED_MNIST", str(PUBLISHED))
     cv, fit, data = script.study(script.load(Path(PUBLISHED) / "order_parameters_half.nc"), 0, 20)
     theory, rest = cv["auc"].sel(model=script.THEORY), cv["auc"].drop_sel(model=script.THEORY).max("model")

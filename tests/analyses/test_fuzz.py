@@ -1,28 +1,13 @@
 """Spoilt inputs of every kind: each ends in a result or in one line that says what is wrong, soon and in little
 memory."""
 
-import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "analyses" / "fuzz.py"
-
-
-@pytest.fixture(scope="module")
-def fuzz():
-    sys.path.insert(0, str(SCRIPT.parent))
-    try:
-        spec = importlib.util.spec_from_file_location("fuzz", SCRIPT)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["fuzz"] = module
-        spec.loader.exec_module(module)
-        yield module
-    finally:
-        sys.path.remove(str(SCRIPT.parent))
-        sys.modules.pop("fuzz", None)
+from analyses import fuzz
+from analyses.script import ROOT
 
 
 @pytest.mark.parametrize(
@@ -42,15 +27,15 @@ def fuzz():
         (3, "", "", "exit code 3"),
     ],
 )
-def test_what_is_wrong_is_seen(fuzz, code, out, err, wrong):
+def test_what_is_wrong_is_seen(code, out, err, wrong):
     assert fuzz.judge(code, out, err) == wrong
 
 
 def in_its_own_process(body):
     """Run Python with the script as ``fuzz``: its children are forks, which libraries with threads (JAX) do not bear
     in a process that tests have used before."""
-    code = f"import sys\nsys.path.insert(0, {str(SCRIPT.parent)!r})\nimport fuzz\n{body}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    code = f"from analyses import fuzz\n{body}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

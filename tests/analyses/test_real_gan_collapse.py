@@ -1,9 +1,5 @@
 """The GAN of two finite networks against the effective model: the fields behind the analysis, and what it finds."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,7 +8,9 @@ from egan_theory.predict.collective import margin
 
 pytest.importorskip("jax")
 
-FOLDER = Path(__file__).parents[2] / "analyses"
+from analyses import real_gan_collapse as script
+from analyses.real_gan_verdict import crossing, transition
+
 #: two orders of the same sums, per step of a growing kick
 SAME = 1e-9
 #: growth per step: fitted to 150 steps, against the exact spectrum
@@ -21,18 +19,7 @@ RATE = 1.5e-3
 SPECTRUM = 1e-7
 
 
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("real_gan_collapse", FOLDER / "real_gan_collapse.py")
-    module = importlib.util.module_from_spec(spec)
-    path = list(sys.path)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    sys.path[:] = path
-    return module
-
-
-def test_a_scaled_bias_is_a_network_of_that_bias_variance(script):
+def test_a_scaled_bias_is_a_network_of_that_bias_variance():
     """One compiled step for all bias variances is the library's simulation of each."""
     seeds, bias = [4, 3], [0.4, 0.05]
     exp = script.experiment(6, 1.0).replace({"run.steps": 4, "run.record_every": 2, "run.kick": 0.05})
@@ -51,13 +38,13 @@ def test_a_scaled_bias_is_a_network_of_that_bias_variance(script):
     "penalty", [{"weight_decay": 0.3}, {"weight_decay": 0.05, "r1": 0.4}], ids=["weight decay", "r1"]
 )
 @pytest.mark.parametrize("loss", ["wasserstein", "logistic"])
-def test_two_kernel_numbers_give_the_margin_of_the_effective_model(script, penalty, loss):
+def test_two_kernel_numbers_give_the_margin_of_the_effective_model(penalty, loss):
     """The margin of a given Theta, at Theta = Gamma (x) 1, is that of egan_theory.linear."""
     exp = script.experiment(0, 0.3, penalty=penalty, loss={"kind": loss}).replace({script.RATE: 0.15})
     assert abs(script.own_margin(exp, script.gamma(exp)) - margin(exp)) < SPECTRUM
 
 
-def test_own_theta_gives_the_multipliers_of_the_network_s_own_step(script):
+def test_own_theta_gives_the_multipliers_of_the_network_s_own_step():
     """Largest |z| from Theta against the Jacobian of the simulated step, by automatic differentiation.
 
     Its multipliers of modulus 1 are the weights that move no particle; beyond the threshold the largest is above.
@@ -90,7 +77,7 @@ def test_own_theta_gives_the_multipliers_of_the_network_s_own_step(script):
     assert abs(script.own_margin(exp, field.theta()[0]) - largest) < SPECTRUM
 
 
-def test_clouds_with_two_kernel_numbers_are_the_particle_model(script):
+def test_clouds_with_two_kernel_numbers_are_the_particle_model():
     """Theta = Gamma (x) 1, held: the simulation of the particle model, from the same start."""
     exp = script.particles(script.random_start(0, "features"), 0.05, 0.4).replace({"run.steps": 20})
     alone = eg.simulate(exp.replace({"run.record_every": 20}))["particles"].values[0]
@@ -100,7 +87,7 @@ def test_clouds_with_two_kernel_numbers_are_the_particle_model(script):
     np.testing.assert_allclose(cloud.values[0], alone[1], rtol=SAME, atol=SAME)
 
 
-def test_growth_is_read_off_within_the_linear_time(script):
+def test_growth_is_read_off_within_the_linear_time():
     """exp(rate t) of an oscillation, and the same cut short by rounding, saturation or divergence."""
     t = np.arange(0, script.STEPS, script.RECORD_EVERY) + script.RECORD_EVERY
     rates = np.array([-0.2, -0.01, 0.004, 0.1])
@@ -110,9 +97,7 @@ def test_growth_is_read_off_within_the_linear_time(script):
     np.testing.assert_allclose(script.growth(sizes), rates, atol=RATE, rtol=0.02)
 
 
-def test_transition_and_crossing(script):
-    from real_gan_verdict import crossing, transition
-
+def test_transition_and_crossing():
     ratios = np.array(script.RATIOS)
     kept = np.where(ratios[:, None] < 0.55, 1.0, 0.0) * np.ones((1, 3))
     value, error = transition(ratios, kept)
@@ -121,7 +106,7 @@ def test_transition_and_crossing(script):
     assert np.isnan(crossing(np.array([1.0, 2.0]), np.array([1.0, 2.0])))
 
 
-def test_boundary_of_one_network(script, monkeypatch):
+def test_boundary_of_one_network(monkeypatch):
     """Bisected by simulation and from its own Theta: one boundary; not that of the effective model."""
     monkeypatch.setattr(script, "ROUNDS", 5)
     found = script.stability(16, [11, 12], "features")
@@ -132,7 +117,7 @@ def test_boundary_of_one_network(script, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_study(script, tmp_path):
+def test_the_study(tmp_path):
     """Two networks per case, short lists: own Theta predicts each boundary, and the figure is drawn."""
     ds = script.study(2, 2, (32,), (32,))
     found = script.numbers(ds)

@@ -1,51 +1,37 @@
 """The analyses of the remedies: each main claim on a smaller draw."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "analyses"
-
-
-def load(name, monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from analyses import remedies_likelihood as likelihood
+from analyses import remedies_packing, remedies_play
 
 
 def test_packing(monkeypatch):
     """Small kicks: no more than a rescaled kernel. A collapsed cloud: packing helps, more samples more."""
-    script = load("remedies_packing", monkeypatch)
-    ds = script.study(3, 2)
-    effect = script.effect(ds).values
+    ds = remedies_packing.study(3, 2)
+    effect = remedies_packing.effect(ds).values
     assert np.abs(effect[:, 0]).max() < 1e-6
     assert effect[1, -1] < effect[0, -1] < -0.03
-    first = script.first_order(5, 2)
-    assert np.abs(first["simulated"] / first["predicted"] - 1).max() < script.WITHIN
-    split = script.splitting(2, 2, degrees=(1, 2))
+    first = remedies_packing.first_order(5, 2)
+    assert np.abs(first["simulated"] / first["predicted"] - 1).max() < remedies_packing.WITHIN
+    split = remedies_packing.splitting(2, 2, degrees=(1, 2))
     assert np.abs(split["simulated"] / split["predicted"] - 1).max() < 0.01  # one step of about a hundred
     assert np.all(split["simulated"].sel(degree=2) < 0.9)
-    assert script.figure(ds, first, split).axes
+    assert remedies_packing.figure(ds, first, split).axes
 
 
 def test_running_average_of_a_neutral_oscillation(monkeypatch):
-    script = load("remedies_play", monkeypatch)
-    free = script.neutral(1)
-    assert script.exponent(free) == pytest.approx(-1, abs=0.1)
+    free = remedies_play.neutral(1)
+    assert remedies_play.exponent(free) == pytest.approx(-1, abs=0.1)
     # the last iterate goes on
     assert free["last"].values[-500:].max() > 0.5 * free["last"].values[:500].max()
 
 
 def test_uniform_averages(monkeypatch):
     """Exponents on both sides of w2 = a^2/2 and 3 a^2/2; sizes fall as the predicted powers."""
-    script = load("remedies_play", monkeypatch)
-    monkeypatch.setattr(script, "SCAN", (0.3, 2.0))
-    powers, sizes = script.uniform_powers(1, 3, 800), script.uniform_sizes(1, 800)
+    monkeypatch.setattr(remedies_play, "SCAN", (0.3, 2.0))
+    powers, sizes = remedies_play.uniform_powers(1, 3, 800), remedies_play.uniform_sizes(1, 800)
     assert np.abs(powers["measured"] - powers["predicted"]).max() < 5e-3
     assert {-1.0, 1.0} == set(np.sign(powers["measured"].values[..., 0].ravel()))
     assert {-1.0, 1.0} == set(np.sign(powers["measured"].values[..., 1].ravel()))
@@ -53,36 +39,35 @@ def test_uniform_averages(monkeypatch):
         late, early = (sizes[which].values[:, rows].max(1) for rows in (slice(400, 800), slice(50, 100)))
         slope = np.log(late / early) / np.log(8)
         assert np.abs(slope - sizes["power"].sel(which=which)).max() < 0.25
-    assert script.uniform_figure(sizes, powers).axes
+    assert remedies_play.uniform_figure(sizes, powers).axes
 
 
 @pytest.mark.slow
 def test_likelihood(monkeypatch):
-    script = load("remedies_likelihood", monkeypatch)
-    ds = script.study(4, 2)
-    assert np.all(ds["share"] >= script.SHARE)
+    ds = likelihood.study(4, 2)
+    assert np.all(ds["share"] >= likelihood.SHARE)
 
 
 @pytest.mark.slow
 def test_map_of_stability(monkeypatch):
-    script = load("remedies_play", monkeypatch)
-    ds = script.map_of_stability(2, 3)
-    clear = np.abs(ds["rate"].values) > script.CLOSE
+    ds = remedies_play.map_of_stability(2, 3)
+    clear = np.abs(ds["rate"].values) > remedies_play.CLOSE
     assert np.array_equal((ds["rate"] > 0).values, ds["routh"].values > 0)
     assert np.array_equal((ds["simulated"].values > 0)[clear], (ds["routh"].values > 0)[clear])
 
 
 def test_likelihood_covers_modes_within_a_window_of_weights(monkeypatch):
     """Starts in the middle of eight components: all with a wide bandwidth, none beyond the step's stability."""
-    script = load("remedies_likelihood", monkeypatch)
-    monkeypatch.setattr(script, "WEIGHTS", (1.0,))
-    monkeypatch.setattr(script, "SPREADS", {"narrow": 0.3})
-    monkeypatch.setitem(script.MIXTURE, "run", script.MIXTURE["run"] | {"steps": 600, "record_every": 600})
-    ds = script.coverage(1, 2)
+    monkeypatch.setattr(likelihood, "WEIGHTS", (1.0,))
+    monkeypatch.setattr(likelihood, "SPREADS", {"narrow": 0.3})
+    monkeypatch.setitem(likelihood.MIXTURE, "run", likelihood.MIXTURE["run"] | {"steps": 600, "record_every": 600})
+    ds = likelihood.coverage(1, 2)
     covered = ds["covered"].sel(start="narrow", weight=1.0)
     assert ds["covered_without"].mean() < 0.9
-    assert (covered.sel(bandwidth=script.APART / 2) == 1).all() and (covered.sel(bandwidth=script.WIDTH) == 0).all()
-    assert set(script.verdict(ds).values()) <= {"confirmed", "limited", "refuted", "undecided"}
-    monkeypatch.setitem(script.SPREADS, "as the target", 0.0)
+    assert (covered.sel(bandwidth=likelihood.APART / 2) == 1).all() and (
+        covered.sel(bandwidth=likelihood.WIDTH) == 0
+    ).all()
+    assert set(likelihood.verdict(ds).values()) <= {"confirmed", "limited", "refuted", "undecided"}
+    monkeypatch.setitem(likelihood.SPREADS, "as the target", 0.0)
     both = ds.sel(start=["narrow", "narrow"]).assign_coords(start=["narrow", "as the target"])
-    assert len(script.coverage_figure(both).axes) == 2
+    assert len(likelihood.coverage_figure(both).axes) == 2

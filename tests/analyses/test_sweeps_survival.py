@@ -1,28 +1,16 @@
 """The study of surviving sweeps: kills at random moments, a cluster's worker, a full disk, flat memory."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "analyses"
+from analyses import sweep_survival as script
+
 #: MB that a process may grow over three quarters of a sweep of 10,000 cells: 800 bytes per cell
 FLAT = 6.0
 
 
-@pytest.fixture
-def script(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
-    spec = importlib.util.spec_from_file_location("sweep_survival", FOLDER / "sweep_survival.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.slow
-def test_twenty_kills(script, tmp_path):
+def test_twenty_kills(tmp_path):
     """Every finished store equals the undisturbed one; workers never outlive their parent."""
     ds = script.killed(tmp_path, 2, 20)
     assert ds.sizes["kill"] == 20 and np.all(ds["identical"] == 1) and ds.attrs["orphans"] == 0
@@ -34,13 +22,13 @@ def test_twenty_kills(script, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # those of a cluster that loses a worker are its own
-def test_killed_worker_of_a_cluster(script, tmp_path):
+def test_killed_worker_of_a_cluster(tmp_path):
     pytest.importorskip("distributed")
     assert script.cluster_survives(tmp_path, 2)
 
 
 @pytest.mark.slow
-def test_full_disk(script, tmp_path):
+def test_full_disk(tmp_path):
     try:
         found = script.full_disk_survives(tmp_path, 2)
     except (PermissionError, FileNotFoundError) as error:
@@ -51,13 +39,13 @@ def test_full_disk(script, tmp_path):
 
 
 @pytest.mark.slow
-def test_memory_of_many_cells(script, tmp_path):
+def test_memory_of_many_cells(tmp_path):
     ds = script.memory(tmp_path, 2)
     assert int(ds["cells"].max()) == 10_000
     assert script.growth(ds, "parent") < FLAT and script.growth(ds, "worker") < FLAT
 
 
-def test_files_tell_stores_apart(script, tmp_path):
+def test_files_tell_stores_apart(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x").write_bytes(b"1")
     before = script.files(tmp_path)

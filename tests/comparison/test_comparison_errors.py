@@ -1,14 +1,11 @@
 """Error bars of the comparison: calibrated in every kind of record, honest about what is not seen or no match."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import xarray as xr
 
 import egan_theory as eg
+from analyses import comparison_calibration as script
 from egan_theory.base.errors import InputError
 from egan_theory.comparison.modes import _real_where_real
 from egan_theory.experiment.targets import Grid
@@ -17,7 +14,6 @@ from egan_theory.fits.rounding import rounding
 from egan_theory.runs.schema import validate_runs
 from tests.stepjac import small
 
-ANALYSES = Path(__file__).parents[2] / "analyses"
 #: |z| < 2 in this share of the rows, for some hundred correlated rows
 COVERED = (0.85, 1.0)
 #: rms z of as many
@@ -27,17 +23,6 @@ SAME = 1e-4
 #: a quantity is off beyond so many standard errors and this part of the eigenvalue
 SIGMAS, RELATIVE = 3.0, 0.01
 KICK = 1e-5
-
-
-@pytest.fixture(scope="module")
-def script():
-    before = list(sys.path)
-    sys.path.insert(0, str(ANALYSES))
-    spec = importlib.util.spec_from_file_location("comparison_calibration", ANALYSES / "comparison_calibration.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    sys.path[:] = before
-    return module
 
 
 def pair():
@@ -77,7 +62,7 @@ def reasons(table, name):
 
 
 @pytest.mark.parametrize("noise, records, observed", [(0.0, "one missing", "positions"), (0.01, "uneven", "with D")])
-def test_error_bars_hold(script, noise, records, observed):
+def test_error_bars_hold(noise, records, observed):
     """A single run, without noise (only the second order of the kick is left) and with it."""
     name = "ring of 5, Wasserstein, simultaneous"
     ds = script.study(5, 8, (name,), (1,), (noise,), (records,), (observed,))
@@ -88,7 +73,7 @@ def test_error_bars_hold(script, noise, records, observed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ring of 5, Wasserstein, simultaneous", "grid of 4, logistic, alternating"])
-def test_error_bars_hold_in_all_conditions(script, name):
+def test_error_bars_hold_in_all_conditions(name):
     ds = script.study(6, 10, (name,), (1, 8))
     rows = ds["rows"].values
     enough = ds["covered"].values[rows >= 60]

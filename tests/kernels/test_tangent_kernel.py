@@ -1,7 +1,6 @@
 """Dual activations, and tangent kernels of wide networks: against SymPy, quadrature, neural-tangents, complex steps and
 the Jacobian of the simulator's step."""
 
-import importlib.util
 import json
 import math
 from pathlib import Path
@@ -14,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import egan_theory as eg
+from analyses.kernel_benchmark import recorded_points
 from egan_theory.cli.app import main
 from egan_theory.experiment import Experiment
 from egan_theory.features import feature_map
@@ -42,8 +42,7 @@ COEFFICIENTS = (0.2, 0.9, -0.3, 0.1)
 SMOOTH = [name for name, a in NETWORK_ACTIVATIONS.items() if a.smooth]
 KINKS = [name for name, a in NETWORK_ACTIVATIONS.items() if not a.smooth]
 COVARIANCES = [(1.0, 0.7, 0.3), (0.5, 1.6, -0.6), (1.2, 1.2, 1.2), (0.8, 0.4, 0.0)]
-#: the file's recorded points and how it was made
-SCRIPT = Path(__file__).parents[2] / "analyses" / "kernel_benchmark.py"
+#: neural-tangents' values at recorded points
 RECORDED = json.loads((Path(__file__).parent / "neural_tangents_values.json").read_text())
 
 
@@ -188,13 +187,6 @@ def test_mixture_has_converged(name, a, monkeypatch):
 
 
 # -- the recursion ----------------------------------------------------------------------------------------------------
-
-
-def recorded_points(dimension):
-    spec = importlib.util.spec_from_file_location("kernel_benchmark", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.recorded_points(dimension)
 
 
 @pytest.mark.parametrize("row", RECORDED["kernels"], ids=lambda r: f"{r['activation']} {r['dimension']}")

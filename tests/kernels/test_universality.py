@@ -1,9 +1,7 @@
 """Kernel numbers of generator architectures: two routes, bounds, limits with depth, sampled networks, experiments."""
 
-import importlib.util
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import egan_theory as eg
+from analyses import universality as script
 from egan_theory.base.errors import InputError
 from egan_theory.cli.app import main
 from egan_theory.experiment import Experiment
@@ -304,17 +303,8 @@ def test_every_activation_has_a_row():
 # -- the analysis -----------------------------------------------------------------------------------------------------
 
 
-def analysis():
-    path = Path(__file__).parents[2] / "analyses" / "universality.py"
-    spec = importlib.util.spec_from_file_location("universality_analysis", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_analysis_on_a_small_scale(tmp_path):
     """The scatter over latents falls as n_0^(-1/2) within three errors, and the script writes what it found."""
-    script = analysis()
     ds = script.main(["--draws", "4", "--width", "128", "--output", str(tmp_path / "u")])
     assert (tmp_path / "u.png").stat().st_size > 50_000 and (tmp_path / "u.nc").exists()
     slope, error = ds.attrs["latent_slope"], ds.attrs["latent_slope_stderr"]
@@ -326,7 +316,6 @@ def test_analysis_on_a_small_scale(tmp_path):
 @pytest.mark.slow
 def test_networks_of_width_4096_have_the_two_numbers():
     """Every g1 and g2 within three standard errors (a seed's 18 deviations), the error falling as width^(-1/2)."""
-    script = analysis()
     ds = script.against_networks(seed=0, draws=10, width=4096)
     assert float(np.abs(ds["g1_z"]).max()) < 3 and float(np.abs(ds["g2_z"]).max()) < 3
     widths = (64, 128, 256, 512, 1024, 2048)

@@ -1,6 +1,5 @@
 """Large spectra of exact kernels: the split into the data's directions and those across, banded and extreme solvers."""
 
-import importlib.util
 import os
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
 
 import egan_theory as eg
+from analyses import benchmarks_spectrum
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.cli.app import main
 from egan_theory.experiment.targets import Grid, Mixture, PointSet, Ring
@@ -558,11 +558,7 @@ def test_coupling_is_part_of_the_key(folder):
 
 def test_benchmark(folder, capsys):
     """The structured spectrum is the dense one, whose Jacobian shares no code with it; every route is timed."""
-    file = Path(__file__).parents[2] / "analyses" / "benchmarks_spectrum.py"
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    ds = script.main(["--draws", "1", "--largest", "1000", "--output", str(folder / "benchmark")])
+    ds = benchmarks_spectrum.main(["--draws", "1", "--largest", "1000", "--output", str(folder / "benchmark")])
     assert list(ds["state"].values) == [250, 1000]
     assert np.all(ds["wall"] > 0) and np.all(ds["memory"] > 0)
     assert float(ds["error"].max()) <= 1e-8

@@ -1,6 +1,5 @@
 """`egan solvable`: what the commands print and write, and how they refuse."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 import xarray as xr
 from matplotlib.figure import Figure
 
+from analyses import solvable_phases as script
 from egan_theory.cli import app as cli
 from egan_theory.papers.solvable import SETTING_E, SETTING_R, Solvable, simulate_solvable, solve_ode
 from egan_theory.papers.solvable.command import solvable
@@ -179,17 +179,12 @@ def test_comparison_has_error_bars():
 
 
 @pytest.fixture
-def script(monkeypatch):
-    path = Path(__file__).parents[2] / "analyses" / "solvable_phases.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def quick(monkeypatch):
     for name, value in (("FINE", 5), ("NOISES", 2), ("RUNS", 1), ("SPAN", 150.0)):
-        monkeypatch.setattr(module, name, value)
-    return module
+        monkeypatch.setattr(script, name, value)
 
 
-def test_analysis(script, tmp_path):
+def test_analysis(quick, tmp_path):
     """Small: no regime of ODE or chain is other than predicted where the run is long enough."""
     ds = script.main(["--seed", "4", "--draws", "1", "--side", "3", "--n", "500", "--output", str(tmp_path / "p")])
     total = ds[["runs", "decided", "wrong"]].sum("draw")
@@ -200,8 +195,8 @@ def test_analysis(script, tmp_path):
 
 
 @pytest.mark.slow
-def test_analysis_of_other_models(script):
-    script.SPAN = 300.0
+def test_analysis_of_other_models(quick, monkeypatch):
+    monkeypatch.setattr(script, "SPAN", 300.0)
     ds, found = script.study(5, 2, 5, 2000)
     assert int(ds["wrong"].sum()) == 0 and int(ds["decided"].sel(features=1, outcome="ode").sum()) >= 30
     assert isinstance(script.figure(found), Figure)

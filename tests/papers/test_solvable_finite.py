@@ -1,8 +1,5 @@
 """The finite-n chain is SGD, step by step given the noise and in law; it resumes, fails clearly, follows the ODE."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import sympy as sp
@@ -10,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp, kurtosis
 
+from analyses import solvable_trajectories
 from egan_theory.base.errors import InputError
 from egan_theory.papers.solvable import SETTING_E, Quadrature, Solvable, chain, kernel, simulate_solvable, solve_ode
 from egan_theory.papers.solvable.records import gram_root, gram_state, random_stream, record_steps
@@ -294,17 +292,9 @@ def test_profiles_numba_cannot_compile():
         simulate_solvable(model)
 
 
-def load(name):
-    path = Path(__file__).parents[2] / "analyses" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_trajectories_analysis_finds_the_rate(tmp_path):
     """n = 250 to 4000, 24 seeds: the slope is -1/2 within 3 standard errors, and those are small enough to tell."""
-    ds = load("solvable_trajectories").main(
+    ds = solvable_trajectories.main(
         [
             "--seed",
             "3",
@@ -330,7 +320,7 @@ def test_trajectories_analysis_finds_the_rate(tmp_path):
 
 @pytest.mark.slow
 def test_a_step_of_the_chain_is_300_times_faster():
-    ds = load("solvable_trajectories").benchmark(repeats=5)
+    ds = solvable_trajectories.benchmark(repeats=5)
     times = dict(zip(ds["method"].values.tolist(), ds["step_time"].values, strict=True))
     assert times["NumPy SGD, plain"] > 300 * times["chain, n = 2000"]
     flat = [value for name, value in times.items() if name.startswith("chain")]

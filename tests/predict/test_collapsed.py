@@ -1,15 +1,12 @@
 """The collapsed state: its equations against the full model, its exponents against closed forms, its orbits named."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analyses import collapsed_state_stability as stability
 from egan_theory.base.errors import InputError
 from egan_theory.experiment import Experiment
 from egan_theory.experiment.targets import Grid, Ring, Uniform
@@ -422,19 +419,9 @@ def test_blocking_on_a_known_process(rho):
 # -- the analysis -----------------------------------------------------------------------------------------------------
 
 
-def script(monkeypatch):
-    folder = Path(__file__).parents[2] / "analyses"
-    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
-    spec = importlib.util.spec_from_file_location("stability", folder / "collapsed_state_stability.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_clouds_do_as_the_exponents_say(monkeypatch):
     """A cloud of the full model contracts round the travelling cluster and spreads round the resting one, at the rates
     predicted; an escaping one escapes."""
-    stability = script(monkeypatch)
     monkeypatch.setattr(stability, "STEPS", 1500)
     for exp, sign in (
         (moving(**{"penalty.weight_decay": 0.1}), -1),
@@ -446,8 +433,7 @@ def test_clouds_do_as_the_exponents_say(monkeypatch):
 
 
 @pytest.mark.slow
-def test_signs_over_random_settings(monkeypatch, tmp_path):
-    stability = script(monkeypatch)
+def test_signs_over_random_settings(tmp_path):
     ds, examples = stability.study(12, 6)
     assert int(ds["agrees"].sum()) == 6 == int(ds["counts"].sum())
     stability.figure(ds, examples).savefig(tmp_path / "figure.png", dpi=30)

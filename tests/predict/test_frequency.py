@@ -1,15 +1,12 @@
 """Learning times of frequencies: against (3), against densities in simulations, and what separates two modes."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import egan_theory as eg
+from analyses import frequency_principle as script
 from egan_theory.experiment import Experiment
 from egan_theory.kernels import make_kernel
 from egan_theory.predict.frequency import (
@@ -21,7 +18,6 @@ from egan_theory.predict.frequency import (
 )
 
 SAME = 1e-10
-FOLDER = Path(__file__).parents[2] / "analyses"
 
 
 def box(**changes):
@@ -163,18 +159,8 @@ def test_density_modes():
     assert np.abs(q - expected).max() <= (np.abs(u).max() * k.max()) ** 2
 
 
-def load():
-    if str(FOLDER) not in sys.path:
-        sys.path.insert(0, str(FOLDER))
-    spec = importlib.util.spec_from_file_location("frequency_principle", FOLDER / "frequency_principle.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_simulated_densities_decay_at_the_predicted_rates():
     """Drawn experiments, one rate per kernel: within 5 % (they agree to 1e-4)."""
-    script = load()
     rows = []
     for i in range(2):
         exp = script.draw_box(np.random.default_rng([77, i])).replace({"run.steps": 1500})
@@ -184,7 +170,6 @@ def test_simulated_densities_decay_at_the_predicted_rates():
 
 def test_critical_ratio_moves_with_the_spectrum():
     """Same K(0) and length scale: the rougher the kernel, the smaller the ratio; one of them in simulation."""
-    script = load()
     ratios = [
         script.critical_ratio(script.discriminator(n, 0.6, False)) for n in ("Gaussian", "Matern 5/2", "Matern 3/2")
     ]
@@ -196,7 +181,6 @@ def test_critical_ratio_moves_with_the_spectrum():
 
 def test_relu_spectra_on_a_circle():
     """Slopes -(d + 3) with a trained readout, -(d + 1) of the tangent kernel; d = 1, 4000 units."""
-    script = load()
     random, tangent = script.circle_spectrum("relu", 5, 4000)
     n = np.arange(20, 90)
     assert script.slope(n, random[n]) == pytest.approx(-4, abs=0.1)
@@ -205,7 +189,6 @@ def test_relu_spectra_on_a_circle():
 
 @pytest.mark.slow
 def test_study(tmp_path):
-    script = load()
     ds = script.study(4, 3, lengths=[0.4, 0.8], simulated=[0.6], labels=("Matern 1/2", "ReLU"), modes=2)
     assert ds.attrs["agreeing_rates"] == 1.0
     assert ds.attrs["boundary_error"] < 0.05

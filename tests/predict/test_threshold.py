@@ -1,15 +1,13 @@
 """Thresholds of all mechanisms: the registry, scans of exact and of noisy margins, the command, the analysis."""
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from analyses import collapse_transition as script
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.cli.app import main
 from egan_theory.experiment.targets import Ring
@@ -21,7 +19,6 @@ from egan_theory.runs.schema import save
 from tests.stepjac import small
 
 RATIO = "generator.kernel.ratio"
-ANALYSES = Path(__file__).parents[2] / "analyses"
 #: a root found by Brent's method, absolute on [0, 1]
 ROOT = 1e-9
 
@@ -217,16 +214,7 @@ def test_command_needs_vary(experiment, capsys):
 # -- the analysis ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def script(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(ANALYSES), *sys.path])
-    spec = importlib.util.spec_from_file_location("collapse_transition", ANALYSES / "collapse_transition.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_verdicts_on_known_signals(script):
+def test_verdicts_on_known_signals():
     t = np.arange(400.0)
     rng = np.random.default_rng(0)
 
@@ -244,7 +232,7 @@ def test_verdicts_on_known_signals(script):
     assert script.bracket(ratios, verdict) == (0.1, 0.3) and np.isnan(script.bracket(ratios, -np.ones(5))[0])
 
 
-def test_collapse_transition(script, tmp_path, monkeypatch):
+def test_collapse_transition(tmp_path, monkeypatch):
     """The simulated critical ratio of a random experiment is within 5 % of the predicted one; the ring is drawn."""
     monkeypatch.setattr(script, "FIRST", (0.0, 0.1, 0.3, 0.6, 0.95))
     ds = script.study(20, 1)
@@ -257,7 +245,7 @@ def test_collapse_transition(script, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_ring_example(script):
+def test_ring_example():
     """Eight points, eight particles each: one critical ratio between 0.1 and 0.3 for discriminator rates 0.01 to 1.
 
     3,000 steps from a start narrower than the ring cover all points at phi = 0.1 and lose some at 0.3 (brief 3b.1).
@@ -273,7 +261,7 @@ def test_ring_example(script):
 
 
 @pytest.mark.slow
-def test_collapse_transition_over_more_draws(script):
+def test_collapse_transition_over_more_draws():
     ds = script.study(26, 2)
     assert int(ds["agrees"].sum()) == 2
 

@@ -1,14 +1,13 @@
 """Fourier simulation of the exact kernel: its sums, its error bounds, its runs, and what happens at the box's edge."""
 
-import importlib.util
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import egan_theory as eg
 import egan_theory.features.grid as grid_module
+from analyses import benchmarks_step as benchmarks
 from egan_theory.base.errors import InputError
 from egan_theory.features import (
     DictionaryFeatures,
@@ -389,17 +388,7 @@ def test_default_is_the_direct_evaluation():
 # -- the benchmark ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def benchmarks():
-    """The script, which imports nothing of its own folder."""
-    path = Path(__file__).parents[2] / "analyses" / "benchmarks_step.py"
-    spec = importlib.util.spec_from_file_location("benchmarks_step", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_pairs_that_steps_are_timed_against_are_right(benchmarks):
+def test_the_pairs_that_steps_are_timed_against_are_right():
     """Their force is the Fourier force after the first push on D = 0, in units of its learning rate."""
     exp = benchmarks.experiment(70, seed=3)
     x = benchmarks.SPREAD * np.random.default_rng([3, 5]).standard_normal((70, 2))
@@ -416,7 +405,7 @@ def test_the_pairs_that_steps_are_timed_against_are_right(benchmarks):
         close(D, 0.1 * field.features.at(np.concatenate([x, exp.points.coordinates])).value(w), 1e-5)
 
 
-def test_benchmark_at_a_small_size(benchmarks):
+def test_benchmark_at_a_small_size():
     ds = benchmarks.step_cost(1, draws=3, sizes=(300,), memory=False)
     assert np.isfinite(ds["seconds"]).all() and (ds["seconds"] > 0).all()
     assert "pairs" in benchmarks.summary(ds)

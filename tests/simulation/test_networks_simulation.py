@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 import egan_theory as eg
+from analyses import wide_discriminator
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.features import feature_map
 from egan_theory.features.networks.tangent import tangent_features
@@ -211,12 +212,6 @@ def test_compare_agrees_with_the_network():
 @pytest.mark.slow
 def test_width_of_a_discriminator(tmp_path):
     """analyses/wide_discriminator.py: exact from the network's own gradients, width^-1/2 from the infinite one."""
-    import sys
-    from pathlib import Path
-
-    sys.path.insert(0, str(Path(__file__).parents[2] / "analyses"))
-    import wide_discriminator
-
     ds = wide_discriminator.main(["--draws", "2", "--widths", "64", "1024", "--output", str(tmp_path / "wide")])
     assert float(ds["own"].max()) < 1e-3
     error = ds["infinite"].mean(("activation", "draw")).values

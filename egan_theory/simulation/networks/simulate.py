@@ -50,7 +50,7 @@ def simulate_networks(
     w = jax.numpy.asarray(np.tile(w, (len(members), 1)))
     g = _generator_start(field, np.tile(x, (len(members), 1, 1)))
     rule = max((resolved_rule(member) for member in members), key=lambda r: r.substeps)
-    stepper = _Stepper(field, rule, DIVERGENCE * size_of(exp))
+    stepper = Stepper(field, rule, DIVERGENCE * size_of(exp))
     observe = jax.jit(jax.vmap(field.forces, in_axes=(field.axes, 0, 0)))
     drifts = kernel_drift(field)
     recorder = Recorder(exp, field.features.size, len(each))
@@ -101,7 +101,7 @@ def _generator_start(field: NetworkField, x: np.ndarray) -> Any:
     return g
 
 
-class _Stepper:
+class Stepper:
     """Steps of all runs at once. A run that leaves every bound (or turns into NaN) is put back to rest and stays."""
 
     def __init__(self, field: NetworkField, rule: UpdateRule, bound: float) -> None:
