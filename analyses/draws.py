@@ -24,6 +24,21 @@ _VARIED = (
 #: update rules with settings, and every other rule of the table as it is
 UPDATES = (*_VARIED, *({"rule": rule} for rule in STEPS if rule not in {u["rule"] for u in _VARIED}))
 
+#: the least of an experiment, as users write it: spoilt where bad input is studied
+SMALL = """
+[target]
+kind = "ring"
+modes = 2
+[generator]
+particles = 4
+[discriminator]
+features = 8
+[run]
+steps = 8
+runs = 2
+record_every = 1
+"""
+
 
 def draw_target(rng: np.random.Generator) -> tuple[dict, int]:
     """A target table and its number of points: ring, grid, mixture (random points) or periodic box, d = 1 to 3."""

@@ -39,6 +39,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import egan_theory as eg
+from analyses.draws import SMALL
 from analyses.script import options, write
 from egan_theory.cli.app import main as egan
 from egan_theory.experiment.templates import TEMPLATES, template
@@ -47,20 +48,7 @@ from egan_theory.experiment.templates import TEMPLATES, template
 SECONDS, PATIENCE, CLOCK, MEMORY = 10.0, 20.0, 300.0, 2e9
 #: draws after which a child process is replaced
 RECYCLED = 200
-#: the runs and sweeps that are spoilt
-SMALL = """
-[target]
-kind = "ring"
-modes = 2
-[generator]
-particles = 4
-[discriminator]
-features = 8
-[run]
-steps = 40
-runs = 2
-record_every = 10
-"""
+#: the model whose runs are spoilt
 SOLVABLE = template("solvable").replace("time = 400.0", "time = 4.0").replace("n = 5000", "n = 40").replace("201", "50")
 #: what a value in a TOML file, or an attribute, becomes
 VALUES = (

@@ -17,6 +17,25 @@ settings.register_profile("fixed", derandomize=True)
 settings.load_profile("fixed")
 
 
+@pytest.fixture
+def experiment(tmp_path):
+    """The name of a file with a small experiment."""
+    from tests.builders import RING
+
+    file = tmp_path / "e.toml"
+    file.write_text(RING)
+    return str(file)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Batches of a sweep without worker processes."""
+    from egan_theory.sweeps import run
+    from egan_theory.sweeps.batch import run_batch
+
+    monkeypatch.setattr(run, "in_processes", lambda text, left, workers: ((i, run_batch(text, i)) for i in left))
+
+
 @pytest.fixture(autouse=True)
 def _no_open_figures():
     """Plot functions without axes leave their figures with pyplot, as notebooks want it."""

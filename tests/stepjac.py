@@ -6,7 +6,6 @@ The step is differentiated by a complex step of 1e-30, so its Jacobian is exact 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from egan_theory.experiment import Experiment
 from egan_theory.linear import eigenvalues, equilibrium, linearize
 
 #: spectra of generic experiments, relative to the spectral radius
@@ -125,18 +124,3 @@ def check_step(exp, rule=None, lin=None, place=None):
     assert nullity(T - np.eye(len(T))) == lin.zero_modes
     assert polynomial_mismatch(T, z) <= SPECTRUM
     assert mismatch(np.linalg.eigvals(T), z) <= SPECTRUM
-
-
-def small(target, *, particles=4, generator=None, discriminator=None, loss="wasserstein", penalty=None, update=None):
-    """A small experiment with generic numbers; keyword tables as in the TOML form."""
-    penalty = dict(penalty or {})
-    if loss == "sobolev":
-        penalty.setdefault("multiplier", 0.3)
-    return Experiment(
-        target=target,
-        generator={"particles": particles, "learning_rate": 0.07, **(generator or {})},
-        discriminator={"features": 8, "length_scale": 0.9, "learning_rate": 0.3, **(discriminator or {})},
-        loss={"kind": loss},
-        penalty=penalty,
-        update=update or {},
-    )

@@ -20,37 +20,12 @@ from egan_theory.cli.app import main
 from egan_theory.experiment import Experiment, templates
 from egan_theory.runs.schema import open_runs
 from egan_theory.tables.architecture import GeneratorArchitecture
-
-SMALL = """
-[target]
-kind = "ring"
-modes = 3
-[generator]
-particles = 6
-learning_rate = 0.05
-[discriminator]
-features = 16
-learning_rate = 0.2
-[penalty]
-r1 = 0.5
-[run]
-steps = 200
-runs = 2
-record_every = 5
-"""
-
+from tests.builders import RING
 
 COMMANDS = (
     "new", "derive", "spectrum", "regularizer", "threshold", "phase", "simulate", "sweep", "compare", "advise",
     "report",
 )  # fmt: skip
-
-
-@pytest.fixture
-def experiment(tmp_path: Path) -> str:
-    file = tmp_path / "e.toml"
-    file.write_text(SMALL)
-    return str(file)
 
 
 def egan(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
@@ -255,7 +230,7 @@ def test_spectrum(experiment, tmp_path, capsys):
 
 def test_flow_has_rates_per_time_and_no_radius(tmp_path, capsys):
     file = tmp_path / "e.toml"
-    file.write_text(SMALL + '[update]\nrule = "flow"\n')
+    file.write_text(RING + '[update]\nrule = "flow"\n')
     assert "spectral_radius" not in run_json(capsys, "spectrum", str(file))
     main(["spectrum", str(file)])
     assert "1/time" in capsys.readouterr().out
@@ -263,7 +238,7 @@ def test_flow_has_rates_per_time_and_no_radius(tmp_path, capsys):
 
 def test_an_unstable_spectrum_says_so(tmp_path, capsys):
     file = tmp_path / "e.toml"
-    file.write_text(SMALL.replace("r1 = 0.5", "r1 = 0.0"))
+    file.write_text(RING.replace("r1 = 0.5", "r1 = 0.0"))
     assert run_json(capsys, "spectrum", str(file))["stable"] is False
     main(["spectrum", str(file)])
     assert "Not stable" in capsys.readouterr().out
@@ -318,7 +293,7 @@ def test_simulation_text(experiment, tmp_path, capsys):
 
 def test_divergence_is_a_result(tmp_path, capsys):
     file = tmp_path / "e.toml"
-    file.write_text(SMALL.replace("learning_rate = 0.2", "learning_rate = 500.0"))
+    file.write_text(RING.replace("learning_rate = 0.2", "learning_rate = 500.0"))
     data = run_json(capsys, "simulate", str(file), "-o", str(tmp_path / "runs.nc"))
     assert data["status"].startswith("diverged at step ") and data["diverged"] == 2
     assert all(isinstance(step, int) for step in data["diverged_at"])
@@ -491,7 +466,7 @@ def test_a_closed_pipe_is_quiet(experiment):
 
 def test_control_c_keeps_what_was_recorded(tmp_path):
     file, runs = tmp_path / "long.toml", tmp_path / "runs.nc"
-    file.write_text(SMALL.replace("steps = 200", "steps = 2000000").replace("record_every = 5", "record_every = 100"))
+    file.write_text(RING.replace("steps = 200", "steps = 2000000").replace("record_every = 5", "record_every = 100"))
     # the first progress report says when the run is under way: no guess about how fast this machine starts
     code = (
         "import signal, sys, egan_theory.simulation.run as run\n"
@@ -522,7 +497,7 @@ def test_control_c_keeps_what_was_recorded(tmp_path):
 def test_runs_that_cannot_be_compared_say_what_became_of_them(tmp_path, capsys):
     """All of them far from any equilibrium: one line, with the outcomes, and exit 2."""
     file, runs = tmp_path / "e.toml", tmp_path / "runs.nc"
-    file.write_text(SMALL.replace("learning_rate = 0.2", "learning_rate = 500.0"))
+    file.write_text(RING.replace("learning_rate = 0.2", "learning_rate = 500.0"))
     run_json(capsys, "simulate", str(file), "-o", str(runs))
     assert main(["compare", str(file), str(runs)]) == 2
     err = capsys.readouterr().err

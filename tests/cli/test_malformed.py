@@ -11,22 +11,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from analyses.draws import SMALL
 from egan_theory.cli.app import main
 from egan_theory.experiment.targets import read_points
-
-SMALL = """
-[target]
-kind = "ring"
-modes = 2
-[generator]
-particles = 4
-[discriminator]
-features = 8
-[run]
-steps = 8
-runs = 2
-record_every = 1
-"""
 
 
 def edited(**tables: str) -> str:

@@ -12,18 +12,7 @@ from egan_theory.base.files import decoded
 from egan_theory.experiment import Experiment
 from egan_theory.papers.solvable import Solvable
 from egan_theory.runs.schema import open_runs
-
-SMALL = (
-    '[target]\nkind = "ring"\nmodes = 3\n[generator]\nparticles = 3\n[discriminator]\nfeatures = 8\n'
-    "[run]\nsteps = 40\nruns = 1\n"
-)
-
-
-@pytest.fixture
-def experiment(tmp_path: Path) -> str:
-    file = tmp_path / "e.toml"
-    file.write_text(SMALL)
-    return str(file)
+from tests.builders import RING
 
 
 def shell(script: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -70,20 +59,20 @@ def test_a_closed_stream_never_becomes_a_file(experiment, tmp_path):
     """With stdout closed, the first file that is opened would take its number, and what is printed its contents."""
     out = tmp_path / "r.nc"
     done = shell(f"$egan simulate {experiment} -o {out} >&- 2>&-")
-    assert done.returncode == 0 and open_runs(out).sizes["run"] == 1
+    assert done.returncode == 0 and open_runs(out).sizes["run"] == 2
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-8"])
 def test_characters_that_an_encoding_lacks_are_replaced(encoding, tmp_path):
     folder = tmp_path / "дані"
     folder.mkdir()
-    (folder / "e.toml").write_text(SMALL)
+    (folder / "e.toml").write_text(RING)
     script = f"$egan simulate {folder}/e.toml -o {folder}/r.nc; $egan spectrum {folder}/нема.toml"
     done = shell(script, PYTHONIOENCODING=encoding)
     shown = "дані" if encoding == "utf-8" else "????"
     assert done.returncode == 2 and f"written: {tmp_path}/{shown}/r.nc".encode(encoding) in done.stdout
     assert done.stderr.count(b"\n") == 1 and b"must be an existing experiment file" in done.stderr
-    assert open_runs(folder / "r.nc").sizes["run"] == 1
+    assert open_runs(folder / "r.nc").sizes["run"] == 2
 
 
 def test_names_that_are_no_text_are_shown_as_they_can_be(experiment, tmp_path):
@@ -97,11 +86,11 @@ def test_names_that_are_no_text_are_shown_as_they_can_be(experiment, tmp_path):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 def test_experiments_are_read_by_their_byte_order_mark(encoding, ends, tmp_path):
-    text = ("# Größe\n" + SMALL).replace("\n", ends)
+    text = ("# Größe\n" + RING).replace("\n", ends)
     marked = "\ufeff" + text if encoding in ("utf-16-le", "utf-16-be") else text
     file = tmp_path / "e.toml"
     file.write_bytes(marked.encode(encoding))
-    assert Experiment.from_toml(file) == Experiment.from_toml_string(SMALL)
+    assert Experiment.from_toml(file) == Experiment.from_toml_string(RING)
     model = "[solvable]\nnoise = 1.5\n"
     file.write_bytes(("\ufeff" + model if encoding in ("utf-16-le", "utf-16-be") else model).encode(encoding))
     assert Solvable.from_toml(file).noise == 1.5
@@ -110,7 +99,7 @@ def test_experiments_are_read_by_their_byte_order_mark(encoding, ends, tmp_path)
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (SMALL.encode("utf-16-le"), "be a UTF-8 text file, or begin with a byte order mark .* UTF-16"),
+        (RING.encode("utf-16-le"), "be a UTF-8 text file, or begin with a byte order mark .* UTF-16"),
         (b"\xff\xfe[\x00r", "be a UTF-16 text file"),
         (b"[run]\nsteps = \xff\n", "be a UTF-8 text file, but found byte 14 that is not"),
         (b"\xef\xbb\xbf[run]\xff", "be a UTF-8 text file"),

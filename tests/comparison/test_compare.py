@@ -15,7 +15,7 @@ from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.predict import fastest_strength, rates_over
 from egan_theory.simulation import simulate
-from tests.stepjac import small
+from tests.builders import small
 
 #: what counts as agreement: this relative error, or this many standard errors
 RELATIVE, SIGMAS = 0.01, 3.0

@@ -12,7 +12,7 @@ from egan_theory.experiment.targets import Grid
 from egan_theory.fits.joint import Problem, project, solve, units
 from egan_theory.fits.rounding import rounding
 from egan_theory.runs.schema import validate_runs
-from tests.stepjac import small
+from tests.builders import small
 
 #: |z| < 2 in this share of the rows, for some hundred correlated rows
 COVERED = (0.85, 1.0)

@@ -14,8 +14,9 @@ from egan_theory.problem.jacobian import jacobian_at
 from egan_theory.problem.likelihood import Score
 from egan_theory.problem.problem import Problem
 from egan_theory.sweeps.cells import simulated
+from tests.builders import small
 from tests.linear.test_remedies import step_spectra
-from tests.stepjac import ENTRY, SPECTRUM, derivative, field_jacobian, mismatch, small
+from tests.stepjac import ENTRY, SPECTRUM, derivative, field_jacobian, mismatch
 
 MIXTURE = Mixture(means=((0.0, 0.0), (1.0, 0.5)), std=(0.3, 0.2), weights=(1.0, 2.0), samples=4)
 EXACT = {"weight": 0.3, "bandwidth": 0.5, "score": "exact"}

@@ -11,7 +11,8 @@ from egan_theory.linear.kick import block_answers, kick
 from egan_theory.problem.problem import Problem
 from egan_theory.tables.losses import LOSSES
 from egan_theory.tables.updates import UpdateRule
-from tests.stepjac import at_equilibrium, derivative, field_jacobian, small
+from tests.builders import small
+from tests.stepjac import at_equilibrium, derivative, field_jacobian
 
 #: |P_xx|^2 of T steps, relative: rounding of a matrix power, and of the Jacobian taken by complex steps
 SAME = 1e-8

@@ -24,7 +24,8 @@ from egan_theory.linear.structured import directions, split, stiffness
 from egan_theory.predict import convergence_rate, spectrum
 from egan_theory.problem.problem import KEPT, Problem, forget
 from egan_theory.tables.updates import UpdateRule
-from tests.stepjac import SPECTRUM, at_equilibrium, field_jacobian, mismatch, nullity, predicted, predicted_flow, small
+from tests.builders import small
+from tests.stepjac import SPECTRUM, at_equilibrium, field_jacobian, mismatch, nullity, predicted, predicted_flow
 
 PUBLISHED = Path(os.environ.get("EGAN_PUBLISHED_MNIST", Path(__file__).parents[3] / "shared" / "published_mnist"))
 EPS = np.finfo(float).eps

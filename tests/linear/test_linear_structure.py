@@ -21,7 +21,8 @@ from egan_theory.linear.system import System
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
 from egan_theory.tables.updates import UpdateRule
-from tests.stepjac import SPECTRUM, at_equilibrium, field_jacobian, mismatch, nullity, predicted_flow, small
+from tests.builders import small
+from tests.stepjac import SPECTRUM, at_equilibrium, field_jacobian, mismatch, nullity, predicted_flow
 
 EPS = np.finfo(float).eps
 FLOW = UpdateRule("flow")

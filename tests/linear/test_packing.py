@@ -23,7 +23,8 @@ from egan_theory.linear.structured import applies
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
 from egan_theory.symbolic.remedies import packed_kernel, packed_mode
-from tests.stepjac import at_equilibrium, mismatch, runge_kutta, small, step_jacobian
+from tests.builders import small
+from tests.stepjac import at_equilibrium, mismatch, runge_kutta, step_jacobian
 
 #: relative to the spectral radius; double zero eigenvalues of frozen directions move by sqrt(eps)
 SPECTRUM = 1e-6

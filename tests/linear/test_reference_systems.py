@@ -18,7 +18,8 @@ from egan_theory.linear.saddle import coupling_matrix, coupling_rank, on_seen_fe
 from egan_theory.linear.seen import seen
 from egan_theory.problem.problem import Damping, Problem
 from egan_theory.tables.updates import UpdateRule
-from tests.stepjac import check_step, pair, predicted_flow, small
+from tests.builders import small
+from tests.stepjac import check_step, pair, predicted_flow
 
 TIGHT = 1e-12
 #: double roots: rounding moves coalescing eigenvalues by sqrt(eps)

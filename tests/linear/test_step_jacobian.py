@@ -22,6 +22,7 @@ from egan_theory.problem.jacobian import jacobian_at
 from egan_theory.problem.problem import Problem
 from egan_theory.tables.losses import LOSSES
 from egan_theory.tables.updates import STEPS, UpdateRule
+from tests.builders import small
 from tests.stepjac import (
     ENTRY,
     RANK,
@@ -36,7 +37,6 @@ from tests.stepjac import (
     predicted,
     predicted_flow,
     runge_kutta,
-    small,
     step_jacobian,
 )
 

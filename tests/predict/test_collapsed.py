@@ -17,7 +17,8 @@ from egan_theory.predict.transverse import TangentField, clustered, gains
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
 from egan_theory.tables.losses import LOSSES
-from tests.stepjac import COMPLEX_STEP, derivative, small
+from tests.builders import small
+from tests.stepjac import COMPLEX_STEP, derivative
 
 #: two ways to compute one velocity, relative to its largest entry
 VELOCITY = 1e-11

@@ -20,7 +20,8 @@ from egan_theory.problem.problem import Problem
 from egan_theory.simulation.run import simulate
 from egan_theory.symbolic import characteristic_polynomial, momentum_values, symbols
 from egan_theory.tables.updates import UpdateRule
-from tests.stepjac import small, step_jacobian
+from tests.builders import small
+from tests.stepjac import step_jacobian
 
 #: closed form against root of the exact spectrum, relative
 SAME = 1e-9

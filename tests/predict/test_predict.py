@@ -13,7 +13,8 @@ from egan_theory.linear import linearize
 from egan_theory.predict import binding_modes, convergence_rate, fastest_strength, rates_over, spectrum, spectrum_json
 from egan_theory.runs.schema import open_runs, save
 from egan_theory.tables.penalties import WGAN_GP_REASON
-from tests.stepjac import at_equilibrium, field_jacobian, mismatch, small, step_jacobian
+from tests.builders import small
+from tests.stepjac import at_equilibrium, field_jacobian, mismatch, step_jacobian
 
 #: eigenvalues and closed forms computed twice, relative
 SAME = 1e-9

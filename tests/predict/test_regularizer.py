@@ -14,7 +14,8 @@ from egan_theory.experiment.targets import Ring
 from egan_theory.predict.asymptotic import fastest_strength
 from egan_theory.predict.left import FLAT, SAFETY, choose, left_over
 from egan_theory.predict.regularizer import best_regularizer
-from tests.stepjac import small, step_jacobian
+from tests.builders import small
+from tests.stepjac import step_jacobian
 
 FLOW = {"rule": "flow"}
 #: what is left, by powers of the simulator's step

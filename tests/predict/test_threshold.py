@@ -16,7 +16,7 @@ from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.predict.threshold import MECHANISMS, thresholds
 from egan_theory.runs.outcome import Outcome, modes_are_lost
 from egan_theory.runs.schema import save
-from tests.stepjac import small
+from tests.builders import small
 
 RATIO = "generator.kernel.ratio"
 #: a root found by Brent's method, absolute on [0, 1]
@@ -148,26 +148,6 @@ def test_forms(monkeypatch, tmp_path):
 
 # -- the command -----------------------------------------------------------------------------------------------------
 
-SMALL = """
-[target]
-kind = "ring"
-modes = 4
-[generator]
-particles = 8
-[discriminator]
-features = 16
-[penalty]
-weight_decay = 0.05
-"""
-
-
-@pytest.fixture
-def experiment(tmp_path):
-    file = tmp_path / "e.toml"
-    file.write_text(SMALL)
-    return str(file)
-
-
 ONE = ("--mechanism", "collective instability")
 
 
@@ -181,7 +161,8 @@ def test_command_json(experiment, capsys, tmp_path):
 
 
 def test_command_text(experiment, capsys):
-    assert main(["threshold", experiment, "--vary", "generator.learning_rate", *ONE]) == 0
+    closed = ("--set", "penalty.r1=0", "--set", "penalty.weight_decay=0.05")
+    assert main(["threshold", experiment, *closed, "--vary", "generator.learning_rate", *ONE]) == 0
     out = capsys.readouterr().out
     assert "Thresholds in generator.learning_rate" in out and "closed-form" in out and "assumes:" in out
 
@@ -195,7 +176,7 @@ def test_command_text(experiment, capsys):
         ("generator.kernel.ratio=0.5:0.1", "LOW < HIGH"),
         ("generator.kernel.ratio=0:nan", "finite"),
         ("generator.kernel.ratio=0:2", "at most 1"),
-        ("penalty.r1", "LOW:HIGH"),
+        ("penalty.weight_decay", "LOW:HIGH"),
         ("nothing", "a field of the experiment"),
         ("", "a field of the experiment"),
     ],

@@ -11,7 +11,8 @@ from egan_theory.problem.field import VARIABLE, Field
 from egan_theory.problem.problem import Problem
 from egan_theory.simulation import simulate
 from egan_theory.tables.losses import LOSSES
-from tests.stepjac import COMPLEX_STEP, at_equilibrium, small
+from tests.builders import small
+from tests.stepjac import COMPLEX_STEP, at_equilibrium
 
 #: two ways to compute one velocity, relative to its largest entry
 VELOCITY = 1e-12

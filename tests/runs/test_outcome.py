@@ -38,10 +38,9 @@ from egan_theory.runs.outcome import (
     tally,
 )
 from egan_theory.simulation.run import simulate
-from egan_theory.sweeps import run as sweep_module
 from egan_theory.sweeps.agreement import compare_sweep
-from egan_theory.sweeps.batch import DONE, run_batch
-from tests.stepjac import small
+from egan_theory.sweeps.batch import DONE
+from tests.builders import small
 
 COVERED, LOST, MOVING, COLLAPSED, ESCAPED, DIVERGED = Outcome
 #: samples of the constructed runs: 21 of them in the last fifth
@@ -426,13 +425,6 @@ def test_simulations_of_every_kind():
                 wide = np.sqrt(window.var(1).sum(-1))
                 assert np.ptp(places) > MOVED or np.ptp(wide) > MOVED
     assert seen == set(Outcome)
-
-
-@pytest.fixture
-def in_this_process(monkeypatch):
-    """Batches of a sweep without worker processes."""
-    here = lambda text, batches, workers: ((i, run_batch(text, i)) for i in batches)  # noqa: E731
-    monkeypatch.setattr(sweep_module, "in_processes", here)
 
 
 def test_a_run_that_leaves_is_no_agreement(tmp_path, in_this_process):

@@ -17,6 +17,7 @@ from egan_theory.linear.seen import seen
 from egan_theory.problem.problem import Problem, forget
 from egan_theory.tables.activations import NETWORK_ACTIVATIONS, get_activation
 from egan_theory.tables.architecture import Architecture
+from tests.builders import with_network as experiment
 from tests.stepjac import mismatch, predicted
 
 jax = pytest.importorskip("jax")
@@ -29,19 +30,6 @@ DIFFERENCE, STEP = 1e-8, 1e-5
 SPECTRUM = 1e-9
 
 X = np.random.default_rng(0).standard_normal((4, 2))
-
-
-def experiment(width=6, depth=1, activation="tanh", **tables):
-    """A ring of three points and six particles with a discriminator network."""
-    arch = {"width": width, "depth": depth, "activation": activation, "coefficients": (0.1, 1.0, 0.3)}
-    tables = {
-        "target": {"kind": "ring", "modes": 3},
-        "generator": {"particles": 6, "kernel": {"ratio": 0.2}, "learning_rate": 0.05},
-        "discriminator": {"architecture": arch, "length_scale": 0.8, "learning_rate": 0.2},
-        "penalty": {"r1": 0.3},
-        "run": {"steps": 40, "record_every": 4, "runs": 2},
-    } | tables
-    return eg.Experiment(**tables)
 
 
 # -- the network ------------------------------------------------------------------------------------------------------
@@ -191,7 +179,7 @@ SLOW = ("wasserstein, r1", "consensus", "noise, flow")
 def network_step(exp):
     """The simulator's own step on (w, g, memory), flat, and its state at equilibrium."""
     from egan_theory.simulation.networks.field import NetworkField
-    from egan_theory.simulation.networks.simulate import _Stepper
+    from egan_theory.simulation.networks.simulate import Stepper
     from egan_theory.simulation.start import resolved_rule
 
     field = NetworkField(exp, [exp])
@@ -201,7 +189,7 @@ def network_step(exp):
     if field.generator is not None:
         g = np.zeros(field.data["phi0"].shape[-1])
         data["offset"] = x - field.generate(data | {"offset": 0.0}, g)
-    stepper, jnp = _Stepper(field, resolved_rule(exp), np.inf), jax.numpy
+    stepper, jnp = Stepper(field, resolved_rule(exp), np.inf), jax.numpy
     g = jnp.asarray(g)
     w = jnp.zeros(field.features.size)
     state = [w, g, *(0 * {"w": w, "x": g}[block] for block in stepper.rule.memory)]  # velocities vanish as well

@@ -16,7 +16,7 @@ from egan_theory.simulation import simulate
 from egan_theory.simulation.networks.field import NetworkField
 from egan_theory.simulation.networks.simulate import simulate_networks
 from egan_theory.simulation.run import _simulate
-from tests.simulation.test_networks import experiment
+from tests.builders import with_network as experiment
 
 jax = pytest.importorskip("jax")
 

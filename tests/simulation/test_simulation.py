@@ -16,7 +16,7 @@ from egan_theory.simulation.condense import condensed
 from egan_theory.simulation.run import _simulate
 from egan_theory.simulation.start import announced, resolved_rule
 from egan_theory.tables.updates import MOST_SUBSTEPS, SUBSTEP
-from tests.stepjac import small
+from tests.builders import small
 
 #: one trajectory computed in another order for a few dozen steps, relative to how far it moves
 TRAJECTORY = 1e-9

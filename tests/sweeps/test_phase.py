@@ -18,7 +18,7 @@ from egan_theory.show.phases import plot_phase
 from egan_theory.show.style import OUTCOMES
 from egan_theory.simulation.run import simulate
 from egan_theory.sweeps.phase import UNION, compare_phase, simulate_phase, with_shares
-from tests.stepjac import small
+from tests.builders import small
 
 EPS = np.finfo(float).eps
 RATIO, RATE = "generator.kernel.ratio=0:0.8:33", "discriminator.learning_rate=0.01:0.5:9:log"

@@ -10,9 +10,8 @@ from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.cli.app import main
 from egan_theory.predict.collective import margin
 from egan_theory.predict.phase import parse_axes
-from egan_theory.sweeps import run as run_module
 from egan_theory.sweeps.agreement import compare_sweep
-from egan_theory.sweeps.batch import DONE, FAILED, run_batch
+from egan_theory.sweeps.batch import DONE, FAILED
 from egan_theory.sweeps.phase import compare_phase, simulate_phase
 
 #: cells simulated side by side and alone differ by rounding, which the steps amplify
@@ -37,11 +36,6 @@ def experiment(update=None, **tables):
         discriminator={"features": 12, "learning_rate": 0.2}, penalty={"r1": 0.1, "weight_decay": 0.1},
         update=update or {}, **{"run": {"steps": 300, "record_every": 3, "runs": 2}} | tables,
     )  # fmt: skip
-
-
-@pytest.fixture
-def in_this_process(monkeypatch):
-    monkeypatch.setattr(run_module, "in_processes", lambda text, left, workers: ((i, run_batch(text, i)) for i in left))
 
 
 @pytest.mark.parametrize("name", GRIDS)

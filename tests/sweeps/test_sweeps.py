@@ -34,6 +34,7 @@ from egan_theory.sweeps.agreement import accuracy, compare_sweep, phase_of_sweep
 from egan_theory.sweeps.batch import DIVERGED, DONE, FAILED, PENDING, run_batch
 from egan_theory.sweeps.phase import simulate_phase
 from egan_theory.sweeps.plan import make_plan, read_plan
+from tests.builders import RING
 
 #: cells simulated side by side and alone differ by rounding, which a few hundred steps amplify
 TOGETHER = 1e-7
@@ -41,11 +42,8 @@ AXES = ("penalty.r1=0.2:2000:3:log", "generator.kernel.ratio=0:0.6:2")
 
 
 def experiment(**run):
-    return eg.Experiment(
-        target={"kind": "ring", "modes": 3}, generator={"particles": 6, "learning_rate": 0.05},
-        discriminator={"features": 16, "learning_rate": 0.2}, penalty={"r1": 0.5},
-        run={"steps": 60, "runs": 2, "record_every": 4} | run,
-    )  # fmt: skip
+    run = {"steps": 60, "record_every": 4} | run
+    return eg.Experiment.from_toml_string(RING).replace({f"run.{name}": value for name, value in run.items()})
 
 
 def files(store):
@@ -57,11 +55,6 @@ def here(text, batches, workers):
     """Batches in this process."""
     for i in batches:
         yield i, run_batch(text, i)
-
-
-@pytest.fixture
-def in_this_process(monkeypatch):
-    monkeypatch.setattr(run_module, "in_processes", here)
 
 
 # -- the plan ---------------------------------------------------------------------------------------------------------

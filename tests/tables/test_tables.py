@@ -14,7 +14,8 @@ from egan_theory.problem.problem import Problem
 from egan_theory.tables.losses import LOSSES, Loss, get_loss
 from egan_theory.tables.penalties import PENALTIES, coefficients, get_penalty
 from egan_theory.tables.updates import STEPS, UpdateRule
-from tests.stepjac import COMPLEX_STEP, small
+from tests.builders import small
+from tests.stepjac import COMPLEX_STEP
 
 #: first and second derivatives of a loss, relative; complex steps are exact to rounding
 DERIVATIVE = 1e-13
