@@ -11,7 +11,6 @@
 # %%
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ import xarray as xr
 from scipy.optimize import minimize
 from scipy.stats import rankdata
 
-from analyses.script import options, write
+from analyses.script import PUBLISHED, options, write
 from egan_theory.base.errors import InputError
 from egan_theory.papers.published import (
     CLASSES,
@@ -34,7 +33,6 @@ from egan_theory.papers.published import (
 from egan_theory.papers.published.fit import cells
 from egan_theory.papers.published.theory import STEPS
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "published_mnist"
 FOLDS = 5
 #: blocks of the leave-block-out split: consecutive parts of the sorted lrD times those of the sorted phi
 BLOCKS = (4, 3)
@@ -49,10 +47,6 @@ THEORY = "theory, two constants"
 
 
 # %%
-def default_data() -> Path:
-    return Path(os.environ.get("EGAN_PUBLISHED_MNIST", SHARED)) / "order_parameters_half.nc"
-
-
 def load(path: Path, target: Path | None = None) -> xr.Dataset:
     """Order parameters from a NetCDF file, or from a clone of the authors' repository (which needs the images)."""
     if path.is_dir():
@@ -310,7 +304,9 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
         help_seed="of the folds and of the bootstrap",
         help_draws="bootstrap samples of the runs",
     )
-    parser.add_argument("--data", type=Path, default=default_data(), help="order parameters (.nc), or a clone")
+    parser.add_argument(
+        "--data", type=Path, default=PUBLISHED / "order_parameters_half.nc", help="order parameters (.nc), or a clone"
+    )
     parser.add_argument("--target", type=Path, default=None, help="MNIST images, with a clone")
     args = parser.parse_args(argv)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 #: the repository, from which ``python -m analyses.NAME`` is run
 ROOT = Path(__file__).resolve().parents[1]
+#: the published MNIST runs: their raw files, order parameters and target
+PUBLISHED = Path(os.environ.get("EGAN_PUBLISHED_MNIST", ROOT.parent / "shared" / "published_mnist"))
 
 
 def options(

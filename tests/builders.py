@@ -1,7 +1,9 @@
 """Experiments that many tests share: small, with generic numbers."""
 
 import numpy as np
+import pytest
 
+from analyses.script import PUBLISHED
 from egan_theory.experiment import Experiment
 from egan_theory.experiment.targets import PointSet
 
@@ -23,6 +25,9 @@ steps = 200
 runs = 2
 record_every = 5
 """
+
+#: for tests of what others have measured
+needs_published = pytest.mark.skipif(not (PUBLISHED / "raw").is_dir(), reason="no published data on this machine")
 
 
 def small(target, *, particles=4, generator=None, discriminator=None, loss="wasserstein", penalty=None, update=None,

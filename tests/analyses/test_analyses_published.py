@@ -1,16 +1,15 @@
 """The analysis of the published runs, on runs drawn from the theory, and on the published ones where they are."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import xarray as xr
 
 from analyses import published_mnist as script
+from analyses.script import PUBLISHED
 from egan_theory.papers.published import CLASSES
 from tests.analyses.test_analyses import draws_figure
-from tests.papers.test_published import GAIN, PUBLISHED, TAU, needs_published, synthetic
+from tests.builders import needs_published
+from tests.papers.test_published import GAIN, TAU, synthetic
 
 
 def test_published_mnist(tmp_path, capsys):
@@ -66,8 +65,7 @@ def test_every_run_is_held_out_once():
 @pytest.mark.slow
 def test_published_half(tmp_path):
     """What the figure claims: two constants rank the published classes out of sample as stated."""
-    os.environ.setdefault("EGAN_PUBLISHED_MNIST", str(PUBLISHED))
-    cv, fit, data = script.study(script.load(Path(PUBLISHED) / "order_parameters_half.nc"), 0, 20)
+    cv, fit, data = script.study(script.load(PUBLISHED / "order_parameters_half.nc"), 0, 20)
     theory, rest = cv["auc"].sel(model=script.THEORY), cv["auc"].drop_sel(model=script.THEORY).max("model")
     for split in cv["split"].values:
         assert float(theory.sel({"split": split, "class": "memorised"})) > 0.98

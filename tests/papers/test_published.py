@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import os
 import pickle
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from typer.models import TyperInfo
 
 import egan_theory as eg
+from analyses.script import PUBLISHED
 from egan_theory.base.errors import InputError
 from egan_theory.cli import app as cli
 from egan_theory.linear import linearize
@@ -35,11 +35,8 @@ from egan_theory.papers.published import theory as th
 from egan_theory.papers.published.command import published
 from egan_theory.papers.published.fit import cells
 from egan_theory.papers.published.importer import SHAPE
+from tests.builders import needs_published
 
-PUBLISHED = Path(os.environ.get("EGAN_PUBLISHED_MNIST", Path(__file__).parents[3] / "shared" / "published_mnist"))
-needs_published = pytest.mark.skipif(
-    not (PUBLISHED / "order_parameters_half.nc").is_file(), reason="no published data on this machine"
-)
 EPS = np.finfo(float).eps
 #: estimates may be this many standard errors off
 SIGMAS = 4.0

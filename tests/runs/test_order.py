@@ -1,17 +1,16 @@
 """Order parameters: values known in closed form, for the target itself and for fresh draws, and the published ones."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analyses.script import PUBLISHED
 from egan_theory.base.errors import InputError
 from egan_theory.runs import order as op
 from egan_theory.runs.order import arrays
+from tests.builders import needs_published
 
 EPS = np.finfo(float).eps
 #: a mean over draws may be this many standard errors off
@@ -20,9 +19,6 @@ SIGMAS = 4.0
 SINGLE = 1e-6
 #: the published deficit has ln(p + 1e-8): 100 of them move it by up to 1e-6
 PUBLISHED_DEFICIT = 1.1e-6
-
-PUBLISHED = Path(os.environ.get("EGAN_PUBLISHED_MNIST", Path(__file__).parents[3] / "shared" / "published_mnist"))
-needs_published = pytest.mark.skipif(not (PUBLISHED / "raw").is_dir(), reason="no published data on this machine")
 
 
 def cloud(x, *extra):
