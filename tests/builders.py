@@ -1,5 +1,7 @@
 """Experiments that many tests share: small, with generic numbers."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,9 @@ record_every = 5
 
 #: for tests of what others have measured
 needs_published = pytest.mark.skipif(not (PUBLISHED / "raw").is_dir(), reason="no published data on this machine")
+
+#: for tests of signals, limits and special files that other systems do not have
+posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
 
 
 def small(target, *, particles=4, generator=None, discriminator=None, loss="wasserstein", penalty=None, update=None,

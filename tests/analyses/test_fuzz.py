@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytest.importorskip("resource")
+
 from analyses import fuzz
 from analyses.script import ROOT
 

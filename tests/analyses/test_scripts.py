@@ -12,6 +12,8 @@ PARTS = {"__init__", "draws", "proportions", "real_gan_networks", "real_gan_verd
 SOURCES = {path.stem: path.read_text() for path in sorted((ROOT / "analyses").glob("*.py"))}
 SCRIPTS = sorted(SOURCES.keys() - PARTS)
 
+NEEDS = {"fixed_images": ["jax"], "fuzz": ["resource"]}
+
 
 def private_names(source):
     """Names with a leading underscore that are imported, or taken from anything but self and cls."""
@@ -28,8 +30,8 @@ def private_names(source):
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_script_takes_seed_and_draws(name, capsys):
-    if name == "fixed_images":
-        pytest.importorskip("jax")
+    for needed in NEEDS.get(name, ()):
+        pytest.importorskip(needed)
     with pytest.raises(SystemExit) as end:
         import_module(f"analyses.{name}").main(["--help"])
     out = capsys.readouterr().out

@@ -20,7 +20,7 @@ from egan_theory.cli.app import main
 from egan_theory.experiment import Experiment, templates
 from egan_theory.runs.schema import open_runs
 from egan_theory.tables.architecture import GeneratorArchitecture
-from tests.builders import RING
+from tests.builders import RING, posix
 
 COMMANDS = (
     "new", "derive", "spectrum", "regularizer", "threshold", "phase", "simulate", "sweep", "compare", "advise",
@@ -464,6 +464,7 @@ def test_a_closed_pipe_is_quiet(experiment):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@posix
 def test_control_c_keeps_what_was_recorded(tmp_path):
     file, runs = tmp_path / "long.toml", tmp_path / "runs.nc"
     file.write_text(RING.replace("steps = 200", "steps = 2000000").replace("record_every = 5", "record_every = 100"))

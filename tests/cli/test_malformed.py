@@ -2,7 +2,6 @@
 
 import os
 import re
-import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import xarray as xr
 from analyses.draws import SMALL
 from egan_theory.cli.app import main
 from egan_theory.experiment.targets import read_points
+from tests.builders import posix
 
 
 def edited(**tables: str) -> str:
@@ -383,6 +383,7 @@ def test_headers_of_arrays(name, tmp_path, capsys):
     shape, size, descr, found = HEADERS[name]
     _header(shape, size, descr)(tmp_path / "p.npy")
     (tmp_path / "e.toml").write_text(edited(target='kind = "points"\npath = "p.npy"'))
+    resource = pytest.importorskip("resource")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     line = bad_input(["spectrum", str(tmp_path / "e.toml")], tmp_path, capsys)
     assert "target.path: must" in line and "p.npy" in line and found in line
@@ -417,6 +418,7 @@ def test_only_the_points_of_a_file_are_read(tmp_path):
                 scale.make_scale(f"This is a netCDF dimension but not a netCDF variable. {size:9d}")
                 made.dims[i].attach_scale(file[dim])
         file["points"][...] = np.eye(2)
+    resource = pytest.importorskip("resource")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert np.array_equal(read_points(str(tmp_path / "p.nc"))[0], np.eye(2))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
@@ -581,6 +583,7 @@ def test_not_a_run_file(write, found, tmp_path, capsys):
 # -- paths and options -------------------------------------------------------------------------------------------
 
 
+@posix
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [

@@ -12,7 +12,7 @@ from egan_theory.base.files import decoded
 from egan_theory.experiment import Experiment
 from egan_theory.papers.solvable import Solvable
 from egan_theory.runs.schema import open_runs
-from tests.builders import RING
+from tests.builders import RING, posix
 
 
 def shell(script: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -23,6 +23,7 @@ def shell(script: str, **environment: str) -> subprocess.CompletedProcess[bytes]
     )
 
 
+@posix
 @pytest.mark.parametrize(
     ("redirected", "code", "says"),
     [
@@ -42,6 +43,7 @@ def test_closed_streams(redirected, code, says, experiment):
     assert done.stderr.count(b"\n") == bool(says)
 
 
+@posix
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("command", ["spectrum {e}", "spectrum {e} --json", "new", "derive", "--help", "--version"])
 def test_a_full_disk_is_one_line_and_a_failed_run(command, experiment):
@@ -49,12 +51,14 @@ def test_a_full_disk_is_one_line_and_a_failed_run(command, experiment):
     assert done.returncode == 1 and done.stderr.count(b"\n") == 1 and b"No space left" in done.stderr, done.stderr
 
 
+@posix
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_for_errors_leaves_the_exit_code(experiment):
     assert shell("$egan spectrum none.toml 2> /dev/full").returncode == 2
     assert shell(f"$egan spectrum {experiment} > /dev/full 2> /dev/full").returncode == 1
 
 
+@posix
 def test_a_closed_stream_never_becomes_a_file(experiment, tmp_path):
     """With stdout closed, the first file that is opened would take its number, and what is printed its contents."""
     out = tmp_path / "r.nc"
@@ -62,6 +66,7 @@ def test_a_closed_stream_never_becomes_a_file(experiment, tmp_path):
     assert done.returncode == 0 and open_runs(out).sizes["run"] == 2
 
 
+@posix
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-8"])
 def test_characters_that_an_encoding_lacks_are_replaced(encoding, tmp_path):
     folder = tmp_path / "дані"
@@ -75,6 +80,7 @@ def test_characters_that_an_encoding_lacks_are_replaced(encoding, tmp_path):
     assert open_runs(folder / "r.nc").sizes["run"] == 2
 
 
+@posix
 def test_names_that_are_no_text_are_shown_as_they_can_be(experiment, tmp_path):
     done = shell(f"$egan spectrum {tmp_path}/$(printf 'a\\xffb').toml", PYTHONIOENCODING="utf-8")
     assert done.returncode == 2 and done.stderr.count(b"\n") == 1

@@ -34,7 +34,7 @@ from egan_theory.sweeps.agreement import accuracy, compare_sweep, phase_of_sweep
 from egan_theory.sweeps.batch import DIVERGED, DONE, FAILED, PENDING, run_batch
 from egan_theory.sweeps.phase import simulate_phase
 from egan_theory.sweeps.plan import make_plan, read_plan
-from tests.builders import RING
+from tests.builders import RING, posix
 
 #: cells simulated side by side and alone differ by rounding, which a few hundred steps amplify
 TOGETHER = 1e-7
@@ -192,6 +192,7 @@ def test_killed_anywhere_and_resumed(tmp_path, in_this_process, monkeypatch, see
     assert deaths > 1
 
 
+@posix
 def test_a_killed_worker_is_replaced(tmp_path, in_this_process, monkeypatch):
     """Two processes, one of them killed: the bytes are those of this process alone."""
     exp, whole, store = experiment(), tmp_path / "whole.zarr", tmp_path / "workers.zarr"
