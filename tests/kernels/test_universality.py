@@ -334,12 +334,12 @@ def test_output_covariance_is_the_gaussian_process_at_orthogonal_latents(name):
 def test_random_starts_are_the_outputs_of_a_wide_network():
     """Of the particle model at width 0, and of networks of finite width: the same two moments, within their errors."""
     exp = Experiment(
-        generator={"particles": 16, "architecture": {"depth": 2, "bias_variance": 0.3, "latent_dimension": 400}},
+        generator={"particles": 16, "architecture": {"depth": 2, "bias_variance": 0.3, "latent_dimension": 100}},
         run={"start": "random", "runs": 400, "steps": 1, "record_every": 1},
     )
     variance, common = output_covariance(exp.generator.architecture)
     assert 0.2 < common / variance < 0.8
-    wide = exp.replace({"generator.architecture.width": 100, "run.runs": 40})
+    wide = exp.replace({"generator.architecture.width": 64, "run.runs": 40})
     for one in (exp, wide):
         x = eg.simulate(one)["particles"].values[:, 0]
         particles = x.shape[1]
