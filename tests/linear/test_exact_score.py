@@ -45,12 +45,11 @@ RULES = (
 
 def experiment(place="exact", *, loss="wasserstein", penalty=None, likelihood=None, memory=None, **update):
     target, particles, disc, own = PLACES[place]
-    exp = small(
-        target, particles=particles, loss=loss, discriminator=disc, update=update,
+    return small(
+        target, particles=particles, loss=loss, discriminator=disc, update=update, memory=memory or {},
         penalty=penalty or {"weight_decay": 0.2, "r1": 0.1}, generator={"kernel": {"ratio": 0.05}},
+        likelihood=own if likelihood is None else likelihood,
     )  # fmt: skip
-    return eg.Experiment(**exp.model_dump() | {"likelihood": own if likelihood is None else likelihood,
-                                               "memory": memory or {}})  # fmt: skip
 
 
 # -- the score itself -------------------------------------------------------------------------------------------------

@@ -58,11 +58,11 @@ RULES = (
 
 def experiment(place="ring", degree=2, kernel="product", loss="wasserstein", penalty=None, ratio=0.1, **update):
     target, particles, disc = PLACES[place]
-    exp = small(
+    return small(
         target, particles=particles, loss=loss, penalty=penalty or PENALTIES["weight decay"], discriminator=disc,
         update=update, generator={"masses": "matched", "kernel": {"ratio": ratio}},
+        packing={"degree": degree, "kernel": kernel},
     )  # fmt: skip
-    return exp.replace({"packing.degree": degree, "packing.kernel": kernel})
 
 
 def symmetric(exp):

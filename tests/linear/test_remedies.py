@@ -51,11 +51,11 @@ MEMORY = ({}, {"generator": 3.0}, {"discriminator": 4.0}, {"generator": 3.0, "di
 
 def experiment(place="ring", loss="wasserstein", ratio=0.05, likelihood=None, memory=None, **update):
     target, particles, disc = PLACES[place]
-    exp = small(
+    return small(
         target, particles=particles, loss=loss, penalty={"r1": 0.2, "weight_decay": 0.15}, discriminator=disc,
         update=update, generator={"masses": "matched", "kernel": {"ratio": ratio}},
+        likelihood=likelihood or {}, memory=memory or {},
     )  # fmt: skip
-    return exp.model_copy(update={"likelihood": likelihood or {}, "memory": memory or {}})
 
 
 def step_spectra(exp):
