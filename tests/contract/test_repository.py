@@ -18,6 +18,7 @@ MACHINE = r"(?<![\w.~-])/(?:work|root|home|Users)(?:/|\b)|[A-Z]:\\\\?Users"
 FORBIDDEN = {
     "an issue": r"\b(?:issues?|pull requests?|PR|GH|tickets?|bug)[ -]?#?\d+|(?<=[\s(])#\d{1,4}(?![\w;,\"'])",
     "a machine's path": MACHINE,
+    "a text that nobody has": r"(?i)\bbriefs?\b(?! description)",
     "a package index": r"(?i)\bpypi\b|pythonhosted|anaconda\.(?:org|com)|npmjs|artifactory|devpi|index-url",
 }
 #: of each kind, what must be found and what not
@@ -27,6 +28,7 @@ EXAMPLES = {
         ('"#0072B2"', "solid #888;", "an issue of 3 runs"),
     ),
     "a machine's path": (("/root/x", '"/work/venv"', "(/home/me)"), ("a/work", "homework", "https://x.org/work")),
+    "a text that nobody has": (("(brief 3b)",), ("a brief description",)),
     "a package index": (("pip --index-url x", "from PyPI"), ("an index of packages",)),
 }
 
