@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from egan_theory.experiment.targets import TARGETS
 from egan_theory.tables.losses import LOSSES
-from egan_theory.tables.updates import STEPS
+from tests.entries import STEPS
 
 FOLDER = Path(__file__).parents[2] / "analyses"
 
