@@ -83,7 +83,7 @@ def _draw(rng: np.random.Generator) -> eg.Experiment | None:
     ):  # fmt: skip
         if rng.random() < chance:
             penalty[key] = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    if loss == "sobolev" or rng.random() < 0.15:
+    if LOSSES[loss].needs_multiplier or rng.random() < 0.15:
         penalty["multiplier"], penalty["alpha"] = float(rng.uniform(0.1, 1.0)), float(rng.uniform(0, 0.5))
     dimension = len(target["means"][0]) if "means" in target else target.get("dimension", 2)
     if rng.random() < 0.1 and dimension < 3 and "consensus" not in penalty:  # the noise's nodes cost too much time

@@ -68,7 +68,7 @@ def _draw(rng: np.random.Generator) -> eg.Experiment:
     for key, low, high, chance in (("r1", 0.1, 2.0, 0.6), ("r2", 0.1, 2.0, 0.3), ("consensus", 0.05, 1.0, 0.15)):
         if rng.random() < chance * (0.3 if moving else 1.0) and not (key == "consensus" and exact and not box):
             penalty[key] = between(low, high) * (0.2 if moving else 1.0)
-    if loss == "sobolev" or rng.random() < 0.15:
+    if LOSSES[loss].needs_multiplier or rng.random() < 0.15:
         penalty["multiplier"] = float(rng.uniform(0.1, 1.0)) * (0.1 if moving else 1.0)
         penalty["alpha"] = float(rng.uniform(0, 0.5))
     if rng.random() < 0.15 and not exact and "consensus" not in penalty:
@@ -107,7 +107,7 @@ def cloud(exp: eg.Experiment, state: tuple, features, rng: np.random.Generator) 
     u *= SPREAD * exp.discriminator.length_scale / np.sqrt((u**2).sum(-1).mean())
     w, x0, *memory = state
     around = [
-        np.tile(v, (N, 1)) if block == "x" else v for block, v in zip(exp.update_rule.memory, memory, strict=True)
+        np.tile(v, (N, 1)) if block == "x" else v for block, v in zip(exp.update_rule.blocks, memory, strict=True)
     ]
     return field, (w, x0 + u, *around)
 

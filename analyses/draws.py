@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from egan_theory.experiment import Experiment
+from egan_theory.kernels import KERNELS as ENTRIES
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.simulation.start import resolved_rule
 from egan_theory.tables.losses import LOSSES
-from egan_theory.tables.updates import STEPS
+from egan_theory.tables.penalties import PENALTIES
+from egan_theory.tables.updates import RULES
 
+#: stationary ones: drawn in this order, and then those that the package has besides
 KERNELS = ("gaussian", "matern", "rational_quadratic", "laplace")
-_VARIED = (
+KERNELS = (*KERNELS, *(name for name, k in ENTRIES.items() if k.kind == "stationary" and name not in KERNELS))
+UPDATES = (
     {"rule": "simultaneous"},
     {"rule": "alternating"},
     {"rule": "alternating", "critic_steps": 3},
@@ -21,8 +25,20 @@ _VARIED = (
     {"rule": "optimistic"},
     {"rule": "flow", "substeps": 2},
 )
-#: update rules with settings, and every other rule of the table as it is
-UPDATES = (*_VARIED, *({"rule": rule} for rule in STEPS if rule not in {u["rule"] for u in _VARIED}))
+UPDATES = (
+    *UPDATES,
+    *(
+        {"rule": name, **example}
+        for name, rule in RULES.items()
+        if not (rule.responds or rule.networks or any(u["rule"] == name for u in UPDATES))
+        for example in ({}, *rule.examples)
+    ),
+)
+#: of the penalties: the probability, and the smallest and largest strength (functional ones have those of R2)
+STRENGTHS = {
+    "r1": (0.6, 0.1, 2.0), "r2": (0.3, 0.1, 2.0), "weight_decay": (0.5, 0.01, 0.2), "consensus": (0.2, 0.05, 1.0),
+}  # fmt: skip
+STRENGTHS |= {key: STRENGTHS["r2"] for key, p in PENALTIES.items() if p.terms and key not in ("multiplier", *STRENGTHS)}
 
 #: the least of an experiment, as users write it: spoilt where bad input is studied
 SMALL = """
@@ -85,14 +101,14 @@ def _draw(rng: np.random.Generator, runs: int) -> Experiment:
     target, points = draw_target(rng)
     kernel = str(rng.choice(KERNELS))
     box = target["kind"] == "uniform"
-    exact = box or (kernel != "laplace" and rng.random() < 0.4)
+    exact = box or (ENTRIES[kernel]().differentiable and rng.random() < 0.4)
     length = float(rng.uniform(0.15, 0.35)) * target["length"] if box else float(rng.uniform(0.4, 1.0))
     loss = str(rng.choice(list(LOSSES)))
     penalty: dict[str, float] = {}
-    for key, low, high in (("r1", 0.1, 2.0), ("r2", 0.1, 2.0), ("weight_decay", 0.01, 0.2), ("consensus", 0.05, 1.0)):
-        if rng.random() < {"r1": 0.6, "r2": 0.3, "weight_decay": 0.5, "consensus": 0.2}[key]:
+    for key, (probability, low, high) in STRENGTHS.items():
+        if rng.random() < probability:
             penalty[key] = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    if loss == "sobolev" or rng.random() < 0.15:
+    if LOSSES[loss].needs_multiplier or rng.random() < 0.15:
         penalty["multiplier"], penalty["alpha"] = float(rng.uniform(0.1, 1.0)), float(rng.uniform(0, 0.5))
     if rng.random() < 0.15 and not exact:
         penalty["instance_noise"] = 0.1 * length

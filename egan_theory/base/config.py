@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer
 
 from .errors import InputError
 from .spelling import word
@@ -50,12 +50,20 @@ class Config(BaseModel):
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A validated copy; pydantic's own would keep cached properties of the old values."""
-        fields = {name: getattr(self, name) for name in self._given()}
+        fields = {name: getattr(self, name) for name in type(self).model_fields if name not in self._derived()}
         return type(self)(**(fields | dict(update or {})))
 
-    def _given(self) -> set[str]:
-        """The fields that determine the others."""
-        return set(type(self).model_fields)
+    def to_change(self) -> dict[str, Any]:
+        """The fields as a dictionary of dictionaries: with some of them changed, what a changed copy is made of."""
+        return self.model_dump()
+
+    def _derived(self) -> Collection[str]:
+        """Fields that others determine: not written, and not given when a copy is made."""
+        return ()
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: Any) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if name not in self._derived()}
 
     # pydantic compares and hashes cached properties too, which may hold arrays: only the fields count here
     def __eq__(self, other: object) -> bool:

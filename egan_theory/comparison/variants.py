@@ -9,9 +9,10 @@ import xarray as xr
 
 from ..experiment import Experiment
 from ..simulation.run import simulate
+from ..tables.penalties import PENALTIES
 
 #: strengths that cannot be simulated side by side: they change the feature map's nodes
-SEPARATE = ("instance_noise",)
+SEPARATE = tuple(key for key, penalty in PENALTIES.items() if penalty.kind == "input")
 
 
 def simulated(

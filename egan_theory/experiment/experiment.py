@@ -23,7 +23,7 @@ from ..base.files import read_text
 from ..base.toml import changed_tables, parsed
 from ..kernels import Kernel
 from ..tables.losses import Loss, get_loss
-from ..tables.updates import NETWORK_RULES, RESPONSES, RICH_STEPS, STEPS, UNIFORM, UpdateRule
+from ..tables.updates import LINEAR_RULES, PARAMETERS, UNIFORM, UpdateRule, rules_with
 from .players import Discriminator, Generator
 from .settings import Likelihood, LossChoice, Memory, Packing, Penalties, Run, Update
 from .targets import TARGETS, Mixture, Points, Ring, Target, Uniform
@@ -90,10 +90,10 @@ class Experiment(Config):
         elif d.features % 2:
             raise InputError("discriminator.features", "be even (cosine and sine of each frequency)", d.features)
         if self.loss_object.needs_multiplier and self.penalty.multiplier == 0:
-            raise InputError("penalty.multiplier", "be greater than 0 for loss.kind 'sobolev'", 0.0)
-        if self.update.rule in NETWORK_RULES and not (g.finite_network and d.finite_network):
-            rule = "be one of " + ", ".join(STEPS) + " unless both players are networks with architecture.width > 0"
-            raise InputError("update.rule", rule, repr(self.update.rule))
+            raise InputError("penalty.multiplier", f"be greater than 0 for loss.kind {self.loss.kind!r}", 0.0)
+        if self.update_rule.entry.networks and not (g.finite_network and d.finite_network):
+            unless = "unless both players are networks with architecture.width > 0"
+            raise InputError("update.rule", f"be one of {', '.join(LINEAR_RULES)} {unless}", repr(self.update.rule))
         self._check_remedies()
         if g.architecture is not None and self.run.spread != 0:
             raise InputError("run.spread", "be 0 with generator.architecture, whose outputs are the start")
@@ -103,23 +103,18 @@ class Experiment(Config):
 
     def _check_remedies(self) -> None:
         """Refuse what best responses, averages, packing and the likelihood term are not defined or not derived for."""
-        averaged = bool(self.update_rule.averages)
         networks = self.generator.finite_network or self.discriminator.finite_network
-        for field, used in (
-            ("update.rule", self.update.rule in RESPONSES),
-            ("memory", averaged),
-            ("likelihood.weight", self.likelihood.weight > 0),
-            ("packing.degree", self.packing.degree > 1),
-        ):
-            if used and networks:
+        for field in self._remedies():
+            if networks:
                 raise InputError(field, "not be used with a network of finite width", "one with architecture.width > 0")
-            if used and self.penalty.consensus:
+            if self.penalty.consensus:
                 raise InputError("penalty.consensus", f"be 0 together with {field}", self.penalty.consensus)
         if self.packing.degree > 1 and self.discriminator.evaluation == "fourier":
             raise InputError("discriminator.evaluation", "be 'direct' with packing.degree > 1", "'fourier'")
-        if averaged:
-            if self.update.rule not in RICH_STEPS:
-                raise InputError("update.rule", f"be one of {', '.join(RICH_STEPS)} with memory", self.update.rule)
+        if self.update_rule.averages:
+            if not self.update_rule.entry.averages:
+                names = ", ".join(rules_with(lambda rule: rule.averages))
+                raise InputError("update.rule", f"be one of {names} with memory", self.update.rule)
             for name in ("generator", "discriminator"):
                 time = getattr(self.memory, name)
                 if not self.update_rule.continuous and time != UNIFORM and 0 < time < 1:
@@ -141,17 +136,21 @@ class Experiment(Config):
         if not like.target_bandwidth and np.min(target.std) == 0:  # type: ignore[union-attr]
             raise InputError("likelihood.target_bandwidth", "be greater than 0 unless every target.std is", 0.0)
 
+    def _remedies(self) -> dict[str, tuple[str, Any]]:
+        """Those in use, by their fields: (the rule of an experiment without it, what is found)."""
+        every = {
+            "update.rule": ("be another one", repr(self.update.rule), self.update_rule.responds),
+            "memory": ("be 0", self.memory, bool(self.update_rule.averages)),
+            "likelihood.weight": ("be 0", self.likelihood.weight, self.likelihood.weight > 0),
+            "packing.degree": ("be 1", self.packing.degree, self.packing.degree > 1),
+        }
+        return {field: (rule, found) for field, (rule, found, used) in every.items() if used}
+
     def refuse_remedies(self, what: str) -> None:
         """Raise InputError where best responses, averages, the likelihood term or packing are used: ``what`` is not
         derived."""
-        if self.update.rule in RESPONSES:
-            raise InputError("update.rule", f"be another one for {what}", repr(self.update.rule))
-        if self.update_rule.averages:
-            raise InputError("memory", f"be 0 for {what}", self.memory)
-        if self.likelihood.weight:
-            raise InputError("likelihood.weight", f"be 0 for {what}", self.likelihood.weight)
-        if self.packing.degree > 1:
-            raise InputError("packing.degree", f"be 1 for {what}", self.packing.degree)
+        for field, (rule, found) in self._remedies().items():
+            raise InputError(field, f"{rule} for {what}", found)
 
     # -- derived quantities ------------------------------------------------------------------------------------
 
@@ -170,11 +169,8 @@ class Experiment(Config):
 
     @cached_property
     def update_rule(self) -> UpdateRule:
-        u, m = self.update, self.memory
-        return UpdateRule(
-            u.rule, u.critic_steps, u.momentum_discriminator, u.momentum_generator, u.substeps,
-            m.generator, m.discriminator,
-        )  # fmt: skip
+        numbers = {name: getattr(self.update, name) for name in PARAMETERS}
+        return UpdateRule.of(self.update.rule, numbers, self.memory.generator, self.memory.discriminator)
 
     @cached_property
     def assignment(self) -> np.ndarray:
@@ -210,22 +206,21 @@ class Experiment(Config):
     # -- change and exchange -----------------------------------------------------------------------------------
 
     def replace(self, changes: Mapping[str, Any]) -> Experiment:
-        """A copy with dotted fields changed, e.g. ``{"penalty.r1": 0.2}``; validated again."""
-        data = self.model_dump()
-        if self.generator.follows:
-            data["generator"]["particles"] = 0
-        if self.discriminator.architecture is None:
-            data["discriminator"]["kernel"] = self.discriminator.kernel  # a Kernel object stays one
+        """A copy with dotted fields changed, e.g. ``{"penalty.r1": 0.2}``. Tables that change are validated again, and
+        how all of them fit; the others are the same objects."""
+        data: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
         for path, value in changes.items():
             *parents, leaf = path.split(".")
             if path.startswith("generator.kernel") and self.generator.architecture is not None:
                 raise InputError(path, "not be changed: generator.architecture determines it (vary one of its fields)")
+            if parents and isinstance(data.get(parents[0]), Config):
+                data[parents[0]] = data[parents[0]].to_change()
             node = data
             for i, part in enumerate(parents):
                 if not isinstance(node.get(part), dict):
                     raise InputError(".".join(parents[: i + 1]), "be a table of the experiment", part)
                 node = node[part]
-            if leaf not in node or isinstance(node[leaf], dict):
+            if leaf not in node or isinstance(node[leaf], dict | Config):
                 raise InputError(path, f"be one of {', '.join(k for k in node)}", repr(leaf))
             current = node[leaf]
             # a parameter scan hands over floats; integer fields take them when they are whole

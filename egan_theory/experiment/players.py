@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_serializer, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from ..base.config import LARGEST, SMALLEST, Config, Integers, NotNegative, Numbers, Positive
+from ..base.config import LARGEST, SMALLEST, Config, Integers, Numbers, Positive
 from ..base.errors import InputError
+from ..base.parameters import declares
 from ..base.spelling import word
-from ..kernels import KERNELS, Kernel, make_kernel
+from ..kernels import KERNELS, PARAMETERS, Kernel, make_kernel
 from ..tables.activations import ACTIVATIONS
 from ..tables.architecture import Architecture, GeneratorArchitecture
 
@@ -18,10 +20,8 @@ from ..tables.architecture import Architecture, GeneratorArchitecture
 DISCRIMINATORS = (*KERNELS, *ACTIVATIONS)
 #: particles of a generator that does not say how many, at least
 PARTICLES = 64
-#: fields of the discriminator that a network does not have
-OF_KERNELS = (
-    "kernel", "smoothness", "alpha", "variance", "degree", "offset", "features", "evaluation", "tolerance",
-)  # fmt: skip
+#: fields of the discriminator that a network does not have; its inputs are x / length_scale
+OF_KERNELS = ("kernel", *(name for name in PARAMETERS if name != "length_scale"), "features", "evaluation", "tolerance")
 
 
 class GeneratorKernel(Config):
@@ -71,7 +71,7 @@ class Generator(Config):
         return data
 
     @model_validator(mode="after")
-    def _derived(self) -> Generator:
+    def _of_network(self) -> Generator:
         if self.architecture is not None:
             from ..kernels.wide.universality import kernel_numbers
 
@@ -98,27 +98,36 @@ class Generator(Config):
             count = len(self.masses)
         else:
             count = points * -(-PARTICLES // points)
+        if self._follows and self.particles == count:
+            return self
         out = self.model_copy(update={"particles": count})
         out._follows = True
         return out
+
+    def to_change(self) -> dict[str, Any]:
+        return super().to_change() | ({"particles": 0} if self.follows else {})
 
     @property
     def finite_network(self) -> bool:
         """Whether the generator is a network of finite width."""
         return self.architecture is not None and self.architecture.width > 0
 
-    def _given(self) -> set[str]:
-        return super()._given() - (set() if self.architecture is None else {"kernel"})
-
-    @model_serializer(mode="wrap")
-    def _without_derived(self, handler: Any) -> dict[str, Any]:
-        data = handler(self)
-        if self.architecture is not None:
-            del data["kernel"]
-        return data
+    def _derived(self) -> tuple[str, ...]:
+        return () if self.architecture is None else ("kernel",)
 
 
-class Discriminator(Config):
+@declares(PARAMETERS | {"length_scale": replace(PARAMETERS["length_scale"], default=0.5)})
+class _KernelChoice(Config):
+    """A kernel by name or as an object, with the parameters that the entries of kernels.KERNELS have."""
+
+    kernel: str | Kernel = "gaussian"
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+class Discriminator(_KernelChoice):
     """D(x) = D* + w.psi(x), with psi(x).psi(y) the kernel (features = 0) or a random-feature estimate of it.
 
     ``features``: number of random features, even (cosine and sine of each frequency); 0 means the exact kernel.
@@ -135,13 +144,6 @@ class Discriminator(Config):
 
     table: ClassVar[str] = "discriminator"
 
-    kernel: str | Kernel = "gaussian"
-    length_scale: Positive = 0.5
-    smoothness: Positive = 1.5
-    alpha: Positive = 1.0
-    variance: Positive = 1.0
-    degree: int = Field(2, ge=1, le=12)
-    offset: NotNegative = 1.0
     features: int = Field(256, ge=0, le=1_000_000)
     learning_rate: Positive = 0.1
     seed: int = Field(0, ge=0, lt=2**63)
@@ -160,13 +162,12 @@ class Discriminator(Config):
                 raise InputError(f"discriminator.{key}", rule)
         return data | {"features": 0}  # nothing of a kernel is left but its exactness
 
-    @model_serializer(mode="wrap")
-    def _without_kernel(self, handler: Any) -> dict[str, Any]:
-        data = handler(self)
-        return data if self.architecture is None else {k: v for k, v in data.items() if k not in OF_KERNELS}
+    def _derived(self) -> tuple[str, ...]:
+        return () if self.architecture is None else OF_KERNELS
 
-    def _given(self) -> set[str]:
-        return super()._given() - (set() if self.architecture is None else set(OF_KERNELS))
+    def to_change(self) -> dict[str, Any]:
+        kernel = {} if self.architecture is not None else {"kernel": self.kernel}  # a Kernel object stays one
+        return super().to_change() | kernel
 
     @field_validator("kernel")
     @classmethod
@@ -204,12 +205,4 @@ class Discriminator(Config):
             return TangentKernel(self.architecture, self.length_scale)
         if isinstance(self.kernel, Kernel):
             return self.kernel
-        return make_kernel(
-            self.kernel,
-            length_scale=self.length_scale,
-            smoothness=self.smoothness,
-            alpha=self.alpha,
-            variance=self.variance,
-            degree=self.degree,
-            offset=self.offset,
-        )
+        return make_kernel(self.kernel, **{name: getattr(self, name) for name in PARAMETERS})

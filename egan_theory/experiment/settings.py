@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from ..base.config import Config, NotNegative, Positive, Word
 from ..base.errors import InputError
+from ..base.parameters import declares
+from ..base.spelling import word
 from ..tables.losses import LOSSES
-from ..tables.penalties import WGAN_GP_REASON, Coefficients, coefficients
-from ..tables.updates import MOST_SUBSTEPS, NETWORK_RULES, RESPONSES, STEPS
+from ..tables.penalties import FUNCTIONAL, STRENGTHS, WGAN_GP, WGAN_GP_REASON, Coefficients, coefficients
+from ..tables.updates import PARAMETERS, RULES
 
 
 class LossChoice(Config):
@@ -28,37 +30,34 @@ class LossChoice(Config):
         return value
 
 
+@declares(STRENGTHS)
 class Penalties(Config):
-    """Strengths of the penalties; see egan_theory.tables.penalties. ``alpha`` belongs to ``multiplier``."""
+    """Strengths of the penalties and what else they have; see egan_theory.tables.penalties, whose entries these are."""
 
     table: ClassVar[str] = "penalty"
 
-    r1: NotNegative = 0.0
-    r2: NotNegative = 0.0
-    weight_decay: NotNegative = 0.0
-    multiplier: NotNegative = 0.0
-    alpha: NotNegative = 0.0
-    instance_noise: NotNegative = 0.0
-    consensus: NotNegative = 0.0
+    if TYPE_CHECKING:
+
+        def __init__(self, **strengths: float) -> None: ...
+
+        def __getattr__(self, name: str) -> float: ...
 
     @model_validator(mode="before")
     @classmethod
     def _refuse_wgan_gp(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            for key in ("wgan_gp", "wgan-gp", "gradient_penalty"):
-                if key in data:
-                    raise InputError(f"penalty.{key}", WGAN_GP_REASON)
+        for key in data if isinstance(data, dict) else ():
+            if word(key) in WGAN_GP:
+                raise InputError(f"penalty.{key}", WGAN_GP_REASON)
         return data
 
     @property
     def coefficients(self) -> Coefficients:
-        return coefficients(
-            r1=self.r1, r2=self.r2, weight_decay=self.weight_decay, multiplier=self.multiplier, alpha=self.alpha
-        )
+        return coefficients(**{name: getattr(self, name) for name in FUNCTIONAL})
 
 
+@declares(PARAMETERS)
 class Update(Config):
-    """How the two players move; see egan_theory.tables.updates. Momentum and critic steps need a rule that has them.
+    """How the two players move; see egan_theory.tables.updates, whose entries have these parameters.
 
     ``rule`` "best_response" (generator steps) and "best_response_flow": the discriminator is at its optimum for the
     present particles, which needs a penalty or loss that bounds it; its learning rate plays no part.
@@ -71,22 +70,23 @@ class Update(Config):
     table: ClassVar[str] = "update"
 
     rule: Word = "simultaneous"
-    critic_steps: int = Field(1, ge=1, le=10_000)
-    momentum_discriminator: float = Field(0.0, ge=0, lt=1)
-    momentum_generator: float = Field(0.0, ge=0, lt=1)
-    substeps: int = Field(4, ge=1, le=MOST_SUBSTEPS)
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, rule: str = "simultaneous", **parameters: float) -> None: ...
+
+        def __getattr__(self, name: str) -> Any: ...
 
     @model_validator(mode="after")
     def _consistent(self) -> Update:
-        known = (*STEPS, *RESPONSES, *NETWORK_RULES)
-        if self.rule not in known:
-            raise InputError("update.rule", f"be one of {', '.join(known)}", repr(self.rule))
-        if self.critic_steps != 1 and self.rule != "alternating":
-            raise InputError("update.critic_steps", "be 1 unless update.rule is 'alternating'", self.critic_steps)
-        for name in ("momentum_discriminator", "momentum_generator"):
-            if getattr(self, name) != 0 and self.rule not in ("simultaneous", "alternating", "adam"):
-                rule = "be 0 unless update.rule is 'simultaneous', 'alternating' or 'adam'"
-                raise InputError(f"update.{name}", rule, getattr(self, name))
+        if self.rule not in RULES:
+            raise InputError("update.rule", f"be one of {', '.join(RULES)}", repr(self.rule))
+        for name, parameter in PARAMETERS.items():
+            found = getattr(self, name)
+            has = [rule.name for rule in RULES.values() if name in rule.parameters]
+            if found != parameter.default and self.rule not in has and not parameter.idle:
+                names = " or ".join(filter(None, [", ".join(map(repr, has[:-1])), repr(has[-1])]))
+                raise InputError(f"update.{name}", f"be {parameter.default:g} unless update.rule is {names}", found)
         return self
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from ..base.arrays import numbers
 from ..base.config import LARGEST, Config, Numbers, Positive, Vectors
@@ -30,20 +30,32 @@ class Points(NamedTuple):
 
 
 class _Target(Config):
-    table: ClassVar[str] = "target"
+    """A target makes its points once; experiments that share it share them."""
 
-    def coordinates(self) -> np.ndarray:
-        raise NotImplementedError
+    table: ClassVar[str] = "target"
+    #: in words
+    title: ClassVar[str]
+
+    _points: Points | None = PrivateAttr(None)
 
     def points(self) -> Points:
+        if self._points is None:
+            self._points = self._made()
+        return self._points
+
+    def _made(self) -> Points:
         Y = self.coordinates()
         weights = getattr(self, "weights", None)
         return Points(Y, normalised_weights("target.weights", weights, len(Y)), None)
+
+    def coordinates(self) -> np.ndarray:
+        raise NotImplementedError
 
 
 class Ring(_Target):
     """``modes`` points at equal angles on a circle of radius ``radius`` in d = 2."""
 
+    title: ClassVar[str] = "ring"
     kind: Literal["ring"] = "ring"
     modes: int = Field(8, ge=1, le=100_000)
     radius: Positive = 1.0
@@ -61,6 +73,7 @@ class Ring(_Target):
 class Grid(_Target):
     """``side``^``dimension`` points on a cubic grid of the given spacing, centred at 0."""
 
+    title: ClassVar[str] = "grid"
     kind: Literal["grid"] = "grid"
     side: int = Field(5, ge=1, le=10_000)
     spacing: Positive = 1.0
@@ -79,6 +92,7 @@ class Grid(_Target):
 class Mixture(_Target):
     """``samples`` draws from sum_c weight_c N(mean_c, std_c^2 I), drawn once with ``seed``."""
 
+    title: ClassVar[str] = "mixture of Gaussians"
     kind: Literal["mixture"] = "mixture"
     means: Vectors
     weights: Numbers | None = None
@@ -116,7 +130,7 @@ class Mixture(_Target):
         noise = rng.standard_normal((self.samples, self.dimension))
         return np.asarray(self.means)[component] + std[component, None] * noise
 
-    def points(self) -> Points:
+    def _made(self) -> Points:
         Y = self.coordinates()
         return Points(Y, np.full(len(Y), 1 / len(Y)), None)
 
@@ -128,6 +142,7 @@ class Uniform(_Target):
     continuum's equation (3) without error. ``side`` must be odd: the lattice then has no mode at Nyquist itself.
     """
 
+    title: ClassVar[str] = "uniform periodic box"
     kind: Literal["uniform"] = "uniform"
     length: Positive = 1.0
     dimension: int = Field(1, ge=1, le=3)
@@ -147,7 +162,7 @@ class Uniform(_Target):
     def coordinates(self) -> np.ndarray:
         return self.length / self.side * lattice(self.side, self.dimension)
 
-    def points(self) -> Points:
+    def _made(self) -> Points:
         Y = self.coordinates()
         return Points(Y, np.full(len(Y), 1 / len(Y)), self.length)
 
@@ -156,9 +171,11 @@ class PointSet(_Target):
     """(M, d) coordinates from a .npy file, or variable ``points`` (or the only 2-D one) of a .nc file; or, in place of
     ``path``, the rows of ``values`` themselves.
 
-    Weights come from ``weights``, from a 1-D variable ``weights`` of the .nc file, or are equal.
+    Weights come from ``weights``, from a 1-D variable ``weights`` of the .nc file, or are equal. The file is read when
+    the target is made, and never again: targets are equal if their fields and their points are.
     """
 
+    title: ClassVar[str] = "points from `.npy` or `.nc`"
     kind: Literal["points"] = "points"
     path: str | None = Field(None, min_length=1)
     values: Vectors | None = None
@@ -176,7 +193,15 @@ class PointSet(_Target):
     def coordinates(self) -> np.ndarray:
         return self.points().coordinates
 
-    def points(self) -> Points:
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PointSet) or not super().__eq__(other):
+            return False
+        mine, others = self.points(), other.points()
+        return mine is others or all(map(np.array_equal, mine[:2], others[:2]))
+
+    __hash__ = Config.__hash__
+
+    def _made(self) -> Points:
         if self.values is not None:
             if self.path is not None:
                 raise InputError("target.values", "not be given beside target.path")
@@ -194,7 +219,13 @@ class PointSet(_Target):
 
 
 Target = Annotated[Ring | Grid | Mixture | Uniform | PointSet, Field(discriminator="kind")]
-TARGETS = {"ring": Ring, "grid": Grid, "mixture": Mixture, "uniform": Uniform, "points": PointSet}
+TARGETS: dict[str, type[_Target]] = {
+    "ring": Ring,
+    "grid": Grid,
+    "mixture": Mixture,
+    "uniform": Uniform,
+    "points": PointSet,
+}
 
 
 def check_size(field: str, side: int, dimension: int) -> None:

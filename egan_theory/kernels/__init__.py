@@ -8,10 +8,11 @@ imported where an architecture asks for them.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from typing import Any
 
 from ..base.errors import InputError
-from .base import Kernel
+from ..base.parameters import collected, parameters_of
+from .base import KERNELS, Kernel
 from .dot import Linear, Polynomial
 from .profile import ProfileKernel, kernel_from_profile
 from .spectral import radial_fourier
@@ -19,6 +20,7 @@ from .stationary import Gaussian, Laplace, Matern, RationalQuadratic
 
 __all__ = [
     "KERNELS",
+    "PARAMETERS",
     "Gaussian",
     "Kernel",
     "Laplace",
@@ -32,34 +34,18 @@ __all__ = [
     "radial_fourier",
 ]
 
-KERNELS: dict[str, type[Kernel]] = {
-    kernel.name: kernel for kernel in (Gaussian, Matern, Laplace, RationalQuadratic, Linear, Polynomial)
-}
+#: the fields of [discriminator] that the kernels of KERNELS have
+PARAMETERS = collected(parameters_of(kernel) for kernel in KERNELS.values())
 
 
-def make_kernel(
-    name: str,
-    *,
-    length_scale: float = 1.0,
-    smoothness: float = 1.5,
-    alpha: float = 1.0,
-    variance: float = 1.0,
-    degree: int = 2,
-    offset: float = 1.0,
-) -> Kernel:
-    """The built-in kernel of this name; parameters it does not have are ignored.
+def make_kernel(name: str, **parameters: Any) -> Kernel:
+    """The kernel of this name in KERNELS; parameters that another one has are ignored, those not given at its defaults.
 
-    Names are the keys of KERNELS.  Raises InputError for an unknown name or a parameter out of range.
+    Raises InputError for an unknown name, a parameter that no kernel has, or one out of range.
     """
     if not isinstance(name, str) or name not in KERNELS:
         raise InputError("discriminator.kernel", f"be one of {', '.join(KERNELS)}", repr(name))
-    given = {
-        "length_scale": length_scale,
-        "smoothness": smoothness,
-        "alpha": alpha,
-        "variance": variance,
-        "degree": degree,
-        "offset": offset,
-    }
-    kernel = KERNELS[name]
-    return kernel(**{field.name: given[field.name] for field in fields(kernel)})
+    for unknown in parameters.keys() - PARAMETERS.keys():
+        raise InputError(f"discriminator.{unknown}", f"be one of the parameters ({', '.join(PARAMETERS)})")
+    own = parameters_of(KERNELS[name])
+    return KERNELS[name](**{key: value for key, value in parameters.items() if key in own})

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
 from ..base.errors import InputError
+from ..base.parameters import parameters_of
 from . import tensors
 
 if TYPE_CHECKING:
     import sympy
+
+T = TypeVar("T", bound="Kernel")
 
 MAX_ORDER = 3  # highest derivative of the profile that any method needs
 
@@ -43,11 +45,19 @@ class Kernel:
     so complex-step differentiation works.  A profile with a branch point at u = 0 (Matern) takes the mean of its two
     branches on u < 0, which is the symmetric derivative of the kernel at coincident points.
 
-    Subclasses are final; they give ``_derivatives``, ``profile_expression`` and, if stationary, the spectrum.
+    Subclasses are final; they give ``_derivatives``, ``profile_expression`` and, if stationary, the spectrum. Those
+    that an experiment may name stand in KERNELS (decorator ``named``); their fields are parameters of [discriminator],
+    in the range that they declare (InputError).
     """
 
     name: ClassVar[str] = ""
     kind: ClassVar[str] = ""
+    #: in words, where they are others than the name's
+    title: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for name, parameter in parameters_of(self).items():
+            object.__setattr__(self, name, parameter.checked(f"discriminator.{name}", getattr(self, name)))
 
     # --- the profile -------------------------------------------------------------------------------------------------
 
@@ -89,27 +99,15 @@ class Kernel:
         At x = y of a stationary kernel it is 0 by symmetry, also where only one-sided slopes exist (Laplace).
         Raises InputError at x = y if the slope is infinite there (Matern below smoothness 1/2).
         """
-        X, Y = self._points(X, Y)
-        u = self._argument(X, Y)
-        self._check_zero(u, 1)
-        k = self._derivatives(u, 1)
-        return tensors.stationary_gradient(X, Y, k) if self.kind == "stationary" else tensors.dot_gradient(X, Y, k)
+        return self._pairs(X, Y, (1,), tensors.stationary_gradient, tensors.dot_gradient)
 
     def mixed(self, X: Any, Y: Any) -> np.ndarray:
         """d^2 K/dx_a dy_b: (..., n, m, d, d), axes a, b.  Raises InputError at x = y if not ``differentiable``."""
-        X, Y = self._points(X, Y)
-        u = self._argument(X, Y)
-        self._check_zero(u, 2)
-        k = self._derivatives(u, 2)
-        return tensors.stationary_mixed(X, Y, k) if self.kind == "stationary" else tensors.dot_mixed(X, Y, k)
+        return self._pairs(X, Y, (2,), tensors.stationary_mixed, tensors.dot_mixed)
 
     def hessian(self, X: Any, Y: Any) -> np.ndarray:
         """d^2 K/dx_a dx_c: (..., n, m, d, d), axes a, c.  Raises InputError at x = y if not ``differentiable``."""
-        X, Y = self._points(X, Y)
-        u = self._argument(X, Y)
-        self._check_zero(u, 2)
-        k = self._derivatives(u, 2)
-        return -tensors.stationary_mixed(X, Y, k) if self.kind == "stationary" else tensors.dot_hessian(X, Y, k)
+        return self._pairs(X, Y, (2,), lambda *a: -tensors.stationary_mixed(*a), tensors.dot_hessian)
 
     def third(self, X: Any, Y: Any) -> np.ndarray:
         """d^3 K/dx_a dx_c dy_b: (..., n, m, d, d, d), axes a, c, b.
@@ -117,12 +115,16 @@ class Kernel:
         At x = y of a stationary kernel it is 0 by symmetry, also where only one-sided limits exist (Matern 3/2).
         Raises InputError at x = y if it is infinite there (Matern below smoothness 3/2).
         """
+        return self._pairs(X, Y, (2, 3), tensors.stationary_third, tensors.dot_third)
+
+    def _pairs(self, X: Any, Y: Any, orders: tuple[int, ...], stationary: Any, dot: Any) -> np.ndarray:
+        """A tensor of K(x, y) from the profile's derivatives, those of total ``orders`` having to exist at x = y."""
         X, Y = self._points(X, Y)
         u = self._argument(X, Y)
-        self._check_zero(u, 2)
-        self._check_zero(u, 3)
-        k = self._derivatives(u, 3)
-        return tensors.stationary_third(X, Y, k) if self.kind == "stationary" else tensors.dot_third(X, Y, k)
+        for order in orders:
+            self._check_zero(u, order)
+        k = self._derivatives(u, orders[-1])
+        return (stationary if self.kind == "stationary" else dot)(X, Y, k)
 
     def diagonal(self, X: Any) -> np.ndarray:
         """K(x, x): (..., n)."""
@@ -218,6 +220,20 @@ class Kernel:
         _dimension(dimension)
         return None
 
+    def feature_count(self, dimension: int) -> int | None:
+        """P of ``polynomial_features``, or None."""
+        return None
+
+
+#: the kernels that an experiment may name
+KERNELS: dict[str, type[Kernel]] = {}
+
+
+def named(kernel: type[T]) -> type[T]:
+    """Class decorator: an entry of KERNELS."""
+    KERNELS[kernel.name] = kernel
+    return kernel
+
 
 def check_range(kernel: Kernel, Y: np.ndarray) -> None:
     """Raise InputError where a dot-product kernel of the points (n, d), or d_x d_y of it, is too large to square."""
@@ -236,17 +252,6 @@ def check_range(kernel: Kernel, Y: np.ndarray) -> None:
 def coincident(u: np.ndarray) -> np.ndarray:
     """Where u = |x - y|^2 belongs to points whose real parts coincide (u real and <= 0)."""
     return (u.imag == 0) & (u.real <= 0)
-
-
-def positive(kernel: Kernel, attribute: str, lowest: float = math.ulp(0.0)) -> None:
-    """Store a parameter as a float; InputError unless it is a finite number >= lowest (by default > 0)."""
-    value = getattr(kernel, attribute)
-    rule = "be a finite number > 0" if lowest > 0 else f"be a finite number >= {lowest:g}"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise InputError(f"discriminator.{attribute}", rule, repr(value))
-    if not math.isfinite(value) or value < lowest:
-        raise InputError(f"discriminator.{attribute}", rule, value)
-    object.__setattr__(kernel, attribute, float(value))
 
 
 def _dimension(dimension: int) -> None:

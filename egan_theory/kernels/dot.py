@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, ClassVar
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ..base.errors import InputError
-from .base import Kernel, _dimension, positive
+from ..base.parameters import not_negative, whole
+from .base import Kernel, _dimension, named
+from .stationary import VARIANCE, exact
 
 if TYPE_CHECKING:
     import sympy
@@ -19,17 +20,15 @@ if TYPE_CHECKING:
 LARGEST_FEATURE_TABLE = 50_000_000  # entries of the exponent table (400 MB)
 
 
+@named
 @dataclass(frozen=True)
 class Linear(Kernel):
-    """variance x.y: the discriminator is a linear function and sees only the mean.  variance > 0 (InputError)."""
+    """variance x.y: the discriminator is a linear function and sees only the mean."""
 
-    variance: float = 1.0
+    variance: float = VARIANCE.field()
 
     name: ClassVar[str] = "linear"
     kind: ClassVar[str] = "dot"
-
-    def __post_init__(self) -> None:
-        positive(self, "variance")
 
     def _derivatives(self, u: np.ndarray, order: int) -> list[np.ndarray]:
         zero = np.zeros_like(u)
@@ -38,8 +37,6 @@ class Linear(Kernel):
     def profile_expression(self) -> tuple[sympy.Expr, sympy.Symbol]:
         import sympy
 
-        from .stationary import exact
-
         u = sympy.Symbol("u", real=True)
         return exact(self.variance) * u, u
 
@@ -47,28 +44,21 @@ class Linear(Kernel):
         _dimension(dimension)
         return np.eye(dimension, dtype=int), np.full(dimension, math.sqrt(self.variance))
 
+    def feature_count(self, dimension: int) -> int:
+        return dimension
 
+
+@named
 @dataclass(frozen=True)
 class Polynomial(Kernel):
-    """variance (x.y + offset)^degree: the discriminator sees all moments up to ``degree``.
+    """variance (x.y + offset)^degree: the discriminator sees all moments up to ``degree``."""
 
-    degree is an integer >= 1, offset >= 0 (below 0 the kernel is not positive), variance > 0 (InputError).
-    """
-
-    degree: int = 2
-    offset: float = 1.0
-    variance: float = 1.0
+    degree: int = whole(2, 1, 12, "power of x.y + offset").field()
+    offset: float = not_negative(1.0, "added to x.y").field()
+    variance: float = VARIANCE.field()
 
     name: ClassVar[str] = "polynomial"
     kind: ClassVar[str] = "dot"
-
-    def __post_init__(self) -> None:
-        degree = self.degree
-        if isinstance(degree, bool) or not isinstance(degree, numbers.Integral) or degree < 1:
-            raise InputError("discriminator.degree", "be an integer >= 1", repr(degree))
-        object.__setattr__(self, "degree", int(degree))
-        positive(self, "offset", lowest=0.0)
-        positive(self, "variance")
 
     def _derivatives(self, u: np.ndarray, order: int) -> list[np.ndarray]:
         base, p = u + self.offset, self.degree
@@ -80,17 +70,13 @@ class Polynomial(Kernel):
     def profile_expression(self) -> tuple[sympy.Expr, sympy.Symbol]:
         import sympy
 
-        from .stationary import exact
-
         u = sympy.Symbol("u", real=True)
         return exact(self.variance) * (u + exact(self.offset)) ** self.degree, u
 
     def polynomial_features(self, dimension: int) -> tuple[np.ndarray, np.ndarray]:
         """Multinomial theorem: coefficient^2 = variance degree!/(e_0! prod e_a!) offset^e_0, e_0 = degree - |e|."""
         _dimension(dimension)
-        p = self.degree
-        first = 0 if self.offset > 0 else 1  # factor 0 is the offset: without it only the top degree is left
-        count = math.comb(dimension - first + p, p)
+        p, first, count = self.degree, self._first, self.feature_count(dimension)
         if count * dimension > LARGEST_FEATURE_TABLE:
             raise InputError(
                 "discriminator.degree", "give a feature table of at most 5e7 entries", f"{count} x {dimension}"
@@ -101,3 +87,11 @@ class Polynomial(Kernel):
         factorials = np.array([float(math.factorial(i)) for i in range(p + 1)])
         squared = self.variance * factorials[p] / np.prod(factorials[powers], axis=1) * self.offset ** powers[:, 0]
         return powers[:, 1:], np.sqrt(squared)
+
+    @property
+    def _first(self) -> int:
+        """Factor 0 is the offset: without it only the top degree is left."""
+        return 0 if self.offset > 0 else 1
+
+    def feature_count(self, dimension: int) -> int:
+        return math.comb(dimension - self._first + self.degree, self.degree)

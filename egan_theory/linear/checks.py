@@ -8,7 +8,7 @@ from ..base.errors import NotLinearizable
 from ..features import DictionaryFeatures, PackedFeatures
 from ..kernels.wide.universality import kernel_numbers
 from ..problem.problem import Problem
-from ..tables.updates import NETWORK_RULES, RESPONSES, STEPS
+from ..tables.updates import LINEAR_RULES
 from .seen import features_of, seen
 
 PACKED = "packed samples act to first order only: beyond it they see correlations of the deviations"
@@ -17,10 +17,10 @@ MATCHED = "particles sit on the target points with the target's weights, so D = 
 
 def check_linearizable(problem: Problem) -> None:
     """Raise NotLinearizable for an update rule that is no linear map near equilibrium."""
-    if problem.exp.update.rule in NETWORK_RULES:
+    if problem.rule.entry.networks:
         raise NotLinearizable(
             "update.rule",
-            f"be one of {', '.join((*STEPS, *RESPONSES))} (no theory covers other rules)",
+            f"be one of {', '.join(LINEAR_RULES)} (no theory covers other rules)",
             repr(problem.exp.update.rule),
         )
     problem.rule.check_autonomous()

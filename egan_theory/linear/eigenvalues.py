@@ -267,7 +267,7 @@ def _rayleigh_ratio(J: np.ndarray, nw: int, s: np.ndarray, vectors: np.ndarray) 
 
 
 def _scalar_eigenvalues(scalar: Scalars, rule: UpdateRule) -> tuple:
-    if scalar.count == 0 or (scalar.s == 0 and scalar.player not in rule.memory):
+    if scalar.count == 0 or (scalar.s == 0 and scalar.player not in rule.blocks):
         return _no_row()  # nobody, or the zero mode alone (best responses: none in w)
     if rule.continuous and not rule.averages:
         if rule.responds and scalar.player == "w":
@@ -276,7 +276,7 @@ def _scalar_eigenvalues(scalar: Scalars, rule: UpdateRule) -> tuple:
         z = np.exp(s)
     else:
         # an average of the particles is one of what the discriminator sees: modes it does not see have none
-        players = np.array(["w", "x", *rule.memory])
+        players = np.array(["w", "x", *rule.blocks])
         own = np.flatnonzero(players == scalar.player)
         block = np.zeros((1, 2, 2))
         at = 0 if scalar.player == "w" else 1

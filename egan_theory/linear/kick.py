@@ -227,7 +227,7 @@ def _rigid(problem: Problem) -> Rigid:
 
 def block_answers(blocks: Array, rule: UpdateRule, time: float) -> Array:
     """(K,) P_xx of 2 x 2 blocks; non-finite where it overflows."""
-    if rule.rule == "flow" and not rule.averages:
+    if rule.plain_flow:
         return _oscillators(blocks, time)
     matrices = update_matrices(rule, blocks)
     zero, one = np.zeros(len(blocks)), np.ones(len(blocks))

@@ -10,15 +10,13 @@ blocks from mu^2; otherwise dense saddles, one of 2 M rows for all directions ac
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from ..base.errors import NotLinearizable
 from ..features import DictionaryFeatures, PolynomialFeatures
-from ..kernels import Linear, Polynomial
 from ..problem.problem import EPS, Problem
 from ..symbolic.linearize import oscillator_blocks
+from ..tables.updates import rules_with
 from .checks import assumptions_of, check_linearizable
 from .eigenvalues import eigenvalues
 from .extreme import extremes
@@ -123,7 +121,7 @@ def _affine(problem: Problem) -> bool:
     every r (Jury's conditions are affine in them) and the slowest of an interval of modes sits at one of its ends."""
     u = problem.exp.update
     plain = not u.momentum_discriminator and not u.momentum_generator and u.critic_steps == 1
-    return plain and not problem.gamma and u.rule in ("flow", "simultaneous", "alternating")
+    return plain and not problem.gamma and problem.rule.entry.affine
 
 
 def _assumed(problem: Problem) -> tuple[str, ...]:
@@ -227,9 +225,8 @@ def rate_bounds(problem: Problem) -> tuple[float, float]:
     """
     parts, (nu, kappa, lam), loss = split(problem), problem.damping, problem.loss
     if kappa or parts.rigid or not _affine(problem):
-        rule = (
-            "be flow, simultaneous or alternating with one critic step, without momentum, consensus, kappa or phi = 1"
-        )
+        names = " or ".join(rules_with(lambda rule: rule.affine))
+        rule = f"be {names} with one critic step, without momentum, consensus, kappa or phi = 1"
         raise NotLinearizable("update.rule", f"{rule}, for bounds")
     ends = extremes(problem, 1).mu2[[0, -1]]
     pencil = parts.root_inverse(np.ascontiguousarray(parts.root_inverse(np.diag(parts.p)).T))
@@ -257,10 +254,5 @@ def rate_bounds(problem: Problem) -> tuple[float, float]:
 def _feature_count(problem: Problem, parts: Split) -> int:
     """Size of the discriminator's weights: all features of a polynomial; of other kernels, one per value and gradient
     component at the data, which span everything that is ever seen."""
-    kernel, d, M = problem.exp.discriminator.kernel_object, problem.d, len(parts.p)
-    if isinstance(kernel, Linear):
-        return d
-    if isinstance(kernel, Polynomial):
-        base = d if kernel.offset > 0 else d - 1  # as in Polynomial.polynomial_features
-        return math.comb(base + kernel.degree, kernel.degree)
-    return M * (d + 1)
+    known = problem.exp.discriminator.kernel_object.feature_count(problem.d)
+    return len(parts.p) * (problem.d + 1) if known is None else known

@@ -93,10 +93,10 @@ def update_matrix(rule: UpdateRule, J: np.ndarray, nw: int) -> np.ndarray:
     """The matrix of one step of a discrete rule on (w, x, memory), by applying the rule to identity columns; of a flow
     the matrix of its time derivative, J itself where nothing is averaged."""
     rule.check_autonomous()
-    if rule.rule == "flow" and not rule.averages:
+    if rule.plain_flow:
         return J
     sizes = [nw, len(J) - nw]
-    sizes += [sizes[0] if block == "w" else sizes[1] for block in rule.memory]
+    sizes += [sizes[0] if block == "w" else sizes[1] for block in rule.blocks]
     columns = np.split(np.eye(sum(sizes)), np.cumsum(sizes)[:-1])
     advance = rule.velocity if rule.continuous else rule.step
     return np.concatenate(advance(tuple(columns), *linear_velocities(J, nw)))

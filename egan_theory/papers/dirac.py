@@ -17,6 +17,8 @@ from ..experiment import Experiment
 from ..linear import eigenvalues, linearize
 from ..problem.field import Field
 from ..problem.problem import Problem
+from ..tables.penalties import PENALTIES as TABLE
+from ..tables.updates import LINEAR_RULES, RULES
 
 #: strengths of every penalty of the package, as shown in its phase portraits
 PENALTIES: dict[str, dict[str, float]] = {
@@ -40,6 +42,8 @@ UPDATES: dict[str, dict[str, Any]] = {
     "best response": {"rule": "best_response"},
     "best response, flow": {"rule": "best_response_flow"},
 }
+PENALTIES |= {p.title: {key: 0.5} for key, p in TABLE.items() if not any(key in shown for shown in PENALTIES.values())}
+UPDATES |= {RULES[name].title: {"rule": name} for name in LINEAR_RULES if {"rule": name} not in UPDATES.values()}
 #: amplitude of the trajectories that multipliers are measured on: nonlinear terms are below its square
 SMALL = 1e-6
 #: a trajectory has left for good when it is this far away
@@ -117,7 +121,7 @@ def measured_multipliers(exp: Experiment, count: int, steps: int = 12) -> np.nda
     """The ``count`` multipliers of two short trajectories near equilibrium: least squares on (psi, theta) and, for
     rules with memory, on those of the step before, in the ``count`` directions that the data span (dynamic mode
     decomposition). The theory enters with the number of multipliers alone."""
-    delays = 2 if exp.update_rule.memory else 1
+    delays = 2 if exp.update_rule.blocks else 1
     before, after = [], []
     for start in ((1.0, 0.4), (-0.3, 0.9)):
         path = trajectory(exp, (SMALL * start[0], SMALL * start[1]), steps) / SMALL

@@ -14,7 +14,7 @@ from ..experiment import Experiment
 from ..linear import Linearization, eigenvalues, linearize
 from ..symbolic.damping import best_r1, best_weight_decay
 from ..symbolic.remedies import best_likelihood
-from ..tables.penalties import strength_field
+from ..tables.penalties import PENALTIES, strength_field, unit_coefficients
 from .spectrum import merged, number
 
 #: strengths scanned: this many decades either side of the estimate, this many points
@@ -166,7 +166,7 @@ def _stiffness(lin: Linearization, exp: Experiment) -> np.ndarray:
 def _closed_form(bare: Experiment, key: str) -> tuple[float, float] | None:
     k = bare.penalty.coefficients
     others = (k.nu, k.value_p, k.value_q, bare.penalty.consensus, bare.penalty.instance_noise)
-    if bare.update.rule != "flow" or bare.update_rule.averages or bare.loss_object.kappa or any(others):
+    if not bare.update_rule.plain_flow or bare.loss_object.kappa or any(others):
         return None
     if key == "likelihood":
         return None if k.grad_p or k.grad_q else _closed_likelihood(bare)
@@ -182,10 +182,14 @@ def _closed_form(bare: Experiment, key: str) -> tuple[float, float] | None:
     if not len(w2):
         return None
     eta_D = bare.discriminator.learning_rate
-    if key == "weight_decay":
+    if PENALTIES[key].terms is None:
+        return None
+    adds = unit_coefficients(key, bare.penalty)
+    gradient, value = adds.grad_p + adds.grad_q, adds.value_p + adds.value_q
+    if adds.nu and not (gradient or value):
         strength, rate = best_weight_decay(float(np.sqrt(w2.min())))
-        return float(strength) / eta_D, float(rate)
-    if key not in ("r1", "r2", "multiplier") or (key == "multiplier" and bare.penalty.alpha):
+        return float(strength) / (eta_D * adds.nu), float(rate)
+    if adds.nu or value or not gradient:
         return None
     # beta: the damping that a unit gradient penalty gives each mode, so that w^2 = G beta
     unit = bare.replace({f"penalty.{key}": 1.0})
@@ -215,7 +219,8 @@ def _closed_likelihood(bare: Experiment) -> tuple[float, float] | None:
 
 def scale_of(bare: Experiment, key: str) -> float:
     """A strength of the right order: the middle of the range to scan, of an experiment without it."""
-    if key == "instance_noise":
+    kind = PENALTIES[key].kind if key in PENALTIES else key
+    if kind == "input":
         # the noise acts through the features' own length; the nodes do not resolve sigma far above it
         return bare.discriminator.length_scale * 10**-DECADES
     eta_D, eta_G = bare.discriminator.learning_rate, bare.generator.learning_rate
@@ -228,14 +233,17 @@ def scale_of(bare: Experiment, key: str) -> float:
     size = np.abs(values.s[chosen])
     omega = float(np.exp(np.mean(np.log([size.min(), size.max()]))))
     loss = bare.loss_object
-    if key == "weight_decay":
-        return 2 * omega / eta_D
+    adds = unit_coefficients(key, bare.penalty) if kind == "functional" else None
+    if adds is not None and adds.nu:
+        return 2 * omega / (eta_D * adds.nu)
     if key == "likelihood":  # damping of the box's longest wave, or of a point alone in its kernel
         ratio = bare.omega * bare.generator.kernel.g1 / bare.generator.particles
         length = bare.likelihood.bandwidth or (bare.points.period or 1.0) / (2 * np.pi)
         return 2 * omega * length**2 / (eta_G * ratio * len(bare.points.weights))
     G = eta_D * eta_G * loss.b * loss.c * bare.omega * bare.generator.kernel.g1 / bare.generator.particles
-    if key == "consensus":
+    if adds is None:  # consensus
         return 2 * omega / (omega**2 * (eta_D + eta_G) / (eta_D * eta_G))
-    strength = 2 * G / omega / eta_D
-    return strength / 2 if key == "multiplier" else strength
+    if adds.grad_p + adds.grad_q:
+        return 2 * G / omega / eta_D / (adds.grad_p + adds.grad_q)
+    # a penalty on values damps a point alone in its kernel by its share of the weight
+    return 2 * omega * len(bare.points.weights) / (eta_D * (adds.value_p + adds.value_q))

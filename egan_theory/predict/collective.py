@@ -116,7 +116,7 @@ def collective_instability(
             lin_notes = linearize(exp).assumptions
         except NotLinearizable:
             lin_notes = ()
-    if exp.update_rule.rule == "flow" and Problem(exp).matched and not exp.update_rule.averages:
+    if exp.update_rule.plain_flow and Problem(exp).matched:
         notes.append("the flow about D = D* never gains energy: no threshold at any parameter")
     return CollectiveInstability(
         vary=vary,
@@ -128,6 +128,10 @@ def collective_instability(
         mode=mode_beyond(Problem(exp), axis, *found[0]) if found else None,
         assumptions=(*lin_notes, *notes),
     )
+
+
+#: as a mechanism of ``threshold``
+locate = collective_instability
 
 
 __all__ = [

@@ -20,13 +20,14 @@ from ..linear.seen import seen
 from ..problem.problem import EPS, Problem
 from ..symbolic.linearize import symbols
 from ..symbolic.maps import momentum_values, stability_conditions
+from ..tables.penalties import PENALTIES, unit_coefficients
 from ..tables.updates import UpdateRule
 from .crossings import Axis
 
 #: parameters in which trace and determinant of commuting modes may be affine (checked before use)
 AFFINE = (
     "discriminator.learning_rate", "generator.learning_rate", "generator.kernel.diagonal", "generator.kernel.ratio",
-    "penalty.weight_decay", "penalty.r1", "penalty.r2", "penalty.multiplier",
+    *(f"penalty.{key}" for key, penalty in PENALTIES.items() if penalty.terms is not None),
 )  # fmt: skip
 #: a quantity is affine when its second difference is below this part of it
 AFFINE_TOLERANCE = 1e-11
@@ -47,7 +48,10 @@ def critical_values(problem: Problem, axis: Axis) -> list[tuple[float, str]] | N
         return [] if loss.b == loss.c else None
     if problem.gamma or rule.critic_steps > MAX_CRITIC_STEPS or path not in AFFINE:
         return None
-    if problem.damping.kappa or problem.exp.penalty.instance_noise:
+    values = problem.damping.kappa
+    if path.startswith("penalty."):  # along the axis there may be some where the experiment itself has none
+        values += sum(unit_coefficients(path.removeprefix("penalty."), problem.exp.penalty)[2:4])
+    if values or problem.exp.penalty.instance_noise:
         return None
     box = problem.box is not None and problem.coupling_ratio is not None
     if path == "generator.kernel.ratio" and not box:

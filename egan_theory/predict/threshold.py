@@ -15,7 +15,6 @@ from ..base.errors import InputError
 from ..base.spelling import one_of
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
-from .collective import collective_instability
 from .crossings import Axis, axis_of, changed, parse_range, sign_changes
 from .spectrum import number
 
@@ -32,35 +31,37 @@ class Mechanism:
     """One way to collapse. Called with an experiment it gives its margin: > 0 collapse (or failure to learn) is
     predicted, 0 the boundary; ``margins`` does many at once. noisy: the margin is a time average along an orbit.
 
-    ``module``: of egan_theory.predict, with ASSUMPTIONS, ``margin`` and perhaps ``margins``; imported at the first use.
+    ``home``: what has ASSUMPTIONS, ``margin(exp)`` and perhaps ``margins(exps)`` and, for thresholds in closed form,
+    ``locate(exp, path, low, high)``: a module of egan_theory.predict by name, imported at the first use, or any object.
     """
 
     name: str
-    module: str
+    home: Any
     noisy: bool = False
 
     def __call__(self, exp: Experiment) -> float:
-        return float(self._module().margin(exp))
+        return float(self.source.margin(exp))
 
     def margins(self, exps: Sequence[Experiment]) -> np.ndarray:
         """(len(exps),) margins; NaN where the mechanism makes no statement about that experiment."""
-        module = self._module()
-        if hasattr(module, "margins"):
-            return np.asarray(module.margins(list(exps)), dtype=float)
+        source = self.source
+        if hasattr(source, "margins"):
+            return np.asarray(source.margins(list(exps)), dtype=float)
         out = np.full(len(exps), np.nan)
         for i, exp in enumerate(exps):
             try:
-                out[i] = module.margin(exp)
+                out[i] = source.margin(exp)
             except InputError:
                 continue
         return out
 
     @property
     def assumptions(self) -> tuple[str, ...]:
-        return tuple(self._module().ASSUMPTIONS)
+        return tuple(self.source.ASSUMPTIONS)
 
-    def _module(self) -> Any:
-        return import_module(f"{__package__}.{self.module}")
+    @property
+    def source(self) -> Any:
+        return import_module(f"{__package__}.{self.home}") if isinstance(self.home, str) else self.home
 
 
 MECHANISMS: dict[str, Mechanism] = {
@@ -182,8 +183,9 @@ def thresholds(
     """At which value of ``vary`` in [low, high] each mechanism predicts collapse; all its sign changes. The range may
     also be part of it, "PATH=LOW:HIGH" or (PATH, LOW, HIGH).
 
-    "collective instability": ``collective.collective_instability``. Others: their margin at 25 values, then bisection
-    (Brent) to 1e-9; "collapsed state", whose margin is an orbit average that costs a simulation, instead by two rounds
+    A mechanism that knows them in closed form gives them itself ("collective instability": see
+    ``collective.collective_instability``). Others: their margin at 25 values, then bisection (Brent) to 1e-9;
+    "collapsed state", whose margin is an orbit average that costs a simulation, instead by two rounds
     of 9 values between those that bracket a sign change, which leaves ``bracket``.
     Default range: [0, 1] for the kernel ratio, [0, 0.99] for momenta, else a factor 100 either side of the value.
     ``mechanisms``: names of MECHANISMS (default: all).
@@ -207,8 +209,8 @@ def thresholds(
 def _threshold(exp: Experiment, axis: Axis, mechanism: Mechanism) -> Threshold:
     ends = (axis.low, axis.high)
     try:
-        if mechanism.module == "collective":
-            c = collective_instability(exp, axis.path, axis.low, axis.high)
+        if hasattr(mechanism.source, "locate"):
+            c = mechanism.source.locate(exp, axis.path, axis.low, axis.high)
             return Threshold(
                 mechanism.name, c.values, c.unstable_side, ends, c.method, c.assumptions, c.margin, mode=c.mode
             )

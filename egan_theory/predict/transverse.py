@@ -171,7 +171,7 @@ class TangentField:
         if field.pairs is not None:
             field.pairs = field.pairs.with_features(new.features)
         memory = [
-            new.padded(v, old.features) if block == "w" else v for block, v in zip(rule.memory, state[2:], strict=True)
+            new.padded(v, old.features) if block == "w" else v for block, v in zip(rule.blocks, state[2:], strict=True)
         ]
         return field, (new.padded(state[0], old.features), state[1], *memory)
 
@@ -183,7 +183,7 @@ def orthonormalise(rule: UpdateRule, state: tuple) -> tuple[tuple, np.ndarray]:
     1980) makes the mean of the logarithms converge to the d largest transverse Lyapunov exponents, largest first.
     """
     d = state[1].shape[-1]
-    blocks = [1, *(2 + i for i, block in enumerate(rule.memory) if block == "x")]
+    blocks = [1, *(2 + i for i, block in enumerate(rule.blocks) if block == "x")]
     tangent = np.concatenate([state[i][:, 1:] for i in blocks], axis=-1)
     Q, R = np.linalg.qr(np.swapaxes(tangent, -1, -2))
     size = np.abs(np.diagonal(R, axis1=-2, axis2=-1))

@@ -23,6 +23,7 @@ import numpy as np
 from ..base.errors import InputError
 from ..experiment import Experiment
 from ..features import DictionaryFeatures, FeatureMap, LeftBox, PackedFeatures
+from ..tables.penalties import PENALTIES, STRENGTHS
 from ..tables.updates import Opponents
 from .batch import over, present
 from .consensus import consensus_gradient
@@ -31,18 +32,14 @@ from .response import best_response
 
 #: fields that may differ between the runs of one vectorised simulation
 VARIABLE = (
-    "penalty.r1",
-    "penalty.r2",
-    "penalty.weight_decay",
-    "penalty.multiplier",
-    "penalty.alpha",
-    "penalty.consensus",
+    *(f"penalty.{name}" for name in STRENGTHS if name not in PENALTIES or PENALTIES[name].kind != "input"),
     "generator.learning_rate",
     "generator.kernel.ratio",
     "generator.kernel.diagonal",
     "discriminator.learning_rate",
     "likelihood.weight",
 )
+
 
 #: an exact kernel's dictionary is looked at when a particle has moved this part of the length scale
 GROWTH_DISTANCE = 2e-3

@@ -204,10 +204,10 @@ def grown_state(field: Field, rule: UpdateRule, state: tuple) -> tuple[Field, tu
         return field, (state[0], cloud, *state[2:])
     memory = [
         field.padded(v, old.features) if block in ("w", "q") else v
-        for block, v in zip(rule.memory, state[2:], strict=True)
+        for block, v in zip(rule.blocks, state[2:], strict=True)
     ]
     if "q" in rule.averages and not rule.continuous:  # the step's own push has a share in the new features
-        at = rule.memory.index("q")
+        at = rule.blocks.index("q")
         new = field.padded(np.ones(old.features.size), old.features) == 0
         memory[at] = memory[at] + new * field.push(cloud) / rule.average_time("q", state)
     return field, (field.padded(state[0], old.features), cloud, *memory)

@@ -12,7 +12,7 @@ import sympy as sp
 
 from ..tables.losses import LOSSES
 from ..tables.penalties import PENALTIES, symbolic_coefficients
-from ..tables.updates import UpdateRule
+from ..tables.updates import RULES, UpdateRule
 from . import damping, linearize, maps
 from .document import Derivation, Equation, Step, Table, tex
 from .linearize import symbols
@@ -71,8 +71,8 @@ def _losses() -> Step:
     return Step(
         "Losses",
         "The discriminator ascends $E_p[f_1(D)] + E_q[f_2(D)]$ minus the penalties, the generator ascends $E_q[h(D)]$. "
-        "Near equilibrium only three numbers of a loss matter. Here $s(D) = 1/(1 + e^{-D})$. The last row is the "
-        "Wasserstein loss, to which its multiplier adds the damping of the next table.",
+        "Near equilibrium only three numbers of a loss matter. Here $s(D) = 1/(1 + e^{-D})$. Fisher and Sobolev IPM "
+        "are the Wasserstein loss, to which its multiplier adds the damping of the next table.",
         ("$f_1'(D_*) + f_2'(D_*) = 0$: $q = p$ with $D = D_*$ is an equilibrium.",),
         (Equation("c", "f_1'(D_*) = -f_2'(D_*), \\qquad b = h'(D_*), \\qquad \\kappa = -(f_1'' + f_2'')(D_*)"),),
         (Table(("loss", "$f_1$", "$f_2$", "$h$", "$D_*$", "$c$", "$b$", "$\\kappa$"), tuple(rows)),),
@@ -87,14 +87,13 @@ def _penalties() -> Step:
         "m_v": coefficients["value_p"] + coefficients["value_q"],
         r"\nu": coefficients["nu"],
     }
-    f, G2, W2, alpha = sp.symbols("f G2 W2 alpha")
     rows = []
     for key, penalty in PENALTIES.items():
         strength = sp.Symbol(penalty.symbol)
         name = key.replace("_", " ")
         if penalty.terms is None:
             continue
-        parts = zip(("E_p", "E_q", ""), penalty.terms(strength, alpha, f, G2, W2), strict=True)
+        parts = zip(("E_p", "E_q", ""), penalty.expressions(strength), strict=True)
         term = " + ".join((rf"{e}\left[{tex(t)}\right]" if e else tex(t)) for e, t in parts if t != 0)
         others = {sp.Symbol(other): 0 for other in keys if other != key}
         adds = {n: sp.factor(total.subs(others).subs(sp.Symbol(key), strength)) for n, total in totals.items()}
@@ -232,40 +231,29 @@ def _updates() -> tuple[Step, ...]:
     moving = 0.5  # any non-zero momentum is printed as its symbol
     shape = ("Lower right entry of $J$ zero (no consensus).",)
     polynomial = maps.characteristic_polynomial
+    plain = {
+        name: _update_map(
+            rule.title.capitalize(),
+            rule.text,
+            polynomial(UpdateRule.of(name, {key: p.default for key, p in rule.parameters.items()})),
+            () if rule.invariant else shape,
+        )
+        for name, rule in RULES.items()
+        if not (rule.continuous or rule.responds or rule.networks)
+    }
+    critic = _update_map(
+        "Critic steps",
+        "With $n$ discriminator steps per generator step, $r = (1 - a)^n$ and $S = (1 - r)/a = 1 + (1-a) + \\dots "
+        "+ (1-a)^{n-1}$ ($S = n$ where $a = 0$), by induction over the critic's steps. The continuous limit has "
+        "$n a$ and $n \\omega^2$ for $a$ and $\\omega^2$.",
+        _critic_polynomial(),
+        shape,
+    )
+    at = list(plain).index("alternating") + 1
     return (
-        _update_map(
-            "Simultaneous updates",
-            "From here on $a$ and $\\omega^2$ are per update. A mode with $J = ((-a, -\\omega), (\\omega, 0))$ becomes "
-            "a linear map; it is stable where all roots of its characteristic polynomial $P(z)$ have modulus below 1, "
-            "which Jury's conditions say without solving. All listed expressions must be positive. The limit of small "
-            "steps, $z = 1 + s h$, gives back (3). Without damping, $a = 0$, no step is small enough.",
-            polynomial(UpdateRule("simultaneous")),
-        ),
-        _update_map(
-            "Alternating updates",
-            "The generator sees the new discriminator. Together with $\\omega^2 > 0$ the conditions imply $a < 2$.",
-            polynomial(UpdateRule("alternating")),
-            shape,
-        ),
-        _update_map(
-            "Critic steps",
-            "With $n$ discriminator steps per generator step, $r = (1 - a)^n$ and $S = (1 - r)/a = 1 + (1-a) + \\dots "
-            "+ (1-a)^{n-1}$ ($S = n$ where $a = 0$), by induction over the critic's steps. The continuous limit has "
-            "$n a$ and $n \\omega^2$ for $a$ and $\\omega^2$.",
-            _critic_polynomial(),
-            shape,
-        ),
-        _update_map(
-            "Extragradient",
-            "The velocities are taken at a look-ahead point: $z = 1 + s + s^2$ for every eigenvalue $s$ of $J$.",
-            polynomial(UpdateRule("extragradient")),
-        ),
-        _update_map(
-            "Optimistic updates",
-            "Twice the present velocity minus the previous one: $z^2 - (1 + 2s) z + s = 0$ for every eigenvalue $s$ of "
-            "$J$. Without damping they are stable for $\\omega^2 < 1/3$.",
-            polynomial(UpdateRule("optimistic")),
-        ),
+        *list(plain.values())[:at],
+        critic,
+        *list(plain.values())[at:],
         _update_map(
             "Heavy ball, discriminator only",
             "The increment is the velocity plus $\\beta_D$ times the previous increment (simultaneous). The continuous "

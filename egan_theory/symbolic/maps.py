@@ -29,12 +29,12 @@ FLOW_REASON = (
 
 def _critic_steps(rule: UpdateRule) -> None:
     n = rule.critic_steps
-    if rule.rule == "alternating" and not (isinstance(n, int | np.integer) and n >= 1):
+    if "critic_steps" in rule.entry.parameters and not (isinstance(n, int | np.integer) and n >= 1):
         raise InputError("update.critic_steps", "be a whole number >= 1 (alternating_n has the general form)", repr(n))
 
 
 def update_matrix(rule: UpdateRule, J: sp.Matrix) -> sp.Matrix:
-    """m x m matrix of one generator step on (w, x, *memory), m = 2 + len(rule.memory), for a 2x2 SymPy Jacobian.
+    """m x m matrix of one generator step on (w, x, *memory), m = 2 + len(rule.blocks), for a 2x2 SymPy Jacobian.
 
     Raises InputError for the flow, whose map is exp(J): use the eigenvalues of J themselves.
     """
@@ -42,7 +42,7 @@ def update_matrix(rule: UpdateRule, J: sp.Matrix) -> sp.Matrix:
         raise InputError("update.rule", FLOW_REASON, repr(rule.rule))
     _critic_steps(rule)
     rule.check_autonomous()
-    m = 2 + len(rule.memory)
+    m = 2 + len(rule.blocks)
     identity = sp.eye(m)
 
     def row(i: int) -> Any:
@@ -63,7 +63,7 @@ def update_matrices(rule: UpdateRule, blocks: np.ndarray) -> np.ndarray:
     blocks = np.asarray(blocks)
     _critic_steps(rule)
     rule.check_autonomous()
-    m = 2 + len(rule.memory)
+    m = 2 + len(rule.blocks)
     dtype = np.result_type(blocks.dtype, np.float64)
     rows = np.broadcast_to(np.eye(m, dtype=dtype), (*blocks.shape[:-2], m, m))
 
@@ -78,11 +78,12 @@ def update_matrices(rule: UpdateRule, blocks: np.ndarray) -> np.ndarray:
 
 def _with_symbols(rule: UpdateRule) -> UpdateRule:
     """The rule with every non-zero momentum replaced by its symbol."""
-    y, moving = symbols, rule.memory if rule.rule != "optimistic" else ()
-    steps = int(rule.critic_steps) if rule.rule == "alternating" else 1
+    y, moving = symbols, rule.momenta
+    steps = int(rule.critic_steps) if "critic_steps" in rule.entry.parameters else 1
     if rule.averages:
         raise InputError("memory", "be unused here: symbolic.remedies has the polynomials of averages", rule.averages)
-    return UpdateRule(rule.rule, steps, y.beta_D if "w" in moving else 0.0, y.beta_G if "x" in moving else 0.0)
+    momenta = y.beta_D if "w" in moving else 0.0, y.beta_G if "x" in moving else 0.0
+    return UpdateRule(rule.rule, steps, *momenta, own=tuple((name, sp.nsimplify(v)) for name, v in rule.own))
 
 
 def momentum_values(rule: UpdateRule) -> dict[Any, Any]:

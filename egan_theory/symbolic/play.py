@@ -55,7 +55,7 @@ def step(rule: UpdateRule, gain: Any, damping: Any = 0) -> sp.Matrix:
     its time derivative), from updates.UpdateRule itself; ``damping``: of the generator's side."""
     y, omega = symbols, sp.sqrt(symbols.w2)
     fixed = rule.with_time(1 / gain)
-    m = 2 + len(fixed.memory)
+    m = 2 + len(fixed.blocks)
     rows = tuple(sp.eye(m)[i, :] for i in range(m))
 
     def Vw(w: Any, x: Any) -> Any:

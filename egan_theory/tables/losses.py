@@ -30,45 +30,10 @@ def _symbol() -> sp.Symbol:
     return sp.Symbol("D", real=True)
 
 
-def _sigmoid(D: Any) -> Any:
-    """s(D) written with tanh: it neither overflows for large |D| nor loses the complex argument."""
-    import sympy as sp
-
-    return (1 + sp.tanh(D / 2)) / 2
-
-
-def _wasserstein(D: Any) -> tuple[Any, Any, Any]:
-    return D, -D, D
-
-
-def _logistic(D: Any) -> tuple[Any, Any, Any]:
-    import sympy as sp
-
-    s = _sigmoid(D)
-    return sp.log(s), sp.log(1 - s), -sp.log(1 - s)
-
-
-def _nonsaturating(D: Any) -> tuple[Any, Any, Any]:
-    import sympy as sp
-
-    s = _sigmoid(D)
-    return sp.log(s), sp.log(1 - s), sp.log(s)
-
-
-def _least_squares(D: Any) -> tuple[Any, Any, Any]:
-    return -((D - 1) ** 2) / 2, -(D**2) / 2, -((D - 1) ** 2) / 2
-
-
-def _hinge(D: Any) -> tuple[Any, Any, Any]:
-    import sympy as sp
-
-    # min(0, .) as Piecewise: its derivative stays a function NumPy can evaluate (no Dirac delta).
-    return sp.Piecewise((D - 1, D < 1), (0, True)), sp.Piecewise((-1 - D, D > -1), (0, True)), D
-
-
 @dataclass(frozen=True)
 class Loss:
-    """One loss. ``terms(D)`` returns (f1, f2, h); ``D_star`` is the value of D where q = p.
+    """One loss. ``terms(D)`` returns (f1, f2, h); ``D_star`` is the value of D where q = p. ``needs_multiplier``: it is
+    used with the penalty of that name.
 
     Raises ValueError at the first use of its numbers if f1'(D*) + f2'(D*) != 0, i.e. if D* is no equilibrium.
     """
@@ -167,17 +132,19 @@ def _tidy(expression: Any) -> Any:
     return sp.cancel(sp.together(expression))
 
 
-LOSSES: dict[str, Loss] = {
-    loss.kind: loss
-    for loss in (
-        Loss("wasserstein", "Wasserstein / IPM", _wasserstein),
-        Loss("logistic", "logistic, saturating", _logistic),
-        Loss("non_saturating", "logistic, non-saturating", _nonsaturating),
-        Loss("least_squares", "least squares (labels 1, 0, 1)", _least_squares, D_star="1/2"),
-        Loss("hinge", "hinge", _hinge),
-        Loss("sobolev", "Fisher / Sobolev IPM", _wasserstein, needs_multiplier=True),
-    )
-}
+Terms = Callable[[Any], tuple[Any, Any, Any]]
+
+LOSSES: dict[str, Loss] = {}
+
+
+def loss(kind: str, title: str, D_star: str = "0", needs_multiplier: bool = False) -> Callable[[Terms], Terms]:
+    """Decorator: the function becomes the terms of a new entry of LOSSES."""
+
+    def entered(terms: Terms) -> Terms:
+        LOSSES[kind] = Loss(kind, title, terms, D_star, needs_multiplier)
+        return terms
+
+    return entered
 
 
 @cache
@@ -186,3 +153,52 @@ def get_loss(kind: str) -> Loss:
     if kind not in LOSSES:
         raise InputError("loss.kind", f"be one of {', '.join(LOSSES)}", repr(kind))
     return LOSSES[kind]
+
+
+# -- the entries -----------------------------------------------------------------------------------------------------
+
+
+def _sigmoid(D: Any) -> Any:
+    """s(D) written with tanh: it neither overflows for large |D| nor loses the complex argument."""
+    import sympy as sp
+
+    return (1 + sp.tanh(D / 2)) / 2
+
+
+@loss("wasserstein", "Wasserstein / IPM")
+def _wasserstein(D: Any) -> tuple[Any, Any, Any]:
+    return D, -D, D
+
+
+@loss("logistic", "logistic, saturating")
+def _logistic(D: Any) -> tuple[Any, Any, Any]:
+    import sympy as sp
+
+    s = _sigmoid(D)
+    return sp.log(s), sp.log(1 - s), -sp.log(1 - s)
+
+
+@loss("non_saturating", "logistic, non-saturating")
+def _nonsaturating(D: Any) -> tuple[Any, Any, Any]:
+    import sympy as sp
+
+    s = _sigmoid(D)
+    return sp.log(s), sp.log(1 - s), sp.log(s)
+
+
+@loss("least_squares", "least squares (labels 1, 0, 1)", D_star="1/2")
+def _least_squares(D: Any) -> tuple[Any, Any, Any]:
+    return -((D - 1) ** 2) / 2, -(D**2) / 2, -((D - 1) ** 2) / 2
+
+
+@loss("hinge", "hinge")
+def _hinge(D: Any) -> tuple[Any, Any, Any]:
+    import sympy as sp
+
+    # min(0, .) as Piecewise: its derivative stays a function NumPy can evaluate (no Dirac delta).
+    return sp.Piecewise((D - 1, D < 1), (0, True)), sp.Piecewise((-1 - D, D > -1), (0, True)), D
+
+
+@loss("sobolev", "Fisher / Sobolev IPM", needs_multiplier=True)
+def _sobolev(D: Any) -> tuple[Any, Any, Any]:
+    return _wasserstein(D)

@@ -18,14 +18,16 @@ Mroueh et al. 2018 (Fisher, Sobolev; expectations over (p + q)/2), Gulrajani et 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 
 from ..base.errors import InputError
+from ..base.parameters import Parameter, collected, not_negative
 from ..base.spelling import word
 
+WGAN_GP = ("wgan_gp", "gradient_penalty")
 WGAN_GP_REASON = (
     "not be used: the WGAN-GP field is discontinuous where grad D = 0, so at equilibrium it has no Jacobian "
     "(Mescheder et al. 2018); use r1 or multiplier"
@@ -44,48 +46,75 @@ class Coefficients(NamedTuple):
 
 @dataclass(frozen=True)
 class Penalty:
-    """One penalty: its key in ``[penalty]``, its strength symbol, and its terms."""
+    """One penalty: all that is known about it. Its strength is the field ``key`` of [penalty], >= 0.
+
+    symbol: the strength in formulas. text: the term in the words of the experiment file. kind: "functional", "input" or
+    "field". terms: of functional ones, (under E_p, under E_q, on the weights) as a function of the strength,
+    f = D - D*, G2 = |grad D|^2, W2 = |w|^2 and, by name, the parameters: linear in f^2, G2 and W2. parameters: fields
+    of [penalty] beside the strength.
+    """
 
     key: str
     symbol: str
     title: str
-    kind: str  # "functional" | "input" | "field"
-    #: functional terms (under p, under q, on |w|^2) of (strength, alpha, f, G2, W2)
-    terms: Callable[[Any, Any, Any, Any, Any], tuple[Any, Any, Any]] | None = None
-    effect: str = ""
+    text: str
+    terms: Callable[..., tuple[Any, Any, Any]] | None = None
+    kind: str = "functional"
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def expressions(self, strength: Any = None) -> tuple[Any, Any, Any]:
+        """``terms`` in SymPy symbols: f, G2, W2, the parameters by name, the strength by key if not given."""
+        import sympy as sp
+
+        assert self.terms is not None
+        f, G2, W2 = sp.symbols("f G2 W2")
+        strength = sp.Symbol(self.key) if strength is None else strength
+        p, q, w = self.terms(strength, f, G2, W2, **{name: sp.Symbol(name) for name in self.parameters})
+        for term, linear in ((p, (f**2, G2)), (q, (f**2, G2)), (w, (W2,))):
+            rest = sp.expand(term)
+            rest -= sum(rest.coeff(x) * x for x in linear)
+            if rest.free_symbols & {f, G2, W2} or any(sp.expand(term).coeff(x).has(f, G2, W2) for x in linear):
+                raise ValueError(f"penalty {self.key}: {term} must be linear in {', '.join(map(str, linear))}")
+        return p, q, w
+
+
+def _under_both(term: Any) -> tuple[Any, Any, int]:
+    """The expectation over (p + q)/2."""
+    return term / 2, term / 2, 0
 
 
 PENALTIES: dict[str, Penalty] = {
     p.key: p
     for p in (
-        Penalty("r1", "lambda", "R1: (lambda/2) E_p|grad D|^2", "functional",
-                lambda s, a, f, G2, W2: (s * G2 / 2, 0, 0), "adds lambda div(p grad D)"),
-        Penalty("r2", "lambda_q", "R2: (lambda_q/2) E_q|grad D|^2", "functional",
-                lambda s, a, f, G2, W2: (0, s * G2 / 2, 0), "adds lambda_q div(q grad D)"),
-        Penalty("weight_decay", "nu", "weight decay: (nu/2)|w|^2", "functional",
-                lambda s, a, f, G2, W2: (0, 0, s * W2 / 2), "adds -nu D outside the kernel"),
-        Penalty("multiplier", "m", "Fisher / Sobolev: m E_(p+q)/2 [alpha (D-D*)^2 + |grad D|^2 - 1]", "functional",
-                lambda s, a, f, G2, W2: (s * (a * f**2 + G2 - 1) / 2, s * (a * f**2 + G2 - 1) / 2, 0),
-                "adds kappa = 2 m alpha and lambda = 2 m"),
-        Penalty("instance_noise", "sigma", "instance noise: x -> x + sigma eps on both sides", "input",
-                effect="every feature is averaged over the noise; kappa acts on the averaged outer product"),
-        Penalty("consensus", "gamma", "consensus: F -> F - gamma grad |F|^2/2", "field",
-                effect="J -> J - gamma J^T J in parameter space"),
+        Penalty("r1", "lambda", "R1", "(r1/2) |grad D|^2 on the data", lambda s, f, G2, W2: (s * G2 / 2, 0, 0)),
+        Penalty("r2", "lambda_q", "R2", "(r2/2) |grad D|^2 on the particles", lambda s, f, G2, W2: (0, s * G2 / 2, 0)),
+        Penalty("weight_decay", "nu", "weight decay", "(weight_decay/2) |w|^2",
+                lambda s, f, G2, W2: (0, 0, s * W2 / 2)),
+        Penalty("multiplier", "m", "Fisher / Sobolev multiplier",
+                "multiplier [alpha (D - D*)^2 + |grad D|^2 - 1], mean over data and particles (Fisher, Sobolev)",
+                lambda s, f, G2, W2, alpha: _under_both(s * (alpha * f**2 + G2 - 1)),
+                parameters={"alpha": not_negative(0.0, "see multiplier")}),
+        Penalty("instance_noise", "sigma", "instance noise",
+                "length; standard deviation of the noise added to both sides", kind="input"),
+        Penalty("consensus", "gamma", "consensus optimisation",
+                "consensus optimisation: F becomes F - consensus * grad |F|^2 / 2", kind="field"),
     )
 }  # fmt: skip
+
+#: the fields of [penalty]: of every penalty its strength, then its parameters
+STRENGTHS = collected({p.key: not_negative(0.0, p.text), **p.parameters} for p in PENALTIES.values())
+#: those of them that functional penalties have, which ``coefficients`` takes
+FUNCTIONAL = tuple(name for p in PENALTIES.values() if p.terms is not None for name in (p.key, *p.parameters))
 
 
 @cache
 def symbolic_coefficients() -> dict[str, Any]:
-    """Coefficients as SymPy expressions in r1, r2, weight_decay, multiplier and alpha."""
+    """Coefficients as SymPy expressions in the names of FUNCTIONAL."""
     import sympy as sp
 
-    f, G2, W2, alpha = sp.symbols("f G2 W2 alpha")
-    on_p, on_q, on_w = sp.S(0), sp.S(0), sp.S(0)
-    for key, penalty in PENALTIES.items():
-        if penalty.terms is not None:
-            p, q, w = penalty.terms(sp.Symbol(key), alpha, f, G2, W2)
-            on_p, on_q, on_w = on_p + p, on_q + q, on_w + w
+    f, G2, W2 = sp.symbols("f G2 W2")
+    parts = [penalty.expressions() for penalty in PENALTIES.values() if penalty.terms is not None]
+    on_p, on_q, on_w = (sum(terms, sp.S(0)) for terms in zip(*parts, strict=True))
     return {
         # d/dD of G2 = |grad D|^2 gives -2 div(p grad D), of f^2 gives 2 f, of |w|^2 gives 2 w
         "grad_p": sp.expand(2 * sp.diff(on_p, G2)),
@@ -100,20 +129,26 @@ def symbolic_coefficients() -> dict[str, Any]:
 def _coefficient_function() -> Callable[..., list[Any]]:
     import sympy as sp
 
-    names = [key for key, p in PENALTIES.items() if p.kind == "functional"]
     expressions = symbolic_coefficients()
-    return sp.lambdify(sp.symbols([*names, "alpha"]), [expressions[n] for n in Coefficients._fields], "numpy")
+    return sp.lambdify(sp.symbols(FUNCTIONAL), [expressions[n] for n in Coefficients._fields], "numpy")
 
 
-def coefficients(*, r1: Any, r2: Any, weight_decay: Any, multiplier: Any, alpha: Any) -> Coefficients:
-    """Numeric coefficients (scalars, or arrays that broadcast over runs)."""
-    return Coefficients(*_coefficient_function()(r1, r2, weight_decay, multiplier, alpha))
+def coefficients(**values: Any) -> Coefficients:
+    """Numeric coefficients of the values of FUNCTIONAL (scalars, or arrays that broadcast over runs); those that are
+    not given are 0."""
+    return Coefficients(*_coefficient_function()(*(values.get(name, 0.0) for name in FUNCTIONAL)))
+
+
+def unit_coefficients(key: str, values: Any) -> Coefficients:
+    """What the penalty adds at strength 1, its parameters as in ``values`` (a table of the experiment)."""
+    penalty = PENALTIES[key]
+    return coefficients(**{key: 1.0}, **{name: getattr(values, name) for name in penalty.parameters})
 
 
 def get_penalty(key: str) -> Penalty:
     """The penalty of that name; InputError names the choices, or says why WGAN-GP is refused."""
     key = word(key)
-    if key in ("wgan_gp", "gradient_penalty"):
+    if key in WGAN_GP:
         raise InputError(f"penalty.{key}", WGAN_GP_REASON)
     if key not in PENALTIES:
         raise InputError("penalty", f"be one of {', '.join((*PENALTIES, 'likelihood'))}", repr(key))

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from analyses import best_strength, critical_damping, draws, kicked_modes, phase_diagrams
 from egan_theory.experiment.targets import TARGETS
 from egan_theory.tables.losses import LOSSES
-from egan_theory.tables.updates import STEPS
+from tests.entries import STEPS
 
 
 def draws_figure(figure, tmp_path):

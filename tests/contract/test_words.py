@@ -18,7 +18,7 @@ from egan_theory.show import style
 from egan_theory.tables.activations import NETWORK_ACTIVATIONS
 from egan_theory.tables.losses import LOSSES
 from egan_theory.tables.penalties import PENALTIES, strength_field
-from egan_theory.tables.updates import NETWORK_RULES, RESPONSES, STEPS
+from tests.entries import NETWORK_RULES, RESPONSES, STEPS
 
 # -- words -------------------------------------------------------------------------------------------------------------
 

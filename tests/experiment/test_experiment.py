@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from egan_theory.base.errors import InputError
 from egan_theory.experiment import Experiment
+from egan_theory.experiment import targets as target_tables
 from egan_theory.experiment.targets import TARGETS, Grid, Mixture, PointSet, Ring, Uniform
 from egan_theory.kernels import KERNELS, Gaussian
 from egan_theory.tables.losses import LOSSES
@@ -211,6 +212,31 @@ def test_paths_are_relative_to_the_file(tmp_path, monkeypatch):
     assert exp.target == PointSet(path=str(Path("experiments/cloud.npy")))
     with pytest.raises(InputError, match=r"target.path: must be an existing \.npy or \.nc file"):
         Experiment(target={"kind": "points", "path": "cloud.npy"})
+
+
+def test_a_file_is_read_once_and_its_points_are_kept(tmp_path, monkeypatch):
+    """However often the experiment is changed elsewhere, and whatever becomes of the file."""
+    file, reads = tmp_path / "cloud.npy", []
+    points = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 4.0]])
+    np.save(file, points)
+    read = target_tables.read_npy
+    monkeypatch.setattr(target_tables, "read_npy", lambda *args: reads.append(args) or read(*args))
+    first = exp = Experiment(target={"kind": "points", "path": str(file)})
+    for r1 in np.linspace(0.1, 1, 81):
+        exp = exp.replace({"penalty.r1": float(r1), "generator.kernel.ratio": float(r1)})
+        unchanged = [name for name in Experiment.model_fields if name not in ("penalty", "generator")]
+        assert all(getattr(exp, name) is getattr(first, name) for name in unchanged)
+        assert exp.dimension == exp.target.dimension == 2
+    assert len(reads) == 1
+    np.save(file, points + 1)
+    later = Experiment(target={"kind": "points", "path": str(file)})
+    for kept in (exp, exp.replace({"penalty.r2": 0.1}), copy.deepcopy(exp), pickle.loads(pickle.dumps(exp))):
+        assert np.array_equal(kept.points.coordinates, points) and kept.target == exp.target != later.target
+    assert np.array_equal(later.points.coordinates, points + 1) and len(reads) == 2
+    file.unlink()
+    assert exp.replace({"run.seed": 3}).points is exp.points
+    with pytest.raises(InputError, match=r"target\.path: must be an existing"):
+        exp.replace({"target.weights": (1.0, 1.0, 1.0)})  # another target
 
 
 def test_a_kernel_object_has_no_toml_form():

@@ -56,6 +56,9 @@ USER = [
     kernel_from_profile(lambda u: (1 + sp.sqrt(3 * u)) * sp.exp(-sp.sqrt(3 * u)), name="user matern 3/2"),
     kernel_from_profile(lambda u: sp.exp(u / 4), kind="dot", name="exp dot"),
 ]
+FURTHER = [KERNELS[name]() for name in KERNELS if name not in {kernel.name for kernel in STATIONARY + DOT}]
+STATIONARY += [kernel for kernel in FURTHER if kernel.kind == "stationary"]
+DOT += [kernel for kernel in FURTHER if kernel.kind == "dot"]
 ALL = STATIONARY + DOT + USER
 SMOOTH = [kernel for kernel in ALL if kernel.differentiable]
 

@@ -72,7 +72,7 @@ def symmetric(exp):
     if exp.packing.kernel == "product":
         one = symmetric_basis(field.features.base.size, exp.packing.degree).toarray()
     shapes = {"w": one, "q": one, "x": np.eye(x.size)}
-    return sla.block_diag(*(shapes[block] for block in ("w", "x", *exp.update_rule.memory)))
+    return sla.block_diag(*(shapes[block] for block in ("w", "x", *exp.update_rule.blocks)))
 
 
 def spectra(exp):

@@ -23,8 +23,9 @@ from egan_theory.problem.problem import Problem
 from egan_theory.symbolic import remedies
 from egan_theory.symbolic.linearize import symbols as y
 from egan_theory.symbolic.maps import characteristic_polynomial, continuous_limit, stability_conditions, update_matrices
-from egan_theory.tables.updates import RESPONSES, UpdateRule
+from egan_theory.tables.updates import UpdateRule
 from tests.builders import small
+from tests.entries import RESPONSES
 from tests.stepjac import mismatch, runge_kutta, step_jacobian
 
 #: spectra, relative to the spectral radius: eigenvalues near a Jordan block move by sqrt(eps)

@@ -11,6 +11,7 @@ import sympy as sp
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.experiment.targets import Grid, Mixture, PointSet, Ring, Uniform
 from egan_theory.features import feature_map
+from egan_theory.kernels import KERNELS as TABLE_OF_KERNELS
 from egan_theory.kernels import kernel_from_profile
 from egan_theory.linear import eigenvalues, extremes, finite, general, linearize
 from egan_theory.linear.equilibria import equilibrium
@@ -21,8 +22,10 @@ from egan_theory.problem.field import Field
 from egan_theory.problem.jacobian import jacobian_at
 from egan_theory.problem.problem import Problem
 from egan_theory.tables.losses import LOSSES
-from egan_theory.tables.updates import STEPS, UpdateRule
+from egan_theory.tables.penalties import STRENGTHS
+from egan_theory.tables.updates import UpdateRule
 from tests.builders import small
+from tests.entries import STEPS, further_kernels, further_penalties, further_rules
 from tests.stepjac import (
     ENTRY,
     RANK,
@@ -94,8 +97,15 @@ LINE, CROWDED = Grid(side=2, dimension=1), {"length_scale": 0.2}
 WIDE = {"instance_noise": 0.6}
 
 
-def test_tables_hold_every_rule():
+PENALTIES |= further_penalties(PENALTIES.values())
+RULES |= further_rules(RULES.values())
+KERNELS |= further_kernels(KERNELS.values())
+
+
+def test_tables_hold_every_entry():
     assert {rule.rule for rule in RULES.values()} == set(STEPS)
+    assert {key for penalty in PENALTIES.values() for key in penalty} == set(STRENGTHS)
+    assert {disc.get("kernel", "gaussian") for disc in KERNELS.values()} == set(TABLE_OF_KERNELS)
 
 
 # -- every loss x penalty x rule x kernel ---------------------------------------------------------------------------

@@ -203,7 +203,7 @@ def test_exponents_are_the_full_step_jacobians(update):
     assert found.orbit == "fixed point"
     field, rule = Field(Problem(exp)), exp.update_rule
     w, x0, *memory = found.state
-    tiled = [np.tile(v, (N, 1)) if b == "x" else v for b, v in zip(rule.memory, memory, strict=True)]
+    tiled = [np.tile(v, (N, 1)) if b == "x" else v for b, v in zip(rule.blocks, memory, strict=True)]
     state = (w, np.tile(x0, (N, 1)), *tiled)
     if rule.continuous:  # the substeps that the prediction took
         from egan_theory.predict.cluster import cluster_rule
@@ -211,7 +211,7 @@ def test_exponents_are_the_full_step_jacobians(update):
         rule = cluster_rule([Problem(exp)])
     J = derivative(lambda *s: rule.step(s, field.Vw, field.Vx), state)
     sizes = np.cumsum([0, *(v.size for v in state)])
-    blocks = [1, *(2 + i for i, b in enumerate(rule.memory) if b == "x")]
+    blocks = [1, *(2 + i for i, b in enumerate(rule.blocks) if b == "x")]
     columns = []
     for b in blocks:
         for a in range(d):

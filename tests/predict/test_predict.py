@@ -93,7 +93,7 @@ def test_multiplicities_fill_the_state(exp):
     """Every coordinate of (w, x, memory) is in one mode or is a zero mode."""
     ds = spectrum(exp)
     _, w, x = at_equilibrium(exp)
-    memory = sum({"w": w, "x": x}[block].size for block in exp.update_rule.memory)
+    memory = sum({"w": w, "x": x}[block].size for block in exp.update_rule.blocks)
     assert int(ds["multiplicity"].sum()) + ds.attrs["zero_modes"] == w.size + x.size + memory
 
 

@@ -26,7 +26,7 @@ from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
 from egan_theory.simulation import run as run_module
 from egan_theory.tables.losses import LOSSES
-from egan_theory.tables.updates import STEPS
+from tests.entries import STEPS
 
 #: two expressions of one number by sums over up to 10^3 modes, relative to the largest
 SAME = 1e-12

@@ -192,7 +192,7 @@ def network_step(exp):
     stepper, jnp = Stepper(field, resolved_rule(exp), np.inf), jax.numpy
     g = jnp.asarray(g)
     w = jnp.zeros(field.features.size)
-    state = [w, g, *(0 * {"w": w, "x": g}[block] for block in stepper.rule.memory)]  # velocities vanish as well
+    state = [w, g, *(0 * {"w": w, "x": g}[block] for block in stepper.rule.blocks)]  # velocities vanish as well
     ends = np.cumsum([s.size for s in state])[:-1]
 
     def step(flat):

@@ -282,7 +282,7 @@ def test_update_matrices_are_the_rule_itself(name):
     rule, rng = RULES[name], np.random.default_rng(5)
     blocks = rng.normal(size=(4, 3, 2, 2)) * 0.5
     maps = update_matrices(rule, blocks)
-    m = 2 + len(rule.memory)
+    m = 2 + len(rule.blocks)
     assert maps.shape == (4, 3, m, m)
     J = blocks[2, 1]
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
 from egan_theory.tables.losses import LOSSES, Loss, get_loss
 from egan_theory.tables.penalties import PENALTIES, coefficients, get_penalty
-from egan_theory.tables.updates import STEPS, UpdateRule
+from egan_theory.tables.updates import UpdateRule
 from tests.builders import small
+from tests.entries import STEPS, values
 from tests.stepjac import COMPLEX_STEP
 
 #: first and second derivatives of a loss, relative; complex steps are exact to rounding
@@ -65,7 +67,12 @@ RANGE = np.array([-30.0, -7.3, -1.5, -0.4, 0.0, 0.3, 0.9, 1.7, 6.1, 30.0])
 SATURATED = np.array([-800.0, 800.0])
 
 
-def test_every_loss_is_in_the_table():
+#: and those of files of test values: D*, c, b, kappa as NUMBERS, f1, f2, h
+TABLE |= {kind: module.NUMBERS for kind, module in values("loss").items()}
+FUNCTIONS |= {kind: (module.f1, module.f2, module.h) for kind, module in values("loss").items()}
+
+
+def test_every_loss_has_test_values():
     assert set(TABLE) == set(LOSSES) == set(FUNCTIONS)
 
 
@@ -168,16 +175,18 @@ def penalty_value(key, s, alpha, fp, gp, fq, gq, w, p, q):
         return s / 2 * (q * gq).sum()
     if key == "weight_decay":
         return s / 2 * (w * w).sum()
+    if key != "multiplier":  # the penalty of a file of test values
+        return values("penalty")[key].value(s, fp, gp, fq, gq, w, p, q)
     on_p = (p * (alpha * fp**2 + gp - 1)).sum()
     on_q = (q * (alpha * fq**2 + gq - 1)).sum()
     return s * (on_p + on_q) / 2
 
 
 @pytest.mark.parametrize("loss", ["wasserstein", "least_squares"])
-@pytest.mark.parametrize("key", [k for k, p in PENALTIES.items() if p.kind == "functional"])
+@pytest.mark.parametrize("key", [k for k, p in PENALTIES.items() if p.terms is not None])
 def test_penalty_is_the_gradient_of_its_functional(key, loss):
     """What the penalty takes from dL_D/dw is the derivative of the penalty itself, unequal masses and weights."""
-    settings = {key: 0.7} | ({"alpha": 0.6} if key == "multiplier" else {})
+    settings = {key: 0.7, **dict.fromkeys(PENALTIES[key].parameters, 0.6)}
     generator = {"masses": (0.1, 0.2, 0.3, 0.4)}
     exp = small(Ring(modes=3, weights=(1.0, 2.0, 4.0)), loss=loss, penalty=settings, generator=generator)
     field, w, x = random_state(exp)
@@ -316,6 +325,12 @@ REFERENCES = {
 }
 
 
+#: and those of files of test values: reference(W0, X0, Vw, Vx, steps) of the rule at its defaults
+REFERENCES |= {
+    name: (UpdateRule(name), partial(module.reference, W0, X0, Vw, Vx)) for name, module in values("rule").items()
+}
+
+
 def run(rule, steps):
     state = rule.start(W0, X0, Vw, Vx)
     for _ in range(steps):
@@ -331,7 +346,7 @@ def test_rule(name, steps):
     expected_w, expected_x = reference(steps)
     np.testing.assert_allclose(w, expected_w, rtol=STEP * 10 * steps, atol=STEP * 10 * steps)
     np.testing.assert_allclose(x, expected_x, rtol=STEP * 10 * steps, atol=STEP * 10 * steps)
-    assert [m.shape for m in memory] == [{"w": W0, "x": X0}[block].shape for block in rule.memory]
+    assert [m.shape for m in memory] == [{"w": W0, "x": X0}[block].shape for block in rule.blocks]
 
 
 def test_every_rule_has_a_reference():
