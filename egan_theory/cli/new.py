@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from ..console.shared import Json, Text, new_file, show_text
-from ..experiment.templates import SOLVABLE, TEMPLATES, template
+from ..experiment import templates
+from ..experiment.templates import SOLVABLE, TEMPLATES
 
 
 def new(
@@ -23,5 +24,5 @@ def new(
     json: Json = False,
 ) -> None:
     """Print a commented experiment to edit."""
-    out, text = None if output is None else new_file(output), template(kind)
+    out, text = None if output is None else new_file(output), templates.new(kind)
     show_text(text, {"kind": kind, "toml": text}, out, json)

@@ -57,7 +57,7 @@ def simulate(
     )
     if (message := announced(exp)) is not None:
         complain(message)
-    plot = plot_function("plot_cloud", picture)
+    plot = plot_function("cloud", picture)
     with progress_bar("simulating") as update:
         ds = run(exp, progress=update)
     save(ds, out)
@@ -147,9 +147,9 @@ def remedies(
         found = compare_remedies(exp, pairs=pairs, progress=update)
     save(found.to_dataset(), out, found.to_dict())
     if picture:
-        from ..show.remedied import plot_remedies
+        from ..show import plot
 
-        save_figure(plot_remedies, found, picture, size=(8.4, 1.6 + 0.28 * len(found.rows)))
+        save_figure(plot.remedies, found, picture, size=(8.4, 1.6 + 0.28 * len(found.rows)))
     if json:
         show_json(found.to_dict())
     else:

@@ -96,7 +96,7 @@ def spectrum(
     from ..predict import spectrum as predict
     from ..predict import spectrum_json
 
-    plot = plot_function("plot_eigenvalues", picture)
+    plot = plot_function("eigenvalues", picture)
     needed = cost(exp) if extreme is None else None
     if needed is not None and needed.seconds > WORTH_SAYING:
         complain(f"this needs {needed}")
@@ -160,7 +160,7 @@ def regularizer(
     from ..tables.penalties import strength_field
 
     key, path = strength_field(penalty)
-    plot = plot_function("plot_left", picture)
+    plot = plot_function("left", picture)
     with progress_bar(f"scanning {path}") as update:
         result = best_regularizer(exp, key, horizon, update, safety=safety)
     save(None, out, result.to_dict())
@@ -250,7 +250,7 @@ def phase(
         axes, swept = phase_runs(exp, sweep, vary)
     else:
         axes = parse_axes(exp, vary)
-    plot = plot_function("plot_phase", picture)
+    plot = plot_function("phase", picture)
     with stages("phase diagram") as update:
         found = predict(exp, *axes, mechanisms=mechanism or QUICK, progress=update)
         runs = compared = None
@@ -292,13 +292,14 @@ def universality(
     arch = None if exp is None else exp.generator.architecture
     if exp is not None and arch is None:
         raise InputError(f"{experiment or 'built-in'}: generator.architecture", "be given")
-    from ..show.universality import plot_universality, universality_text
+    from ..show import plot
     from ..show.universality import universality as numbers
+    from ..show.universality import universality_text
 
     data = numbers(arch)
     save(None, out, data)
     if picture:
-        save_figure(plot_universality, arch, picture, size=(7.6, 4.6))
+        save_figure(plot.universality, arch, picture, size=(7.6, 4.6))
     if json:
         show_json(data)
     else:
@@ -352,9 +353,9 @@ def advise(
         )  # fmt: skip
     save(None, out, advice.to_dict())
     if picture:
-        from ..show.advised import plot_advice
+        from ..show import plot
 
-        save_figure(plot_advice, advice, picture, size=(7.6, 5.0))
+        save_figure(plot.advice, advice, picture, size=(7.6, 5.0))
     if json:
         show_json(advice.to_dict())
     else:

@@ -192,9 +192,9 @@ def plot_function(name: str, picture: Path | None) -> Any:
     """The plot function if a figure is wanted, imported before anything long begins."""
     if picture is None:
         return None
-    from ..show import phases, plots
+    from ..show import plot
 
-    return getattr(phases if hasattr(phases, name) else plots, name)
+    return getattr(plot, name)
 
 
 def save(ds: xr.Dataset | None, path: Path | None, data: Mapping[str, Any] | None = None) -> None:

@@ -285,3 +285,7 @@ def _part(value: float) -> str:
 
 
 __all__ = ["Regularizer", "best_regularizer", "binding_modes", "slow_modes"]
+
+
+#: as the command is called
+regularizer = best_regularizer

@@ -303,3 +303,7 @@ def _missing(count: int, total: int) -> tuple[str, ...]:
 
 
 __all__ = ["MECHANISMS", "Mechanism", "Threshold", "Thresholds", "thresholds"]
+
+
+#: as the command is called
+threshold = thresholds

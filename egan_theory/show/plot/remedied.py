@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..comparison.remedies import Remedies
-from . import style
-from .style import BLACK, BLUE, VERMILLION
+from ...comparison.remedies import Remedies
+from .. import style
+from ..style import BLACK, BLUE, VERMILLION
 
 
 @style.styled
-def plot_remedies(found: Remedies, ax: Axes | None = None) -> Axes:
+def remedies(found: Remedies, ax: Axes | None = None) -> Axes:
     """Bars: predicted slowest decay rate; points: as measured in simulations; fastest on top. Pairs in which one is
     best left out are not drawn."""
     ax = style.axes(ax)
@@ -29,6 +29,3 @@ def plot_remedies(found: Remedies, ax: Axes | None = None) -> Axes:
     ax.set_xlabel(f"slowest decay rate ({found.unit})")
     style.finish(ax)
     return ax
-
-
-__all__ = ["plot_remedies"]
