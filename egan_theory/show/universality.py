@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
+from ..base.terminal import cell, table
 
 if TYPE_CHECKING:
     from ..experiment import Experiment
@@ -40,8 +41,6 @@ def universality_text(data: dict[str, Any]) -> list[Any]:
 
     def phase(limit: dict[str, Any]) -> tuple[float | None, str]:
         return limit["ratio"], limit["phase"]
-
-    from ..base.terminal import cell, table
 
     a = data["architecture"]
     title = (

@@ -437,7 +437,7 @@ def test_warnings_come_after_the_result(experiment, capsys, monkeypatch):
 def test_json_ready():
     import numpy as np
 
-    from egan_theory.base.terminal import json_ready
+    from egan_theory.base.json import json_ready
 
     data = {"a": np.float64("nan"), "b": np.array([1, 2]), "c": (float("inf"), True, None), "d": np.bool_(True)}
     assert json_ready(data) == {"a": None, "b": [1, 2], "c": [None, True, None], "d": True}

@@ -18,7 +18,7 @@ def advice(advice: Advice, ax: Axes | None = None) -> Axes:
     """What the horizon leaves of a kick (of what can move) against R1 strength, one line per draw, each draw's best,
     the advice with one standard deviation over draws, the edge of stability, and in the title whether all that was
     taken far from the end of training."""
-    ax = style.axes(ax)
+    ax = style.axes(ax, (7.6, 5.0))
     for i, lefts in enumerate(advice.lefts):
         shown = np.where(lefts < 2, np.maximum(lefts, LEAST), np.nan)
         label = None if i else "predicted, one draw"

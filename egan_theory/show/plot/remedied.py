@@ -14,9 +14,8 @@ from ..style import BLACK, BLUE, VERMILLION
 def remedies(found: Remedies, ax: Axes | None = None) -> Axes:
     """Bars: predicted slowest decay rate; points: as measured in simulations; fastest on top. Pairs in which one is
     best left out are not drawn."""
-    ax = style.axes(ax)
-    rows = [row for row in found.rows if not row.left_out]
-    rows.sort(key=lambda row: row.rate)
+    rows = sorted((row for row in found.rows if not row.left_out), key=lambda row: row.rate)
+    ax = style.axes(ax, (8.4, 1.6 + 0.28 * len(rows)))
     at = np.arange(len(rows))
     ax.barh(at, [row.rate for row in rows], color=BLUE, alpha=0.55, label="predicted")
     ax.errorbar(
