@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..base.json import number
@@ -54,9 +55,7 @@ class Agreement(Table):
 
     def columns(self) -> list[Column]:
         units = dict.fromkeys(("predicted", "measured", "stderr"), "see units") | {"z": "1", "relative_error": "1"}
-        numbers = [
-            Column(n, n.replace("_", " "), unit, lambda q, n=n: number(getattr(q, n))) for n, unit in units.items()
-        ]
+        numbers = [Column(n, n.replace("_", " "), unit, partial(_finite, n)) for n, unit in units.items()]
         return [*numbers, Column("units"), Column("note")]
 
     def attrs(self) -> dict[str, str]:
