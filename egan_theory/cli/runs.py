@@ -5,7 +5,7 @@ Each imports what it runs when it runs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -139,11 +139,11 @@ def remedies(
 def report(
     output: Folder,
     experiment: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(metavar="[E.toml]", help="Experiment file; - for standard input; default: the built-in ring."),
     ] = None,
     runs: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--runs", metavar="FILE", help="Report on these runs of the experiment; nothing is simulated."),
     ] = None,
     json: Json = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..experiment import Experiment
 
 Vary = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option("--vary", metavar="PATH=LOW:HIGH:POINTS[:log]", help="An axis of the grid (repeatable)."),
 ]
 
@@ -33,17 +33,15 @@ def sweep(
     seeds: Annotated[int, typer.Option("--seeds", metavar="K", help="Seeds, from run.seed on.")] = 1,
     record: Annotated[bool, typer.Option("--record", help="Keep the trajectories, not only the end.")] = False,
     workers: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--workers", metavar="W", help="Processes; default: one per core."),
+        int | None, typer.Option("--workers", metavar="W", help="Processes; default: one per core.")
     ] = None,
     scheduler: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--scheduler", metavar="tcp://HOST:PORT", help="Workers of a dask scheduler instead."),
+        str | None, typer.Option("--scheduler", metavar="tcp://HOST:PORT", help="Workers of a dask scheduler instead.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a store that was not finished.")] = False,
     overwrite: Overwrite = False,
     batch: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option("--batch", metavar="CELLS", help="Cells simulated and stored together; default: by size."),
     ] = None,
     json: Json = False,

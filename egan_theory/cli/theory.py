@@ -5,7 +5,7 @@ Each imports what it runs when it runs.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -64,11 +64,11 @@ def spectrum(
     experiment: ExperimentFile,
     output: Output = None,
     extreme: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option("--extreme", metavar="K", help="Only the K softest and K stiffest modes, without a matrix."),
     ] = None,
     memory: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option("--memory", metavar="GB", help="Use no more than this; default: 80 % of what is free."),
     ] = None,
     json: Json = False,
@@ -110,7 +110,7 @@ def regularizer(
         str, typer.Option("--penalty", metavar="NAME", help="A key of [penalty], or likelihood.")
     ] = "r1",
     horizon: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(
             "--horizon", metavar="T", help="Length of the training in steps (flow: time); default: run.steps."
         ),
@@ -141,7 +141,7 @@ def threshold(
         str, typer.Option("--vary", metavar="PATH[=LOW:HIGH]", help="A real-valued field, e.g. generator.kernel.ratio.")
     ],
     mechanism: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--mechanism", metavar="NAME", help="Only this mechanism (repeatable); default: all."),
     ] = None,
     output: Output = None,
@@ -163,18 +163,17 @@ def threshold(
 def phase(
     experiment: ExperimentFile,
     vary: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--vary", metavar="PATH=LOW:HIGH:POINTS[:log]", help="An axis; give two."),
+        list[str] | None, typer.Option("--vary", metavar="PATH=LOW:HIGH:POINTS[:log]", help="An axis; give two.")
     ] = None,
     mechanism: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--mechanism", metavar="NAME", help="Only this mechanism (repeatable); default: the quick ones."),
     ] = None,
     simulated: Annotated[
         int, typer.Option("--simulate", metavar="POINTS", help="Also simulate this many values of each axis.")
     ] = 0,
     sweep: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--sweep", metavar="STORE.zarr", help="Compare with this sweep ('egan sweep'); its axes."),
     ] = None,
     output: Output = None,
@@ -223,7 +222,7 @@ def phase(
 
 def universality(
     experiment: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(
             metavar="[E.toml]", help="With [generator.architecture]; - for standard input; default: every activation."
         ),
@@ -248,25 +247,25 @@ def universality(
 def advise(
     experiment: ExperimentFile,
     data: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--data", metavar="FILE", help="Samples, .npy (M, ...) or .nc; default: the target's points."),
     ] = None,
     gram: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--gram", metavar="FILE", help="Gram matrix of your own network (.npy) in place of the file's."),
     ] = None,
     points: Annotated[int, typer.Option("--points", metavar="M", help="Points of the Gram matrix.")] = 0,
     dimension: Annotated[int, typer.Option("--dimension", metavar="D", help="Coordinates of each of them.")] = 0,
     horizon: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option("--horizon", metavar="T", help="Steps of training (flows: time); default: run.steps."),
     ] = None,
     generated: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--generated", metavar="FILE", help="Generated samples (.npy): how far they are from the data."),
     ] = None,
     later: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--later", metavar="FILE", help="Gram matrix at another time of training: how far it moved."),
     ] = None,
     batch: Annotated[int, typer.Option("--batch", metavar="M", help="Points of a mini-batch; 0: 16, or all.")] = 0,

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard, TypeVar
 
 import typer
 
@@ -34,13 +34,13 @@ ExperimentFile = Annotated[
     str, typer.Argument(metavar="E.toml", help="Experiment file ('egan new' prints one); - for standard input.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Figure = Annotated[Optional[str], typer.Option("--figure", metavar="FILE", help="Also draw a .png, .pdf or .svg.")]  # noqa: UP045
+Figure = Annotated[str | None, typer.Option("--figure", metavar="FILE", help="Also draw a .png, .pdf or .svg.")]
 Output = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("-o", "--output", metavar="FILE", help="Also write the result: NetCDF, or .json as --json prints it."),
 ]
 Text = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("-o", "--output", metavar="FILE", help="Write the text, or .json what --json prints, to this file."),
 ]
 NewFile = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="NetCDF file to write.")]
@@ -61,7 +61,7 @@ def _completed(incomplete: str) -> list[str]:
 
 
 Set = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
         "--set",
         metavar="PATH=VALUE",
