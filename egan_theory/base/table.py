@@ -41,14 +41,17 @@ class Record:
 
     def _repr_html_(self) -> str:
         head, rows = self.grid()
-        lines = ["".join(f"<th>{escape(title)}</th>" for title in head)] if head else []
-        for first, *others in rows:
-            kind = "td" if head else "th"
-            cells = "".join(f"<td>{escape(cell(value))}</td>" for value in others)
-            lines.append(f"<{kind}>{escape(cell(first))}</{kind}>{cells}")
-        body = "".join(f"<tr>{line}</tr>" for line in lines)
+        lines = [[("th", title) for title in head]] if head else []
+        lines += [[("td" if head or i else "th", _said(value)) for i, value in enumerate(row)] for row in rows]
+        body = "".join(
+            f"<tr>{''.join(f'<{kind}>{escape(text)}</{kind}>' for kind, text in line)}</tr>" for line in lines
+        )
         notes = "".join(f"<p>{escape(remark)}</p>" for remark in getattr(self, "remarks", ()))
         return f"<table><caption>{escape(self.TITLE.format(self))}</caption>{body}</table>{notes}"
+
+
+def _said(value: Any) -> str:
+    return ", ".join(map(cell, value)) or "none" if isinstance(value, list) else cell(value)
 
 
 @dataclass(frozen=True)
