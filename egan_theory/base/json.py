@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -32,4 +31,6 @@ def json_ready(value: Any) -> Any:
 
 def json_text(data: Mapping[str, Any]) -> str:
     """One JSON object, indented, and a line end."""
+    import json
+
     return json.dumps(json_ready(data), allow_nan=False, indent=2) + "\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -117,6 +116,8 @@ def progress_bar(label: str) -> Iterator[Callable[..., None]]:
 @contextmanager
 def _lines(label: str) -> Iterator[Callable[..., None]]:
     """``progress_bar`` in lines, by a thread: also work that reports nothing for long is seen to go on."""
+    import threading
+
     begin, ended = time.monotonic(), threading.Event()
     state: dict[str, Any] = {"label": label, "done": None, "total": None}
 
