@@ -42,14 +42,14 @@ import egan_theory as eg
 from analyses.draws import SMALL
 from analyses.script import options, write
 from egan_theory.cli.app import main as egan
-from egan_theory.experiment.templates import TEMPLATES, template
+from egan_theory.experiment.templates import TEMPLATES, new
 
 #: limits of a draw: seconds of processor time, those after which it is ended, and on the clock, and bytes
 SECONDS, PATIENCE, CLOCK, MEMORY = 10.0, 20.0, 300.0, 2e9
 #: draws after which a child process is replaced
 RECYCLED = 200
 #: the model whose runs are spoilt
-SOLVABLE = template("solvable").replace("time = 400.0", "time = 4.0").replace("n = 5000", "n = 40").replace("201", "50")
+SOLVABLE = new("solvable").replace("time = 400.0", "time = 4.0").replace("n = 5000", "n = 40").replace("201", "50")
 #: what a value in a TOML file, or an attribute, becomes
 VALUES = (
     "0", "1", "2", "3", "-1", "0.0", "-0.5", "1.0", "nan", "inf", "-inf", "1e-320", "1e-300", "1e-30", "1e-20", "1e-6",
@@ -367,7 +367,7 @@ def repeatedly(spoil: Callable[[], None], rng: Rng) -> None:
 
 def draw_template(stock: Stock, folder: Path, rng: Rng) -> Case:
     kind = str(pick(rng, TEMPLATES))
-    text = template(kind)
+    text = new(kind)
     # small enough for every command
     for key, value in (
         ("particles", 8),

@@ -21,7 +21,6 @@ from analyses.script import options, write
 from egan_theory.predict.phase import QUICK, phase, phase_axis
 from egan_theory.predict.threshold import MECHANISMS
 from egan_theory.runs.outcome import tally
-from egan_theory.show.phases import plot_phase
 from egan_theory.sweeps.phase import UNION, compare_phase, simulate_phase
 
 SIDE, FINE, STEPS, RUNS = 20, 120, 3000, 1
@@ -138,7 +137,7 @@ def figure(found: list[dict], labels: list[str]):
 
     fig = Figure(figsize=(8.6 * len(found), 6.2), layout="constrained")
     for ax, f, label in zip(np.atleast_1d(fig.subplots(1, len(found))), found, labels, strict=True):
-        plot_phase(f["predicted"], f["simulated"], f["compared"], ax=ax)
+        eg.plot.phase(f["predicted"], f["simulated"], f["compared"], ax=ax)
         ax.text(0.99, 0.01, label, transform=ax.transAxes, ha="right", va="bottom", bbox={"fc": "white", "lw": 0})
     return fig
 

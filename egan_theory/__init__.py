@@ -5,123 +5,55 @@ One experiment drives the derivation, the numerics, the simulation and the compa
     import egan_theory as eg
     exp = eg.Experiment.from_toml("e.toml")
     eg.spectrum(exp); eg.best_regularizer(exp, penalty="r1"); eg.compare(exp, eg.simulate(exp))
+
+The names and their signatures are in ``__init__.pyi``. Figures are ``eg.plot.*``, the models of single papers
+``eg.solvable.*``, ``eg.published.*``, ``eg.dirac.*`` and so on.
 """
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from .base.lazy import lazily
-
-# Everything is imported on first use, so that `egan --help` need not load SymPy, xarray and matplotlib.
-_HOME = {
-    "Advice": "advice.result",
-    "advise": "advice.advise",
-    "advise_experiment": "advice.advise",
-    "advise_from_gram": "advice.advise",
-    "plot_advice": "show.advised",
-    "Discriminator": "experiment.players",
-    "Experiment": "experiment",
-    "Generator": "experiment.players",
-    "GeneratorKernel": "experiment.players",
-    "Likelihood": "experiment.settings",
-    "LossChoice": "experiment.settings",
-    "Memory": "experiment.settings",
-    "Packing": "experiment.settings",
-    "Penalties": "experiment.settings",
-    "Run": "experiment.settings",
-    "Update": "experiment.settings",
-    "Grid": "experiment.targets",
-    "Mixture": "experiment.targets",
-    "PointSet": "experiment.targets",
-    "Ring": "experiment.targets",
-    "Uniform": "experiment.targets",
-    "InputError": "base.errors",
-    "NotLinearizable": "base.errors",
-    "kernel_from_profile": "kernels",
-    "new": "experiment.templates:template",
-    "derive": "symbolic",
-    "linearize": "linear",
-    "eigenvalues": "linear",
-    "spectrum": "predict",
-    "power_laws": "predict.play",
-    "best_regularizer": "predict",
-    "regularizer": "predict:best_regularizer",
-    "Regularizer": "predict",
-    "Fastest": "predict",
-    "fastest_strength": "predict",
-    "left_over": "predict",
-    "collective_instability": "predict.collective",
-    "collapsed_state": "predict.collapsed",
-    "collapsed_states": "predict.collapsed",
-    "learning_times": "predict.frequency",
-    "phase": "predict.phase",
-    "splitting": "predict.splitting",
-    "CollapsedState": "predict.collapsed",
-    "CollectiveInstability": "predict.collective",
-    "Splitting": "predict.splitting",
-    "Thresholds": "predict.threshold",
-    "threshold": "predict.threshold:thresholds",
-    "thresholds": "predict.threshold",
-    "universality": "show.universality",
-    "simulate": "simulation.run",
-    "RunWriter": "runs.recording",
-    "open_runs": "runs.schema",
-    "save": "runs.schema",
-    "compare": "comparison.compare",
-    "compare_left": "comparison.left",
-    "sweep_left": "comparison.left",
-    "compare_phase": "sweeps.phase",
-    "compare_remedies": "comparison.remedies",
-    "simulate_phase": "sweeps.phase",
-    "compare_strength": "comparison.strength",
-    "sweep_strength": "comparison.strength",
-    "order_parameters": "runs.order",
-    "Outcome": "runs.outcome",
-    "outcomes": "runs.outcome",
-    "compare_sweep": "sweeps.agreement",
-    "open_sweep": "sweeps.store",
-    "sweep": "sweeps.run",
-    "sweep_grid": "sweeps.store",
-    "sweep_runs": "sweeps.store",
-    "fit_published": "papers.published.fit",
-    "predict_published": "papers.published.prediction",
-    "read_runs": "papers.published.importer",
-    "Solvable": "papers.solvable",
-    "solve_ode": "papers.solvable",
-    "simulate_sde": "papers.solvable",
-    "simulate_solvable": "papers.solvable",
-    "solvable_phase": "papers.solvable",
-    "compare_solvable": "papers.solvable",
-    "dirac_gan": "papers.dirac",
-    "implied_r1": "papers.poincare",
-    "isolated_points": "papers.isolated",
-    "poincare": "papers.poincare",
-    "solvable_report": "papers.solvable",
-    "report": "show.page",
-    "plot_phase": "show.phases",
-    "plot_cloud": "show.plots",
-    "plot_damping_ratio": "show.plots",
-    "plot_dispersion": "show.plots",
-    "plot_eigenvalues": "show.plots",
-    "plot_left": "show.plots",
-    "plot_losses": "show.plots",
-    "plot_rate_curve": "show.plots",
-    "plot_relaxation": "show.plots",
-    "plot_remedies": "show.remedied",
-    "plot_universality": "show.universality",
-}
-
-__all__ = sorted(_HOME)
 __version__ = "0.1.0"
 
+# imported on first use, so that `egan --help` need not load SymPy, xarray and matplotlib
+_public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-__getattr__ = lazily(__name__, _HOME)
+#: former names that go with the next version
+_MOVED = {
+    "Solvable": "solvable.Solvable",
+    "compare_solvable": "solvable.compare_solvable",
+    "dirac_gan": "dirac.dirac_gan",
+    "fit_published": "published.fit_published",
+    "implied_r1": "poincare.implied_r1",
+    "isolated_points": "isolated.isolated_points",
+    "plot_advice": "plot.advice",
+    "plot_cloud": "plot.cloud",
+    "plot_damping_ratio": "plot.damping_ratio",
+    "plot_dispersion": "plot.dispersion",
+    "plot_eigenvalues": "plot.eigenvalues",
+    "plot_left": "plot.left",
+    "plot_losses": "plot.losses",
+    "plot_phase": "plot.phase",
+    "plot_rate_curve": "plot.rate_curve",
+    "plot_relaxation": "plot.relaxation",
+    "plot_remedies": "plot.remedies",
+    "plot_universality": "plot.universality",
+    "predict_published": "published.predict_published",
+    "read_runs": "published.read_runs",
+    "simulate_sde": "solvable.simulate_sde",
+    "simulate_solvable": "solvable.simulate_solvable",
+    "solvable_phase": "solvable.solvable_phase",
+    "solvable_report": "solvable.solvable_report",
+    "solve_ode": "solvable.solve_ode",
+}
 
 
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+def __getattr__(name: str) -> Any:
+    if name not in _MOVED:
+        return _public(name)
+    import warnings
 
-
-if TYPE_CHECKING:
-    from .experiment import Experiment as Experiment
+    space, new = _MOVED[name].split(".")
+    warnings.warn(f"egan_theory.{name} is now egan_theory.{space}.{new}", DeprecationWarning, stacklevel=2)
+    return getattr(_public(space), new)

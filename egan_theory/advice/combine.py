@@ -193,7 +193,7 @@ def _sizes(
             one.append((*alone(exp, features, horizon), fastest.best or 0.0, fastest.rate, *betas(features)))
         if np.all(np.array(one) > 0):
             mean = np.exp(np.log(one).mean(0))
-            table.append(dict(zip(SIZED, (size, *map(float, mean)), strict=True)))
+            table.append(dict(zip(SIZED, map(float, (size, *mean)), strict=True)))
     exponents = {}
     if len(table) > 1:
         points = np.log([row["points"] for row in table])

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..base.errors import InputError
-from ..predict.spectrum import number
+from ..base.table import Record
 from .batches import samples_of
 
 Array = np.ndarray
@@ -34,7 +34,7 @@ class Surroundings(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reach:
+class Reach(Record):
     """e_folds: -ln of what the advised strength leaves at the horizon, of what can move; slow: share of the modes by
     which the particles converge that lose less than 1/e in it.
 
@@ -44,6 +44,8 @@ class Reach:
     data points; drift: |H' - H| / |H| (Frobenius) of the products of D's gradients at the data, between the weights
     given and those at the other time of training. None: not known.
     """
+
+    KEYS = ("e_folds", "slow", "value_offset", "slope", "particles", "drift", "far")
 
     e_folds: float
     slow: float
@@ -68,11 +70,6 @@ class Reach:
         if self.drift is not None and self.drift > DRIFT:
             out.append(f"D's tangent kernel moves by {self.drift:.0%} between the two times of training given")
         return tuple(out)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The --json form."""
-        data = {name: getattr(self, name) for name in type(self).__dataclass_fields__}
-        return {k: None if v is None else number(v) for k, v in data.items()} | {"far": list(self.far)}
 
     def words(self, span: str) -> tuple[str, ...]:
         """For a reader; ``span``: the horizon with its unit."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ..base.table import Record
 from ..predict.left import Choice
-from ..predict.spectrum import number
 from .reach import Reach
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ CONVENTION = "R1 = (strength / 2) E_data |grad_x D|^2 (Mescheder et al. 2018), a
 
 
 @dataclass(frozen=True)
-class Draw:
+class Draw(Record):
     """One mini-batch at one initialisation.
 
     best, left: the strength that leaves least of what can move there (0: none helps), and what it leaves;
@@ -47,26 +47,18 @@ class Draw:
     method: str
     binding_modes: tuple[dict[str, Any], ...] = field(repr=False)
 
-    def to_dict(self) -> dict[str, Any]:
-        data = {name: getattr(self, name) for name in type(self).__dataclass_fields__}
-        out = {name: number(value) if isinstance(value, float) else value for name, value in data.items()}
-        return out | {"stable": list(self.stable), "binding_modes": list(self.binding_modes)}
-
 
 @dataclass(frozen=True)
-class Asymptotic:
+class Asymptotic(Record):
     """The advice for a training without end: all draws' slowest modes decay fast. rate: mean over draws."""
 
     best: float
     rate: float
     method: str
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"best": number(self.best), "rate": number(self.rate), "method": self.method}
-
 
 @dataclass(frozen=True)
-class Advice:
+class Advice(Record):
     """The R1 strength for training of ``horizon`` steps (flows: units of time) with mini-batches of ``batch_size``.
 
     best: the strength at which the draw that fares worst leaves the smallest multiple of its own least (1/``share``),
@@ -86,6 +78,16 @@ class Advice:
     reach: how far from the end of training all this was taken. precision: of the products that the modes are from.
     strengths, lefts (draw, strength): the curves, of what can move. unit: of rates.
     """
+
+    KEYS = (
+        "best", "horizon", "left", "left_without", "left_at_half", "left_at_double", "moving", "moving_without",
+        "frozen", "low", "high", "rate", "rate_at_half", "rate_at_double", "spread_batches", "spread_initialisations",
+        "share", "penalty", "range", "edge", "share_of_edge", "asymptotic", "reach", "remarks", "convention", "unit",
+        "precision", "batch_size", "stable", "binding_modes", "beta_min", "beta_max", "draws", "sizes", "exponents",
+        "variations", "check", "assumptions",
+    )  # fmt: skip
+    TITLE = "R1 strength"
+    penalty: ClassVar[str] = "r1"
 
     best: float
     horizon: float
@@ -144,36 +146,23 @@ class Advice:
 
         return remarks(self)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The --json form."""
-        plain = (
-            "best", "horizon", "left", "left_without", "left_at_half", "left_at_double", "moving", "moving_without",
-            "frozen", "low", "high", "rate", "rate_at_half", "rate_at_double", "spread_batches",
-            "spread_initialisations", "share",
-        )  # fmt: skip
-        return {name: number(getattr(self, name)) for name in plain} | {
-            "penalty": "r1",
-            "range": [number(self.choice.low), number(self.choice.high)],
-            "edge": None if self.edge is None else number(self.edge),
-            "share_of_edge": None if self.share_of_edge is None else number(self.share_of_edge),
-            "asymptotic": self.asymptotic.to_dict(),
-            "reach": self.reach.to_dict(),
-            "remarks": list(self.remarks),
-            "convention": self.convention,
-            "unit": self.unit,
-            "precision": self.precision,
-            "batch_size": self.batch_size,
-            "stable": list(self.stable),
-            "binding_modes": list(self.draws[0].binding_modes),
-            "beta_min": number(_mean([d.beta_min for d in self.draws])),
-            "beta_max": number(_mean([d.beta_max for d in self.draws])),
-            "draws": [draw.to_dict() for draw in self.draws],
-            "sizes": [{k: number(v) for k, v in row.items()} for row in self.sizes],
-            "exponents": {k: number(v) for k, v in self.exponents.items()},
-            "variations": list(self.variations),
-            "check": None if self.check is None else {k: number(v) for k, v in self.check.items()},
-            "assumptions": list(self.assumptions),
-        }
+    @property
+    def range(self) -> tuple[float, float]:
+        """Strengths that serve as well (``predict.left.choose``)."""
+        return self.choice.low, self.choice.high
+
+    @property
+    def binding_modes(self) -> tuple[dict[str, Any], ...]:
+        return self.draws[0].binding_modes
+
+    @property
+    def beta_min(self) -> float:
+        """Of the draws, the geometric mean; as ``beta_max``."""
+        return _mean([d.beta_min for d in self.draws])
+
+    @property
+    def beta_max(self) -> float:
+        return _mean([d.beta_max for d in self.draws])
 
     def to_dataset(self) -> xr.Dataset:
         """What is left over (draw, strength), and each draw's own best."""
@@ -202,12 +191,10 @@ class Advice:
             f"{len(self.draws)} draws of {self.batch_size} points)"
         )
 
-    def _repr_html_(self) -> str:
+    def grid(self) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
         from .words import headline
 
-        rows = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in headline(self))
-        words = "".join(f"<p>{remark}</p>" for remark in self.remarks)
-        return f"<table><caption>R1 strength</caption>{rows}</table>{words}"
+        return (), headline(self)
 
 
 def _mean(values: list[float]) -> float:

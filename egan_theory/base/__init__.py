@@ -1,1 +1,4 @@
-"""What everything else stands on: errors, configuration, files, units of text, the terminal. Knows nothing of GANs."""
+"""What everything else stands on: errors, configuration, files, JSON, tables of results, units of text, the terminal.
+
+Knows nothing of GANs.
+"""

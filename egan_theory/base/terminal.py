@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,6 +13,7 @@ from typing import Any
 
 from .errors import EganError, InputError
 from .files import atomic, check_output
+from .json import json_text
 from .ram import check_size
 
 FIGURE_FORMATS = ("png", "pdf", "svg")
@@ -60,26 +59,6 @@ def show(*parts: Any) -> None:
 def show_json(data: Mapping[str, Any]) -> None:
     """Print one JSON object to stdout; numbers that do not exist are null."""
     emit(json_text(data))
-
-
-def json_text(data: Mapping[str, Any]) -> str:
-    """What ``show_json`` prints."""
-    return json.dumps(json_ready(data), allow_nan=False, indent=2) + "\n"
-
-
-def json_ready(value: Any) -> Any:
-    """The value with plain Python types only: NumPy scalars and arrays unwrapped, NaN and infinities as None."""
-    if isinstance(value, Mapping):
-        return {str(k): json_ready(v) for k, v in value.items()}
-    if isinstance(value, str) or value is None:
-        return value
-    if hasattr(value, "tolist"):
-        return json_ready(value.tolist())
-    if isinstance(value, list | tuple):
-        return [json_ready(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, bool | int | float) else str(value)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
@@ -137,6 +116,8 @@ def progress_bar(label: str) -> Iterator[Callable[..., None]]:
 @contextmanager
 def _lines(label: str) -> Iterator[Callable[..., None]]:
     """``progress_bar`` in lines, by a thread: also work that reports nothing for long is seen to go on."""
+    import threading
+
     begin, ended = time.monotonic(), threading.Event()
     state: dict[str, Any] = {"label": label, "done": None, "total": None}
 

@@ -17,7 +17,8 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..base.errors import EganError, InputError
-from ..console.shared import BAD_INPUT, DONE, FAILED, complain, shared
+from ..console.answer import complain
+from ..console.shared import BAD_INPUT, DONE, FAILED, shared
 from ..papers.published.command import published
 from ..papers.solvable.command import solvable
 from .new import new

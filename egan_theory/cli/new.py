@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
-from ..console.shared import Json, Text, new_file, show_text
-from ..experiment.templates import SOLVABLE, TEMPLATES, template
+from ..console.answer import Answer
+from ..console.shared import Json, Text
+from ..experiment import templates
+from ..experiment.templates import SOLVABLE, TEMPLATES
 
 
 def new(
@@ -23,5 +25,5 @@ def new(
     json: Json = False,
 ) -> None:
     """Print a commented experiment to edit."""
-    out, text = None if output is None else new_file(output), template(kind)
-    show_text(text, {"kind": kind, "toml": text}, out, json)
+    answer, text = Answer(json, output), templates.new(kind)
+    answer.give_text(text, lambda: {"kind": kind, "toml": text})

@@ -5,11 +5,13 @@ Each imports what it runs when it runs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..base.errors import InputError
+from ..base.terminal import check_memory, progress_bar, stages
+from ..console.answer import Answer, complain
 from ..console.shared import (
     FAILED,
     ExperimentFile,
@@ -18,16 +20,11 @@ from ..console.shared import (
     Json,
     NewFile,
     Output,
-    complain,
     load,
     load_if_given,
     new_folder,
-    outputs,
-    plot_function,
-    save,
-    show_folder,
-    written,
 )
+from ..show import plot
 from ..show.text import compare_text, per, run_summary, run_text
 
 if TYPE_CHECKING:
@@ -43,10 +40,7 @@ def simulate(
     figure: Figure = None,
 ) -> None:
     """Simulate the particles and record the runs. Ctrl-C ends early and keeps what was recorded."""
-    from ..base.terminal import check_memory, progress_bar, save_figure, show, show_json
-
-    out, picture = outputs(output, figure, experiment, netcdf=True)
-    assert out is not None
+    answer = Answer(json, output, figure, inputs=[experiment], form="netcdf")
     exp = load(experiment)
     from ..simulation.run import simulate as run
     from ..simulation.start import announced
@@ -57,20 +51,13 @@ def simulate(
     )
     if (message := announced(exp)) is not None:
         complain(message)
-    plot = plot_function("plot_cloud", picture)
     with progress_bar("simulating") as update:
         ds = run(exp, progress=update)
-    save(ds, out)
-    if picture:
-        save_figure(plot, ds, picture)
-    data = run_summary(ds, out)
-    if json:
-        show_json(data)
-    else:
-        show(*run_text(data, per(exp)), *written(out, picture))
+    data = run_summary(ds, str(answer.out))
+    answer.give(data, lambda: run_text(data, per(exp)), ds, lambda: plot.cloud(ds))
     if data["status"] == "interrupted":
         reached = f"interrupted at step {data['steps']} of {exp.run.steps}"
-        complain(f"{reached}: {out} holds the {data['samples']} samples until then")
+        complain(f"{reached}: {output} holds the {data['samples']} samples until then")
         raise typer.Exit(FAILED)
 
 
@@ -81,16 +68,14 @@ def compare(
     json: Json = False,
 ) -> None:
     """Predicted against measured, with error bars."""
-    from ..base.terminal import show, show_json
-
-    out, _ = outputs(output, None, experiment, runs)
+    answer = Answer(json, output, inputs=[experiment, runs])
     exp = load(experiment)
     from ..sweeps.store import is_sweep
 
     if is_sweep(runs):
         from .sweep import compare_command
 
-        return compare_command(exp, runs, out, json)
+        return compare_command(exp, runs, answer)
     from ..comparison.compare import compare as agree
     from ..runs.outcome import counts, outcomes, tally
     from ..runs.schema import open_runs
@@ -101,11 +86,8 @@ def compare(
     except InputError as error:
         raise _with_outcomes(error, ds, exp) from None
     data = agreement.to_dict() | {"outcomes": counts(codes)}
-    save(agreement.to_dataset(), out, data)
-    if json:
-        show_json(data)
-    else:
-        show(*compare_text(data), f"What became of the {len(codes)} runs: {tally(codes)}.", *written(out))
+    became = f"What became of the {len(codes)} runs: {tally(codes)}."
+    answer.give(data, lambda: [*compare_text(agreement), became], agreement.to_dataset())
 
 
 def _with_outcomes(error: InputError, ds: xr.Dataset, exp: Experiment) -> InputError:
@@ -137,45 +119,36 @@ def remedies(
     unstable and what a step costs: evaluations of gradients, and products relative to the experiment as given; pairs
     only where both are of use.
     """
-    from ..base.terminal import progress_bar, save_figure, show, show_json, table
-
-    out, picture = outputs(output, figure, experiment)
+    answer = Answer(json, output, figure, inputs=[experiment])
     exp = load(experiment)
     from ..comparison.remedies import compare_remedies
 
     with progress_bar("remedies") as update:
         found = compare_remedies(exp, pairs=pairs, progress=update)
-    save(found.to_dataset(), out, found.to_dict())
-    if picture:
-        from ..show.remedied import plot_remedies
 
-        save_figure(plot_remedies, found, picture, size=(8.4, 1.6 + 0.28 * len(found.rows)))
-    if json:
-        show_json(found.to_dict())
-    else:
-        title = f"Slowest decay rates [{per(exp)}]"
-        idle = [f"Best left out here: {', '.join(found.idle)}"] if found.idle else []
+    def text() -> list[Any]:
+        left = [f"Best left out here: {', '.join(found.idle)}"] if found.idle else []
         if found.at_the_end:
-            idle.append(f"Best at the largest value tried, more may be better still: {', '.join(found.at_the_end)}")
-        unused = (f"{u['name']}: {u['reason']}" for u in found.unused)
-        show(table(title, found.HEAD, found.table()), *idle, *unused, *written(out, picture))
+            left.append(f"Best at the largest value tried, more may be better still: {', '.join(found.at_the_end)}")
+        unused = [f"{u['name']}: {u['reason']}" for u in found.unused]
+        return [found.rich(f"Slowest decay rates [{per(exp)}]"), *left, *unused]
+
+    answer.give(found.to_dict(), text, found.to_dataset(), lambda: plot.remedies(found))
 
 
 def report(
     output: Folder,
     experiment: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(metavar="[E.toml]", help="Experiment file; - for standard input; default: the built-in ring."),
     ] = None,
     runs: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--runs", metavar="FILE", help="Report on these runs of the experiment; nothing is simulated."),
     ] = None,
     json: Json = False,
 ) -> None:
     """All of the above as an HTML page with figures and NetCDF."""
-    from ..base.terminal import stages
-
     folder = new_folder(output)
     if runs is not None and experiment is None:
         raise InputError("E.toml", "be given with --runs", "no experiment file")
@@ -189,4 +162,4 @@ def report(
 
     with stages("report") as update:
         index = write(exp, folder, progress=update, **given)
-    show_folder(folder, index, json)
+    Answer(json).give_folder(folder, index)

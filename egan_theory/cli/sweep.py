@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..base.errors import InputError
-from ..console.shared import FAILED, ExperimentFile, Json, Overwrite, complain, load, save, written
+from ..base.json import number
+from ..base.terminal import progress_bar, table
+from ..console.answer import Answer, complain
+from ..console.shared import FAILED, ExperimentFile, Json, Overwrite, load
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
     from ..experiment import Experiment
 
 Vary = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option("--vary", metavar="PATH=LOW:HIGH:POINTS[:log]", help="An axis of the grid (repeatable)."),
 ]
 
@@ -29,24 +33,20 @@ def sweep(
     seeds: Annotated[int, typer.Option("--seeds", metavar="K", help="Seeds, from run.seed on.")] = 1,
     record: Annotated[bool, typer.Option("--record", help="Keep the trajectories, not only the end.")] = False,
     workers: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--workers", metavar="W", help="Processes; default: one per core."),
+        int | None, typer.Option("--workers", metavar="W", help="Processes; default: one per core.")
     ] = None,
     scheduler: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--scheduler", metavar="tcp://HOST:PORT", help="Workers of a dask scheduler instead."),
+        str | None, typer.Option("--scheduler", metavar="tcp://HOST:PORT", help="Workers of a dask scheduler instead.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a store that was not finished.")] = False,
     overwrite: Overwrite = False,
     batch: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option("--batch", metavar="CELLS", help="Cells simulated and stored together; default: by size."),
     ] = None,
     json: Json = False,
 ) -> None:
     """Simulate a grid of parameters and seeds into one store. Whatever ends it, --resume continues."""
-    from ..base.terminal import progress_bar, show, show_json
-
     exp = load(experiment)
     from ..sweeps.run import sweep as run
     from ..sweeps.store import is_sweep, open_sweep
@@ -65,10 +65,7 @@ def sweep(
         complain(f"interrupted: {left}; the same command with --resume continues")
         raise typer.Exit(FAILED) from None
     data = summary(ds, output)
-    if json:
-        show_json(data)
-    else:
-        show(*_text(data))
+    Answer(json).give(data, lambda: _text(data))
 
 
 def summary(ds: xr.Dataset, output: str) -> dict[str, Any]:
@@ -100,7 +97,6 @@ def summary(ds: xr.Dataset, output: str) -> dict[str, Any]:
 
 
 def _text(data: dict[str, Any]) -> list[Any]:
-    from ..base.terminal import table
     from ..show.text import ROWS
 
     axes = " x ".join([*(f"{len(a['values'])} {a['vary']}" for a in data["axes"]), f"{data['seeds']} seeds"])
@@ -116,9 +112,8 @@ def _text(data: dict[str, Any]) -> list[Any]:
     return [*lines, f"written: {data['output']}"]
 
 
-def compare_command(exp: Experiment, path: str, out: Path | None, json: bool) -> None:
+def compare_command(exp: Experiment, path: str, answer: Answer) -> None:
     """`egan compare` on a sweep."""
-    from ..base.terminal import progress_bar, show, show_json
     from ..sweeps.agreement import accuracy, compare_sweep
     from ..sweeps.store import check_experiment, open_sweep, stored_attrs
 
@@ -129,11 +124,7 @@ def compare_command(exp: Experiment, path: str, out: Path | None, json: bool) ->
     data = found.to_dict()
     if exp.run.start == "random":
         data["accuracy"] = accuracy(found)
-    save(found.to_dataset(), out, data)
-    if json:
-        show_json(data)
-    else:
-        show(*_compared(found, data), *written(out))
+    answer.give(data, lambda: _compared(found, data), found.to_dataset())
 
 
 def _compared(found: Agreement, data: dict[str, Any]) -> list[Any]:
@@ -142,15 +133,15 @@ def _compared(found: Agreement, data: dict[str, Any]) -> list[Any]:
 
     from ..show.text import ROWS, compare_text
 
-    rows, missed = data["quantities"], data["unmatched"]
-    worst = sorted(rows, key=lambda q: -(q["relative_error"] or 0.0))[:ROWS]
-    lines = compare_text(data | {"quantities": worst, "unmatched": missed[:ROWS]})
+    rows, missed = found.quantities, found.unmatched
+    worst = sorted(rows, key=lambda q: -(number(q.relative_error) or 0.0))[:ROWS]
+    lines = compare_text(replace(found, quantities=tuple(worst), unmatched=missed[:ROWS]))
     if len(rows) > ROWS:
         lines.insert(1, f"The {ROWS} of {len(rows)} quantities that agree worst; --json and -o have all.")
     if len(missed) > ROWS:
         lines.append(f"... and {len(missed) - ROWS} more that were not compared.")
     if rows:
-        errors = np.array([q.relative_error for q in found.quantities])
+        errors = np.array([q.relative_error for q in rows])
         lines.append(f"Relative error: median {np.nanmedian(errors):.2g}, largest {np.nanmax(errors):.2g}.")
     if "accuracy" in data:
         a = {k: v if isinstance(v, str) else f"{v:.2f}" for k, v in data["accuracy"].items()}

@@ -5,28 +5,15 @@ Each imports what it runs when it runs.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
 from ..base.errors import InputError
-from ..console.shared import (
-    ExperimentFile,
-    Figure,
-    Json,
-    Output,
-    Text,
-    complain,
-    json_file,
-    load,
-    load_if_given,
-    new_file,
-    outputs,
-    plot_function,
-    save,
-    show_text,
-    written,
-)
+from ..base.terminal import progress_bar, stages
+from ..console.answer import Answer, complain
+from ..console.shared import ExperimentFile, Figure, Json, Output, Text, load, load_if_given
+from ..show import plot
 from ..show.text import (
     per,
     phase_dataset,
@@ -49,14 +36,13 @@ def derive(
     json: Json = False,
 ) -> None:
     """Print the derivation of the theory, from SymPy."""
-    out = None if output is None else new_file(output)
+    answer = Answer(json, output)
     from ..symbolic import derive as derivation
+    from ..symbolic.document import tex
 
     result = derivation()
-    data: dict[str, Any] = {}
-    if json or (out is not None and out.suffix.lower() == ".json"):
-        from ..symbolic.document import tex
 
+    def data() -> dict[str, Any]:
         steps = [
             {
                 "title": step.title,
@@ -69,47 +55,39 @@ def derive(
             }
             for step in result.steps
         ]
-        data = {"title": result.title, "steps": steps, "sources": result.sources}
-    show_text(result.to_latex() if latex else result.to_markdown(), data, out, json)
+        return {"title": result.title, "steps": steps, "sources": result.sources}
+
+    answer.give_text(result.to_latex() if latex else result.to_markdown(), data)
 
 
 def spectrum(
     experiment: ExperimentFile,
     output: Output = None,
     extreme: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option("--extreme", metavar="K", help="Only the K softest and K stiffest modes, without a matrix."),
     ] = None,
     memory: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option("--memory", metavar="GB", help="Use no more than this; default: 80 % of what is free."),
     ] = None,
     json: Json = False,
     figure: Figure = None,
 ) -> None:
     """Eigenvalues, damping ratios and regimes of the modes."""
-    from ..base.terminal import save_figure, show, show_json
-
-    out, picture = outputs(output, figure, experiment)
+    answer = Answer(json, output, figure, inputs=[experiment])
     exp = load(experiment)
     from ..linear import cost, memory_limit
     from ..predict import spectrum as predict
     from ..predict import spectrum_json
 
-    plot = plot_function("plot_eigenvalues", picture)
     needed = cost(exp) if extreme is None else None
     if needed is not None and needed.seconds > WORTH_SAYING:
         complain(f"this needs {needed}")
     with memory_limit(memory):
         ds = predict(exp, extreme)
     data = spectrum_json(ds)
-    save(ds, out, data)
-    if picture:
-        save_figure(plot, ds, picture)
-    if json:
-        show_json(data)
-    else:
-        show(*spectrum_text(data, per(exp)), *written(out, picture))
+    answer.give(data, lambda: spectrum_text(data, per(exp)), ds, lambda: plot.eigenvalues(ds))
 
 
 def powers(experiment: ExperimentFile, output: Output = None, json: Json = False) -> None:
@@ -117,19 +95,13 @@ def powers(experiment: ExperimentFile, output: Output = None, json: Json = False
 
     For [memory] generator or discriminator = "uniform", where nothing decays exponentially.
     """
-    from ..base.terminal import show, show_json
-
-    out, _ = outputs(output, None, experiment)
+    answer = Answer(json, output, inputs=[experiment])
     exp = load(experiment)
     from ..predict.play import power_laws, power_laws_json
 
     ds = power_laws(exp)
     data = power_laws_json(ds)
-    save(ds, out, data)
-    if json:
-        show_json(data)
-    else:
-        show(*power_laws_text(data, per(exp).removeprefix("1/")), *written(out))
+    answer.give(data, lambda: power_laws_text(data, per(exp).removeprefix("1/")), ds)
 
 
 def regularizer(
@@ -138,7 +110,7 @@ def regularizer(
         str, typer.Option("--penalty", metavar="NAME", help="A key of [penalty], or likelihood.")
     ] = "r1",
     horizon: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(
             "--horizon", metavar="T", help="Length of the training in steps (flow: time); default: run.steps."
         ),
@@ -151,25 +123,16 @@ def regularizer(
     figure: Figure = None,
 ) -> None:
     """The strength of a penalty that leaves least of a kick after the training one has time for."""
-    from ..base.terminal import progress_bar, save_figure, show, show_json
-
-    out = json_file(output, experiment)
-    _, picture = outputs(output, figure, experiment)
+    answer = Answer(json, output, figure, inputs=[experiment], form="json")
     exp = load(experiment)
     from ..predict import best_regularizer
     from ..tables.penalties import strength_field
 
     key, path = strength_field(penalty)
-    plot = plot_function("plot_left", picture)
     with progress_bar(f"scanning {path}") as update:
         result = best_regularizer(exp, key, horizon, update, safety=safety)
-    save(None, out, result.to_dict())
-    if picture:
-        save_figure(plot, result, picture)
-    if json:
-        show_json(result.to_dict())
-    else:
-        show(*regularizer_text(result.to_dict(), per(exp)), *written(out, picture))
+    data = result.to_dict()
+    answer.give(data, lambda: regularizer_text(data, per(exp)), draw=lambda: plot.left(result))
 
 
 def threshold(
@@ -178,7 +141,7 @@ def threshold(
         str, typer.Option("--vary", metavar="PATH[=LOW:HIGH]", help="A real-valued field, e.g. generator.kernel.ratio.")
     ],
     mechanism: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--mechanism", metavar="NAME", help="Only this mechanism (repeatable); default: all."),
     ] = None,
     output: Output = None,
@@ -188,36 +151,29 @@ def threshold(
 
     Default range: 0 to 1 for the kernel ratio, 0 to 0.99 for momenta, else a factor 100 either side of the value.
     """
-    from ..base.terminal import progress_bar, show, show_json
-
-    out, _ = outputs(output, None, experiment)
+    answer = Answer(json, output, inputs=[experiment])
     exp = load(experiment)
     from ..predict.threshold import thresholds
 
     with progress_bar("thresholds") as update:
         result = thresholds(exp, vary, mechanisms=mechanism or None, progress=update)
-    save(result.to_dataset(), out, result.to_dict())
-    if json:
-        show_json(result.to_dict())
-    else:
-        show(*threshold_text(result.to_dict(), per(exp)), *written(out))
+    answer.give(result.to_dict(), lambda: threshold_text(result, per(exp)), result.to_dataset())
 
 
 def phase(
     experiment: ExperimentFile,
     vary: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--vary", metavar="PATH=LOW:HIGH:POINTS[:log]", help="An axis; give two."),
+        list[str] | None, typer.Option("--vary", metavar="PATH=LOW:HIGH:POINTS[:log]", help="An axis; give two.")
     ] = None,
     mechanism: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--mechanism", metavar="NAME", help="Only this mechanism (repeatable); default: the quick ones."),
     ] = None,
     simulated: Annotated[
         int, typer.Option("--simulate", metavar="POINTS", help="Also simulate this many values of each axis.")
     ] = 0,
     sweep: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--sweep", metavar="STORE.zarr", help="Compare with this sweep ('egan sweep'); its axes."),
     ] = None,
     output: Output = None,
@@ -229,9 +185,7 @@ def phase(
     With --simulate, run.runs runs per cell from random starts on a coarser grid are compared with it, and the share of
     each outcome is shown; with --sweep, those of a sweep.
     """
-    from ..base.terminal import save_figure, show, show_json, stages
-
-    out, picture = outputs(output, figure, experiment)
+    answer = Answer(json, output, figure, inputs=[experiment])
     vary = vary or []
     if len(vary) != 2 and not (sweep and not vary):
         raise InputError("--vary", "be given twice, once for each axis", f"{len(vary)} times")
@@ -250,7 +204,6 @@ def phase(
         axes, swept = phase_runs(exp, sweep, vary)
     else:
         axes = parse_axes(exp, vary)
-    plot = plot_function("plot_phase", picture)
     with stages("phase diagram") as update:
         found = predict(exp, *axes, mechanisms=mechanism or QUICK, progress=update)
         runs = compared = None
@@ -263,18 +216,13 @@ def phase(
                 runs = simulate_phase(exp, *coarse, progress=lambda done, total: update("simulating", done, total))
             compared = compare_phase(exp, runs, mechanisms=mechanism or QUICK, progress=update)
     data = phase_json(found, runs, compared)
-    save(phase_dataset(found, runs, compared), out, data)
-    if picture:
-        save_figure(lambda ds, ax: plot(ds, runs, compared, ax=ax), found, picture, size=(8.6, 6.2))
-    if json:
-        show_json(data)
-    else:
-        show(*phase_text(data), *written(out, picture))
+    ds = phase_dataset(found, runs, compared)
+    answer.give(data, lambda: phase_text(data), ds, lambda: plot.phase(found, runs, compared))
 
 
 def universality(
     experiment: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(
             metavar="[E.toml]", help="With [generator.architecture]; - for standard input; default: every activation."
         ),
@@ -284,49 +232,40 @@ def universality(
     figure: Figure = None,
 ) -> None:
     """Kernel numbers g1, g2 of a generator network, the scatter of its kernel's entries, and their limit with depth."""
-    from ..base.terminal import save_figure, show, show_json
-
-    out = json_file(output, experiment)
-    _, picture = outputs(output, figure, experiment)
+    answer = Answer(json, output, figure, inputs=[experiment], form="json")
     exp = load_if_given(experiment)
     arch = None if exp is None else exp.generator.architecture
     if exp is not None and arch is None:
         raise InputError(f"{experiment or 'built-in'}: generator.architecture", "be given")
-    from ..show.universality import plot_universality, universality_text
     from ..show.universality import universality as numbers
+    from ..show.universality import universality_text
 
     data = numbers(arch)
-    save(None, out, data)
-    if picture:
-        save_figure(plot_universality, arch, picture, size=(7.6, 4.6))
-    if json:
-        show_json(data)
-    else:
-        show(*universality_text(data), *written(out, picture))
+    answer.give(data, lambda: universality_text(data), draw=lambda: plot.universality(arch))
 
 
 def advise(
     experiment: ExperimentFile,
     data: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--data", metavar="FILE", help="Samples, .npy (M, ...) or .nc; default: the target's points."),
     ] = None,
     gram: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--gram", metavar="FILE", help="Gram matrix of your own network (.npy) in place of the file's."),
     ] = None,
     points: Annotated[int, typer.Option("--points", metavar="M", help="Points of the Gram matrix.")] = 0,
     dimension: Annotated[int, typer.Option("--dimension", metavar="D", help="Coordinates of each of them.")] = 0,
     horizon: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option("--horizon", metavar="T", help="Steps of training (flows: time); default: run.steps."),
     ] = None,
     generated: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--generated", metavar="FILE", help="Generated samples (.npy): how far they are from the data."),
     ] = None,
     later: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--later", metavar="FILE", help="Gram matrix at another time of training: how far it moved."),
     ] = None,
     batch: Annotated[int, typer.Option("--batch", metavar="M", help="Points of a mini-batch; 0: 16, or all.")] = 0,
@@ -338,10 +277,7 @@ def advise(
     figure: Figure = None,
 ) -> None:
     """The R1 strength for a network and data: what it leaves after so many steps, and what it rests on."""
-    from ..base.terminal import progress_bar, save_figure, show, show_json
-
-    out = json_file(output, experiment, data, gram, generated, later)
-    _, picture = outputs(output, figure, experiment, data, gram, generated, later)
+    answer = Answer(json, output, figure, inputs=[experiment, data, gram, generated, later], form="json")
     exp = load(experiment)
     from .advise import advise as found
 
@@ -350,14 +286,6 @@ def advise(
             exp, data, gram, points, dimension, batch=batch, generated=generated, later=later, horizon=horizon,
             batches=batches, initialisations=initialisations, seed=seed, progress=update,
         )  # fmt: skip
-    save(None, out, advice.to_dict())
-    if picture:
-        from ..show.advised import plot_advice
+    from ..advice.words import advice_text
 
-        save_figure(plot_advice, advice, picture, size=(7.6, 5.0))
-    if json:
-        show_json(advice.to_dict())
-    else:
-        from ..advice.words import advice_text
-
-        show(*advice_text(advice), *written(out, picture))
+    answer.give(advice.to_dict(), lambda: advice_text(advice), draw=lambda: plot.advice(advice))

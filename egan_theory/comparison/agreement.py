@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
+from functools import partial
 from typing import Any
 
-import numpy as np
-import xarray as xr
-
-from ..predict.spectrum import number
+from ..base.json import number
+from ..base.table import Column, Record, Table
 
 
 @dataclass(frozen=True)
-class Quantity:
+class Quantity(Record):
     """One comparison. z = (measured - predicted)/stderr; relative_error = |measured - predicted|/scale, scale the
     modulus of the eigenvalue the quantity belongs to (or |predicted|)."""
+
+    KEYS = ("name", "predicted", "measured", "stderr", "z", "relative_error", "units", "note")
 
     name: str
     predicted: float
@@ -35,63 +35,45 @@ class Quantity:
     def relative_error(self) -> float:
         return abs(self.measured - self.predicted) / self.scale if self.scale > 0 else float("nan")
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "predicted": number(self.predicted),
-            "measured": number(self.measured),
-            "stderr": number(self.stderr),
-            "z": number(self.z),
-            "relative_error": number(self.relative_error),
-            "units": self.units,
-            "note": self.note,
-        }
-
 
 @dataclass(frozen=True)
-class Agreement:
+class Agreement(Table):
     """Predictions next to measurements. ``unmatched``: what could not be compared, each with its reason."""
+
+    KEYS = ("quantities", "unmatched", "method", "assumptions")
+    DIM, ROWS = "quantity", "quantities"
 
     quantities: tuple[Quantity, ...]
     unmatched: tuple[dict[str, str], ...] = ()
     method: str = ""
     assumptions: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """The --json form."""
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Why the rest could not be compared."""
+        return tuple(f"not matched: {u['name']}: {u['reason']}" for u in self.unmatched)
+
+    def columns(self) -> list[Column]:
+        units = dict.fromkeys(("predicted", "measured", "stderr"), "see units") | {"z": "1", "relative_error": "1"}
+        numbers = [Column(n, n.replace("_", " "), unit, partial(_finite, n)) for n, unit in units.items()]
+        return [*numbers, Column("units"), Column("note")]
+
+    def attrs(self) -> dict[str, str]:
         return {
-            "quantities": [q.to_dict() for q in self.quantities],
-            "unmatched": list(self.unmatched),
             "method": self.method,
-            "assumptions": list(self.assumptions),
+            "assumptions": "; ".join(self.assumptions),
+            "unmatched": "; ".join(f"{u['name']}: {u['reason']}" for u in self.unmatched),
         }
 
-    def to_dataset(self) -> xr.Dataset:
-        """The table as a Dataset over dimension ``quantity``."""
-        rows = [q.to_dict() for q in self.quantities]
-        names = ("predicted", "measured", "stderr", "z", "relative_error")
-        data = {
-            n: ("quantity", np.array([np.nan if r[n] is None else r[n] for r in rows], dtype=float),
-                {"long_name": n.replace("_", " "), "units": "1" if n in ("z", "relative_error") else "see units"})
-            for n in names
-        }  # fmt: skip
-        text = {n: ("quantity", np.array([r[n] for r in rows], dtype=str)) for n in ("units", "note")}
-        return xr.Dataset(
-            {**data, **text},
-            coords={"quantity": [q.name for q in self.quantities]},
-            attrs={
-                "method": self.method,
-                "assumptions": "; ".join(self.assumptions),
-                "unmatched": "; ".join(f"{u['name']}: {u['reason']}" for u in self.unmatched),
-            },
-        )
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{h}</th>" for h in ("quantity", "predicted", "measured", "stderr", "z", "relative error"))
-        body = "".join(
-            f"<tr><td>{escape(q.name)}</td><td>{q.predicted:.6g}</td><td>{q.measured:.6g}</td><td>{q.stderr:.2g}</td>"
-            f"<td>{q.z:.2f}</td><td>{q.relative_error:.2g}</td></tr>"
+    def grid(self) -> tuple[list[str], list[list[Any]]]:
+        head = ["quantity", "predicted", "measured", "standard error", "z", "relative error", "units"]
+        rounded = ("stderr", "z", "relative_error")
+        rows = [
+            [q.name, q.predicted, q.measured, *(float(f"{getattr(q, n):.2g}") for n in rounded), q.units]
             for q in self.quantities
-        )
-        rest = "".join(f"<li>{escape(u['name'])}: {escape(u['reason'])}</li>" for u in self.unmatched)
-        return f"<table><tr>{head}</tr>{body}</table>" + (f"<p>not matched</p><ul>{rest}</ul>" if rest else "")
+        ]
+        return head, rows
+
+
+def _finite(name: str, quantity: Quantity) -> float | None:
+    return number(getattr(quantity, name))

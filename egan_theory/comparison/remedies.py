@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from html import escape
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from ..base.errors import InputError, NotLinearizable
+from ..base.table import Column, Record, Table
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..linear.seen import features_of
 from ..predict.asymptotic import convergence_rate
 from ..predict.collective import collective_instability
-from ..predict.spectrum import number, spectrum
+from ..predict.spectrum import spectrum
 from ..problem.problem import Problem
 from ..runs.outcome import Outcome, tally
 from ..simulation.condense import condensed
@@ -40,12 +39,17 @@ MAX_STEPS = 40_000
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Record):
     """One remedy or pair, of names ``remedies``. strengths: what was chosen, by field; rate: predicted slowest rate of
     the modes that move the particles; simulated, stderr: the same as measured (NaN: not measured, ``note`` says why);
     margin: see spectrum; threshold: smallest generator.kernel.ratio at which the spread equilibrium is unstable, None
     if none; cost: evaluations and products of a step (see comparison.cost), and its products over those of the
     experiment as given, counts that are the same on every machine. same_as: the row whose experiment this one is."""
+
+    KEYS = (
+        "name", "strengths", "rate", "margin", "simulated", "stderr", "evaluations", "products", "cost", "threshold",
+        "note",
+    )  # fmt: skip
 
     name: str
     remedies: tuple[str, ...]
@@ -66,21 +70,13 @@ class Row:
         """Whether one of the row's remedies is best left out."""
         return bool(self.same_as)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The --json form."""
-        names = ("rate", "margin", "simulated", "stderr", "evaluations", "products", "cost")
-        return {
-            "name": self.name,
-            "strengths": dict(self.strengths),
-            **{key: number(getattr(self, key)) for key in names},
-            "threshold": self.threshold,
-            "note": self.note,
-        }
-
 
 @dataclass(frozen=True)
-class Remedies:
+class Remedies(Table):
     """The rows, the experiment as given first, and what could not be used with the reason."""
+
+    KEYS = ("remedies", "unused", "at_the_end", "unit")
+    DIM, ROWS = "remedy", "rows"
 
     rows: tuple[Row, ...]
     unused: tuple[dict[str, str], ...]
@@ -99,50 +95,30 @@ class Remedies:
         """Remedies that are best left out of this experiment."""
         return tuple(row.name for row in self.rows if row.left_out and len(row.remedies) == 1)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The --json form."""
-        rows = [row.to_dict() for row in self.rows]
-        end = list(self.at_the_end)
-        return {"remedies": rows, "unused": list(self.unused), "at_the_end": end, "unit": self.unit}
+    @property
+    def remedies(self) -> tuple[Row, ...]:
+        return self.rows
 
-    def to_dataset(self) -> xr.Dataset:
-        """Over dimension ``remedy``."""
-        units = {"rate": self.unit, "simulated": self.unit, "stderr": self.unit, "margin": "1"}
-        units |= dict.fromkeys(("evaluations", "products", "cost"), "1")
-        names = {
-            "rate": "predicted slowest rate",
-            "simulated": "simulated slowest rate",
-            "stderr": "its standard error",
-            "margin": "stability margin",
-            "evaluations": "gradient evaluations of a step",
-            "products": "multiplications of a feature with a weight in a step",
-            "cost": "products relative to the experiment as given",
-        }
-        data = {
-            key: ("remedy", [getattr(row, key) for row in self.rows], {"long_name": names[key], "units": units[key]})
-            for key in units
-        }
-        thresholds = [np.nan if row.threshold is None else row.threshold for row in self.rows]
-        attrs = {"long_name": f"threshold in {RATIO}", "units": "1"}
-        strengths = [", ".join(f"{k} = {_shown(v)}" for k, v in row.strengths.items()) for row in self.rows]
-        return xr.Dataset(
-            {**data, "threshold": ("remedy", thresholds, attrs), "strengths": ("remedy", np.array(strengths))},
-            coords={"remedy": np.array([row.name for row in self.rows])},
-            attrs=provenance(self.exp),
-        )
-
-    #: titles of ``table``
-    HEAD = ("remedy", "at", "predicted", "simulated", "margin", "threshold", "evaluations", "cost")
-
-    def _repr_html_(self) -> str:
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>" for cells in self.table()
-        )
-        return "<table><tr>" + "".join(f"<th>{escape(h)}</th>" for h in self.HEAD) + f"</tr>{body}</table>"
-
-    def table(self) -> list[list[str]]:
-        """One list of texts per row; remedies that are best left out, and pairs with one of them, are not shown."""
+    def columns(self) -> list[Column]:
         return [
+            Column("rate", "predicted slowest rate", self.unit),
+            Column("simulated", "simulated slowest rate", self.unit),
+            Column("stderr", "its standard error", self.unit),
+            Column("margin", "stability margin", "1"),
+            Column("evaluations", "gradient evaluations of a step", "1"),
+            Column("products", "multiplications of a feature with a weight in a step", "1"),
+            Column("cost", "products relative to the experiment as given", "1"),
+            Column("threshold", f"threshold in {RATIO}", "1"),
+            Column("strengths", of=lambda row: ", ".join(f"{k} = {_shown(v)}" for k, v in row.strengths.items())),
+        ]
+
+    def attrs(self) -> dict[str, Any]:
+        return provenance(self.exp)
+
+    def grid(self) -> tuple[list[str], list[list[str]]]:
+        """Remedies that are best left out, and pairs with one of them, are not shown."""
+        head = ["remedy", "at", "predicted", "simulated", "margin", "threshold", "evaluations", "cost"]
+        return head, [
             [
                 row.name,
                 ", ".join(_shown(v) for k, v in row.strengths.items() if k != "update.rule"),

@@ -1,1 +1,4 @@
-"""What the commands of the package and of its papers share. Nothing heavy is imported."""
+"""What the commands of the package and of its papers share: options and inputs (shared), and what they give (answer).
+
+Nothing heavy is imported.
+"""

@@ -1,4 +1,4 @@
-"""What every command shares: options, input files, outputs checked before the work, and what is said on stderr.
+"""What every command shares: options, and the files and folders they name.
 
 Nothing heavy is imported: the command line loads this module at every start.
 """
@@ -8,12 +8,11 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard, TypeVar
 
 import typer
 
@@ -35,13 +34,13 @@ ExperimentFile = Annotated[
     str, typer.Argument(metavar="E.toml", help="Experiment file ('egan new' prints one); - for standard input.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Figure = Annotated[Optional[str], typer.Option("--figure", metavar="FILE", help="Also draw a .png, .pdf or .svg.")]  # noqa: UP045
+Figure = Annotated[str | None, typer.Option("--figure", metavar="FILE", help="Also draw a .png, .pdf or .svg.")]
 Output = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("-o", "--output", metavar="FILE", help="Also write the result: NetCDF, or .json as --json prints it."),
 ]
 Text = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("-o", "--output", metavar="FILE", help="Write the text, or .json what --json prints, to this file."),
 ]
 NewFile = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="NetCDF file to write.")]
@@ -62,7 +61,7 @@ def _completed(incomplete: str) -> list[str]:
 
 
 Set = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
         "--set",
         metavar="PATH=VALUE",
@@ -163,12 +162,17 @@ def is_file(path: str | None) -> TypeGuard[str]:
 
 def new_file(path: str, *inputs: str | None, field: str = "output") -> Path:
     """The path of a file to write, checked; replaced only with --overwrite."""
-    return check_output(path, *filter(is_file, inputs), field=field, overwrite=_SHARED.get().overwrite)
+    return check_output(path, *filter(is_file, inputs), field=field, overwrite=overwrites())
+
+
+def overwrites() -> bool:
+    """Whether files that are there may be replaced (--overwrite)."""
+    return _SHARED.get().overwrite
 
 
 def new_folder(path: str) -> Path:
     """The folder to write, checked; its files are replaced only with --overwrite."""
-    return check_output_folder(path, overwrite=_SHARED.get().overwrite)
+    return check_output_folder(path, overwrite=overwrites())
 
 
 def outputs(
@@ -188,21 +192,13 @@ def outputs(
     return out, picture
 
 
-def plot_function(name: str, picture: Path | None) -> Any:
-    """The plot function if a figure is wanted, imported before anything long begins."""
-    if picture is None:
-        return None
-    from ..show import phases, plots
-
-    return getattr(phases if hasattr(phases, name) else plots, name)
-
-
 def save(ds: xr.Dataset | None, path: Path | None, data: Mapping[str, Any] | None = None) -> None:
     """The result, if a path was given: ``data`` where it ends in .json, else NetCDF."""
     if path is None:
         return
     if data is not None and path.suffix.lower() == ".json":
-        from ..base.terminal import json_text
+        from ..base.json import json_text
+        from .answer import write_text
 
         write_text(json_text(data), path)
     else:
@@ -212,33 +208,9 @@ def save(ds: xr.Dataset | None, path: Path | None, data: Mapping[str, Any] | Non
         save(ds, path)
 
 
-def json_file(path: str | None, *inputs: str | None) -> Path | None:
-    """``new_file`` for a result that has no arrays."""
-    if path is not None and Path(path).suffix.lower() != ".json":
-        raise InputError("output", "end in .json", path)
-    return None if path is None else new_file(path, *inputs)
-
-
-def write_text(text: str, path: Path) -> None:
-    """UTF-8, whole or not at all."""
-    from ..base.files import atomic
-
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
 def written(*paths: Path | None) -> list[str]:
     """The last lines of what a command prints."""
     return [f"written: {path}" for path in paths if path is not None]
-
-
-def show_text(text: str, data: Mapping[str, Any], out: Path | None, json: bool) -> None:
-    """Print a text, or write it; ``data`` is its --json form."""
-    from ..base.terminal import emit, json_text
-
-    if out is not None:
-        write_text(json_text(data) if out.suffix.lower() == ".json" else text, out)
-    emit(json_text(data) if json else text if out is None else f"written: {out}\n")
 
 
 def show_folder(folder: Path, index: Path, json: bool) -> None:
@@ -250,10 +222,3 @@ def show_folder(folder: Path, index: Path, json: bool) -> None:
         show_json({"index": str(index), "folder": str(folder), "files": files})
     else:
         show(f"{len(files)} files in {folder}; open {index}")
-
-
-def complain(message: str) -> None:
-    """One line on stderr, whatever the text holds."""
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
-    with suppress(OSError, ValueError):
-        print(f"egan: {line}", file=sys.stderr, flush=True)

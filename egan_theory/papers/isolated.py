@@ -131,7 +131,7 @@ def isolated_points(
     """The experiment: true points of these weights ``separation`` widths apart in a row, with generated points of
     ``masses[a]`` (none: the point is missed) on point a; eta_D = rate, eta_G = mu rate. Weights and masses sum to 1.
 
-        exp = eg.isolated_points((0.6, 0.4), ((0.35, 0.35), (0.3,)), sigma=0.5, nu=0.3)
+        exp = eg.isolated.isolated_points((0.6, 0.4), ((0.35, 0.35), (0.3,)), sigma=0.5, nu=0.3)
         eg.spectrum(exp); eg.compare(exp, eg.simulate(exp))
 
     Not checked: that ``separation`` is large enough for the points not to see each other, as ``local_modes`` assumes

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
 from ..base.errors import InputError, NotLinearizable
+from ..base.table import Record
 from ..experiment import Experiment
 from ..linear import Linearization, eigenvalues, linearize
 from ..symbolic.damping import best_r1, best_weight_decay
 from ..symbolic.remedies import best_likelihood
 from ..tables.penalties import PENALTIES, strength_field, unit_coefficients
-from .spectrum import merged, number
+from .spectrum import merged
 
 #: strengths scanned: this many decades either side of the estimate, this many points
 DECADES = 4.0
@@ -30,13 +30,15 @@ KICKS = ("kicks are small: the linear regime",)
 
 
 @dataclass(frozen=True)
-class Fastest:
+class Fastest(Record):
     """The strength of one penalty at which the slowest mode decays fastest: the limit of a long time and small kicks.
 
     rate: slowest decay rate at ``best`` of the modes by which particles converge (1/time or 1/step; <= 0: none of the
     strengths makes all of them decay). best: None where the rate still grows at the largest strength tried. method:
     "closed-form" or "numerical". strengths, rates: the scanned curve.
     """
+
+    KEYS = ("best", "rate", "method")
 
     penalty: str
     best: float | None
@@ -45,11 +47,6 @@ class Fastest:
     assumptions: tuple[str, ...] = field(repr=False)
     strengths: np.ndarray = field(repr=False, compare=False)
     rates: np.ndarray = field(repr=False, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The --json form."""
-        best = None if self.best is None else number(self.best)
-        return {"best": best, "rate": number(self.rate), "method": self.method}
 
 
 def convergence_rate(exp: Experiment) -> float:

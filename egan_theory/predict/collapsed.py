@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from ..base.errors import InputError
+from ..base.table import Record
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..features import FeatureMap
 from ..problem.field import VARIABLE
 from ..problem.problem import Problem
 from .cluster import INTERVAL, SIGMAS, STEPS, WINDOWS, Lane, default_start, follow
-from .spectrum import number
 from .transverse import clustered
 
 ASSUMPTIONS = (
@@ -29,7 +28,7 @@ LINEARISED = ("the discriminator network linearised in its weights at its start,
 
 
 @dataclass(frozen=True)
-class CollapsedState:
+class CollapsedState(Record):
     """The orbit of a collapsed cluster and its transverse Lyapunov exponents.
 
     exponents: (d,) growth rates of relative displacements, largest first, per step (flow: per unit time); the collapsed
@@ -40,6 +39,12 @@ class CollapsedState:
     nothing stationary is left to average over. steps: all steps taken; window: those averaged over. trajectory: Dataset
     with x0, grad D there, and the local growth rates, over the window (of an escaped cluster: until it left).
     """
+
+    KEYS = (
+        "exponents", "stderr", "attracts", "orbit", "period", "status", "steps", "window", "method", "assumptions",
+    )  # fmt: skip
+    SHOWN = ("attracts", "orbit", "period", "exponents", "stderr", "status", "window", "steps")
+    TITLE = "collapsed state"
 
     exponents: np.ndarray
     stderr: np.ndarray
@@ -67,31 +72,6 @@ class CollapsedState:
         """Whether the collapsed state attracts; None when the top exponent is within SIGMAS standard errors of 0."""
         top, error = float(self.exponents[0]), float(self.stderr[0])
         return bool(top < 0) if abs(top) > SIGMAS * error else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The --json form."""
-        return {
-            "exponents": [number(v) for v in self.exponents],
-            "stderr": [number(v) for v in self.stderr],
-            "attracts": self.attracts,
-            "orbit": self.orbit,
-            "period": None if self.period is None else number(self.period),
-            "status": self.status,
-            "steps": self.steps,
-            "window": self.window,
-            "method": self.method,
-            "assumptions": list(self.assumptions),
-        }
-
-    def _repr_html_(self) -> str:
-        verdict = {True: "attracts", False: "repels", None: "neutral or undecided"}[self.attracts]
-        exponents = ", ".join(f"{v:.4g} &plusmn; {e:.1g}" for v, e in zip(self.exponents, self.stderr, strict=True))
-        period = "" if self.period is None else f", period {self.period:.4g}"
-        return (
-            f"<table><caption>collapsed state: {verdict}</caption><tr><th>orbit</th><td>{self.orbit}{period}</td></tr>"
-            f"<tr><th>transverse exponents</th><td>{exponents}</td></tr>"
-            f"<tr><th>status</th><td>{self.status} ({self.window} of {self.steps} steps)</td></tr></table>"
-        )
 
 
 def collapsed_state(

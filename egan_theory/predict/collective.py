@@ -15,9 +15,10 @@ R_j = B^T S_j B. The flow has no threshold: with b = c, |w|^2/eta_D + |theta|^2/
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ..base.errors import NotLinearizable
+from ..base.table import Record
 from ..experiment import Experiment
 from ..linear import linearize
 from ..problem.problem import Problem
@@ -25,14 +26,13 @@ from .critical import critical_values, jury_polynomials, stiffness_ends
 from .crossings import axis_of, changed, sign_changes
 from .fastest import fastest_mode, mode_beyond
 from .margin import margin, margins
-from .spectrum import number
 
 CLOSED, NUMERICAL = "closed-form", "root of the exact spectrum"
 ASSUMPTIONS = ("kicks are small: linear stability is necessary for a spread cloud to stay, not sufficient to reach it",)
 
 
 @dataclass(frozen=True)
-class CollectiveInstability:
+class CollectiveInstability(Record):
     """Where the spread equilibrium loses stability as ``vary`` changes over ``range`` (low, high).
 
     value: the smallest threshold, None if there is none in the range; values: all, ascending; unstable_side: "above" or
@@ -41,6 +41,11 @@ class CollectiveInstability:
     per time) and multiplier z there, how many modes share it, and ``translation``, the cosine^2 between what it does
     to the particles and a uniform translation (collective: above 1/2); None where it was not looked for.
     """
+
+    KEYS = ("mechanism", "value", "range", "values", "unstable_side", "method", "margin", "mode", "assumptions")
+    SHOWN = ("values", "unstable_side", "method", "margin")
+    TITLE = "{0.mechanism} in {0.vary}"
+    mechanism: ClassVar[str] = "collective instability"
 
     vary: str
     range: tuple[float, float]
@@ -54,26 +59,6 @@ class CollectiveInstability:
     @property
     def value(self) -> float | None:
         return self.values[0] if self.values else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The --json form."""
-        return {
-            "mechanism": "collective instability",
-            "value": self.value,
-            "range": list(self.range),
-            "values": list(self.values),
-            "unstable_side": list(self.unstable_side),
-            "method": self.method,
-            "margin": number(self.margin),
-            "mode": self.mode,
-            "assumptions": list(self.assumptions),
-        }
-
-    def _repr_html_(self) -> str:
-        found = ", ".join(f"{v:.6g} (unstable {s})" for v, s in zip(self.values, self.unstable_side, strict=True))
-        rows = (("threshold", found or "none in range"), ("method", self.method), ("margin", f"{self.margin:.6g}"))
-        body = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
-        return f"<table><caption>collective instability in {self.vary}</caption>{body}</table>"
 
 
 def collective_instability(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.json import number
 from ..linear import Linearization, eigenvalues, update_matrix
 from ..linear.eigenvalues import COUPLING_TOLERANCE, log_multiplier
 from ..linear.equilibria import equilibrium
@@ -15,7 +16,6 @@ from ..problem.field import Field
 from ..problem.jacobian import jacobian_at
 from ..problem.problem import Problem
 from .crossings import Axis
-from .spectrum import number
 
 #: an eigenvector's part below this of the largest is rounding
 REAL = float(np.sqrt(np.finfo(float).eps))

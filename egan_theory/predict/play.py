@@ -19,12 +19,12 @@ import numpy as np
 import xarray as xr
 
 from ..base.errors import InputError, NotLinearizable
+from ..base.json import number
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..linear import linearize
 from ..symbolic.maps import update_matrices
 from ..tables.updates import UNIFORM, UpdateRule
-from .spectrum import number
 
 #: multipliers that move fast: how far beyond the unit circle (flows: rates beyond 0) a growing one is
 GROWING = 1e-7

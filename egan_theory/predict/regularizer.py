@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import InputError
+from ..base.json import number
+from ..base.table import Record
 from ..experiment import Experiment
 from ..linear import eigenvalues, linearize
 from ..tables.penalties import strength_field
 from .asymptotic import Fastest, fastest_strength, rate_or_nan, scale_of, without
 from .curve import Curve, least_of, stability_edge
 from .left import FLAT, SAFETY, WIDE, choose, horizon_of, left_over
-from .spectrum import merged, number
+from .spectrum import merged
 
 #: modes whose rate is within this part of the slowest one's are said to bind
 BINDING = 0.01
@@ -26,7 +28,7 @@ WIDENINGS = 2
 
 
 @dataclass(frozen=True)
-class Regularizer:
+class Regularizer(Record):
     """The strength of one penalty for training of ``horizon`` steps (flows: units of time).
 
     best: the advised strength, 0 if none helps. left: rms displacement of the particles at the horizon over that of a
@@ -44,6 +46,14 @@ class Regularizer:
     converge decay by less than 1/e within the horizon. strengths, lefts, movings: the scanned curve, of all coordinates
     and of those that can move.
     """
+
+    KEYS = (
+        "penalty", "best", "horizon", "left", "left_without", "left_at_half", "left_at_double", "frozen", "moving",
+        "moving_without", "optimum", "rate", "rate_at_half", "rate_at_double", "range", "edge", "share_of_edge",
+        "asymptotic", "slow_modes", "modes", "method", "unit", "binding_modes", "remarks", "assumptions",
+    )  # fmt: skip
+    SHOWN = ("best", "horizon", "unit", "left", "left_without", "left_at_half", "left_at_double")
+    TITLE = "strength of {0.penalty}"
 
     penalty: str
     best: float
@@ -88,41 +98,10 @@ class Regularizer:
     def share_of_edge(self) -> float | None:
         return None if not self.edge else self.best / self.edge
 
-    def to_dict(self) -> dict[str, Any]:
-        """The --json form."""
-        plain = (
-            "best", "horizon", "left", "left_without", "left_at_half", "left_at_double", "frozen", "moving",
-            "moving_without", "optimum", "rate", "rate_at_half", "rate_at_double",
-        )  # fmt: skip
-        return (
-            {"penalty": self.penalty}
-            | {name: number(getattr(self, name)) for name in plain}
-            | {
-                "range": [number(self.low), number(self.high)],
-                "edge": None if self.edge is None else number(self.edge),
-                "share_of_edge": None if self.share_of_edge is None else number(self.share_of_edge),
-                "asymptotic": self.asymptotic.to_dict(),
-                "slow_modes": self.slow_modes,
-                "modes": self.modes,
-                "method": self.method,
-                "unit": self.unit,
-                "binding_modes": list(self.binding_modes),
-                "remarks": list(self.remarks),
-                "assumptions": list(self.assumptions),
-            }
-        )
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{name}</th><td>{value:.6g}</td></tr>"
-            for name, value in (
-                ("strength", self.best), (f"left after {self.horizon:g} {self.unit}", self.left),
-                ("left without", self.left_without), ("left at half", self.left_at_half),
-                ("left at double", self.left_at_double),
-            )
-        )  # fmt: skip
-        words = "".join(f"<p>{remark}</p>" for remark in self.remarks)
-        return f"<table><caption>{self.penalty}</caption>{rows}</table>{words}"
+    @property
+    def range(self) -> tuple[float, float]:
+        """Strengths that leave at most 1 % more."""
+        return self.low, self.high
 
 
 def best_regularizer(
@@ -285,3 +264,7 @@ def _part(value: float) -> str:
 
 
 __all__ = ["Regularizer", "best_regularizer", "binding_modes", "slow_modes"]
+
+
+#: as the command is called
+regularizer = best_regularizer

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..base.json import number
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..linear import Eigenvalues, eigenvalues, linearize, linearize_extreme
@@ -124,9 +125,3 @@ def spectrum_json(ds: xr.Dataset) -> dict[str, Any]:
             out[key] = number(ds.attrs[key])
     return out | {"unresolved": int(ds.attrs["unresolved"]), "method": ds.attrs["method"],
                   "assumptions": ds.attrs["assumptions"]}  # fmt: skip
-
-
-def number(value: Any) -> float | None:
-    """A JSON number, or None for NaN and infinities, which JSON does not have."""
-    value = float(value)
-    return value if np.isfinite(value) else None

@@ -23,13 +23,13 @@ rough one, which only act on displacements far smaller than Delta, do not count.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from ..base.errors import InputError
+from ..base.table import Record
 from ..experiment import Experiment
 from ..experiment.targets import Grid, Mixture, Ring
 from ..features import DictionaryFeatures
@@ -38,7 +38,6 @@ from ..linear.seen import features_of, not_of_features
 from ..problem.problem import Problem, kept
 from ..symbolic.linearize import mode_blocks, oscillator_blocks
 from .response import acting_times
-from .spectrum import number
 
 #: at most this many pairs of neighbours are looked at, spread evenly over their distances
 MAX_PAIRS = 64
@@ -56,7 +55,7 @@ ASSUMPTIONS = (
 
 
 @dataclass(frozen=True)
-class Splitting:
+class Splitting(Record):
     """Time to separate neighbouring modes against the time of training; times in steps (flow: units of time).
 
     distance: Delta of the median pair; wavenumber pi/Delta. time: t_act of the separating pattern (predict.response),
@@ -65,6 +64,8 @@ class Splitting:
     local_time: equation (3) at k = pi/Delta (ring and grid with a stationary kernel, else None).
     e_folds = steps/time; margin = log(time/steps): > 0 where the modes are not told apart in time.
     """
+
+    TITLE = "too slow to split"
 
     distance: float
     wavenumber: float
@@ -83,16 +84,6 @@ class Splitting:
     pairs: int
     method: str
     assumptions: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The --json form; infinite times are null."""
-        out = {k: number(v) if isinstance(v, float) else v for k, v in asdict(self).items()}
-        return out | {"assumptions": list(self.assumptions)}
-
-    def _repr_html_(self) -> str:
-        shown = ("distance", "wavenumber", "time", "collective_time", "steps", "e_folds", "margin")
-        rows = "".join(f"<tr><th>{name}</th><td>{getattr(self, name):.6g}</td></tr>" for name in shown)
-        return f"<table><caption>too slow to split ({self.method})</caption>{rows}</table>"
 
 
 def splitting(exp: Experiment) -> Splitting:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib import import_module
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from ..base.errors import InputError
 from ..base.spelling import one_of
+from ..base.table import Column, Record, Table
+from ..base.terminal import cell
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from .crossings import Axis, axis_of, changed, parse_range, sign_changes
-from .spectrum import number
 
 Progress = Callable[[int, int, str], None]
 
@@ -84,11 +83,16 @@ def known_margins(mechanism: Mechanism, members: Sequence[Experiment | None]) ->
 
 
 @dataclass(frozen=True)
-class Threshold:
+class Threshold(Record):
     """Where one mechanism sets in. value: the smallest threshold in ``range``, None if there is none (``reason`` says
     why if the mechanism could not be evaluated); values, unstable_side: all of them, ascending, and the side of each on
     which collapse is predicted. bracket: (low, high) around ``value`` where noise allows no more, else None.
     margin: at the experiment's own value. mode: see CollectiveInstability."""
+
+    KEYS = (
+        "mechanism", "value", "range", "values", "unstable_side", "method", "margin", "bracket", "mode", "reason",
+        "assumptions",
+    )  # fmt: skip
 
     mechanism: str
     values: tuple[float, ...]
@@ -105,70 +109,42 @@ class Threshold:
     def value(self) -> float | None:
         return self.values[0] if self.values else None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The --json form."""
-        return {
-            "mechanism": self.mechanism,
-            "value": self.value,
-            "range": list(self.range),
-            "values": list(self.values),
-            "unstable_side": list(self.unstable_side),
-            "method": self.method,
-            "margin": number(self.margin),
-            "bracket": None if self.bracket is None else list(self.bracket),
-            "mode": self.mode,
-            "reason": self.reason,
-            "assumptions": list(self.assumptions),
-        }
-
 
 @dataclass(frozen=True)
-class Thresholds:
+class Thresholds(Table):
     """The thresholds of every mechanism in ``vary``; ``current``: the experiment's own value."""
+
+    KEYS = ("vary", "current", "thresholds")
+    TITLE = "thresholds in {0.vary}"
+    DIM, ROWS, NAME = "mechanism", "thresholds", "mechanism"
 
     vary: str
     current: float
     thresholds: tuple[Threshold, ...]
     provenance: dict[str, Any]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The --json form."""
-        return {
-            "vary": self.vary,
-            "current": number(self.current),
-            "thresholds": [t.to_dict() for t in self.thresholds],
-        }
-
-    def to_dataset(self) -> xr.Dataset:
-        """One row per mechanism: threshold (NaN if none), margin, low, high; the rest as attrs."""
-
-        def row(values: Sequence[float], name: str, units: str) -> tuple[str, np.ndarray, dict[str, str]]:
-            return "mechanism", np.array(values, dtype=float), {"long_name": name, "units": units}
-
-        rows = self.thresholds
+    def columns(self) -> list[Column]:
         unit = f"units of {self.vary}"
-        return xr.Dataset(
-            {
-                "threshold": row([np.nan if t.value is None else t.value for t in rows], "smallest threshold", unit),
-                "low": row([t.range[0] for t in rows], "lower end of the range", unit),
-                "high": row([t.range[1] for t in rows], "upper end of the range", unit),
-                "margin": row([t.margin for t in rows], "margin at the experiment's own value", "see mechanism"),
-                "method": ("mechanism", np.array([t.method for t in rows], dtype=str)),
-                "reason": ("mechanism", np.array([t.reason for t in rows], dtype=str)),
-                "assumptions": ("mechanism", np.array(["; ".join(t.assumptions) for t in rows], dtype=str)),
-            },
-            coords={"mechanism": [t.mechanism for t in rows]},
-            attrs={**self.provenance, "vary": self.vary, "current": self.current},
-        )
+        return [
+            Column("threshold", "smallest threshold", unit, lambda t: t.value),
+            Column("low", "lower end of the range", unit, lambda t: t.range[0]),
+            Column("high", "upper end of the range", unit, lambda t: t.range[1]),
+            Column("margin", "margin at the experiment's own value", "see mechanism"),
+            Column("method"),
+            Column("reason"),
+            Column("assumptions", of=lambda t: "; ".join(t.assumptions)),
+        ]
 
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{h}</th>" for h in ("mechanism", "threshold", "collapse", "method"))
-        body = "".join(
-            f"<tr><td>{escape(t.mechanism)}</td><td>{', '.join(f'{v:.6g}' for v in t.values) or 'none in range'}</td>"
-            f"<td>{', '.join(t.unstable_side)}</td><td>{escape(t.method or t.reason)}</td></tr>"
+    def attrs(self) -> dict[str, Any]:
+        return {**self.provenance, "vary": self.vary, "current": self.current}
+
+    def grid(self) -> tuple[list[str], list[list[Any]]]:
+        rows = [
+            [t.mechanism, value, side, f"{cell(t.range[0])} to {cell(t.range[1])}", t.method or "not evaluated"]
             for t in self.thresholds
-        )
-        return f"<table><caption>thresholds in {escape(self.vary)}</caption><tr>{head}</tr>{body}</table>"
+            for value, side in zip(t.values or (None,), t.unstable_side or ("",), strict=True)
+        ]
+        return ["mechanism", "threshold", "collapse", "range searched", "method"], rows
 
 
 def thresholds(
@@ -305,3 +281,7 @@ def _missing(count: int, total: int) -> tuple[str, ...]:
 
 
 __all__ = ["MECHANISMS", "Mechanism", "Threshold", "Thresholds", "thresholds"]
+
+
+#: as the command is called
+threshold = thresholds

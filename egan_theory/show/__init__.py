@@ -1,1 +1,9 @@
-"""What a reader sees: figures of computed data (plots, clouds) and the HTML report (page). Computes no physics."""
+"""What a reader sees: figures of computed data (plot), text for the terminal (text) and the HTML report (page).
+
+Computes no physics. ``style``: how every figure looks; ``words``: the report's sentences; ``own``: runs of the user's
+own made ready for the report; ``folder``: where a report is written.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

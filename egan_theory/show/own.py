@@ -46,6 +46,11 @@ def _homes(exp: Experiment, runs: xr.Dataset) -> np.ndarray | None:
     return home if np.nanmax(away) < LINEAR_LIMIT * exp.discriminator.length_scale else None
 
 
+def origin(runs: xr.Dataset) -> str:
+    """ "simulated" or "recorded": the simulation says how it started its runs."""
+    return "simulated" if "start" in runs.attrs else "recorded"
+
+
 def differences(exp: Experiment, runs: xr.Dataset) -> list[str]:
     """Fields in which the experiment that the runs were recorded with differs from ``exp``: "field: a, not b". What
     says how to simulate ([run]) does not count, nor runs that do not tell."""

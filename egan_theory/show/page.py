@@ -25,12 +25,11 @@ from ..runs.schema import save, variable
 from ..simulation.run import simulate
 from ..symbolic import derive
 from ..tables.penalties import strength_field
-from . import plots, style, words
-from .clouds import origin
+from . import plot, style, words
 from .folder import INDEX, claim, staged
-from .own import fitted
+from .own import fitted, origin
+from .plot.runs import has_losses
 from .style import write
-from .training import has_losses
 
 Progress = Callable[[str, int, int], None]
 
@@ -158,27 +157,27 @@ def _figures(results: _Results, folder: Path, progress: Progress | None) -> list
 
     if (s := r.spectrum) is not None and s.sizes["mode"]:
         add("eigenvalues", "Eigenvalues in the complex plane, predicted and measured",
-            words.caption_eigenvalues(s, r.agreement), lambda: plots.plot_eigenvalues(s, r.agreement))  # fmt: skip
+            words.caption_eigenvalues(s, r.agreement), lambda: plot.eigenvalues(s, r.agreement))  # fmt: skip
     if (best := r.regularizer) is not None:
         strength = float(r.exp.get(strength_field(r.penalty)[1]))
         present = (strength, left_over(r.exp, best.horizon).moving)
         add("strength", f"What training leaves of a kick against the strength of {r.penalty}, predicted and simulated",
             words.caption_strength(best, r.swept),
-            lambda: plots.plot_left(best, r.swept, present=present))  # fmt: skip
+            lambda: plot.left(best, r.swept, present=present))  # fmt: skip
     if s is not None and np.isfinite(s["wavenumber"].values).any():
         add("dispersion", "Decay rate and frequency of each mode against wavenumber", words.caption_dispersion(s),
-            lambda: plots.plot_dispersion(s))  # fmt: skip
+            lambda: plot.dispersion(s))  # fmt: skip
     if s is not None and np.isfinite(s["damping_ratio"].values[s["coupled"].values != 0]).any():
-        add("damping", "Damping ratio of each mode", words.caption_damping(s), lambda: plots.plot_damping_ratio(s))
+        add("damping", "Damping ratio of each mode", words.caption_damping(s), lambda: plot.damping_ratio(s))
     if (runs := r.runs) is not None:
         add("relaxation", "Distance from equilibrium against time, one line per run",
             words.caption_relaxation(runs, r.agreement),
-            lambda: plots.plot_relaxation(runs, agreement=r.agreement))  # fmt: skip
+            lambda: plot.relaxation(runs, agreement=r.agreement))  # fmt: skip
         if has_losses(runs):
             add("losses", "Losses of discriminator and generator against time", words.caption_losses(runs),
-                lambda: plots.plot_losses(runs))  # fmt: skip
+                lambda: plot.losses(runs))  # fmt: skip
         add("cloud", "Particles and target points of one run", words.caption_cloud(runs),
-            lambda: plots.plot_cloud(runs))  # fmt: skip
+            lambda: plot.cloud(runs))  # fmt: skip
     out = []
     for i, (name, alt, caption, draw) in enumerate(drawings):
         with style.detached():
@@ -263,7 +262,7 @@ def _page(r: _Results, figures: list[dict[str, str]], data: list[tuple[str, str]
         headline=_headline(r),
         failures=r.failures,
         experiment=_toml(r.exp),
-        rows=[] if table is None else plots.agreement_table(table),
+        rows=[] if table is None else words.agreement_table(table),
         unmatched=[] if table is None else table.unmatched,
         assumptions=() if table is None else table.assumptions,
         figures=figures,

@@ -21,6 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator, ScalarFormatter
 
+from ..base.files import atomic
 from ..runs.outcome import Outcome
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -108,10 +109,11 @@ def axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
 
 
 def write(ax: Axes, path: Path) -> None:
-    """The figure of the axes as PNG."""
+    """The figure of the axes, as its suffix says, whole or not at all."""
     figure = ax.get_figure()
     assert isinstance(figure, Figure)
-    figure.savefig(path, format="png", dpi=DPI)
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=DPI)
 
 
 def finish(ax: Axes, title: str = "", columns: int = 2) -> None:

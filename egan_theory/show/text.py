@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ..base.terminal import cell, table
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from ..comparison.agreement import Agreement
     from ..experiment import Experiment
+    from ..predict.threshold import Thresholds
 
 #: rows of a table printed for people; --json and -o have all of them
 ROWS = 24
@@ -27,8 +30,6 @@ def side_tex(side: Any) -> str:
 
 
 def _modes_table(title: str, modes: Sequence[dict[str, Any]], per: str) -> list[Any]:
-    from ..base.terminal import table
-
     modes = [m for m in modes if m["im"] is None or m["im"] >= 0]
     wavenumbers = any(m.get("wavenumber") is not None for m in modes)
     columns = [f"decay rate [{per}]", f"frequency [rad{per[1:]}]", "damping ratio", "regime", "multiplicity"]
@@ -46,8 +47,6 @@ def _modes_table(title: str, modes: Sequence[dict[str, Any]], per: str) -> list[
 
 
 def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
-    from ..base.terminal import cell
-
     modes = data["eigenvalues"]
     slowest = data["slowest_rate"]
     unit = per.removeprefix("1/")
@@ -69,8 +68,6 @@ def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
 
 
 def power_laws_text(data: dict[str, Any], unit: str) -> list[Any]:
-    from ..base.terminal import table
-
     modes = data["modes"]
     grows = lambda m: f"exp(T^{m['growth_power']:.3g})"  # noqa: E731
     rows = [
@@ -90,7 +87,6 @@ def power_laws_text(data: dict[str, Any], unit: str) -> list[Any]:
 
 
 def regularizer_text(data: dict[str, Any], per: str) -> list[Any]:
-    from ..base.terminal import cell, table
     from ..tables.penalties import strength_field
 
     best, field = data["best"], strength_field(data["penalty"])[1]
@@ -120,15 +116,9 @@ def regularizer_text(data: dict[str, Any], per: str) -> list[Any]:
     ]
 
 
-def threshold_text(data: dict[str, Any], per: str) -> list[Any]:
-    from ..base.terminal import cell, table
-
-    rows, lines = [], []
-    for t in data["thresholds"]:
-        pairs = list(zip(t["values"], t["unstable_side"], strict=True))
-        for value, side in pairs or [(None, "")]:
-            searched = f"{cell(t['range'][0])} to {cell(t['range'][1])}"
-            rows.append([t["mechanism"], value, side, searched, t["method"] or "not evaluated"])
+def threshold_text(found: Thresholds, per: str) -> list[Any]:
+    lines: list[Any] = [found.rich(f"Thresholds in {found.vary} (now {cell(found.current)})")]
+    for t in found.to_dict()["thresholds"]:
         if t["mode"]:
             m = t["mode"]
             kind = "moves all particles together" if m["collective"] else "moves them against each other"
@@ -141,22 +131,20 @@ def threshold_text(data: dict[str, Any], per: str) -> list[Any]:
         if t["reason"]:
             lines.append(f"{t['mechanism']}: {t['reason']}.")
         lines.append(f"{t['mechanism']} assumes: {'; '.join(t['assumptions'])}.")
-    columns = ["mechanism", "threshold", "collapse", "range searched", "method"]
-    title = f"Thresholds in {data['vary']} (now {cell(data['current'])})"
-    return [table(title, columns, rows), *lines]
+    return lines
 
 
 def _scaled(value: float | None, factor: float) -> float | None:
     return None if value is None else factor * value
 
 
-def run_summary(ds: xr.Dataset, out: Path) -> dict[str, Any]:
+def run_summary(ds: xr.Dataset, out: str) -> dict[str, Any]:
     sizes, last = ds.sizes, float(ds["time"].values[-1])
     from ..runs.outcome import Outcome, counts
 
     diverged, codes = ds["diverged_at"].values.tolist(), ds["outcome"].values
     return {
-        "output": str(out),
+        "output": out,
         "status": ds.attrs["status"],
         "steps": int(last),
         "samples": sizes["time"],
@@ -173,8 +161,6 @@ def run_summary(ds: xr.Dataset, out: Path) -> dict[str, Any]:
 
 
 def run_text(data: dict[str, Any], per: str) -> list[Any]:
-    from ..base.terminal import table
-
     rows = [
         ["status", data["status"]],
         ["runs", str(data["runs"])],
@@ -194,22 +180,14 @@ def meanings(words: Iterable[str]) -> list[str]:
     return [f"{o.word.capitalize()}: {o.meaning}." for o in Outcome if o.word in set(words)]
 
 
-def compare_text(data: dict[str, Any]) -> list[Any]:
-    from ..base.terminal import table
-
-    columns = ["quantity", "predicted", "measured", "standard error", "z", "relative error", "units"]
-    keys = ("name", "predicted", "measured", "stderr", "z", "relative_error", "units")
-    quantities = data["quantities"]
-    rows = [[_two_digits(k, q.get(k)) for k in keys] for q in quantities]
-    lines: list[Any] = [table("Prediction against runs", columns, rows)]
-    if not quantities:
-        lines = ["Nothing could be compared."]
-    if data["unmatched"]:
-        lines.append(table("Not compared", ["quantity", "why"], [[u["name"], u["reason"]] for u in data["unmatched"]]))
-    if data.get("method"):
-        lines.append(f"Method: {data['method']}.")
-    if data.get("assumptions"):
-        lines.append(f"Assumptions: {'; '.join(data['assumptions'])}.")
+def compare_text(found: Agreement) -> list[Any]:
+    lines = [found.rich("Prediction against runs") if found.quantities else "Nothing could be compared."]
+    if found.unmatched:
+        lines.append(table("Not compared", ["quantity", "why"], [[u["name"], u["reason"]] for u in found.unmatched]))
+    if found.method:
+        lines.append(f"Method: {found.method}.")
+    if found.assumptions:
+        lines.append(f"Assumptions: {'; '.join(found.assumptions)}.")
     return lines
 
 
@@ -217,17 +195,11 @@ def _outcomes_table(kinds: dict[str, list[list[float]]], runs: int) -> Any:
     """Shares of a simulated diagram's runs, and in how many cells an outcome occurs."""
     from math import isfinite
 
-    from ..base.terminal import table
-
     rows = []
     for word, grid in kinds.items():
         known = [v for row in grid for v in row if isfinite(v)]
         rows.append([word, sum(known) / len(known), f"{sum(v > 0 for v in known)} of {len(known)}"])
     return table(f"Outcomes of the simulated runs, {runs} per cell", ["outcome", "runs, share", "cells with it"], rows)
-
-
-def _two_digits(key: str, value: Any) -> Any:
-    return float(f"{value:.2g}") if key in ("stderr", "z", "relative_error") and value is not None else value
 
 
 def phase_json(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Dataset | None) -> dict[str, Any]:
@@ -294,8 +266,6 @@ def _share(margin: xr.DataArray) -> dict[str, Any]:
 
 
 def phase_text(data: dict[str, Any]) -> list[Any]:
-    from ..base.terminal import table
-
     rows = [[m["mechanism"], m["share"], str(m["silent"]), str(m["evaluated"])] for m in data["mechanisms"]]
     cells = f"{len(data['first']['values'])} x {len(data['second']['values'])} values"
     title = f"Loss of modes over {data['first']['vary']} and {data['second']['vary']}, {cells}"

@@ -1,19 +1,15 @@
-"""`egan universality`: what it computes, prints and draws. Nothing heavy is imported until it runs."""
+"""`egan universality`: what it computes and prints. Nothing heavy is imported until it runs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
+from ..base.terminal import cell, table
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from ..experiment import Experiment
     from ..tables.architecture import GeneratorArchitecture
-
-#: depths of the figure's curve
-DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
 def universality(of: Experiment | GeneratorArchitecture | None = None) -> dict[str, Any]:
@@ -46,8 +42,6 @@ def universality_text(data: dict[str, Any]) -> list[Any]:
     def phase(limit: dict[str, Any]) -> tuple[float | None, str]:
         return limit["ratio"], limit["phase"]
 
-    from ..base.terminal import cell, table
-
     a = data["architecture"]
     title = (
         f"Generator kernel of {a['depth']} hidden layers, weight variance {cell(a['weight_variance'])}, "
@@ -61,35 +55,4 @@ def universality_text(data: dict[str, Any]) -> list[Any]:
     return [table(title, columns, rows), f"Assumed: {'; '.join(data['assumptions'])}."]
 
 
-def plot_universality(arch: GeneratorArchitecture | None, ax: Axes | None = None) -> Axes:
-    """Ratio against depth for the architecture, or for every activation, with the limits as ticks at the right."""
-    from ..kernels.wide.depth import depth_limit
-    from ..kernels.wide.universality import every_activation, kernel_numbers
-    from ..tables.architecture import GeneratorArchitecture
-    from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, axes
-
-    ax = axes(ax, (7.6, 4.6))
-    chosen = GeneratorArchitecture() if arch is None else arch
-    names = every_activation(chosen) if arch is None else {chosen.activation: chosen}
-    colours = (BLUE, SKY, GREEN, ORANGE, PURPLE, VERMILLION, BLACK, GREY, "#8c6d31")
-    for (name, a), colour, marker in zip(names.items(), colours, "os^vDPX<>", strict=False):
-        depths, ratios = [], []
-        for depth in DEPTHS:
-            try:
-                ratios.append(kernel_numbers(a.model_copy(update={"depth": depth})).ratio)
-            except InputError:  # beyond the range of doubles
-                break
-            depths.append(depth)
-        limit = depth_limit(a).ratio
-        ax.plot(depths, ratios, marker=marker, ms=4, lw=1.3, color=colour, label=name)
-        if limit is not None:
-            ax.plot([DEPTHS[-1] * 1.25], [limit], marker="_", ms=12, mew=2, color=colour, clip_on=False)
-    ax.set(xscale="log", xlabel="hidden layers", ylabel="kernel ratio g2/g1", ylim=(-0.03, 1.03))
-    ax.set_xticks(DEPTHS[::2], [str(d) for d in DEPTHS[::2]])
-    ax.minorticks_off()
-    ax.set_title("Kernel ratio against depth (bars at the right: limit)")
-    ax.legend(ncols=1, loc="center left", bbox_to_anchor=(1.04, 0.5), frameon=False)
-    return ax
-
-
-__all__ = ["plot_universality", "universality", "universality_text"]
+__all__ = ["universality", "universality_text"]

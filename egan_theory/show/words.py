@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
-from ..comparison.agreement import Agreement
+from ..comparison.agreement import Agreement, Quantity
 from ..comparison.compare import EVERY
 from ..experiment import Experiment
 from ..predict.left import left_over
 from ..predict.regularizer import Regularizer
 from ..runs.outcome import Outcome, known_outcomes, tally
 from ..tables.penalties import strength_field
-from .clouds import origin
-from .own import differences
-from .plots import agrees
+from .own import differences, origin
 
+#: a quantity agrees within this many standard errors, or within this relative error
+STANDARD_ERRORS, RELATIVE = 3.0, 0.01
 #: strengths closer than this (relative) count as the same in words
 SAME = 0.01
 
@@ -212,3 +214,21 @@ def caption_relaxation(runs: xr.Dataset, agreement: Agreement | None) -> str:
             "curves. Faster modes die first, so only the late part can follow it."
         )
     return text
+
+
+def agrees(quantity: Quantity) -> bool:
+    """Whether prediction and measurement agree within 3 standard errors or 1 %."""
+    return bool(abs(quantity.z) <= STANDARD_ERRORS or quantity.relative_error <= RELATIVE)
+
+
+def agreement_table(agreement: Agreement) -> list[dict[str, Any]]:
+    """Rows for a page: name, units, note, the numbers as text, and ``agrees``."""
+    formats = {"predicted": ".6g", "measured": ".6g", "stderr": ".2g", "z": ".2f", "relative_error": ".2g"}
+    rows = []
+    for q in agreement.quantities:
+        row: dict[str, Any] = {"name": q.name, "units": q.units, "note": q.note, "agrees": agrees(q)}
+        for name, form in formats.items():
+            value = float(getattr(q, name))
+            row[name] = format(value, form) if np.isfinite(value) else "none"
+        rows.append(row)
+    return rows

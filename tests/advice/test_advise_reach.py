@@ -74,7 +74,7 @@ def test_what_is_far_is_said():
     assert any("not known" in text and "(generated)" in text and "(later)" in text for text in unknown.remarks)
     data = json.loads(json.dumps(distant.to_dict(), allow_nan=False))["reach"]
     assert set(data) == {"e_folds", "slow", "value_offset", "slope", "particles", "drift", "far"}
-    assert "not to be relied on" in eg.plot_advice(distant).get_legend().get_title().get_text().replace("\n", " ")
+    assert "not to be relied on" in eg.plot.advice(distant).get_legend().get_title().get_text().replace("\n", " ")
 
 
 def test_gram_matrices_at_two_times(tmp_path, capsys):

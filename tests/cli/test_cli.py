@@ -178,7 +178,7 @@ def test_templates_explain_every_field_and_run(kind, tmp_path, capsys):
                 assert field in named
                 assert "#" in named[field] or field == "path", f"{field} is not explained"
     # what differs from the defaults is what the template says it changes, nothing by accident
-    given, default = (tomllib.loads(t) for t in (text, templates.template("ring")))
+    given, default = (tomllib.loads(t) for t in (text, templates.new("ring")))
     del given["target"]
     differs = [key for name, part in given.items() for key, value in part.items() if default[name][key] != value]
     assert sorted(differs) == sorted(old.split(" = ")[0] for old in templates.TEMPLATE_CHANGES.get(kind, {}))
@@ -192,7 +192,7 @@ def test_templates_explain_every_field_and_run(kind, tmp_path, capsys):
 
 def test_template_refuses_other_kinds():
     with pytest.raises(InputError, match="kind: must be one of ring"):
-        templates.template("common")
+        templates.new("common")
 
 
 # -- each command ------------------------------------------------------------------------------------------------
@@ -412,7 +412,7 @@ def test_warnings_come_after_the_result(experiment, capsys, monkeypatch):
 def test_json_ready():
     import numpy as np
 
-    from egan_theory.base.terminal import json_ready
+    from egan_theory.base.json import json_ready
 
     data = {"a": np.float64("nan"), "b": np.array([1, 2]), "c": (float("inf"), True, None), "d": np.bool_(True)}
     assert json_ready(data) == {"a": None, "b": [1, 2], "c": [None, True, None], "d": True}

@@ -162,16 +162,16 @@ def spectrum():
 
 
 def test_plots_without_axes_are_pyplots_to_show(spectrum):
-    ax = eg.plot_eigenvalues(spectrum)
+    ax = eg.plot.eigenvalues(spectrum)
     assert pyplot.get_fignums() == [ax.figure.number] and pyplot.figure(ax.figure.number) is ax.figure
-    other = eg.plot_universality(eg.Experiment(generator={"architecture": {"depth": 1}}).generator.architecture)
+    other = eg.plot.universality(eg.Experiment(generator={"architecture": {"depth": 1}}).generator.architecture)
     assert len(pyplot.get_fignums()) == 2 and other.figure is not ax.figure
 
 
 def test_reports_leave_no_figure_open(spectrum):
     with style.detached():
-        ax = eg.plot_eigenvalues(spectrum)
+        ax = eg.plot.eigenvalues(spectrum)
     assert pyplot.get_fignums() == []
     assert isinstance(ax.figure, matplotlib.figure.Figure)
     given = matplotlib.figure.Figure().subplots()
-    assert eg.plot_eigenvalues(spectrum, ax=given) is given and pyplot.get_fignums() == []
+    assert eg.plot.eigenvalues(spectrum, ax=given) is given and pyplot.get_fignums() == []

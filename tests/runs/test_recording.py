@@ -886,14 +886,14 @@ def test_runs_that_do_not_fit_the_report_are_refused(trained, experiment_file, t
 def test_losses_are_drawn_with_gaps_bridged(trained):
     ds = eg.open_runs(trained)
     ds["loss_generator"][:, 1::2] = np.nan
-    ax = eg.plot_losses(ds)
+    ax = eg.plot.losses(ds)
     assert "steps" in ax.get_xlabel() and "loss" in ax.get_ylabel()
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["discriminator, 4 runs", "generator, 4 runs"]
     assert len(ax.lines) == 8 and len(ax.lines[-1].get_xdata()) == (ds.sizes["time"] + 1) // 2
     assert ax.get_yscale() == "linear"
     ds["loss_generator"][0, -3:] = 1e9  # a run that blows up must not flatten the rest
-    assert eg.plot_losses(ds).get_yscale() == "symlog"
-    assert "no losses" in eg.plot_losses(ds[["particles"]]).texts[0].get_text()
+    assert eg.plot.losses(ds).get_yscale() == "symlog"
+    assert "no losses" in eg.plot.losses(ds[["particles"]]).texts[0].get_text()
 
 
 def test_chunks_are_netcdf_of_their_own(tmp_path):

@@ -17,7 +17,7 @@ import egan_theory as eg
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.agreement import Agreement, Quantity
 from egan_theory.predict import rates_over
-from egan_theory.show import page, plots, style
+from egan_theory.show import page, plot, style, words
 from egan_theory.show.folder import MARK
 
 
@@ -134,7 +134,7 @@ def check(ax, x_unit, y_unit):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_eigenvalues_are_all_drawn(spectra, name):
-    ax = plots.plot_eigenvalues(spectra[name])
+    ax = plot.eigenvalues(spectra[name])
     labels = check(ax, "Re s (1/", "Im s (1/")
     drawn = sum(len(c.get_offsets()) for c in ax.collections if isinstance(c, PathCollection))
     assert drawn == spectra[name].sizes["mode"]
@@ -145,7 +145,7 @@ def test_area_grows_with_multiplicity_and_uncoupled_modes_are_faint(spectra):
     ds = spectra["ring"].copy(deep=True)
     ds["multiplicity"][0] = 100
     ds["coupled"][-1] = 0
-    scatters = [c for c in plots.plot_eigenvalues(ds).collections if isinstance(c, PathCollection)]
+    scatters = [c for c in plot.eigenvalues(ds).collections if isinstance(c, PathCollection)]
     sizes = np.concatenate([c.get_sizes() for c in scatters if len(c.get_offsets())])
     assert sizes.max() > 3 * sizes.min()
     alpha = {c.get_label(): c.get_alpha() for c in scatters}
@@ -154,7 +154,7 @@ def test_area_grows_with_multiplicity_and_uncoupled_modes_are_faint(spectra):
 
 def test_measured_eigenvalues_carry_error_bars(spectra):
     agreement = fake_agreement(spectra["ring"])
-    ax = plots.plot_eigenvalues(spectra["ring"], agreement)
+    ax = plot.eigenvalues(spectra["ring"], agreement)
     (bars,) = ax.containers
     q = {q.name: q for q in agreement.quantities}
     np.testing.assert_allclose(bars.lines[0].get_xdata(), [q["s1.re"].measured, q["s2.re"].measured], rtol=1e-14)
@@ -165,26 +165,26 @@ def test_measured_eigenvalues_carry_error_bars(spectra):
 
 def test_wide_real_parts_get_a_logarithmic_axis_and_narrow_ones_do_not(spectra):
     narrow = spectra["ring"].isel(mode=[0, 1])
-    assert plots.plot_eigenvalues(narrow).get_xscale() == "linear"
+    assert plot.eigenvalues(narrow).get_xscale() == "linear"
     wide = narrow.copy(deep=True)
     wide["eigenvalue_re"][:] = [-1e-6, -1.0]
-    assert plots.plot_eigenvalues(wide).get_xscale() == "symlog"
+    assert plot.eigenvalues(wide).get_xscale() == "symlog"
 
 
 def test_modes_at_minus_infinity_are_counted_on_the_axis(spectra):
     ds = spectra["ring"].copy(deep=True)
     ds["eigenvalue_re"][0] = -np.inf
-    assert "1 modes at minus infinity" in plots.plot_eigenvalues(ds).get_xlabel()
+    assert "1 modes at minus infinity" in plot.eigenvalues(ds).get_xlabel()
 
 
 def test_empty_spectrum_says_so(spectra):
-    ax = plots.plot_eigenvalues(spectra["ring"].isel(mode=slice(0)))
+    ax = plot.eigenvalues(spectra["ring"].isel(mode=slice(0)))
     assert any("no modes" in t.get_text() for t in ax.texts)
 
 
 def test_dispersion_shows_each_wavenumber_once(spectra):
     ds = spectra["uniform"]
-    ax = plots.plot_dispersion(ds)
+    ax = plot.dispersion(ds)
     check(ax, "1/length", "1/step")
     decay, frequency = ax.lines
     assert sorted(decay.get_xdata()) == sorted(np.unique(ds["wavenumber"].values))
@@ -194,13 +194,13 @@ def test_dispersion_shows_each_wavenumber_once(spectra):
 def test_dispersion_marks_growing_modes_and_targets_without_wavenumber(spectra):
     ds = spectra["uniform"].copy(deep=True)
     ds["eigenvalue_re"][0] = 0.01
-    assert any("unstable" in label for label in check(plots.plot_dispersion(ds), "1/length", "1/step"))
-    assert any("no wavenumber" in t.get_text() for t in plots.plot_dispersion(spectra["ring"]).texts)
+    assert any("unstable" in label for label in check(plot.dispersion(ds), "1/length", "1/step"))
+    assert any("no wavenumber" in t.get_text() for t in plot.dispersion(spectra["ring"]).texts)
 
 
 @pytest.mark.parametrize(("name", "x"), [("uniform", "1/length"), ("ring", "|s| (1/step)"), ("line", "|s| (1/time)")])
 def test_damping_ratio_has_the_critical_line(spectra, name, x):
-    ax = plots.plot_damping_ratio(spectra[name])
+    ax = plot.damping_ratio(spectra[name])
     assert any("ζ = 1" in label for label in check(ax, x, "(1)"))
     assert any(set(line.get_ydata()) == {1} for line in ax.lines)
 
@@ -208,7 +208,7 @@ def test_damping_ratio_has_the_critical_line(spectra, name, x):
 def test_left_shows_advice_simulated_and_lost_points(regularizer):
     strengths = regularizer.best * np.array(page.SWEEP)
     swept = fake_sweep(RING, "r1", strengths, int(regularizer.horizon))
-    ax = plots.plot_left(regularizer, swept, present=(0.1, 0.5))
+    ax = plot.left(regularizer, swept, present=(0.1, 0.5))
     labels = check(ax, "penalty.r1", "steps")
     assert any(f"advice: {regularizer.best:.3g}" in label for label in labels)
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
@@ -223,16 +223,16 @@ def test_left_shows_advice_simulated_and_lost_points(regularizer):
 
 
 def test_left_where_nothing_helps_or_a_range_does(regularizer):
-    labels = check(plots.plot_left(replace(regularizer, helps=False, best=0.0)), "penalty.r1", "steps")
+    labels = check(plot.left(replace(regularizer, helps=False, best=0.0)), "penalty.r1", "steps")
     assert not any("advice" in label for label in labels)
     wide = replace(regularizer, low=regularizer.best / 20, high=regularizer.best)
-    assert any("1 % more" in label for label in check(plots.plot_left(wide), "penalty.r1", "steps"))
+    assert any("1 % more" in label for label in check(plot.left(wide), "penalty.r1", "steps"))
 
 
 def test_rate_curve_shows_best_simulated_and_lost_points(regularizer):
     fastest = regularizer.asymptotic
     strengths = fastest.best * np.array(page.SWEEP)
-    ax = plots.plot_rate_curve(fastest, fake_rates(RING, "r1", strengths), present=(0.1, 1e-4))
+    ax = plot.rate_curve(fastest, fake_rates(RING, "r1", strengths), present=(0.1, 1e-4))
     labels = check(ax, "penalty.r1", "1/step")
     assert any(f"{fastest.best:.4g}" in label for label in labels)
     assert ax.get_xscale() == "log"
@@ -248,18 +248,18 @@ def test_rate_curve_shows_best_simulated_and_lost_points(regularizer):
 
 def test_rate_curve_without_a_sweep_and_with_best_strength_zero(regularizer):
     fastest = regularizer.asymptotic
-    ax = plots.plot_rate_curve(fastest, unit="1/time")
+    ax = plot.rate_curve(fastest, unit="1/time")
     check(ax, "penalty.r1", "1/time")
     curve = ax.lines[0]
     assert curve.get_ydata()[list(curve.get_xdata()).index(fastest.best)] == fastest.rate
-    labels = check(plots.plot_rate_curve(replace(fastest, best=0.0)), "penalty.r1", "rate")
+    labels = check(plot.rate_curve(replace(fastest, best=0.0)), "penalty.r1", "rate")
     assert any("strength 0" in label for label in labels)
 
 
 @pytest.mark.parametrize("name", ["ring", "line", "cube", "uniform"])
 def test_cloud_magnifies_small_kicks_by_the_stated_factor(runs, name):
     ds = runs[name]
-    ax = plots.plot_cloud(ds)
+    ax = plot.cloud(ds)
     check(ax, "", "(length)")
     title = ax.get_legend().get_title().get_text().replace("\n", " ")
     factor = float(re.search(r"magnified ([\d.e+]+) times", title)[1])
@@ -274,25 +274,25 @@ def test_cloud_magnifies_small_kicks_by_the_stated_factor(runs, name):
 
 
 def test_cloud_takes_times_and_stops_where_the_run_diverged(runs):
-    ax = plots.plot_cloud(runs["ring"], times=[0, 100, 200])
+    ax = plot.cloud(runs["ring"], times=[0, 100, 200])
     assert [line.get_label() for line in ax.lines[:3]] == [
         "particles, start, step 0", "particles, step 100", "particles, end, step 200"
     ]  # fmt: skip
-    title = plots.plot_cloud(runs["wild"]).get_legend().get_title().get_text()
+    title = plot.cloud(runs["wild"]).get_legend().get_title().get_text()
     assert "diverged after step" in title
 
 
 def test_cloud_of_a_random_start_is_true_to_scale():
     ds = eg.simulate(RING.replace({"run.start": "random", "run.steps": 20}))
-    ax = plots.plot_cloud(ds)
+    ax = plot.cloud(ds)
     assert "magnified" not in ax.get_legend().get_title().get_text()
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), ds["particles"].values[0, 0, :, 0])
-    assert "nearest" in plots.plot_relaxation(ds).get_legend().get_title().get_text()
+    assert "nearest" in plot.relaxation(ds).get_legend().get_title().get_text()
 
 
 def test_relaxation_follows_the_centre_of_each_point(runs):
     ds = runs["ring"]
-    ax = plots.plot_relaxation(ds)
+    ax = plot.relaxation(ds)
     check(ax, "steps", "length")
     assert ax.get_yscale() == "log" and len(ax.lines) == 3
     moved = ds["particles"].values[1].reshape(-1, 4, 2, 2).mean(2) - ds["target"].values
@@ -301,7 +301,7 @@ def test_relaxation_follows_the_centre_of_each_point(runs):
 
 def test_relaxation_draws_the_predicted_slope(runs, spectra):
     agreement = fake_agreement(spectra["ring"])
-    line = plots.plot_relaxation(runs["ring"], agreement=agreement).lines[-1]
+    line = plot.relaxation(runs["ring"], agreement=agreement).lines[-1]
     t, y = line.get_data()
     slope = np.diff(np.log(y))[-1] / np.diff(t)[-1]
     np.testing.assert_allclose(slope, agreement.quantities[0].predicted, rtol=1e-6)
@@ -310,36 +310,36 @@ def test_relaxation_draws_the_predicted_slope(runs, spectra):
 def test_relaxation_ends_diverged_runs_with_a_mark(runs):
     ds = runs["wild"]
     assert np.all(ds["diverged_at"].values > 0)
-    labels = check(plots.plot_relaxation(ds), "steps", "length")
+    labels = check(plot.relaxation(ds), "steps", "length")
     assert labels == ["3 simulated runs, diverged (cross: last finite sample)"]
     cut = runs["ring"].copy(deep=True)  # a user's file: NaN without diverged_at
     cut["particles"][0, 5:] = np.nan
     cut = cut.drop_vars("diverged_at")
-    labels = check(plots.plot_relaxation(cut), "steps", "length")
+    labels = check(plot.relaxation(cut), "steps", "length")
     assert labels == ["1 simulated run, diverged (cross: last finite sample)", "2 simulated runs, covered"]
     bare = cut.drop_vars("outcome")
     del bare.attrs["experiment"]  # of what, nobody says
-    labels = check(plots.plot_relaxation(bare), "steps", "length")
+    labels = check(plot.relaxation(bare), "steps", "length")
     assert labels == ["1 simulated run, diverged (cross: last finite sample)", "2 simulated runs"]
 
 
 def test_plots_use_the_given_axes_and_leave_settings_alone(spectra, runs, regularizer):
-    for plot, data in (
-        (plots.plot_eigenvalues, spectra["ring"]),
-        (plots.plot_dispersion, spectra["uniform"]),
-        (plots.plot_damping_ratio, spectra["ring"]),
-        (plots.plot_left, regularizer),
-        (plots.plot_rate_curve, regularizer.asymptotic),
-        (plots.plot_cloud, runs["ring"]),
-        (plots.plot_relaxation, runs["ring"]),
+    for draw, data in (
+        (plot.eigenvalues, spectra["ring"]),
+        (plot.dispersion, spectra["uniform"]),
+        (plot.damping_ratio, spectra["ring"]),
+        (plot.left, regularizer),
+        (plot.rate_curve, regularizer.asymptotic),
+        (plot.cloud, runs["ring"]),
+        (plot.relaxation, runs["ring"]),
     ):
         ax = Figure().subplots()
-        assert plot(data, ax=ax) is ax
+        assert draw(data, ax=ax) is ax
     assert dict(matplotlib.rcParams) == SETTINGS
 
 
 def test_figures_are_written_at_the_page_resolution(spectra, tmp_path):
-    ax = plots.plot_eigenvalues(spectra["ring"])
+    ax = plot.eigenvalues(spectra["ring"])
     style.write(ax, tmp_path / "x.png")
     height, width = matplotlib.image.imread(tmp_path / "x.png").shape[:2]
     assert (width, height) == tuple(int(150 * s) for s in style.SIZE)
@@ -347,7 +347,7 @@ def test_figures_are_written_at_the_page_resolution(spectra, tmp_path):
 
 def test_table_marks_what_disagrees():
     def rows(*args):
-        return plots.agreement_table(Agreement((Quantity("q", *args),)))[0]
+        return words.agreement_table(Agreement((Quantity("q", *args),)))[0]
 
     assert rows(1.0, 1.2, 0.1, 1.0)["agrees"]  # 2 standard errors
     assert rows(1.0, 1.005, 1e-6, 1.0)["agrees"]  # 0.5 %
@@ -366,7 +366,7 @@ def test_page_holds_every_number_figure_and_file(fakes, monkeypatch, tmp_path):
     index = eg.report(RING, tmp_path / "r", progress=lambda *args: seen.append(args))
     text = index.read_text(encoding="utf-8")
     agreement = fake_agreement(eg.spectrum(RING))
-    for row in plots.agreement_table(agreement):
+    for row in words.agreement_table(agreement):
         for key in ("name", "predicted", "measured", "stderr", "z", "relative_error"):
             assert f"<td>{row[key]}</td>" in text
     assert text.count('class="off"') == 1 and text.count(">NO<") == 1  # s2.re

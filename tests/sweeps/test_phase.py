@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from matplotlib.legend import Legend
 
+import egan_theory as eg
 from egan_theory.base.errors import InputError
 from egan_theory.experiment import Experiment
 from egan_theory.experiment.targets import Grid, Mixture, Ring
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.predict.phase import PhaseAxis, parse_axis, phase, phase_axis, refined
 from egan_theory.runs.outcome import UNKNOWN, Outcome, mode_centres
-from egan_theory.show.phases import plot_phase
 from egan_theory.show.style import OUTCOMES
 from egan_theory.simulation.run import simulate
 from egan_theory.sweeps.phase import UNION, compare_phase, simulate_phase, with_shares
@@ -262,7 +262,7 @@ def test_figure():
     predicted = phase(exp, RATIO, RATE, block=8)
     simulated = written(exp, np.broadcast_to(np.arange(9) <= 4, (5, 9)))
     compared = compare_phase(exp, simulated)
-    ax = plot_phase(predicted, simulated, compared)
+    ax = eg.plot.phase(predicted, simulated, compared)
     assert ax.get_xlabel() == "generator.kernel.ratio" and ax.get_yscale() == "log"
     above = next(a for a in ax.get_children() if isinstance(a, Legend) and a is not ax.get_legend())
     legend = [t.get_text() for t in above.get_texts()]
@@ -273,10 +273,10 @@ def test_figure():
     assert any("collective instability (balanced accuracy" in t for t in legend)
     crosses = [line for line in ax.lines if line.get_marker() == "x"]
     assert len(crosses[0].get_xdata()) == wrong
-    assert plot_phase(predicted).get_legend() is not None
+    assert eg.plot.phase(predicted).get_legend() is not None
     # three runs per cell: the strips of a cell are its runs, sorted
     nowhere, everywhere = np.zeros((5, 9), dtype=bool), np.ones((5, 9), dtype=bool)
-    mesh = plot_phase(predicted, written(exp, nowhere, everywhere, everywhere)).collections[0]
+    mesh = eg.plot.phase(predicted, written(exp, nowhere, everywhere, everywhere)).collections[0]
     assert mesh.get_array().shape == (5, 27)
     np.testing.assert_array_equal(mesh.get_array()[0, :3], [Outcome.COVERED, Outcome.COVERED, Outcome.ESCAPED])
 

@@ -24,7 +24,7 @@ TEMPLATE_CHANGES = {
 }
 
 
-def template(kind: str) -> str:
+def new(kind: str) -> str:
     """The commented experiment of that kind of target, or the solvable model. Raises InputError for an unknown kind."""
     if kind not in (*TEMPLATES, SOLVABLE):
         raise InputError("kind", f"be one of {', '.join((*TEMPLATES, SOLVABLE))}", repr(kind))

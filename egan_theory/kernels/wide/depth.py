@@ -21,12 +21,12 @@ Theta(1) ~ sb^2 L^2 / 2, ratio -> 4/7. The identity has c and q exactly: see ``_
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
 
+from ...base.table import Record
 from ...tables.activations import get_activation
 from ...tables.architecture import Architecture
 from .dual import Dual, LeakyRelu, dual_activation
@@ -38,7 +38,7 @@ LOWEST, HIGHEST = 1e-12, 1e8
 
 
 @dataclass(frozen=True)
-class DepthLimit:
+class DepthLimit(Record):
     """Where g2/g1 tends as depth -> infinity.
 
     ``ratio``: the limit, None where it depends on more than the phase. ``rate``: factor per layer of the distance from
@@ -51,9 +51,6 @@ class DepthLimit:
     rate: float | None = None
     variance: float | None = None
     slope: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def depth_limit(arch: Architecture) -> DepthLimit:

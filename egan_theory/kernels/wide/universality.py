@@ -7,13 +7,14 @@ tangent kernel of a wide generator has one number for x = y and one for all pair
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ...base.errors import InputError
+from ...base.table import Record
 from ...tables.activations import NETWORK_ACTIVATIONS, get_activation
 from ...tables.architecture import Architecture, GeneratorArchitecture
 from .jets import Jet
@@ -29,9 +30,11 @@ ASSUMPTIONS = (
 
 
 @dataclass(frozen=True)
-class KernelNumbers:
+class KernelNumbers(Record):
     """g1 = Theta(rho = 1), g2 = Theta(rho = 0), ratio = g2/g1, and spread = |dTheta/drho| / sqrt(n_0), the standard
     deviation of the entries about g2 to first order in 1/sqrt(n_0)."""
+
+    KEYS = ("g1", "g2", "ratio", "spread", "method", "assumptions", "relative_spread")
 
     g1: float
     g2: float
@@ -44,9 +47,6 @@ class KernelNumbers:
     def relative_spread(self) -> float:
         """Spread in units of g1."""
         return self.spread / self.g1
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"relative_spread": self.relative_spread, "assumptions": list(self.assumptions)}
 
 
 @lru_cache(maxsize=1024)

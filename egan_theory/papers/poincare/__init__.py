@@ -10,23 +10,23 @@ over the Poincare constant of the data:
     implied_r1(found.xi, exp)
 """
 
-from __future__ import annotations
+import sys
+import warnings
+from types import ModuleType
+from typing import Any
 
-from ...base.lazy import lazily
+import lazy_loader
 
-_HOME = {
-    "Poincare": "estimate",
-    "poincare": "estimate",
-    "graph_laplacian": "graph",
-    "ImpliedR1": "strength",
-    "implied_r1": "strength",
-}
-
-__all__ = sorted(_HOME)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
-__getattr__ = lazily(__name__, _HOME)
+class _Callable(ModuleType):
+    """``eg.poincare(points)``, the former name of ``eg.poincare.poincare``, goes with the next version."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        message = "egan_theory.poincare(...) is now egan_theory.poincare.poincare(...)"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return self.poincare(*args, **kwargs)
 
 
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+sys.modules[__name__].__class__ = _Callable

@@ -226,7 +226,7 @@ def _standard_errors(loss: Any, x: np.ndarray, step: float = 1e-2) -> tuple[floa
 
 def save_fit(fit: PublishedFit, path: str | Path) -> None:
     """Write the fit as JSON: to a temporary name in the same folder, then renamed."""
-    from ...base.terminal import json_ready
+    from ...base.json import json_ready
 
     file = check_output(path)
     with atomic(file) as temporary:

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ...show import style
-from ...show.phases import cell_edges
+from ...show.plot.phases import cell_edges
 from ...show.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 from .regimes import REGIMES
 

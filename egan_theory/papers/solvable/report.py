@@ -14,8 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ...base.errors import InputError
 from ...runs.schema import save
 from ...show.folder import INDEX, claim, staged
-from ...show.plots import agreement_table
 from ...show.style import detached, write
+from ...show.words import agreement_table
 from .compare import compare_solvable
 from .figures import plot_overlaps, plot_solvable_scan
 from .finite import simulate_solvable

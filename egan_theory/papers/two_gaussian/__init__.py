@@ -9,31 +9,6 @@ intervals with ends e = (l_1, r_1, l_2, r_2), l_1 <= r_1 <= l_2 <= r_2, and
     train(Training(discriminator="optimal"), random_starts(seed=0, count=100)).tv[:, -1]
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from ...base.lazy import lazily
-
-_HOME = {
-    "TRUE_MEANS": "intervals",
-    "best_intervals": "intervals",
-    "total_variation": "intervals",
-    "Training": "training",
-    "Trajectories": "training",
-    "random_starts": "training",
-    "train": "training",
-    "balanced_intervals": "equilibria",
-    "mode_pairs": "equilibria",
-    "multipliers": "equilibria",
-    "stable_steps": "equilibria",
-    "slope_range": "tracking",
-    "cusp_amplitude": "tracking",
-}
-
-__all__ = sorted(_HOME)
-
-
-__getattr__ = lazily(__name__, _HOME)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..comparison.remedies import Remedies
-from . import style
-from .style import BLACK, BLUE, VERMILLION
+from ...comparison.remedies import Remedies
+from .. import style
+from ..style import BLACK, BLUE, VERMILLION
 
 
 @style.styled
-def plot_remedies(found: Remedies, ax: Axes | None = None) -> Axes:
+def remedies(found: Remedies, ax: Axes | None = None) -> Axes:
     """Bars: predicted slowest decay rate; points: as measured in simulations; fastest on top. Pairs in which one is
     best left out are not drawn."""
-    ax = style.axes(ax)
-    rows = [row for row in found.rows if not row.left_out]
-    rows.sort(key=lambda row: row.rate)
+    rows = sorted((row for row in found.rows if not row.left_out), key=lambda row: row.rate)
+    ax = style.axes(ax, (8.4, 1.6 + 0.28 * len(rows)))
     at = np.arange(len(rows))
     ax.barh(at, [row.rate for row in rows], color=BLUE, alpha=0.55, label="predicted")
     ax.errorbar(
@@ -29,6 +28,3 @@ def plot_remedies(found: Remedies, ax: Axes | None = None) -> Axes:
     ax.set_xlabel(f"slowest decay rate ({found.unit})")
     style.finish(ax)
     return ax
-
-
-__all__ = ["plot_remedies"]

@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from ..runs.outcome import UNKNOWN, Outcome, counts
-from ..sweeps.phase import UNION
-from . import style
-from .style import BLACK, BLUE, GREEN, GREY, OUTCOMES, VERMILLION
+from ...runs.outcome import UNKNOWN, Outcome, counts
+from ...sweeps.phase import UNION
+from .. import style
+from ..style import BLACK, BLUE, GREEN, GREY, OUTCOMES, VERMILLION
 
 #: colour, line and hatch of each mechanism
 LOOK = {
@@ -28,7 +28,7 @@ MARKER_COLOUR = "#5A5A5A"
 
 
 @style.styled
-def plot_phase(
+def phase(
     predicted: xr.Dataset,
     simulated: xr.Dataset | None = None,
     compared: xr.Dataset | None = None,

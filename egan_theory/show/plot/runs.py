@@ -1,4 +1,5 @@
-"""Figures of recorded runs: the particles against their target, and how far from it they are over time."""
+"""Figures of recorded runs: the particles against their target, how far from it they are over time, and the losses
+that a training loop logged."""
 
 from __future__ import annotations
 
@@ -10,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from scipy.spatial import cKDTree
 
-from ..comparison.agreement import Agreement
-from ..runs.outcome import UNKNOWN, Outcome, known_outcomes
-from . import style
-from .style import BLACK, BLUE, GREEN, ORANGE, OUTCOME_LINES, PURPLE, SKY
+from ...comparison.agreement import Agreement
+from ...runs.outcome import UNKNOWN, Outcome, known_outcomes
+from .. import style
+from ..own import origin
+from ..style import BLACK, BLUE, GREEN, ORANGE, OUTCOME_LINES, PURPLE, SKY
 
 #: displacements below this part of the target's size are magnified to be seen
 SMALL = 0.02
@@ -23,10 +25,13 @@ SHOWN = 0.45
 TRAJECTORIES = 64
 #: drawn for each snapshot, in order: colour and marker
 SNAPSHOTS = ((ORANGE, "o"), (BLUE, "^"), (GREEN, "s"), (PURPLE, "v"), (SKY, "D"))
+#: losses this many times larger than nine tenths of them need a logarithmic axis
+BURST = 1e3
+PLAYERS = (("discriminator", BLUE, "-"), ("generator", ORANGE, "--"))
 
 
 @style.styled
-def plot_cloud(runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Sequence[float] | None = None) -> Axes:
+def cloud(runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Sequence[float] | None = None) -> Axes:
     """Particles of one run against the target.
 
     One coordinate: trajectories. More: snapshots of the first two at ``times`` (default: first and last finite sample).
@@ -59,11 +64,6 @@ def plot_cloud(runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Se
             notes.append(f"first two of {x.shape[2]} coordinates")
     style.finish(ax, "; ".join(notes), columns=3)
     return ax
-
-
-def origin(runs: xr.Dataset) -> str:
-    """ "simulated" or "recorded": the simulation says how it started its runs."""
-    return "simulated" if "start" in runs.attrs else "recorded"
 
 
 def _nearest(time: np.ndarray, finite: np.ndarray, times: Sequence[float] | None) -> np.ndarray:
@@ -125,7 +125,7 @@ def _snapshots(ax: Axes, runs: xr.Dataset, time: np.ndarray, x: np.ndarray, unit
 
 
 @style.styled
-def plot_relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreement | None = None) -> Axes:
+def relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreement | None = None) -> Axes:
     """Rms distance from equilibrium against time, one line per run, on a logarithmic scale.
 
     Kicked runs: of the centre of mass of each target point's particles, because how particles that share a point are
@@ -193,3 +193,39 @@ def _distance(runs: xr.Dataset) -> tuple[np.ndarray, str]:
     alone = len(held) == len(home)
     what = "particles" if alone else "centre of mass of the particles at each target point,"
     return np.sqrt((moved**2).sum(-1).mean(-1)), f"{what} from {'their target points' if alone else 'that point'}"
+
+
+def has_losses(runs: xr.Dataset) -> bool:
+    """Whether a loss of either player was recorded at some sample."""
+    names = [f"loss_{player}" for player, *_ in PLAYERS]
+    return any(name in runs and bool(np.isfinite(runs[name].values).any()) for name in names)
+
+
+@style.styled
+def losses(runs: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Recorded losses against time, one line per run and player; samples without a loss are bridged. Where a few
+    are far larger than the rest, the axis is logarithmic beyond the rest, on both sides of zero."""
+    ax = style.axes(ax)
+    time, unit = runs["time"].values, runs["time"].attrs.get("units", "step")
+    drawn = []
+    for player, colour, dash in PLAYERS:
+        name = f"loss_{player}"
+        if name not in runs:
+            continue
+        rows = runs[name].transpose("run", "time").values
+        for i, row in enumerate(rows):
+            known = np.isfinite(row)
+            label = None if i else f"{player}, {len(rows)} run{'s' * (len(rows) != 1)}"
+            ax.plot(time[known], row[known], dash, color=colour, lw=1.2, alpha=0.75, label=label)
+            drawn.append(row[known])
+    values = np.concatenate([*drawn, np.empty(0)])
+    size = np.abs(values)
+    if len(size) and size.max() > BURST * (most := np.quantile(size, 0.9)):
+        style.signed_scale(ax, "y", values[size >= most])
+    ax.set_xlabel(style.per(unit))
+    ax.set_ylabel("loss (1)")
+    if has_losses(runs):
+        style.finish(ax)
+    else:
+        style.note(ax, "no losses were recorded")
+    return ax

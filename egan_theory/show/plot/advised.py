@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..advice.result import Advice
-from . import style
-from .style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION
+from ...advice.result import Advice
+from .. import style
+from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION
 
 #: what is left of less than this is not drawn
 LEAST = 1e-8
 
 
 @style.styled
-def plot_advice(advice: Advice, ax: Axes | None = None) -> Axes:
+def advice(advice: Advice, ax: Axes | None = None) -> Axes:
     """What the horizon leaves of a kick (of what can move) against R1 strength, one line per draw, each draw's best,
     the advice with one standard deviation over draws, the edge of stability, and in the title whether all that was
     taken far from the end of training."""
-    ax = style.axes(ax)
+    ax = style.axes(ax, (7.6, 5.0))
     for i, lefts in enumerate(advice.lefts):
         shown = np.where(lefts < 2, np.maximum(lefts, LEAST), np.nan)
         label = None if i else "predicted, one draw"
@@ -47,6 +47,3 @@ def plot_advice(advice: Advice, ax: Axes | None = None) -> Axes:
     far = "" if not advice.reach.far else "; taken far from the end of training: not to be relied on"
     style.finish(ax, f"{len(advice.draws)} draws of {advice.batch_size} points{far}")
     return ax
-
-
-__all__ = ["plot_advice"]

@@ -1,0 +1,101 @@
+"""What a command gives back: the files it was asked for, and what it prints. Nothing heavy is imported."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..base.errors import InputError
+from ..base.files import atomic
+from ..base.json import json_text
+from ..base.terminal import check_figure, emit, show, show_json
+from .shared import is_file, new_file, overwrites
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+
+class Answer:
+    """The answer of a command, made before anything is computed: its paths are then known to be writable, none of the
+    inputs, and there only with --overwrite.
+
+    ``form``: what the output may be: "any" (NetCDF, or .json for what --json prints), "json" (a result without arrays)
+    or "netcdf". Raises InputError.
+    """
+
+    def __init__(
+        self,
+        json: bool,
+        output: str | None = None,
+        figure: str | None = None,
+        *,
+        inputs: Iterable[str | None] = (),
+        form: str = "any",
+    ) -> None:
+        suffix = None if output is None else Path(output).suffix.lower()
+        if form == "netcdf" and suffix == ".json":
+            raise InputError("output", "be a NetCDF file (--json prints the summary)", output)
+        if form == "json" and suffix not in (None, ".json"):
+            raise InputError("output", "end in .json", output)
+        given = [path for path in inputs if is_file(path)]
+        self.json = json
+        self.out = None if output is None else new_file(output, *given)
+        self.picture = None if figure is None else check_figure(figure, *given, overwrite=overwrites())
+        if self.out is not None and self.picture is not None and self.out.resolve() == self.picture.resolve():
+            raise InputError("figure", "not be the output file", figure)
+
+    def give(
+        self,
+        data: Mapping[str, Any],
+        text: Callable[[], Iterable[Any]],
+        ds: xr.Dataset | None = None,
+        draw: Callable[[], Axes] | None = None,
+    ) -> None:
+        """Write the result, ``ds`` or in JSON ``data``, and the figure that ``draw`` makes, each whole or not at all;
+        then print ``data`` as JSON, or the ``text`` and what was written."""
+        if self.out is not None and (self.out.suffix.lower() == ".json" or ds is None):
+            write_text(json_text(data), self.out)
+        elif self.out is not None and ds is not None:
+            from ..runs.schema import save
+
+            save(ds, self.out)
+        if self.picture is not None and draw is not None:
+            from ..show import style
+
+            with style.detached():
+                style.write(draw(), self.picture)
+        if self.json:
+            show_json(data)
+        else:
+            show(*text(), *(f"written: {path}" for path in (self.out, self.picture) if path is not None))
+
+    def give_text(self, text: str, data: Callable[[], Mapping[str, Any]]) -> None:
+        """Print a text, or write it; ``data``: its JSON form."""
+        if self.out is not None:
+            write_text(json_text(data()) if self.out.suffix.lower() == ".json" else text, self.out)
+        emit(json_text(data()) if self.json else text if self.out is None else f"written: {self.out}\n")
+
+    def give_folder(self, folder: Path, index: Path) -> None:
+        """Say what a report wrote."""
+        files = sorted(str(p) for p in folder.rglob("*") if p.is_file())
+        if self.json:
+            show_json({"index": str(index), "folder": str(folder), "files": files})
+        else:
+            show(f"{len(files)} files in {folder}; open {index}")
+
+
+def write_text(text: str, path: Path) -> None:
+    """UTF-8, whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def complain(message: str) -> None:
+    """One line on stderr, whatever the text holds."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+    with suppress(OSError, ValueError):
+        print(f"egan: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,12 @@
+from .fit import PublishedFit as PublishedFit
+from .fit import fit_published as fit_published
+from .fit import load_fit as load_fit
+from .fit import save_fit as save_fit
+from .importer import read_runs as read_runs
+from .importer import read_target as read_target
+from .prediction import predict_published as predict_published
+from .theory import CLASSES as CLASSES
+from .theory import MNIST as MNIST
+from .theory import Stiffness as Stiffness
+from .theory import log_margins as log_margins
+from .theory import stiffness as stiffness

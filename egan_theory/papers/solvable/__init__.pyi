@@ -1,0 +1,17 @@
+from .chain import simulate_chain as simulate_chain
+from .compare import compare_solvable as compare_solvable
+from .finite import simulate_solvable as simulate_solvable
+from .model import SETTING_E as SETTING_E
+from .model import SETTING_R as SETTING_R
+from .model import Solvable as Solvable
+from .ode import solve_ode as solve_ode
+from .phase import solvable_phase as solvable_phase
+from .profile import Profile as Profile
+from .profile import Quadrature as Quadrature
+from .regimes import boundaries as boundaries
+from .regimes import classify as classify
+from .regimes import predict_regime as predict_regime
+from .report import solvable_report as solvable_report
+from .sde import simulate_sde as simulate_sde
+from .sgd import simulate_sgd as simulate_sgd
+from .state import State as State

@@ -1,0 +1,13 @@
+from .equilibria import balanced_intervals as balanced_intervals
+from .equilibria import mode_pairs as mode_pairs
+from .equilibria import multipliers as multipliers
+from .equilibria import stable_steps as stable_steps
+from .intervals import TRUE_MEANS as TRUE_MEANS
+from .intervals import best_intervals as best_intervals
+from .intervals import total_variation as total_variation
+from .tracking import cusp_amplitude as cusp_amplitude
+from .tracking import slope_range as slope_range
+from .training import Training as Training
+from .training import Trajectories as Trajectories
+from .training import random_starts as random_starts
+from .training import train as train

@@ -1,0 +1,11 @@
+"""Figures of computed data: each function takes the data and, optionally, axes, and returns the axes.
+
+    eg.plot.eigenvalues(eg.spectrum(exp))
+
+Without axes a figure is made, which a notebook shows. ``modes``: spectra; ``strength``: curves over a penalty's
+strength; ``runs``: recorded runs; ``phases``: phase diagrams; ``advised``, ``remedied``, ``architecture``: one each.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,12 @@
+from .advised import advice as advice
+from .architecture import universality as universality
+from .modes import damping_ratio as damping_ratio
+from .modes import dispersion as dispersion
+from .modes import eigenvalues as eigenvalues
+from .phases import phase as phase
+from .remedied import remedies as remedies
+from .runs import cloud as cloud
+from .runs import losses as losses
+from .runs import relaxation as relaxation
+from .strength import left as left
+from .strength import rate_curve as rate_curve

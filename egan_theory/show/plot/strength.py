@@ -1,0 +1,167 @@
+"""Figures over the strength of a penalty: what is left of a kick at the horizon, and the slowest decay rate."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from ...predict.asymptotic import Fastest
+from ...predict.left import WIDE
+from ...predict.regularizer import Regularizer
+from ...tables.penalties import strength_field
+from .. import style
+from ..style import BLACK, BLUE, GREEN, ORANGE, VERMILLION
+
+#: the rate curve is drawn this far either side of the best strength
+CURVE = 30.0
+#: the curve of what is left at least this far; less than the smallest number is drawn as that
+LEFT_SPAN, LEAST_SHOWN = 100.0, 1e-8
+
+
+@style.styled
+def left(
+    regularizer: Regularizer,
+    measured: xr.Dataset | None = None,
+    ax: Axes | None = None,
+    *,
+    present: tuple[float, float] | None = None,
+) -> Axes:
+    """What training of the stated length leaves of a kick, against the strength of the penalty.
+
+    measured: ``moving`` and ``moving_stderr`` over ``strength``. present: strength of the experiment as it is, and what
+    is left there of what can move.
+    """
+    ax, r = style.axes(ax), regularizer
+    span = f"{r.horizon:g} {r.unit}"
+    best = r.best if np.isfinite(r.best) else r.optimum
+    centre = best or r.optimum or float(np.sqrt(r.strengths[0] * r.strengths[-1]))
+    shown = [centre / LEFT_SPAN, centre * LEFT_SPAN]
+    others = [*(measured["strength"].values if measured is not None else ()), *((present[0],) if present else ())]
+    others = [x for x in others if x > 0]
+    if r.edge is not None:  # what grows leaves the figure there
+        shown[1] = min(shown[1], 1.5 * r.edge)
+    shown = [min([shown[0], *others]), max([shown[1], *others])]
+    drawn = shown[1] if r.edge is None else min(shown[1], r.edge)
+    near = (r.strengths >= shown[0]) & (r.strengths <= drawn) & np.isfinite(r.movings)
+    curve = np.maximum(r.movings[near], np.finfo(float).tiny)
+    ax.plot(r.strengths[near], curve, "-", color=BLUE, lw=1.8, label="predicted (linear theory)")
+    values = [*curve, r.moving]
+    if np.isfinite(r.moving_without):
+        values.append(r.moving_without)
+        ax.axhline(r.moving_without, color=BLACK, lw=1, ls=":", label=f"without: {r.moving_without:.3g} is left")
+    if r.helps and r.high > r.low * WIDE:
+        ax.axvspan(r.low, r.high, color=GREEN, alpha=0.18, lw=0, label="at most 1 % more is left")
+    if r.helps and best > 0:
+        ax.axvline(best, color=BLUE, ls="--", lw=1)
+        ax.plot([best], [r.moving], "D", color=BLUE, ms=10, label=f"advice: {best:.3g}, {r.moving:.3g} is left")
+    if r.edge is not None and r.edge <= shown[1]:
+        ax.axvline(r.edge, color=VERMILLION, lw=1.2, ls="-.", label=f"edge of stability: {r.edge:.3g}")
+    if r.asymptotic.best and shown[0] <= r.asymptotic.best <= shown[1]:
+        ax.axvline(r.asymptotic.best, color=BLACK, lw=0.8, ls=(0, (1, 3)),
+                   label=f"best for a training without end: {r.asymptotic.best:.3g}")  # fmt: skip
+    if measured is not None:
+        x, y, error = (measured[n].values.astype(float) for n in ("strength", "moving", "moving_stderr"))
+        good = np.isfinite(y) & (x > 0) & (y > 0)
+        values += list(y[good])
+        _points(ax, x[good], y[good], np.minimum(error, 0.9 * y)[good])
+        _lost(ax, x[~np.isfinite(y) & (x > 0)], 0.97, "diverged or left equilibrium")
+    if present is not None and present[0] > 0 and np.isfinite(present[1]):
+        values.append(present[1])
+        _present(ax, present, f"{present[1]:.3g} is left")
+    ax.set_xscale("log")
+    ax.set_xlim(shown[0], shown[1])
+    top, low = min(max(values), 10.0), max(min(values), LEAST_SHOWN)
+    ax.set_yscale("log")
+    ax.set_ylim(low / 1.5, max(top, 1.0) * 1.6)
+    ax.set_xlabel(f"strength of {strength_field(r.penalty)[1]}")
+    ax.set_ylabel(f"part of a kick left after {span}")
+    style.finish(ax)
+    return ax
+
+
+@style.styled
+def rate_curve(
+    fastest: Fastest,
+    measured: xr.Dataset | None = None,
+    ax: Axes | None = None,
+    *,
+    unit: str | None = None,
+    present: tuple[float, float] | None = None,
+) -> Axes:
+    """Slowest decay rate against the strength of the penalty: predicted curve and best, simulated points.
+
+    measured: ``rate`` and ``rate_stderr`` over ``strength``. present: strength and rate of the experiment as it is.
+    """
+    ax = style.axes(ax)
+    unit = unit or (measured["rate"].attrs.get("units") if measured is not None else None) or "1/step or 1/time"
+    best, rate = fastest.best or 0.0, fastest.rate
+    strength, rates = _curve(fastest, measured)
+    centre = best if best > 0 else float(np.sqrt(strength[0] * strength[-1]))
+    ends = [centre / CURVE, centre * CURVE]
+    if measured is not None and measured.sizes["strength"]:
+        swept = np.append(measured["strength"].values, centre if present is None else present[0])
+        ends = [swept[swept > 0].min(initial=centre) / 1.5, swept.max(initial=centre) * 1.5]
+    near = (strength >= ends[0]) & (strength <= ends[1]) & np.isfinite(rates)
+    ax.plot(strength[near], rates[near], "-", color=BLUE, lw=1.8, label="predicted (linear theory)")
+    if best > 0:
+        ax.axvline(best, color=BLUE, ls="--", lw=1)
+        ax.plot([best], [rate], "D", color=BLUE, ms=10, label=f"predicted best: {best:.4g}, rate {rate:.3g}")
+    else:
+        ax.axhline(rate, color=BLUE, ls="--", lw=1, label=f"predicted best: strength 0, rate {rate:.3g}")
+    top, low = rate, 0.0
+    if measured is not None:
+        x, y, error = (measured[n].values.astype(float) for n in ("strength", "rate", "rate_stderr"))
+        good = np.isfinite(y) & (x > 0)
+        error = np.nan_to_num(error)
+        top = (y + error)[good].max(initial=top)
+        low = y[good].min(initial=low)
+        _points(ax, x[good], y[good], error[good])
+        _lost(ax, x[~good & (x > 0)], 0.03, "escaped, diverged or too short")
+    if present is not None and present[0] > 0:
+        low = min(low, present[1])
+        outside = " (off scale)" if present[1] < -abs(top) / 3 else ""
+        _present(ax, present, f"rate {present[1]:.3g}{outside}")
+    ax.axhline(0, color=BLACK, lw=0.8)
+    ax.set_xscale("log")
+    ax.set_xlim(ends[0], ends[1])
+    span = max(top, 0.0) - max(low, -abs(top) / 3) or 1.0
+    ax.set_ylim(max(low, -abs(top) / 3) - 0.1 * span, max(top, 0.0) + 0.12 * span)
+    ax.set_xlabel(f"strength of {strength_field(fastest.penalty)[1]}")
+    ax.set_ylabel(f"slowest decay rate ({unit})")
+    style.finish(ax)
+    return ax
+
+
+def _curve(fastest: Fastest, measured: xr.Dataset | None) -> tuple[np.ndarray, np.ndarray]:
+    """Every predicted point there is, by strength: the scan, the best, the sweep's own."""
+    strength, rates = list(fastest.strengths), list(fastest.rates)
+    if fastest.best:
+        strength.append(fastest.best)
+        rates.append(fastest.rate)
+    if measured is not None and "predicted_rate" in measured:
+        strength += list(measured["strength"].values)
+        rates += list(measured["predicted_rate"].values)
+    x, y = np.array(strength, dtype=float), np.array(rates, dtype=float)
+    x, first = np.unique(x, return_index=True)
+    return x[x > 0], y[first][x > 0]
+
+
+def _points(ax: Axes, x: np.ndarray, y: np.ndarray, error: np.ndarray) -> None:
+    """Simulated points with their standard errors."""
+    if len(x):
+        ax.errorbar(x, y, yerr=error, fmt="o", color=VERMILLION, mfc="white", mew=1.5, ms=6, capsize=3, elinewidth=1.2,
+                    label="simulated, 1 standard error")  # fmt: skip
+
+
+def _lost(ax: Axes, x: np.ndarray, height: float, why: str) -> None:
+    """Crosses at the strengths whose simulations measured nothing, at this part of the axes' height."""
+    if len(x):
+        ax.plot(x, np.full(len(x), height), "x", color=VERMILLION, ms=8, mew=2, clip_on=False,
+                transform=ax.get_xaxis_transform(), label=f"simulated: {why}")  # fmt: skip
+
+
+def _present(ax: Axes, at: tuple[float, float], what: str) -> None:
+    """The experiment as it is."""
+    label = f"the experiment: {at[0]:.4g}, {what}"
+    ax.plot(*[[v] for v in at], "s", color=ORANGE, mec=BLACK, ms=8, label=label)
