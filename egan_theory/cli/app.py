@@ -19,8 +19,8 @@ from .. import __version__
 from ..base.errors import EganError, InputError
 from ..console.answer import complain
 from ..console.shared import BAD_INPUT, DONE, FAILED, shared
-from ..papers.published.command import published
-from ..papers.solvable.command import solvable
+from ..papers.published.command import app as published
+from ..papers.solvable.command import app as solvable
 from .new import new
 from .runs import compare, remedies, report, simulate
 from .sweep import sweep

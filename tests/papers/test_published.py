@@ -32,7 +32,7 @@ from egan_theory.papers.published import (
     stiffness,
 )
 from egan_theory.papers.published import theory as th
-from egan_theory.papers.published.command import published
+from egan_theory.papers.published.command import app as published
 from egan_theory.papers.published.fit import cells
 from egan_theory.papers.published.importer import SHAPE
 

@@ -11,7 +11,8 @@ from scipy.special import roots_hermitenorm
 from egan_theory.base.errors import InputError
 from egan_theory.papers.solvable import SETTING_E, SETTING_R, Quadrature, Solvable, State, derivation, solve_ode
 from egan_theory.papers.solvable.ode import CONSERVED, averages, drift
-from egan_theory.papers.solvable.state import dataset_state, gram
+from egan_theory.papers.solvable.records import dataset_state
+from egan_theory.papers.solvable.state import gram
 
 ROUNDING = 1e-12
 #: end states of the table, to the digits given there
@@ -61,9 +62,11 @@ def test_expectation_of_gaussian_products():
 
 
 def test_one_feature_in_units():
-    """The reduced system is the brief's: its block, trace and determinant on the line."""
+    """The reduced system on the line q = r = 0: P rests; block, trace and determinant on the line."""
     a, k, P = derivation.alpha, derivation.k, derivation.P
-    block = derivation.one_feature_block()
+    at = derivation.one_feature_jacobian().subs(dict.fromkeys(derivation.ONE[1:], 0))
+    block = at[1:, 1:]
+    assert at[0, :].is_zero_matrix
     assert sp.expand(block.trace() - (a - 2 * k)) == 0
     assert sp.expand(block.det() - (P**2 - (1 - k) * (1 + k - a))) == 0
 

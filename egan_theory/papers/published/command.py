@@ -9,20 +9,20 @@ import typer
 
 from ...console.shared import Json, NewFile, new_file, save, shared, written
 
-published = typer.Typer(
+app = typer.Typer(
     name="published",
     help="The published MNIST runs: read a clone of the authors' repository, fit two constants, predict classes.",
     rich_markup_mode=None,
 )
 
 
-@published.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True)
 def _group(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         print(context.get_help())
 
 
-@published.command("import")
+@app.command("import")
 @shared
 def import_(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Clone of durrcommasteven/effective-gan-mnist-data.")],
@@ -68,7 +68,7 @@ def import_(
     )
 
 
-@published.command()
+@app.command()
 @shared
 def fit(
     order: Annotated[
@@ -101,7 +101,7 @@ def fit(
     )
 
 
-@published.command()
+@app.command()
 @shared
 def predict(
     fitted: Annotated[str, typer.Argument(metavar="fit.json", help="File of 'egan published fit'.")],

@@ -10,6 +10,7 @@ import typer
 
 from ...base.errors import EganError, InputError
 from ...base.files import check_output
+from ...base.terminal import progress_bar, save_figure, show, show_json, stages, table
 from ...console.shared import (
     STDIN,
     Figure,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from .model import Solvable
 
-solvable = typer.Typer(
+app = typer.Typer(
     name="solvable",
     help="The solvable high-dimensional GAN: macroscopic ODE, weight SDE, finite-n simulation, phases, report.",
     rich_markup_mode=None,
@@ -47,52 +48,50 @@ Model = Annotated[
 ]
 
 
-@solvable.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True)
 def _group(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         print(context.get_help())
 
 
-@solvable.command()
+@app.command()
 @shared
 def ode(model: Model = None, output: Output = None, json: Json = False, figure: Figure = None) -> None:
     """Integrate the macroscopic ODE; regime, prediction and boundaries."""
-    from ...base.terminal import save_figure, show, show_json, table
-
     out, picture = outputs(output, figure, model)
     described = _load(model)
     from .ode import solve_ode
-    from .regimes import classify
+    from .regimes import classify, theory
 
     ds = solve_ode(described)
     (found,) = classify(ds)
     if picture:
         from .figures import plot_overlaps
 
-        save_figure(lambda data, ax: plot_overlaps(data, ax=ax), ds, picture)
-    end = ds.isel(run=0, time=-1)
+        save_figure(plot_overlaps, ds, picture)
+    try:
+        predicted = theory(described)
+    except InputError as error:
+        predicted = {"predicted": None, "boundaries": None, "fixed_points": None, "no_prediction": str(error)}
+    end = {str(name): value.values.tolist() for name, value in ds.isel(run=0, time=-1).items()}
     conserved = {k: ds.attrs[k] for k in ("conservation", "gram_minimum") if k in ds.attrs}
-    data = {
-        "status": ds.attrs["status"], "found": found.to_dict(), **_theory(described),
-        "end": {name: end[name].values.tolist() for name in ds.data_vars}, **conserved,
-    }  # fmt: skip
+    data = {"status": ds.attrs["status"], "found": found.to_dict(), **predicted, "end": end, **conserved}
     save(ds, out, data)
     if json:
         show_json(data)
         return
-    d = described.d
-    rows = [[f"P{i + 1}{j + 1}", float(end["P"].values[i, j])] for i in range(d) for j in range(d)]
-    rows += [[f"{name}{i + 1}", float(end[name].values[i])] for name in "qr" for i in range(d)]
+    overlaps = [[f"P{i + 1}{j + 1}", v] for i, row in enumerate(end["P"]) for j, v in enumerate(row)]
+    overlaps += [[f"{name}{i + 1}", v] for name in "qr" for i, v in enumerate(end[name])]
     show(
         f"ODE: {_said(data['found'])}; {data['status']}",
         _predicted_text(data),
-        table(f"Overlaps at time {described.time:g}", ["overlap", "value"], rows),
-        *_boundary_table(data),
+        table(f"Overlaps at time {described.time:g}", ["overlap", "value"], overlaps),
+        *_boundary_table(data["boundaries"]),
         *written(out, picture),
     )
 
 
-@solvable.command()
+@app.command()
 @shared
 def sde(
     output: NewFile,
@@ -101,8 +100,6 @@ def sde(
     json: Json = False,
 ) -> None:
     """Simulate the SDE of single weights, an ensemble at a time."""
-    from ...base.terminal import progress_bar, show, show_json
-
     out, _ = outputs(output, None, model, netcdf=True)
     described = _load(model)
     from .sde import simulate_sde
@@ -112,14 +109,11 @@ def sde(
     save(ds, out)
     data = {"output": str(out), "weights": weights, "runs": ds.sizes["run"], "samples": ds.sizes["time"],
             "status": ds.attrs["status"]}  # fmt: skip
-    if json:
-        show_json(data)
-    else:
-        show(f"{data['runs']} runs of {weights} weights, {data['samples']} samples; {data['status']}", *written(out))
-    _refuse_interrupted(ds, out)
+    text = f"{data['runs']} runs of {weights} weights, {data['samples']} samples; {data['status']}"
+    _simulated(data, [text, *written(out)], json)
 
 
-@solvable.command()
+@app.command()
 @shared
 def simulate(
     output: NewFile,
@@ -133,14 +127,10 @@ def simulate(
     figure: Figure = None,
 ) -> None:
     """Simulate finite n, by the exact chain of the overlaps or by SGD itself. Ctrl-C keeps what was recorded."""
-    from ...base.terminal import progress_bar, save_figure, show, show_json, table
-
     out, picture = outputs(output, figure, model, netcdf=True)
-    kept = (
-        None
-        if checkpoint is None
-        else check_output(checkpoint, *([model] if is_file(model) else []), output, field="--checkpoint")
-    )
+    kept = None
+    if checkpoint is not None:
+        kept = check_output(checkpoint, *filter(is_file, [model]), output, field="--checkpoint")
     described = _load(model)
     from .finite import simulate_solvable
     from .regimes import classify
@@ -155,22 +145,16 @@ def simulate(
         save_figure(lambda data, ax: plot_overlaps(solve_ode(described), data, ax=ax), ds, picture)
     data: dict[str, Any] = {"output": str(out), "method": ds.attrs["method"], "n": described.n,
                             "runs": ds.sizes["run"], "status": ds.attrs["status"]}  # fmt: skip
-    if ds.attrs["status"] != "interrupted":
+    text: list[Any] = [f"{data['runs']} runs at n = {described.n}, {data['method']}; {data['status']}"]
+    if data["status"] != "interrupted":
         found = classify(ds, n=described.n)
-        data |= {"found": [r.to_dict() for r in found], "regimes": dict(Counter(r.label for r in found))}
-    if json:
-        show_json(data)
-    else:
-        rows = [[label, str(count)] for label, count in data.get("regimes", {}).items()]
-        show(
-            f"{data['runs']} runs at n = {described.n}, {data['method']}; {data['status']}",
-            *([table("Regimes", ["regime", "runs"], rows)] if rows else []),
-            *written(out, picture),
-        )
-    _refuse_interrupted(ds, out)
+        counts = Counter(regime.label for regime in found)
+        data |= {"found": [regime.to_dict() for regime in found], "regimes": dict(counts)}
+        text.append(table("Regimes", ["regime", "runs"], [[label, str(count)] for label, count in counts.items()]))
+    _simulated(data, [*text, *written(out, picture)], json)
 
 
-@solvable.command()
+@app.command()
 @shared
 def phase(
     vary: Annotated[
@@ -188,8 +172,6 @@ def phase(
     json: Json = False,
 ) -> None:
     """Predicted regimes over one or two fields, and those of ODE or finite-n runs."""
-    from ...base.terminal import progress_bar, save_figure, show, show_json, table
-
     out, picture = outputs(output, figure, model)
     if not 1 <= len(vary) <= 2:
         raise InputError("--vary", "be given once or twice, once for each axis", f"{len(vary)} times")
@@ -198,50 +180,44 @@ def phase(
 
     with progress_bar("phase diagram") as update:
         ds = solvable_phase(described, *vary, simulate=None if simulated == "none" else simulated, progress=update)
+    compared = "regime" in ds
     if picture:
         from .figures import plot_solvable_phase, plot_solvable_scan
 
-        runs = ds if "regime" in ds else None
-        if len(vary) == 2:
-            save_figure(lambda data, ax: plot_solvable_phase(data, runs, ax=ax), ds, picture, size=(7.6, 6.4))
+        if len(vary) == 1:
+            save_figure(plot_solvable_scan, ds, picture, size=(7.6, 5.4))
         else:
-            save_figure(lambda data, ax: plot_solvable_scan(data, ax=ax), ds, picture, size=(7.6, 5.4))
+            runs = ds if compared else None
+            save_figure(lambda data, ax: plot_solvable_phase(data, runs, ax=ax), ds, picture, size=(7.6, 6.4))
     names = ds.attrs["regimes"]
-    axes = [{"vary": ds[n].attrs["long_name"], "values": ds[n].values.tolist()} for n in ds["predicted"].dims]
     data = {
-        "axes": axes,
+        "axes": [{"vary": ds[n].attrs["long_name"], "values": ds[n].values.tolist()} for n in ds["predicted"].dims],
         "regimes": names,
         "predicted": ds["predicted"].values.tolist(),
         "decided": ds["decided"].values.tolist(),
         "method": ds.attrs["method"],
     }
-    if "regime" in ds:
+    if compared:
         data |= {"found": ds["regime"].values.tolist(), "agreement": agreement(ds)}
     save(ds, out, data)
     if json:
         show_json(data)
         return
-    rows = [
-        [name, int((ds["predicted"] == i).sum()), int((ds["regime"] == i).sum()) if "regime" in ds else None]
-        for i, name in enumerate(names)
+    counts = [
+        [int((ds[v] == i).sum()) if v in ds else None for v in ("predicted", "regime")] for i in range(len(names))
     ]
+    rows = [[name, *count] for name, count in zip(names, counts, strict=True) if any(count)]
     show(
-        table("Regimes, cells", ["regime", "predicted", "found"], [r for r in rows if r[1] or r[2]]),
-        *(_agreement_text(data["agreement"]) if "agreement" in data else []),
+        table("Regimes, cells", ["regime", "predicted", "found"], rows),
+        *(_agreement_text(data["agreement"]) if compared else []),
         *written(out, picture),
     )
 
 
-@solvable.command()
+@app.command()
 @shared
-def report(
-    output: Folder,
-    model: Model = None,
-    json: Json = False,
-) -> None:
+def report(output: Folder, model: Model = None, json: Json = False) -> None:
     """Theory, ODE, finite-n runs and their agreement as an HTML page with figures and NetCDF."""
-    from ...base.terminal import stages
-
     folder = new_folder(output)
     described = _load(model)
     from .report import solvable_report
@@ -265,24 +241,14 @@ def _load(path: str | None) -> Solvable:
     return read(Solvable.from_toml, path, "model")
 
 
-def _refuse_interrupted(ds: xr.Dataset, out: Path | None) -> None:
-    if ds.attrs["status"] == "interrupted":
-        raise EganError(f"interrupted: {out} holds the samples until then")
-
-
-def _theory(model: Solvable) -> dict[str, Any]:
-    """What is predicted without integrating; None with the reason where the theory does not apply."""
-    from .fixed_points import fixed_points
-    from .regimes import boundaries, predict_regime
-
-    try:
-        return {
-            "predicted": predict_regime(model).to_dict(),
-            "boundaries": boundaries(model),
-            "fixed_points": [p.to_dict() for p in fixed_points(model)],
-        }
-    except InputError as error:
-        return {"predicted": None, "boundaries": None, "fixed_points": None, "no_prediction": str(error)}
+def _simulated(data: dict[str, Any], text: list[Any], json: bool) -> None:
+    """Say what was simulated. Raises EganError where it was interrupted."""
+    if json:
+        show_json(data)
+    else:
+        show(*text)
+    if data["status"] == "interrupted":
+        raise EganError(f"interrupted: {data['output']} holds the samples until then")
 
 
 def _said(found: dict[str, Any]) -> str:
@@ -297,11 +263,7 @@ def _predicted_text(data: dict[str, Any]) -> str:
     return f"Predicted: {p['regime']}, at the rate {p['rate']:.3g} per unit of time ({p['reason']})"
 
 
-def _boundary_table(data: dict[str, Any]) -> list[Any]:
-    from ...base.terminal import table
-
-    if data["boundaries"] is None:
-        return []
+def _boundary_table(boundaries: dict[str, float] | None) -> list[Any]:
     meaning = {
         "noise_success": "noise below which P = I oscillates",
         "noise_rotation": "noise below which every rotation of it oscillates",
@@ -311,9 +273,9 @@ def _boundary_table(data: dict[str, Any]) -> list[Any]:
     }
     rows = [
         [meaning.get(k, f"noise above which feature {k.rsplit('_', 1)[-1]} is forgotten"), v]
-        for k, v in data["boundaries"].items()
+        for k, v in (boundaries or {}).items()
     ]
-    return [table("Boundaries", ["", "value"], rows)]
+    return [table("Boundaries", ["", "value"], rows)] if rows else []
 
 
 def _agreement_text(counts: dict[str, int]) -> list[str]:

@@ -9,7 +9,7 @@ from ...comparison.agreement import Agreement, Quantity
 from .model import Solvable
 from .ode import solve_ode
 from .regimes import WINDOWS, Regime, classify, coverage
-from .state import dataset_state
+from .records import dataset_state
 
 
 def compare_solvable(

@@ -161,14 +161,6 @@ def one_feature_jacobian() -> sp.Matrix:
     return one_feature().jacobian(sp.Matrix(ONE)).applyfunc(sp.expand)
 
 
-@cache
-def one_feature_block() -> sp.Matrix:
-    """(2, 2) moving block, (q, r), on the line q = r = 0; P does not move there."""
-    at = one_feature_jacobian().subs({q: 0, r: 0})
-    assert at[0, :].is_zero_matrix  # the line is fixed to first order
-    return at[1:, 1:]
-
-
 # -- any d at q = r = 0: the block is linear in (q, r) ---------------------------------------------------------------
 
 

@@ -11,16 +11,12 @@ are closed forms at any d. Its trace does not depend on P.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
-import sympy as sp
 from scipy.linalg import solve_continuous_lyapunov
 
 from ...base.errors import InputError
-from . import derivation
 from .model import Solvable
 
 
@@ -109,26 +105,6 @@ def line_eigenvalues(model: Solvable, P: np.ndarray) -> np.ndarray:
     free = iter(sorted(set(range(model.d)) - set(partner[partner >= 0].tolist())))
     pairs = [(i, int(m) if m >= 0 else next(free)) for i, m in enumerate(partner)]
     return np.concatenate([pair_eigenvalues(model, i, m, P[i, m]) for i, m in pairs])
-
-
-@cache
-def _quartic() -> Callable[..., Any]:
-    """Coefficients of the characteristic polynomial of the line's block, d = 2, S = I, over tau^4; from SymPy."""
-    s = derivation.symbols(2)
-    lam = sp.Symbol("lambda")
-    block = derivation.line_block(2).subs(s.S[0, 1], 0)
-    coefficients = sp.Poly(block.charpoly(lam).as_expr(), lam).all_coeffs()
-    arguments = (*s.P, *s.L, *s.Lt, derivation.tau, derivation.taut, derivation.eta_T, derivation.eta_G)
-    return sp.lambdify(arguments, coefficients)
-
-
-def two_feature_polynomial(model: Solvable, P: np.ndarray) -> np.ndarray:
-    """(5,) characteristic polynomial at q = r = 0, S = I for two features and any P, highest power first."""
-    require_linear(model)
-    if model.d != 2:
-        raise InputError("solvable.Lambda", "have 2 entries", model.Lambda)
-    args = (*np.ravel(P), *model.L, *model.Lt, model.tau, model.taut, model.eta_T, model.eta_G)
-    return np.array(_quartic()(*args), dtype=float)
 
 
 # -- boundaries -------------------------------------------------------------------------------------------------------

@@ -1,22 +1,27 @@
-"""What every simulation of the solvable model shares: its samples, its random numbers, its Dataset."""
+"""What every simulation of the solvable model shares: its samples, its random numbers, the Dataset of its course."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from ...base.errors import InputError
 from ...base.terminal import check_memory
-from .state import State, state_dataset
+from .model import Solvable
+from .profile import Quadrature
+from .state import State, gram_state
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from .model import Solvable
-    from .profile import Quadrature
-
+#: dims after (run, time), long_name
+VARIABLES: dict[str, tuple[tuple[str, ...], str]] = {
+    "P": (("feature", "fake"), "overlap of true and generated features, U^T V"),
+    "q": (("feature",), "overlap of true features and discriminator, U^T w"),
+    "r": (("fake",), "overlap of generated features and discriminator, V^T w"),
+    "S": (("fake", "fake2"), "overlaps of the generated features, V^T V"),
+    "z": ((), "squared norm of the discriminator, w.w"),
+}
 #: ``progress(done, total)``
 Progress = Callable[[int, int], None]
 #: a run has diverged when z or some S_ll passes this (penalties that are too weak)
@@ -53,22 +58,34 @@ def latents(rng: np.random.Generator, law: Quadrature | None, out: np.ndarray) -
     out[...] = np.array(law.nodes)[np.searchsorted(levels, rng.random(out.shape), side="right")]
 
 
-def gram_root(gram: np.ndarray) -> np.ndarray:
-    """R with R^T R = G, for positive semidefinite G."""
-    values, vectors = np.linalg.eigh(gram)
-    return np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+def state_dataset(model: Solvable, time: np.ndarray, state: State, **attrs: Any) -> xr.Dataset:
+    """A Dataset (run, time, ...) of states with leading axes (run, time); attrs model, seed, versions and those given.
+
+    ``status`` is "finished" unless given.
+    """
+    data = {
+        name: (("run", "time", *dims), values, {"long_name": text, "units": "1"})
+        for (name, (dims, text)), values in zip(VARIABLES.items(), state, strict=True)
+    }
+    coords = {
+        "time": ("time", np.asarray(time, dtype=float), {"long_name": "training time, steps/n", "units": "1"}),
+        **{n: (n, np.arange(model.d)) for n in ("feature", "fake", "fake2")},
+        "run": ("run", np.arange(state.z.shape[0])),
+    }
+    return xr.Dataset(data, coords=coords, attrs={**model.provenance(), "status": "finished", **attrs})
 
 
-def gram_state(gram: np.ndarray) -> State:
-    """The state of Gram matrices (..., 2d+1, 2d+1) of (U, V, w): the inverse of ``state.gram``."""
-    d = (gram.shape[-1] - 1) // 2
-    return State(
-        gram[..., :d, d : 2 * d],
-        gram[..., :d, -1],
-        gram[..., d : 2 * d, -1],
-        gram[..., d : 2 * d, d : 2 * d],
-        gram[..., -1, -1],
-    )
+def dataset_state(ds: xr.Dataset) -> State:
+    """The State with leading axes (run, time) of a Dataset in this form."""
+    return State(*(ds[name].transpose("run", "time", *dims).values for name, (dims, _) in VARIABLES.items()))
+
+
+def with_weights(ds: xr.Dataset, u: np.ndarray, v: np.ndarray, w: np.ndarray) -> xr.Dataset:
+    """The Dataset with rows u (run, weight, feature), v (run, time, weight, fake), w (run, time, weight)."""
+    ds["u"] = ("run", "weight", "feature"), u, {"long_name": "rows of sqrt(n) U", "units": "1"}
+    ds["v"] = ("run", "time", "weight", "fake"), v, {"long_name": "rows of sqrt(n) V", "units": "1"}
+    ds["w"] = ("run", "time", "weight"), w, {"long_name": "entries of sqrt(n) w", "units": "1"}
+    return ds
 
 
 def grams_dataset(

@@ -20,7 +20,8 @@ from ...base.errors import InputError
 from .fixed_points import FixedPoint, fixed_points, locked_onset, newton, one_feature_parameters
 from .line import forgetting, learnable, line_drift, pair_trace, success_ratio, trace_ratio
 from .model import Solvable
-from .state import State, dataset_state
+from .records import dataset_state
+from .state import State
 
 REGIMES = ("success", "oscillation", "mode collapse", "nothing learnt", "locked", "diverged", "undecided")
 #: the two windows that are compared, as shares of the time
@@ -286,3 +287,13 @@ def boundaries(model: Solvable) -> dict[str, float]:
         _, k, s = one_feature_parameters(model)
         out["ratio_locked"] = locked_onset(k, s)
     return out
+
+
+def theory(model: Solvable) -> dict[str, Any]:
+    """The --json form of what is predicted without integrating: regime, boundaries and fixed points. Raises InputError
+    where the theory does not apply."""
+    return {
+        "predicted": predict_regime(model).to_dict(),
+        "boundaries": boundaries(model),
+        "fixed_points": [point.to_dict() for point in fixed_points(model)],
+    }

@@ -11,8 +11,8 @@ import numpy as np
 
 from ...base.terminal import check_memory
 from .model import Solvable
-from .records import DIVERGENCE, Progress, gram_root, grams_dataset, latents, random_stream, record_steps
-from .state import gram
+from .records import DIVERGENCE, Progress, grams_dataset, latents, random_stream, record_steps, with_weights
+from .state import gram, gram_root
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -80,14 +80,6 @@ def simulate_sgd(model: Solvable, progress: Progress | None = None, *, weights: 
         u = np.broadcast_to(root * X[:, :d], (R, *X[:, :d].shape))
         v, w = root * np.moveaxis(kept[:R, :T, :d], 2, 3), root * kept[:R, :T, d]
         ds = with_weights(ds, u, v, w)
-    return ds
-
-
-def with_weights(ds: xr.Dataset, u: np.ndarray, v: np.ndarray, w: np.ndarray) -> xr.Dataset:
-    """The Dataset with rows u (run, weight, feature), v (run, time, weight, fake), w (run, time, weight)."""
-    ds["u"] = ("run", "weight", "feature"), u, {"long_name": "rows of sqrt(n) U", "units": "1"}
-    ds["v"] = ("run", "time", "weight", "fake"), v, {"long_name": "rows of sqrt(n) V", "units": "1"}
-    ds["w"] = ("run", "time", "weight"), w, {"long_name": "entries of sqrt(n) w", "units": "1"}
     return ds
 
 
