@@ -31,7 +31,6 @@ from egan_theory.papers.solvable.phase import agreement, solvable_phase
 from egan_theory.papers.solvable.records import state_dataset
 from egan_theory.papers.solvable.regimes import REGIMES, boundaries, classify, coverage, predict_regime, saddle_escape
 
-
 #: closed forms against the numeric Jacobian's eigenvalues, relative to the largest of them
 EIGENVALUE = 1e-10
 ROUNDING = 1e-12

@@ -9,8 +9,8 @@ the minimum is too low (it fits noise); on samples that f has not seen its expec
 Bases are tried in order of size; the smallest one is taken whose held-out quotient is within one standard error (of the
 difference, sample by sample) of the best. ``converged``: no larger basis does surely better (SURE standard errors), and
 the one taken is not the last of a sequence that still falls surely.
-Source of the kernel form: Pillaud-Vivien, Bach, Lelievre, Rudi, Stoltz 2020 (arXiv:1910.14564); the held-out choice is
-ours.
+Source of the kernel form: Pillaud-Vivien, Bach, Lelievre, Rudi, Stoltz 2020 (arXiv:1910.14564); the choice by
+held-out samples is not theirs.
 """
 
 from __future__ import annotations

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from ...base.errors import check_file
+from ...base.files import read_netcdf
+from ...base.terminal import progress_bar, show, show_json, table
 from ...console.shared import Json, NewFile, new_file, save, shared, written
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 app = typer.Typer(
     name="published",
@@ -34,8 +40,6 @@ def import_(
     json: Json = False,
 ) -> None:
     """Read the published clouds into the run schema, with order parameters."""
-    from ...base.terminal import progress_bar, show, show_json, table
-
     out = new_file(output, target)
     from .importer import read_runs, read_target
 
@@ -78,14 +82,10 @@ def fit(
     json: Json = False,
 ) -> None:
     """Fit the two constants of the linear theory to the classes of the runs."""
-    from ...base.errors import check_file
-    from ...base.files import read_netcdf
-    from ...base.terminal import show, show_json, table
     from .fit import fit_published, save_fit
 
     out = new_file(output, order)
-    check_file(order or "ORDER.nc", Path(order), "be an existing NetCDF file")
-    result = fit_published(read_netcdf(order, order), order)
+    result = fit_published(_netcdf(order, "ORDER.nc"), order)
     save_fit(result, out)
     data = result.to_dict()
     if json:
@@ -110,17 +110,13 @@ def predict(
     json: Json = False,
 ) -> None:
     """Probabilities of the three classes on the (lrD, phi) coordinates of a file."""
-    from ...base.errors import check_file
-    from ...base.files import read_netcdf
-    from ...base.terminal import show, show_json, table
     from .fit import load_fit
     from .prediction import predict_published
     from .theory import CLASSES
 
     out = new_file(output, fitted, grid)
     constants = load_fit(fitted)
-    check_file(grid or "GRID.nc", Path(grid), "be an existing NetCDF file")
-    ds = predict_published(constants, read_netcdf(grid, grid), grid)
+    ds = predict_published(constants, _netcdf(grid, "GRID.nc"), grid)
     save(ds, out)
     rows = [[k, float(ds[f"p_{k}"].mean()), int((ds[f"p_{k}"] > 0.5).sum())] for k in CLASSES]
     if json:
@@ -134,3 +130,9 @@ def predict(
         f"Assumptions: {ds.attrs['assumptions']}.",
         *written(out),
     )
+
+
+def _netcdf(path: str, otherwise: str) -> xr.Dataset:
+    """The file; ``otherwise`` is what a message calls one without a name."""
+    check_file(path or otherwise, Path(path), "be an existing NetCDF file")
+    return read_netcdf(path, path)

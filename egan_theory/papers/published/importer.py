@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -20,17 +21,13 @@ from ...runs.schema import validate_runs, variable
 
 #: what every published file holds: one final cloud of 100 images
 SHAPE = (100, 28, 28)
-#: normalisation of the images (brief 4): (x/255 - MEAN)/STD
+#: normalisation of the images that the authors used: (x/255 - MEAN)/STD
 MEAN, STD = 0.1307, 0.3081
 SUFFIX = ".npy.gz"
-_NUMBER = r"([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)"
-_PARAMETERS = ("T", "wdecay", "lrD", "lrQ", "alpha", "lambda_aug_init", "rho", "phi")
-_NAME = re.compile(
-    rf"new_init_T_{_NUMBER}_nonlin_(?P<nonlin>[A-Za-z]+)_wdecay_{_NUMBER}_lrD_{_NUMBER}_lrQ_{_NUMBER}_alpha_{_NUMBER}"
-    rf"_lambda_aug_init_{_NUMBER}_rho_{_NUMBER}_phi_{_NUMBER}_final_data\.npy\.gz"
-)
-_LONG_NAMES = {
+#: the parameters in a file's name, in its order
+PARAMETERS = {
     "T": "training time T of the file name",
+    "nonlin": "activation of the discriminator",
     "wdecay": "weight decay of the discriminator",
     "lrD": "discriminator learning rate",
     "lrQ": "generator learning rate",
@@ -38,8 +35,10 @@ _LONG_NAMES = {
     "lambda_aug_init": "multiplier at the start",
     "rho": "rho of the file name",
     "phi": "g2/g1, off-diagonal over diagonal generator kernel",
-    "nonlin": "activation of the discriminator",
 }
+_NUMBER, _WORD = r"[-+]?[0-9.]+(?:e[-+]?[0-9]+)?", r"[A-Za-z]+"
+_VALUES = "_".join(f"{key}_(?P<{key}>{_WORD if key == 'nonlin' else _NUMBER})" for key in PARAMETERS)
+_NAME = re.compile(rf"new_init_{_VALUES}_final_data\.npy\.gz")
 _HEADER = 10_000
 
 
@@ -92,7 +91,7 @@ def read_runs(
         },
     )
     ds["particles"].attrs["units"] = "normalised pixel"
-    for name, long_name in _LONG_NAMES.items():
+    for name, long_name in PARAMETERS.items():
         ds = ds.assign_coords({name: ("run", [r[name] for r in rows], {"long_name": long_name, "units": "1"})})
     return validate_runs(_with_order_parameters(ds, target))
 
@@ -118,24 +117,23 @@ def _with_order_parameters(ds: xr.Dataset, target: xr.DataArray | None) -> xr.Da
     return ds
 
 
-def parameters(name: str) -> dict[str, float | str]:
+def parameters(name: str) -> dict[str, Any]:
     """The parameters in a published file's name. Raises InputError for a name of another form."""
     match = _NAME.fullmatch(name)
     form = "be named new_init_T_..._nonlin_..._lrD_..._phi_..._final_data.npy.gz"
     if match is None:
         raise InputError(name, form)
-    numbers = [group for group in match.groups() if group != match["nonlin"]]
-    out: dict[str, float | str] = {}
-    for key, text in zip(_PARAMETERS, numbers, strict=True):
+    out: dict[str, Any] = match.groupdict()
+    for key in (k for k in PARAMETERS if k != "nonlin"):
         try:
-            out[key] = float(text)
+            out[key] = float(out[key])
         except ValueError:  # 1.2.3
-            raise InputError(name, form, f"{key} {text}") from None
+            raise InputError(name, form, f"{key} {out[key]}") from None
         if not np.isfinite(out[key]):
-            raise InputError(name, "hold finite parameters", f"{key} {text}")
-    if not (out["lrD"] > 0 and 0 <= out["phi"] <= 1):  # type: ignore[operator]
+            raise InputError(name, "hold finite parameters", f"{key} {match[key]}")
+    if not (out["lrD"] > 0 and 0 <= out["phi"] <= 1):
         raise InputError(name, "have lrD > 0 and 0 <= phi <= 1", f"lrD {out['lrD']}, phi {out['phi']}")
-    return out | {"nonlin": match["nonlin"]}
+    return out
 
 
 def read_cloud(file: Path) -> np.ndarray:

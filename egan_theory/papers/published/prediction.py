@@ -6,6 +6,7 @@ import xarray as xr
 
 from ...experiment.provenance import versions
 from .fit import PublishedFit, coordinates
+from .importer import PARAMETERS
 from .theory import log_margins, probabilities
 
 _WORDS = {
@@ -32,22 +33,14 @@ def predict_published(fit: PublishedFit, grid: xr.Dataset, name: str = "grid") -
         words = f"ln(rate or amplitude) by which the prediction lies inside the class {kind}"
         data[f"margin_{kind}"] = (a.dims, margins[kind], {"long_name": words, "units": "1"})
     coords = {
-        "lrD": (lrD.dims, lrD.values, {"long_name": "discriminator learning rate", "units": "1"}),
-        "phi": (
-            phi.dims,
-            phi.values,
-            {"long_name": "g2/g1, off-diagonal over diagonal generator kernel", "units": "1"},
-        ),
+        str(c.name): (c.dims, c.values, {"long_name": PARAMETERS[str(c.name)], "units": "1"}) for c in (lrD, phi)
     }
-    return xr.Dataset(
-        data,
-        coords=coords,
-        attrs={
-            "time_scale": fit.time_scale,
-            "gain": fit.gain,
-            "fit_digest": fit.digest,
-            "method": fit.method,
-            "assumptions": "; ".join(fit.assumptions),
-            "versions": versions(),
-        },
-    )
+    attrs = {
+        "time_scale": fit.time_scale,
+        "gain": fit.gain,
+        "fit_digest": fit.digest,
+        "method": fit.method,
+        "assumptions": "; ".join(fit.assumptions),
+        "versions": versions(),
+    }
+    return xr.Dataset(data, coords, attrs)

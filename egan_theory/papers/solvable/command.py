@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
@@ -30,8 +29,6 @@ from ...console.shared import (
 )
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from .model import Solvable
 
 app = typer.Typer(
@@ -208,7 +205,7 @@ def phase(
     ]
     rows = [[name, *count] for name, count in zip(names, counts, strict=True) if any(count)]
     show(
-        table("Regimes, cells", ["regime", "predicted", "found"], rows),
+        table("Regimes, cells", ["regime", "predicted", "found"], [row for row in rows if any(row[1:])]),
         *(_agreement_text(data["agreement"]) if compared else []),
         *written(out, picture),
     )

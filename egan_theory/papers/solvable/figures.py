@@ -37,13 +37,12 @@ def plot_overlaps(ds: xr.Dataset, simulated: xr.Dataset | None = None, ax: Axes 
     ax = style.axes(ax)
     for i, colour in zip(range(ds.sizes["feature"]), cycle((BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK))):
         for name, line, fill in ((f"P{i + 1}{i + 1}", "-", colour), (f"q{i + 1}", "--", "none")):
-            place = {"feature": i, "fake": i} if name[0] == "P" else {"feature": i}
-            of = [
-                None if data is None else np.abs(data[name[0]].isel({**place, "run": run})) for data in (ds, simulated)
-            ]
-            ax.plot(ds["time"], of[0], line, color=colour, lw=None if line == "-" else 1, label=f"|{name}|")
+            place = {"run": run, "feature": i} | ({"fake": i} if name[0] == "P" else {})
+            size = np.abs(ds[name[0]].isel(place))
+            ax.plot(ds["time"], size, line, color=colour, lw=None if line == "-" else 1, label=f"|{name}|")
             if simulated is not None:
-                ax.plot(simulated["time"], of[1], "o", color=colour, ms=3, mfc=fill)
+                size = np.abs(simulated[name[0]].isel(place))
+                ax.plot(simulated["time"], size, "o", color=colour, ms=3, mfc=fill)
     ax.set(xlabel=ds["time"].attrs["long_name"], ylabel="overlap", ylim=(-0.03, 1.05))
     dots = [] if simulated is None else [Line2D([], [], color=GREY, ls="", marker="o", ms=3, label="finite n")]
     return _legend(ax, ax.get_legend_handles_labels()[0] + dots, 6)

@@ -20,7 +20,7 @@ from .intervals import best_intervals, excess, excess_slope, normal, total_varia
 
 SIGNS = np.array([-1.0, 1.0, -1.0, 1.0])
 DISCRIMINATORS = ("optimal", "simultaneous", "steps", "unrolled")
-#: starts of the brief description of the model: means and interval ends from U[-3, 3]
+#: starts: means and interval ends from U[-3, 3]
 SPREAD = 3.0
 
 
