@@ -131,17 +131,18 @@ def load_if_given(path: str | None) -> Experiment | None:
     return load(path) if path is not None or _SHARED.get().changes else None
 
 
-def read(reader: Callable[[str, Mapping[str, Any]], T], path: str, whole: str) -> T:
+def read(reader: Callable[[str, Mapping[str, Any]], T], path: str, whole: str, table: str = "") -> T:
     """``reader(path, changes)``, changes being those of --set; its InputErrors name the file, unless they are about all
-    of it (field ``whole``), or --set where it gave the field. Paths given by --set start at the present folder."""
+    of it (field ``whole``), or --set where it gave the field. Paths given by --set start at the present folder.
+    ``table``: the only one of a file, which --set need not name."""
     changes = _SHARED.get().changes
     try:
         return reader(path, changes)
     except InputError as error:
         if error.field in (path, whole):
             raise
-        name = error.field.removeprefix("solvable.")
-        mine = any(f"{name}.".startswith(f"{given.removeprefix('solvable.')}.") for given in changes)
+        name = error.field.removeprefix(f"{table}.")
+        mine = any(f"{name}.".startswith(f"{given.removeprefix(f'{table}.')}.") for given in changes)
         raise InputError(f"{'--set' if mine else f'{path}:'} {error.field}", error.must, error.found) from None
 
 

@@ -234,8 +234,8 @@ def _load(path: str | None) -> Solvable:
     if path is None or path == STDIN:
         text = SETTING_R.to_toml() if path is None else stdin()
         name = "built-in" if path is None else path
-        return read(lambda _, changes: Solvable.from_toml_string(text, name, changes), name, "model")
-    return read(Solvable.from_toml, path, "model")
+        return read(lambda _, changes: Solvable.from_toml_string(text, name, changes), name, "model", "solvable")
+    return read(Solvable.from_toml, path, "model", "solvable")
 
 
 def _simulated(data: dict[str, Any], text: list[Any], json: bool) -> None:

@@ -58,6 +58,7 @@ class Solvable(Config):
     """
 
     table: ClassVar[str] = "solvable"
+    called: ClassVar[str] = "model"
 
     Lambda: Annotated[Numbers, Array] = (5.0, 3.0)
     fake_Lambda: Annotated[Numbers, Array] | None = None
