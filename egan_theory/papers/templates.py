@@ -1,4 +1,4 @@
-"""Commented files to begin with: an experiment for every kind of target, and a model for every paper that has its own."""
+"""Commented files to begin with: an experiment for every kind of target, and models of papers."""
 
 from __future__ import annotations
 

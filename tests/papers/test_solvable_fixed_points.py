@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from egan_theory.base.errors import InputError
 from egan_theory.papers.solvable import SETTING_R, Solvable, State, derivation, simulate_solvable, solve_ode
-from egan_theory.papers.solvable.fixed_points import (
+from egan_theory.papers.solvable.equilibria import (
     fixed_points,
     jacobian,
     locked_onset,
@@ -17,12 +17,12 @@ from egan_theory.papers.solvable.fixed_points import (
     one_feature_parameters,
 )
 from egan_theory.papers.solvable.line import (
+    block_eigenvalues,
     forgetting,
     learnable,
     line_block,
     line_drift,
     line_eigenvalues,
-    pair_eigenvalues,
     success_ratio,
     trace_ratio,
 )
@@ -297,7 +297,7 @@ def test_growth_rates_are_those_of_runs():
 def test_pair_eigenvalues_survive_cancellation():
     """det -> 0: the small root keeps its digits."""
     m = one_feature(5.0, 5.0 * (1 - 1e-13), 0.2, 0.2)  # k just below 1
-    small = pair_eigenvalues(m, 0, 0, 0.0)
+    small = block_eigenvalues(m, 0, 0, 0.0)
     exact = m.tau * (5.0 - forgetting(m))
     assert np.abs(small - exact).min() < 1e-6 * abs(exact)
 

@@ -100,7 +100,8 @@ class PublishedFit(Config):
     def _repr_html_(self) -> str:
         errors = self.stderr_log
         return (
-            f"<table><caption>{self.runs} published runs</caption><tr><th></th><th>value</th><th>standard error</th></tr>"
+            f"<table><caption>{self.runs} published runs</caption>"
+            "<tr><th></th><th>value</th><th>standard error</th></tr>"
             f"<tr><th>time scale</th><td>{self.time_scale:.4g}</td><td>{100 * errors.time_scale:.2g} %</td></tr>"
             f"<tr><th>gain</th><td>{self.gain:.4g}</td><td>{100 * errors.gain:.2g} %</td></tr></table>"
         )
@@ -118,7 +119,7 @@ def cells(ds: xr.Dataset, name: str = "order parameters") -> dict[str, np.ndarra
             hint = " (import the runs with --target)" if kind != "frozen" else ""
             raise InputError(name, f"hold the variable {' or '.join(names)}{hint}", sorted(map(str, ds.data_vars)))
         arrays[kind] = _numbers(ds[found[0]], f"{name}: variable {found[0]}")
-    rates, ratios = coordinates(ds, name)
+    rates, ratios = rates_and_ratios(ds, name)
     try:
         values = xr.broadcast(rates, ratios, *arrays.values())
     except ValueError as error:
@@ -138,7 +139,7 @@ def cells(ds: xr.Dataset, name: str = "order parameters") -> dict[str, np.ndarra
     return {key: value[known] for key, value in out.items()}
 
 
-def coordinates(ds: xr.Dataset, name: str) -> tuple[xr.DataArray, xr.DataArray]:
+def rates_and_ratios(ds: xr.Dataset, name: str) -> tuple[xr.DataArray, xr.DataArray]:
     """The coordinates lrD and phi, one-dimensional each, checked."""
     out = []
     for key, rule, holds in (

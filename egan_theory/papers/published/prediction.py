@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from ...experiment.provenance import versions
-from .fit import PublishedFit, coordinates
+from .fit import PublishedFit, rates_and_ratios
 from .importer import PARAMETERS
 from .theory import log_margins, probabilities
 
@@ -23,7 +23,7 @@ def predict_published(fit: PublishedFit, grid: xr.Dataset, name: str = "grid") -
     prediction lies, in ln(rate) or ln(amplitude). Nothing but the coordinates of ``grid`` is used.
     Raises InputError for coordinates that are missing or out of range.
     """
-    lrD, phi = coordinates(grid, name)
+    lrD, phi = rates_and_ratios(grid, name)
     a, b = xr.broadcast(lrD, phi)
     margins = log_margins(a.values, b.values, fit.time_scale, fit.gain)
     chances = probabilities(margins)
@@ -32,9 +32,7 @@ def predict_published(fit: PublishedFit, grid: xr.Dataset, name: str = "grid") -
         data[f"p_{kind}"] = (a.dims, p, {"long_name": _WORDS[kind], "units": "1"})
         words = f"ln(rate or amplitude) by which the prediction lies inside the class {kind}"
         data[f"margin_{kind}"] = (a.dims, margins[kind], {"long_name": words, "units": "1"})
-    coords = {
-        str(c.name): (c.dims, c.values, {"long_name": PARAMETERS[str(c.name)], "units": "1"}) for c in (lrD, phi)
-    }
+    coords = {str(c.name): (c.dims, c.values, {"long_name": PARAMETERS[str(c.name)], "units": "1"}) for c in (lrD, phi)}
     attrs = {
         "time_scale": fit.time_scale,
         "gain": fit.gain,

@@ -21,7 +21,7 @@ from ...base.errors import InputError
 from ...base.files import atomic, check_output
 from .model import CONSTRAINTS, Solvable
 from .profile import PROFILES, Profile, X
-from .records import Progress, grams_dataset, latents, random_stream, record_steps
+from .records import Progress, fill_latents, grams_dataset, random_stream, record_steps
 from .state import gram
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def simulate_chain(
     path = None if checkpoint is None else check_output(checkpoint, field="checkpoint")
     if path is not None and path.exists():
         job.load(path)
-    advance = compiled(model.profile)
+    advance = advance_of(model.profile)
     last, interrupted = monotonic(), False
     try:
         while job.run < model.runs:
@@ -117,7 +117,7 @@ class Chain:
             self.grams[run, 0] = G
         end = min(step + BLOCK, self.length)
         self.rng.bit_generator.state = bits
-        noise, chi2 = draw(self.rng, model, end - step)
+        noise, chi2 = noise_rows(self.rng, model, end - step)
         G = G.copy()
         first, past = np.searchsorted(self.steps, [step, end], side="right")
         failed = advance(
@@ -169,17 +169,17 @@ class Chain:
         self.grams, self.diverged, self.at = data["grams"], data["diverged"], (run, step, G, bits)
 
 
-def draw(rng: np.random.Generator, model: Solvable, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def noise_rows(rng: np.random.Generator, model: Solvable, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """noise (steps, 4d + 3) and chi^2_{n - 2d - 1} (steps,) of ``kernel.advance``."""
     noise = rng.standard_normal((steps, 4 * model.d + 3))
     if model.law is not None:
-        latents(rng, model.law, noise[:, : 2 * model.d])
+        fill_latents(rng, model.law, noise[:, : 2 * model.d])
     rest = model.n - 2 * model.d - 1
     return noise, rng.chisquare(rest, steps) if rest else np.zeros(steps)
 
 
 @cache
-def compiled(profile: Profile) -> Callable[..., int]:
+def advance_of(profile: Profile) -> Callable[..., int]:
     """The compiled loop for a nonlinearity."""
     from . import kernel
 

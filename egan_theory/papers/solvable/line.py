@@ -68,10 +68,10 @@ def forgetting(model: Solvable) -> float:
     return model.tau * (model.eta_T**2 + model.eta_G**2) / 2
 
 
-def pair_eigenvalues(model: Solvable, feature: int, fake: int, overlap: Any) -> np.ndarray:
+def block_eigenvalues(model: Solvable, feature: int, fake: int, overlap: Any) -> np.ndarray:
     """(..., 2) eigenvalues (1/time) of the 2 x 2 block of one true and one generated feature with that overlap."""
     require_linear(model)
-    trace, det = pair_trace(model, feature, fake), pair_determinant(model, feature, fake, np.asarray(overlap))
+    trace, det = block_trace(model, feature, fake), block_determinant(model, feature, fake, np.asarray(overlap))
     root = np.sqrt(np.asarray(trace**2 / 4 - det, dtype=complex))
     # the smaller root from the product: trace/2 and the root may cancel
     large = trace / 2 + np.where(trace >= 0, 1, -1) * root
@@ -80,13 +80,13 @@ def pair_eigenvalues(model: Solvable, feature: int, fake: int, overlap: Any) -> 
     return np.stack([large, small], axis=-1)
 
 
-def pair_trace(model: Solvable, feature: int, fake: int) -> float:
+def block_trace(model: Solvable, feature: int, fake: int) -> float:
     """tau (Lambda_l - Lambda~_m) + taut Lambda~_m - 2 tau xi; the same for every overlap."""
     L, Lt = model.L[feature], model.Lt[fake]
     return float(model.tau * (L - Lt) + model.taut * Lt - 2 * model.tau * forgetting(model))
 
 
-def pair_determinant(model: Solvable, feature: int, fake: int, overlap: Any) -> Any:
+def block_determinant(model: Solvable, feature: int, fake: int, overlap: Any) -> Any:
     L, Lt, xi, tau = model.L[feature], model.Lt[fake], forgetting(model), model.tau
     return tau * (L - xi) * (model.taut * Lt - tau * (Lt + xi)) + tau**2 * L * Lt * overlap**2
 
@@ -104,7 +104,7 @@ def line_eigenvalues(model: Solvable, P: np.ndarray) -> np.ndarray:
     partner[np.nonzero(used)[0]] = np.nonzero(used)[1]
     free = iter(sorted(set(range(model.d)) - set(partner[partner >= 0].tolist())))
     pairs = [(i, int(m) if m >= 0 else next(free)) for i, m in enumerate(partner)]
-    return np.concatenate([pair_eigenvalues(model, i, m, P[i, m]) for i, m in pairs])
+    return np.concatenate([block_eigenvalues(model, i, m, P[i, m]) for i, m in pairs])
 
 
 # -- boundaries -------------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def random_stream(model: Solvable, *stream: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence([model.seed, *stream])))
 
 
-def latents(rng: np.random.Generator, law: Quadrature | None, out: np.ndarray) -> None:
+def fill_latents(rng: np.random.Generator, law: Quadrature | None, out: np.ndarray) -> None:
     """Fill ``out`` with independent draws of the latent law, mean 0 and variance 1."""
     if law is None:
         out[...] = rng.standard_normal(out.shape)

@@ -17,8 +17,8 @@ import numpy as np
 import xarray as xr
 
 from ...base.errors import InputError
-from .fixed_points import FixedPoint, fixed_points, locked_onset, newton, one_feature_parameters
-from .line import forgetting, learnable, line_drift, pair_trace, success_ratio, trace_ratio
+from .equilibria import FixedPoint, fixed_points, locked_onset, newton, one_feature_parameters
+from .line import block_trace, forgetting, learnable, line_drift, success_ratio, trace_ratio
 from .model import Solvable
 from .records import dataset_state
 from .state import State
@@ -199,7 +199,7 @@ def predict_regime(model: Solvable) -> Prediction:
     tau, xi, d = model.tau, forgetting(model), model.d
     known = learnable(model)
     learnt = tuple(int(i) for i in np.flatnonzero(known))
-    traces = np.array([pair_trace(model, i, i) for i in range(d)])
+    traces = np.array([block_trace(model, i, i) for i in range(d)])
     outlive = np.abs(tau * (model.L - xi)).min()
     outlive = min(outlive, *(saddle_escape(model, i) for i in learnt), np.inf)
     self_growth = (model.taut * model.Lt - tau * (model.Lt + xi))[~known]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...base.terminal import check_memory
 from .model import Solvable
-from .records import DIVERGENCE, Progress, grams_dataset, latents, random_stream, record_steps, with_weights
+from .records import DIVERGENCE, Progress, fill_latents, grams_dataset, random_stream, record_steps, with_weights
 from .state import gram, gram_root
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Sgd:
     def step(self) -> None:
         model, V, w, k, kt = self.model, self.V, self.w, self.k, self.kt
         for r, rng in enumerate(self.rngs):
-            latents(rng, model.law, self.c[r])
+            fill_latents(rng, model.law, self.c[r])
             rng.standard_normal(out=self.a[r])
             rng.standard_normal(out=self.at[r])
         c, ct = self.scale[0] * self.c[:, 0], self.scale[1] * self.c[:, 1]

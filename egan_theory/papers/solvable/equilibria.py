@@ -69,7 +69,7 @@ class FixedPoint:
 # -- Jacobians ---------------------------------------------------------------------------------------------------
 
 
-def coordinates(model: Solvable) -> list[tuple[int, ...]]:
+def independent(model: Solvable) -> list[tuple[int, ...]]:
     """Independent coordinates, as positions in State.pack: symmetric S counts once, conserved norms not at all."""
     d = model.d
     at = d * d + 2 * d
@@ -84,12 +84,12 @@ def coordinates(model: Solvable) -> list[tuple[int, ...]]:
 
 
 def jacobian(model: Solvable, state: State) -> np.ndarray:
-    """(m, m) Jacobian of the drift in the independent ``coordinates``, any d, f and latent law.
+    """(m, m) Jacobian of the drift in the ``independent`` coordinates, any d, f and latent law.
 
     Exact to rounding (complex step); central differences for profiles with |x| or cases.
     """
     d, y = model.d, state.pack()
-    where = coordinates(model)
+    where = independent(model)
     directions = np.zeros((len(where), len(y)))
     for row, places in zip(directions, where, strict=True):
         row[list(places)] = 1.0
@@ -206,7 +206,7 @@ def newton(model: Solvable, guess: State, *, steps: int = 100) -> FixedPoint:
 
     Raises InputError when the iteration does not converge.
     """
-    where, d = coordinates(model), model.d
+    where, d = independent(model), model.d
     first = [places[0] for places in where]
     y = guess.pack().astype(float)
     scale = max(model.tau * model.L.max(), model.taut * model.Lt.max())
