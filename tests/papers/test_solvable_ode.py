@@ -10,10 +10,12 @@ from scipy.special import roots_hermitenorm
 
 from egan_theory.base.errors import InputError
 from egan_theory.papers.solvable import SETTING_E, SETTING_R, Quadrature, Solvable, State, derivation, solve_ode
-from egan_theory.papers.solvable.ode import CONSERVED, averages, drift
+from egan_theory.papers.solvable.ode import averages, drift
 from egan_theory.papers.solvable.records import dataset_state
 from egan_theory.papers.solvable.state import gram
 
+#: z, S_ll and the Gram matrix may leave their bounds by this much, accumulated over a run
+CONSERVED = 1e-6
 ROUNDING = 1e-12
 #: end states of the table, to the digits given there
 TABLE = 1e-3

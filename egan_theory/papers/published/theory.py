@@ -8,8 +8,9 @@ Modes of the linearization under simultaneous updates, with a step of the discri
 T = 1000 steps, N = 100 particles. Both lines are the modes of any GAN here, with a gradient penalty alone: damping
 a_k = eta_D lam beta_k and squared frequency w_k^2 = eta_D eta_G b c g beta_k have the ratio gain g, gain = eta_G b c /
 lam, whatever the mode; g is the eigenvalue of Gamma / g1. Fitted are tau (``time_scale``: damping of the collective
-mode over the training, per unit of lrD) and ``gain``. The stiffness ratios beta_l / beta_c come from the images: off their span, H of a dot-product kernel acts as
-(N x N) x 1, and for a discriminator of random ReLU features (Cho and Saul, NeurIPS 2009, order 1)
+mode over the training, per unit of lrD) and ``gain``. The stiffness ratios beta_l / beta_c come from the images: off
+their span, H of a dot-product kernel acts as (N x N) x 1, and for a discriminator of random ReLU features (Cho and
+Saul, NeurIPS 2009, order 1)
 
     H_ij = 1 - angle(y_i, y_j)/pi,   beta_c = 1.H.1/N,   beta_l = eigenvalues of H between relative displacements.  (P3)
 

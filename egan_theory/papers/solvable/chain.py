@@ -12,20 +12,18 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import sympy as sp
+import xarray as xr
 
 from ...base.errors import InputError
 from ...base.files import atomic, check_output
 from .model import CONSTRAINTS, Solvable
 from .profile import PROFILES, Profile, X
-from .records import Progress, fill_latents, grams_dataset, random_stream, record_steps
+from .records import Course, Progress, fill_latents, random_stream
 from .state import gram
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 #: steps whose noise is drawn at once; checkpoints and interrupts fall between blocks. Part of what a seed means.
 BLOCK = 4096
@@ -74,19 +72,16 @@ def simulate_chain(
         interrupted = True
     if path is not None:
         job.save(path)
-    return grams_dataset(model, job.steps, job.grams, job.diverged, interrupted, method=METHOD)
+    return job.dataset(interrupted, METHOD)
 
 
-class Chain:
+class Chain(Course):
     """The runs in turn, in blocks of steps. ``at`` changes once per block: an interrupt leaves it consistent."""
 
     def __init__(self, model: Solvable) -> None:
-        self.model, self.steps = model, record_steps(model)
+        super().__init__(model)
         self.length = int(self.steps[-1])
         self.start = gram(model.start)
-        D = len(self.start)
-        self.grams = np.full((model.runs, len(self.steps), D, D), np.nan)
-        self.diverged = np.full(model.runs, -1)
         self.rng = random_stream(model, STREAM, 0)
         self.at = self._beginning(0)
         k, kind = 1 / model.n, CONSTRAINTS.index(model.constraint)
@@ -147,20 +142,12 @@ class Chain:
                 raise InputError("checkpoint", f"be of the form {CHECKPOINT!r}", f"{path}: {data['form']}")
             if str(data["model"]) != repr(self.model):
                 raise InputError("checkpoint", "be of the same model (remove the file to start anew)", path)
-            run, step, G = int(data["run"]), int(data["step"]), data["gram"]
-            bits = json.loads(str(data["bits"]))
+            run, step, G, bits = int(data["run"]), int(data["step"]), data["gram"], json.loads(str(data["bits"]))
             bits["state"]["state"] = np.array(bits["state"]["state"], dtype=np.uint64)
             self.rng.bit_generator.state = bits
-            fits = (
-                0 <= run <= self.model.runs and 0 <= step < self.length and np.all(np.isfinite(G))
-                and all(
-                    have.shape == want.shape and have.dtype == want.dtype
-                    for have, want in (
-                        (G, self.start), (data["grams"], self.grams), (data["diverged"], self.diverged)
-                    )
-                )
-            )  # fmt: skip
-            if not fits:
+            pairs = ((G, self.start), (data["grams"], self.grams), (data["diverged"], self.diverged))
+            alike = all(have.shape == want.shape and have.dtype == want.dtype for have, want in pairs)
+            if not (alike and np.isfinite(G).all() and 0 <= run <= self.model.runs and 0 <= step < self.length):
                 raise ValueError("arrays that do not fit the model")
         except InputError:
             raise

@@ -58,7 +58,7 @@ def ode(model: Model = None, output: Output = None, json: Json = False, figure: 
     out, picture = outputs(output, figure, model)
     described = _load(model)
     from .ode import solve_ode
-    from .regimes import classify, theory
+    from .regimes import boundary_words, classify, theory
 
     ds = solve_ode(described)
     (found,) = classify(ds)
@@ -77,13 +77,14 @@ def ode(model: Model = None, output: Output = None, json: Json = False, figure: 
     if json:
         show_json(data)
         return
+    boundaries = [[boundary_words(name), value] for name, value in (data["boundaries"] or {}).items()]
     overlaps = [[f"P{i + 1}{j + 1}", v] for i, row in enumerate(end["P"]) for j, v in enumerate(row)]
     overlaps += [[f"{name}{i + 1}", v] for name in "qr" for i, v in enumerate(end[name])]
     show(
         f"ODE: {_said(data['found'])}; {data['status']}",
         _predicted_text(data),
         table(f"Overlaps at time {described.time:g}", ["overlap", "value"], overlaps),
-        *_boundary_table(data["boundaries"]),
+        *([table("Boundaries", ["", "value"], boundaries)] if boundaries else []),
         *written(out, picture),
     )
 
@@ -258,21 +259,6 @@ def _predicted_text(data: dict[str, Any]) -> str:
         return f"No prediction: {data['no_prediction']}"
     p = data["predicted"]
     return f"Predicted: {p['regime']}, at the rate {p['rate']:.3g} per unit of time ({p['reason']})"
-
-
-def _boundary_table(boundaries: dict[str, float] | None) -> list[Any]:
-    meaning = {
-        "noise_success": "noise below which P = I oscillates",
-        "noise_rotation": "noise below which every rotation of it oscillates",
-        "ratio_success": "taut/tau above which P = I oscillates",
-        "ratio_rotation": "taut/tau above which every rotation of it oscillates",
-        "ratio_locked": "taut/tau from which locked states exist",
-    }
-    rows = [
-        [meaning.get(k, f"noise above which feature {k.rsplit('_', 1)[-1]} is forgotten"), v]
-        for k, v in (boundaries or {}).items()
-    ]
-    return [table("Boundaries", ["", "value"], rows)] if rows else []
 
 
 def _agreement_text(counts: dict[str, int]) -> list[str]:

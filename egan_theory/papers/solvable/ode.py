@@ -45,8 +45,6 @@ RTOL, ATOL = 1e-9, 1e-11
 BEYOND = 1e4
 #: evaluations of the drift after which a run is given up: half a minute
 MAX_EVALUATIONS = 500_000
-#: z, S_ll and the Gram matrix may leave their bounds by this much, accumulated over a run
-CONSERVED = 1e-6
 
 
 class Averages(NamedTuple):

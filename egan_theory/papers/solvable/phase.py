@@ -94,7 +94,7 @@ def solvable_phase(
         n: (n, np.array(a.values), {"long_name": a.path, "units": "1", "log": int(a.log)})
         for n, a in zip(names, axes, strict=True)
     }
-    method = f"stability of fixed points; {simulate or 'nothing simulated'}"
+    method = f"stability of fixed points; runs compared with it: {simulate or 'none'}"
     return xr.Dataset(data, coords, {**model.provenance(), "regimes": list(REGIMES), "method": method})
 
 

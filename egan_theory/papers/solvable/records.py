@@ -88,24 +88,32 @@ def with_weights(ds: xr.Dataset, u: np.ndarray, v: np.ndarray, w: np.ndarray) ->
     return ds
 
 
-def grams_dataset(
-    model: Solvable, steps: np.ndarray, grams: np.ndarray, diverged: np.ndarray, interrupted: bool, **attrs: Any
-) -> xr.Dataset:
-    """The Dataset of Gram matrices (run, time, 2d+1, 2d+1) at ``steps``; NaN where a run has not come.
+class Course:
+    """Samples of finite-n runs as they are simulated.
 
-    ``diverged`` (run,): step of divergence or -1. When interrupted, runs not begun and times not reached are left out.
+    steps (T,): those of the samples; grams (run, T, 2d+1, 2d+1): Gram matrices, NaN where a run has not come; diverged
+    (run,): step of divergence or -1. Raises InputError as ``record_steps``.
     """
-    if interrupted:
-        begun = np.isfinite(grams[..., -1, -1]).any(axis=1)
-        begun[0] = True
-        grams, diverged = grams[begun], diverged[begun]
-        reached = max(1, int(np.isfinite(grams[..., -1, -1]).any(axis=0).sum()))
-        grams, steps = grams[:, :reached], steps[:reached]
-    status = "finished"
-    if interrupted:
-        status = "interrupted"
-    elif np.any(diverged >= 0):
-        status = f"diverged at step {diverged[diverged >= 0].min()}"
-    ds = state_dataset(model, steps / model.n, gram_state(grams), status=status, n=model.n, **attrs)
-    ds["diverged_at"] = ("run", diverged, {"long_name": "step of divergence, -1 if none", "units": "step"})
-    return ds
+
+    def __init__(self, model: Solvable) -> None:
+        self.model, self.steps = model, record_steps(model)
+        size = 2 * model.d + 1
+        self.grams = np.full((model.runs, len(self.steps), size, size), np.nan)
+        self.diverged = np.full(model.runs, -1)
+
+    def dataset(self, interrupted: bool, method: str) -> xr.Dataset:
+        """The Dataset. When interrupted, runs not begun and times not reached are left out."""
+        steps, grams, diverged, status = self.steps, self.grams, self.diverged, "finished"
+        if interrupted:
+            status = "interrupted"
+            begun = np.isfinite(grams[..., -1, -1]).any(axis=1)
+            begun[0] = True
+            grams, diverged = grams[begun], diverged[begun]
+            reached = max(1, int(np.isfinite(grams[..., -1, -1]).any(axis=0).sum()))
+            grams, steps = grams[:, :reached], steps[:reached]
+        elif np.any(diverged >= 0):
+            status = f"diverged at step {diverged[diverged >= 0].min()}"
+        n = self.model.n
+        ds = state_dataset(self.model, steps / n, gram_state(grams), status=status, n=n, method=method)
+        ds["diverged_at"] = ("run", diverged, {"long_name": "step of divergence, -1 if none", "units": "step"})
+        return ds

@@ -176,8 +176,8 @@ class Prediction:
 
 
 ASSUMPTIONS = (
-    "f(x) = x, hard constraint",
-    "fake_Lambda = Lambda",
+    "nonlinearity f(x) = x, hard constraint on the norms",
+    "real and fake features of the same variances (fake_Lambda = Lambda)",
     "small, nearly aligned start",
     "no cycle or locked state reached where a state on the line q = r = 0 is stable",
 )
@@ -287,6 +287,18 @@ def boundaries(model: Solvable) -> dict[str, float]:
         _, k, s = one_feature_parameters(model)
         out["ratio_locked"] = locked_onset(k, s)
     return out
+
+
+def boundary_words(name: str) -> str:
+    """What a boundary of ``boundaries`` is, in words."""
+    words = {
+        "noise_success": "noise below which P = I oscillates",
+        "noise_rotation": "noise below which every rotation of it oscillates",
+        "ratio_success": "taut/tau above which P = I oscillates",
+        "ratio_rotation": "taut/tau above which every rotation of it oscillates",
+        "ratio_locked": "taut/tau from which locked states exist",
+    }
+    return words.get(name, f"noise above which feature {name.rsplit('_', 1)[-1]} is forgotten")
 
 
 def theory(model: Solvable) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def solvable_report(model: Solvable, directory: str | Path = "report", *, progre
             "report.html.j2", __package__, verdict=_verdict(found.label, theory), about=about, failures=missing,
             headline=_headline(model, found, outcomes, theory), rows=agreement_table(table), unmatched=table.unmatched,
             assumptions=table.assumptions, points=theory.get("fixed_points", []),
-            boundaries=theory.get("boundaries", {}),
+            boundaries={regimes.boundary_words(k): v for k, v in theory.get("boundaries", {}).items()},
         )  # fmt: skip
     tick("write", 1, 1)
     return folder / INDEX
