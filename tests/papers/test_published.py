@@ -128,9 +128,7 @@ def _object_array():
 
 BAD_FILES = {
     "be a whole gzip file": lambda: npy(cloud()),  # not compressed
-    "numbers, but the error: Object arrays": lambda: gzip.compress(
-        npy(_object_array(), allow_pickle=True)
-    ),
+    "numbers, but the error: Object arrays": lambda: gzip.compress(npy(_object_array(), allow_pickle=True)),
     "have shape (100, 28, 28), but found shape (100, 784)": lambda: gzip.compress(npy(cloud().reshape(100, 784))),
     "have shape (100, 28, 28), but found shape (99, 28, 28)": lambda: gzip.compress(npy(cloud()[:99])),
     "have shape (100, 28, 28), but found shape ()": lambda: gzip.compress(npy(np.float32(1))),

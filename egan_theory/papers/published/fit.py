@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -16,6 +17,8 @@ from scipy.optimize import minimize
 from ...base.config import Config, Positive
 from ...base.errors import InputError, check_file
 from ...base.files import atomic, check_output
+from ...base.json import json_ready, json_text
+from ...base.table import Record
 from ...experiment.provenance import versions
 from ...experiment.wording import input_error
 from .theory import CLASSES, COVERED, FROZEN_RATIO, MNIST, RUNAWAY_RADII, WIDTH, log_margins
@@ -61,13 +64,15 @@ class Errors(Config):
     gain: Error
 
 
-class PublishedFit(Config):
+class PublishedFit(Config, Record):
     """The two constants. ``time_scale`` tau: damping of the collective mode over the training per unit of lrD;
     ``gain``: squared frequency over damping of the collective mode at phi = 0, per step.
 
     stderr_log: from the curvature of the log likelihood, in ln(constant). runs, counts: what was fitted. digest:
     SHA-256 of (lrD, phi, classes).
     """
+
+    TITLE: ClassVar[str] = "Two constants from {0.runs} runs"
 
     constants: Constants
     stderr_log: Errors
@@ -95,16 +100,11 @@ class PublishedFit(Config):
 
     def to_dict(self) -> dict[str, Any]:
         """The --json form, and what the fit file holds."""
-        return FORM | self.model_dump(mode="json") | {"critical_ratio": self.critical_ratio}
+        return json_ready(FORM | self.model_dump(mode="json") | {"critical_ratio": self.critical_ratio})
 
-    def _repr_html_(self) -> str:
-        errors = self.stderr_log
-        return (
-            f"<table><caption>{self.runs} published runs</caption>"
-            "<tr><th></th><th>value</th><th>standard error</th></tr>"
-            f"<tr><th>time scale</th><td>{self.time_scale:.4g}</td><td>{100 * errors.time_scale:.2g} %</td></tr>"
-            f"<tr><th>gain</th><td>{self.gain:.4g}</td><td>{100 * errors.gain:.2g} %</td></tr></table>"
-        )
+    def grid(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        values = [(n, getattr(self.constants, n), getattr(self.stderr_log, n)) for n in ("time_scale", "gain")]
+        return ("", "value", "relative standard error"), [(n.replace("_", " "), *pair) for n, *pair in values]
 
 
 def cells(ds: xr.Dataset, name: str = "order parameters") -> dict[str, np.ndarray]:
@@ -231,12 +231,9 @@ def _standard_errors(loss: Any, x: np.ndarray, step: float = 1e-2) -> tuple[floa
 
 
 def save_fit(fit: PublishedFit, path: str | Path) -> None:
-    """Write the fit as JSON: to a temporary name in the same folder, then renamed."""
-    from ...base.json import json_ready
-
-    file = check_output(path)
-    with atomic(file) as temporary:
-        temporary.write_text(json.dumps(json_ready(fit.to_dict()), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    """Write the fit as JSON, whole or not at all."""
+    with atomic(check_output(path)) as temporary:
+        temporary.write_text(json_text(fit.to_dict()), encoding="utf-8")
 
 
 def load_fit(path: str | Path) -> PublishedFit:

@@ -9,26 +9,13 @@ import typer
 
 from ...base.errors import EganError, InputError
 from ...base.files import check_output
-from ...base.terminal import progress_bar, save_figure, show, show_json, stages, table
-from ...console.shared import (
-    STDIN,
-    Figure,
-    Folder,
-    Json,
-    NewFile,
-    Output,
-    is_file,
-    new_folder,
-    outputs,
-    read,
-    save,
-    shared,
-    show_folder,
-    stdin,
-    written,
-)
+from ...base.terminal import progress_bar, stages, table
+from ...console.answer import Answer
+from ...console.shared import STDIN, Figure, Folder, Json, NewFile, Output, is_file, new_folder, read, shared, stdin
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from .model import Solvable
 
 app = typer.Typer(
@@ -55,17 +42,14 @@ def _group(context: typer.Context) -> None:
 @shared
 def ode(model: Model = None, output: Output = None, json: Json = False, figure: Figure = None) -> None:
     """Integrate the macroscopic ODE; regime, prediction and boundaries."""
-    out, picture = outputs(output, figure, model)
+    answer = Answer(json, output, figure, inputs=[model])
     described = _load(model)
+    from .figures import plot_overlaps
     from .ode import solve_ode
     from .regimes import boundary_words, classify, theory
 
     ds = solve_ode(described)
     (found,) = classify(ds)
-    if picture:
-        from .figures import plot_overlaps
-
-        save_figure(plot_overlaps, ds, picture)
     try:
         predicted = theory(described)
     except InputError as error:
@@ -73,20 +57,16 @@ def ode(model: Model = None, output: Output = None, json: Json = False, figure: 
     end = {str(name): value.values.tolist() for name, value in ds.isel(run=0, time=-1).items()}
     conserved = {k: ds.attrs[k] for k in ("conservation", "gram_minimum") if k in ds.attrs}
     data = {"status": ds.attrs["status"], "found": found.to_dict(), **predicted, "end": end, **conserved}
-    save(ds, out, data)
-    if json:
-        show_json(data)
-        return
     boundaries = [[boundary_words(name), value] for name, value in (data["boundaries"] or {}).items()]
     overlaps = [[f"P{i + 1}{j + 1}", v] for i, row in enumerate(end["P"]) for j, v in enumerate(row)]
     overlaps += [[f"{name}{i + 1}", v] for name in "qr" for i, v in enumerate(end[name])]
-    show(
+    text = [
         f"ODE: {_said(data['found'])}; {data['status']}",
         _predicted_text(data),
         table(f"Overlaps at time {described.time:g}", ["overlap", "value"], overlaps),
         *([table("Boundaries", ["", "value"], boundaries)] if boundaries else []),
-        *written(out, picture),
-    )
+    ]
+    answer.give(data, lambda: text, ds, lambda: plot_overlaps(ds))
 
 
 @app.command()
@@ -98,17 +78,17 @@ def sde(
     json: Json = False,
 ) -> None:
     """Simulate the SDE of single weights, an ensemble at a time."""
-    out, _ = outputs(output, None, model, netcdf=True)
+    answer = Answer(json, output, inputs=[model], form="netcdf")
     described = _load(model)
     from .sde import simulate_sde
 
     with progress_bar("SDE") as update:
         ds = simulate_sde(described, weights=weights, progress=update)
-    save(ds, out)
-    data = {"output": str(out), "weights": weights, "runs": ds.sizes["run"], "samples": ds.sizes["time"],
+    data = {"output": output, "weights": weights, "runs": ds.sizes["run"], "samples": ds.sizes["time"],
             "status": ds.attrs["status"]}  # fmt: skip
     text = f"{data['runs']} runs of {weights} weights, {data['samples']} samples; {data['status']}"
-    _simulated(data, [text, *written(out)], json)
+    answer.give(data, lambda: [text], ds)
+    _refuse_interrupted(data)
 
 
 @app.command()
@@ -125,23 +105,19 @@ def simulate(
     figure: Figure = None,
 ) -> None:
     """Simulate finite n, by the exact chain of the overlaps or by SGD itself. Ctrl-C keeps what was recorded."""
-    out, picture = outputs(output, figure, model, netcdf=True)
+    answer = Answer(json, output, figure, inputs=[model], form="netcdf")
     kept = None
     if checkpoint is not None:
         kept = check_output(checkpoint, *filter(is_file, [model]), output, field="--checkpoint")
     described = _load(model)
+    from .figures import plot_overlaps
     from .finite import simulate_solvable
+    from .ode import solve_ode
     from .regimes import classify
 
     with progress_bar("simulating") as update:
         ds = simulate_solvable(described, method=method, progress=update, checkpoint=kept)
-    save(ds, out)
-    if picture:
-        from .figures import plot_overlaps
-        from .ode import solve_ode
-
-        save_figure(lambda data, ax: plot_overlaps(solve_ode(described), data, ax=ax), ds, picture)
-    data: dict[str, Any] = {"output": str(out), "method": ds.attrs["method"], "n": described.n,
+    data: dict[str, Any] = {"output": output, "method": ds.attrs["method"], "n": described.n,
                             "runs": ds.sizes["run"], "status": ds.attrs["status"]}  # fmt: skip
     text: list[Any] = [f"{data['runs']} runs at n = {described.n}, {data['method']}; {data['status']}"]
     if data["status"] != "interrupted":
@@ -149,7 +125,8 @@ def simulate(
         counts = Counter(regime.label for regime in found)
         data |= {"found": [regime.to_dict() for regime in found], "regimes": dict(counts)}
         text.append(table("Regimes", ["regime", "runs"], [[label, str(count)] for label, count in counts.items()]))
-    _simulated(data, [*text, *written(out, picture)], json)
+    answer.give(data, lambda: text, ds, lambda: plot_overlaps(solve_ode(described), ds))
+    _refuse_interrupted(data)
 
 
 @app.command()
@@ -170,23 +147,16 @@ def phase(
     json: Json = False,
 ) -> None:
     """Predicted regimes over one or two fields, and those of ODE or finite-n runs."""
-    out, picture = outputs(output, figure, model)
+    answer = Answer(json, output, figure, inputs=[model])
     if not 1 <= len(vary) <= 2:
         raise InputError("--vary", "be given once or twice, once for each axis", f"{len(vary)} times")
     described = _load(model)
+    from .figures import plot_solvable_phase, plot_solvable_scan
     from .phase import agreement, solvable_phase
 
     with progress_bar("phase diagram") as update:
         ds = solvable_phase(described, *vary, simulate=None if simulated == "none" else simulated, progress=update)
     compared = "regime" in ds
-    if picture:
-        from .figures import plot_solvable_phase, plot_solvable_scan
-
-        if len(vary) == 1:
-            save_figure(plot_solvable_scan, ds, picture, size=(7.6, 5.4))
-        else:
-            runs = ds if compared else None
-            save_figure(lambda data, ax: plot_solvable_phase(data, runs, ax=ax), ds, picture, size=(7.6, 6.4))
     names = ds.attrs["regimes"]
     data = {
         "axes": [{"vary": ds[n].attrs["long_name"], "values": ds[n].values.tolist()} for n in ds["predicted"].dims],
@@ -197,32 +167,32 @@ def phase(
     }
     if compared:
         data |= {"found": ds["regime"].values.tolist(), "agreement": agreement(ds)}
-    save(ds, out, data)
-    if json:
-        show_json(data)
-        return
-    counts = [
-        [int((ds[v] == i).sum()) if v in ds else None for v in ("predicted", "regime")] for i in range(len(names))
+    rows = [
+        [name, *(int((ds[v] == i).sum()) if v in ds else None for v in ("predicted", "regime"))]
+        for i, name in enumerate(names)
     ]
-    rows = [[name, *count] for name, count in zip(names, counts, strict=True) if any(count)]
-    show(
+    text = [
         table("Regimes, cells", ["regime", "predicted", "found"], [row for row in rows if any(row[1:])]),
         *(_agreement_text(data["agreement"]) if compared else []),
-        *written(out, picture),
-    )
+    ]
+
+    def draw() -> Axes:
+        return plot_solvable_scan(ds) if len(vary) == 1 else plot_solvable_phase(ds, ds if compared else None)
+
+    answer.give(data, lambda: text, ds, draw)
 
 
 @app.command()
 @shared
 def report(output: Folder, model: Model = None, json: Json = False) -> None:
     """Theory, ODE, finite-n runs and their agreement as an HTML page with figures and NetCDF."""
-    folder = new_folder(output)
+    answer, folder = Answer(json), new_folder(output)
     described = _load(model)
     from .report import solvable_report
 
     with stages("report") as update:
         index = solvable_report(described, folder, progress=update)
-    show_folder(folder, index, json)
+    answer.give_folder(folder, index)
 
 
 # -- reading, writing, saying --------------------------------------------------------------------------------------
@@ -239,12 +209,7 @@ def _load(path: str | None) -> Solvable:
     return read(Solvable.from_toml, path, "model", "solvable")
 
 
-def _simulated(data: dict[str, Any], text: list[Any], json: bool) -> None:
-    """Say what was simulated. Raises EganError where it was interrupted."""
-    if json:
-        show_json(data)
-    else:
-        show(*text)
+def _refuse_interrupted(data: dict[str, Any]) -> None:
     if data["status"] == "interrupted":
         raise EganError(f"interrupted: {data['output']} holds the samples until then")
 

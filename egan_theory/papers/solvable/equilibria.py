@@ -21,6 +21,8 @@ import numpy as np
 import sympy as sp
 
 from ...base.errors import InputError
+from ...base.json import json_ready
+from ...base.table import Record
 from . import derivation
 from .line import line_eigenvalues, require_linear
 from .model import Solvable
@@ -36,8 +38,10 @@ ZERO = 1e-9
 
 
 @dataclass(frozen=True)
-class FixedPoint:
+class FixedPoint(Record):
     """One fixed point: kind, state, eigenvalues (1/time) of the moving directions; those along a line are left out."""
+
+    KEYS = ("stable", "method", "assumptions")
 
     kind: str
     state: State
@@ -56,14 +60,8 @@ class FixedPoint:
 
     def to_dict(self) -> dict[str, Any]:
         """The --json form."""
-        return {
-            "kind": self.kind,
-            **{name: np.asarray(value).tolist() for name, value in self.state._asdict().items()},
-            "eigenvalues": [{"re": float(e.real), "im": float(e.imag)} for e in self.eigenvalues],
-            "stable": self.stable,
-            "method": self.method,
-            "assumptions": list(self.assumptions),
-        }
+        eigenvalues = [{"re": float(e.real), "im": float(e.imag)} for e in self.eigenvalues]
+        return {"kind": self.kind, **json_ready(self.state), "eigenvalues": eigenvalues, **super().to_dict()}
 
 
 # -- Jacobians ---------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from ...base.errors import InputError
+from ...base.table import Record
 from .equilibria import FixedPoint, fixed_points, locked_onset, newton, one_feature_parameters
 from .line import block_trace, forgetting, learnable, line_drift, success_ratio, trace_ratio
 from .model import Solvable
@@ -45,8 +46,10 @@ DECIDED = 10.0
 
 
 @dataclass(frozen=True)
-class Regime:
+class Regime(Record):
     """learnt: features (0-based); coverage (d,); activity: rms of (q, r); swing: its standard deviation; note: why."""
+
+    KEYS = ("learnt", "coverage", "activity", "swing", "note")
 
     label: str
     learnt: tuple[int, ...]
@@ -56,15 +59,8 @@ class Regime:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The --json form."""
-        return {
-            "regime": self.label,
-            "learnt": [i + 1 for i in self.learnt],
-            "coverage": list(self.coverage),
-            "activity": self.activity,
-            "swing": self.swing,
-            "note": self.note,
-        }
+        """The --json form; features are counted from 1."""
+        return {"regime": self.label} | super().to_dict() | {"learnt": [i + 1 for i in self.learnt]}
 
 
 def coverage(state: State) -> np.ndarray:
@@ -133,11 +129,13 @@ def _classify(state: State, windows: list[np.ndarray], noise: float) -> Regime:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(Record):
     """label: of REGIMES ("undecided" where the theory does not say); learnt: features (0-based) at the end.
 
     rate: the slowest of the rates (1/time) that decide it. A run sees it when ``rate`` T is at least DECIDED.
     """
+
+    KEYS = ("learnt", "rate", "reason", "assumptions")
 
     label: str
     learnt: tuple[int, ...]
@@ -165,14 +163,8 @@ class Prediction:
         return bool(moved.max() < GAIN / 2)
 
     def to_dict(self) -> dict[str, Any]:
-        """The --json form."""
-        return {
-            "regime": self.label,
-            "learnt": [i + 1 for i in self.learnt],
-            "rate": self.rate,
-            "reason": self.reason,
-            "assumptions": list(self.assumptions),
-        }
+        """The --json form; features are counted from 1."""
+        return {"regime": self.label} | super().to_dict() | {"learnt": [i + 1 for i in self.learnt]}
 
 
 ASSUMPTIONS = (

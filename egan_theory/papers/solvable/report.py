@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from ...base.errors import InputError
+from ...base.json import json_text
 from ...show.folder import INDEX, Draft, claim, staged
 from ...show.words import agreement_table
 from . import regimes
@@ -66,7 +66,7 @@ def solvable_report(model: Solvable, directory: str | Path = "report", *, progre
             draft.dataset("scan.nc", scan, "regimes over noise")
         draft.text("model.toml", about["model"], "the model")
         if theory:
-            draft.text("theory.json", json.dumps(theory, indent=2) + "\n", "prediction, boundaries and fixed points")
+            draft.text("theory.json", json_text(theory), "prediction, boundaries and fixed points")
         draft.page(
             "report.html.j2", __package__, verdict=_verdict(found.label, theory), about=about, failures=missing,
             headline=_headline(model, found, outcomes, theory), rows=agreement_table(table), unmatched=table.unmatched,
