@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from ...base.errors import check_file
-from ...base.files import read_netcdf
 from ...base.terminal import progress_bar, table
 from ...console.answer import Answer
 from ...console.shared import Json, NewFile, new_file, shared
@@ -124,5 +123,7 @@ def predict(
 
 def _netcdf(path: str, otherwise: str) -> xr.Dataset:
     """The file; ``otherwise`` is what a message calls one without a name."""
+    from ...base.files import read_netcdf
+
     check_file(path or otherwise, Path(path), "be an existing NetCDF file")
     return read_netcdf(path, path)
