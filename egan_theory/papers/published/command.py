@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,7 +34,7 @@ def import_(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Clone of durrcommasteven/effective-gan-mnist-data.")],
     output: Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="NetCDF run file to write.")],
     target: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--target", metavar="MNIST.npy|.nc", help="The first 100 (or all) MNIST training images."),
     ] = None,
     json: Json = False,

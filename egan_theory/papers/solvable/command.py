@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 Model = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Argument(
         metavar="[MODEL.toml]", help="File with a table [solvable]; - for standard input; default: setting R."
     ),
@@ -98,7 +98,7 @@ def simulate(
     model: Model = None,
     method: Annotated[str, typer.Option("--method", metavar="chain|sgd", help="Exact chain, or direct SGD.")] = "chain",
     checkpoint: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--checkpoint", metavar="FILE", help="Written as the chain runs; continued from if it exists."),
     ] = None,
     json: Json = False,
