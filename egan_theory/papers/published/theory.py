@@ -46,14 +46,12 @@ the other half tests the form.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
-
-from ...base.table import Record
 
 CLASSES = ("memorised", "frozen", "runaway")
 #: definitions of the classes
@@ -67,7 +65,7 @@ STEPS, NOISE = 1000.0, 0.5
 
 
 @dataclass(frozen=True)
-class Stiffness(Record):
+class Stiffness:
     """What the theory needs to know of the target images, all from the images and the start (``stiffness``).
 
     relative_over_collective: mean_l beta_l / beta_c; mean_over_radius: |mean image| / R, R the images' rms distance
@@ -81,6 +79,9 @@ class Stiffness(Record):
     s_memorised: float
     s_frozen: float
     drift_over_frozen: float
+
+    def to_dict(self) -> dict[str, float]:
+        return asdict(self)
 
 
 #: of the first 100 MNIST training images, as the published runs saw them: ``stiffness(images)``
