@@ -42,7 +42,8 @@ import egan_theory as eg
 from analyses.draws import SMALL
 from analyses.script import options, write
 from egan_theory.cli.app import main as egan
-from egan_theory.experiment.templates import TEMPLATES, new
+from egan_theory.experiment.templates import TEMPLATES
+from egan_theory.papers.templates import new
 
 #: limits of a draw: seconds of processor time, those after which it is ended, and on the clock, and bytes
 SECONDS, PATIENCE, CLOCK, MEMORY = 10.0, 20.0, 300.0, 2e9

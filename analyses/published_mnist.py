@@ -221,7 +221,7 @@ def study(ds: xr.Dataset, seed: int, draws: int) -> tuple[xr.Dataset, PublishedF
     out["inside"] = ("class", [int(data[k].sum()) for k in CLASSES], {"long_name": "runs in the class", "units": "1"})
     out.attrs = {
         "seed": seed, "draws": draws, "runs": fit.runs, "time_scale": fit.time_scale, "gain": fit.gain,
-        "stderr_log_time_scale": fit.stderr_log_time_scale, "stderr_log_gain": fit.stderr_log_gain,
+        "stderr_log_time_scale": fit.stderr_log.time_scale, "stderr_log_gain": fit.stderr_log.gain,
         "digest": fit.digest, "method": fit.method, "assumptions": "; ".join(fit.assumptions),
     }  # fmt: skip
     return out, fit, data
@@ -280,8 +280,8 @@ def figure(cv: xr.Dataset, fit: PublishedFit, data: dict[str, np.ndarray]):
 
 def text(cv: xr.Dataset, fit: PublishedFit, data: dict[str, np.ndarray]) -> str:
     """The table of AUCs and the facts, as printed."""
-    lines = [f"{fit.runs} runs; time scale {fit.time_scale:.4g} (+- {100 * fit.stderr_log_time_scale:.1f} %), "
-             f"gain {fit.gain:.4g} (+- {100 * fit.stderr_log_gain:.1f} %)"]  # fmt: skip
+    lines = [f"{fit.runs} runs; time scale {fit.time_scale:.4g} (+- {100 * fit.stderr_log.time_scale:.1f} %), "
+             f"gain {fit.gain:.4g} (+- {100 * fit.stderr_log.gain:.1f} %)"]  # fmt: skip
     for split in cv["split"].values:
         lines.append(f"AUC, {split}:".ljust(28) + "".join(kind.rjust(18) for kind in CLASSES))
         for model in cv["model"].values:

@@ -17,8 +17,8 @@ import xarray as xr
 
 from analyses.script import options, write
 from egan_theory.papers.solvable import Solvable
+from egan_theory.papers.solvable.equilibria import locked_onset
 from egan_theory.papers.solvable.figures import plot_solvable_phase, plot_solvable_scan
-from egan_theory.papers.solvable.fixed_points import locked_onset
 from egan_theory.papers.solvable.phase import RATIO, agreement, solvable_phase
 from egan_theory.papers.solvable.regimes import REGIMES, boundaries
 

@@ -171,13 +171,13 @@ def plain_sgd(model: Solvable, steps: int) -> None:
 
 def benchmark(repeats: int = 15) -> xr.Dataset:
     """Processor time of a step, in microseconds: the least of interleaved repeats, in one process."""
-    from egan_theory.papers.solvable.chain import BLOCK, Chain, compiled
+    from egan_theory.papers.solvable.chain import BLOCK, Chain, advance_of
     from egan_theory.papers.solvable.sgd import BATCH, Sgd, start_vectors
 
     model = SETTING_E.replace({"n": BENCHMARK})
     X, batch = start_vectors(model), BATCH // BENCHMARK
     single, side_by_side = Sgd(model, X, range(1)), Sgd(model, X, range(batch))
-    advance = compiled(model.profile)
+    advance = advance_of(model.profile)
 
     def chain(n: int):
         job = Chain(SETTING_E.replace({"n": n, "time": 100.0 * BLOCK / n, "record": 2}))

@@ -28,7 +28,6 @@ from .experiment.targets import Mixture as Mixture
 from .experiment.targets import PointSet as PointSet
 from .experiment.targets import Ring as Ring
 from .experiment.targets import Uniform as Uniform
-from .experiment.templates import new as new
 from .kernels import kernel_from_profile as kernel_from_profile
 from .linear import eigenvalues as eigenvalues
 from .linear import linearize as linearize
@@ -39,6 +38,7 @@ from .papers import poincare as poincare
 from .papers import published as published
 from .papers import solvable as solvable
 from .papers import two_gaussian as two_gaussian
+from .papers.templates import new as new
 from .predict import Fastest as Fastest
 from .predict import Regularizer as Regularizer
 from .predict import best_regularizer as best_regularizer

@@ -36,6 +36,8 @@ class Config(BaseModel):
 
     #: path of this table in the experiment's file; "" for the experiment itself
     table: ClassVar[str] = ""
+    #: what examples call the whole
+    called: ClassVar[str] = "exp"
 
     def __setattr__(self, name: str, value: Any) -> None:
         path = f"{self.table}.{name}".strip(".")
@@ -45,8 +47,7 @@ class Config(BaseModel):
             raise InputError(path, f"be one of the fields ({', '.join(type(self).model_fields)})", repr(name))
         whole = isinstance(getattr(self, name), Config)  # a table: replace takes single fields
         change = f"model_copy(update={{{name!r}: ...}})" if whole else f'replace({{"{path}": ...}})'
-        owner = "model" if self.table == "solvable" else "exp"
-        raise InputError(path, f"not be assigned (nothing here changes): {owner}.{change} gives a changed copy")
+        raise InputError(path, f"not be assigned (nothing here changes): {self.called}.{change} gives a changed copy")
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A validated copy; pydantic's own would keep cached properties of the old values."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import EganError, InputError
-from .files import atomic, check_output
+from .files import check_output
 from .json import json_text
 from .ram import check_size
 
@@ -158,16 +158,6 @@ def check_figure(path: str, *inputs: str, overwrite: bool | None = None) -> Path
     if Path(path).suffix[1:].lower() not in FIGURE_FORMATS:
         raise InputError("figure", f"end in .{', .'.join(FIGURE_FORMATS)}", path)
     return check_output(path, *inputs, field="figure", overwrite=overwrite)
-
-
-def save_figure(plot: Callable[..., Any], data: Any, path: Path, size: tuple[float, float] = (6.4, 4.4)) -> None:
-    """``plot(data, ax=...)`` on new axes, written whole or not at all. Needs no display."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    plot(data, ax=figure.subplots())
-    with atomic(path) as temporary:
-        figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=150)
 
 
 def check_memory(field: str, bytes_needed: int) -> None:

@@ -6,21 +6,22 @@ Exit codes: 0 done; 2 bad input, one line on stderr (what must hold, what was fo
 from __future__ import annotations
 
 import os
+import pkgutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from .. import __version__
+from .. import __version__, papers
 from ..base.errors import EganError, InputError
 from ..console.answer import complain
 from ..console.shared import BAD_INPUT, DONE, FAILED, shared
-from ..papers.published.command import published
-from ..papers.solvable.command import solvable
 from .new import new
 from .runs import compare, remedies, report, simulate
 from .sweep import sweep
@@ -66,8 +67,10 @@ app = typer.Typer(
 
 for _name, _command in COMMANDS.items():
     app.command(_name)(shared(_command))
-app.add_typer(published)
-app.add_typer(solvable)
+for _paper in pkgutil.iter_modules(papers.__path__):
+    _module = f"{papers.__name__}.{_paper.name}.command"
+    if _paper.ispkg and find_spec(_module):  # a paper with commands of its own
+        app.add_typer(import_module(_module).app)
 
 
 @app.callback(invoke_without_command=True)

@@ -8,17 +8,16 @@ import typer
 
 from ..console.answer import Answer
 from ..console.shared import Json, Text
-from ..experiment import templates
-from ..experiment.templates import SOLVABLE, TEMPLATES
+from ..papers import templates
 
 
 def new(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar=f"[{'|'.join((*TEMPLATES, SOLVABLE))}]",
-            help="Kind of target.",
-            autocompletion=lambda incomplete: [k for k in (*TEMPLATES, SOLVABLE) if k.startswith(incomplete)],
+            metavar=f"[{'|'.join(templates.KINDS)}]",
+            help="Kind of target, or a paper's model.",
+            autocompletion=lambda incomplete: [k for k in templates.KINDS if k.startswith(incomplete)],
         ),
     ] = "ring",
     output: Text = None,

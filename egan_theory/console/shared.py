@@ -21,8 +21,6 @@ from ..base.files import check_output, check_output_folder, decoded
 from ..base.toml import assignments
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from ..experiment import Experiment
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
@@ -131,17 +129,18 @@ def load_if_given(path: str | None) -> Experiment | None:
     return load(path) if path is not None or _SHARED.get().changes else None
 
 
-def read(reader: Callable[[str, Mapping[str, Any]], T], path: str, whole: str) -> T:
+def read(reader: Callable[[str, Mapping[str, Any]], T], path: str, whole: str, table: str = "") -> T:
     """``reader(path, changes)``, changes being those of --set; its InputErrors name the file, unless they are about all
-    of it (field ``whole``), or --set where it gave the field. Paths given by --set start at the present folder."""
+    of it (field ``whole``), or --set where it gave the field. Paths given by --set start at the present folder.
+    ``table``: the only one of a file, which --set need not name."""
     changes = _SHARED.get().changes
     try:
         return reader(path, changes)
     except InputError as error:
         if error.field in (path, whole):
             raise
-        name = error.field.removeprefix("solvable.")
-        mine = any(f"{name}.".startswith(f"{given.removeprefix('solvable.')}.") for given in changes)
+        name = error.field.removeprefix(f"{table}.")
+        mine = any(f"{name}.".startswith(f"{given.removeprefix(f'{table}.')}.") for given in changes)
         raise InputError(f"{'--set' if mine else f'{path}:'} {error.field}", error.must, error.found) from None
 
 
@@ -173,52 +172,3 @@ def overwrites() -> bool:
 def new_folder(path: str) -> Path:
     """The folder to write, checked; its files are replaced only with --overwrite."""
     return check_output_folder(path, overwrite=overwrites())
-
-
-def outputs(
-    output: str | None, figure: str | None, *inputs: str | None, netcdf: bool = False
-) -> tuple[Path | None, Path | None]:
-    """The output and figure paths: known to be writable, none of the inputs, and there only with --overwrite, before
-    anything is computed. ``netcdf``: the output has no other form."""
-    from ..base.terminal import check_figure
-
-    if netcdf and output is not None and Path(output).suffix.lower() == ".json":
-        raise InputError("output", "be a NetCDF file (--json prints the summary)", output)
-    given = [path for path in inputs if is_file(path)]
-    out = None if output is None else new_file(output, *given)
-    picture = None if figure is None else check_figure(figure, *given, overwrite=_SHARED.get().overwrite)
-    if out is not None and picture is not None and out.resolve() == picture.resolve():
-        raise InputError("figure", "not be the output file", figure)
-    return out, picture
-
-
-def save(ds: xr.Dataset | None, path: Path | None, data: Mapping[str, Any] | None = None) -> None:
-    """The result, if a path was given: ``data`` where it ends in .json, else NetCDF."""
-    if path is None:
-        return
-    if data is not None and path.suffix.lower() == ".json":
-        from ..base.json import json_text
-        from .answer import write_text
-
-        write_text(json_text(data), path)
-    else:
-        from ..runs.schema import save
-
-        assert ds is not None
-        save(ds, path)
-
-
-def written(*paths: Path | None) -> list[str]:
-    """The last lines of what a command prints."""
-    return [f"written: {path}" for path in paths if path is not None]
-
-
-def show_folder(folder: Path, index: Path, json: bool) -> None:
-    """What a report wrote."""
-    from ..base.terminal import show, show_json
-
-    files = sorted(str(p) for p in folder.rglob("*") if p.is_file())
-    if json:
-        show_json({"index": str(index), "folder": str(folder), "files": files})
-    else:
-        show(f"{len(files)} files in {folder}; open {index}")

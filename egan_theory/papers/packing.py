@@ -46,8 +46,8 @@ class Band:
 
     low: float
     high: float
-    low_pair: tuple[np.ndarray, np.ndarray]
-    high_pair: tuple[np.ndarray, np.ndarray]
+    low_pair: Pair
+    high_pair: Pair
 
 
 def product_total_variation(P: np.ndarray, Q: np.ndarray, m: int) -> np.ndarray:
@@ -98,7 +98,7 @@ def curve(P: np.ndarray, Q: np.ndarray, x: float) -> np.ndarray:
 def band(t: float, m: int) -> Band:
     """The range of TV(P^m, Q^m) over all pairs with TV(P, Q) = t (paper: theorem 3)."""
     _check(t=t)
-    low_pair, low = _best(lambda u: _outcomes([(u, u + t)]), 0.0, 1 - t, m, smallest=True)
+    low_pair, low = _best(lambda u: _outcomes([(u, u + t)]), 0.0, 1 - t, m)
     high_pair = _outcomes([(0.0, t), (1 - t, 1.0)])
     return Band(low, float(product_total_variation(*high_pair, m)), low_pair, high_pair)
 
@@ -110,7 +110,7 @@ def band_with_collapse(t: float, eps: float, delta: float, m: int) -> Band | Non
     _check(t=t, eps=eps, delta=delta)
     if t < delta - eps:
         return None
-    pair, low = _best(lambda u: _outcomes([(u, u + t), (eps, delta)]), 0.0, 1 - t, m, smallest=True)
+    pair, low = _best(lambda u: _outcomes([(u, u + t), (eps, delta)]), 0.0, 1 - t, m)
     everything = band(t, m)
     return Band(low, everything.high, pair, everything.high_pair)
 
@@ -130,7 +130,7 @@ def band_without_collapse(t: float, eps: float, delta: float, m: int, *, augment
         ranges = [(max(a, c), min(b, d)) for a, b in ranges for c, d in mirrored if max(a, c) <= min(b, d)]
     if not ranges:
         return None
-    found = [_best(lambda u: _outcomes([(u, u + t)]), a, b, m, smallest=True) for a, b in ranges]
+    found = [_best(lambda u: _outcomes([(u, u + t)]), a, b, m) for a, b in ranges]
     low_pair, low = min(found, key=lambda f: f[1])
     cutting = [(x, y) for x, y in corners if x + t > y]
     if not cutting:
@@ -142,7 +142,7 @@ def band_without_collapse(t: float, eps: float, delta: float, m: int, *, augment
     return Band(low, high, low_pair, high_pair)
 
 
-def _best_lines(t: float, corners: list[tuple[float, float]], m: int) -> tuple[tuple[np.ndarray, np.ndarray], float]:
+def _best_lines(t: float, corners: list[tuple[float, float]], m: int) -> tuple[Pair, float]:
     """The largest TV^m of min(1, x + t, lines through the corners), over the angles of the lines."""
 
     def value(angles: np.ndarray) -> float:
@@ -183,7 +183,7 @@ def _angles(t: float, x: float, y: float) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def _envelope(t: float, corners: list[tuple[float, float]], slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+def _envelope(t: float, corners: list[tuple[float, float]], slopes: np.ndarray) -> Pair | None:
     """Outcomes of min(1, x + t, lines); None unless it starts at or above 0, ends at 1 and touches x + t."""
     slope = np.array([0.0, 1.0, *slopes])
     start = np.array([1.0, t, *(y - k * x for (x, y), k in zip(corners, slopes, strict=True))])
@@ -216,7 +216,7 @@ def _corners_below(t: float, eps: float, delta: float) -> list[tuple[float, floa
     return ranges
 
 
-def _outcomes(corners: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
+def _outcomes(corners: list[tuple[float, float]]) -> Pair:
     """(P, Q) of the least concave curve through (0, 0), the corners and (1, 1): heights and widths of its edges."""
     points = sorted({(0.0, 0.0), (1.0, 1.0), *((min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)) for x, y in corners)})
     hull: list[tuple[float, float]] = []
@@ -236,13 +236,11 @@ def _turns_up(a: tuple[float, float], b: tuple[float, float], c: tuple[float, fl
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) >= 0
 
 
-def _best(pair: Callable[[float], Pair], low: float, high: float, m: int, smallest: bool) -> tuple[Pair, float]:
-    """The pair of outcomes with extreme TV^m over one number in [low, high], and that TV^m."""
-    sign = 1.0 if smallest else -1.0
+def _best(pair: Callable[[float], Pair], low: float, high: float, m: int) -> tuple[Pair, float]:
+    """The pair of outcomes with the smallest TV^m over one number in [low, high], and that TV^m."""
 
     def value(u: float) -> float:
-        P, Q = pair(float(u))
-        return sign * float(product_total_variation(P, Q, m))
+        return float(product_total_variation(*pair(float(u)), m))
 
     grid = np.linspace(low, high, SCAN) if high > low else np.array([low])
     values = np.array([value(u) for u in grid])
@@ -252,7 +250,7 @@ def _best(pair: Callable[[float], Pair], low: float, high: float, m: int, smalle
         found = minimize_scalar(value, bounds=(grid[i - 1], grid[i + 1]), method="bounded", options={"xatol": 1e-12})
         if found.fun < least:
             best, least = float(found.x), float(found.fun)
-    return pair(best), sign * least
+    return pair(best), least
 
 
 def _check(t: float, eps: float = 0.0, delta: float = 1.0) -> None:

@@ -6,12 +6,19 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from matplotlib.axes import Axes
 
 from ..base.errors import InputError
 from ..base.files import check_output_folder
+from ..runs.schema import save
+from .style import detached, write
 
 #: marks a folder as a report and lists the files that are its own
 MARK = ".egan-report"
@@ -53,6 +60,42 @@ def staged(folder: Path) -> Iterator[Path]:
             temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+class Draft:
+    """A report in the making: figures and data files in ``folder``, at last the page that names them all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.figures: list[dict[str, str]] = []
+        self.files: list[tuple[str, str]] = []
+
+    def figure(self, name: str, alt: str, caption: str, draw: Callable[[], Axes]) -> None:
+        """Draw a figure, as ``name``.png."""
+        with detached():
+            write(draw(), self.folder / f"{name}.png")
+        self.figures.append({"file": f"{name}.png", "alt": alt, "caption": caption})
+
+    def dataset(self, name: str, ds: xr.Dataset, what: str) -> None:
+        save(ds, self.folder / name)
+        self.files.append((name, what))
+
+    def text(self, name: str, text: str, what: str) -> None:
+        (self.folder / name).write_text(text, encoding="utf-8")
+        self.files.append((name, what))
+
+    def page(self, template: str, package: str = __package__, **context: Any) -> None:
+        """Fill in ``template`` of ``package``, which extends layout.html.j2; text in the context is escaped."""
+        packages = dict.fromkeys((package, __package__))
+        environment = Environment(
+            loader=ChoiceLoader([PackageLoader(name, "") for name in packages]),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        text = environment.get_template(template).render(figures=self.figures, data=self.files, **context)
+        (self.folder / INDEX).write_text(text, encoding="utf-8")
 
 
 def _replace(temporary: Path, folder: Path, files: list[str]) -> None:

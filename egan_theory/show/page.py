@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..base.errors import EganError, InputError
 from ..comparison.agreement import Agreement
@@ -21,15 +20,14 @@ from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..predict import Regularizer, best_regularizer, left_over, spectrum
 from ..runs.outcome import outcomes
-from ..runs.schema import save, variable
+from ..runs.schema import variable
 from ..simulation.run import simulate
 from ..symbolic import derive
 from ..tables.penalties import strength_field
-from . import plot, style, words
-from .folder import INDEX, claim, staged
+from . import plot, words
+from .folder import INDEX, Draft, claim, staged
 from .own import fitted, origin
 from .plot.runs import has_losses
-from .style import write
 
 Progress = Callable[[str, int, int], None]
 
@@ -100,9 +98,10 @@ def report(
         own = own.assign(outcome=variable("outcome", outcomes(own, exp)))
     results = _compute(exp, penalty, progress or (lambda stage, done, total: None), own)
     with staged(folder) as temporary:
-        figures = _figures(results, temporary, progress)
-        data = _data(results, temporary)
-        (temporary / INDEX).write_text(_page(results, figures, data), encoding="utf-8")
+        draft = Draft(temporary)
+        _figures(results, draft, progress)
+        _data(results, draft)
+        _page(results, draft)
     if progress is not None:
         progress("write", 1, 1)
     return folder / INDEX
@@ -148,8 +147,8 @@ def _sweep(exp: Experiment, best: Regularizer, tick: Callable[[int, int], None])
     return sweep_left(exp, best.penalty, centre * np.array(SWEEP), steps, directions=DIRECTIONS, progress=tick)
 
 
-def _figures(results: _Results, folder: Path, progress: Progress | None) -> list[dict[str, str]]:
-    """Draw what there is; file, alternative text and caption of each, in the page's order."""
+def _figures(results: _Results, draft: Draft, progress: Progress | None) -> None:
+    """Draw what there is, in the page's order."""
     r, drawings = results, []
 
     def add(name: str, alt: str, caption: str, draw: Callable[[], Any]) -> None:
@@ -178,19 +177,15 @@ def _figures(results: _Results, folder: Path, progress: Progress | None) -> list
                 lambda: plot.losses(runs))  # fmt: skip
         add("cloud", "Particles and target points of one run", words.caption_cloud(runs),
             lambda: plot.cloud(runs))  # fmt: skip
-    out = []
-    for i, (name, alt, caption, draw) in enumerate(drawings):
-        with style.detached():
-            write(draw(), folder / f"{name}.png")
-        out.append({"file": f"{name}.png", "alt": alt, "caption": caption})
+    for i, drawing in enumerate(drawings):
+        draft.figure(*drawing)
         if progress is not None:
             progress("figures", i + 1, len(drawings))
-    return out
 
 
-def _data(results: _Results, folder: Path) -> list[tuple[str, str]]:
-    """Write the numbers; (file, what it holds) of each."""
-    r, out = results, []
+def _data(results: _Results, draft: Draft) -> None:
+    """Write the numbers."""
+    r = results
     datasets = {
         "spectrum.nc": (r.spectrum, "eigenvalues, damping ratios and regimes"),
         "runs.nc": (r.runs, f"the {'simulated' if r.runs is None else origin(r.runs)} runs"),
@@ -201,8 +196,7 @@ def _data(results: _Results, folder: Path) -> list[tuple[str, str]]:
         if ds is not None:
             foreign = ds is r.runs  # the user's runs, if they do not say of what: their seed is not ours to tell
             about = {"experiment": _toml(r.exp)} if foreign else provenance(r.exp)
-            save(ds if "experiment" in ds.attrs else ds.assign_attrs(about), folder / name)
-            out.append((name, what))
+            draft.dataset(name, ds if "experiment" in ds.attrs else ds.assign_attrs(about), what)
     texts = {
         "experiment.toml": (_toml(r.exp), "the experiment"),
         "derivation.md": (derive().to_markdown(), "the derivation, as Markdown"),
@@ -210,9 +204,7 @@ def _data(results: _Results, folder: Path) -> list[tuple[str, str]]:
     if r.regularizer is not None:
         texts["regularizer.json"] = (json.dumps(r.regularizer.to_dict(), indent=2) + "\n", "the best strength")
     for name, (text, what) in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-        out.append((name, what))
-    return out
+        draft.text(name, text, what)
 
 
 def _toml(exp: Experiment) -> str:
@@ -242,21 +234,15 @@ def _eigenvalues(spectrum: xr.Dataset) -> list[dict[str, Any]]:
     return [{n: spectrum[n].values[i] for n in names} for i in range(min(LISTED, spectrum.sizes["mode"]))]
 
 
-def _page(r: _Results, figures: list[dict[str, str]], data: list[tuple[str, str]]) -> str:
-    environment = Environment(  # user text (paths, reasons) is escaped
-        loader=PackageLoader("egan_theory", "show"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+def _page(r: _Results, draft: Draft) -> None:
     table, about = r.table, provenance(r.exp)
     methods = {
         "eigenvalues": None if r.spectrum is None else r.spectrum.attrs["method"],
         "best strength": None if r.regularizer is None else r.regularizer.method,
         "comparison": None if table is None else table.method,
     }
-    return environment.get_template("page.html.j2").render(
+    draft.page(
+        "page.html.j2",
         verdict=words.verdict(r.spectrum),
         origin="simulated" if r.runs is None else origin(r.runs),
         headline=_headline(r),
@@ -265,11 +251,9 @@ def _page(r: _Results, figures: list[dict[str, str]], data: list[tuple[str, str]
         rows=[] if table is None else words.agreement_table(table),
         unmatched=[] if table is None else table.unmatched,
         assumptions=() if table is None else table.assumptions,
-        figures=figures,
         eigenvalues=[] if r.spectrum is None else _eigenvalues(r.spectrum),
         modes=0 if r.spectrum is None else r.spectrum.sizes["mode"],
         unit=words.per(r.exp),
-        data=data,
         derivation=derive(),
         methods={k: v for k, v in methods.items() if v},
         seed=about["seed"] if r.runs is None else r.runs.attrs.get("seed", "not recorded"),

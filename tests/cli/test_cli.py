@@ -178,7 +178,7 @@ def test_templates_explain_every_field_and_run(kind, tmp_path, capsys):
                 assert field in named
                 assert "#" in named[field] or field == "path", f"{field} is not explained"
     # what differs from the defaults is what the template says it changes, nothing by accident
-    given, default = (tomllib.loads(t) for t in (text, templates.new("ring")))
+    given, default = (tomllib.loads(t) for t in (text, templates.template("ring")))
     del given["target"]
     differs = [key for name, part in given.items() for key, value in part.items() if default[name][key] != value]
     assert sorted(differs) == sorted(old.split(" = ")[0] for old in templates.TEMPLATE_CHANGES.get(kind, {}))
@@ -192,7 +192,7 @@ def test_templates_explain_every_field_and_run(kind, tmp_path, capsys):
 
 def test_template_refuses_other_kinds():
     with pytest.raises(InputError, match="kind: must be one of ring"):
-        templates.new("common")
+        templates.template("common")
 
 
 # -- each command ------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from egan_theory.base.errors import InputError
 from egan_theory.base.parameters import Parameter, parameters_of
 from egan_theory.cli.app import main
 from egan_theory.experiment import Experiment
-from egan_theory.experiment.templates import TEMPLATES, new
+from egan_theory.experiment.templates import TEMPLATES, template
 from egan_theory.kernels import KERNELS
 from egan_theory.kernels import PARAMETERS as OF_KERNELS
 from egan_theory.kernels.spectral import radial_fourier
@@ -44,7 +44,7 @@ from tests.entries import settings, update_rule
 from tests.stepjac import at_equilibrium, check_step
 
 ROUNDING = 1e-12
-TEXT = new(TEMPLATES[0])
+TEXT = template(TEMPLATES[0])
 
 
 def ring(**tables) -> Experiment:

@@ -89,13 +89,13 @@ def test_projection_is_the_nearest_sorted_point():
     """<e - y, z - y> <= 0 for every sorted z, and y is sorted: the definition of the projection on a convex cone."""
     rng = np.random.default_rng(0)
     e = rng.normal(size=(300, 4))
-    y = training.project(e)
+    y = training.isotonic(e)
     assert np.all(np.diff(y, axis=-1) >= -4 * EPS)
     z = np.sort(2 * rng.normal(size=(200, 1, 4)), axis=-1)
     assert np.all(((e - y) * (z - y)).sum(-1) <= 1e-13)
     moved = np.abs(e - y).max(-1) > 0
     assert 0.8 < moved.mean() < 1  # 23 of 24 orders are wrong
-    np.testing.assert_array_equal(training.project(np.sort(e, axis=-1)), np.sort(e, axis=-1))
+    np.testing.assert_array_equal(training.isotonic(np.sort(e, axis=-1)), np.sort(e, axis=-1))
 
 
 # -- equilibria -----------------------------------------------------------------------------------------------------
@@ -105,6 +105,12 @@ def jacobian(function, v, h=1e-5):
     """Central differences, rows = outputs."""
     steps = h * np.eye(len(v))
     return np.stack([(function(v + s) - function(v - s)) / (2 * h) for s in steps], axis=-1)
+
+
+def free_jacobian(ends):
+    """Of (dL/de, -dL/dmu), (6, 6), at balanced ends and the true means, from the derivative of the ends' force."""
+    C = -training.force_on_ends_by_means(ends, TRUE_MEANS).T
+    return np.block([[np.zeros((4, 4)), -C.T], [C, np.diag(-C.sum(1))]])
 
 
 def at(v, setting):
@@ -122,20 +128,20 @@ def test_balanced_intervals_are_equilibria_without_curvature(a):
         return np.concatenate([training.SIGNS * intervals.excess(v[:4], v[4:]), training.generator_force(v[:4], v[4:])])
 
     J = jacobian(field, state)
-    np.testing.assert_allclose(equilibria.free_jacobian(ends), J, atol=DIFFERENCE)
+    np.testing.assert_allclose(free_jacobian(ends), J, atol=DIFFERENCE)
     np.testing.assert_allclose(J[:4, :4], 0, atol=DIFFERENCE)  # kappa = 0
     pairs = tg.mode_pairs(ends)
     expected = [0, 0]
     for c, g in pairs.values():
         expected += list(np.roots([1, -g, c**2]))
     # rounding moves the double zero by its square root
-    assert pair(np.linalg.eigvals(equilibria.free_jacobian(ends)), expected) <= 1e-7
+    assert pair(np.linalg.eigvals(free_jacobian(ends)), expected) <= 1e-7
 
 
 def test_equilibria_are_not_isolated():
     """Two conditions on four ends: the force's derivative by the ends has rank 2, so solutions form surfaces."""
     ends = tg.balanced_intervals(2.0)
-    C = equilibria.free_jacobian(ends)[4:, :4]
+    C = free_jacobian(ends)[4:, :4]
     sigma = np.linalg.svd(C, compute_uv=False)
     assert len(sigma) == 2 and sigma.min() > 0.05
 
@@ -169,7 +175,8 @@ def test_jury_conditions_say_what_inner_steps_do():
     assert sp.expand(e.step_map("steps").det() - (1 + e.eta * e.g)) == 0
     assert sp.expand(e.step_map("simultaneous").det() - (1 + e.eta * e.g + w2)) == 0
     assert sp.expand(e.step_map("unrolled").det() - (1 + e.eta * e.g - (2 * e.n - 1) * w2)) == 0
-    assert all(sp.expand(e.jury(kind)[1] - k * w2) == 0 for kind, k in (("simultaneous", 1), ("steps", e.n)))
+    for kind, k in (("simultaneous", 1), ("steps", e.n)):  # 1 - trace + det
+        assert sp.expand(e.step_map(kind).charpoly().eval(1) - k * w2) == 0
     pair_ = tg.mode_pairs(tg.balanced_intervals(2.0))["spread"]
     setting = tg.Training("steps", rate=0.5, rate_discriminator=4.0)
     low, high = tg.stable_steps(setting, pair_)
@@ -253,7 +260,7 @@ def test_ends_follow_at_the_slope_times_the_rate():
         error = np.where(inside, 1e-5, 0.0)
         ends, n, rate = best + error, 20, 0.3
         for _ in range(n):
-            ends = training.project((ends + rate * training.SIGNS * intervals.excess(ends, means))[None])[0]
+            ends = training.isotonic((ends + rate * training.SIGNS * intervals.excess(ends, means))[None])[0]
         slope = -(np.log((ends - best)[inside] / error[inside])) / (n * rate)
         expected = np.abs(intervals.excess_slope(best, means))[inside]
         np.testing.assert_allclose(slope, expected, rtol=0.05 * size + 2e-3)

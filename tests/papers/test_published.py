@@ -32,7 +32,7 @@ from egan_theory.papers.published import (
     stiffness,
 )
 from egan_theory.papers.published import theory as th
-from egan_theory.papers.published.command import published
+from egan_theory.papers.published.command import app as published
 from egan_theory.papers.published.fit import cells
 from egan_theory.papers.published.importer import SHAPE
 from tests.builders import needs_published
@@ -95,7 +95,7 @@ def test_round_trip(tmp_path):
     assert np.array_equal(again["particles"], ds["particles"]) and again["phi"].values.tolist() == [0, 0.25, 0.5]
     for variable in again.variables.values():
         assert variable.attrs["long_name"] and variable.attrs["units"]
-    # white noise: the participation ratio of 100 particles in 784 dimensions (brief 4)
+    # white noise: the participation ratio of 100 particles in 784 dimensions
     assert np.allclose(again["participation_ratio"], 88, atol=1.5)
 
 
@@ -125,16 +125,16 @@ def _object_array():
 
 BAD_FILES = {
     "be a whole gzip file": lambda: npy(cloud()),  # not compressed
-    "hold numbers, but found pickled": lambda: gzip.compress(npy(_object_array(), allow_pickle=True)),
+    "numbers, but the error: Object arrays": lambda: gzip.compress(npy(_object_array(), allow_pickle=True)),
     "have shape (100, 28, 28), but found shape (100, 784)": lambda: gzip.compress(npy(cloud().reshape(100, 784))),
     "have shape (100, 28, 28), but found shape (99, 28, 28)": lambda: gzip.compress(npy(cloud()[:99])),
     "have shape (100, 28, 28), but found shape ()": lambda: gzip.compress(npy(np.float32(1))),
     "hold float32 numbers, but found dtype float64": lambda: gzip.compress(npy(cloud().astype(float))),
     "hold float32 numbers, but found dtype int32": lambda: gzip.compress(npy(cloud().astype(np.int32))),
     "hold finite numbers": lambda: gzip.compress(npy(np.where(np.arange(28) == 3, np.nan, cloud()).astype("f4"))),
-    "hold one .npy array": lambda: gzip.compress(b"\x80\x04K\x01."),
-    "hold 313600 bytes of numbers, but found more": lambda: gzip.compress(npy(cloud()) + b"\0"),
-    "hold 313600 bytes of numbers, but found fewer": lambda: gzip.compress(npy(cloud())[:-4]),
+    "hold one whole .npy array of numbers": lambda: gzip.compress(b"\x80\x04K\x01."),
+    "hold one .npy array, but found more": lambda: gzip.compress(npy(cloud()) + b"\0"),
+    "hold one whole .npy array of numbers, but the error: EOF": lambda: gzip.compress(npy(cloud())[:-4]),
     "be a whole gzip file, but the error": lambda: gzip.compress(npy(cloud()))[:2000],
 }
 
@@ -149,14 +149,14 @@ def test_bad_files_are_refused(message, tmp_path, command, capsys):
 
 
 def test_a_bomb_is_not_inflated(tmp_path, monkeypatch):
-    """A file of a gigabyte of zeros is refused after as many bytes as a cloud has."""
+    """A file of a gigabyte of zeros is refused after as many bytes as two clouds have."""
     head = npy(cloud())[:128]
     (tmp_path / file_name()).write_bytes(gzip.compress(head + bytes(50_000_000), 1))
     taken, read = [], gzip.GzipFile.read
     monkeypatch.setattr(gzip.GzipFile, "read", lambda self, size=-1: taken.append(size) or read(self, size))
-    with pytest.raises(InputError, match="hold 313600 bytes of numbers, but found more"):
+    with pytest.raises(InputError, match="array, but found more"):
         read_runs(tmp_path)
-    assert all(0 <= size < 400_000 for size in taken) and taken
+    assert all(0 <= size < 700_000 for size in taken) and taken
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_a_pickled_target_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"be a readable \.npy array of numbers"):
         read_target(tmp_path / "t.npy")
     (tmp_path / file_name()).write_bytes(gzip.compress(npy(np.array([Trap(marker)]), allow_pickle=True)))
-    with pytest.raises(InputError, match="hold numbers"):
+    with pytest.raises(InputError, match="array of numbers, but the error"):
         read_runs(tmp_path)
     assert not marker.exists()
     with pytest.raises(InputError, match=r"end in \.npy or \.nc"):
@@ -287,7 +287,7 @@ def test_stiffness_off_the_span_is_the_angle():
 
 
 def test_relative_modes_learn_one_minus_the_cosine():
-    """(P5): displacements and weights of the undamped linearization (4), stepped by its matrix exponential."""
+    """(P5): displacements and weights of the undamped linearization, stepped by its matrix exponential."""
     from scipy.linalg import expm
 
     rng = np.random.default_rng(6)
@@ -372,8 +372,8 @@ def test_fit_finds_the_constants_within_its_errors():
     z = []
     for seed in range(8):
         fit = fit_published(synthetic(seed))
-        z += [np.log(fit.time_scale / TAU) / fit.stderr_log_time_scale, np.log(fit.gain / GAIN) / fit.stderr_log_gain]
-        assert fit.stderr_log_time_scale < 0.2 and fit.stderr_log_gain < 0.2
+        z += [np.log(fit.time_scale / TAU) / fit.stderr_log.time_scale, np.log(fit.gain / GAIN) / fit.stderr_log.gain]
+        assert fit.stderr_log.time_scale < 0.2 and fit.stderr_log.gain < 0.2
     z = np.array(z)
     # 16 unit normals: rms within 4 standard errors of 1
     assert np.all(np.abs(z) < SIGMAS) and abs((z**2).mean() - 1) < SIGMAS * np.sqrt(2 / len(z))
@@ -398,8 +398,8 @@ def test_fit_is_the_most_likely():
 @pytest.mark.parametrize(("tau", "gain"), [(2e3, 0.05), (4e5, 0.02)])
 def test_fit_far_from_the_published_constants(tau, gain):
     fit = fit_published(synthetic(3, tau, gain))
-    assert abs(np.log(fit.time_scale / tau)) < SIGMAS * fit.stderr_log_time_scale
-    assert abs(np.log(fit.gain / gain)) < SIGMAS * fit.stderr_log_gain
+    assert abs(np.log(fit.time_scale / tau)) < SIGMAS * fit.stderr_log.time_scale
+    assert abs(np.log(fit.gain / gain)) < SIGMAS * fit.stderr_log.gain
 
 
 def test_fit_does_not_depend_on_layout():
@@ -449,14 +449,14 @@ def fit_published_once(cache=[]):  # noqa: B006
         (lambda: "{}", "be a file of 'egan published fit'"),
         (lambda: " " * 2_000_000, "be a fit file of at most"),
         (lambda: broken(lambda f: f.update(version=2)), "version: must be 1"),
-        (lambda: broken(lambda f: f.pop("constants")), "constants: must be present and a dict"),
+        (lambda: broken(lambda f: f.pop("constants")), "constants: must be given"),
         (lambda: broken(lambda f: f["constants"].update(gain=-1)), "gain: must be greater than 0"),
-        (lambda: broken(lambda f: f["constants"].update(gain="0.01")), "gain: must be a finite number"),
-        (lambda: broken(lambda f: f["constants"].update(gain=None)), "gain: must be greater than 0"),
-        (lambda: broken(lambda f: f["constants"].update(time_scale=float("nan"))), "time_scale: must be a finite"),
-        (lambda: broken(lambda f: f["constants"].update(time_scale=True)), "time_scale: must be a finite number"),
-        (lambda: broken(lambda f: f["counts"].update(frozen="many")), "frozen: must be a finite number"),
-        (lambda: broken(lambda f: f.update(digest=3)), "digest: must be present and a str"),
+        (lambda: broken(lambda f: f["constants"].update(gain="0.01")), "gain: must be a number"),
+        (lambda: broken(lambda f: f["constants"].update(gain=None)), "gain: must be a number"),
+        (lambda: broken(lambda f: f["constants"].update(time_scale=float("nan"))), "time_scale: must be finite"),
+        (lambda: broken(lambda f: f["constants"].update(time_scale=True)), "time_scale: must be a number"),
+        (lambda: broken(lambda f: f["counts"].update(frozen="many")), "frozen: must be a whole number"),
+        (lambda: broken(lambda f: f.update(digest=3)), "digest: must be a string"),
         (lambda: broken(lambda f: f.update(runs=0)), "runs: must be greater than 0"),
     ],
 )

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from analyses import solvable_phases as script
 from egan_theory.cli import app as cli
 from egan_theory.papers.solvable import SETTING_E, SETTING_R, Solvable, simulate_solvable, solve_ode
-from egan_theory.papers.solvable.command import solvable
+from egan_theory.papers.solvable.command import app as solvable
 from egan_theory.papers.solvable.compare import compare_solvable
 from egan_theory.papers.solvable.regimes import Regime
 
@@ -44,7 +44,7 @@ def model(tmp_path):
 
 
 def test_ode(egan, tmp_path):
-    """The built-in setting R: success, as predicted, with the boundaries of the brief."""
+    """The built-in setting R: success, as predicted, with the known boundaries."""
     code, out, err = egan("ode", "--json", "-o", tmp_path / "ode.nc", "--figure", tmp_path / "ode.png")
     assert (code, err) == (0, "")
     data = json.loads(out)
@@ -116,7 +116,7 @@ def test_report(egan, tmp_path, monkeypatch):
     assert (code, err) == (0, "")
     folder = Path(json.loads(out)["folder"])
     text = (folder / "index.html").read_text()
-    assert "success, as predicted" in text and "coverage of feature 1" in text and "not compared" in text
+    assert "success, as predicted" in text and "coverage of feature 1" in text and "Not compared" in text
     for name in re.findall(r'(?:src|href)="([^"]+)"', text):
         assert (folder / name).stat().st_size > 0
     assert json.loads((folder / "theory.json").read_text())["predicted"]["regime"] == "success"

@@ -10,8 +10,8 @@ from scipy.stats import ks_2samp, kurtosis
 from analyses import solvable_trajectories
 from egan_theory.base.errors import InputError
 from egan_theory.papers.solvable import SETTING_E, Quadrature, Solvable, chain, kernel, simulate_solvable, solve_ode
-from egan_theory.papers.solvable.records import gram_root, gram_state, random_stream, record_steps
-from egan_theory.papers.solvable.state import dataset_state, gram
+from egan_theory.papers.solvable.records import dataset_state, random_stream, record_steps
+from egan_theory.papers.solvable.state import gram, gram_root, gram_state
 
 #: the update and a direct step in R^n differ by rounding of numbers of size 1e2 at most
 ROUNDING = 1e-10

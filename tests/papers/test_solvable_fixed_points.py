@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from egan_theory.base.errors import InputError
 from egan_theory.papers.solvable import SETTING_R, Solvable, State, derivation, simulate_solvable, solve_ode
-from egan_theory.papers.solvable.continuation import trace_boundary
-from egan_theory.papers.solvable.fixed_points import (
+from egan_theory.papers.solvable.equilibria import (
     fixed_points,
     jacobian,
     locked_onset,
@@ -18,20 +17,19 @@ from egan_theory.papers.solvable.fixed_points import (
     one_feature_parameters,
 )
 from egan_theory.papers.solvable.line import (
+    block_eigenvalues,
     forgetting,
     learnable,
     line_block,
     line_drift,
     line_eigenvalues,
-    pair_eigenvalues,
     success_ratio,
     trace_ratio,
-    two_feature_polynomial,
 )
 from egan_theory.papers.solvable.ode import drift
 from egan_theory.papers.solvable.phase import agreement, solvable_phase
+from egan_theory.papers.solvable.records import state_dataset
 from egan_theory.papers.solvable.regimes import REGIMES, boundaries, classify, coverage, predict_regime, saddle_escape
-from egan_theory.papers.solvable.state import state_dataset
 
 #: closed forms against the numeric Jacobian's eigenvalues, relative to the largest of them
 EIGENVALUE = 1e-10
@@ -178,17 +176,21 @@ def test_aligned_and_permuted_states(seed, d):
     assert matched(closed, numeric) < EIGENVALUE
 
 
-@given(seed=st.integers(0, 10**6))
+@given(seed=st.integers(0, 10**6), d=st.integers(1, 2))
 @settings(max_examples=20, deadline=None)
-def test_two_features_any_rotation(seed):
-    """The quartic of d = 2 for any P against the numeric Jacobian."""
+def test_line_block_is_derived(seed, d):
+    """The block as SymPy derives it, for any P, unequal Lambda and noise."""
     rng = np.random.default_rng(seed)
-    m = SETTING_R.replace({"noise": float(rng.uniform(0.3, 4)), "fake_Lambda": rng.uniform(1, 5, 2)})
-    P = rng.uniform(-0.7, 0.7, (2, 2))
-    polynomial, numeric = two_feature_polynomial(m, P), np.linalg.eigvals(line_block(m, P))
-    np.testing.assert_allclose(polynomial, np.poly(numeric).real, atol=EIGENVALUE)
-    assume(np.abs(np.subtract.outer(numeric, numeric) + np.eye(4)).min() > 1e-3)
-    assert matched(np.roots(polynomial), numeric) < EIGENVALUE
+    m = Solvable(
+        Lambda=rng.uniform(1, 5, d), fake_Lambda=rng.uniform(1, 5, d), noise=float(rng.uniform(0.3, 4)),
+        fake_noise=float(rng.uniform(0.3, 4)), taut=float(rng.uniform(0.01, 0.5)),
+    )  # fmt: skip
+    P, s = rng.uniform(-0.7, 0.7, (d, d)), derivation.symbols(d)
+    names = (*s.P, *s.L, *s.Lt, derivation.tau, derivation.taut, derivation.eta_T, derivation.eta_G)
+    values = (*P.ravel(), *m.L, *m.Lt, m.tau, m.taut, m.eta_T, m.eta_G)
+    apart = {entry: int(i % (d + 1) == 0) for i, entry in enumerate(s.S)}
+    derived = derivation.line_block(d).subs(apart).subs(dict(zip(names, values, strict=True)))
+    np.testing.assert_allclose(line_block(m, P), np.array(derived, dtype=float), rtol=0, atol=ROUNDING * 10)
 
 
 def test_jacobian_of_curved_profiles():
@@ -278,27 +280,6 @@ def test_rotations_between_the_two_bounds():
     assert min(growth(1.41, a) for a in angles) > 0
 
 
-def test_boundary_by_continuation():
-    """The traced zero of the numeric growth rate is the formula alpha = 2 k, from edge to edge of the box."""
-
-    def growth(noise, ratio):
-        m = one_feature(5.0, noise, 0.2, ratio)
-        state = State(np.eye(1), np.zeros(1), np.zeros(1), np.eye(1), np.array(1.0))
-        return float(np.linalg.eigvals(jacobian(m, state)[1:, 1:]).real.max())
-
-    curve = trace_boundary(growth, (2.0, 0.35), (0.5, 4.0, 0.01, 1.2), step=0.05)
-    np.testing.assert_allclose(curve[:, 1], 2 * 0.2 * curve[:, 0] ** 2 / 5, atol=1e-8)
-    assert len(curve) > 15 and curve[:, 0].min() < 0.6 and curve[:, 0].max() > 3.7
-    with pytest.raises(InputError, match="start: must lie near a zero"):
-        trace_boundary(lambda x, y: 1.0 + 0 * x, (0.5, 0.5), (0, 1, 0, 1))
-
-
-def test_boundary_by_continuation_closes():
-    curve = trace_boundary(lambda x, y: x**2 + y**2 - 1, (1.0, 0.0), (-2, 2, -2, 2), step=0.02)
-    np.testing.assert_allclose(np.hypot(*curve.T), 1, atol=1e-9)
-    assert np.ptp(np.arctan2(curve[:, 1], curve[:, 0])) > 6
-
-
 def test_growth_rates_are_those_of_runs():
     """The ODE leaves the noninformative line at tau (Lambda - xi), then the saddle at its growth rate."""
     m = Solvable(Lambda=(5.0,), noise=3.0, taut=0.02, P0=((1e-9,),), q0=(1e-6,), time=40.0, record=401)
@@ -316,7 +297,7 @@ def test_growth_rates_are_those_of_runs():
 def test_pair_eigenvalues_survive_cancellation():
     """det -> 0: the small root keeps its digits."""
     m = one_feature(5.0, 5.0 * (1 - 1e-13), 0.2, 0.2)  # k just below 1
-    small = pair_eigenvalues(m, 0, 0, 0.0)
+    small = block_eigenvalues(m, 0, 0, 0.0)
     exact = m.tau * (5.0 - forgetting(m))
     assert np.abs(small - exact).min() < 1e-6 * abs(exact)
 
@@ -325,8 +306,7 @@ def test_pair_eigenvalues_survive_cancellation():
     ("changes", "call"),
     [({"nonlinearity": "tanh"}, fixed_points), ({"constraint": "x - 1"}, learnable),
      ({"fake_Lambda": (1.0, 2.0)}, predict_regime), ({}, one_feature_parameters),
-     ({}, lambda m: line_eigenvalues(m, np.full((2, 2), 0.5))),
-     ({"Lambda": (1.0,)}, lambda m: two_feature_polynomial(m, np.eye(1)))],
+     ({}, lambda m: line_eigenvalues(m, np.full((2, 2), 0.5)))],
 )  # fmt: skip
 def test_where_closed_forms_do_not_hold(changes, call):
     with pytest.raises(InputError):

@@ -10,9 +10,12 @@ from scipy.special import roots_hermitenorm
 
 from egan_theory.base.errors import InputError
 from egan_theory.papers.solvable import SETTING_E, SETTING_R, Quadrature, Solvable, State, derivation, solve_ode
-from egan_theory.papers.solvable.ode import CONSERVED, averages, drift
-from egan_theory.papers.solvable.state import dataset_state, gram
+from egan_theory.papers.solvable.ode import averages, drift
+from egan_theory.papers.solvable.records import dataset_state
+from egan_theory.papers.solvable.state import gram
 
+#: z, S_ll and the Gram matrix may leave their bounds by this much, accumulated over a run
+CONSERVED = 1e-6
 ROUNDING = 1e-12
 #: end states of the table, to the digits given there
 TABLE = 1e-3
@@ -52,18 +55,19 @@ def test_drift_is_the_derived_one(d, hard, sampling_noise, seed):
 
 
 def test_expectation_of_gaussian_products():
-    """Isserlis' theorem against moments known otherwise: E x^4 = 3 v^2, E x^2 y^2 = v u + 2 c^2, odd ones vanish."""
-    x, y, v, u, c, b = sp.symbols("x y v u c b")
-    cov = {(x, x): v, (y, y): u, (x, y): c}
-    assert derivation.gaussian_expectation(x**4, cov) == 3 * v**2
-    assert sp.expand(derivation.gaussian_expectation(x**2 * y**2, cov) - v * u - 2 * c**2) == 0
-    assert derivation.gaussian_expectation(b * x**3 + b, cov) == b
+    """Second moments, in either order of a pair; odd moments vanish, constants stay."""
+    x, y, v, c, b = sp.symbols("x y v c b")
+    cov = {(x, x): v, (x, y): c}
+    assert derivation.gaussian_expectation((x + b) ** 2 + 3 * y * x + y**2, cov) == v + b**2 + 3 * c
+    assert derivation.gaussian_expectation(b * x + b, cov) == b
 
 
 def test_one_feature_in_units():
-    """The reduced system is the brief's: its block, trace and determinant on the line."""
+    """The reduced system on the line q = r = 0: P rests; block, trace and determinant on the line."""
     a, k, P = derivation.alpha, derivation.k, derivation.P
-    block = derivation.one_feature_block()
+    at = derivation.one_feature_jacobian().subs(dict.fromkeys(derivation.ONE[1:], 0))
+    block = at[1:, 1:]
+    assert at[0, :].is_zero_matrix
     assert sp.expand(block.trace() - (a - 2 * k)) == 0
     assert sp.expand(block.det() - (P**2 - (1 - k) * (1 + k - a))) == 0
 

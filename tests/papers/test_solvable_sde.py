@@ -9,9 +9,9 @@ from scipy.stats import kstest
 from egan_theory.base.errors import InputError
 from egan_theory.papers.solvable import SETTING_E, Solvable, simulate_sde, simulate_sgd, solve_ode
 from egan_theory.papers.solvable.ode import drift
-from egan_theory.papers.solvable.records import gram_root, gram_state
+from egan_theory.papers.solvable.records import dataset_state
 from egan_theory.papers.solvable.sde import generator_matrix, transition
-from egan_theory.papers.solvable.state import dataset_state, gram, unpack
+from egan_theory.papers.solvable.state import gram, gram_root, gram_state, unpack
 
 #: integrator tolerances of the ODE and of the transitions, accumulated
 INTEGRATED = 1e-6

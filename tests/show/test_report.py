@@ -17,7 +17,7 @@ import egan_theory as eg
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.agreement import Agreement, Quantity
 from egan_theory.predict import rates_over
-from egan_theory.show import page, plot, style, words
+from egan_theory.show import folder, page, plot, style, words
 from egan_theory.show.folder import MARK
 
 
@@ -114,7 +114,7 @@ def fakes(monkeypatch):
         monkeypatch.setattr(page, name, partial(once, getattr(page, name)))
     monkeypatch.setattr(page, "compare", lambda exp, runs: fake_agreement(eg.spectrum(exp)))
     monkeypatch.setattr(page, "sweep_left", fake_sweep)
-    monkeypatch.setattr(page, "write", lambda ax, path: path.write_bytes(b"drawn"))
+    monkeypatch.setattr(folder, "write", lambda ax, path: path.write_bytes(b"drawn"))
 
 
 def check(ax, x_unit, y_unit):
@@ -361,7 +361,7 @@ def test_table_marks_what_disagrees():
 
 
 def test_page_holds_every_number_figure_and_file(fakes, monkeypatch, tmp_path):
-    monkeypatch.setattr(page, "write", style.write)
+    monkeypatch.setattr(folder, "write", style.write)
     seen = []
     index = eg.report(RING, tmp_path / "r", progress=lambda *args: seen.append(args))
     text = index.read_text(encoding="utf-8")

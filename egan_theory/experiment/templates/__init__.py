@@ -1,4 +1,4 @@
-"""Commented experiments to edit, one per kind of target, and the solvable model.
+"""Commented experiments to edit, one per kind of target.
 
 What the tables of the theory hold stands in ``common.toml`` as ``{name}`` and is written here.
 """
@@ -14,7 +14,6 @@ from ...base.parameters import Parameter
 
 FOLDER = Path(__file__).parent
 TEMPLATES = ("ring", "grid", "mixture", "uniform", "points")
-SOLVABLE = "solvable"
 #: what a template changes in the common part; the box has its own features
 TEMPLATE_CHANGES = {
     "grid": {"length_scale = 0.5": "length_scale = 0.4"},
@@ -24,12 +23,10 @@ TEMPLATE_CHANGES = {
 }
 
 
-def new(kind: str) -> str:
-    """The commented experiment of that kind of target, or the solvable model. Raises InputError for an unknown kind."""
-    if kind not in (*TEMPLATES, SOLVABLE):
-        raise InputError("kind", f"be one of {', '.join((*TEMPLATES, SOLVABLE))}", repr(kind))
-    if kind == SOLVABLE:
-        return (FOLDER / "solvable.toml").read_text(encoding="utf-8")
+def template(kind: str) -> str:
+    """The commented experiment of that kind of target. Raises InputError for an unknown kind."""
+    if kind not in TEMPLATES:
+        raise InputError("kind", f"be one of {', '.join(TEMPLATES)}", repr(kind))
     common = _with_tables((FOLDER / "common.toml").read_text(encoding="utf-8"))
     for old, now in TEMPLATE_CHANGES.get(kind, {}).items():
         common = common.replace(old, now, 1)

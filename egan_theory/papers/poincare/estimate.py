@@ -9,19 +9,20 @@ the minimum is too low (it fits noise); on samples that f has not seen its expec
 Bases are tried in order of size; the smallest one is taken whose held-out quotient is within one standard error (of the
 difference, sample by sample) of the best. ``converged``: no larger basis does surely better (SURE standard errors), and
 the one taken is not the last of a sequence that still falls surely.
-Source of the kernel form: Pillaud-Vivien, Bach, Lelievre, Rudi, Stoltz 2020 (arXiv:1910.14564); the held-out choice is
-ours.
+Source of the kernel form: Pillaud-Vivien, Bach, Lelievre, Rudi, Stoltz 2020 (arXiv:1910.14564); the choice by
+held-out samples is not theirs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ...base.arrays import numbers
 from ...base.errors import InputError
+from ...base.table import Record
 from .bases import Basis, Bumps, Polynomials
 
 FOLDS = 5
@@ -45,11 +46,13 @@ class Trial(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Poincare:
+class Poincare(Record):
     """xi_1 of the data (1/length^2), its standard error, and how it was found.
 
     ``lower``: the fitted quotient, see the module. ``trials``: every basis tried, in order of size.
     """
+
+    KEYS = ("xi", "stderr", "constant", "lower", "basis", "converged", "samples", "dimension", "trials", "assumptions")
 
     xi: float
     stderr: float
@@ -65,13 +68,6 @@ class Poincare:
     def constant(self) -> float:
         """The Poincare constant 1/xi_1 (length^2)."""
         return 1 / self.xi
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "xi": self.xi, "stderr": self.stderr, "constant": self.constant, "lower": self.lower, "basis": self.basis,
-            "converged": self.converged, "samples": self.samples, "dimension": self.dimension,
-            "trials": [t._asdict() for t in self.trials], "assumptions": list(self.assumptions),
-        }  # fmt: skip
 
 
 def poincare(points: np.ndarray, weights: np.ndarray | None = None, *, bases: list[Basis] | None = None,

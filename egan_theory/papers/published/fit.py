@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from html import escape
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import xarray as xr
+from pydantic import BeforeValidator, Field, ValidationError
 from scipy.optimize import minimize
 
+from ...base.config import Config, Positive
 from ...base.errors import InputError, check_file
 from ...base.files import atomic, check_output
+from ...base.json import json_ready, json_text
+from ...base.table import Record
 from ...experiment.provenance import versions
+from ...experiment.wording import input_error
 from .theory import CLASSES, COVERED, FROZEN_RATIO, MNIST, RUNAWAY_RADII, WIDTH, log_margins
 
-FORMAT, VERSION = "egan published fit", 1
+#: how a file of a fit begins
+FORM = {"format": "egan published fit", "version": 1}
 METHOD = (
-    "maximum likelihood of the three classes of every run under the linear theory with two constants "
-    f"(P1-P6); logistic scatter of fixed width {WIDTH:g} in ln(rate) or ln(amplitude)"
+    "maximum likelihood of the three classes of every run under the linear theory with two constants; "
+    f"logistic scatter of fixed width {WIDTH:g} in ln(rate) or ln(amplitude)"
 )
 ASSUMPTIONS = (
     "linear theory about equilibrium, though the runs began far from it",
@@ -41,28 +46,51 @@ NAMES = {
 #: decades of each constant searched, and points per decade
 TIME_SCALE, GAIN, PER_DECADE = (1e1, 1e8), (1e-5, 1e1), 6
 LARGEST_FILE = 1_000_000
+Error = Annotated[float, Field(allow_inf_nan=True), BeforeValidator(lambda v: math.nan if v is None else v)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
 
 
-@dataclass(frozen=True)
-class PublishedFit:
+class Constants(Config):
+    """The two constants; see ``PublishedFit``."""
+
+    time_scale: Positive
+    gain: Positive
+
+
+class Errors(Config):
+    """Standard errors of the logarithms of the constants; NaN (null in a file) where there is none."""
+
+    time_scale: Error
+    gain: Error
+
+
+class PublishedFit(Config, Record):
     """The two constants. ``time_scale`` tau: damping of the collective mode over the training per unit of lrD;
     ``gain``: squared frequency over damping of the collective mode at phi = 0, per step.
 
-    stderr: from the curvature of the log likelihood, in ln(constant). runs, counts: what was fitted. digest: SHA-256
-    of (lrD, phi, classes).
+    stderr_log: from the curvature of the log likelihood, in ln(constant). runs, counts: what was fitted. digest:
+    SHA-256 of (lrD, phi, classes).
     """
 
-    time_scale: float
-    gain: float
-    stderr_log_time_scale: float
-    stderr_log_gain: float
+    TITLE: ClassVar[str] = "Two constants from {0.runs} runs"
+
+    constants: Constants
+    stderr_log: Errors
     log_likelihood: float
-    runs: int
-    counts: Mapping[str, int]
+    runs: int = Field(gt=0)
+    counts: dict[str, int]
     digest: str
     versions: str
     method: str = METHOD
-    assumptions: tuple[str, ...] = ASSUMPTIONS
+    assumptions: Texts = ASSUMPTIONS
+
+    @property
+    def time_scale(self) -> float:
+        return self.constants.time_scale
+
+    @property
+    def gain(self) -> float:
+        return self.constants.gain
 
     @property
     def critical_ratio(self) -> float | None:
@@ -72,31 +100,11 @@ class PublishedFit:
 
     def to_dict(self) -> dict[str, Any]:
         """The --json form, and what the fit file holds."""
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            "constants": {"time_scale": self.time_scale, "gain": self.gain},
-            "stderr_log": {"time_scale": self.stderr_log_time_scale, "gain": self.stderr_log_gain},
-            "log_likelihood": self.log_likelihood,
-            "runs": self.runs,
-            "counts": dict(self.counts),
-            "critical_ratio": self.critical_ratio,
-            "digest": self.digest,
-            "versions": self.versions,
-            "method": self.method,
-            "assumptions": list(self.assumptions),
-        }
+        return json_ready(FORM | self.model_dump(mode="json") | {"critical_ratio": self.critical_ratio})
 
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{value:.4g}</td><td>{100 * error:.2g} %</td></tr>"
-            for name, value, error in (
-                ("time scale", self.time_scale, self.stderr_log_time_scale),
-                ("gain", self.gain, self.stderr_log_gain),
-            )
-        )
-        head = "<tr><th></th><th>value</th><th>standard error</th></tr>"
-        return f"<table><caption>{self.runs} published runs</caption>{head}{rows}</table>"
+    def grid(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        values = [(n, getattr(self.constants, n), getattr(self.stderr_log, n)) for n in ("time_scale", "gain")]
+        return ("", "value", "relative standard error"), [(n.replace("_", " "), *pair) for n, *pair in values]
 
 
 def cells(ds: xr.Dataset, name: str = "order parameters") -> dict[str, np.ndarray]:
@@ -111,7 +119,7 @@ def cells(ds: xr.Dataset, name: str = "order parameters") -> dict[str, np.ndarra
             hint = " (import the runs with --target)" if kind != "frozen" else ""
             raise InputError(name, f"hold the variable {' or '.join(names)}{hint}", sorted(map(str, ds.data_vars)))
         arrays[kind] = _numbers(ds[found[0]], f"{name}: variable {found[0]}")
-    rates, ratios = coordinates(ds, name)
+    rates, ratios = rates_and_ratios(ds, name)
     try:
         values = xr.broadcast(rates, ratios, *arrays.values())
     except ValueError as error:
@@ -131,7 +139,7 @@ def cells(ds: xr.Dataset, name: str = "order parameters") -> dict[str, np.ndarra
     return {key: value[known] for key, value in out.items()}
 
 
-def coordinates(ds: xr.Dataset, name: str) -> tuple[xr.DataArray, xr.DataArray]:
+def rates_and_ratios(ds: xr.Dataset, name: str) -> tuple[xr.DataArray, xr.DataArray]:
     """The coordinates lrD and phi, one-dimensional each, checked."""
     out = []
     for key, rule, holds in (
@@ -194,10 +202,8 @@ def fit_published(ds: xr.Dataset, name: str = "order parameters") -> PublishedFi
     for key in ("lrD", "phi", *CLASSES):
         digest.update(np.ascontiguousarray(data[key][order]).tobytes())
     return PublishedFit(
-        time_scale=float(np.exp(best.x[0])),
-        gain=float(np.exp(best.x[1])),
-        stderr_log_time_scale=error[0],
-        stderr_log_gain=error[1],
+        constants=Constants(time_scale=float(np.exp(best.x[0])), gain=float(np.exp(best.x[1]))),
+        stderr_log=Errors(time_scale=error[0], gain=error[1]),
         log_likelihood=-float(best.fun),
         runs=len(data["lrD"]),
         counts={kind: int(inside.sum()) for kind, inside in known.items()},
@@ -225,12 +231,9 @@ def _standard_errors(loss: Any, x: np.ndarray, step: float = 1e-2) -> tuple[floa
 
 
 def save_fit(fit: PublishedFit, path: str | Path) -> None:
-    """Write the fit as JSON: to a temporary name in the same folder, then renamed."""
-    from ...base.json import json_ready
-
-    file = check_output(path)
-    with atomic(file) as temporary:
-        temporary.write_text(json.dumps(json_ready(fit.to_dict()), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    """Write the fit as JSON, whole or not at all."""
+    with atomic(check_output(path)) as temporary:
+        temporary.write_text(json_text(fit.to_dict()), encoding="utf-8")
 
 
 def load_fit(path: str | Path) -> PublishedFit:
@@ -243,46 +246,12 @@ def load_fit(path: str | Path) -> PublishedFit:
         data = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, OSError) as error:
         raise InputError(field, "be a JSON file of 'egan published fit'", f"the error: {error}") from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
+    if not isinstance(data, dict) or data.get("format") != FORM["format"]:
         raise InputError(field, "be a file of 'egan published fit'", "no such format in it")
-    if data.get("version") != VERSION:
-        raise InputError(f"{field}: version", f"be {VERSION}", repr(data.get("version")))
-    constants = _entry(data, "constants", dict, field)
-    errors, counts = _entry(data, "stderr_log", dict, field), _entry(data, "counts", dict, field)
-    lists = _entry(data, "assumptions", list, field)
-    text = {key: _entry(data, key, str, field) for key in ("digest", "versions", "method")}
-    return PublishedFit(
-        time_scale=_positive(constants, "time_scale", f"{field}: constants"),
-        gain=_positive(constants, "gain", f"{field}: constants"),
-        stderr_log_time_scale=_number(errors, "time_scale", f"{field}: stderr_log"),
-        stderr_log_gain=_number(errors, "gain", f"{field}: stderr_log"),
-        log_likelihood=_number(data, "log_likelihood", field),
-        runs=int(_positive(data, "runs", field)),
-        counts={kind: int(_number(counts, kind, f"{field}: counts")) for kind in CLASSES},
-        assumptions=tuple(map(str, lists)),
-        **text,
-    )
-
-
-def _entry(data: Mapping[str, Any], key: str, kind: type, field: str) -> Any:
-    value = data.get(key)
-    if not isinstance(value, kind):
-        raise InputError(f"{field}: {key}", f"be present and a {kind.__name__}", repr(value))
-    return value
-
-
-def _number(data: Mapping[str, Any], key: str, field: str) -> float:
-    """A finite number; null stands for one that does not exist."""
-    value = data.get(key)
-    if value is None and key in data:
-        return float("nan")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e100:
-        raise InputError(f"{field}: {key}", "be a finite number", repr(value))
-    return float(value)
-
-
-def _positive(data: Mapping[str, Any], key: str, field: str) -> float:
-    value = _number(data, key, field)
-    if not 1e-100 < value:
-        raise InputError(f"{field}: {key}", "be greater than 0", repr(data.get(key)))
-    return value
+    if data.get("version") != FORM["version"]:
+        raise InputError(f"{field}: version", f"be {FORM['version']}", repr(data.get("version")))
+    try:
+        return PublishedFit(**{key: value for key, value in data.items() if key not in (*FORM, "critical_ratio")})
+    except ValidationError as error:
+        found = input_error(error, PublishedFit)
+        raise InputError(f"{field}: {found.field}", found.must, found.found) from None

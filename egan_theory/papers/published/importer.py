@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -20,17 +22,13 @@ from ...runs.schema import validate_runs, variable
 
 #: what every published file holds: one final cloud of 100 images
 SHAPE = (100, 28, 28)
-#: normalisation of the images (brief 4): (x/255 - MEAN)/STD
+#: normalisation of the images that the authors used: (x/255 - MEAN)/STD
 MEAN, STD = 0.1307, 0.3081
 SUFFIX = ".npy.gz"
-_NUMBER = r"([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)"
-_PARAMETERS = ("T", "wdecay", "lrD", "lrQ", "alpha", "lambda_aug_init", "rho", "phi")
-_NAME = re.compile(
-    rf"new_init_T_{_NUMBER}_nonlin_(?P<nonlin>[A-Za-z]+)_wdecay_{_NUMBER}_lrD_{_NUMBER}_lrQ_{_NUMBER}_alpha_{_NUMBER}"
-    rf"_lambda_aug_init_{_NUMBER}_rho_{_NUMBER}_phi_{_NUMBER}_final_data\.npy\.gz"
-)
-_LONG_NAMES = {
+#: the parameters in a file's name, in its order
+PARAMETERS = {
     "T": "training time T of the file name",
+    "nonlin": "activation of the discriminator",
     "wdecay": "weight decay of the discriminator",
     "lrD": "discriminator learning rate",
     "lrQ": "generator learning rate",
@@ -38,9 +36,12 @@ _LONG_NAMES = {
     "lambda_aug_init": "multiplier at the start",
     "rho": "rho of the file name",
     "phi": "g2/g1, off-diagonal over diagonal generator kernel",
-    "nonlin": "activation of the discriminator",
 }
-_HEADER = 10_000
+_NUMBER, _WORD = r"[-+]?[0-9.]+(?:e[-+]?[0-9]+)?", r"[A-Za-z]+"
+_VALUES = "_".join(f"{key}_(?P<{key}>{_WORD if key == 'nonlin' else _NUMBER})" for key in PARAMETERS)
+_NAME = re.compile(rf"new_init_{_VALUES}_final_data\.npy\.gz")
+#: bytes read of a file: room for a cloud of float64, whose type can then be named
+LARGEST = 10_000 + 8 * math.prod(SHAPE)
 
 
 def read_runs(
@@ -92,7 +93,7 @@ def read_runs(
         },
     )
     ds["particles"].attrs["units"] = "normalised pixel"
-    for name, long_name in _LONG_NAMES.items():
+    for name, long_name in PARAMETERS.items():
         ds = ds.assign_coords({name: ("run", [r[name] for r in rows], {"long_name": long_name, "units": "1"})})
     return validate_runs(_with_order_parameters(ds, target))
 
@@ -118,56 +119,48 @@ def _with_order_parameters(ds: xr.Dataset, target: xr.DataArray | None) -> xr.Da
     return ds
 
 
-def parameters(name: str) -> dict[str, float | str]:
+def parameters(name: str) -> dict[str, Any]:
     """The parameters in a published file's name. Raises InputError for a name of another form."""
     match = _NAME.fullmatch(name)
     form = "be named new_init_T_..._nonlin_..._lrD_..._phi_..._final_data.npy.gz"
     if match is None:
         raise InputError(name, form)
-    numbers = [group for group in match.groups() if group != match["nonlin"]]
-    out: dict[str, float | str] = {}
-    for key, text in zip(_PARAMETERS, numbers, strict=True):
+    out: dict[str, Any] = match.groupdict()
+    for key in (k for k in PARAMETERS if k != "nonlin"):
         try:
-            out[key] = float(text)
+            out[key] = float(out[key])
         except ValueError:  # 1.2.3
-            raise InputError(name, form, f"{key} {text}") from None
+            raise InputError(name, form, f"{key} {out[key]}") from None
         if not np.isfinite(out[key]):
-            raise InputError(name, "hold finite parameters", f"{key} {text}")
-    if not (out["lrD"] > 0 and 0 <= out["phi"] <= 1):  # type: ignore[operator]
+            raise InputError(name, "hold finite parameters", f"{key} {match[key]}")
+    if not (out["lrD"] > 0 and 0 <= out["phi"] <= 1):
         raise InputError(name, "have lrD > 0 and 0 <= phi <= 1", f"lrD {out['lrD']}, phi {out['phi']}")
-    return out | {"nonlin": match["nonlin"]}
+    return out
 
 
 def read_cloud(file: Path) -> np.ndarray:
     """The (100, 28, 28) float32 array of one published file. Raises InputError; never unpickles or inflates more."""
     name = file.name
     check_file(name, file, "be a regular file")
-    size = int(np.prod(SHAPE)) * 4
     try:
         with gzip.open(file) as stream:
-            data = stream.read(size + _HEADER + 1)  # no more, whatever the file inflates to
+            data = stream.read(LARGEST)  # no more, whatever the file inflates to
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(name, "be a whole gzip file", f"the error: {error}") from None
     buffer = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(buffer)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, fortran, dtype = read(buffer)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(name, "hold one .npy array", f"the error: {error}") from None
-    if dtype.hasobject:
-        raise InputError(name, "hold numbers", "pickled objects")
-    if dtype.kind != "f" or dtype.itemsize != 4:
-        raise InputError(name, "hold float32 numbers", f"dtype {dtype}")
-    if shape != SHAPE:
-        raise InputError(name, f"have shape {SHAPE}", f"shape {shape}")
-    body = data[buffer.tell() :]
-    if len(body) != size:
-        raise InputError(name, f"hold {size} bytes of numbers", "fewer" if len(body) < size else "more")
-    array = np.frombuffer(body, dtype).reshape(SHAPE, order="F" if fortran else "C").astype(np.float32)
+        array = np.load(buffer, allow_pickle=False)
+    except Exception as error:  # headers may hold anything that Python can write
+        raise InputError(name, "hold one whole .npy array of numbers", f"the error: {error}") from None
+    if getattr(array, "dtype", None) not in (np.dtype("<f4"), np.dtype(">f4")):
+        raise InputError(name, "hold float32 numbers", f"dtype {getattr(array, 'dtype', 'none, an archive')}")
+    if array.shape != SHAPE:
+        raise InputError(name, f"have shape {SHAPE}", f"shape {array.shape}")
+    if buffer.read(1):
+        raise InputError(name, "hold one .npy array", "more behind it")
     if not np.all(np.isfinite(array)):
         raise InputError(name, "hold finite numbers", f"{(~np.isfinite(array)).sum()} that are not")
-    return array
+    return array.astype(np.float32)
 
 
 def read_target(path: str | Path) -> xr.DataArray:

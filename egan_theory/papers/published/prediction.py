@@ -5,7 +5,8 @@ from __future__ import annotations
 import xarray as xr
 
 from ...experiment.provenance import versions
-from .fit import PublishedFit, coordinates
+from .fit import PublishedFit, rates_and_ratios
+from .importer import PARAMETERS
 from .theory import log_margins, probabilities
 
 _WORDS = {
@@ -22,7 +23,7 @@ def predict_published(fit: PublishedFit, grid: xr.Dataset, name: str = "grid") -
     prediction lies, in ln(rate) or ln(amplitude). Nothing but the coordinates of ``grid`` is used.
     Raises InputError for coordinates that are missing or out of range.
     """
-    lrD, phi = coordinates(grid, name)
+    lrD, phi = rates_and_ratios(grid, name)
     a, b = xr.broadcast(lrD, phi)
     margins = log_margins(a.values, b.values, fit.time_scale, fit.gain)
     chances = probabilities(margins)
@@ -31,23 +32,13 @@ def predict_published(fit: PublishedFit, grid: xr.Dataset, name: str = "grid") -
         data[f"p_{kind}"] = (a.dims, p, {"long_name": _WORDS[kind], "units": "1"})
         words = f"ln(rate or amplitude) by which the prediction lies inside the class {kind}"
         data[f"margin_{kind}"] = (a.dims, margins[kind], {"long_name": words, "units": "1"})
-    coords = {
-        "lrD": (lrD.dims, lrD.values, {"long_name": "discriminator learning rate", "units": "1"}),
-        "phi": (
-            phi.dims,
-            phi.values,
-            {"long_name": "g2/g1, off-diagonal over diagonal generator kernel", "units": "1"},
-        ),
+    coords = {str(c.name): (c.dims, c.values, {"long_name": PARAMETERS[str(c.name)], "units": "1"}) for c in (lrD, phi)}
+    attrs = {
+        "time_scale": fit.time_scale,
+        "gain": fit.gain,
+        "fit_digest": fit.digest,
+        "method": fit.method,
+        "assumptions": "; ".join(fit.assumptions),
+        "versions": versions(),
     }
-    return xr.Dataset(
-        data,
-        coords=coords,
-        attrs={
-            "time_scale": fit.time_scale,
-            "gain": fit.gain,
-            "fit_digest": fit.digest,
-            "method": fit.method,
-            "assumptions": "; ".join(fit.assumptions),
-            "versions": versions(),
-        },
-    )
+    return xr.Dataset(data, coords, attrs)

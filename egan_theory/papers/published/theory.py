@@ -1,15 +1,16 @@
 """What the linear theory says of the published runs: two constants, three classes.
 
-Modes of the linearization (brief 2b, 2c), with a step of the discriminator counted as a unit of time:
+Modes of the linearization under simultaneous updates, with a step of the discriminator counted as a unit of time:
 
     collective   z^2 - (2 - a) z + 1 - a + w^2 = 0,   a = tau lrD / T,   w^2 = gain (1 + (N-1) phi) a           (P1)
     relative l   w_l^2 = gain (1 - phi) a beta_l / beta_c                                                       (P2)
 
-T = 1000 steps, N = 100 particles. Both lines are equation (3) with a gradient penalty: a_k = eta_D lam beta_k and
-w_k^2 = eta_D eta_G b c g beta_k have the ratio gain g, gain = eta_G b c / lam, whatever the mode; g is the eigenvalue
-of Gamma / g1. Fitted are tau (``time_scale``: damping of the collective mode over the training, per unit of lrD) and
-``gain``. The stiffness ratios beta_l / beta_c come from the images: off their span, H of a dot-product kernel acts as
-(N x N) x 1 (brief 2b), and for a discriminator of random ReLU features (Cho and Saul, NeurIPS 2009, order 1)
+T = 1000 steps, N = 100 particles. Both lines are the modes of any GAN here, with a gradient penalty alone: damping
+a_k = eta_D lam beta_k and squared frequency w_k^2 = eta_D eta_G b c g beta_k have the ratio gain g, gain = eta_G b c /
+lam, whatever the mode; g is the eigenvalue of Gamma / g1. Fitted are tau (``time_scale``: damping of the collective
+mode over the training, per unit of lrD) and ``gain``. The stiffness ratios beta_l / beta_c come from the images: off
+their span, H of a dot-product kernel acts as (N x N) x 1, and for a discriminator of random ReLU features (Cho and
+Saul, NeurIPS 2009, order 1)
 
     H_ij = 1 - angle(y_i, y_j)/pi,   beta_c = 1.H.1/N,   beta_l = eigenvalues of H between relative displacements.  (P3)
 
@@ -31,7 +32,7 @@ Classes:
 logistic factor of width WIDTH in the logarithm: p = 1/(1 + exp(-margin/WIDTH)). WIDTH is a round number, not fitted;
 the areas under the ROC curves move by less than 0.004 between widths 1/4 and 1.
 
-What the theory explains of brief 4: the memorised boundary at phi = 0 to a factor 1.4, flat where 1 + 99 phi is not;
+What the theory explains of the runs: the memorised boundary at phi = 0 to a factor 1.4, flat where 1 + 99 phi is not;
 the slow critics (lrD <= 2e-5) that leave centroids unsettled at every phi and clouds frozen beyond phi = 0.026
 (measured 0.018, and not below); the collective instability at high phi, earlier for slower critics. What it does
 not: the memorised boundary (1-phi)^-2.9, here (1-phi)^-1; which single cells run away; how far.
@@ -53,13 +54,13 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 CLASSES = ("memorised", "frozen", "runaway")
-#: definitions of the classes (brief 4)
+#: definitions of the classes
 COVERED, COSINE, FROZEN_RATIO, RUNAWAY_RADII = 0.5, 0.10, 54.0, 0.3
 #: width of the logistic scatter in ln(rate) or ln(amplitude); a round number, not fitted
 WIDTH = 0.5
 #: values of (w T)^2 searched for the boundary of a class
 SEARCHED = np.geomspace(1e-3, 30, 200)
-#: of the published runs (brief 4)
+#: of the published runs: steps of training, standard deviation of the starts
 STEPS, NOISE = 1000.0, 0.5
 
 
@@ -203,7 +204,7 @@ def log_margins(
 
 
 def log_radius(a: np.ndarray, w2: np.ndarray) -> np.ndarray:
-    """ln max|z| of z^2 - (2 - a) z + 1 - a + w2 = 0, simultaneous updates (brief 2c): the growth per step."""
+    """ln max|z| of z^2 - (2 - a) z + 1 - a + w2 = 0, simultaneous updates: the growth per step."""
     # the roots are half +- sqrt(square)
     half, square = 1 - a / 2, a**2 / 4 - w2
     root = np.sqrt(np.abs(square))

@@ -1,7 +1,7 @@
 """The exact Markov chain of the macroscopic state at finite n: cost per step independent of n.
 
 One step of ``kernel``, where the derivation is, has the law of one step of stochastic gradient descent in R^n, for
-Gaussian a, a~ and any latent law, nonlinearity and constraint (brief 2, "Exact finite-n simulation").
+Gaussian a, a~ and any latent law, nonlinearity and constraint.
 """
 
 from __future__ import annotations
@@ -12,20 +12,18 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import sympy as sp
+import xarray as xr
 
 from ...base.errors import InputError
 from ...base.files import atomic, check_output
 from .model import CONSTRAINTS, Solvable
 from .profile import PROFILES, Profile, X
-from .records import Progress, grams_dataset, latents, random_stream, record_steps
+from .records import Course, Progress, fill_latents, random_stream
 from .state import gram
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 #: steps whose noise is drawn at once; checkpoints and interrupts fall between blocks. Part of what a seed means.
 BLOCK = 4096
@@ -60,7 +58,7 @@ def simulate_chain(
     path = None if checkpoint is None else check_output(checkpoint, field="checkpoint")
     if path is not None and path.exists():
         job.load(path)
-    advance = compiled(model.profile)
+    advance = advance_of(model.profile)
     last, interrupted = monotonic(), False
     try:
         while job.run < model.runs:
@@ -74,19 +72,16 @@ def simulate_chain(
         interrupted = True
     if path is not None:
         job.save(path)
-    return grams_dataset(model, job.steps, job.grams, job.diverged, interrupted, method=METHOD)
+    return job.dataset(interrupted, METHOD)
 
 
-class Chain:
+class Chain(Course):
     """The runs in turn, in blocks of steps. ``at`` changes once per block: an interrupt leaves it consistent."""
 
     def __init__(self, model: Solvable) -> None:
-        self.model, self.steps = model, record_steps(model)
+        super().__init__(model)
         self.length = int(self.steps[-1])
         self.start = gram(model.start)
-        D = len(self.start)
-        self.grams = np.full((model.runs, len(self.steps), D, D), np.nan)
-        self.diverged = np.full(model.runs, -1)
         self.rng = random_stream(model, STREAM, 0)
         self.at = self._beginning(0)
         k, kind = 1 / model.n, CONSTRAINTS.index(model.constraint)
@@ -117,7 +112,7 @@ class Chain:
             self.grams[run, 0] = G
         end = min(step + BLOCK, self.length)
         self.rng.bit_generator.state = bits
-        noise, chi2 = draw(self.rng, model, end - step)
+        noise, chi2 = noise_rows(self.rng, model, end - step)
         G = G.copy()
         first, past = np.searchsorted(self.steps, [step, end], side="right")
         failed = advance(
@@ -147,20 +142,12 @@ class Chain:
                 raise InputError("checkpoint", f"be of the form {CHECKPOINT!r}", f"{path}: {data['form']}")
             if str(data["model"]) != repr(self.model):
                 raise InputError("checkpoint", "be of the same model (remove the file to start anew)", path)
-            run, step, G = int(data["run"]), int(data["step"]), data["gram"]
-            bits = json.loads(str(data["bits"]))
+            run, step, G, bits = int(data["run"]), int(data["step"]), data["gram"], json.loads(str(data["bits"]))
             bits["state"]["state"] = np.array(bits["state"]["state"], dtype=np.uint64)
             self.rng.bit_generator.state = bits
-            fits = (
-                0 <= run <= self.model.runs and 0 <= step < self.length and np.all(np.isfinite(G))
-                and all(
-                    have.shape == want.shape and have.dtype == want.dtype
-                    for have, want in (
-                        (G, self.start), (data["grams"], self.grams), (data["diverged"], self.diverged)
-                    )
-                )
-            )  # fmt: skip
-            if not fits:
+            pairs = ((G, self.start), (data["grams"], self.grams), (data["diverged"], self.diverged))
+            alike = all(have.shape == want.shape and have.dtype == want.dtype for have, want in pairs)
+            if not (alike and np.isfinite(G).all() and 0 <= run <= self.model.runs and 0 <= step < self.length):
                 raise ValueError("arrays that do not fit the model")
         except InputError:
             raise
@@ -169,17 +156,17 @@ class Chain:
         self.grams, self.diverged, self.at = data["grams"], data["diverged"], (run, step, G, bits)
 
 
-def draw(rng: np.random.Generator, model: Solvable, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def noise_rows(rng: np.random.Generator, model: Solvable, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """noise (steps, 4d + 3) and chi^2_{n - 2d - 1} (steps,) of ``kernel.advance``."""
     noise = rng.standard_normal((steps, 4 * model.d + 3))
     if model.law is not None:
-        latents(rng, model.law, noise[:, : 2 * model.d])
+        fill_latents(rng, model.law, noise[:, : 2 * model.d])
     rest = model.n - 2 * model.d - 1
     return noise, rng.chisquare(rest, steps) if rest else np.zeros(steps)
 
 
 @cache
-def compiled(profile: Profile) -> Callable[..., int]:
+def advance_of(profile: Profile) -> Callable[..., int]:
     """The compiled loop for a nonlinearity."""
     from . import kernel
 

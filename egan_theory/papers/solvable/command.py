@@ -3,96 +3,73 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...base.errors import EganError, InputError
 from ...base.files import check_output
-from ...console.shared import (
-    STDIN,
-    Figure,
-    Folder,
-    Json,
-    NewFile,
-    Output,
-    is_file,
-    new_folder,
-    outputs,
-    read,
-    save,
-    shared,
-    show_folder,
-    stdin,
-    written,
-)
+from ...base.terminal import progress_bar, stages, table
+from ...console.answer import Answer
+from ...console.shared import STDIN, Figure, Folder, Json, NewFile, Output, is_file, new_folder, read, shared, stdin
 
 if TYPE_CHECKING:
-    import xarray as xr
+    from matplotlib.axes import Axes
 
     from .model import Solvable
 
-solvable = typer.Typer(
+app = typer.Typer(
     name="solvable",
     help="The solvable high-dimensional GAN: macroscopic ODE, weight SDE, finite-n simulation, phases, report.",
     rich_markup_mode=None,
 )
 
 Model = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Argument(
         metavar="[MODEL.toml]", help="File with a table [solvable]; - for standard input; default: setting R."
     ),
 ]
 
 
-@solvable.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True)
 def _group(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         print(context.get_help())
 
 
-@solvable.command()
+@app.command()
 @shared
 def ode(model: Model = None, output: Output = None, json: Json = False, figure: Figure = None) -> None:
     """Integrate the macroscopic ODE; regime, prediction and boundaries."""
-    from ...base.terminal import save_figure, show, show_json, table
-
-    out, picture = outputs(output, figure, model)
+    answer = Answer(json, output, figure, inputs=[model])
     described = _load(model)
+    from .figures import plot_overlaps
     from .ode import solve_ode
-    from .regimes import classify
+    from .regimes import boundary_words, classify, theory
 
     ds = solve_ode(described)
     (found,) = classify(ds)
-    if picture:
-        from .figures import plot_overlaps
-
-        save_figure(lambda data, ax: plot_overlaps(data, ax=ax), ds, picture)
-    end = ds.isel(run=0, time=-1)
+    try:
+        predicted = theory(described)
+    except InputError as error:
+        predicted = {"predicted": None, "boundaries": None, "fixed_points": None, "no_prediction": str(error)}
+    end = {str(name): value.values.tolist() for name, value in ds.isel(run=0, time=-1).items()}
     conserved = {k: ds.attrs[k] for k in ("conservation", "gram_minimum") if k in ds.attrs}
-    data = {
-        "status": ds.attrs["status"], "found": found.to_dict(), **_theory(described),
-        "end": {name: end[name].values.tolist() for name in ds.data_vars}, **conserved,
-    }  # fmt: skip
-    save(ds, out, data)
-    if json:
-        show_json(data)
-        return
-    d = described.d
-    rows = [[f"P{i + 1}{j + 1}", float(end["P"].values[i, j])] for i in range(d) for j in range(d)]
-    rows += [[f"{name}{i + 1}", float(end[name].values[i])] for name in "qr" for i in range(d)]
-    show(
+    data = {"status": ds.attrs["status"], "found": found.to_dict(), **predicted, "end": end, **conserved}
+    boundaries = [[boundary_words(name), value] for name, value in (data["boundaries"] or {}).items()]
+    overlaps = [[f"P{i + 1}{j + 1}", v] for i, row in enumerate(end["P"]) for j, v in enumerate(row)]
+    overlaps += [[f"{name}{i + 1}", v] for name in "qr" for i, v in enumerate(end[name])]
+    text = [
         f"ODE: {_said(data['found'])}; {data['status']}",
         _predicted_text(data),
-        table(f"Overlaps at time {described.time:g}", ["overlap", "value"], rows),
-        *_boundary_table(data),
-        *written(out, picture),
-    )
+        table(f"Overlaps at time {described.time:g}", ["overlap", "value"], overlaps),
+        *([table("Boundaries", ["", "value"], boundaries)] if boundaries else []),
+    ]
+    answer.give(data, lambda: text, ds, lambda: plot_overlaps(ds))
 
 
-@solvable.command()
+@app.command()
 @shared
 def sde(
     output: NewFile,
@@ -101,76 +78,58 @@ def sde(
     json: Json = False,
 ) -> None:
     """Simulate the SDE of single weights, an ensemble at a time."""
-    from ...base.terminal import progress_bar, show, show_json
-
-    out, _ = outputs(output, None, model, netcdf=True)
+    answer = Answer(json, output, inputs=[model], form="netcdf")
     described = _load(model)
     from .sde import simulate_sde
 
     with progress_bar("SDE") as update:
         ds = simulate_sde(described, weights=weights, progress=update)
-    save(ds, out)
-    data = {"output": str(out), "weights": weights, "runs": ds.sizes["run"], "samples": ds.sizes["time"],
+    data = {"output": output, "weights": weights, "runs": ds.sizes["run"], "samples": ds.sizes["time"],
             "status": ds.attrs["status"]}  # fmt: skip
-    if json:
-        show_json(data)
-    else:
-        show(f"{data['runs']} runs of {weights} weights, {data['samples']} samples; {data['status']}", *written(out))
-    _refuse_interrupted(ds, out)
+    text = f"{data['runs']} runs of {weights} weights, {data['samples']} samples; {data['status']}"
+    answer.give(data, lambda: [text], ds)
+    _refuse_interrupted(data)
 
 
-@solvable.command()
+@app.command()
 @shared
 def simulate(
     output: NewFile,
     model: Model = None,
     method: Annotated[str, typer.Option("--method", metavar="chain|sgd", help="Exact chain, or direct SGD.")] = "chain",
     checkpoint: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--checkpoint", metavar="FILE", help="Written as the chain runs; continued from if it exists."),
     ] = None,
     json: Json = False,
     figure: Figure = None,
 ) -> None:
     """Simulate finite n, by the exact chain of the overlaps or by SGD itself. Ctrl-C keeps what was recorded."""
-    from ...base.terminal import progress_bar, save_figure, show, show_json, table
-
-    out, picture = outputs(output, figure, model, netcdf=True)
-    kept = (
-        None
-        if checkpoint is None
-        else check_output(checkpoint, *([model] if is_file(model) else []), output, field="--checkpoint")
-    )
+    answer = Answer(json, output, figure, inputs=[model], form="netcdf")
+    kept = None
+    if checkpoint is not None:
+        kept = check_output(checkpoint, *filter(is_file, [model]), output, field="--checkpoint")
     described = _load(model)
+    from .figures import plot_overlaps
     from .finite import simulate_solvable
+    from .ode import solve_ode
     from .regimes import classify
 
     with progress_bar("simulating") as update:
         ds = simulate_solvable(described, method=method, progress=update, checkpoint=kept)
-    save(ds, out)
-    if picture:
-        from .figures import plot_overlaps
-        from .ode import solve_ode
-
-        save_figure(lambda data, ax: plot_overlaps(solve_ode(described), data, ax=ax), ds, picture)
-    data: dict[str, Any] = {"output": str(out), "method": ds.attrs["method"], "n": described.n,
+    data: dict[str, Any] = {"output": output, "method": ds.attrs["method"], "n": described.n,
                             "runs": ds.sizes["run"], "status": ds.attrs["status"]}  # fmt: skip
-    if ds.attrs["status"] != "interrupted":
+    text: list[Any] = [f"{data['runs']} runs at n = {described.n}, {data['method']}; {data['status']}"]
+    if data["status"] != "interrupted":
         found = classify(ds, n=described.n)
-        data |= {"found": [r.to_dict() for r in found], "regimes": dict(Counter(r.label for r in found))}
-    if json:
-        show_json(data)
-    else:
-        rows = [[label, str(count)] for label, count in data.get("regimes", {}).items()]
-        show(
-            f"{data['runs']} runs at n = {described.n}, {data['method']}; {data['status']}",
-            *([table("Regimes", ["regime", "runs"], rows)] if rows else []),
-            *written(out, picture),
-        )
-    _refuse_interrupted(ds, out)
+        counts = Counter(regime.label for regime in found)
+        data |= {"found": [regime.to_dict() for regime in found], "regimes": dict(counts)}
+        text.append(table("Regimes", ["regime", "runs"], [[label, str(count)] for label, count in counts.items()]))
+    answer.give(data, lambda: text, ds, lambda: plot_overlaps(solve_ode(described), ds))
+    _refuse_interrupted(data)
 
 
-@solvable.command()
+@app.command()
 @shared
 def phase(
     vary: Annotated[
@@ -188,67 +147,52 @@ def phase(
     json: Json = False,
 ) -> None:
     """Predicted regimes over one or two fields, and those of ODE or finite-n runs."""
-    from ...base.terminal import progress_bar, save_figure, show, show_json, table
-
-    out, picture = outputs(output, figure, model)
+    answer = Answer(json, output, figure, inputs=[model])
     if not 1 <= len(vary) <= 2:
         raise InputError("--vary", "be given once or twice, once for each axis", f"{len(vary)} times")
     described = _load(model)
+    from .figures import plot_solvable_phase, plot_solvable_scan
     from .phase import agreement, solvable_phase
 
     with progress_bar("phase diagram") as update:
         ds = solvable_phase(described, *vary, simulate=None if simulated == "none" else simulated, progress=update)
-    if picture:
-        from .figures import plot_solvable_phase, plot_solvable_scan
-
-        runs = ds if "regime" in ds else None
-        if len(vary) == 2:
-            save_figure(lambda data, ax: plot_solvable_phase(data, runs, ax=ax), ds, picture, size=(7.6, 6.4))
-        else:
-            save_figure(lambda data, ax: plot_solvable_scan(data, ax=ax), ds, picture, size=(7.6, 5.4))
+    compared = "regime" in ds
     names = ds.attrs["regimes"]
-    axes = [{"vary": ds[n].attrs["long_name"], "values": ds[n].values.tolist()} for n in ds["predicted"].dims]
     data = {
-        "axes": axes,
+        "axes": [{"vary": ds[n].attrs["long_name"], "values": ds[n].values.tolist()} for n in ds["predicted"].dims],
         "regimes": names,
         "predicted": ds["predicted"].values.tolist(),
         "decided": ds["decided"].values.tolist(),
         "method": ds.attrs["method"],
     }
-    if "regime" in ds:
+    if compared:
         data |= {"found": ds["regime"].values.tolist(), "agreement": agreement(ds)}
-    save(ds, out, data)
-    if json:
-        show_json(data)
-        return
     rows = [
-        [name, int((ds["predicted"] == i).sum()), int((ds["regime"] == i).sum()) if "regime" in ds else None]
+        [name, *(int((ds[v] == i).sum()) if v in ds else None for v in ("predicted", "regime"))]
         for i, name in enumerate(names)
     ]
-    show(
-        table("Regimes, cells", ["regime", "predicted", "found"], [r for r in rows if r[1] or r[2]]),
-        *(_agreement_text(data["agreement"]) if "agreement" in data else []),
-        *written(out, picture),
-    )
+    text = [
+        table("Regimes, cells", ["regime", "predicted", "found"], [row for row in rows if any(row[1:])]),
+        *(_agreement_text(data["agreement"]) if compared else []),
+    ]
+
+    def draw() -> Axes:
+        return plot_solvable_scan(ds) if len(vary) == 1 else plot_solvable_phase(ds, ds if compared else None)
+
+    answer.give(data, lambda: text, ds, draw)
 
 
-@solvable.command()
+@app.command()
 @shared
-def report(
-    output: Folder,
-    model: Model = None,
-    json: Json = False,
-) -> None:
+def report(output: Folder, model: Model = None, json: Json = False) -> None:
     """Theory, ODE, finite-n runs and their agreement as an HTML page with figures and NetCDF."""
-    from ...base.terminal import stages
-
-    folder = new_folder(output)
+    answer, folder = Answer(json), new_folder(output)
     described = _load(model)
     from .report import solvable_report
 
     with stages("report") as update:
         index = solvable_report(described, folder, progress=update)
-    show_folder(folder, index, json)
+    answer.give_folder(folder, index)
 
 
 # -- reading, writing, saying --------------------------------------------------------------------------------------
@@ -261,28 +205,13 @@ def _load(path: str | None) -> Solvable:
     if path is None or path == STDIN:
         text = SETTING_R.to_toml() if path is None else stdin()
         name = "built-in" if path is None else path
-        return read(lambda _, changes: Solvable.from_toml_string(text, name, changes), name, "model")
-    return read(Solvable.from_toml, path, "model")
+        return read(lambda _, changes: Solvable.from_toml_string(text, name, changes), name, "model", "solvable")
+    return read(Solvable.from_toml, path, "model", "solvable")
 
 
-def _refuse_interrupted(ds: xr.Dataset, out: Path | None) -> None:
-    if ds.attrs["status"] == "interrupted":
-        raise EganError(f"interrupted: {out} holds the samples until then")
-
-
-def _theory(model: Solvable) -> dict[str, Any]:
-    """What is predicted without integrating; None with the reason where the theory does not apply."""
-    from .fixed_points import fixed_points
-    from .regimes import boundaries, predict_regime
-
-    try:
-        return {
-            "predicted": predict_regime(model).to_dict(),
-            "boundaries": boundaries(model),
-            "fixed_points": [p.to_dict() for p in fixed_points(model)],
-        }
-    except InputError as error:
-        return {"predicted": None, "boundaries": None, "fixed_points": None, "no_prediction": str(error)}
+def _refuse_interrupted(data: dict[str, Any]) -> None:
+    if data["status"] == "interrupted":
+        raise EganError(f"interrupted: {data['output']} holds the samples until then")
 
 
 def _said(found: dict[str, Any]) -> str:
@@ -295,25 +224,6 @@ def _predicted_text(data: dict[str, Any]) -> str:
         return f"No prediction: {data['no_prediction']}"
     p = data["predicted"]
     return f"Predicted: {p['regime']}, at the rate {p['rate']:.3g} per unit of time ({p['reason']})"
-
-
-def _boundary_table(data: dict[str, Any]) -> list[Any]:
-    from ...base.terminal import table
-
-    if data["boundaries"] is None:
-        return []
-    meaning = {
-        "noise_success": "noise below which P = I oscillates",
-        "noise_rotation": "noise below which every rotation of it oscillates",
-        "ratio_success": "taut/tau above which P = I oscillates",
-        "ratio_rotation": "taut/tau above which every rotation of it oscillates",
-        "ratio_locked": "taut/tau from which locked states exist",
-    }
-    rows = [
-        [meaning.get(k, f"noise above which feature {k.rsplit('_', 1)[-1]} is forgotten"), v]
-        for k, v in data["boundaries"].items()
-    ]
-    return [table("Boundaries", ["", "value"], rows)]
 
 
 def _agreement_text(counts: dict[str, int]) -> list[str]:

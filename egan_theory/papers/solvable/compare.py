@@ -8,8 +8,8 @@ import xarray as xr
 from ...comparison.agreement import Agreement, Quantity
 from .model import Solvable
 from .ode import solve_ode
+from .records import dataset_state
 from .regimes import WINDOWS, Regime, classify, coverage
-from .state import dataset_state
 
 
 def compare_solvable(

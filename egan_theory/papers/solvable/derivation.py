@@ -62,29 +62,21 @@ def symbols(d: int) -> Symbols:
 
 
 def gaussian_expectation(expression: sp.Expr, covariance: dict[tuple[sp.Symbol, sp.Symbol], Any]) -> sp.Expr:
-    """Expectation of a polynomial in centred Gaussian symbols by Isserlis' theorem.
+    """Expectation of a polynomial of degree 2 in centred Gaussian symbols.
 
     ``covariance``: pairs (both orders need not be given; what is missing is 0). Symbols without an entry are constants.
     """
     names = sorted({s for pair in covariance for s in pair}, key=str)
     polynomial = sp.Poly(sp.expand(expression), *names)
+    assert polynomial.total_degree() <= 2, "second moments do not suffice"
     total: sp.Expr = sp.S.Zero
     for powers, coefficient in polynomial.terms():
-        factors = [s for s, k in zip(names, powers, strict=True) for _ in range(k)]
-        total += coefficient * _pairings(tuple(factors), covariance)
+        match [s for s, k in zip(names, powers, strict=True) for _ in range(k)]:
+            case []:
+                total += coefficient
+            case [a, b]:
+                total += coefficient * covariance.get((a, b), covariance.get((b, a), sp.S.Zero))
     return sp.expand(total)
-
-
-def _pairings(factors: tuple[sp.Symbol, ...], covariance: dict[tuple[sp.Symbol, sp.Symbol], Any]) -> sp.Expr:
-    if not factors:
-        return sp.S.One
-    first, rest = factors[0], factors[1:]
-    total: sp.Expr = sp.S.Zero
-    for i, other in enumerate(rest):
-        value = covariance.get((first, other), covariance.get((other, first), sp.S.Zero))
-        if value != 0:
-            total += value * _pairings(rest[:i] + rest[i + 1 :], covariance)
-    return total
 
 
 @cache
@@ -159,14 +151,6 @@ def one_feature() -> sp.Matrix:
 def one_feature_jacobian() -> sp.Matrix:
     """(3, 3) Jacobian of ``one_feature`` in (P, q, r)."""
     return one_feature().jacobian(sp.Matrix(ONE)).applyfunc(sp.expand)
-
-
-@cache
-def one_feature_block() -> sp.Matrix:
-    """(2, 2) moving block, (q, r), on the line q = r = 0; P does not move there."""
-    at = one_feature_jacobian().subs({q: 0, r: 0})
-    assert at[0, :].is_zero_matrix  # the line is fixed to first order
-    return at[1:, 1:]
 
 
 # -- any d at q = r = 0: the block is linear in (q, r) ---------------------------------------------------------------

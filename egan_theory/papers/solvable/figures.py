@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -34,25 +35,17 @@ TINT = 0.35
 def plot_overlaps(ds: xr.Dataset, simulated: xr.Dataset | None = None, ax: Axes | None = None, run: int = 0) -> Axes:
     """Diagonal overlaps |P_ll| (full) and the size |q_l| (dashed) against time; dots: a finite-n run."""
     ax = style.axes(ax)
-    colours = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK)
-    for i in range(ds.sizes["feature"]):
-        colour = colours[i % len(colours)]
-        for data, line, dot in ((ds, True, ""), (simulated, False, "o")):
-            if data is None:
-                continue
-            one = data.isel(run=run)
-            P, q = np.abs(one["P"].isel(feature=i, fake=i)), np.abs(one["q"].isel(feature=i))
-            kind = {"ls": "-"} if line else {"ls": "", "marker": dot, "ms": 3}
-            ax.plot(one["time"], P, color=colour, label=f"|P{i + 1}{i + 1}|" if line else None, **kind)
-            kind = {"ls": "--"} if line else {"ls": "", "marker": dot, "ms": 3, "mfc": "none"}
-            ax.plot(one["time"], q, color=colour, lw=1, label=f"|q{i + 1}|" if line else None, **kind)
+    for i, colour in zip(range(ds.sizes["feature"]), cycle((BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK))):
+        for name, line, fill in ((f"P{i + 1}{i + 1}", "-", colour), (f"q{i + 1}", "--", "none")):
+            place = {"run": run, "feature": i} | ({"fake": i} if name[0] == "P" else {})
+            size = np.abs(ds[name[0]].isel(place))
+            ax.plot(ds["time"], size, line, color=colour, lw=None if line == "-" else 1, label=f"|{name}|")
+            if simulated is not None:
+                size = np.abs(simulated[name[0]].isel(place))
+                ax.plot(simulated["time"], size, "o", color=colour, ms=3, mfc=fill)
     ax.set(xlabel=ds["time"].attrs["long_name"], ylabel="overlap", ylim=(-0.03, 1.05))
-    handles, labels = ax.get_legend_handles_labels()
-    if simulated is not None:
-        handles.append(Line2D([], [], color=GREY, ls="", marker="o", ms=3))
-        labels.append("finite n")
-    ax.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=6, frameon=False)
-    return ax
+    dots = [] if simulated is None else [Line2D([], [], color=GREY, ls="", marker="o", ms=3, label="finite n")]
+    return _legend(ax, ax.get_legend_handles_labels()[0] + dots, 6)
 
 
 @style.styled
@@ -65,55 +58,33 @@ def plot_solvable_phase(
     """Areas: regimes predicted over two fields; markers: simulated outcomes (first run), a cross where they are wrong,
     smaller ones where a run of this length and n cannot show the prediction; ``curves``: boundaries (label: x, y)."""
     ax = style.axes(ax, (7.6, 6.0))
-    colours = [_area(name) for name in REGIMES]
-    x, y = predicted["first"].values, predicted["second"].values
+    codes, x, y = (predicted[n] for n in ("predicted", "first", "second"))
     ax.pcolormesh(
-        x, y, predicted["predicted"].values, cmap=ListedColormap(colours), vmin=-0.5, vmax=len(REGIMES) - 0.5,
-        shading="nearest", rasterized=True,
+        x.values, y.values, codes.values, cmap=ListedColormap([_area(name) for name in REGIMES]), vmin=-0.5,
+        vmax=len(REGIMES) - 0.5, shading="nearest", rasterized=True,
     )  # fmt: skip
-    handles: list[Line2D] = []
-    shown = {REGIMES[i] for i in np.unique(predicted["predicted"].values)}
+    shown = set(np.unique(codes))
     if simulated is not None:
         _outcomes(ax, simulated)
-        shown |= {REGIMES[i] for i in np.unique(simulated["regime"].values)}
-    for name in REGIMES:
-        if name in shown:
-            colour, marker = LOOK[name]
-            handles.append(Line2D([], [], ls="", color=colour, marker=marker, label=name))
+        shown |= set(np.unique(simulated["regime"]))
+    handles: list[Any] = []
+    for name in (REGIMES[i] for i in sorted(shown)):
+        colour, marker = LOOK[name]
+        handles.append(Line2D([], [], ls="", color=colour, marker=marker, label=name))
     for (label, (cx, cy)), dash in zip((curves or {}).items(), ("-", "--", ":", "-."), strict=False):
         handles += ax.plot(cx, cy, color=BLACK, ls=dash, lw=1.4, label=label)
     if simulated is not None:
         handles.append(Line2D([], [], ls="", color=BLACK, marker="x", ms=9, mew=1.8, label="not as predicted"))
         handles.append(Line2D([], [], ls="", color=GREY, marker="o", ms=3, label="small: not decided by such a run"))
-    for scale, name in ((ax.set_xscale, "first"), (ax.set_yscale, "second")):
-        if predicted[name].attrs["log"]:
-            scale("log")
-    if simulated is None:
-        ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
-    else:
-        ax.set(xlim=_rim(simulated["first"]), ylim=_rim(simulated["second"]))
-    ax.set(xlabel=predicted["first"].attrs["long_name"], ylabel=predicted["second"].attrs["long_name"])
+    for name in ("x", "y"):
+        axis = {"x": "first", "y": "second"}[name]
+        # whole cells, or the markers on the rim would be cut
+        limits = predicted[axis].values if simulated is None else cell_edges(simulated[axis])
+        scale = "log" if predicted[axis].attrs["log"] else "linear"
+        label = predicted[axis].attrs["long_name"]
+        ax.set(**{f"{name}scale": scale, f"{name}lim": (limits[0], limits[-1]), f"{name}label": label})
     ax.grid(False)
-    ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
-    return ax
-
-
-def _rim(coordinate: xr.DataArray) -> tuple[float, float]:
-    """Limits half a cell beyond the first and last value, on the axis's own scale: markers there are not cut."""
-    edges = cell_edges(coordinate)
-    return float(edges[0]), float(edges[-1])
-
-
-def _feature(values: xr.DataArray, i: int | None) -> xr.DataArray:
-    return values if i is None else values.isel(feature=i)
-
-
-def _area(regime: str) -> tuple[float, float, float]:
-    """The colour of a predicted area; white where nothing is predicted."""
-    if regime == "undecided":
-        return (1.0, 1.0, 1.0)
-    red, green, blue = (1 - TINT * (1 - c) for c in to_rgb(LOOK[regime][0]))
-    return (red, green, blue)
+    return _legend(ax, handles, 3)
 
 
 def _outcomes(ax: Axes, simulated: xr.Dataset) -> None:
@@ -138,36 +109,40 @@ def plot_solvable_scan(
     """Coverage of each feature and activity against one field: curves (``ds``), markers (``simulated``, mean over runs
     and its range); the background is the predicted regime; ``lines``: boundaries (label: value)."""
     ax = style.axes(ax, (7.6, 4.8))
-    x = ds["first"].values
+    x, codes = ds["first"].values, ds["predicted"].values
     edges = np.concatenate([[x[0]], (x[1:] + x[:-1]) / 2, [x[-1]]])
-    present = []
-    for j, index in enumerate(ds["predicted"].values):
-        ax.axvspan(edges[j], edges[j + 1], color=_area(REGIMES[index]), lw=0)
-        if REGIMES[index] not in present:
-            present.append(REGIMES[index])
-    colours, markers = (BLUE, VERMILLION, PURPLE, ORANGE), ("o", "^", "D", "v")
-    quantities: list[tuple[str, str, int | None]] = [
-        (f"coverage of feature {i + 1}", "coverage", i) for i in range(ds.sizes["feature"])
-    ]
+    for left, right, code in zip(edges[:-1], edges[1:], codes, strict=True):
+        ax.axvspan(left, right, color=_area(REGIMES[code]), lw=0)
+    looks = zip(range(ds.sizes["feature"]), cycle((BLUE, VERMILLION, PURPLE, ORANGE)), cycle("o^Dv"))
+    curves = [(f"coverage of feature {i + 1}", "coverage", {"feature": i}, colour, dot) for i, colour, dot in looks]
     handles: list[Any] = []
-    for (label, name, i), colour, marker in zip(
-        [*quantities, ("activity: rms of q and r", "activity", None)], colours * 9, markers * 9, strict=False
-    ):
-        colour = BLACK if name == "activity" else colour
-        handles += ax.plot(x, _feature(ds[name], i).mean("run"), color=colour, ls="--" if name == "activity" else "-",
-                           label=label)  # fmt: skip
+    for label, name, place, colour, dot in [*curves, ("activity: rms of q and r", "activity", {}, BLACK, "s")]:
+        mean = ds[name].isel(place).mean("run")
+        handles += ax.plot(x, mean, color=colour, ls="-" if place else "--", label=label)
         if simulated is not None:
-            values = _feature(simulated[name], i)
-            mean, low, high = values.mean("run"), values.min("run"), values.max("run")
-            ax.errorbar(
-                simulated["first"], mean, yerr=[mean - low, high - mean], color=colour, ls="", marker=marker, ms=4
-            )
+            values = simulated[name].isel(place)
+            mean = values.mean("run")
+            reach = [mean - values.min("run"), values.max("run") - mean]
+            ax.errorbar(simulated["first"], mean, yerr=reach, color=colour, ls="", marker=dot, ms=4)
     for (label, value), dash in zip((lines or {}).items(), (":", "-.", "--", (0, (1, 3))), strict=False):
         handles.append(ax.axvline(value, color=BLACK, ls=dash, lw=1.2, label=label))
-    handles += [Patch(color=_area(n), lw=0, label=f"predicted: {n}") for n in present]
-    if ds["first"].attrs["log"]:
-        ax.set_xscale("log")
+    for name in dict.fromkeys(REGIMES[code] for code in codes):
+        handles.append(Patch(color=_area(name), lw=0, label=f"predicted: {name}"))
     ax.grid(False)
-    ax.set(xlabel=ds["first"].attrs["long_name"], ylabel="end of the run", xlim=(x[0], x[-1]), ylim=(-0.03, 1.05))
-    ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+    ax.set(xlabel=ds["first"].attrs["long_name"], ylabel="end of the run", xlim=(x[0], x[-1]), ylim=(-0.03, 1.05),
+           xscale="log" if ds["first"].attrs["log"] else "linear")  # fmt: skip
+    return _legend(ax, handles, 2)
+
+
+def _area(regime: str) -> tuple[float, float, float]:
+    """The colour of a predicted area; white where nothing is predicted."""
+    if regime == "undecided":
+        return (1.0, 1.0, 1.0)
+    red, green, blue = (1 - TINT * (1 - c) for c in to_rgb(LOOK[regime][0]))
+    return (red, green, blue)
+
+
+def _legend(ax: Axes, handles: list[Any], columns: int) -> Axes:
+    """The axes with a legend above them, where it covers no data."""
+    ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False)
     return ax

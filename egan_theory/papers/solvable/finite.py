@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import xarray as xr
 
 from ...base.errors import InputError
+from .chain import simulate_chain
+from .model import Solvable
 from .records import Progress
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from .model import Solvable
-
-METHODS = ("chain", "sgd")
+from .sgd import simulate_sgd
 
 
 def simulate_solvable(
@@ -28,14 +25,10 @@ def simulate_solvable(
     from ``checkpoint``. "sgd": the updates themselves in R^n (``sgd.simulate_sgd``), for n up to about 10^4. Both
     sample the same law. Raises InputError.
     """
-    if method not in METHODS:
-        raise InputError("method", f"be {' or '.join(map(repr, METHODS))}", repr(method))
     if method == "chain":
-        from .chain import simulate_chain
-
         return simulate_chain(model, progress, checkpoint)
+    if method != "sgd":
+        raise InputError("method", "be 'chain' or 'sgd'", repr(method))
     if checkpoint is not None:
         raise InputError("checkpoint", "be given for method 'chain' only", f"method {method!r}")
-    from .sgd import simulate_sgd
-
     return simulate_sgd(model, progress)

@@ -11,16 +11,12 @@ are closed forms at any d. Its trace does not depend on P.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
-import sympy as sp
 from scipy.linalg import solve_continuous_lyapunov
 
 from ...base.errors import InputError
-from . import derivation
 from .model import Solvable
 
 
@@ -72,10 +68,10 @@ def forgetting(model: Solvable) -> float:
     return model.tau * (model.eta_T**2 + model.eta_G**2) / 2
 
 
-def pair_eigenvalues(model: Solvable, feature: int, fake: int, overlap: Any) -> np.ndarray:
+def block_eigenvalues(model: Solvable, feature: int, fake: int, overlap: Any) -> np.ndarray:
     """(..., 2) eigenvalues (1/time) of the 2 x 2 block of one true and one generated feature with that overlap."""
     require_linear(model)
-    trace, det = pair_trace(model, feature, fake), pair_determinant(model, feature, fake, np.asarray(overlap))
+    trace, det = block_trace(model, feature, fake), block_determinant(model, feature, fake, np.asarray(overlap))
     root = np.sqrt(np.asarray(trace**2 / 4 - det, dtype=complex))
     # the smaller root from the product: trace/2 and the root may cancel
     large = trace / 2 + np.where(trace >= 0, 1, -1) * root
@@ -84,13 +80,13 @@ def pair_eigenvalues(model: Solvable, feature: int, fake: int, overlap: Any) -> 
     return np.stack([large, small], axis=-1)
 
 
-def pair_trace(model: Solvable, feature: int, fake: int) -> float:
+def block_trace(model: Solvable, feature: int, fake: int) -> float:
     """tau (Lambda_l - Lambda~_m) + taut Lambda~_m - 2 tau xi; the same for every overlap."""
     L, Lt = model.L[feature], model.Lt[fake]
     return float(model.tau * (L - Lt) + model.taut * Lt - 2 * model.tau * forgetting(model))
 
 
-def pair_determinant(model: Solvable, feature: int, fake: int, overlap: Any) -> Any:
+def block_determinant(model: Solvable, feature: int, fake: int, overlap: Any) -> Any:
     L, Lt, xi, tau = model.L[feature], model.Lt[fake], forgetting(model), model.tau
     return tau * (L - xi) * (model.taut * Lt - tau * (Lt + xi)) + tau**2 * L * Lt * overlap**2
 
@@ -108,27 +104,7 @@ def line_eigenvalues(model: Solvable, P: np.ndarray) -> np.ndarray:
     partner[np.nonzero(used)[0]] = np.nonzero(used)[1]
     free = iter(sorted(set(range(model.d)) - set(partner[partner >= 0].tolist())))
     pairs = [(i, int(m) if m >= 0 else next(free)) for i, m in enumerate(partner)]
-    return np.concatenate([pair_eigenvalues(model, i, m, P[i, m]) for i, m in pairs])
-
-
-@cache
-def _quartic() -> Callable[..., Any]:
-    """Coefficients of the characteristic polynomial of the line's block, d = 2, S = I, over tau^4; from SymPy."""
-    s = derivation.symbols(2)
-    lam = sp.Symbol("lambda")
-    block = derivation.line_block(2).subs(s.S[0, 1], 0)
-    coefficients = sp.Poly(block.charpoly(lam).as_expr(), lam).all_coeffs()
-    arguments = (*s.P, *s.L, *s.Lt, derivation.tau, derivation.taut, derivation.eta_T, derivation.eta_G)
-    return sp.lambdify(arguments, coefficients)
-
-
-def two_feature_polynomial(model: Solvable, P: np.ndarray) -> np.ndarray:
-    """(5,) characteristic polynomial at q = r = 0, S = I for two features and any P, highest power first."""
-    require_linear(model)
-    if model.d != 2:
-        raise InputError("solvable.Lambda", "have 2 entries", model.Lambda)
-    args = (*np.ravel(P), *model.L, *model.Lt, model.tau, model.taut, model.eta_T, model.eta_G)
-    return np.array(_quartic()(*args), dtype=float)
+    return np.concatenate([block_eigenvalues(model, i, m, P[i, m]) for i, m in pairs])
 
 
 # -- boundaries -------------------------------------------------------------------------------------------------------

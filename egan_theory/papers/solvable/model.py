@@ -18,11 +18,11 @@ import numpy as np
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from ...base.config import LARGEST, Config, Numbers, Vectors
-from ...base.errors import InputError, described
+from ...base.errors import InputError
 from ...base.files import read_text
 from ...base.toml import changed_tables, parsed
 from ...experiment.provenance import versions
-from ...experiment.wording import TYPE_RULES
+from ...experiment.wording import input_error
 from .profile import PROFILES, RADEMACHER, Profile, Quadrature
 from .state import State, gram
 
@@ -58,6 +58,7 @@ class Solvable(Config):
     """
 
     table: ClassVar[str] = "solvable"
+    called: ClassVar[str] = "model"
 
     Lambda: Annotated[Numbers, Array] = (5.0, 3.0)
     fake_Lambda: Annotated[Numbers, Array] | None = None
@@ -235,6 +236,14 @@ class Solvable(Config):
             raise InputError(name, "have a table [solvable]", "none" if table is None else repr(table))
         return cls(**table)
 
+    def provenance(self) -> dict[str, Any]:
+        """attrs of a Dataset: model (TOML, or why it has none), seed, versions."""
+        try:
+            text = self.to_toml()
+        except InputError as error:
+            text = f"# no TOML form: {error}"
+        return {"model": text, "seed": self.seed, "versions": versions()}
+
     def to_toml(self) -> str:
         """The model as TOML; reading it back gives an equal model. Raises InputError for what only Python can say."""
         import tomli_w
@@ -254,29 +263,14 @@ def _field(path: str) -> str:
 
 def _input_error(error: ValidationError) -> InputError:
     """The first validation failure as one line: field, rule, value found."""
-    first = error.errors(include_url=False)[0]
-    inner = first.get("ctx", {}).get("error")
-    if isinstance(inner, InputError):
-        return inner
-    name = str(first["loc"][0]) if first["loc"] else ""
-    field, kind, found = f"solvable.{name}".rstrip("."), first["type"], first.get("input")
-    if kind == "extra_forbidden":
-        return InputError(field, f"be one of the known keys ({', '.join(Solvable.model_fields)})", repr(name))
-    if name == "latent":
-        return InputError(field, "be 'gaussian' or 'rademacher' (or a Quadrature, in Python)", described(found))
+    found = input_error(error, Solvable)
+    if found.field.startswith("solvable"):  # one of the model's own
+        return found
     # an index behind the field says which entry is wrong
-    place = "".join(f"[{p}]" for p in first["loc"][1:] if isinstance(p, int))
-    rule = TYPE_RULES.get(kind, "satisfy: " + first["msg"].removeprefix("Input should ")).format(**first.get("ctx", {}))
-    return InputError(field + place, rule, described(found))
-
-
-def provenance(model: Solvable) -> dict[str, Any]:
-    """attrs of a Dataset: model (TOML), seed, versions."""
-    try:
-        text = model.to_toml()
-    except InputError as error:
-        text = f"# no TOML form: {error}"
-    return {"model": text, "seed": model.seed, "versions": versions()}
+    name, *places = found.field.split(".")
+    if name == "latent":
+        return InputError("solvable.latent", "be 'gaussian' or 'rademacher' (or a Quadrature, in Python)", found.found)
+    return InputError(f"solvable.{name}" + "".join(f"[{p}]" for p in places), found.must, found.found)
 
 
 #: tau = .2, taut = .04, Lambda = (5, 3), hard, small aligned start: success at noise 2, oscillation at 1, collapse at 4

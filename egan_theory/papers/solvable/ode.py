@@ -24,17 +24,16 @@ from collections.abc import Callable
 from functools import cache
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import xarray as xr
 from scipy.integrate import LSODA
 
 from ...base.errors import InputError
 from .model import Solvable
-from .state import State, gram, state_dataset, unpack
-
-if TYPE_CHECKING:
-    import xarray as xr
+from .records import state_dataset
+from .state import State, gram, unpack
 
 #: equal steps over +-REACH standard deviations: averages of tanh over N(0, 100) are right to 1e-10
 NODES, REACH = 401, 8.5
@@ -46,8 +45,6 @@ RTOL, ATOL = 1e-9, 1e-11
 BEYOND = 1e4
 #: evaluations of the drift after which a run is given up: half a minute
 MAX_EVALUATIONS = 500_000
-#: z, S_ll and the Gram matrix may leave their bounds by this much, accumulated over a run
-CONSERVED = 1e-6
 
 
 class Averages(NamedTuple):
@@ -81,6 +78,31 @@ def averages(model: Solvable, overlap: np.ndarray, Lambda: np.ndarray, noise: fl
     return Averages(inner @ c, (df(x) @ weights) @ p, (value**2 @ weights) @ p, ((x * value) @ weights) @ p)
 
 
+class Forces(NamedTuple):
+    """What the two samples of a step push with: averages over real and fake ones, and mu, D, h, b of the module."""
+
+    real: Averages
+    fake: Averages
+    mu: np.ndarray
+    D: np.ndarray
+    h: np.ndarray
+    b: np.ndarray
+
+
+def forces(model: Solvable, state: State, *, sampling_noise: bool = True) -> Forces:
+    """The forces in a state, any leading axes; see ``drift``."""
+    _, q, r, S, z = state
+    real = averages(model, q, model.L, model.eta_T, z)
+    fake = averages(model, r, model.Lt, model.eta_G, z)
+    b = (model.eta_T * real.f2 + model.eta_G * fake.f2) * sampling_noise
+    norms = np.diagonal(S, axis1=-2, axis2=-1)
+    if model.hard:
+        mu, D = (real.xf - fake.xf + model.tau / 2 * b) / z, r * fake.g / norms
+    else:
+        mu, D = model.strength * model.H1(z), model.strength * model.H1(norms)
+    return Forces(real, fake, mu, D, model.eta_T * real.f1 - model.eta_G * fake.f1 - mu, b)
+
+
 def drift(model: Solvable, state: State, *, sampling_noise: bool = True) -> State:
     """Time derivative of a macroscopic state, any leading axes.
 
@@ -88,25 +110,15 @@ def drift(model: Solvable, state: State, *, sampling_noise: bool = True) -> Stat
     """
     P, q, r, S, z = state
     tau, taut = model.tau, model.taut
-    real = averages(model, q, model.L, model.eta_T, z)
-    fake = averages(model, r, model.Lt, model.eta_G, z)
-    g, gt = real.g, fake.g
-    b = (model.eta_T * real.f2 + model.eta_G * fake.f2) * sampling_noise
-    gain = real.xf - fake.xf
-    norms = np.diagonal(S, axis1=-2, axis2=-1)
-    if model.hard:
-        mu, D = (gain + tau / 2 * b) / z, r * gt / norms
-    else:
-        mu, D = model.strength * model.H1(z), model.strength * model.H1(norms)
-    h = (model.eta_T * real.f1 - model.eta_G * fake.f1 - mu)[..., None]
-    rg = _outer(r, gt)
-    SD = S * D[..., None, :]
+    real, fake, mu, D, h, b = forces(model, state, sampling_noise=sampling_noise)
+    g, gt, h = real.g, fake.g, h[..., None]
+    rg, SD = _outer(r, gt), S * D[..., None, :]
     return State(
         taut * (_outer(q, gt) - P * D[..., None, :]),
         tau * (g - _apply(P, gt) + h * q),
         tau * (_apply(np.swapaxes(P, -1, -2), g) - _apply(S, gt) + h * r) + taut * (z[..., None] * gt - D * r),
         taut * (rg + np.swapaxes(rg, -1, -2) - (SD + np.swapaxes(SD, -1, -2))),
-        2 * tau * (gain - mu * z) + tau**2 * b,
+        2 * tau * (real.xf - fake.xf - mu * z) + tau**2 * b,
     )
 
 

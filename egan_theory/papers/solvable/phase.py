@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,16 +11,29 @@ import numpy as np
 import xarray as xr
 
 from ...base.errors import InputError
-from ...predict.phase import AxisLike, PhaseAxis, parse_axis
-from .model import Solvable, provenance
+from ...predict.phase import AxisLike, parse_axes
+from .finite import simulate_solvable
+from .model import Solvable
 from .ode import solve_ode
-from .regimes import REGIMES, classify, predict_regime
+from .regimes import REGIMES, Prediction, Regime, classify, predict_regime
 
 #: a field of its own: taut = ratio * tau, at the tau of the model or of the other axis
 RATIO = "taut/tau"
 METHODS = ("ode", "chain", "sgd")
 #: per-step tolerances are looser than for one curve: regimes are all that is read off
 RTOL, ATOL = 1e-7, 1e-9
+#: dims after those of the cells, and attributes
+VARIABLES: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "predicted": ((), {"long_name": "predicted regime", "units": "1"}),
+    "decided": ((), {"long_name": "prediction that a run of this length can show", "units": "1"}),
+    "rate": ((), {"long_name": "slowest deciding rate", "units": "1/time"}),
+    "regime": (("run",), {"long_name": "regime of the run", "units": "1"}),
+    "learnt": (("run",), {"long_name": "features learnt", "units": "1"}),
+    "coverage": (("run", "feature"), {"long_name": "coverage of each feature", "units": "1"}),
+    "activity": (("run",), {"long_name": "rms of q and r at the end", "units": "1"}),
+    "wrong": (("run",), {"long_name": "regime other than predicted", "units": "1"}),
+    "coexisting": (("run",), {"long_name": "cycle beside a stable locked state", "units": "1"}),
+}
 
 
 @dataclass(frozen=True)
@@ -34,11 +48,6 @@ class _Varied:
     def replace(self, changes: Mapping[str, Any]) -> Solvable:
         model = self.model.replace({p: v for p, v in changes.items() if p != RATIO})
         return model.replace({"taut": changes[RATIO] * model.tau}) if RATIO in changes else model
-
-
-def solvable_axis(model: Solvable, given: AxisLike) -> PhaseAxis:
-    """``PATH=LOW:HIGH:POINTS[:log]`` or such a tuple, PATH a numeric field or "taut/tau". Raises InputError."""
-    return parse_axis(cast(Any, _Varied(model)), given)
 
 
 def solvable_phase(
@@ -61,63 +70,65 @@ def solvable_phase(
     Raises KeyboardInterrupt when interrupted, InputError for a bad axis, equal axes, an unknown method, or where no
     regime is predicted (see ``predict_regime``).
     """
-    given = [first] if second is None else [first, second]
-    axes = [solvable_axis(model, a) for a in given]
+    varied = cast(Any, _Varied(model))  # an axis asks for a field and for a copy with another value, no more
+    axes = parse_axes(varied, [first] if second is None else [first, second])
     if len({a.path for a in axes}) < len(axes):
         raise InputError("vary", "name two different fields", axes[0].path)
     if simulate is not None and simulate not in METHODS:
         raise InputError("simulate", f"be one of {', '.join(METHODS)}", repr(simulate))
     shape = tuple(len(a.values) for a in reversed(axes))
-    cells = list(np.ndindex(*shape))
-    runs = 1 if simulate == "ode" else model.runs
-    predicted, decided = (np.zeros(shape, dtype=np.int8) for _ in range(2))
-    rate = np.full(shape, np.nan)
-    regime, learnt = (np.zeros((*shape, runs), dtype=np.int8) for _ in range(2))
-    wrong, coexisting = (np.zeros((*shape, runs), dtype=np.int8) for _ in range(2))
-    covered, activity = np.full((*shape, runs, model.d), np.nan), np.full((*shape, runs), np.nan)
-    for number, cell in enumerate(cells):
-        values = {a.path: a.values[i] for a, i in zip(axes, reversed(cell), strict=True)}
-        member = _Varied(model).replace(values)
-        prediction = predict_regime(member)
-        predicted[cell], rate[cell] = REGIMES.index(prediction.label), prediction.rate
-        decided[cell] = prediction.decided(member.time)
-        if simulate not in (None, "ode"):
-            decided[cell] &= prediction.outlasts_drift(member)
-        if simulate is not None:
-            for run, found in enumerate(_outcomes(member, simulate)):
-                at = (*cell, run)
-                regime[at], learnt[at] = REGIMES.index(found.label), len(found.learnt)
-                covered[at], activity[at] = found.coverage, found.activity
-                same = found.label == prediction.label and (
-                    found.label != "mode collapse" or found.learnt == prediction.learnt
-                )
-                coexisting[at] = (prediction.label, found.label) == ("locked", "oscillation")
-                wrong[at] = not (same or coexisting[at] or "undecided" in (found.label, prediction.label))
+    cells = []
+    for cell in np.ndindex(*shape):
+        place = {a.path: a.values[i] for a, i in zip(axes, reversed(cell), strict=True)}
+        cells.append(_cell(varied.replace(place), simulate))
         if progress is not None:
-            progress(number + 1, len(cells))
-    dims = ("second", "first")[-len(axes) :]
-    data: dict[str, Any] = {
-        "predicted": (dims, predicted, {"long_name": "predicted regime", "units": "1"}),
-        "decided": (dims, decided, {"long_name": "prediction that a run of this length can show", "units": "1"}),
-        "rate": (dims, rate, {"long_name": "slowest deciding rate", "units": "1/time"}),
-    }
-    if simulate is not None:
-        by_run = (*dims, "run")
-        data |= {
-            "regime": (by_run, regime, {"long_name": f"regime, {simulate}", "units": "1"}),
-            "learnt": (by_run, learnt, {"long_name": "features learnt", "units": "1"}),
-            "coverage": ((*by_run, "feature"), covered, {"long_name": "coverage of each feature", "units": "1"}),
-            "activity": (by_run, activity, {"long_name": "rms of q and r at the end", "units": "1"}),
-            "wrong": (by_run, wrong, {"long_name": "regime other than predicted", "units": "1"}),
-            "coexisting": (by_run, coexisting, {"long_name": "cycle beside a stable locked state", "units": "1"}),
-        }
+            progress(len(cells), math.prod(shape))
     names = ("first", "second")[: len(axes)]
+    data = {}
+    for name in cells[0]:
+        values = np.array([cell[name] for cell in cells])
+        values = values if values.dtype.kind == "f" else values.astype(np.int8)
+        dims, about = VARIABLES[name]
+        data[name] = ((*reversed(names), *dims), values.reshape(*shape, *values.shape[1:]), about)
     coords = {
         n: (n, np.array(a.values), {"long_name": a.path, "units": "1", "log": int(a.log)})
         for n, a in zip(names, axes, strict=True)
     }
-    about = {"regimes": list(REGIMES), "method": f"stability of fixed points; {simulate or 'nothing simulated'}"}
-    return xr.Dataset(data, coords=coords, attrs={**provenance(model), **about})
+    method = f"stability of fixed points; runs compared with it: {simulate or 'none'}"
+    return xr.Dataset(data, coords, {**model.provenance(), "regimes": list(REGIMES), "method": method})
+
+
+def _cell(model: Solvable, simulate: str | None) -> dict[str, Any]:
+    """The ``VARIABLES`` of one model."""
+    prediction = predict_regime(model)
+    finite = simulate not in (None, "ode")
+    out = {
+        "predicted": REGIMES.index(prediction.label),
+        "decided": prediction.decided(model.time) and (not finite or prediction.outlasts_drift(model)),
+        "rate": prediction.rate,
+    }
+    if simulate is None:
+        return out
+    found = _outcomes(model, simulate)
+    return out | {
+        "regime": [REGIMES.index(f.label) for f in found],
+        "learnt": [len(f.learnt) for f in found],
+        "coverage": [f.coverage for f in found],
+        "activity": [f.activity for f in found],
+        "wrong": [_wrong(prediction, f) for f in found],
+        "coexisting": [_coexisting(prediction, f) for f in found],
+    }
+
+
+def _coexisting(prediction: Prediction, found: Regime) -> bool:
+    return (prediction.label, found.label) == ("locked", "oscillation")
+
+
+def _wrong(prediction: Prediction, found: Regime) -> bool:
+    if "undecided" in (found.label, prediction.label) or _coexisting(prediction, found):
+        return False
+    other_features = found.label == "mode collapse" and found.learnt != prediction.learnt
+    return found.label != prediction.label or other_features
 
 
 def agreement(ds: xr.Dataset) -> dict[str, int]:
@@ -134,11 +145,9 @@ def agreement(ds: xr.Dataset) -> dict[str, int]:
     }
 
 
-def _outcomes(model: Solvable, simulate: str) -> tuple[Any, ...]:
+def _outcomes(model: Solvable, simulate: str) -> tuple[Regime, ...]:
     if simulate == "ode":
         return classify(solve_ode(model, rtol=RTOL, atol=ATOL))
-    from .finite import simulate_solvable
-
     ds = simulate_solvable(model, method=simulate)
     if ds.attrs["status"] == "interrupted":
         raise KeyboardInterrupt

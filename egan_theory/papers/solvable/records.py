@@ -1,22 +1,27 @@
-"""What every simulation of the solvable model shares: its samples, its random numbers, its Dataset."""
+"""What every simulation of the solvable model shares: its samples, its random numbers, the Dataset of its course."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from ...base.errors import InputError
 from ...base.terminal import check_memory
-from .state import State, state_dataset
+from .model import Solvable
+from .profile import Quadrature
+from .state import State, gram_state
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from .model import Solvable
-    from .profile import Quadrature
-
+#: dims after (run, time), long_name
+VARIABLES: dict[str, tuple[tuple[str, ...], str]] = {
+    "P": (("feature", "fake"), "overlap of true and generated features, U^T V"),
+    "q": (("feature",), "overlap of true features and discriminator, U^T w"),
+    "r": (("fake",), "overlap of generated features and discriminator, V^T w"),
+    "S": (("fake", "fake2"), "overlaps of the generated features, V^T V"),
+    "z": ((), "squared norm of the discriminator, w.w"),
+}
 #: ``progress(done, total)``
 Progress = Callable[[int, int], None]
 #: a run has diverged when z or some S_ll passes this (penalties that are too weak)
@@ -44,7 +49,7 @@ def random_stream(model: Solvable, *stream: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence([model.seed, *stream])))
 
 
-def latents(rng: np.random.Generator, law: Quadrature | None, out: np.ndarray) -> None:
+def fill_latents(rng: np.random.Generator, law: Quadrature | None, out: np.ndarray) -> None:
     """Fill ``out`` with independent draws of the latent law, mean 0 and variance 1."""
     if law is None:
         out[...] = rng.standard_normal(out.shape)
@@ -53,42 +58,62 @@ def latents(rng: np.random.Generator, law: Quadrature | None, out: np.ndarray) -
     out[...] = np.array(law.nodes)[np.searchsorted(levels, rng.random(out.shape), side="right")]
 
 
-def gram_root(gram: np.ndarray) -> np.ndarray:
-    """R with R^T R = G, for positive semidefinite G."""
-    values, vectors = np.linalg.eigh(gram)
-    return np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+def state_dataset(model: Solvable, time: np.ndarray, state: State, **attrs: Any) -> xr.Dataset:
+    """A Dataset (run, time, ...) of states with leading axes (run, time); attrs model, seed, versions and those given.
 
-
-def gram_state(gram: np.ndarray) -> State:
-    """The state of Gram matrices (..., 2d+1, 2d+1) of (U, V, w): the inverse of ``state.gram``."""
-    d = (gram.shape[-1] - 1) // 2
-    return State(
-        gram[..., :d, d : 2 * d],
-        gram[..., :d, -1],
-        gram[..., d : 2 * d, -1],
-        gram[..., d : 2 * d, d : 2 * d],
-        gram[..., -1, -1],
-    )
-
-
-def grams_dataset(
-    model: Solvable, steps: np.ndarray, grams: np.ndarray, diverged: np.ndarray, interrupted: bool, **attrs: Any
-) -> xr.Dataset:
-    """The Dataset of Gram matrices (run, time, 2d+1, 2d+1) at ``steps``; NaN where a run has not come.
-
-    ``diverged`` (run,): step of divergence or -1. When interrupted, runs not begun and times not reached are left out.
+    ``status`` is "finished" unless given.
     """
-    if interrupted:
-        begun = np.isfinite(grams[..., -1, -1]).any(axis=1)
-        begun[0] = True
-        grams, diverged = grams[begun], diverged[begun]
-        reached = max(1, int(np.isfinite(grams[..., -1, -1]).any(axis=0).sum()))
-        grams, steps = grams[:, :reached], steps[:reached]
-    status = "finished"
-    if interrupted:
-        status = "interrupted"
-    elif np.any(diverged >= 0):
-        status = f"diverged at step {diverged[diverged >= 0].min()}"
-    ds = state_dataset(model, steps / model.n, gram_state(grams), status=status, n=model.n, **attrs)
-    ds["diverged_at"] = ("run", diverged, {"long_name": "step of divergence, -1 if none", "units": "step"})
+    data = {
+        name: (("run", "time", *dims), values, {"long_name": text, "units": "1"})
+        for (name, (dims, text)), values in zip(VARIABLES.items(), state, strict=True)
+    }
+    coords = {
+        "time": ("time", np.asarray(time, dtype=float), {"long_name": "training time, steps/n", "units": "1"}),
+        **{n: (n, np.arange(model.d)) for n in ("feature", "fake", "fake2")},
+        "run": ("run", np.arange(state.z.shape[0])),
+    }
+    return xr.Dataset(data, coords=coords, attrs={**model.provenance(), "status": "finished", **attrs})
+
+
+def dataset_state(ds: xr.Dataset) -> State:
+    """The State with leading axes (run, time) of a Dataset in this form."""
+    return State(*(ds[name].transpose("run", "time", *dims).values for name, (dims, _) in VARIABLES.items()))
+
+
+def with_weights(ds: xr.Dataset, u: np.ndarray, v: np.ndarray, w: np.ndarray) -> xr.Dataset:
+    """The Dataset with rows u (run, weight, feature), v (run, time, weight, fake), w (run, time, weight)."""
+    ds["u"] = ("run", "weight", "feature"), u, {"long_name": "rows of sqrt(n) U", "units": "1"}
+    ds["v"] = ("run", "time", "weight", "fake"), v, {"long_name": "rows of sqrt(n) V", "units": "1"}
+    ds["w"] = ("run", "time", "weight"), w, {"long_name": "entries of sqrt(n) w", "units": "1"}
     return ds
+
+
+class Course:
+    """Samples of finite-n runs as they are simulated.
+
+    steps (T,): those of the samples; grams (run, T, 2d+1, 2d+1): Gram matrices, NaN where a run has not come; diverged
+    (run,): step of divergence or -1. Raises InputError as ``record_steps``.
+    """
+
+    def __init__(self, model: Solvable) -> None:
+        self.model, self.steps = model, record_steps(model)
+        size = 2 * model.d + 1
+        self.grams = np.full((model.runs, len(self.steps), size, size), np.nan)
+        self.diverged = np.full(model.runs, -1)
+
+    def dataset(self, interrupted: bool, method: str) -> xr.Dataset:
+        """The Dataset. When interrupted, runs not begun and times not reached are left out."""
+        steps, grams, diverged, status = self.steps, self.grams, self.diverged, "finished"
+        if interrupted:
+            status = "interrupted"
+            begun = np.isfinite(grams[..., -1, -1]).any(axis=1)
+            begun[0] = True
+            grams, diverged = grams[begun], diverged[begun]
+            reached = max(1, int(np.isfinite(grams[..., -1, -1]).any(axis=0).sum()))
+            grams, steps = grams[:, :reached], steps[:reached]
+        elif np.any(diverged >= 0):
+            status = f"diverged at step {diverged[diverged >= 0].min()}"
+        n = self.model.n
+        ds = state_dataset(self.model, steps / n, gram_state(grams), status=status, n=n, method=method)
+        ds["diverged_at"] = ("run", diverged, {"long_name": "step of divergence, -1 if none", "units": "step"})
+        return ds

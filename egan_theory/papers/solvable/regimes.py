@@ -17,10 +17,12 @@ import numpy as np
 import xarray as xr
 
 from ...base.errors import InputError
-from .fixed_points import FixedPoint, fixed_points, locked_onset, newton, one_feature_parameters
-from .line import forgetting, learnable, line_drift, pair_trace, success_ratio, trace_ratio
+from ...base.table import Record
+from .equilibria import FixedPoint, fixed_points, locked_onset, newton, one_feature_parameters
+from .line import block_trace, forgetting, learnable, line_drift, success_ratio, trace_ratio
 from .model import Solvable
-from .state import State, dataset_state
+from .records import dataset_state
+from .state import State
 
 REGIMES = ("success", "oscillation", "mode collapse", "nothing learnt", "locked", "diverged", "undecided")
 #: the two windows that are compared, as shares of the time
@@ -44,8 +46,10 @@ DECIDED = 10.0
 
 
 @dataclass(frozen=True)
-class Regime:
+class Regime(Record):
     """learnt: features (0-based); coverage (d,); activity: rms of (q, r); swing: its standard deviation; note: why."""
+
+    KEYS = ("learnt", "coverage", "activity", "swing", "note")
 
     label: str
     learnt: tuple[int, ...]
@@ -55,15 +59,8 @@ class Regime:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The --json form."""
-        return {
-            "regime": self.label,
-            "learnt": [i + 1 for i in self.learnt],
-            "coverage": list(self.coverage),
-            "activity": self.activity,
-            "swing": self.swing,
-            "note": self.note,
-        }
+        """The --json form; features are counted from 1."""
+        return {"regime": self.label} | super().to_dict() | {"learnt": [i + 1 for i in self.learnt]}
 
 
 def coverage(state: State) -> np.ndarray:
@@ -132,11 +129,13 @@ def _classify(state: State, windows: list[np.ndarray], noise: float) -> Regime:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(Record):
     """label: of REGIMES ("undecided" where the theory does not say); learnt: features (0-based) at the end.
 
     rate: the slowest of the rates (1/time) that decide it. A run sees it when ``rate`` T is at least DECIDED.
     """
+
+    KEYS = ("learnt", "rate", "reason", "assumptions")
 
     label: str
     learnt: tuple[int, ...]
@@ -164,19 +163,13 @@ class Prediction:
         return bool(moved.max() < GAIN / 2)
 
     def to_dict(self) -> dict[str, Any]:
-        """The --json form."""
-        return {
-            "regime": self.label,
-            "learnt": [i + 1 for i in self.learnt],
-            "rate": self.rate,
-            "reason": self.reason,
-            "assumptions": list(self.assumptions),
-        }
+        """The --json form; features are counted from 1."""
+        return {"regime": self.label} | super().to_dict() | {"learnt": [i + 1 for i in self.learnt]}
 
 
 ASSUMPTIONS = (
-    "f(x) = x, hard constraint",
-    "fake_Lambda = Lambda",
+    "nonlinearity f(x) = x, hard constraint on the norms",
+    "real and fake features of the same variances (fake_Lambda = Lambda)",
     "small, nearly aligned start",
     "no cycle or locked state reached where a state on the line q = r = 0 is stable",
 )
@@ -198,7 +191,7 @@ def predict_regime(model: Solvable) -> Prediction:
     tau, xi, d = model.tau, forgetting(model), model.d
     known = learnable(model)
     learnt = tuple(int(i) for i in np.flatnonzero(known))
-    traces = np.array([pair_trace(model, i, i) for i in range(d)])
+    traces = np.array([block_trace(model, i, i) for i in range(d)])
     outlive = np.abs(tau * (model.L - xi)).min()
     outlive = min(outlive, *(saddle_escape(model, i) for i in learnt), np.inf)
     self_growth = (model.taut * model.Lt - tau * (model.Lt + xi))[~known]
@@ -286,3 +279,25 @@ def boundaries(model: Solvable) -> dict[str, float]:
         _, k, s = one_feature_parameters(model)
         out["ratio_locked"] = locked_onset(k, s)
     return out
+
+
+def boundary_words(name: str) -> str:
+    """What a boundary of ``boundaries`` is, in words."""
+    words = {
+        "noise_success": "noise below which P = I oscillates",
+        "noise_rotation": "noise below which every rotation of it oscillates",
+        "ratio_success": "taut/tau above which P = I oscillates",
+        "ratio_rotation": "taut/tau above which every rotation of it oscillates",
+        "ratio_locked": "taut/tau from which locked states exist",
+    }
+    return words.get(name, f"noise above which feature {name.rsplit('_', 1)[-1]} is forgotten")
+
+
+def theory(model: Solvable) -> dict[str, Any]:
+    """The --json form of what is predicted without integrating: regime, boundaries and fixed points. Raises InputError
+    where the theory does not apply."""
+    return {
+        "predicted": predict_regime(model).to_dict(),
+        "boundaries": boundaries(model),
+        "fixed_points": [point.to_dict() for point in fixed_points(model)],
+    }

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ...base.errors import InputError
-from ...runs.schema import save
-from ...show.folder import INDEX, claim, staged
-from ...show.style import detached, write
+from ...base.json import json_text
+from ...show.folder import INDEX, Draft, claim, staged
 from ...show.words import agreement_table
+from . import regimes
 from .compare import compare_solvable
 from .figures import plot_overlaps, plot_solvable_scan
 from .finite import simulate_solvable
-from .fixed_points import fixed_points
-from .model import Solvable, provenance
+from .model import Solvable
 from .ode import solve_ode
 from .phase import solvable_phase
-from .regimes import boundaries, classify, predict_regime
+from .regimes import Regime, classify
 
 Progress = Callable[[str, int, int], None]
 #: finite-n runs of the page, at least
@@ -37,11 +34,11 @@ def solvable_report(model: Solvable, directory: str | Path = "report", *, progre
 
     Beside the page: figures (PNG), ode.nc, runs.nc, agreement.nc, scan.nc, theory.json, model.toml. What does not apply
     to the model (closed forms need f(x) = x and the hard constraint) is left out, with its reason on the page.
-    All or nothing, as ``show.page.report``. Raises InputError: a folder of something else, too few records.
+    All or nothing: the folder is written when everything is computed, and only if it is new, empty or a former report.
+    Raises InputError: a folder of something else, too few records.
     """
     folder = claim(directory)
     tick = progress or (lambda stage, done, total: None)
-    missing: dict[str, str] = {}
     tick("ODE", 0, 1)
     ode = solve_ode(model)
     (found,) = classify(ode)
@@ -52,38 +49,38 @@ def solvable_report(model: Solvable, directory: str | Path = "report", *, progre
     outcomes = classify(runs, n=model.n)
     table = compare_solvable(several, runs, ode, outcomes)
     theory: dict[str, Any] = {}
-    scan: xr.Dataset | None = None
+    scan, missing = None, {}
     try:
-        theory = {
-            "predicted": predict_regime(model).to_dict(), "boundaries": boundaries(model),
-            "fixed_points": [p.to_dict() for p in fixed_points(model)],
-        }  # fmt: skip
-        edges = theory["boundaries"]
-        top = 1.25 * max(max(v for k, v in edges.items() if k.startswith("noise_feature")), model.noise)
-        low = min(edges["noise_success"] / 3, model.noise, top / 8)
-        scan = solvable_phase(
-            model, f"noise={low!r}:{top!r}:{SCAN}", progress=lambda done, total: tick("scan", done, total)
-        )
+        theory = regimes.theory(model)
+        scan = _scan(model, theory["boundaries"], lambda done, total: tick("scan", done, total))
     except InputError as error:
         missing["predicted regimes, fixed points and scan over noise"] = str(error)
+    about = model.provenance()
     with staged(folder) as temporary:
-        figures = _figures(model, temporary, ode, runs, scan, theory)
-        data = _data(model, temporary, ode, runs, table.to_dataset(), scan, theory)
-        counts = Counter(r.label for r in outcomes)
-        text = _template().render(
-            verdict=_verdict(found.label, theory), model=data_model(model), figures=figures, data=data,
-            headline=[
-                f"ODE: {found.label}" + (f" ({found.note})" if found.note else ""),
-                f"{len(outcomes)} runs of the exact chain at n = {model.n}: "
-                + ", ".join(f"{c} {label}" for label, c in counts.most_common()),
-                *([f"Predicted: {theory['predicted']['regime']}; {theory['predicted']['reason']}"] if theory else []),
-            ],
-            rows=agreement_table(table), unmatched=table.unmatched, assumptions=table.assumptions, failures=missing,
-            points=theory.get("fixed_points", []), boundaries=theory.get("boundaries", {}), about=provenance(model),
+        draft = Draft(temporary)
+        _figures(draft, model, ode, runs, scan, theory)
+        draft.dataset("ode.nc", ode, "the macroscopic ODE")
+        draft.dataset("runs.nc", runs, "the finite-n runs")
+        draft.dataset("agreement.nc", table.to_dataset().assign_attrs(about), "the agreement table")
+        if scan is not None:
+            draft.dataset("scan.nc", scan, "regimes over noise")
+        draft.text("model.toml", about["model"], "the model")
+        if theory:
+            draft.text("theory.json", json_text(theory), "prediction, boundaries and fixed points")
+        draft.page(
+            "report.html.j2", __package__, verdict=_verdict(found.label, theory), about=about, failures=missing,
+            headline=_headline(model, found, outcomes, theory), rows=agreement_table(table), unmatched=table.unmatched,
+            assumptions=table.assumptions, points=theory.get("fixed_points", []),
+            boundaries={regimes.boundary_words(k): v for k, v in theory.get("boundaries", {}).items()},
         )  # fmt: skip
-        (temporary / INDEX).write_text(text, encoding="utf-8")
     tick("write", 1, 1)
     return folder / INDEX
+
+
+def _scan(model: Solvable, edges: dict[str, float], progress: Callable[[int, int], None]) -> xr.Dataset:
+    top = 1.25 * max(max(v for k, v in edges.items() if k.startswith("noise_feature")), model.noise)
+    low = min(edges["noise_success"] / 3, model.noise, top / 8)
+    return solvable_phase(model, ("noise", low, top, SCAN), progress=progress)
 
 
 def _verdict(label: str, theory: dict[str, Any]) -> str:
@@ -95,66 +92,33 @@ def _verdict(label: str, theory: dict[str, Any]) -> str:
     return f"The training ends in {label}; predicted: {predicted}"
 
 
-def data_model(model: Solvable) -> str:
-    """The model's TOML, or why it has none."""
-    return str(provenance(model)["model"])
+def _headline(model: Solvable, found: Regime, outcomes: tuple[Regime, ...], theory: dict[str, Any]) -> list[str]:
+    counts = Counter(r.label for r in outcomes)
+    return [
+        f"ODE: {found.label}" + (f" ({found.note})" if found.note else ""),
+        f"{len(outcomes)} runs of the exact chain at n = {model.n}: "
+        + ", ".join(f"{c} {label}" for label, c in counts.most_common()),
+        *([f"Predicted: {theory['predicted']['regime']}; {theory['predicted']['reason']}"] if theory else []),
+    ]
 
 
 def _figures(
-    model: Solvable, folder: Path, ode: xr.Dataset, runs: xr.Dataset, scan: xr.Dataset | None, theory: dict[str, Any]
-) -> list[dict[str, str]]:
-    with detached():
-        write(plot_overlaps(ode, runs), folder / "overlaps.png")
-    out = [{
-        "file": "overlaps.png", "alt": "Overlaps against time, ODE and one finite-n run",
-        "caption": f"Overlaps of the ODE (lines) and of one run at n = {model.n} (dots). "
+    draft: Draft, model: Solvable, ode: xr.Dataset, runs: xr.Dataset, scan: xr.Dataset | None, theory: dict[str, Any]
+) -> None:
+    draft.figure(
+        "overlaps",
+        "Overlaps against time, ODE and one finite-n run",
+        f"Overlaps of the ODE (lines) and of one run at n = {model.n} (dots). "
         "|P_ll| = 1: feature l is learnt; q -> 0: the discriminator is fooled.",
-    }]  # fmt: skip
-    if scan is not None:
-        lines = {k: theory["boundaries"][k] for k in ("noise_success", "noise_rotation") if model.d > 1}
-        with detached():
-            write(plot_solvable_scan(scan, lines=_named(lines)), folder / "scan.png")
-        out.append({
-            "file": "scan.png", "alt": "Coverage and activity at the end against noise",
-            "caption": "End state of the ODE against noise (eta_T = eta_G). Background: predicted regime.",
-        })  # fmt: skip
-    return out
-
-
-def _named(lines: dict[str, float]) -> dict[str, float]:
-    names = {"noise_success": "P = I loses stability", "noise_rotation": "every rotation of it has lost stability"}
-    return {names[k]: v for k, v in lines.items()}
-
-
-def _data(
-    model: Solvable, folder: Path, ode: xr.Dataset, runs: xr.Dataset, table: xr.Dataset, scan: xr.Dataset | None,
-    theory: dict[str, Any],
-) -> list[tuple[str, str]]:  # fmt: skip
-    out = []
-    for name, ds, what in (
-        ("ode.nc", ode, "the macroscopic ODE"),
-        ("runs.nc", runs, "the finite-n runs"),
-        ("agreement.nc", table.assign_attrs(provenance(model)), "the agreement table"),
-        ("scan.nc", scan, "regimes over noise"),
-    ):
-        if ds is not None:
-            save(ds, folder / name)
-            out.append((name, what))
-    texts = {"model.toml": (data_model(model), "the model")}
-    if theory:
-        texts["theory.json"] = (json.dumps(theory, indent=2) + "\n", "prediction, boundaries and fixed points")
-    for name, (text, what) in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-        out.append((name, what))
-    return out
-
-
-def _template() -> Any:
-    loader = PackageLoader("egan_theory", "show")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        lambda: plot_overlaps(ode, runs),
     )
-    # the look of the other report: its style sheet stands in its page
-    page = loader.get_source(environment, "page.html.j2")[0]
-    environment.globals["style"] = page.split("<style>")[1].split("</style>")[0]
-    return environment.get_template("solvable.html.j2")
+    if scan is None:
+        return
+    names = {"noise_success": "P = I loses stability", "noise_rotation": "every rotation of it has lost stability"}
+    lines = {name: theory["boundaries"][k] for k, name in names.items() if model.d > 1}
+    draft.figure(
+        "scan",
+        "Coverage and activity at the end against noise",
+        "End state of the ODE against noise (eta_T = eta_G). Background: predicted regime.",
+        lambda: plot_solvable_scan(scan, lines=lines),
+    )

@@ -4,7 +4,7 @@ Rows u_i, v_i of sqrt(n) U, sqrt(n) V and entries w_i of sqrt(n) w obey, indepen
 
     dw_i = tau [ u_i.g - v_i.g~ + h w_i ] dt + tau sqrt(b) dB_i,     dv_i = taut [ w_i g~ - D v_i ] dt,     du_i = 0
 
-(brief 2; Wang, Hu, Lu, arXiv:1805.08349), with g, g~, h, D, b of the macroscopic ODE (``ode``). For the row vector
+(Wang, Hu, Lu, arXiv:1805.08349), with g, g~, h, D, b of the macroscopic ODE (``ode``). For the row vector
 x_i = (u_i, v_i, w_i) this is dx = x M dt + tau sqrt(b) e_w dB: linear, so that between two samples
 
     x(t1) = x(t0) Phi + xi,  xi ~ N(0, Sigma),  dPhi/dt = Phi M,  dSigma/dt = M^T Sigma + Sigma M + tau^2 b e_w e_w^T
@@ -15,21 +15,16 @@ Sigma from its start: that is the macroscopic ODE.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import xarray as xr
 from scipy.integrate import solve_ivp
 
 from ...base.errors import InputError
 from ...base.terminal import check_memory
 from .model import Solvable
-from .ode import averages
-from .records import Progress, gram_root, gram_state, random_stream
-from .sgd import with_weights
-from .state import gram, state_dataset
-
-if TYPE_CHECKING:
-    import xarray as xr
+from .ode import forces
+from .records import Progress, random_stream, state_dataset, with_weights
+from .state import gram, gram_root, gram_state
 
 #: first number of the random streams
 STREAM = 3
@@ -44,23 +39,15 @@ METHOD = "microscopic SDE, exact Gaussian transitions between samples"
 
 def generator_matrix(model: Solvable, G: np.ndarray) -> tuple[np.ndarray, float]:
     """(M (2d+1, 2d+1), tau^2 b) of the rows (u_i, v_i, w_i) at a Gram matrix G of (U, V, w)."""
-    _, q, r, S, z = gram_state(G)
     d, tau, taut = model.d, model.tau, model.taut
-    real = averages(model, q, model.L, model.eta_T, z)
-    fake = averages(model, r, model.Lt, model.eta_G, z)
-    b = model.eta_T * real.f2 + model.eta_G * fake.f2
-    norms = np.diag(S)
-    if model.hard:
-        mu, decay = (real.xf - fake.xf + tau / 2 * b) / z, r * fake.g / norms
-    else:
-        mu, decay = model.strength * model.H1(z), model.strength * model.H1(norms)
+    now = forces(model, gram_state(G))
     M = np.zeros_like(G)
     fakes = np.arange(d, 2 * d)
-    M[:d, -1], M[d : 2 * d, -1] = tau * real.g, -tau * fake.g
-    M[-1, -1] = tau * (model.eta_T * real.f1 - model.eta_G * fake.f1 - mu)
-    M[-1, d : 2 * d] = taut * fake.g
-    M[fakes, fakes] = -taut * decay
-    return M, float(tau**2 * b)
+    M[:d, -1], M[fakes, -1] = tau * now.real.g, -tau * now.fake.g
+    M[-1, -1] = tau * now.h
+    M[-1, fakes] = taut * now.fake.g
+    M[fakes, fakes] = -taut * now.D
+    return M, float(tau**2 * now.b)
 
 
 def transition(model: Solvable, G: np.ndarray, length: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -5,17 +5,13 @@ Runs are trained side by side (arrays (run, n)), in batches that stay in the cac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import xarray as xr
 
 from ...base.terminal import check_memory
 from .model import Solvable
-from .records import DIVERGENCE, Progress, gram_root, grams_dataset, latents, random_stream, record_steps
-from .state import gram
-
-if TYPE_CHECKING:
-    import xarray as xr
+from .records import DIVERGENCE, Course, Progress, fill_latents, random_stream, with_weights
+from .state import gram, gram_root
 
 #: numbers (runs x n) trained side by side
 BATCH = 1 << 15
@@ -37,15 +33,12 @@ def simulate_sgd(model: Solvable, progress: Progress | None = None, *, weights: 
     KeyboardInterrupt: what was recorded is returned with status "interrupted". Raises InputError: n < 2d + 1, no step,
     too many samples for the memory.
     """
-    steps = record_steps(model)
-    rows = 1 + model.d
+    course = Course(model)
+    steps, R, d = course.steps, model.runs, model.d
     if weights:
-        check_memory("solvable.record", 2 * 8 * model.runs * len(steps) * model.n * rows)
+        check_memory("solvable.record", 2 * 8 * R * len(steps) * model.n * (d + 1))
     X = start_vectors(model)
-    R, D, d = model.runs, X.shape[1], model.d
-    grams = np.full((R, len(steps), D, D), np.nan)
-    kept = np.full((R, len(steps), rows, model.n), np.nan) if weights else None
-    diverged = np.full(R, -1)
+    kept = np.full((R, len(steps), d + 1, model.n), np.nan) if weights else None
     size, interrupted = max(1, min(R, BATCH // model.n)), False
     total = R * int(steps[-1])
     try:
@@ -55,7 +48,7 @@ def simulate_sgd(model: Solvable, progress: Progress | None = None, *, weights: 
             sgd = Sgd(model, X, range(first, batch.stop))
 
             def record(i: int, batch: slice = batch, sgd: Sgd = sgd) -> None:
-                grams[batch, i] = sgd.gram()
+                course.grams[batch, i] = sgd.gram()
                 if kept is not None:
                     kept[batch, i, :d], kept[batch, i, d] = sgd.V, sgd.w
 
@@ -71,23 +64,15 @@ def simulate_sgd(model: Solvable, progress: Progress | None = None, *, weights: 
                         mark += 1
                     if progress is not None and step % STRIDE == 0:
                         progress(first * int(steps[-1]) + step * count, total)
-            diverged[batch] = sgd.diverged
+            course.diverged[batch] = sgd.diverged
     except KeyboardInterrupt:
         interrupted = True
-    ds = grams_dataset(model, steps, grams, diverged, interrupted, method=METHOD)
+    ds = course.dataset(interrupted, METHOD)
     if kept is not None:
         root, (R, T) = np.sqrt(model.n), (ds.sizes["run"], ds.sizes["time"])
         u = np.broadcast_to(root * X[:, :d], (R, *X[:, :d].shape))
         v, w = root * np.moveaxis(kept[:R, :T, :d], 2, 3), root * kept[:R, :T, d]
         ds = with_weights(ds, u, v, w)
-    return ds
-
-
-def with_weights(ds: xr.Dataset, u: np.ndarray, v: np.ndarray, w: np.ndarray) -> xr.Dataset:
-    """The Dataset with rows u (run, weight, feature), v (run, time, weight, fake), w (run, time, weight)."""
-    ds["u"] = ("run", "weight", "feature"), u, {"long_name": "rows of sqrt(n) U", "units": "1"}
-    ds["v"] = ("run", "time", "weight", "fake"), v, {"long_name": "rows of sqrt(n) V", "units": "1"}
-    ds["w"] = ("run", "time", "weight"), w, {"long_name": "entries of sqrt(n) w", "units": "1"}
     return ds
 
 
@@ -116,7 +101,7 @@ class Sgd:
     def step(self) -> None:
         model, V, w, k, kt = self.model, self.V, self.w, self.k, self.kt
         for r, rng in enumerate(self.rngs):
-            latents(rng, model.law, self.c[r])
+            fill_latents(rng, model.law, self.c[r])
             rng.standard_normal(out=self.a[r])
             rng.standard_normal(out=self.at[r])
         c, ct = self.scale[0] * self.c[:, 0], self.scale[1] * self.c[:, 1]

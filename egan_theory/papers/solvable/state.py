@@ -1,4 +1,4 @@
-"""The macroscopic state of the solvable model, and the Datasets that hold its course.
+"""The macroscopic state of the solvable model.
 
     P = U^T V (d, d)    q = U^T w (d,)    r = V^T w (d,)    S = V^T V (d, d)    z = w.w
 
@@ -7,23 +7,9 @@ U the true features, V the generator's, w the discriminator's weights; U^T U = I
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from .model import Solvable
-
-#: dims after (run, time), long_name
-VARIABLES: dict[str, tuple[tuple[str, ...], str]] = {
-    "P": (("feature", "fake"), "overlap of true and generated features, U^T V"),
-    "q": (("feature",), "overlap of true features and discriminator, U^T w"),
-    "r": (("fake",), "overlap of generated features and discriminator, V^T w"),
-    "S": (("fake", "fake2"), "overlaps of the generated features, V^T V"),
-    "z": ((), "squared norm of the discriminator, w.w"),
-}
 
 
 class State(NamedTuple):
@@ -69,27 +55,14 @@ def gram(state: State) -> np.ndarray:
     return out
 
 
-def state_dataset(model: Solvable, time: np.ndarray, state: State, **attrs: Any) -> xr.Dataset:
-    """A Dataset (run, time, ...) of states with leading axes (run, time); attrs model, seed, versions and those given.
-
-    ``status`` is "finished" unless given.
-    """
-    import xarray as xr
-
-    from .model import provenance
-
-    data = {
-        name: (("run", "time", *dims), values, {"long_name": text, "units": "1"})
-        for (name, (dims, text)), values in zip(VARIABLES.items(), state, strict=True)
-    }
-    coords = {
-        "time": ("time", np.asarray(time, dtype=float), {"long_name": "training time, steps/n", "units": "1"}),
-        **{n: (n, np.arange(model.d)) for n in ("feature", "fake", "fake2")},
-        "run": ("run", np.arange(state.z.shape[0])),
-    }
-    return xr.Dataset(data, coords=coords, attrs={**provenance(model), "status": "finished", **attrs})
+def gram_state(gram: np.ndarray) -> State:
+    """The state of Gram matrices (..., 2d+1, 2d+1) of (U, V, w): the inverse of ``gram``."""
+    d = (gram.shape[-1] - 1) // 2
+    u, v = slice(0, d), slice(d, 2 * d)
+    return State(gram[..., u, v], gram[..., u, -1], gram[..., v, -1], gram[..., v, v], gram[..., -1, -1])
 
 
-def dataset_state(ds: xr.Dataset) -> State:
-    """The State with leading axes (run, time) of a Dataset in this form."""
-    return State(*(ds[name].transpose("run", "time", *dims).values for name, (dims, _) in VARIABLES.items()))
+def gram_root(gram: np.ndarray) -> np.ndarray:
+    """R with R^T R = G, for positive semidefinite G."""
+    values, vectors = np.linalg.eigh(gram)
+    return np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T

@@ -23,8 +23,9 @@ import sympy as sp
 from scipy.optimize import brentq
 
 from ...base.errors import InputError
+from ...symbolic.maps import jury_conditions
 from .intervals import TRUE_MEANS
-from .training import SIGNS, Training, force_on_ends_by_means
+from .training import Training, force_on_ends_by_means
 
 c, g, eta, eta_D, n = sp.symbols("c g eta eta_D n", real=True)
 e, mu = sp.symbols("e mu", real=True)
@@ -32,7 +33,7 @@ e, mu = sp.symbols("e mu", real=True)
 PEAK = float(brentq(lambda x: x * np.tanh(x) - 1, 1.0, 2.0))
 
 
-class Pair(NamedTuple):
+class Oscillator(NamedTuple):
     """One oscillator of the linearization: coupling c (>= 0) and curvature g, before learning rates."""
 
     c: float
@@ -48,22 +49,16 @@ def balanced_intervals(a: float) -> np.ndarray:
     return np.array([-a, -b, b, a])
 
 
-def mode_pairs(ends: np.ndarray) -> dict[str, Pair]:
+def mode_pairs(ends: np.ndarray) -> dict[str, Oscillator]:
     """The pairs "shift" and "spread" at mirror symmetric ends (4,) and the true means."""
     C = -force_on_ends_by_means(ends, TRUE_MEANS).T
     if not np.allclose(C, C[::-1, ::-1]):
         raise InputError("ends", "be mirror symmetric about 0", ends)
     curvature = float(-C[0].sum())
     return {
-        "shift": Pair(float(np.linalg.norm(C[0] + C[1]) / np.sqrt(2)), curvature),
-        "spread": Pair(float(np.linalg.norm(C[0] - C[1]) / np.sqrt(2)), curvature),
+        "shift": Oscillator(float(np.linalg.norm(C[0] + C[1]) / np.sqrt(2)), curvature),
+        "spread": Oscillator(float(np.linalg.norm(C[0] - C[1]) / np.sqrt(2)), curvature),
     }
-
-
-def free_jacobian(ends: np.ndarray) -> np.ndarray:
-    """Jacobian of (dL/de, -dL/dmu), (6, 6), at any balanced ends and the true means."""
-    C = -force_on_ends_by_means(ends, TRUE_MEANS).T
-    return np.block([[np.zeros((4, 4)), -C.T], [C, np.diag(-C.sum(1))]])
 
 
 def quadratic() -> sp.Expr:
@@ -95,16 +90,7 @@ def step_map(discriminator: str, inner: int | None = None) -> sp.Matrix:
     return sp.Matrix(after).jacobian([e, mu]).applyfunc(sp.expand)
 
 
-@cache
-def jury(discriminator: str) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
-    """Three expressions that must be positive for both multipliers to lie inside the unit circle:
-    1 - det, 1 - trace + det, 1 + trace + det."""
-    T = step_map(discriminator)
-    trace, det = sp.expand(T.trace()), sp.expand(T.det())
-    return sp.expand(1 - det), sp.expand(1 - trace + det), sp.expand(1 + trace + det)
-
-
-def multipliers(training: Training, pair: Pair) -> np.ndarray:
+def multipliers(training: Training, pair: Oscillator) -> np.ndarray:
     """The two multipliers of a pair under a training rule (not "optimal", which has a kink at equilibrium)."""
     T = step_map(training.discriminator)
     values: dict[Any, float] = {
@@ -115,11 +101,12 @@ def multipliers(training: Training, pair: Pair) -> np.ndarray:
 
 @cache
 def _bounds(discriminator: str) -> sp.Expr:
-    """The set of n where the Jury conditions hold is where linear functions of n are positive: their (slope, value)."""
-    return sp.Matrix([[sp.diff(condition, n), condition.subs(n, 0)] for condition in jury(discriminator)])
+    """The Jury conditions hold for n where linear functions of n are positive: their (slope, value)."""
+    conditions = jury_conditions(step_map(discriminator).charpoly())
+    return sp.Matrix([[sp.diff(condition, n), condition.subs(n, 0)] for condition in conditions])
 
 
-def stable_steps(training: Training, pair: Pair) -> tuple[float, float]:
+def stable_steps(training: Training, pair: Oscillator) -> tuple[float, float]:
     """(low, high): the pair's multipliers lie inside the unit circle iff low < n < high; (nan, nan) if for no n."""
     values = {c: pair.c, g: pair.g, eta: training.rate, eta_D: training.rate_discriminator}
     low, high = 0.0, np.inf
@@ -131,6 +118,3 @@ def stable_steps(training: Training, pair: Pair) -> tuple[float, float]:
         elif value <= 0:
             return np.nan, np.nan
     return (low, high) if low < high else (np.nan, np.nan)
-
-
-__all__ = ["SIGNS", "Pair", "balanced_intervals", "free_jacobian", "jury", "mode_pairs", "multipliers", "stable_steps"]

@@ -20,7 +20,7 @@ from .intervals import best_intervals, excess, excess_slope, normal, total_varia
 
 SIGNS = np.array([-1.0, 1.0, -1.0, 1.0])
 DISCRIMINATORS = ("optimal", "simultaneous", "steps", "unrolled")
-#: starts of the brief description of the model: means and interval ends from U[-3, 3]
+#: starts: means and interval ends from U[-3, 3]
 SPREAD = 3.0
 
 
@@ -148,7 +148,7 @@ def force_on_ends_by_means(ends: np.ndarray, means: np.ndarray) -> np.ndarray:
     return -SIGNS[:, None] * u * normal(u) / 2
 
 
-def project(ends: np.ndarray) -> np.ndarray:
+def isotonic(ends: np.ndarray) -> np.ndarray:
     """The nearest sorted ends, (R, 4): isotonic regression by its max-min formula,
     y_k = max_(a<=k) min_(b>=k) mean(e_a..e_b)."""
     wrong = np.flatnonzero((np.diff(ends, axis=-1) < 0).any(-1))
@@ -165,7 +165,7 @@ def project(ends: np.ndarray) -> np.ndarray:
 
 
 def _ascend(ends: np.ndarray, means: np.ndarray, eta: float | np.ndarray) -> np.ndarray:
-    return project(ends + eta * SIGNS * excess(ends, means))
+    return isotonic(ends + eta * SIGNS * excess(ends, means))
 
 
 def _ascend_with_sensitivity(
@@ -175,7 +175,7 @@ def _ascend_with_sensitivity(
     free = ends + eta * SIGNS * excess(ends, means)
     curvature = (SIGNS * excess_slope(ends, means))[..., None]
     moved = sensitivity + np.asarray(eta)[..., None] * (curvature * sensitivity + force_on_ends_by_means(ends, means))
-    ends = project(free)
+    ends = isotonic(free)
     merged = np.abs(np.diff(ends, axis=-1)) <= 4 * np.finfo(float).eps * np.abs(ends).max(-1, keepdims=True)
     if merged.any():
         block = np.concatenate([np.zeros((len(ends), 1), int), np.cumsum(~merged, axis=-1)], axis=-1)

@@ -21,6 +21,8 @@ import numpy as np
 import sympy as sp
 
 from ...base.errors import InputError
+from ...base.json import json_ready
+from ...base.table import Record
 from . import derivation
 from .line import line_eigenvalues, require_linear
 from .model import Solvable
@@ -36,8 +38,10 @@ ZERO = 1e-9
 
 
 @dataclass(frozen=True)
-class FixedPoint:
+class FixedPoint(Record):
     """One fixed point: kind, state, eigenvalues (1/time) of the moving directions; those along a line are left out."""
+
+    KEYS = ("stable", "method", "assumptions")
 
     kind: str
     state: State
@@ -56,50 +60,35 @@ class FixedPoint:
 
     def to_dict(self) -> dict[str, Any]:
         """The --json form."""
-        return {
-            "kind": self.kind,
-            **{name: np.asarray(value).tolist() for name, value in self.state._asdict().items()},
-            "eigenvalues": [{"re": float(e.real), "im": float(e.imag)} for e in self.eigenvalues],
-            "stable": self.stable,
-            "method": self.method,
-            "assumptions": list(self.assumptions),
-        }
+        eigenvalues = [{"re": float(e.real), "im": float(e.imag)} for e in self.eigenvalues]
+        return {"kind": self.kind, **json_ready(self.state), "eigenvalues": eigenvalues, **super().to_dict()}
 
 
 # -- Jacobians ---------------------------------------------------------------------------------------------------
 
 
-def coordinates(model: Solvable) -> list[tuple[int, ...]]:
-    """Independent coordinates, as positions in State.pack: symmetric S counts once, conserved norms not at all."""
+def directions(model: Solvable) -> np.ndarray:
+    """(m, 2 d^2 + 2 d + 1) independent changes of State.pack: symmetric S counts once, conserved norms not at all."""
     d = model.d
-    at = d * d + 2 * d
-    out: list[tuple[int, ...]] = [(i,) for i in range(at)]
-    for i in range(d):
-        for j in range(i, d):
-            if i != j:
-                out.append((at + i * d + j, at + j * d + i))
-            elif not model.hard:
-                out.append((at + i * d + i,))
-    return out if model.hard else [*out, (at + d * d,)]
+    each = np.eye(2 * d * d + 2 * d + 1)
+    S = each[d * d + 2 * d : -1].reshape(d, d, -1)
+    i, j = np.triu_indices(d, k=int(model.hard))
+    both = S[i, j] + S[j, i] * (i != j)[:, None]
+    return np.concatenate([each[: d * d + 2 * d], both, each[len(each) - (not model.hard) :]])
 
 
 def jacobian(model: Solvable, state: State) -> np.ndarray:
-    """(m, m) Jacobian of the drift in the independent ``coordinates``, any d, f and latent law.
+    """(m, m) Jacobian of the drift in the independent ``directions``, any d, f and latent law.
 
     Exact to rounding (complex step); central differences for profiles with |x| or cases.
     """
-    d, y = model.d, state.pack()
-    where = coordinates(model)
-    directions = np.zeros((len(where), len(y)))
-    for row, places in zip(directions, where, strict=True):
-        row[list(places)] = 1.0
-    first = [places[0] for places in where]
+    d, y, moves = model.d, state.pack(), directions(model)
     if model.profile.expression.has(sp.Abs, sp.sign, sp.Piecewise, sp.Max, sp.Min):
-        ahead, back = (drift(model, unpack(y + sign * DIFFERENCE * directions, d)).pack() for sign in (1, -1))
+        ahead, back = (drift(model, unpack(y + sign * DIFFERENCE * moves, d)).pack() for sign in (1, -1))
         rates = (ahead - back) / (2 * DIFFERENCE)
     else:
-        rates = drift(model, unpack(y + 1j * STEP * directions, d)).pack().imag / STEP
-    return rates[:, first].T
+        rates = drift(model, unpack(y + 1j * STEP * moves, d)).pack().imag / STEP
+    return rates[:, moves.argmax(1)].T
 
 
 # -- fixed points of one feature -----------------------------------------------------------------------------------
@@ -124,7 +113,7 @@ def fixed_points(model: Solvable) -> tuple[FixedPoint, ...]:
     """
     d = model.d
     zero = np.zeros(d)
-    about = ("f(x) = x", "hard constraint", "n -> infinity")
+    about = ("nonlinearity f(x) = x", "hard constraint on the norms", "dimension n -> infinity")
     out = []
     for kind, P in (("perfect", np.eye(d)), ("noninformative", np.zeros((d, d)))):
         state = State(P, zero, zero, np.eye(d), np.array(1.0))
@@ -142,11 +131,10 @@ def fixed_points(model: Solvable) -> tuple[FixedPoint, ...]:
         out.append(FixedPoint("saddle", _one(0.0, np.sqrt(q2), 0.0), values, "closed form", one))
     for X in locked_overlaps(alpha, k, s):
         P, r = np.sqrt(max(1 - alpha * (1 - X), 0.0)), np.sqrt(X)
-        values = np.roots(locked_polynomial(alpha, k, s, X)) * rate
+        values = np.roots(np.array(_locked_cubic()(alpha, k, s, X), dtype=float)) * rate
         out.append(FixedPoint("locked", _one(P, P * r, r), values, "roots of the closed-form cubic", one))
-    fed = self_locked_overlap(alpha, k, s)
-    if fed is not None:
-        X = fed
+    if alpha > 1 + k:
+        X = (alpha - 1 - k) / (alpha + s - 1)
         h = X * (1 - s) - k
         trace, det = 2 - alpha, -alpha * X * h  # 1 + h - alpha X = 2 - alpha at this X
         root = np.sqrt(complex(trace**2 / 4 - det))
@@ -176,16 +164,10 @@ def locked_onset(k: float, s: float) -> float:
     return float((2 * (s + k) + 2 * np.sqrt(k**2 + 2 * s * k)) / (1 + s))
 
 
-def self_locked_overlap(alpha: float, k: float, s: float) -> float | None:
-    """X = r^2 of the state in which generator and discriminator hold each other far from the data; None: no such."""
-    if alpha <= 1 + k:
-        return None
-    return (alpha - 1 - k) / (alpha + s - 1)
-
-
 @cache
 def _locked_cubic() -> Callable[..., Any]:
-    """Characteristic polynomial at q = P r, with P^2 = 1 - alpha (1 - X) put in; from SymPy."""
+    """Coefficients, highest power first, of the characteristic polynomial at q = P r, P^2 = 1 - alpha (1 - X), in units
+    tau Lambda; from SymPy."""
     lam, X = sp.Symbol("lambda"), sp.Symbol("X", positive=True)
     P, q, r = derivation.ONE
     at = derivation.one_feature_jacobian().subs(q, P * r)
@@ -196,28 +178,21 @@ def _locked_cubic() -> Callable[..., Any]:
     return sp.lambdify((derivation.alpha, derivation.k, derivation.sigma, X), even)
 
 
-def locked_polynomial(alpha: float, k: float, s: float, X: float) -> np.ndarray:
-    """(4,) characteristic polynomial of the locked state with r^2 = X in units tau Lambda, highest power first."""
-    return np.array(_locked_cubic()(alpha, k, s, X), dtype=float)
-
-
 def newton(model: Solvable, guess: State, *, steps: int = 100) -> FixedPoint:
     """The fixed point near ``guess`` for any model, by Newton's method (least squares: lines of them are no obstacle).
 
     Raises InputError when the iteration does not converge.
     """
-    where, d = coordinates(model), model.d
-    first = [places[0] for places in where]
+    moves, d = directions(model), model.d
     y = guess.pack().astype(float)
     scale = max(model.tau * model.L.max(), model.taut * model.Lt.max())
     for _ in range(steps):
         matrix = jacobian(model, unpack(y, d))
-        rate = drift(model, unpack(y, d)).pack()[first]
+        rate = drift(model, unpack(y, d)).pack()[moves.argmax(1)]
         if not np.all(np.isfinite(matrix)):
             break
         move = np.linalg.lstsq(matrix, -rate, rcond=1e-10)[0]
-        for places, change in zip(where, move, strict=True):
-            y[list(places)] += change
+        y += move @ moves
         if np.abs(move).max() < 1e-13:
             break
     state = unpack(y, d)
@@ -226,4 +201,4 @@ def newton(model: Solvable, guess: State, *, steps: int = 100) -> FixedPoint:
         raise InputError("guess", "lie near a fixed point", f"drift {np.abs(rate).max():.3g} after {steps} steps")
     values = np.linalg.eigvals(jacobian(model, state))
     moving = values[np.abs(values) > ZERO * np.abs(values).max(initial=0.0)]
-    return FixedPoint("numerical", state, moving, "Newton, complex-step Jacobian", ("n -> infinity",))
+    return FixedPoint("numerical", state, moving, "Newton's method", ("dimension n -> infinity",))
