@@ -34,7 +34,6 @@ from ..show.text import (
     phase_text,
     power_laws_text,
     regularizer_text,
-    side_tex,
     spectrum_text,
     threshold_text,
 )
@@ -48,22 +47,22 @@ def derive(
     output: Text = None,
     json: Json = False,
 ) -> None:
-    """Print the derivation of the theory, from SymPy."""
+    """Print the theory: its text, its numbered equations, what SymPy derives."""
     out = None if output is None else new_file(output)
     from ..symbolic import derive as derivation
 
     result = derivation()
     data: dict[str, Any] = {}
     if json or (out is not None and out.suffix.lower() == ".json"):
-        from ..symbolic.document import tex
-
         steps = [
             {
                 "title": step.title,
                 "explanation": step.explanation,
                 "assumptions": step.assumptions,
                 "equations": [
-                    {"lhs": tex(e.lhs), "relation": e.relation, "rhs": side_tex(e.rhs)} for e in step.equations
+                    {"name": e.name, "number": e.number, "lhs": lhs, "relation": relation, "rhs": rhs}
+                    for e in step.equations
+                    for lhs, relation, rhs in e.parts
                 ],
                 "tables": [{"header": t.header, "rows": t.rows} for t in step.tables],
             }

@@ -20,12 +20,6 @@ def per(exp: Experiment) -> str:
     return "1/time" if exp.update_rule.continuous else "1/step"
 
 
-def side_tex(side: Any) -> str:
-    from ..symbolic.document import tex
-
-    return tex(side.as_expr() if hasattr(side, "as_expr") and hasattr(side, "gens") else side)
-
-
 def _modes_table(title: str, modes: Sequence[dict[str, Any]], per: str) -> list[Any]:
     from ..base.terminal import table
 

@@ -81,7 +81,7 @@ def _with_symbols(rule: UpdateRule) -> UpdateRule:
     y, moving = symbols, rule.memory if rule.rule != "optimistic" else ()
     steps = int(rule.critic_steps) if rule.rule == "alternating" else 1
     if rule.averages:
-        raise InputError("memory", "be unused here: symbolic.remedies has the polynomials of averages", rule.averages)
+        raise InputError("memory", "be unused here: averaged play has polynomials of its own", rule.averages)
     return UpdateRule(rule.rule, steps, y.beta_D if "w" in moving else 0.0, y.beta_G if "x" in moving else 0.0)
 
 
