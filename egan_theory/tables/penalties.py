@@ -58,9 +58,9 @@ class Penalty:
 PENALTIES: dict[str, Penalty] = {
     p.key: p
     for p in (
-        Penalty("r1", "lambda", "R1: (lambda/2) E_p|grad D|^2", "functional",
+        Penalty("r1", "lambda_1", "R1: (lambda/2) E_p|grad D|^2", "functional",
                 lambda s, a, f, G2, W2: (s * G2 / 2, 0, 0), "adds lambda div(p grad D)"),
-        Penalty("r2", "lambda_q", "R2: (lambda_q/2) E_q|grad D|^2", "functional",
+        Penalty("r2", "lambda_2", "R2: (lambda_q/2) E_q|grad D|^2", "functional",
                 lambda s, a, f, G2, W2: (0, s * G2 / 2, 0), "adds lambda_q div(q grad D)"),
         Penalty("weight_decay", "nu", "weight decay: (nu/2)|w|^2", "functional",
                 lambda s, a, f, G2, W2: (0, 0, s * W2 / 2), "adds -nu D outside the kernel"),

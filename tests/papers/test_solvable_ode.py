@@ -61,7 +61,7 @@ def test_expectation_of_gaussian_products():
 
 
 def test_one_feature_in_units():
-    """The reduced system is the brief's: its block, trace and determinant on the line."""
+    """The reduced system is that of the paper's model: its block, trace and determinant on the line."""
     a, k, P = derivation.alpha, derivation.k, derivation.P
     block = derivation.one_feature_block()
     assert sp.expand(block.trace() - (a - 2 * k)) == 0

@@ -21,8 +21,8 @@ from .theory import CLASSES, COVERED, FROZEN_RATIO, MNIST, RUNAWAY_RADII, WIDTH,
 
 FORMAT, VERSION = "egan published fit", 1
 METHOD = (
-    "maximum likelihood of the three classes of every run under the linear theory with two constants "
-    f"(P1-P6); logistic scatter of fixed width {WIDTH:g} in ln(rate) or ln(amplitude)"
+    "maximum likelihood of the three classes of every run under the linear theory with two constants; "
+    f"logistic scatter of fixed width {WIDTH:g} in ln(rate) or ln(amplitude)"
 )
 ASSUMPTIONS = (
     "linear theory about equilibrium, though the runs began far from it",

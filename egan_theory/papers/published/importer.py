@@ -20,7 +20,7 @@ from ...runs.schema import validate_runs, variable
 
 #: what every published file holds: one final cloud of 100 images
 SHAPE = (100, 28, 28)
-#: normalisation of the images (brief 4): (x/255 - MEAN)/STD
+#: normalisation of the images: (x/255 - MEAN)/STD
 MEAN, STD = 0.1307, 0.3081
 SUFFIX = ".npy.gz"
 _NUMBER = r"([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)"

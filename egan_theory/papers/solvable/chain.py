@@ -1,7 +1,7 @@
 """The exact Markov chain of the macroscopic state at finite n: cost per step independent of n.
 
 One step of ``kernel``, where the derivation is, has the law of one step of stochastic gradient descent in R^n, for
-Gaussian a, a~ and any latent law, nonlinearity and constraint (brief 2, "Exact finite-n simulation").
+Gaussian a, a~ and any latent law, nonlinearity and constraint.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Rows u_i, v_i of sqrt(n) U, sqrt(n) V and entries w_i of sqrt(n) w obey, indepen
 
     dw_i = tau [ u_i.g - v_i.g~ + h w_i ] dt + tau sqrt(b) dB_i,     dv_i = taut [ w_i g~ - D v_i ] dt,     du_i = 0
 
-(brief 2; Wang, Hu, Lu, arXiv:1805.08349), with g, g~, h, D, b of the macroscopic ODE (``ode``). For the row vector
+(Wang, Hu, Lu, arXiv:1805.08349), with g, g~, h, D, b of the macroscopic ODE (``ode``). For the row vector
 x_i = (u_i, v_i, w_i) this is dx = x M dt + tau sqrt(b) e_w dB: linear, so that between two samples
 
     x(t1) = x(t0) Phi + xi,  xi ~ N(0, Sigma),  dPhi/dt = Phi M,  dSigma/dt = M^T Sigma + Sigma M + tau^2 b e_w e_w^T
