@@ -1,12 +1,12 @@
 # %% [markdown]
 # # The frequency principle in numbers: what does the discriminator's spectrum change?
-# 1. Learning time of every frequency on a periodic box, predicted by equation (3) (or the update rule's own map) and
+# 1. Learning time of every frequency on a periodic box, predicted by Eq. (16, dispersion) (or the rule's own map) and
 #    fitted to the Fourier modes of the simulated particles' density, for kernels whose spectra fall differently; then
 #    again on randomly drawn experiments that nothing here was tuned to.
 # 2. The ratio at which the collective mode becomes unstable, when only the discriminator changes: same K(0) and length
 #    scale, and at matched total stiffness; predicted from the spectrum and bisected in kicked simulations.
 # 3. The time to separate neighbouring modes from a random start (mechanism 3) against the time until every mode has a
-#    particle, with equation (3) at k = pi/Delta alone for comparison.
+#    particle, with Eq. (16, dispersion) at k = pi/Delta alone for comparison.
 # 4. The exponents with which spectra fall: Matern kernels, random ReLU features, the tangent kernel of a ReLU network.
 # About 20 minutes, most of it in the bisections with exact kernels.
 # Run: python -m analyses.frequency_principle --seed 1 --draws 20 --output out/frequency_principle
@@ -323,7 +323,7 @@ def split_draws(seed: int, draws: int) -> list[dict]:
         )  # fmt: skip
         row = rows[-1]
         print(f"{i:3d} {exp.target.kind:8s} {label:18s} l/Delta {row['scale']:.2f}: predicted {result.time:.0f}, "
-              f"(3) {local:.3g}, found at {row['measured']:.0f} of {steps}", file=sys.stderr, flush=True)  # fmt: skip
+              f"wave {local:.3g}, found at {row['measured']:.0f} of {steps}", file=sys.stderr, flush=True)  # fmt: skip
     return rows
 
 
@@ -476,7 +476,7 @@ def figure(ds: xr.Dataset):
         e.loglog(ds["split_predicted"].values[own & unseen], ds["split_steps"].values[own & unseen], "^", mfc="none",
                  ms=6, color=COLOURS[label])  # fmt: skip
     e.loglog(
-        np.minimum(ds["split_local"].values, 3e5), late, ".", ms=4, color="0.7", label="the same against (3) at k = π/Δ"
+        np.minimum(ds["split_local"].values, 3e5), late, ".", ms=4, color="0.7", label="same against one wave, k = π/Δ"
     )
     span = np.array([10, 2e3])
     e.loglog(span, span, color="0.3", lw=1, label="equal")

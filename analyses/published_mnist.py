@@ -1,6 +1,6 @@
 # %% [markdown]
 # # Does the linear theory with two constants say which published MNIST runs memorised, froze or ran away?
-# The runs of arXiv:2212.04580 over (lrD, phi), in three classes (brief 4). Two constants, a time scale and a gain, are
+# The runs of arXiv:2212.04580 over (lrD, phi), in three classes. Two constants, a time scale and a gain, are
 # fitted to all classes at once; probabilities are judged out of sample, by 5-fold and by leave-block-out
 # cross-validation, with the area under the ROC curve, next to plain baselines that fit each class on its own: phi
 # alone (2 numbers a class), lrD alone (2), logistic in ln lrD and phi (3). Error bars: bootstrap over runs.
@@ -149,7 +149,7 @@ def cross_validate(data: dict[str, np.ndarray], seed: int, draws: int) -> xr.Dat
 
 # %%
 def facts(data: dict[str, np.ndarray], fit: PublishedFit) -> list[tuple[str, str, bool | None]]:
-    """Facts of brief 4 next to what the fitted theory says: (fact, theory, explained); None: nothing predicted."""
+    """Facts of the runs next to what the fitted theory says: (fact, theory, explained); None: nothing predicted."""
     lrD, phi, N = data["lrD"], data["phi"], MNIST.particles
     margins = log_margins(lrD, phi, fit.time_scale, fit.gain)
     slow = lrD <= 2e-5

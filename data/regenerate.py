@@ -9,7 +9,7 @@ import egan_theory as eg
 
 
 def ring(ratio: float) -> eg.Experiment:
-    """Weight decay alone: the spread equilibrium loses stability between kernel ratios 0.1 and 0.3 (brief 3b)."""
+    """Weight decay alone: the spread equilibrium loses stability between kernel ratios 0.1 and 0.3."""
     return eg.Experiment(
         generator={"kernel": {"ratio": ratio}},
         penalty={"weight_decay": 0.05},

@@ -21,7 +21,6 @@ from ..show.text import (
     phase_text,
     power_laws_text,
     regularizer_text,
-    side_tex,
     spectrum_text,
     threshold_text,
 )
@@ -35,10 +34,9 @@ def derive(
     output: Text = None,
     json: Json = False,
 ) -> None:
-    """Print the derivation of the theory, from SymPy."""
+    """Print the theory: its text, its numbered equations, what SymPy derives."""
     answer = Answer(json, output)
     from ..symbolic import derive as derivation
-    from ..symbolic.document import tex
 
     result = derivation()
 
@@ -49,7 +47,9 @@ def derive(
                 "explanation": step.explanation,
                 "assumptions": step.assumptions,
                 "equations": [
-                    {"lhs": tex(e.lhs), "relation": e.relation, "rhs": side_tex(e.rhs)} for e in step.equations
+                    {"name": e.name, "number": e.number, "lhs": lhs, "relation": relation, "rhs": rhs}
+                    for e in step.equations
+                    for lhs, relation, rhs in e.parts
                 ],
                 "tables": [{"header": t.header, "rows": t.rows} for t in step.tables],
             }

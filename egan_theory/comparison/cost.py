@@ -1,8 +1,9 @@
 """What a step of training costs, in counts that are the same on every machine: evaluations and products.
 
-An evaluation is one of either player's gradient (equations (1) and (2)). Its products are the multiplications of a
-feature with a weight: a pass over n points takes n P of them, for P features; the derivatives of D one pass per
-coordinate. Of packed samples (features.packed) a pass over all tuples contracts the m axes of the weights one after the
+An evaluation is one of either player's gradient (Eq. (4, discriminator-flow); Eq. (5, particle-flow)). Its
+products are the multiplications of a feature with a weight: a pass over n points takes n P of them, for P features; the
+derivatives of D one pass per coordinate.
+Of packed samples (features.packed) a pass over all tuples contracts the m axes of the weights one after the
 other, sum_j n^j P^(m + 1 - j); where mean features suffice it is n P + P^m. Newton's iteration for a discriminator at
 its optimum adds the products of its Hessian, n P^2 for each pass, and P^3 / 3 of solving with it; a likelihood term
 adds d + 1 for each pair of a particle with a particle or target point.

@@ -42,11 +42,11 @@ class GeneratorKernel(Config):
 
 
 class Generator(Config):
-    """The particles. Equation (1): dx_i/dt = eta_G sum_j Gamma_ij omega m_j grad h(D)(x_j).
+    """The particles. Eq. (5, particle-flow): dx_i/dt = eta_G sum_j Gamma_ij omega m_j grad h(D)(x_j).
 
     ``particles`` 0: as many as the target asks for, the multiple of its points that is at least PARTICLES (all target
     points alike then have particles enough for an equilibrium); an experiment holds the number itself.
-    ``normalisation``: "sum" has omega = particles (equal masses then give the plain sum of (1)), "mean" omega = 1.
+    ``normalisation``: "sum" has omega = particles (equal masses then give the plain sum), "mean" omega = 1.
     ``masses``: "equal" (1/N each), "matched" (those at one target point share its weight) or N numbers summing to 1.
     ``per_point``: how many particles sit on each target point at equilibrium (default: as even as possible).
     ``architecture``: a network whose tangent kernel in the limit of infinite width gives ``kernel`` (see

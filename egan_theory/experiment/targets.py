@@ -139,7 +139,8 @@ class Uniform(_Target):
     """The uniform density on a periodic box [0, length)^dimension, held on a lattice of ``side``^dimension points.
 
     The lattice integrates every Fourier mode below its Nyquist wavenumber exactly, so these modes obey the
-    continuum's equation (3) without error. ``side`` must be odd: the lattice then has no mode at Nyquist itself.
+    continuum's Eq. (16, dispersion) without error.
+    ``side`` must be odd: the lattice then has no mode at Nyquist itself.
     """
 
     title: ClassVar[str] = "uniform periodic box"

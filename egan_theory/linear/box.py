@@ -1,6 +1,6 @@
 """The route of frequency modes: a uniform density on a periodic box, particles of equal mass on its lattice.
 
-Independent 2 x 2 blocks, one per wavenumber, in closed form (symbolic.linearize.mode_blocks)."""
+Independent 2 x 2 blocks, one per wavenumber, in closed form: Eq. (12, mode-flow)."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def linearize_box(problem: Problem) -> Linearization:
         blocks, count, k, frozen = blocks[:0], count[:0], k[:0], frozen + 2 * int(count.sum())
     return Linearization(
         problem,
-        method="frequency modes, closed form",
+        method="one oscillator for each frequency of the box, closed form, Eq. (12, mode-flow)",
         assumptions=(
             "uniform density on a periodic box",
             "modes below the Nyquist wavenumber of the lattice",
-            "the collective part of Gamma does not act at k != 0",
+            "the motion of the whole cloud acts on no frequency of the box",
             *packed_assumptions(problem),
         ),
         blocks=blocks,

@@ -48,7 +48,8 @@ def linearize_commuting(problem: Problem) -> Linearization:
     rounding = seen(problem).resolution * max(seen(problem).mean.shape)
     return Linearization(
         problem,
-        method="finite samples, symmetric reduction",
+        method="finite sample, one oscillator for each eigenvalue of a symmetric matrix (symmetric reduction), "
+        "Eq. (37, finite-modes)",
         assumptions=assumptions_of(problem),
         blocks=oscillator_blocks(A=A, mu=mu, c=loss.c, b=loss.b, gamma=problem.gamma, **problem.rates),
         multiplicity=np.ones(len(mu), dtype=int),
@@ -68,7 +69,7 @@ def linearize_saddle(problem: Problem) -> Linearization:
     mixed = problem.packing is not None or problem.damping.kappa > 0 or problem.exp.penalty.instance_noise > 0
     return Linearization(
         problem,
-        method="finite samples, dense saddle on the seen features",
+        method="finite sample, one dense matrix on the features that the data see, Eq. (35, saddle)",
         assumptions=assumptions_of(problem),
         systems=(System(reduced.jacobian(problem), size, mixed=mixed, left=reduced.left),),
         scalars=(

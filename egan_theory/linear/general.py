@@ -32,7 +32,11 @@ def linearize_general(problem: Problem) -> Linearization:
     nullity = len(J) - int(np.linalg.matrix_rank(J))
     return Linearization(
         problem,
-        method="finite samples, dense Jacobian at the equilibrium found by Newton's method",
-        assumptions=("an equilibrium next to the data with D != D* there", "zero modes counted by numerical rank"),
+        method="finite sample, dense Jacobian at an equilibrium found by Newton's method, "
+        "Eq. (41, jacobian-ww) to Eq. (44, jacobian-xx)",
+        assumptions=(
+            "an equilibrium next to the data, where the discriminator is not flat (D != D*)",
+            "zero modes counted by numerical rank",
+        ),
         systems=(System(J, nw, zero=nullity, mixed=True, positions=True),),
     )

@@ -1,4 +1,4 @@
-"""What the particles answer to a kick: what is left of a small displacement after a stated time, exact.
+"""What the particles answer to a kick: what is left of it after a stated time, exact: Eq. (29, left-trace).
 
 The discriminator is at rest (D = D*) and every coordinate of every particle is displaced independently, with the same
 variance. With P the propagator of the linear dynamics over the time T and P_xx its block on the particles,

@@ -1,4 +1,4 @@
-"""The saddle J = [[-A, -c C^T], [b C, 0]] of a finite sample on the features that enter it (brief 2b)."""
+"""The saddle J = [[-A, -c C^T], [b C, 0]] of a finite sample on the features that enter it, Eq. (35, saddle)."""
 
 from __future__ import annotations
 

@@ -85,8 +85,7 @@ def linearize_extreme(problem: Problem, count: int) -> tuple[Linearization, floa
         raise NotLinearizable(
             "extreme",
             "be left out unless the damping commutes with the stiffness: kappa = 0 and, with a gradient penalty, "
-            "generator.kernel.ratio = 0 and masses in one proportion to the weights (linear.rate_bounds bounds the "
-            "slowest rate, linear.extremes gives mu^2)",
+            "generator.kernel.ratio = 0 and masses in one proportion to the weights",
         )
     found = extremes(problem, count)
     blocks = _blocks(problem, found.mu2, ratio)
@@ -106,8 +105,8 @@ def linearize_extreme(problem: Problem, count: int) -> tuple[Linearization, floa
         bound += "; zero modes and weights that nobody sees are not counted"
     return Linearization(
         problem,
-        method=f"finite samples, {found.smallest} smallest and {len(found.mu2) - found.smallest} largest stiffnesses, "
-        "matrix-free",
+        method=f"finite sample, {found.smallest} smallest and {len(found.mu2) - found.smallest} largest stiffnesses "
+        "from products with the matrix alone, Eq. (37, finite-modes)",
         assumptions=(*_assumed(problem), bound),
         blocks=blocks,
         multiplicity=found.multiplicity,
@@ -154,7 +153,8 @@ def _closed(problem: Problem, parts: Split, ratio: float) -> Linearization:
     rank = int(multiplicity.sum())
     return Linearization(
         problem,
-        method="finite samples, data's directions and those across them apart, symmetric reduction; "
+        method="finite sample, the data's directions and those across them apart, one oscillator for each eigenvalue "
+        "of a symmetric matrix (symmetric reduction), Eq. (37, finite-modes); "
         f"largest residual of {found.checked} eigenpairs {found.residual:.1g}, "
         f"of the trace {abs(found.trace_error):.1g}, of the Frobenius norm {abs(found.norm_error):.1g}",
         assumptions=_assumed(problem),
@@ -197,7 +197,7 @@ def _dense(problem: Problem, parts: Split) -> Linearization:
         unresolved += count * reduced.unresolved
     return Linearization(
         problem,
-        method="finite samples, data's directions and those across them apart, dense saddles",
+        method="finite sample, the data's directions and those across them apart, dense saddles, Eq. (35, saddle)",
         assumptions=_assumed(problem),
         systems=tuple(systems),
         scalars=(frozen_particles(problem, rank), *unseen_weights(problem, _feature_count(problem, parts) - seen)),
@@ -234,7 +234,7 @@ def rate_bounds(problem: Problem) -> tuple[float, float]:
     mu2, t = (grid.ravel() for grid in np.meshgrid(ends, t))
     corners = Linearization(
         problem,
-        method="corners",
+        method="the four corners of the region that all modes lie in",
         assumptions=(),
         blocks=oscillator_blocks(A=nu + lam * t * mu2, mu=np.sqrt(mu2), c=loss.c, b=loss.b, **problem.rates),
         multiplicity=np.ones(4, dtype=int),

@@ -1,6 +1,7 @@
 """The stiffness S^(1/2) H S^(1/2) of an exact kernel, split by what the data's own directions are.
 
 H_ij = d_x d_y K(y_i, y_j) of a radial or dot-product kernel K = k(u) is
+(Eq. (38, stiffness-radial); Eq. (39, stiffness-dot))
 
     radial, u = |x - y|^2:  H_ij = -2 k'_ij 1 - 4 k''_ij r r^T,  r = y_i - y_j
     dot, u = x.y:           H_ij = k'_ij 1 + k''_ij y_j y_i^T

@@ -1,4 +1,4 @@
-"""Stability of the collapsed state: transverse Lyapunov exponents along the orbit of a collapsed cluster (brief 3b)."""
+"""Stability of the collapsed state: transverse Lyapunov exponents along the orbit of a collapsed cluster."""
 
 from __future__ import annotations
 
@@ -176,7 +176,8 @@ def _states(
                 status=status,
                 steps=lane.steps,
                 window=lane.window,
-                method=f"variational equation along the simulated orbit, QR every {INTERVAL} steps, blocking",
+                method="growth of small displacements along the simulated orbit, Eq. (73, transverse-flow); "
+                f"QR every {INTERVAL} steps, errors by blocking",
                 assumptions=ASSUMPTIONS + (LINEARISED if exp.discriminator.finite_network else ()),
                 trajectory=_trajectory(exp, lane),
                 state=lane.state,

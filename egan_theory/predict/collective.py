@@ -1,8 +1,8 @@
-"""Collective instability (brief 3b.1): where the spread equilibrium stops being stable.
+"""Collective instability: where the spread equilibrium stops being stable.
 
 The equilibrium is stable while every mode of one step decays, |z| < 1 (flow: Re s < 0). With A = nu for every mode
 (weight decay alone) or at phi = 0, a mode is an oscillator with a_k = eta_D A_k and
-w_k^2 = eta_D eta_G b c mu_k^2, mu_k^2 the eigenvalues of S^(1/2) H S^(1/2) (brief: Gamma^(1/2) H Gamma^(1/2) / N), and
+w_k^2 = eta_D eta_G b c mu_k^2, mu_k^2 the eigenvalues of S^(1/2) H S^(1/2) (Eq. (37, finite-modes)), and
 the update rule's Jury conditions (symbolic.maps) are polynomials in a and w^2. Simultaneous steps with weight decay:
 
     max_k mu_k^2 = nu / (eta_G b c)      while eta_D nu < 2: independent of eta_D

@@ -1,4 +1,4 @@
-"""Critical values in closed form (brief 2c, 3b.1): the update rule's Jury conditions along one parameter.
+"""Critical values in closed form: the update rule's Jury conditions along one parameter.
 
 A mode of a commuting system is an oscillator with damping a and stiffness w^2, and decays while polynomials in both are
 positive (symbolic.maps). Where a and w^2 of every mode are affine in the parameter, the critical values are the real

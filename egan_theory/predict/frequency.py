@@ -1,6 +1,6 @@
 """The frequency principle in numbers: how long each frequency of the target takes to learn.
 
-On a uniform periodic target (brief 2a) every wavevector is an oscillator of its own, s^2 + a_k s + w_k^2 = 0 (3) in
+On a uniform periodic target every wavevector is an oscillator of its own, Eq. (16, dispersion), in
 continuous time and the update rule's own map of it otherwise. Its learning time is 1/(decay rate of its slowest root).
 """
 
@@ -71,7 +71,7 @@ def learning_times(exp: Experiment, kernels: Mapping[str, Mapping[str, Any]] | N
             "multiplicity": ("wavenumber", columns[0]["multiplicity"], {"long_name": "multiplicity", "units": "1"}),
         },
         attrs={
-            "method": "frequency modes, closed form",
+            "method": "one oscillator for each frequency of the box, closed form, Eq. (12, mode-flow)",
             "assumptions": "uniform density on a periodic box; small deviations",
             "rule": exp.update.rule,
             **provenance(exp),

@@ -1,4 +1,4 @@
-"""Phase diagrams over two parameters: where each collapse mechanism is predicted (brief 3b), drawn apart."""
+"""Phase diagrams over two parameters: where each collapse mechanism is predicted, drawn apart."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from ..tables.updates import UNIFORM, UpdateRule
 #: multipliers that move fast: how far beyond the unit circle (flows: rates beyond 0) a growing one is
 GROWING = 1e-7
 ASSUMPTIONS = (
-    "times long after ``onset``: the laws are those of late times",
+    "times long after the onset: the laws are those of late times",
     "averages weigh all of the past alike, the start as one step (flows: as one unit of time)",
 )
 UNITS = {"wavenumber": "1/length", "onset": "time"}
@@ -87,7 +87,7 @@ def power_laws(exp: Experiment) -> xr.Dataset:
         "average_converges": int(bool(np.all(values["average"] < 0))),
         "zero_modes": lin.zero_modes,
         "still": int((~moving).sum()),
-        "method": f"WKB at late times, symbolic.play; {lin.method}",
+        "method": f"powers of time from the slow waves at late times, Eq. (64, slow-wave); {lin.method}",
         "assumptions": "; ".join((*lin.assumptions, *ASSUMPTIONS)),
         **provenance(exp),
     }

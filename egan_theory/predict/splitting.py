@@ -1,7 +1,7 @@
 """Mechanism 3, too slow to split: how soon neighbouring target modes are told apart, against the time of training.
 
-Brief 3b.3 asks for the rate of D's content near k = pi/Delta, from equation (3) with g1 - g2. Here that content is
-taken from the finite samples (2b), at finite displacements. Let the particles of two neighbouring modes A and B sit
+What separates two modes is D's content near k = pi/Delta. Here that content is taken from the finite samples, at finite
+displacements (Eq. (77, splitting-oscillator)). Let the particles of two neighbouring modes A and B sit
 merged at their common centre, a way h from their own modes along v:
 
     v = n/p_A on A, -n/p_B on B, 0 elsewhere,   n = (y_A - y_B)/Delta,   h = Delta p_A p_B / (p_A + p_B)
@@ -13,11 +13,12 @@ along the way, projected on v, is b W |y|^2. Taking both as linear in X in betwe
     s^2 + a s + w^2 = 0,   mu^2 = |y|^2 / Q,   Q = sum_m p_m^2 |v_m|^2 / s_m,   w^2 = eta_D eta_G b c mu^2
     a = eta_D [nu + kappa sum_m p_m (y . psi_m)^2 / |y|^2 + lam sum_m p_m |y . grad psi_m|^2 / |y|^2]
 
-with s_m the relative part of S (g1 - g2, linear.system). As h -> 0, y is the tangent pattern B^T p v of (4). For two
+with s_m the relative part of S (g1 - g2, linear.system). As h -> 0, y is the tangent pattern B^T p v. For two
 equal modes |y|^2 h^2 = int K_k (1 - cos(k Delta/2))^2 dk/(2 pi): the content that separates them is weighted towards
 k = 2 pi/Delta, falls as k^4 below and is bounded above. So a smooth kernel of l >> Delta separates by its curvature at
 k ~ 1/l, at a rate that falls as a power of Delta/l and not as its spectrum at pi/Delta, and the high frequencies of a
-rough one, which only act on displacements far smaller than Delta, do not count. (``local_time``: (3) at pi/Delta.)
+rough one, which only act on displacements far smaller than Delta, do not count. (``local_time``: one
+wave, k = pi/Delta.)
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Splitting(Record):
     distance: Delta of the median pair; wavenumber pi/Delta. time: t_act of the separating pattern (predict.response),
     rate 1/time, decay_rate -max Re s of its oscillator (flow), frequency w, damping a, damping_ratio a/(2w).
     collective_time, collective_rate: the same for the translation of the whole cloud, with g1 + (N-1) g2.
-    local_time: equation (3) at k = pi/Delta (ring and grid with a stationary kernel, else None).
+    local_time: the mode of k = pi/Delta alone (ring and grid with a stationary kernel, else None).
     e_folds = steps/time; margin = log(time/steps): > 0 where the modes are not told apart in time.
     """
 
@@ -120,7 +121,7 @@ def splitting(exp: Experiment) -> Splitting:
         e_folds=steps / time,
         margin=float(np.log(time / steps)),
         pairs=len(order),
-        method="finite samples, two neighbours merged at their centre",
+        method="finite sample, two neighbours merged at their centre, Eq. (77, splitting-oscillator)",
         assumptions=ASSUMPTIONS,
     )
 
@@ -269,7 +270,7 @@ def _blocks(problem: Problem, patterns: _Patterns) -> np.ndarray:
 
 
 def _local_time(problem: Problem, distance: float) -> float | None:
-    """t_act of equation (3) at k = pi/Delta, on a ring (one-dimensional, along it) or a grid."""
+    """t_act of the mode of k = pi/Delta, on a ring (one-dimensional, along it) or a grid."""
     target, kernel = problem.exp.target, problem.kernel
     if isinstance(target, Ring):
         dimension, rho = 1, 1 / (2 * np.pi * target.radius)

@@ -1,4 +1,4 @@
-"""Mode-collapse thresholds in any one parameter: three mechanisms (brief 3b), three predictions, never merged."""
+"""Mode-collapse thresholds in any one parameter: three mechanisms, three predictions, never merged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A collapsed cluster and its transverse tangent vectors, moved together by any update rule (brief 3b, mechanism 2).
+"""A collapsed cluster and its transverse tangent vectors, moved together by any update rule: Eq. (73, transverse-flow).
 
 N particles of equal mass 1/N at one point x0 feel the same force, so they stay together. With s = grad[h(D)] averaged
 over instance noise, omega the normalisation of Gamma and n = omega/N (1 for "sum", 1/N for "mean"),

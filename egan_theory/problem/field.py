@@ -1,4 +1,5 @@
-"""The nonlinear particle model: the velocity field of both players with every loss and penalty.
+"""The nonlinear particle model: the velocity field of both players with every loss and penalty
+(Eq. (4, discriminator-flow); Eq. (5, particle-flow)).
 
 With f = D - D* = w . psi(x), expectations over p and q as weighted sums over nodes (instance noise included) and
 M = omega Gamma the generator's kernel,

@@ -1,4 +1,5 @@
-"""The Jacobian of the field at any point (w, x), as a dense matrix: for equilibria with D != D*.
+"""The Jacobian of the field at any point (w, x), as a dense matrix: for equilibria with D != D*
+(Eq. (41, jacobian-ww) and following).
 
 With f = D - D*, node sums and dF_w/dw as in problem.objectives,
 

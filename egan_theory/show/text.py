@@ -23,12 +23,6 @@ def per(exp: Experiment) -> str:
     return "1/time" if exp.update_rule.continuous else "1/step"
 
 
-def side_tex(side: Any) -> str:
-    from ..symbolic.document import tex
-
-    return tex(side.as_expr() if hasattr(side, "as_expr") and hasattr(side, "gens") else side)
-
-
 def _modes_table(title: str, modes: Sequence[dict[str, Any]], per: str) -> list[Any]:
     modes = [m for m in modes if m["im"] is None or m["im"] >= 0]
     wavenumbers = any(m.get("wavenumber") is not None for m in modes)

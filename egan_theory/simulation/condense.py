@@ -14,7 +14,7 @@ def condensed(exp: Experiment) -> Experiment:
     """An experiment with one particle per target point whose kicked runs are those of ``exp``.
 
     n = N/M particles of equal mass on every one of M equally weighted points, displaced together, feel the same force
-    and stay together. With M particles in their place equation (1) is unchanged if
+    and stay together. With M particles in their place Eq. (5, particle-flow) is unchanged if
 
         sum:  g1' - g2' = g1 - g2,        g2' = g2 N/M
         mean: g1' - g2' = (g1 - g2) M/N,  g2' = g2

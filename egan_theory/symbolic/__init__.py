@@ -1,18 +1,17 @@
-"""The formulas of the package, derived by SymPy: linearization, update maps, damping, and the printed derivation.
+"""The formulas of the package, derived by SymPy, and the text that explains them, theory.md.
 
-Layers: ``linearize`` <- ``maps``, ``damping`` <- ``document`` <- ``derivation``. Numerics call the lambdified forms.
+Layers: ``linearize`` <- ``maps``, ``damping`` <- ``remedies``, ``play`` <- ``document``, ``generated`` <- ``theory``.
+Numerics call the lambdified forms.
 """
 
-from .damping import Best, best_r1, best_weight_decay, critical_r1, damping_ratio, dispersion, function_space_limit
-from .derivation import derive
-from .document import Derivation, Equation, Step, Table
+from .damping import Best, best_r1, best_weight_decay, critical_r1, damping_ratio, dispersion
+from .document import Derivation, Equation, Step, Table, Text
 from .linearize import (
     linearize_field,
     mode_blocks,
     mode_jacobian,
     oscillator_blocks,
     oscillator_jacobian,
-    symbol_values,
     symbols,
 )
 from .maps import (
@@ -25,6 +24,7 @@ from .maps import (
     update_matrices,
     update_matrix,
 )
+from .theory import derive
 
 __all__ = [
     "Best",
@@ -32,6 +32,7 @@ __all__ = [
     "Equation",
     "Step",
     "Table",
+    "Text",
     "alternating_n",
     "best_r1",
     "best_weight_decay",
@@ -41,7 +42,6 @@ __all__ = [
     "damping_ratio",
     "derive",
     "dispersion",
-    "function_space_limit",
     "jury_conditions",
     "linearize_field",
     "mode_blocks",
@@ -50,7 +50,6 @@ __all__ = [
     "oscillator_blocks",
     "oscillator_jacobian",
     "stability_conditions",
-    "symbol_values",
     "symbols",
     "update_matrices",
     "update_matrix",

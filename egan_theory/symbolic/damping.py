@@ -174,16 +174,3 @@ def best_weight_decay(w_min: Any) -> Best:
 @cache
 def _best_weight_decay_function() -> Callable[..., list[Any]]:
     return sp.lambdify([w_min], list(best_weight_decay_formula()), "numpy")
-
-
-@cache
-def function_space_limit() -> sp.Expr:
-    """Dispersion with a discriminator that is free at every point, K white with respect to p: K_k = 1/rho.
-
-    s^2 + (kappa + lam xi) s + b c (g1 - g2) xi at unit learning rates, xi = k^2 the eigenvalue of -div(p grad .)/p.
-    Source: after Khrulkov, Babenko, Oseledets 2021, arXiv:2102.04448.
-    """
-    y = symbols
-    xi = sp.Symbol("xi", positive=True)
-    white = {y.K: 1 / y.rho, y.eta_D: 1, y.eta_G: 1, y.nu: 0, y.value: 0, y.sigma: 0, y.k: sp.sqrt(xi)}
-    return _by_powers(dispersion().subs(white))

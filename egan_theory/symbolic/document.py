@@ -1,184 +1,306 @@
-"""A derivation as data (steps, equations, tables) and its two printed forms: Markdown and LaTeX.
+"""The theory as data: sections of text, numbered equations and tables, read from Markdown and printed in two forms.
 
-Text in titles, explanations, assumptions and cells may hold $...$ mathematics and is otherwise plain (no markup, none
-of the characters LaTeX reserves), so that one text serves both forms.
+What is read is what is printed. Text may hold $...$ mathematics, `code`, **bold** and links to equations by their
+names, ``[Eq. (n)](#eq-name)``; the numbers follow from the order of the equations. A block
+
+    <!-- generated: name -->  ...  <!-- end -->
+
+is made anew whenever it is read, from what SymPy derives and from the tables of the package.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
 
-import sympy as sp
-
-from .linearize import symbols
-
-#: Widest right-hand side, in printed characters, before a sum is broken into lines.
-WIDTH = 62
-
-_NAMES = {
-    "lambda'": r"\lambda'",
-    "nu'": r"\nu'",
-    "K_k": "K_k",
-    "m_v": "m_v",
-    "D_*": "D_*",
-    "f": "(D-D_*)",
-    "G2": r"\lVert\nabla D\rVert^{2}",
-    "W2": r"\lVert w\rVert^{2}",
-}
+RELATIONS = ("=", "<", ">", r"\to", r"\sim")
+TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\s+|.", re.S)
+_OPEN, _CLOSE = ("{", "(", "[", r"\left", r"\begin"), ("}", ")", "]", r"\right", r"\end")
+_LINK = re.compile(r"\[Eq\. \(\d+\)\]\(#eq-([a-z0-9-]+)\)")
+_ITEM = re.compile(
+    r'<a id="eq-(?P<equation>[a-z0-9-]+)"></a>\s*\$\$\n(?P<latex>.*?)\n?\s*\\tag\{\d+\}\n\$\$'
+    r"|<!-- generated: (?P<generated>[a-z-]+) -->.*?<!-- end -->"
+    r"|(?P<heading>#+ [^\n]+)|(?P<table>(?:\|[^\n]*\n?)+)|(?P<bullets>(?:- [^\n]*\n?(?:  [^\n]*\n?)*)+)"
+    r"|(?P<text>[^\n]+(?:\n(?!\n)[^\n]+)*)",
+    re.S,
+)
 
 
-def tex(expression: Any) -> str:
-    """LaTeX of a SymPy object; strings are LaTeX already."""
-    if isinstance(expression, str):
-        return expression
-    expression = sp.sympify(expression)
-    expression = expression.subs(symbols.w2, sp.Symbol("omega", positive=True) ** 2)
-    names = {symbol: _NAMES[symbol.name] for symbol in expression.free_symbols if symbol.name in _NAMES}
-    return sp.latex(expression, symbol_names=names)
-
-
-def _printed_width(latex: str) -> int:
-    """Rough width: commands count as one character, braces and exponents as none."""
-    width, i = 0, 0
-    while i < len(latex):
-        if latex[i] == "\\":
-            i += 1
-            while i < len(latex) and latex[i].isalpha():
-                i += 1
-            width += 1
+def split_equations(latex: str) -> list[tuple[str, str, str]]:
+    """(left side, relation, right side) of every equation of a display; "a = b = c" are two of them."""
+    body = re.sub(r"\\(?:begin|end)\{aligned\}", "", latex)
+    pieces: list[list[str]] = [[""]]  # side, relation, side, ...
+    depth = 0
+    for token in TOKEN.findall(body):
+        depth += (token in _OPEN) - (token in _CLOSE)
+        if depth == 0 and token in (r"\qquad", r"\\"):
+            pieces.append([""])
+        elif depth == 0 and token in RELATIONS:
+            pieces[-1] += [token, ""]
+        elif not (depth == 0 and token == "&"):
+            pieces[-1][-1] += token
+    joined: list[list[str]] = []
+    for piece in pieces:
+        if len(piece) == 1 and joined:  # a line that goes on with the one before
+            joined[-1][-1] += piece[0]
         else:
-            width += latex[i] not in "{}^_ "
-            i += 1
-    return width
+            joined.append(piece)
+    out = []
+    for piece in joined:
+        sides = [" ".join(side.split()).removesuffix(",").strip() for side in piece]
+        out += [(sides[i], sides[i + 1], sides[i + 2]) for i in range(0, len(sides) - 2, 2)]
+    return out
 
 
-def _pieces(expression: Any) -> list[str]:
-    """Summands in LaTeX, each with its sign except a leading plus; polynomials by falling powers."""
-    if isinstance(expression, sp.Poly):
-        z, summands = expression.gens[0], []
-        for (power,), coefficient in expression.terms():
-            power_of_z, coefficient = tex(z**power), sp.factor(coefficient)
-            factor = tex(coefficient) if not coefficient.is_Add else rf"\left({tex(coefficient)}\right)"
-            factor = factor if power == 0 else "" if coefficient == 1 else factor
-            summands.append(tex(coefficient) if power == 0 else f"{factor} {power_of_z}".strip())
-    elif isinstance(expression, sp.Add):
-        summands = [tex(term) for term in expression.as_ordered_terms()]
-    else:
-        return [tex(expression)]
-    return [summands[0], *(s if s.startswith("-") else f"+ {s}" for s in summands[1:])]
+@dataclass(frozen=True)
+class Text:
+    """A paragraph, or a list of ``bullets``, as Markdown."""
 
+    kind: ClassVar[str] = "text"
 
-def polynomial(poly: sp.Poly) -> str:
-    """LaTeX of a polynomial in one line, by falling powers."""
-    return " ".join(_pieces(poly))
+    source: str
+    bullets: bool = False
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The bullets, or the paragraph, each in one line and without links."""
+        parts = re.split(r"^- ", self.source, flags=re.M)[1:] if self.bullets else [self.source]
+        return tuple(" ".join(_without_links(part).split()) for part in parts)
 
-def _sum_lines(expression: Any) -> list[str]:
-    """LaTeX of an expression, a long sum broken into lines of at most WIDTH (or one term)."""
-    lines: list[str] = []
-    for piece in _pieces(expression):
-        if lines and _printed_width(f"{lines[-1]} {piece}") <= WIDTH:
-            lines[-1] += f" {piece}"
-        else:
-            lines.append(piece)
-    return lines
+    def to_markdown(self) -> str:
+        return self.source
+
+    def to_latex(self) -> str:
+        if not self.bullets:
+            return latex_text(self.source)
+        items = "\n".join(f"\\item {latex_text(line)}" for line in self.lines)
+        return f"\\begin{{itemize}}\n{items}\n\\end{{itemize}}"
 
 
 @dataclass(frozen=True)
 class Equation:
-    """lhs relation rhs; each side a SymPy object (the right one may be a polynomial) or LaTeX."""
+    """A displayed equation, or several: LaTeX under one number and one name."""
 
-    lhs: Any
-    rhs: Any
-    relation: str = "="
+    kind: ClassVar[str] = "equation"
 
-    def rows(self) -> str:
-        """Rows of an aligned environment, without the final line break."""
-        first, *rest = _sum_lines(self.rhs)
-        rows = [f"{tex(self.lhs)} &{self.relation} {first}", *(rf"&\quad {line}" for line in rest)]
-        return " \\\\\n".join(rows)
+    name: str
+    latex: str
+    number: int = 0
+
+    @property
+    def parts(self) -> list[tuple[str, str, str]]:
+        return split_equations(self.latex)
+
+    def to_markdown(self) -> str:
+        # one line as it is, an environment with its number behind it
+        gap = "\n" if "aligned" in self.latex else " "
+        return f'<a id="eq-{self.name}"></a>\n\n$$\n{self.latex}{gap}\\tag{{{self.number}}}\n$$'
+
+    def to_latex(self) -> str:
+        return f"\\begin{{equation*}}\n{self.latex} \\tag{{{self.number}}}\n\\end{{equation*}}"
 
 
 @dataclass(frozen=True)
 class Table:
     """A table of text cells (mathematics in $...$)."""
 
+    kind: ClassVar[str] = "table"
+
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def read(cls, source: str) -> Table:
+        lines = [re.split(r"(?<!\\)\|", line.strip())[1:-1] for line in source.strip().splitlines()]
+        header, _, *rows = [tuple(cell.strip().replace(r"\|", "|") for cell in line) for line in lines]
+        return cls(header, tuple(rows))
 
     def to_markdown(self) -> str:
         lines = [self.header, tuple("---" for _ in self.header), *self.rows]
         return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
 
     def to_latex(self) -> str:
-        body = " \\\\\n".join(" & ".join(line) for line in self.rows)
+        head, *body = (" & ".join(map(latex_text, line)) for line in (self.header, *self.rows))
         return (  # one that is wider than the text is made to fit
             "\\begin{center}\n\\footnotesize\n\\renewcommand{\\arraystretch}{1.5}\n"
             "\\resizebox{\\ifdim\\width>\\linewidth \\linewidth\\else\\width\\fi}{!}{%\n"
-            f"\\begin{{tabular}}{{{'l' * len(self.header)}}}\n\\hline\n{' & '.join(self.header)} \\\\\n\\hline\n"
-            f"{body} \\\\\n\\hline\n\\end{{tabular}}}}\n\\end{{center}}"
+            f"\\begin{{tabular}}{{{'l' * len(self.header)}}}\n\\hline\n{head} \\\\\n\\hline\n"
+            + " \\\\\n".join(body)
+            + " \\\\\n\\hline\n\\end{tabular}}\n\\end{center}"
         )
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step: what is done, under which assumptions, and the equations it arrives at."""
+class Generated:
+    """What is computed, under its name: an equation of that name, or a table."""
 
-    title: str
-    explanation: str
-    assumptions: tuple[str, ...] = ()
-    equations: tuple[Equation, ...] = ()
-    tables: tuple[Table, ...] = ()
+    name: str
+    content: Equation | Table
 
-    def _aligned(self) -> str:
-        return " \\\\\n".join(equation.rows() for equation in self.equations)
-
-    def to_markdown(self, number: int) -> str:
-        parts = [f"## {number}. {self.title}", self.explanation]
-        if self.assumptions:
-            parts.append("Assumptions:\n\n" + "\n".join(f"- {a}" for a in self.assumptions))
-        parts += [table.to_markdown() for table in self.tables]
-        if self.equations:
-            parts.append("$$\n\\begin{aligned}\n" + self._aligned() + "\n\\end{aligned}\n$$")
-        return "\n\n".join(parts)
+    def to_markdown(self) -> str:
+        return f"<!-- generated: {self.name} -->\n\n{self.content.to_markdown()}\n\n<!-- end -->"
 
     def to_latex(self) -> str:
-        parts = [f"\\section{{{self.title}}}", self.explanation]
-        if self.assumptions:
-            items = "\n".join(f"\\item {a}" for a in self.assumptions)
-            parts.append(f"Assumptions:\n\\begin{{itemize}}\n{items}\n\\end{{itemize}}")
-        parts += [table.to_latex() for table in self.tables]
-        if self.equations:
-            parts.append("\\begin{align*}\n" + self._aligned() + "\n\\end{align*}")
-        return "\n\n".join(parts)
+        return self.content.to_latex()
+
+
+Item = Text | Equation | Table | Generated
+
+
+@dataclass(frozen=True)
+class Step:
+    """One section: its title, its depth (2 or 3), and what stands in it, in order."""
+
+    title: str
+    level: int
+    items: tuple[Item, ...]
+
+    @property
+    def content(self) -> tuple[Text | Equation | Table, ...]:
+        """The items, what is computed among them."""
+        return tuple(item.content if isinstance(item, Generated) else item for item in self.items)
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        return tuple(item for item in self.content if isinstance(item, Equation))
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return tuple(item for item in self.content if isinstance(item, Table))
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """The list that follows "Assumed:"."""
+        texts = [item for item in self.content if isinstance(item, Text)]
+        after = [item for label, item in pairwise(texts) if label.source == "Assumed:"]
+        return after[0].lines if after else ()
+
+    @property
+    def explanation(self) -> str:
+        """All paragraphs."""
+        return "\n\n".join(
+            line for item in self.content if isinstance(item, Text) and not item.bullets for line in item.lines
+        )
+
+    def to_markdown(self) -> str:
+        return "\n\n".join([f"{'#' * self.level} {self.title}", *(item.to_markdown() for item in self.items)])
+
+    def to_latex(self) -> str:
+        command = "section" if self.level == 2 else "subsection"
+        return "\n\n".join([f"\\{command}{{{self.title}}}", *(item.to_latex() for item in self.items)])
 
 
 @dataclass(frozen=True)
 class Derivation:
-    """The ordered steps from the model to its predictions. Printed by ``to_markdown`` and ``to_latex``."""
+    """The theory in order, and the literature, ``sources``. Printed by ``to_markdown`` and ``to_latex``."""
 
     title: str
     steps: tuple[Step, ...]
-    sources: tuple[str, ...] = field(default=())
+    sources: tuple[str, ...]
+
+    @property
+    def equations(self) -> dict[str, Equation]:
+        """All numbered equations by name, in order."""
+        return {equation.name: equation for step in self.steps for equation in step.equations}
 
     def to_markdown(self) -> str:
         """Markdown with $$...$$ mathematics."""
-        parts = [f"# {self.title}", *(step.to_markdown(i) for i, step in enumerate(self.steps, 1))]
+        parts = [f"# {self.title}", *(step.to_markdown() for step in self.steps)]
         parts.append("## Sources\n\n" + "\n".join(f"- {source}" for source in self.sources))
         return "\n\n".join(parts) + "\n"
 
     def to_latex(self) -> str:
         """A complete LaTeX document; needs the packages amsmath and graphicx."""
-        sources = "\n".join(f"\\item {source}" for source in self.sources)
+        sources = "\n".join(f"\\item {latex_text(source)}" for source in self.sources)
         return "\n\n".join(
             [
-                "\\documentclass[11pt]{article}\n\\usepackage[utf8]{inputenc}\n\\usepackage{amsmath}\n\\usepackage{graphicx}\n"
-                "\\setlength{\\textwidth}{17.5cm}\n\\setlength{\\oddsidemargin}{-0.8cm}\n\\allowdisplaybreaks\n"
-                f"\\title{{{self.title}}}\n\\author{{}}\n\\date{{}}",
+                "\\documentclass[11pt]{article}\n\\usepackage[utf8]{inputenc}\n\\usepackage{amsmath}\n"
+                "\\usepackage{graphicx}\n\\setlength{\\textwidth}{17.5cm}\n\\setlength{\\oddsidemargin}{-0.8cm}\n"
+                f"\\allowdisplaybreaks\n\\sloppy\n\\title{{{self.title}}}\n\\author{{}}\n\\date{{}}",
                 "\\begin{document}\n\\maketitle",
                 *(step.to_latex() for step in self.steps),
                 f"\\section*{{Sources}}\n\\begin{{itemize}}\n{sources}\n\\end{{itemize}}",
                 "\\end{document}\n",
             ]
         )
+
+
+def _without_links(source: str) -> str:
+    return _LINK.sub(lambda match: match.group().partition("]")[0][1:], source)
+
+
+def latex_text(source: str) -> str:
+    """LaTeX of a paragraph of Markdown: mathematics as it is, the rest without what LaTeX reserves."""
+    out = []
+    for i, piece in enumerate(_without_links(source).split("$")):
+        if i % 2:
+            out.append(f"${piece}$")
+            continue
+        for j, part in enumerate(piece.split("`")):
+            text = re.sub(r"([_%&#])", r"\\\1", part).replace("²", "$^2$")
+            out.append(f"\\texttt{{{text}}}".replace(".", ".\\allowbreak{}") if j % 2 else text)
+    return re.sub(r"\*\*(.+?)\*\*", r"\\textbf{\1}", "".join(out), flags=re.S)
+
+
+def read(source: str, generated: Callable[[str], Equation | Table]) -> Derivation:
+    """The theory in a Markdown text; ``generated(name)`` makes what it leaves to be computed.
+
+    Raises ValueError where an equation has no name, a link no equation, or a name is taken twice.
+    """
+    items = list(_items(source, generated))
+    numbers: dict[str, int] = {}
+    for item in items:
+        one = item.content if isinstance(item, Generated) else item
+        if isinstance(one, Equation):
+            if one.name in numbers:
+                raise ValueError(f"two equations are called {one.name}")
+            numbers[one.name] = len(numbers) + 1
+
+    def link(match: re.Match[str]) -> str:
+        if match[1] not in numbers:
+            raise ValueError(f"no equation is called {match[1]}")
+        return f"[Eq. ({numbers[match[1]]})](#eq-{match[1]})"
+
+    def numbered(item: Item) -> Item:
+        if isinstance(item, Generated):
+            content = numbered(item.content)
+            assert isinstance(content, Equation | Table)
+            return Generated(item.name, content)
+        if isinstance(item, Equation):
+            return Equation(item.name, item.latex, numbers[item.name])
+        if isinstance(item, Text):
+            if "$$" in item.source:
+                raise ValueError(f"a displayed equation needs a name: {item.source}")
+            return Text(_LINK.sub(link, item.source), item.bullets)
+        return Table(item.header, tuple(tuple(_LINK.sub(link, cell) for cell in row) for row in item.rows))
+
+    sections: list[tuple[str, int, list[Item]]] = []
+    for item in items:
+        if isinstance(item, str):
+            marks, title = item.split(" ", 1)
+            sections.append((title, len(marks), []))
+        else:
+            sections[-1][2].append(numbered(item))
+    (title, _, _), *steps, (_, _, sources) = sections
+    assert len(sources) == 1 and isinstance(sources[0], Text)
+    return Derivation(title, tuple(Step(t, level, tuple(own)) for t, level, own in steps), sources[0].lines)
+
+
+def _items(source: str, generated: Callable[[str], Equation | Table]) -> Iterator[Item | str]:
+    """Items in order; headings as plain strings."""
+    for match in _ITEM.finditer(source):
+        kind = match.lastgroup
+        if kind == "latex":
+            yield Equation(match["equation"], match["latex"])
+        elif kind == "generated":
+            yield Generated(match["generated"], generated(match["generated"]))
+        elif kind == "heading":
+            yield match["heading"]
+        elif kind == "table":
+            yield Table.read(match["table"])
+        else:
+            assert kind is not None
+            yield Text(match[kind].strip(), kind == "bullets")

@@ -72,14 +72,6 @@ MODE_ARGUMENTS = ("eta_D", "eta_G", "c", "b", "kappa", "K", "rho", "k", "nu", "l
 OSCILLATOR_ARGUMENTS = ("A", "mu", "eta_D", "eta_G", "c", "b", "gamma")
 
 
-def symbol_values(**values: Any) -> dict[Any, Any]:
-    """Substitution map {symbol: value} from the field names of ``Symbols``."""
-    unknown = sorted(set(values) - set(Symbols._fields))
-    if unknown:
-        raise KeyError(f"no such symbol: {', '.join(unknown)}")
-    return {getattr(symbols, name): value for name, value in values.items()}
-
-
 @cache
 def noise_factor() -> sp.Expr:
     """chi = E cos(k sigma xi) = exp(-sigma^2 k^2 / 2), xi ~ N(0, 1): what averaging over instance noise does to a mode.

@@ -81,7 +81,7 @@ def _with_symbols(rule: UpdateRule) -> UpdateRule:
     y, moving = symbols, rule.momenta
     steps = int(rule.critic_steps) if "critic_steps" in rule.entry.parameters else 1
     if rule.averages:
-        raise InputError("memory", "be unused here: symbolic.remedies has the polynomials of averages", rule.averages)
+        raise InputError("memory", "be unused here: averaged play has polynomials of its own", rule.averages)
     momenta = y.beta_D if "w" in moving else 0.0, y.beta_G if "x" in moving else 0.0
     return UpdateRule(rule.rule, steps, *momenta, own=tuple((name, sp.nsimplify(v)) for name, v in rule.own))
 

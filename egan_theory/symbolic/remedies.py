@@ -68,40 +68,6 @@ def likelihood_dispersion() -> sp.Expr:
     return sp.collect(sp.expand((y.s * sp.eye(2) - J).det()).subs(omega**2, y.w2), y.s)
 
 
-@cache
-def score_operator() -> tuple[sp.Matrix, sp.Matrix]:
-    """(derived, claimed) d v(y_0)/d xi_b of two points in the plane with weights p_0, p_1, (2, 4) each.
-
-    derived: v = grad log p_s - grad log q_s of Gaussian estimates, particles at y + xi/p, differentiated at xi = 0.
-    claimed: the formula for L in egan_theory.problem.likelihood.
-    """
-    s = sp.Symbol("s", positive=True)
-    p = sp.symbols("p_0 p_1", positive=True)
-    X, at = sp.symbols("X Y", real=True), sp.Matrix(sp.symbols("u v", real=True))
-    xi = sp.symbols("xi:4", real=True)
-    points = [sp.Matrix([0, 0]), sp.Matrix(X)]
-    moved = [point + sp.Matrix(xi[2 * b : 2 * b + 2]) / p[b] for b, point in enumerate(points)]
-
-    def G(r: sp.Matrix) -> sp.Expr:
-        return sp.exp(-r.dot(r) / (2 * s**2))
-
-    def density(where: list[sp.Matrix], z: sp.Matrix) -> sp.Expr:
-        return sum(weight * G(z - point) for weight, point in zip(p, where, strict=True))
-
-    # the estimates move as functions; particle 0 sits where both agree, so that its own displacement adds nothing
-    v = sp.Matrix([sp.diff(sp.log(density(points, at)) - sp.log(density(moved, at)), c) for c in at])
-    zero = {symbol: 0 for symbol in xi}
-    origin = {at[0]: 0, at[1]: 0}
-    derived = sp.Matrix(2, 4, lambda i, j: sp.diff(v[i], xi[j]).subs(zero).subs(origin))
-    slope = sp.Matrix([sp.diff(sp.log(density(points, at)), c) for c in at]).subs(origin)
-    total = density(points, points[0])
-    blocks = []
-    for point in points:
-        r = points[0] - point
-        blocks.append(G(r) / total * (r * r.T / s**4 - sp.eye(2) / s**2 + slope * r.T / s**2))
-    return derived, sp.Matrix.hstack(*blocks)
-
-
 class Pair(NamedTuple):
     """Best strength and rate where mode i (slowest under-damped) and mode j (over-damped) bind; f_i <= f_j."""
 
@@ -185,73 +151,45 @@ def routh_conditions(poly: sp.Poly) -> list[sp.Expr]:
     return [sp.factor(H[:i, :i].det()) for i in range(1, n + 1)]
 
 
-@cache
-def best_response_limit() -> sp.Expr:
-    """z^2 - (1 + r - w2 S) z + r of n critic steps as n -> infinity with |1 - a| < 1: z (z - 1 + w2/a)."""
-    from .maps import alternating_n
-
-    y, r = symbols, sp.Symbol("r")
-    polynomial = sp.expand(alternating_n().as_expr()).subs((1 - y.a) ** y.n, r)
-    if polynomial.has(y.n):
-        raise ArithmeticError("the map of n critic steps must depend on n through (1 - a)^n alone")
-    return sp.factor(polynomial.subs(r, 0))
-
-
 # -- packing --------------------------------------------------------------------------------------------------------
 
 
+def _power(factors: list[sp.Matrix]) -> sp.Matrix:
+    """The Kronecker product of all factors."""
+    out = sp.Matrix([1])
+    for factor in factors:
+        out = sp.kronecker_product(out, factor)
+    return out
+
+
 @cache
-def packed_kernel(m: int) -> tuple[sp.Expr, sp.Expr]:
-    """(derived, claimed) kernel that m packed samples act through to first order, features of two dimensions.
+def packed_kernel(m: int) -> sp.Expr:
+    """The kernel that m packed samples act through to first order, features of two dimensions.
 
     Product kernel: the discriminator of m samples has features psi(x_1) (x) ... (x) psi(x_m); with u = E psi its
-    charge is u_p^(x)m - u_q^(x)m and a particle at x feels m psi(x) (x) u^(x)(m-1). Claimed, kappa0 = |u_p|^2:
-
-        K_m(x, y) = m kappa0^(m-1) K(x, y) + m (m-1) kappa0^(m-2) kappa(x) kappa(y),   kappa(x) = E_y K(x, y)
-
-    kappa(x) is constant for a uniform target, so that K_k -> m kappa0^(m-1) K_k at k != 0.
+    charge is u_p^(x)m - u_q^(x)m and a particle at x feels m psi(x) (x) u^(x)(m-1).
     """
     u, a, b = (sp.Matrix(sp.symbols(f"{name}_1:3", real=True)) for name in ("u", "psi", "phi"))
     eps = sp.Symbol("epsilon")
-
-    def power(vectors: list[sp.Matrix]) -> sp.Matrix:
-        out = sp.Matrix([1])
-        for vector in vectors:
-            out = sp.kronecker_product(out, vector)
-        return out
-
-    charge = power([u + eps * a] * m).diff(eps).subs(eps, 0)
-    force = power([u + eps * b] * m).diff(eps).subs(eps, 0)
-    derived = sp.expand(charge.dot(force))
-    kappa0 = u.dot(u)
-    claimed = m * kappa0 ** (m - 1) * a.dot(b) + m * (m - 1) * kappa0 ** (m - 2) * u.dot(a) * u.dot(b)
-    return derived, sp.expand(claimed)
+    charge, force = (_power([u + eps * v] * m).diff(eps).subs(eps, 0) for v in (a, b))
+    return sp.expand(charge.dot(force))
 
 
 @cache
-def packed_mode(m: int) -> tuple[sp.Matrix, sp.Matrix]:
-    """(derived, claimed) numbers of a mode of packed samples on a uniform target: its parts of E psi psi^T and of
-    E grad psi grad psi^T, and its coupling, for W along sym(e_k (x) e_0 .. e_0), of unit length.
+def packed_mode(m: int) -> sp.Matrix:
+    """Numbers of a mode of packed samples on a uniform target: its parts of E psi psi^T and of E grad psi grad psi^T,
+    and its coupling, for W along sym(e_k (x) e_0 .. e_0), of unit length: what linear.packed.packed_scales has.
 
     Single samples: E psi psi^T = diag(kappa0, C_k), E grad psi grad psi^T = diag(0, G_k) on the constant feature and
-    the mode, E psi = sqrt(kappa0) e_0, coupling mu_k. Claimed: kappa0^(m-1) C_k, kappa0^(m-1) G_k and
-    sqrt(m kappa0^(m-1)) mu_k: what linear.packed.packed_scales multiplies K_k and both couplings by.
+    the mode, E psi = sqrt(kappa0) e_0, coupling mu_k.
     """
     kappa0, C_k, G_k, mu = sp.symbols("kappa_0 C_k G_k mu_k", positive=True)
     C, G, one = sp.diag(kappa0, C_k), sp.diag(0, G_k), sp.eye(2)
 
-    def power(factors: list[sp.Matrix]) -> sp.Matrix:
-        out = sp.Matrix([1])
-        for factor in factors:
-            out = sp.kronecker_product(out, factor)
-        return out
-
     def slots(special: sp.Matrix, other: sp.Matrix) -> sp.Matrix:
-        terms = [power([special if i == slot else other for i in range(m)]) for slot in range(m)]
+        terms = [_power([special if i == slot else other for i in range(m)]) for slot in range(m)]
         return sum(terms[1:], terms[0])
 
     W = slots(one[:, 1], one[:, 0]) / sp.sqrt(m)
-    felt = m * mu * power([one[1, :], *[sp.sqrt(kappa0) * one[0, :]] * (m - 1)])  # m W . grad psi (x) u .. u
-    derived = sp.Matrix([W.dot(power([C] * m) * W), W.dot(slots(G, C) * W), (felt * W)[0]])
-    scale = kappa0 ** (m - 1)
-    return derived, sp.Matrix([scale * C_k, scale * G_k, sp.sqrt(m * scale) * mu])
+    felt = m * mu * _power([one[1, :], *[sp.sqrt(kappa0) * one[0, :]] * (m - 1)])  # m W . grad psi (x) u .. u
+    return sp.Matrix([W.dot(_power([C] * m) * W), W.dot(slots(G, C) * W), (felt * W)[0]])

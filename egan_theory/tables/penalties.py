@@ -86,8 +86,8 @@ def _under_both(term: Any) -> tuple[Any, Any, int]:
 PENALTIES: dict[str, Penalty] = {
     p.key: p
     for p in (
-        Penalty("r1", "lambda", "R1", "(r1/2) |grad D|^2 on the data", lambda s, f, G2, W2: (s * G2 / 2, 0, 0)),
-        Penalty("r2", "lambda_q", "R2", "(r2/2) |grad D|^2 on the particles", lambda s, f, G2, W2: (0, s * G2 / 2, 0)),
+        Penalty("r1", "lambda_1", "R1", "(r1/2) |grad D|^2 on the data", lambda s, f, G2, W2: (s * G2 / 2, 0, 0)),
+        Penalty("r2", "lambda_2", "R2", "(r2/2) |grad D|^2 on the particles", lambda s, f, G2, W2: (0, s * G2 / 2, 0)),
         Penalty("weight_decay", "nu", "weight decay", "(weight_decay/2) |w|^2",
                 lambda s, f, G2, W2: (0, 0, s * W2 / 2)),
         Penalty("multiplier", "m", "Fisher / Sobolev multiplier",

@@ -101,10 +101,7 @@ def _flow(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, others: An
         {"momentum_generator": 0.35},
         {"momentum_discriminator": 0.5, "momentum_generator": 0.35},
     ),
-    text="From here on $a$ and $\\omega^2$ are per update. A mode with $J = ((-a, -\\omega), (\\omega, 0))$ becomes "
-    "a linear map; it is stable where all roots of its characteristic polynomial $P(z)$ have modulus below 1, "
-    "which Jury's conditions say without solving. All listed expressions must be positive. The limit of small "
-    "steps, $z = 1 + s h$, gives back (3). Without damping, $a = 0$, no step is small enough.",
+    text="both players move from the present state",
 )
 def _simultaneous(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, others: Any) -> State:
     return play(rule, state, Vw, Vx, others, 1, ahead=False)
@@ -117,7 +114,7 @@ def _simultaneous(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, ot
     averages=True,
     affine=True,
     examples=({"critic_steps": 3}, {"critic_steps": 2, "momentum_discriminator": 0.4, "momentum_generator": 0.25}),
-    text="The generator sees the new discriminator. Together with $\\omega^2 > 0$ the conditions imply $a < 2$.",
+    text="the generator sees the new discriminator, which may take several critic steps",
 )
 def _alternating(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, others: Any) -> State:
     return play(rule, state, Vw, Vx, others, rule.critic_steps, ahead=True)
@@ -127,7 +124,7 @@ def _alternating(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, oth
     "extragradient",
     "extragradient steps",
     invariant=True,
-    text="The velocities are taken at a look-ahead point: $z = 1 + s + s^2$ for every eigenvalue $s$ of $J$.",
+    text="the velocities are taken at a look-ahead point",
 )
 def _extragradient(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, others: Any) -> State:
     w, x = state
@@ -141,8 +138,7 @@ def _extragradient(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, o
     blocks=("w", "x"),
     begin=lambda w, x, Vw, Vx: (Vw(w, x), Vx(w, x)),  # the first step is then a plain one
     invariant=True,
-    text="Twice the present velocity minus the previous one: $z^2 - (1 + 2s) z + s = 0$ for every eigenvalue $s$ of "
-    "$J$. Without damping they are stable for $\\omega^2 < 1/3$.",
+    text="twice the present velocity minus the previous one",
 )
 def _optimistic(rule: UpdateRule, state: State, Vw: Velocity, Vx: Velocity, others: Any) -> State:
     w, x, vw_old, vx_old = state

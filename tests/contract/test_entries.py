@@ -260,7 +260,7 @@ def test_rule_is_one_map_in_symbols_and_in_numbers(table, derivation):
     poly = poly.subs({symbol: values[symbol.name] for symbol in poly.free_symbols if symbol.name in values})
     found = np.array(sp.Poly(poly, sp.Symbol("z")).all_coeffs(), dtype=float)
     np.testing.assert_allclose(found, np.poly(matrix), rtol=0, atol=1e-9)
-    assert RULES[rule.rule].text and f"{RULES[rule.rule].title.capitalize()}\n" in derivation
+    assert RULES[rule.rule].text and f"| {RULES[rule.rule].title} | {RULES[rule.rule].text} |" in derivation
 
 
 @pytest.mark.parametrize("table", STEPPING, ids=str)

@@ -234,7 +234,7 @@ def test_a_pickled_target_is_refused(tmp_path):
 @given(a=st.floats(1e-9, 1.9), w2=st.floats(1e-12, 5.0))
 @settings(max_examples=200, deadline=None)
 def test_growth_per_step_is_that_of_the_roots(a, w2):
-    """(P1) against numpy's roots of the same polynomial."""
+    """The collective mode against numpy's roots of the same polynomial."""
     expected = np.log(np.abs(np.roots([1, -(2 - a), 1 - a + w2])).max())
     # a double root is known to sqrt(eps) only
     assert float(th.log_radius(np.array(a), np.array(w2))) == pytest.approx(expected, abs=4e-8)
@@ -247,7 +247,7 @@ def test_growth_is_exact_for_small_steps():
 
 @pytest.mark.parametrize("ratio", [0.0, 0.3, 0.8])
 def test_squared_frequency_over_damping_is_one_number(ratio):
-    """(P1, P2): with a gradient penalty alone w^2/a = eta_G (g1 - g2) b c omega/(N lam) for every relative mode."""
+    """With a gradient penalty alone w^2/a = eta_G (g1 - g2) b c omega/(N lam) for every relative mode."""
     exp = eg.Experiment(
         penalty={"r1": 0.4},
         generator={"kernel": {"ratio": ratio, "diagonal": 1.7}, "particles": 8, "learning_rate": 0.03},
@@ -274,7 +274,7 @@ def test_squared_frequency_over_damping_is_one_number(ratio):
 
 
 def test_stiffness_off_the_span_is_the_angle():
-    """(P3): d^2 K/dx dy along a direction normal to both points, K of order 1 (Cho and Saul 2009), from SymPy."""
+    """d^2 K/dx dy along a direction normal to both points, K of order 1 (Cho and Saul 2009), from SymPy."""
     t, s, theta, r, q = sp.symbols("t s theta r q", positive=True)
     cosine = r * q * sp.cos(theta) + s * t
     nx, ny = sp.sqrt(r**2 + t**2), sp.sqrt(q**2 + s**2)
@@ -287,7 +287,7 @@ def test_stiffness_off_the_span_is_the_angle():
 
 
 def test_relative_modes_learn_one_minus_the_cosine():
-    """(P5): displacements and weights of the undamped linearization, stepped by its matrix exponential."""
+    """Displacements and weights of the undamped linearization, stepped by its matrix exponential."""
     from scipy.linalg import expm
 
     rng = np.random.default_rng(6)

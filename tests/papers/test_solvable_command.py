@@ -44,7 +44,7 @@ def model(tmp_path):
 
 
 def test_ode(egan, tmp_path):
-    """The built-in setting R: success, as predicted, with the known boundaries."""
+    """The built-in setting R: success, as predicted, with its boundaries."""
     code, out, err = egan("ode", "--json", "-o", tmp_path / "ode.nc", "--figure", tmp_path / "ode.png")
     assert (code, err) == (0, "")
     data = json.loads(out)

@@ -63,7 +63,7 @@ def test_expectation_of_gaussian_products():
 
 
 def test_one_feature_in_units():
-    """The reduced system on the line q = r = 0: P rests; block, trace and determinant on the line."""
+    """The reduced system is that of the paper's model: its block, trace and determinant on the line."""
     a, k, P = derivation.alpha, derivation.k, derivation.P
     at = derivation.one_feature_jacobian().subs(dict.fromkeys(derivation.ONE[1:], 0))
     block = at[1:, 1:]

@@ -60,7 +60,7 @@ def critical_ring(rule, ratio=0.4):
 
 
 def test_simultaneous_steps_with_weight_decay():
-    """max mu^2 = nu/(eta_G b c), independent of eta_D (brief 3b.1); mu^2 from the definition S^(1/2) H S^(1/2)."""
+    """max mu^2 = nu/(eta_G b c), independent of eta_D; mu^2 from the definition S^(1/2) H S^(1/2)."""
     for eta_D in (0.01, 0.1, 1.0):
         exp = ring(discriminator={"features": 30, "learning_rate": eta_D, "length_scale": 0.7})
         found = collective_instability(exp)

@@ -1,4 +1,4 @@
-"""Learning times of frequencies: against (3), against densities in simulations, and what separates two modes."""
+"""Learning times of frequencies: against roots, against densities in simulations, and what separates two modes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Mechanism 3: acting times against closed forms and simulations, the splitting pattern against kernels and (3)."""
+"""Mechanism 3: acting times against closed forms and simulations, the splitting pattern against kernels."""
 
 import json
 
@@ -165,7 +165,7 @@ def test_secant_becomes_the_tangent_pattern():
 
 @pytest.mark.parametrize("path", ["penalty.weight_decay", "penalty.r1", "penalty.r2"])
 def test_damping_by_rayleigh_quotient(path):
-    """a from the dense matrices of (4): A on the unit vector along y."""
+    """a from the dense matrices of the saddle: A on the unit vector along y."""
     exp = two_modes(0.7, features=80).replace({path: 0.3})
     field = Field(Problem(exp))
     x = np.zeros((4, 1))
@@ -196,7 +196,7 @@ def test_collective_time_has_the_collective_eigenvalue():
 
 
 def test_local_time_is_equation_3():
-    """s^2 + a s + w^2 = 0 of the brief at k = pi/Delta, put in by hand."""
+    """s^2 + a s + w^2 = 0 at k = pi/Delta, put in by hand."""
     exp = Experiment(target={"kind": "ring", "modes": 12, "radius": 1.5}, generator={"particles": 24},
                      discriminator={"features": 0}, penalty={"r1": 0.4, "weight_decay": 0.02},
                      update={"rule": "flow"})  # fmt: skip

@@ -229,7 +229,7 @@ def test_collapse_transition(tmp_path, monkeypatch):
 def test_ring_example():
     """Eight points, eight particles each: one critical ratio between 0.1 and 0.3 for discriminator rates 0.01 to 1.
 
-    3,000 steps from a start narrower than the ring cover all points at phi = 0.1 and lose some at 0.3 (brief 3b.1).
+    3,000 steps from a start narrower than the ring cover all points at phi = 0.1 and lose some at 0.3.
     From a start as wide as the ring they cover all: instability of the spread cloud alone is no collapse."""
     ds = script.ring_example(11, ratios=(0.1, 0.3))
     assert np.all((ds["ring_predicted"] > 0.1) & (ds["ring_predicted"] < 0.3))

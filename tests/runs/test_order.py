@@ -95,7 +95,7 @@ def test_expected_deficit_of_many_particles():
 
 
 def test_participation_ratio_of_white_noise():
-    """100 white-noise particles in 784 dimensions fill 88 of them (brief 4)."""
+    """100 white-noise particles in 784 dimensions fill 88 of them."""
     n, d = 99, 784
     x = np.random.default_rng(2).standard_normal((20, n + 1, d))
     predicted = (n * d + 2) / (n + 1 + d)
@@ -222,7 +222,7 @@ def test_bad_input(call, message):
 
 @needs_published
 def test_published_numbers_are_reproduced():
-    """From the raw files, every order parameter published with brief 4 that is defined here, to rounding."""
+    """From the raw files, every order parameter published with them that is defined here, to rounding."""
     from egan_theory.papers.published import read_runs, read_target
 
     target = read_target(PUBLISHED / "mnist_first_100.nc")

@@ -132,7 +132,7 @@ def test_axes():
 
 
 def test_predicted_boundary_is_the_closed_form():
-    """Simultaneous steps, weight decay alone: the critical ratio does not depend on the critic's rate (brief 3b)."""
+    """Simultaneous steps, weight decay alone: the critical ratio does not depend on the critic's rate."""
     exp = ring(generator={"learning_rate": 0.07})
     found = phase(exp, RATIO, RATE, block=8)
     unstable = found["margin"].sel(mechanism="collective instability").values > 0

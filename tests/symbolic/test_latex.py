@@ -59,7 +59,7 @@ def test_the_check_of_scripts_itself():
 
 def test_the_latex_document_has_no_double_scripts_and_no_table_wider_than_the_page():
     document = derive().to_latex()
-    formulas = re.findall(r"\$([^$]+)\$|\\begin\{align\*\}(.*?)\\end\{align\*\}", document, re.S)
+    formulas = re.findall(r"\$([^$]+)\$|\\begin\{equation\*\}(.*?)\\end\{equation\*\}", document, re.S)
     assert len(formulas) > 100
     assert [bad for pair in formulas for bad in repeated_scripts("".join(pair))] == []
     tables = document.count(r"\begin{tabular}")

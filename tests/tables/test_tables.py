@@ -28,7 +28,7 @@ STEP = 1e-14
 
 # -- losses -----------------------------------------------------------------------------------------------------------
 
-#: theory brief, section 1: D*, c, b, kappa
+#: D*, c, b, kappa, typed by hand
 TABLE = {
     "wasserstein": (0.0, 1.0, 1.0, 0.0),
     "logistic": (0.0, 0.5, 0.5, 0.5),
@@ -168,7 +168,7 @@ def values_and_slopes(field, w, X):
 
 
 def penalty_value(key, s, alpha, fp, gp, fq, gq, w, p, q):
-    """The functional that is subtracted from L_D, as the brief words it."""
+    """The functional that is subtracted from L_D, in words of its own."""
     if key == "r1":
         return s / 2 * (p * gp).sum()
     if key == "r2":

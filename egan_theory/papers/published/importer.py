@@ -22,7 +22,7 @@ from ...runs.schema import validate_runs, variable
 
 #: what every published file holds: one final cloud of 100 images
 SHAPE = (100, 28, 28)
-#: normalisation of the images that the authors used: (x/255 - MEAN)/STD
+#: normalisation of the images: (x/255 - MEAN)/STD
 MEAN, STD = 0.1307, 0.3081
 SUFFIX = ".npy.gz"
 #: the parameters in a file's name, in its order

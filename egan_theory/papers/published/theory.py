@@ -1,46 +1,45 @@
 """What the linear theory says of the published runs: two constants, three classes.
 
-Modes of the linearization under simultaneous updates, with a step of the discriminator counted as a unit of time:
+Modes of the linearization, with a step of the discriminator counted as a unit of time:
 
-    collective   z^2 - (2 - a) z + 1 - a + w^2 = 0,   a = tau lrD / T,   w^2 = gain (1 + (N-1) phi) a           (P1)
-    relative l   w_l^2 = gain (1 - phi) a beta_l / beta_c                                                       (P2)
+    collective   z^2 - (2 - a) z + 1 - a + w^2 = 0,   a = tau lrD / T,   w^2 = gain (1 + (N-1) phi) a
+    relative l   w_l^2 = gain (1 - phi) a beta_l / beta_c
 
-T = 1000 steps, N = 100 particles. Both lines are the modes of any GAN here, with a gradient penalty alone: damping
-a_k = eta_D lam beta_k and squared frequency w_k^2 = eta_D eta_G b c g beta_k have the ratio gain g, gain = eta_G b c /
-lam, whatever the mode; g is the eigenvalue of Gamma / g1. Fitted are tau (``time_scale``: damping of the collective
-mode over the training, per unit of lrD) and ``gain``. The stiffness ratios beta_l / beta_c come from the images: off
-their span, H of a dot-product kernel acts as (N x N) x 1, and for a discriminator of random ReLU features (Cho and
-Saul, NeurIPS 2009, order 1)
+T = 1000 steps, N = 100 particles. Both lines are oscillators with a gradient penalty: a_k = eta_D lam beta_k and
+w_k^2 = eta_D eta_G b c g beta_k have the ratio gain g, gain = eta_G b c / lam, whatever the mode; g is the eigenvalue
+of Gamma / g1. Fitted are tau (``time_scale``: damping of the collective mode over the training, per unit of lrD) and
+``gain``. The stiffness ratios beta_l / beta_c come from the images: off their span, H of a dot-product kernel acts as
+(N x N) x 1, and for a discriminator of random ReLU features (Cho and Saul, NeurIPS 2009, order 1)
 
-    H_ij = 1 - angle(y_i, y_j)/pi,   beta_c = 1.H.1/N,   beta_l = eigenvalues of H between relative displacements.  (P3)
+    H_ij = 1 - angle(y_i, y_j)/pi,   beta_c = 1.H.1/N,   beta_l = eigenvalues of H between relative displacements.
 
 Classes:
 
     runaway      the collective mode still has more than 0.3 data radii after T steps:
-                 ln(|mean| / (0.3 R)) + T ln max|z| > 0                                                         (P4)
+                 ln(|mean| / (0.3 R)) + T ln max|z| > 0
     memorised    undamped relative modes (they are: a_l << w_l), started from noise with D at rest, have learned the
                  share 1 - cos(w_l T) of their displacement, all of it from a quarter period on. Half of the images
                  lie within cosine 0.10 of their particle when s = mean_l (w_l T)^2 exceeds ``s_memorised``, and
-                 the centroid has settled: the lesser of the two margins                                        (P5)
+                 the centroid has settled: the lesser of the two margins
     frozen       the relative modes have moved less than makes the participation ratio 54. They move in two ways: by
                  learning, s against ``s_frozen``; and carried along, unequally, by the force that moves the centroid
                  its distance |mean|: by |mean| (1 - phi)/(1 + (N-1) phi), against ``drift_frozen``:
-                 s / s_frozen + (|mean| (1-phi) / (drift_frozen (1 + (N-1) phi)))^2 < 1                          (P6)
+                 s / s_frozen + (|mean| (1-phi) / (drift_frozen (1 + (N-1) phi)))^2 < 1
 
 ``s_memorised``, ``s_frozen`` and ``drift_frozen`` follow from the images and the start N(0, 0.5^2) alone
 (``stiffness``); they are not fitted. Probabilities: a run's rate or amplitude scatters about the predicted one by a
 logistic factor of width WIDTH in the logarithm: p = 1/(1 + exp(-margin/WIDTH)). WIDTH is a round number, not fitted;
 the areas under the ROC curves move by less than 0.004 between widths 1/4 and 1.
 
-What the theory explains of the runs: the memorised boundary at phi = 0 to a factor 1.4, flat where 1 + 99 phi is not;
+What the theory explains: the memorised boundary at phi = 0 to a factor 1.4, flat where 1 + 99 phi is not;
 the slow critics (lrD <= 2e-5) that leave centroids unsettled at every phi and clouds frozen beyond phi = 0.026
 (measured 0.018, and not below); the collective instability at high phi, earlier for slower critics. What it does
 not: the memorised boundary (1-phi)^-2.9, here (1-phi)^-1; which single cells run away; how far.
 
-Not checked, or known to be wrong: the runs began far from equilibrium; P6 takes the force on a particle to differ from
-the mean force by as much as the mean force itself; no damping of relative modes, no noise, no limit on the critic.
-P4-P6 were chosen with half of the published runs in view: cross-validation within that half tests the constants, only
-the other half tests the form.
+Not checked, or known to be wrong: the runs began far from equilibrium; the class frozen takes the force on a particle
+to differ from the mean force by as much as that itself; no damping of relative modes, no noise, no limit on the critic.
+The classes were chosen with half of the published runs in view: cross-validation within that half tests the
+constants, only the other half tests the form.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ COVERED, COSINE, FROZEN_RATIO, RUNAWAY_RADII = 0.5, 0.10, 54.0, 0.3
 WIDTH = 0.5
 #: values of (w T)^2 searched for the boundary of a class
 SEARCHED = np.geomspace(1e-3, 30, 200)
-#: of the published runs: steps of training, standard deviation of the starts
+#: of the published runs
 STEPS, NOISE = 1000.0, 0.5
 
 
@@ -113,7 +112,7 @@ class _Images:
 
     @cached_property
     def modes(self) -> tuple[float, np.ndarray, np.ndarray]:
-        """(P3): beta_c, beta_l (N-1,), and their particle-space vectors (N, N-1)."""
+        """beta_c, beta_l (N-1,), and their particle-space vectors (N, N-1)."""
         N = len(self.y)
         H = 1 - np.arccos(np.clip(self.unit @ self.unit.T, -1, 1)) / np.pi
         np.fill_diagonal(H, 1.0)  # arccos(1 - eps) is 1e-8, not 0
@@ -184,7 +183,7 @@ def log_margins(
     images: Stiffness = MNIST,
     steps: float = STEPS,
 ) -> dict[str, np.ndarray]:
-    """(P4)-(P6): for each class how far inside it a run lies, in ln(rate) or ln(amplitude); 0 on the boundary.
+    """For each class how far inside it a run lies, in ln(rate) or ln(amplitude); 0 on the boundary.
 
     lrD > 0 and phi in [0, 1] broadcast against each other. -inf where no time is long enough (memorised at phi = 1).
     """

@@ -6,7 +6,7 @@ non-finite coordinate (a run that diverged) gives NaN. ``period``: side of a per
 meaning there; the cloud is then unwrapped about its circular mean, which needs a cloud that does not fill the box.
 
 Each function states its value for the target itself (one particle on each point) and for a fresh draw (N particles
-drawn from the target's M points). Definitions agree with the order parameters published with brief 4.
+drawn from the target's M points). Definitions agree with the order parameters of arXiv:2212.04580.
 """
 
 from __future__ import annotations

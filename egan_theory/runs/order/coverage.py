@@ -12,7 +12,7 @@ from ...base.errors import InputError
 from .arrays import checked_target, cosine_distances, distances, mode_radius, nearest_particle, over_clouds
 
 Metric = Literal["euclidean", "cosine"]
-#: cosine distance within which a published image counts as covered (brief 4)
+#: cosine distance within which a published image counts as covered
 COSINE = 0.10
 
 

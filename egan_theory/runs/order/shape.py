@@ -13,7 +13,7 @@ def mean_abs_cosine(cloud: xr.DataArray) -> xr.DataArray:
 
     Target itself: its own mean over distinct pairs, c. Fresh draw: 1/M + (1 - 1/M) c on average (pairs drawn from the
     same point have cosine 1). Particles on one ray or line through the origin: 1. One particle: NaN. It depends on
-    where the origin is: a centroid that runs away sends it to 1 without any contraction (brief 4).
+    where the origin is: a centroid that runs away sends it to 1 without any contraction.
     """
 
     def measure(x: np.ndarray) -> np.ndarray:

@@ -1,0 +1,21 @@
+"""The theory of the package: the text of theory.md, what it leaves to be computed filled in.
+
+``python -m egan_theory.symbolic`` writes that file anew: numbers of equations in order, computed parts up to
+date. Text and equations are changed in the file itself.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from .document import Derivation, read
+from .generated import generated
+
+THEORY = Path(__file__).parents[1] / "theory.md"
+
+
+@cache
+def derive() -> Derivation:
+    """The theory from the model to its predictions: text, numbered equations and tables."""
+    return read(THEORY.read_text(encoding="utf-8"), generated)
