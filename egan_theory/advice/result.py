@@ -10,6 +10,7 @@ import numpy as np
 
 from ..predict.left import Choice
 from ..predict.spectrum import number
+from . import words
 from .reach import Reach
 
 if TYPE_CHECKING:
@@ -140,9 +141,7 @@ class Advice:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What the numbers mean, in words."""
-        from .words import remarks
-
-        return remarks(self)
+        return words.remarks(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The --json form."""
@@ -203,11 +202,9 @@ class Advice:
         )
 
     def _repr_html_(self) -> str:
-        from .words import headline
-
-        rows = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in headline(self))
-        words = "".join(f"<p>{remark}</p>" for remark in self.remarks)
-        return f"<table><caption>R1 strength</caption>{rows}</table>{words}"
+        rows = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in words.headline(self))
+        notes = "".join(f"<p>{remark}</p>" for remark in self.remarks)
+        return f"<table><caption>R1 strength</caption>{rows}</table>{notes}"
 
 
 def _mean(values: list[float]) -> float:

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from ..base.errors import InputError
-from .decay import check_times, convergence_rate, finite_length, floor_cut
+from .decay import check_times, finite_length, floor_cut
 from .starts import encode, starts
 from .varpro import Group, Layout, Solution, cost_of, covariance, degrees_of_freedom, groups_of, jackknife, solve, stack
 
-__all__ = ["EigenvalueFit", "blind_eigenvalues", "convergence_rate", "fit_exponentials", "fit_mode"]
+__all__ = ["EigenvalueFit", "blind_eigenvalues", "fit_exponentials", "fit_mode"]
 
 NYQUIST_SHARE = 0.9  # |Im s| dt / pi above which a frequency may be an alias
 SAME = 1e-12  # relative misfit at which a smaller model is exact and a larger one only fits rounding
