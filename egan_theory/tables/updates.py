@@ -58,7 +58,7 @@ def linear_opponents(Vw: Velocity, solve: Callable[[Any], Any]) -> Opponents:
 class UpdateRule:
     """An update rule with its numbers.
 
-    rule: flow | simultaneous | alternating | extragradient | optimistic (adam: simulation.networks.adam);
+    rule: flow | simultaneous | alternating | extragradient | optimistic (adam: simulation.networks.stepper);
     best_response | best_response_flow: the discriminator is at its optimum for the particles it sees;
     critic_steps >= 1 (alternating);
     momentum_* in [0, 1) (simultaneous, alternating); substeps: Runge-Kutta steps per unit time (flows);
