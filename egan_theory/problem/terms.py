@@ -24,7 +24,7 @@ def slope_pull(strength: Any, slope: Any) -> Any:
     return -strength[..., None] * slope
 
 
-def force(weight: Any, dh: Any, D: Any, slope: Any) -> Any:
+def generator_force(weight: Any, dh: Any, D: Any, slope: Any) -> Any:
     """F (..., n, d)."""
     return (weight * dh(D))[..., None] * slope
 

@@ -26,7 +26,7 @@ from ...features.networks.double import double, require_jax
 from ...features.networks.mlp import activation, draw, network
 from ...features.networks.tangent import TangentFeatures
 from ...features.noise import nodes, noise_nodes, sum_nodes
-from ...problem.terms import coupled, force, slope_pull, value_pull
+from ...problem.terms import coupled, generator_force, slope_pull, value_pull
 from ...tables.losses import get_loss
 
 jax = require_jax()
@@ -158,7 +158,7 @@ class NetworkField:
         """F_g, of the shape of g: F_x of particles, masses included; sum_i J_i^T F_xi of a network."""
         x, back = jax.vjp(lambda g: self.positions(data, g), g)
         f, slope = self._slopes(data, w, nodes(x, self.offsets))
-        F = force(data["q"], _loss(self.exp.loss.kind)["dh"], self.exp.loss_object.D0 + f, slope)
+        F = generator_force(data["q"], _loss(self.exp.loss.kind)["dh"], self.exp.loss_object.D0 + f, slope)
         return back(sum_nodes(F, len(self.node_weights), -2))[0]
 
     def metric(self, data: Data, F: Any) -> Any:
