@@ -11,7 +11,7 @@ import egan_theory as eg
 from egan_theory.features.networks.double import double, require_jax
 from egan_theory.simulation.networks.drift import kernel_drift
 from egan_theory.simulation.networks.field import NetworkField, generator_draws
-from egan_theory.simulation.networks.simulate import Stepper
+from egan_theory.simulation.networks.stepper import Stepper
 from egan_theory.simulation.start import DIVERGENCE, size_of
 
 BIAS, RATE = "generator.architecture.bias_variance", "generator.learning_rate"
@@ -33,7 +33,7 @@ class Networks(NetworkField):
         jnp = require_jax().numpy
         found = {s: generator_draws(self.exp.replace({"run.seed": s})) for s in set(seeds)}
         flat = {s: np.concatenate([np.ravel(v) for pair in draws[0] for v in pair]) for s, (_, draws) in found.items()}
-        kinds = [np.full(int(np.prod(shape)), i % 2) for i, shape in enumerate(self._shapes)]
+        kinds = [np.full(int(np.prod(shape)), i % 2) for i, shape in enumerate(self.shapes)]
         self._is_bias = np.concatenate(kinds).astype(bool)
         self.data |= {
             "latents": jnp.asarray(np.stack([found[s][0] for s in seeds])),
@@ -60,32 +60,17 @@ class Networks(NetworkField):
         """G(z) at the start, (run, N, d)."""
         jax = require_jax()
         g = jax.numpy.zeros_like(self.data["phi0"])
-        return np.asarray(jax.jit(jax.vmap(self.generate, in_axes=(self.axes, 0)))(self.data, g))
+        return np.asarray(self.mapped(self.generate, 0)(self.data, g))
 
     @double
     def theta(self) -> np.ndarray:
         """Theta at the start, (run, N d, N d)."""
         jax = require_jax()
 
-        def one(data: dict[str, Any]) -> Any:
-            g = jax.numpy.zeros_like(data["phi0"])
-            J = jax.jacrev(lambda g: self.generate(data, g))(g).reshape(-1, g.size)
-            return J @ J.T
-
         if not hasattr(self, "_theta"):
-            self._theta = jax.jit(one)
-        rows = range(len(self.members))
-        return np.stack([np.asarray(self._theta(jax.tree.map(_taker(i), *_split(self.data, self.axes)))) for i in rows])
-
-
-def _split(data: dict[str, Any], axes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The data and, leaf by leaf, whether it differs between runs."""
-    jax = require_jax()
-    return data, {k: jax.tree.map(lambda _, a=axes[k]: a == 0, v) for k, v in data.items()}
-
-
-def _taker(i: int) -> Any:
-    return lambda leaf, differs: leaf[i] if differs else leaf
+            self._theta = jax.jit(self.generator_kernel)
+        g = jax.numpy.zeros_like(self.data["phi0"][0])
+        return np.stack([np.asarray(self._theta(self.of_run(i), g)) for i in range(len(self.members))])
 
 
 class Clouds(NetworkField):
@@ -108,21 +93,20 @@ class Runs:
     """Runs of one field, compiled once and started again as often as wanted."""
 
     def __init__(self, field: NetworkField) -> None:
-        jax = require_jax()
         self.field = field
         self.stepper = Stepper(field, field.exp.update_rule, DIVERGENCE * size_of(field.exp))
-        self.observe = jax.jit(jax.vmap(field.forces, in_axes=(field.axes, 0, 0)))
+        self.observe = field.mapped(field.forces, 0, 0)
 
     @double
     def kicked(self, x: np.ndarray) -> np.ndarray:
         """|force| (run, record) of generators moved to x (run, N, d); NaN where a run diverged."""
         jnp, field, run = require_jax().numpy, self.field, self.field.exp.run
-        field.data = field.data | {"offset": jnp.asarray(x - field.outputs())}
-        state, diverged = self._start(jnp.zeros_like(field.data["phi0"]))
+        data = field.data | {"offset": jnp.asarray(x - field.outputs())}
+        state, diverged = self._start(data, jnp.zeros_like(data["phi0"]))
         sizes = []
         for step in range(0, run.steps, run.record_every):
-            state, diverged = self.stepper.advance(state, diverged, step, run.record_every)
-            force = np.asarray(self.observe(field.data, state[0], state[1])[2])
+            state, diverged = self.stepper.advance(data, state, diverged, step, run.record_every)
+            force = np.asarray(self.observe(data, state[0], state[1])[2])
             sizes.append(np.where(np.asarray(diverged) < 0, np.sqrt((force**2).sum((-2, -1))), np.nan))
         return np.stack(sizes, 1)
 
@@ -131,8 +115,8 @@ class Runs:
         """(final clouds (run, particle, component), drift of the generator's kernel (run,)); particles start at x."""
         jnp, field = require_jax().numpy, self.field
         g = jnp.zeros_like(field.data["phi0"]) if x is None else jnp.asarray(x)
-        state, diverged = self._start(g)
-        state, diverged = self.stepper.advance(state, diverged, 0, steps)
+        state, diverged = self._start(field.data, g)
+        state, diverged = self.stepper.advance(field.data, state, diverged, 0, steps)
         alive = np.asarray(diverged) < 0
         cloud = np.array(self.observe(field.data, state[0], state[1])[0])
         cloud[~alive] = np.nan
@@ -141,6 +125,6 @@ class Runs:
             drift[alive] = kernel_drift(field)["generator_drift"](state[0], state[1])[alive]
         return xr.DataArray(cloud, dims=("run", "particle", "component")), drift
 
-    def _start(self, g: Any) -> tuple[Any, np.ndarray]:
+    def _start(self, data: dict[str, Any], g: Any) -> tuple[Any, np.ndarray]:
         w = require_jax().numpy.zeros((len(self.field.members), self.field.features.size))
-        return self.stepper.start(w, g), np.full(len(w), -1)
+        return self.stepper.start(data, w, g), np.full(len(w), -1)

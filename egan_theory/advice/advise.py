@@ -3,7 +3,7 @@
 A mini-batch of M points y_i stands for the data, with one particle on each. The discriminator enters through the rows
 [psi(y_i); grad psi(y_i)], psi(x) = dD/dweights, or their Gram matrix; of H = B B^T, B = grad psi, the eigenvalues beta
 of H/M. The strength is that which leaves least of a kick of the particles after the horizon (predict.left), in the draw
-that fares worst (advice.together). For a training without end it tends to that of the fastest slowest mode; alone
+that fares worst (advice.strengths). For a training without end it tends to that of the fastest slowest mode; alone
 (phi = 0, kappa = 0, flow; symbolic.damping) that is
 
     r1* = 2 sqrt(G beta_max / (beta_min (2 beta_max - beta_min))) / eta_D,  G = eta_D eta_G b c (g1 - g2) omega / M
@@ -22,10 +22,9 @@ from ..base.errors import InputError
 from ..experiment import Experiment
 from ..features.rows import RowFeatures
 from ..predict.left import horizon_of
-from .batches import batches_of, choices, samples_of
 from .combine import combined
 from .gram import checked_gram
-from .practice import practice, value_damping
+from .practice import batches_of, choices, practice, samples_of, value_damping
 from .reach import Surroundings, distance, drift, spacing
 from .result import Advice
 

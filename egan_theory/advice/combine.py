@@ -16,8 +16,7 @@ from ..predict.regularizer import binding_modes, slow_modes
 from .practice import CHECK_ROWS, affordable, dense_rows, on, value_damping
 from .reach import Reach, Surroundings
 from .result import Advice, Asymptotic, Draw
-from .single import alone, betas, betas_of, span, stable, varied
-from .together import Span, Together, choose_together
+from .strengths import Span, alone, betas, betas_of, choose_together, span, stable, varied
 
 Array = np.ndarray
 Progress = Callable[[int, int], None]
@@ -45,14 +44,13 @@ def combined(
     """Advice from the rows of each (initialisation, batch); ``values``: those of D's values are known; precision: of
     the rows' products; own: with the particles of ``base`` itself (practice.on)."""
     exact = {key: on(base, chosen[key[1]], features, own) for key, features in rows.items()}
-    scanned = {key: affordable(exp) for key, exp in exact.items()}
-    members, first = list(scanned.values()), next(iter(rows))
+    members, first = [affordable(exp) for exp in exact.values()], next(iter(rows))
     found: list[Fastest] = []
     for exp in members:
         found.append(fastest_strength(exp, "r1"))
         if progress is not None:
             progress(len(rows) + len(found), 2 * len(rows))
-    spans = [span(exp, rows[key]) for key, exp in scanned.items()]
+    spans = [span(exp, features) for exp, features in zip(members, rows.values(), strict=True)]
     limits = [stable(exp, one.best or 0.0, s) for exp, one, s in zip(members, found, spans, strict=True)]
     together = choose_together(
         members, horizon, Span(min(s.low for s in spans), max(s.high for s in spans)), [high for _, high in limits]
@@ -61,7 +59,7 @@ def combined(
     at = {f: [_left(exp, f * best, horizon) for exp in members] for f in (0.0, 0.5, 1.0, 2.0)}
     rates = np.array([rates_over(exp, "r1", best * np.array([0.5, 1.0, 2.0])) for exp in members])
     draws = []
-    for i, (key, exp) in enumerate(scanned.items()):
+    for i, (key, exp) in enumerate(zip(rows, members, strict=True)):
         low, high = betas(rows[key])
         count, fastest = chosen[key[1]].size, found[i].best or 0.0
         draws.append(
@@ -76,7 +74,7 @@ def combined(
     positive = np.log(bests[bests > 0])
     middle = float(np.exp(positive.mean())) if best and len(positive) else 0.0
     spread = float(positive.std(ddof=1)) if best and len(positive) > 1 else float("nan")
-    neglected = scanned[first] is not exact[first]
+    neglected = members[0] is not exact[first]
     check = None
     if neglected and best and dense_rows(exact[first]) <= CHECK_ROWS:
         factors = {"half": 0.5, "the advised strength": 1.0, "twice": 2.0}
@@ -84,25 +82,27 @@ def combined(
     sizes, exponents = _sizes(rows, chosen, base, horizon, own)
     over_batches, over_initialisations = _spreads(draws) if best else (float("nan"), float("nan"))
     lows = [low for low, _ in limits]
-    left = {f: _rms([one.total for one in of]) for f, of in at.items()}
+    total = {f: _rms([one.total for one in ones]) for f, ones in at.items()}
+    moving = {f: _rms([one.moving for one in ones]) for f, ones in at.items()}
+    slowest = rates.mean(0)
     return Advice(
         best=best,
         horizon=horizon,
-        left=left[1.0],
-        left_without=left[0.0],
-        left_at_half=left[0.5],
-        left_at_double=left[2.0],
-        moving=_rms([one.moving for one in at[1.0]]),
-        moving_without=_rms([one.moving for one in at[0.0]]),
+        left=total[1.0],
+        left_without=total[0.0],
+        left_at_half=total[0.5],
+        left_at_double=total[2.0],
+        moving=moving[1.0],
+        moving_without=moving[0.0],
         frozen=_rms([one.frozen for one in at[1.0]]),
         choice=together.choice,
         edge=together.edge,
         asymptotic=_asymptotic(members, found),
         low=middle * float(np.exp(-spread)),
         high=middle * float(np.exp(spread)),
-        rate=float(rates[:, 1].mean()),
-        rate_at_half=float(rates[:, 0].mean()),
-        rate_at_double=float(rates[:, 2].mean()),
+        rate=float(slowest[1]),
+        rate_at_half=float(slowest[0]),
+        rate_at_double=float(slowest[2]),
         spread_batches=over_batches,
         spread_initialisations=over_initialisations,
         batch_size=rows[first].points,
@@ -112,7 +112,7 @@ def combined(
         exponents=exponents,
         variations=tuple(varied(exact[first], rows[first], found[0].rate, values, horizon)) if variations else (),
         check=check,
-        reach=_reach(together, members, horizon, around),
+        reach=_reach(members, best, moving[1.0], horizon, around),
         assumptions=_assumptions(exact[first], draws, neglected, check is not None),
         precision=precision,
         unit="1/time" if base.update_rule.continuous else "1/step",
@@ -129,10 +129,8 @@ def _rms(values: Sequence[float]) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
-def _reach(together: Together, members: Sequence[Experiment], horizon: float, around: Surroundings) -> Reach:
-    best = together.choice.best
+def _reach(members: Sequence[Experiment], best: float, left: float, horizon: float, around: Surroundings) -> Reach:
     slow = [slow_modes(exp.replace({"penalty.r1": best}), horizon) for exp in members]
-    left = _rms([_left(exp, best, horizon).moving for exp in members])
     with np.errstate(divide="ignore"):
         folds = -float(np.log(left))
     return Reach(folds, sum(s for s, _ in slow) / max(sum(n for _, n in slow), 1), *around)

@@ -18,7 +18,7 @@ import numpy as np
 from ..base.arrays import numbers
 from ..base.errors import InputError
 from ..features.rows import RowFeatures
-from .batches import MAX_ROWS
+from .practice import MAX_ROWS
 
 Array = np.ndarray
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..base.table import Record
-from .batches import samples_of
+from .practice import samples_of
 
 Array = np.ndarray
 

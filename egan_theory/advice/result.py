@@ -10,6 +10,7 @@ import numpy as np
 
 from ..base.table import Record
 from ..predict.left import Choice
+from . import words
 from .reach import Reach
 
 if TYPE_CHECKING:
@@ -142,9 +143,7 @@ class Advice(Record):
     @property
     def remarks(self) -> tuple[str, ...]:
         """What the numbers mean, in words."""
-        from .words import remarks
-
-        return remarks(self)
+        return words.remarks(self)
 
     @property
     def range(self) -> tuple[float, float]:
@@ -192,9 +191,7 @@ class Advice(Record):
         )
 
     def grid(self) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
-        from .words import headline
-
-        return (), headline(self)
+        return (), words.headline(self)
 
 
 def _mean(values: list[float]) -> float:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..base.terminal import cell, table
 from ..predict.left import FLAT, SAFETY, WIDE
-from .result import Advice
+
+if TYPE_CHECKING:
+    from .result import Advice
 
 
 def remarks(a: Advice) -> tuple[str, ...]:
@@ -66,8 +69,6 @@ def headline(a: Advice) -> list[tuple[str, str]]:
 
 def advice_text(a: Advice) -> list[Any]:
     """The printed form: strings and rich tables."""
-    from ..base.terminal import cell, table
-
     draws = [
         [d.initialisation, d.batch, d.best, d.left, d.left_at_advised, d.asymptotic, d.beta_min, d.beta_max]
         for d in a.draws

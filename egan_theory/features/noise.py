@@ -7,6 +7,8 @@ of NODES points per coordinate (exact to degree 2 NODES - 1) for d <= 3, the 2 d
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..experiment.targets import lattice
@@ -25,3 +27,18 @@ def noise_nodes(sigma: float, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     index = lattice(NODES[dimension], dimension).astype(int)
     weights = np.prod(w[index], axis=-1)
     return sigma * x[index], weights / weights.sum()
+
+
+def nodes(X: Any, offsets: np.ndarray) -> Any:
+    """The nodes of points X (..., n, d), of NumPy or JAX: (..., n Q, d), those of a point together."""
+    if len(offsets) == 1:
+        return X
+    return (X[..., :, None, :] + offsets).reshape(*X.shape[:-2], -1, X.shape[-1])
+
+
+def sum_nodes(values: Any, count: int, axis: int) -> Any:
+    """Add up the ``count`` nodes of each point along ``axis`` (negative)."""
+    if count == 1:
+        return values
+    at = values.ndim + axis
+    return values.reshape(*values.shape[:at], -1, count, *values.shape[at + 1 :]).sum(at + 1)

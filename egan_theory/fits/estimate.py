@@ -13,11 +13,11 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from ..base.errors import InputError
-from .decay import check_times, convergence_rate, finite_length, floor_cut
+from .decay import check_times, finite_length, floor_cut
 from .starts import encode, starts
-from .varpro import Group, Layout, Solution, cost_of, covariance, degrees_of_freedom, groups_of, jackknife, solve, stack
+from .varpro import Group, Layout, Solution, covariance, degrees_of_freedom, groups_of, jackknife, solve, stack
 
-__all__ = ["EigenvalueFit", "blind_eigenvalues", "convergence_rate", "fit_exponentials", "fit_mode"]
+__all__ = ["EigenvalueFit", "blind_eigenvalues", "fit_exponentials", "fit_mode"]
 
 NYQUIST_SHARE = 0.9  # |Im s| dt / pi above which a frequency may be an alias
 SAME = 1e-12  # relative misfit at which a smaller model is exact and a larger one only fits rounding
@@ -97,7 +97,7 @@ def fit_mode(times, signals, *, initial=None, overdamped: bool | None = None) ->
     one, why_one = _best(data, 1, True, None)
     two, why = _best(data, 2, True, guess if guess is not None and guess.size == 2 else None)
     if one is not None and overdamped is None:
-        if two is None or one.cost <= SAME**2 * data.power or _bic(one, data) <= _bic(two, data):
+        if two is None or one.cost <= SAME**2 * data.power or _bic(one) <= _bic(two):
             return _report(data, Layout.of(1, True), one, why_one, "single")
     layout = Layout.of(2, True)
     if two is not None and overdamped is not None and two.p[1] * (1 if overdamped else -1) < 0:
@@ -209,10 +209,9 @@ def _usable(data: _Data, rank: int) -> list[np.ndarray]:
     return [r for r in data.runs if len(r) > rank]
 
 
-def _bic(sol: Solution, data: _Data) -> float:
-    groups = groups_of(data.t, _usable(data, sol.p.size))
-    n = sum(g.t.size * g.columns for g in groups)
-    free = n - degrees_of_freedom(sol.p.size, groups)
+def _bic(sol: Solution) -> float:
+    n = sum(g.t.size * g.columns for g in sol.groups)
+    free = n - degrees_of_freedom(sol.p.size, sol.groups)
     return n * np.log(max(sol.cost / n, 1e-300)) + free * np.log(n)
 
 
@@ -225,12 +224,12 @@ def _report(data, layout, sol, why, method, free=None, extra=None) -> Eigenvalue
     values = layout.exponents(sol.p)
     errors = [np.full(rank, complex(np.nan, np.nan))]
     try:
-        cov = covariance(sol, layout, groups_of(data.t, runs))
+        cov = covariance(sol)
         if free is not None:
             cov = cov * np.outer(np.isin(np.arange(rank), free), np.isin(np.arange(rank), free))
         errors = [layout.stderr(sol.p, cov)]
         if len(runs) >= 3:
-            errors.append(layout.stderr(sol.p, jackknife(sol, layout, data.t, runs, free)))
+            errors.append(layout.stderr(sol.p, jackknife(sol, data.t, runs, free)))
     except (LinAlgError, ValueError):
         why = why or "the covariance could not be computed"
     if extra is not None:
@@ -266,9 +265,9 @@ def _choose_rank(data: _Data, real: bool) -> int:
         sol, _ = _best(data, rank, real, None)
         if sol is None:
             break
-        bic = _bic(sol, data)
+        bic = _bic(sol)
         best, best_bic, worse = (rank, bic, 0) if bic < best_bic else (best, best_bic, worse + 1)
-        if worse == 2 or cost_of(sol.residuals) <= 1e-20 * data.power:
+        if worse == 2 or sol.cost <= 1e-20 * data.power:
             break
     return best
 

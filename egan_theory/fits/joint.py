@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.linalg
 
-from .varpro import Layout, basis
+from .varpro import LARGEST, Layout, basis, descend
 
 #: exponents closer than this part of the largest are one exponent with several shapes
 DEGENERACY = 1e-7
@@ -31,8 +31,6 @@ RANK, NOTHING = 1e-12, 1e-10
 STEPS, DAMPINGS = 40, 20
 #: decrease of the cost, in units of what it is per recorded number, that ends the iteration
 STALL = 1e-4
-#: largest exponent over the whole time: beyond, a mode is gone, or has grown past all numbers, between two samples
-LARGEST = 1e6
 #: largest growth over the whole time that is tried where none is predicted
 GROWTH = 10.0
 
@@ -227,34 +225,21 @@ def project(problem: Problem, p: np.ndarray, chosen: Sequence[int]) -> Fit:
 
 def solve(problem: Problem, p: np.ndarray, chosen: Sequence[int]) -> Fit:
     """Levenberg-Marquardt in the parameters of the ``chosen`` units, from p."""
-    fit = project(problem, p, chosen)
-    if not len(fit.free):
-        return fit
-    damping, total = 1e-3, float((problem.y**2).sum())
+    first = project(problem, p, chosen)
+    if not len(first.free):
+        return first
     growth = max(GROWTH, 2 * problem.layout.exponents(p).real.max())
-    for _ in range(STEPS):
-        J = fit.jacobian.reshape(-1, len(fit.free))
-        rhs = (fit.across.T @ fit.residual).T.ravel()
-        scale = np.linalg.norm(J, axis=0)
-        scale[scale == 0] = 1.0
-        better = None
-        for _ in range(DAMPINGS):
-            a = np.concatenate([J / scale, np.sqrt(damping) * np.eye(len(scale))])
-            step = -np.linalg.lstsq(a, np.concatenate([rhs, np.zeros(len(scale))]), rcond=None)[0] / scale
-            if np.all(np.abs(step) <= 1e-15 * np.abs(fit.p[fit.free])):
-                break
-            trial = fit.p.copy()
-            trial[fit.free] += step
-            s = problem.layout.exponents(trial)
-            if np.isfinite(trial).all() and np.abs(s).max() < LARGEST and s.real.max() < growth:
-                found = project(problem, trial, chosen)
-                if found.cost < fit.cost:
-                    better = found
-                    break
-            damping = max(damping, 1e-12) * 6.0
-        if better is None:
-            return fit
-        gain, fit, damping = fit.cost - better.cost, better, damping / 6.0
-        if gain <= STALL * fit.cost / problem.y.size or fit.cost <= 1e-31 * total:
-            return fit
-    return replace(fit, converged=False)
+
+    def system(fit: Fit) -> tuple[np.ndarray, np.ndarray]:
+        return fit.jacobian.reshape(-1, len(fit.free)), (fit.across.T @ fit.residual).T.ravel()
+
+    def at(trial: np.ndarray) -> Fit | None:
+        s = problem.layout.exponents(trial)
+        allowed = np.isfinite(trial).all() and np.abs(s).max() < LARGEST and s.real.max() < growth
+        return project(problem, trial, chosen) if allowed else None
+
+    total, stall = float((problem.y**2).sum()), STALL / problem.y.size
+    fit, converged = descend(
+        first, first.free, system, at, total, steps=STEPS, dampings=DAMPINGS, factor=6.0, stall=stall
+    )
+    return fit if converged else replace(fit, converged=False)

@@ -16,8 +16,11 @@ All times here are scaled: t starts at 0 and the longest run ends at 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import factorial
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -25,6 +28,7 @@ from numpy.linalg import LinAlgError
 
 SERIES_BELOW = 0.5  # |d t^2| under which the cosh/sinh quotients lose digits and their series do not
 RANK_TOL = 1e-14  # relative singular value under which basis columns count as dependent
+LARGEST = 1e6  # largest exponent over the whole time: beyond, a mode is gone, or has grown past all numbers
 STALL = 1e-13  # relative decrease of the cost that ends the iteration
 MAX_JACKKNIFE = 20  # more runs than this are deleted in groups
 
@@ -160,54 +164,85 @@ def cost_of(residuals: list[np.ndarray]) -> float:
 
 @dataclass(frozen=True)
 class Solution:
-    """Parameters, squared residual norm, residuals per group and whether the iteration settled."""
+    """Exponents at parameters p with the best amplitudes; whether the iteration that led there settled."""
 
     p: np.ndarray
-    cost: float
-    residuals: list[np.ndarray]
-    converged: bool
+    layout: Layout
+    groups: list[Group]
+    converged: bool = True
+
+    @cached_property
+    def residuals(self) -> list[np.ndarray]:
+        return project(self.p, self.layout, self.groups, jacobian=False)[0]
+
+    @cached_property
+    def jacobian(self) -> np.ndarray:
+        return project(self.p, self.layout, self.groups)[1]
+
+    @cached_property
+    def cost(self) -> float:
+        """Squared residual norm."""
+        return cost_of(self.residuals)
 
 
-def solve(p: np.ndarray, layout: Layout, groups: list[Group], max_iter: int = 100, free: np.ndarray | None = None):
+def solve(
+    p: np.ndarray, layout: Layout, groups: list[Group], max_iter: int = 100, free: np.ndarray | None = None
+) -> Solution:
     """Levenberg-Marquardt from p; ``free`` selects the parameters that move. Raises LinAlgError if p is hopeless."""
     free = np.arange(p.size) if free is None else free
-    residuals, jac = project(p, layout, groups)
-    cost = cost_of(residuals)
-    if not np.isfinite(cost):
+    first = Solution(p, layout, groups)
+    if not np.isfinite(first.cost):
         raise LinAlgError("start gives no finite residual")
-    total = sum(np.vdot(g.y, g.y).real for g in groups)
-    lam, converged = 1e-3, False
-    for _ in range(max_iter):
+
+    def system(sol: Solution) -> tuple[np.ndarray, np.ndarray]:
         # One QR serves every damping tried: R and Q^H r carry all that the step needs.
-        rhs = np.concatenate([r.ravel() for r in residuals])
-        rr = scipy.linalg.qr(np.column_stack([jac[:, free], rhs]), mode="economic")[1]
-        tri, rhs = rr[: free.size, : free.size], rr[: free.size, -1]
-        scale = np.linalg.norm(tri, axis=0)
+        residual = np.concatenate([r.ravel() for r in sol.residuals])
+        rr = scipy.linalg.qr(np.column_stack([sol.jacobian[:, free], residual]), mode="economic")[1]
+        return rr[: free.size, : free.size], rr[: free.size, -1]
+
+    def at(trial: np.ndarray) -> Solution | None:
+        allowed = np.isfinite(trial).all() and np.abs(layout.exponents(trial)).max(initial=0) < LARGEST
+        return Solution(trial, layout, groups) if allowed else None
+
+    total = cost_of([g.y for g in groups])
+    sol, converged = descend(first, free, system, at, total, steps=max_iter, dampings=25, factor=5.0, stall=STALL)
+    return sol if converged else replace(sol, converged=False)
+
+
+def descend(
+    fit: Any, free: np.ndarray, system: Callable, at: Callable, total: float, *,
+    steps: int, dampings: int, factor: float, stall: float,
+) -> tuple[Any, bool]:  # fmt: skip
+    """Levenberg-Marquardt in the parameters ``free`` from a fit, with p and cost: (fit, whether it settled).
+
+    system(fit): (J, r) with cost |r + J dp|^2 to first order, but for a constant; at(p): the fit there, None where that
+    is not allowed; total: the cost of no fit at all. It settles where a step lowers the cost by at most ``stall`` of
+    it, or where none of the ``dampings`` tried, each ``factor`` times the last, lowers it: no descent left at rounding.
+    """
+    damping = 1e-3
+    for _ in range(steps):
+        J, r = system(fit)
+        scale = np.linalg.norm(J, axis=0)
         scale[scale == 0] = 1.0
-        improved = False
-        for _ in range(25):
-            a = np.concatenate([tri / scale, np.sqrt(lam) * np.eye(free.size)])
-            step = np.zeros_like(p)
-            step[free] = -np.linalg.lstsq(a, np.concatenate([rhs, np.zeros_like(rhs)]), rcond=None)[0] / scale
-            trial = p + step
-            if np.isfinite(trial).all() and np.abs(layout.exponents(trial)).max(initial=0) < 1e6:
-                new, _ = project(trial, layout, groups, jacobian=False)
-                new_cost = cost_of(new)
-                if new_cost < cost:
-                    improved = True
-                    break
-            if np.abs(step).max() <= 1e-15 * np.abs(p).max():
+        better = None
+        for _ in range(dampings):
+            a = np.concatenate([J / scale, np.sqrt(damping) * np.eye(len(scale))])
+            step = -np.linalg.lstsq(a, np.concatenate([r, np.zeros(len(scale), r.dtype)]), rcond=None)[0] / scale
+            trial = fit.p.copy()
+            trial[free] += step
+            found = at(trial)
+            if found is not None and found.cost < fit.cost:
+                better = found
                 break
-            lam = max(lam, 1e-12) * 5.0
-        if not improved:
-            converged = True  # no descent left at rounding level
-            break
-        gain, p, cost, lam = cost - new_cost, trial, new_cost, lam / 5.0
-        residuals, jac = project(p, layout, groups)
-        if gain <= STALL * cost or cost <= 1e-31 * total:
-            converged = True
-            break
-    return Solution(p, cost, residuals, converged)
+            if np.all(np.abs(step) <= 1e-15 * np.abs(fit.p[free])):
+                break
+            damping = max(damping, 1e-12) * factor
+        if better is None:
+            return fit, True
+        gain, fit, damping = fit.cost - better.cost, better, damping / factor
+        if gain <= stall * fit.cost or fit.cost <= 1e-31 * total:
+            return fit, True
+    return fit, False
 
 
 def degrees_of_freedom(rank: int, groups: list[Group]) -> int:
@@ -220,17 +255,17 @@ def stack(p: np.ndarray) -> np.ndarray:
     return np.concatenate([p.real, p.imag]) if np.iscomplexobj(p) else p
 
 
-def covariance(sol: Solution, layout: Layout, groups: list[Group]) -> np.ndarray:
+def covariance(sol: Solution) -> np.ndarray:
     """Covariance of ``stack(p)`` from the residuals: sigma^2 f (J^H J)^-1.
 
     f = 1 + 2 sum_k rho_k, summed over lags up to the first whose autocorrelation is not significant, widens the error
     where the misfit is smooth in time (model error) and the samples are not independent.
     """
-    _, jac = project(sol.p, layout, groups)
+    jac = sol.jacobian
     scale = np.linalg.norm(jac, axis=0)
     scale[scale == 0] = 1.0
     inv = np.linalg.pinv((jac / scale).conj().T @ (jac / scale), hermitian=True) / np.outer(scale, scale)
-    var = sol.cost / max(degrees_of_freedom(sol.p.size, groups), 1) * correlation_factor(sol.residuals)
+    var = sol.cost / max(degrees_of_freedom(sol.p.size, sol.groups), 1) * correlation_factor(sol.residuals)
     if not np.iscomplexobj(sol.p):
         return var * inv
     return 0.5 * var * np.block([[inv.real, -inv.imag], [inv.imag, inv.real]])
@@ -248,12 +283,12 @@ def correlation_factor(residuals: list[np.ndarray]) -> float:
     return factor
 
 
-def jackknife(sol: Solution, layout: Layout, t: np.ndarray, runs: list[np.ndarray], free: np.ndarray | None = None):
+def jackknife(sol: Solution, t: np.ndarray, runs: list[np.ndarray], free: np.ndarray | None = None) -> np.ndarray:
     """Delete-one-run covariance of ``stack(p)``, (G - 1)/G sum_g (p_g - mean)^2; delete-a-group beyond 20 runs."""
     parts = np.array_split(np.arange(len(runs)), min(len(runs), MAX_JACKKNIFE))
     ps = []
     for part in parts:
         rest = [y for i, y in enumerate(runs) if i not in set(part.tolist())]
-        ps.append(stack(solve(sol.p, layout, groups_of(t, rest), 30, free).p))
+        ps.append(stack(solve(sol.p, sol.layout, groups_of(t, rest), 30, free).p))
     dev = np.array(ps) - np.mean(ps, axis=0)
     return (len(parts) - 1) / len(parts) * dev.T @ dev

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 import egan_theory as eg
 from egan_theory.advice.advise import advise_from_gram
-from egan_theory.advice.batches import samples_of
+from egan_theory.advice.practice import samples_of
 from egan_theory.base.errors import InputError
 from egan_theory.cli.app import main
 from egan_theory.features import feature_map

@@ -39,11 +39,10 @@ X = np.random.default_rng(0).standard_normal((4, 2))
 def test_activations_and_slopes_are_those_of_the_table(name):
     from egan_theory.features.networks.mlp import activation
 
-    arch = Architecture(activation=name, leak=0.3, coefficients=(0.5, 1.0, -0.2, 0.1), width=2)
     table = get_activation(name, 0.3, (0.5, 1.0, -0.2, 0.1))
     z = np.linspace(-3, 3, 12)
     with jax.enable_x64(True):
-        act = activation(arch)
+        act = activation(name, 0.3, (0.5, 1.0, -0.2, 0.1))
         value, slope = act(z), jax.vmap(jax.grad(lambda u: act(u) * 1.0))(jax.numpy.asarray(z))
         curvature = jax.vmap(jax.grad(jax.grad(lambda u: act(u) * 1.0)))(jax.numpy.asarray(z))
     np.testing.assert_allclose(value, table.value(z), atol=ROUNDING)
@@ -179,12 +178,12 @@ SLOW = ("wasserstein, r1", "consensus", "noise, flow")
 def network_step(exp):
     """The simulator's own step on (w, g, memory), flat, and its state at equilibrium."""
     from egan_theory.simulation.networks.field import NetworkField
-    from egan_theory.simulation.networks.simulate import Stepper
+    from egan_theory.simulation.networks.stepper import Stepper
     from egan_theory.simulation.start import resolved_rule
 
     field = NetworkField(exp, [exp])
     x = exp.points.coordinates[exp.assignment]
-    data = {**field.data, "numbers": {k: v[0] for k, v in field.data["numbers"].items()}}
+    data = field.of_run(0)
     g = x
     if field.generator is not None:
         g = np.zeros(field.data["phi0"].shape[-1])
@@ -338,8 +337,7 @@ def test_empirical_generator_kernel_approaches_the_two_numbers():
     field = NetworkField(exp, [exp])
     with jax.enable_x64(True):
         g = jax.numpy.zeros(field.data["phi0"].shape[-1])
-        J = np.asarray(jax.jit(jax.jacrev(lambda g: field.generate(field.data, g)))(g)).reshape(12, -1)
-    theta = (J @ J.T).reshape(6, 2, 6, 2)
+        theta = np.asarray(jax.jit(field.generator_kernel)(field.data, g)).reshape(6, 2, 6, 2)
     kernel = exp.generator.kernel
     expected = np.einsum("ij,ab->iajb", (kernel.g1 - kernel.g2) * np.eye(6) + kernel.g2, np.eye(2))
     assert np.abs(theta - expected).max() < 5 * kernel.g1 / np.sqrt(1024)

@@ -34,11 +34,6 @@ def fourier(**tables):
     return experiment(**({"discriminator": {"features": 12, "length_scale": 0.8, "learning_rate": 0.2}} | tables))
 
 
-def batch(tree, axes, run):
-    return {k: batch(v, dict.fromkeys(v, axes[k]), run) if isinstance(v, dict) else v if axes[k] is None else v[run]
-            for k, v in tree.items()}  # fmt: skip
-
-
 FIELDS = {
     "fourier, logistic, everything": fourier(loss={"kind": "logistic"}, penalty=EVERYTHING),
     "fourier, hinge": fourier(loss={"kind": "hinge"}, penalty={"r1": 0.3, "consensus": 0.2}),
@@ -67,7 +62,7 @@ def test_field_is_the_one_of_numpy_on_the_same_features(name):
         return field.Vw(data, w, x), field.Vg(data, w, x), *field.forces(data, w, x)[1:]
 
     with jax.enable_x64(True):
-        found = jax.jit(jax.vmap(both, in_axes=(field.axes, 0, 0)))(field.data, w, x)
+        found = field.mapped(both, 0, 0)(field.data, w, x)
         found = [np.asarray(v) for v in found]
     expected = numpy_field.Vw(w, x), numpy_field.Vx(w, x), *numpy_field.forces(x, w)
     for a, b in zip(found, expected, strict=True):
@@ -162,7 +157,7 @@ def test_adam_is_optax():
     found = simulate(exp)
     with jax.enable_x64(True):
         field = NetworkField(exp, [exp])
-        data = batch(field.data, field.axes, 0)
+        data = field.of_run(0)
         w, g = jax.numpy.zeros(field.features.size), jax.numpy.zeros(field.data["phi0"].shape[-1])
         data["offset"] = found["particles"].values[0, 0] - field.generate(data, g)
         rules = optax.adam(0.2, b1=0.5), optax.adam(0.01, b1=0.9)

@@ -1,9 +1,10 @@
-"""JAX in double precision, and the error that names the extra where JAX is missing."""
+"""JAX in double precision, and the error that names the extra where JAX or Optax is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from importlib import import_module
 from typing import Any, TypeVar
 
 from ...base.errors import MissingExtra
@@ -13,14 +14,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def require_jax() -> Any:
     """The module jax. Raises MissingExtra."""
+    return _required("jax")
+
+
+def require_optax() -> Any:
+    """The module optax. Raises MissingExtra."""
+    return _required("optax")
+
+
+def _required(name: str) -> Any:
     try:
-        import jax
+        return import_module(name)
     except ImportError as error:
         raise MissingExtra(
-            "networks of finite width need JAX: install the extra 'networks' "
+            f"networks of finite width need {name}: install the extra 'networks' "
             f"(pip install 'egan-theory[networks]'); {error}"
         ) from None
-    return jax
 
 
 def double(function: F) -> F:

@@ -5,7 +5,7 @@ Weights are plain lists of (W, b), drawn by NumPy so that a seed means the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,27 +34,27 @@ def draw(
     return [(rng.standard_normal(size), rng.standard_normal(size[0])) for size in sizes(arch, inputs, outputs)]
 
 
-def activation(arch: Architecture) -> Callable[[Any], Any]:
+def activation(name: str, leak: float = 0.2, coefficients: Sequence[float] = (0.0, 1.0)) -> Callable[[Any], Any]:
     """act(u) of NETWORK_ACTIVATIONS as a JAX function; slopes at a kink are those of the left side."""
     jax = require_jax()
     jnp = jax.numpy
     functions: dict[str, Callable[[Any], Any]] = {
         "relu": lambda u: jnp.where(u > 0, u, 0.0),
-        "leaky_relu": lambda u: jnp.where(u > 0, u, arch.leak * u),
+        "leaky_relu": lambda u: jnp.where(u > 0, u, leak * u),
         "erf": jax.scipy.special.erf,
         "tanh": jnp.tanh,
         "gelu": lambda u: u * jax.scipy.stats.norm.cdf(u),
         "sine": jnp.sin,
         "softplus": lambda u: jnp.logaddexp(u, 0.0),
         "identity": lambda u: u,
-        "polynomial": lambda u: jnp.polyval(jnp.asarray(arch.coefficients[::-1]), u),
+        "polynomial": lambda u: jnp.polyval(jnp.asarray(coefficients[::-1]), u),
     }
-    return functions[arch.activation]
+    return functions[name]
 
 
 def network(arch: Architecture) -> Callable[[Any, Any], Any]:
     """f(params, x): (..., outputs) for x (..., inputs), params as ``draw`` gives them."""
-    act, jnp = activation(arch), require_jax().numpy
+    act, jnp = activation(arch.activation, arch.leak, arch.coefficients), require_jax().numpy
     sw, sb = float(np.sqrt(arch.weight_variance)), float(np.sqrt(arch.bias_variance))
 
     def forward(params: Any, x: Any) -> Any:

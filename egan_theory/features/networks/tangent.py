@@ -7,8 +7,10 @@ derivatives (forward mode), the adjoint is a backward pass, and gradients and He
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -64,8 +66,7 @@ class TangentFeatures:
 
     def moved(self, w: Array) -> TangentFeatures:
         """The tangent features at theta + w."""
-        other = object.__new__(TangentFeatures)
-        other.__dict__.update(self.__dict__)
+        other = copy(self)
         with require_jax().enable_x64(True):
             other.theta = self.theta + require_jax().numpy.asarray(w)
         return other
@@ -73,15 +74,13 @@ class TangentFeatures:
     def at(self, X: Array) -> _LocatedTangent:
         return _LocatedTangent(self, np.asarray(X, dtype=float))
 
-    @double
     def output(self, X: Array) -> Array:
         """D(x; theta) itself, (..., n) for X (..., n, d)."""
-        return np.asarray(self._do.output(self.theta, X))
+        return self._do.output(self.theta, X)
 
-    @double
     def output_slope(self, X: Array) -> Array:
         """grad D(x; theta), (..., n, d) for X (..., n, d)."""
-        return np.asarray(self._do.slope(self.theta, X))
+        return self._do.slope(self.theta, X)
 
     def gradient_rank(self, X: Array) -> int:
         """Independent gradients at distinct points; where no theorem says, the numerical rank of their Gram matrix's
@@ -151,55 +150,35 @@ class TangentFeatures:
 
 class _LocatedTangent:
     def __init__(self, features: TangentFeatures, X: Array) -> None:
-        self.f, self.X = features, X
+        self._do, self._theta, self.X = features._do, features.theta, X
 
-    @double
     def value(self, w: Array) -> Array:
-        return np.asarray(self.f._do.value(self.f.theta, w, self.X))
+        return self._do.value(self._theta, w, self.X)
 
-    @double
     def gradient(self, w: Array) -> Array:
-        return np.asarray(self.f._do.gradient(self.f.theta, w, self.X))
+        return self._do.gradient(self._theta, w, self.X)
 
-    @double
     def hessian(self, w: Array) -> Array:
-        return np.asarray(self.f._do.hessian(self.f.theta, w, self.X))
+        return self._do.hessian(self._theta, w, self.X)
 
-    @double
     def adjoint(self, a: Array, b: Array | None) -> Array:
         a = np.broadcast_to(a, (*np.shape(a)[:-1], self.X.shape[-2]))
         if b is None:
-            return np.asarray(self.f._do.adjoint_values(self.f.theta, self.X, a))
-        return np.asarray(self.f._do.adjoint(self.f.theta, self.X, a, b))
+            return self._do.adjoint_values(self._theta, self.X, a)
+        return self._do.adjoint(self._theta, self.X, a, b)
 
-    @double
     def psi(self) -> Array:
-        return np.asarray(self.f._do.psi(self.f.theta, self.X))
+        return self._do.psi(self._theta, self.X)
 
-    @double
     def grad(self) -> Array:
-        return np.asarray(self.f._do.grad(self.f.theta, self.X))
-
-
-class _Derivatives(NamedTuple):
-    """Compiled functions of (theta (P,), ...), mapped over leading dimensions of what follows; ``D`` is D(theta, x)
-    itself, for one point and not compiled."""
-
-    D: Compiled
-    output: Compiled
-    slope: Compiled
-    value: Compiled
-    gradient: Compiled
-    hessian: Compiled
-    adjoint: Compiled
-    adjoint_values: Compiled
-    psi: Compiled
-    grad: Compiled
+        return self._do.grad(self._theta, self.X)
 
 
 @lru_cache(maxsize=8)
-def _derivatives(function: Callable[[Any, Any], Any], tree: Any, shapes: tuple[tuple[int, ...], ...]) -> _Derivatives:
-    """The derivatives of function(params, x) with params unflattened from theta."""
+def _derivatives(function: Callable[[Any, Any], Any], tree: Any, shapes: tuple[tuple[int, ...], ...]) -> Any:
+    """The derivatives of function(params, x), params unflattened from theta: compiled functions of (theta (P,), ...),
+    mapped over leading dimensions of what follows, that give NumPy's arrays; ``D``: D(theta, x) for one point as it is.
+    """
     jax = require_jax()
     jnp, vmap = jax.numpy, jax.vmap
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
@@ -230,20 +209,19 @@ def _derivatives(function: Callable[[Any, Any], Any], tree: Any, shapes: tuple[t
         return jax.lax.map(lambda e: jax.jvp(lambda z: row(theta, z), (x,), (e,))[1], jnp.eye(x.size))
 
     def compiled(of_points: Callable[..., Any], signature: str) -> Compiled:
-        return jax.jit(jnp.vectorize(of_points, excluded={0}, signature=signature))
+        function = jax.jit(jnp.vectorize(of_points, excluded={0}, signature=signature))
+        return double(lambda *args: np.asarray(function(*args)))
 
-    def each(one: Callable[..., Any], w: bool = False) -> Callable[..., Any]:
-        if w:
-            return lambda theta, w, X: vmap(lambda x: one(theta, w, x))(X)
-        return lambda theta, X: vmap(lambda x: one(theta, x))(X)
+    def each(one: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args: vmap(one, (*(None,) * (len(args) - 1), 0))(*args)
 
-    return _Derivatives(
+    return SimpleNamespace(
         D=D,
         output=compiled(each(D), "(n,d)->(n)"),
         slope=compiled(each(jax.grad(D, argnums=1)), "(n,d)->(n,d)"),
-        value=compiled(each(value, w=True), "(p),(n,d)->(n)"),
-        gradient=compiled(each(gradient, w=True), "(p),(n,d)->(n,d)"),
-        hessian=compiled(each(hessian, w=True), "(p),(n,d)->(n,d,d)"),
+        value=compiled(each(value), "(p),(n,d)->(n)"),
+        gradient=compiled(each(gradient), "(p),(n,d)->(n,d)"),
+        hessian=compiled(each(hessian), "(p),(n,d)->(n,d,d)"),
         adjoint=compiled(adjoint, "(n,d),(n),(n,d)->(p)"),
         adjoint_values=compiled(adjoint_values, "(n,d),(n)->(p)"),
         psi=compiled(each(row), "(n,d)->(n,p)"),

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...tables.architecture import Architecture
 from .jets import Jet, arcsin, arctan, exp, power
-from .mixture import Softplus, Tanh
+from .mixture import Smooth, Softplus, Tanh
 
 Array = np.ndarray
 
@@ -73,20 +73,7 @@ class LeakyRelu:
         return 0.0 * a + (1 + self.leak**2) / 2
 
 
-class _Smooth:
-    smooth = True
-
-    def __call__(self, a: Any, b: Any, c: Any) -> tuple[Any, Any]:
-        raise NotImplementedError
-
-    def variance(self, a: Any) -> Any:
-        return self(a, a, a)[0]
-
-    def slope(self, a: Any) -> Any:
-        return self(a, a, a)[1]
-
-
-class Erf(_Smooth):
+class Erf(Smooth):
     """(2/pi) arcsin(2 c / sqrt((1 + 2a)(1 + 2b))) and (4/pi) / sqrt(D), D = (1 + 2a)(1 + 2b) - 4 c^2 (Williams 1997).
 
     Here as everywhere below arcsin is arctan(2 c / sqrt(D)), with D from a b - c^2: no digits are lost at large u = v.
@@ -97,7 +84,7 @@ class Erf(_Smooth):
         return arctan(2 * c * root) * (2 / math.pi), root * (4 / math.pi)
 
 
-class Gelu(_Smooth):
+class Gelu(Smooth):
     """act(z) = z Phi(z). With G = E Phi(u) Phi(v) = 1/4 + arcsin(c / sqrt((1 + a)(1 + b))) / (2 pi), H = dG/dc =
     1 / (2 pi sqrt(D)), D = (1 + a)(1 + b) - c^2 and s = 1/(1 + a) + 1/(1 + b), Gaussian integration by parts gives
 
@@ -113,7 +100,7 @@ class Gelu(_Smooth):
         return c * G + H * (gap + c * c * s), G + H * c * (s + inverse)
 
 
-class Sine(_Smooth):
+class Sine(Smooth):
     """exp(-(a + b)/2) sinh c and exp(-(a + b)/2) cosh c."""
 
     def __call__(self, a: Any, b: Any, c: Any) -> tuple[Any, Any]:
@@ -122,7 +109,7 @@ class Sine(_Smooth):
         return near - far, near + far
 
 
-class Polynomial(_Smooth):
+class Polynomial(Smooth):
     """Mehler's formula ends: sum_k c^k / k! E act^(k)(u) E act^(k)(v), with E u^2m = (2m - 1)!! a^m."""
 
     def __init__(self, coefficients: Sequence[float]) -> None:

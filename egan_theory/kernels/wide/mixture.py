@@ -30,16 +30,24 @@ NODES = 12
 AT_ONCE = 200_000
 
 
-class _Mixture:
+class Smooth:
+    """The dual of a smooth activation, whose forms hold at u = v as well."""
+
     smooth = True
-    #: the scale of the normal law, in units of S
-    stretch = 1.0
+
+    def __call__(self, a: Any, b: Any, c: Any) -> tuple[Any, Any]:
+        raise NotImplementedError
 
     def variance(self, a: Any) -> Any:
         return self(a, a, a)[0]
 
     def slope(self, a: Any) -> Any:
         return self(a, a, a)[1]
+
+
+class _Mixture(Smooth):
+    #: the scale of the normal law, in units of S
+    stretch = 1.0
 
     def __call__(self, a: Any, b: Any, c: Any) -> tuple[Any, Any]:
         """E arctan(c / sqrt(D)) and what else is a mean over the scales, D = (s^2 + a)(t^2 + b) - c^2."""
@@ -132,4 +140,4 @@ def kolmogorov(nodes: int = NODES) -> tuple[Array, Array]:
     return np.exp(eigen), vectors[0] ** 2
 
 
-__all__ = ["Softplus", "Tanh", "kolmogorov", "kolmogorov_density"]
+__all__ = ["Smooth", "Softplus", "Tanh", "kolmogorov", "kolmogorov_density"]

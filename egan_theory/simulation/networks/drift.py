@@ -15,7 +15,10 @@ import numpy as np
 
 from ...features.networks.double import double, require_jax
 from ...features.networks.tangent import MAX_DENSE_ROWS, TangentFeatures
-from .field import NetworkField
+from .field import Data, NetworkField
+
+jax = require_jax()
+jnp = jax.numpy
 
 Array = np.ndarray
 
@@ -41,32 +44,27 @@ def _discriminator(field: NetworkField, features: TangentFeatures) -> Callable[[
         return rows @ rows.T
 
     start = kernel(features)
-    return lambda w, g: np.array([_relative(kernel(features.moved(one)), start) for one in w])
+    return lambda w, g: (
+        np.array([np.linalg.norm(kernel(features.moved(one)) - start) for one in w]) / np.linalg.norm(start)
+    )
 
 
-@double
+def _first_latents(field: NetworkField, data: Data) -> Data:
+    """The data of one run, its latents those of which the rows fit."""
+    few = max(MAX_DENSE_ROWS // (field.exp.dimension * data["phi0"].size), 1)
+    return data | {"latents": data["latents"][:few]}
+
+
 def _generator(field: NetworkField) -> Callable[[Any, Any], Array]:
-    jax = require_jax()
-    jnp = jax.numpy
-    count = int(np.prod(field.data["phi0"].shape[-1:]))
-    few = max(MAX_DENSE_ROWS // (field.exp.dimension * count), 1)
-
-    def kernel(data: dict[str, Any], g: Any) -> Any:
-        cut = data | {"latents": data["latents"][:few]}
-        rows = jax.jacrev(lambda g: field.generate(cut, g))(g).reshape(-1, count)
-        return rows @ rows.T
-
     @jax.jit
-    def drift(data: dict[str, Any], g: Any) -> Any:
-        start = kernel(data, jnp.zeros_like(g))
-        return jnp.linalg.norm(kernel(data, g) - start) / jnp.linalg.norm(start)
-
-    def of_run(i: int) -> dict[str, Any]:
-        return {k: v if field.axes[k] is None else jax.tree.map(lambda a: a[i], v) for k, v in field.data.items()}
+    def drift(data: Data, g: Any) -> Any:
+        data = _first_latents(field, data)
+        start = field.generator_kernel(data, jnp.zeros_like(g))
+        return jnp.linalg.norm(field.generator_kernel(data, g) - start) / jnp.linalg.norm(start)
 
     @double
     def each(w: Any, g: Any) -> Array:  # run by run: the rows of one network at a time fill the memory allowed
-        return np.array([float(drift(of_run(i), one)) for i, one in enumerate(g)])
+        return np.array([float(drift(field.of_run(i), one)) for i, one in enumerate(g)])
 
     return each
 
@@ -75,17 +73,7 @@ def _generator(field: NetworkField) -> Callable[[Any, Any], Array]:
 def generator_kernel_error(field: NetworkField) -> float:
     """||Theta - Gamma (x) 1|| / ||Theta|| at the start: what finite width and few latent dimensions change. Of random
     starts the first run's network."""
-    jax = require_jax()
-    N, d = field.exp.generator.particles, field.exp.dimension
-    phi0 = field.data["phi0"].reshape(-1, field.data["phi0"].shape[-1])[0]
-    few = max(min(N, MAX_DENSE_ROWS // (d * len(phi0))), 1)
-    cut = field.data | {"latents": field.data["latents"][:few], "phi0": phi0}
-    rows = jax.jit(jax.jacrev(lambda g: field.generate(cut, g)))(jax.numpy.zeros_like(phi0)).reshape(-1, len(phi0))
-    kernel = field.exp.generator.kernel
-    gamma = np.kron((kernel.g1 - kernel.g2) * np.eye(few) + kernel.g2, np.eye(d))
-    theta = np.asarray(rows @ rows.T)
-    return float(np.linalg.norm(theta - gamma) / np.linalg.norm(theta))
-
-
-def _relative(now: Array, start: Array) -> float:
-    return float(np.linalg.norm(now - start) / np.linalg.norm(start))
+    kernel, data = field.exp.generator.kernel, _first_latents(field, field.of_run(0))
+    gamma = (kernel.g1 - kernel.g2) * np.eye(len(data["latents"])) + kernel.g2
+    theta = np.asarray(jax.jit(field.generator_kernel)(data, jnp.zeros_like(data["phi0"])))
+    return float(np.linalg.norm(theta - np.kron(gamma, np.eye(field.exp.dimension))) / np.linalg.norm(theta))
