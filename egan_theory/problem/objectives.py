@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from ..features import FeatureMap, FourierGrid, Located, LocatedPacked, PackedFeatures, feature_map
+from ..features.noise import nodes, sum_nodes
 from ..features.packed import power
 from .batch import inverse_or_nan, merged, over, present
 from .cloud import Cloud
 from .likelihood import Score
 from .problem import Problem
+from .terms import coupled, generator_force, slope_pull, value_pull
 
 Positions = Cloud | np.ndarray
 
@@ -103,20 +105,11 @@ class Objectives:
 
     def nodes(self, X: np.ndarray) -> np.ndarray:
         """Every position with its instance noise: (..., n Q, d)."""
-        if len(self.node_weights) == 1:
-            return X
-        nodes = X[..., :, None, :] + self.offsets
-        return nodes.reshape(*X.shape[:-2], -1, X.shape[-1])
+        return nodes(X, self.offsets)
 
     def sum_nodes(self, values: np.ndarray, axis: int) -> np.ndarray:
         """Add up the instance-noise nodes of each particle along ``axis`` (negative)."""
-        Q = len(self.node_weights)
-        if Q == 1:
-            return values
-        shape = list(values.shape)
-        at = len(shape) + axis
-        shape[at : at + 1] = [shape[at] // Q, Q]
-        return values.reshape(shape).sum(at + 1)
+        return sum_nodes(values, len(self.node_weights), axis)
 
     def outside(self, x: np.ndarray) -> np.ndarray:
         """Which runs have a particle where the kernel's Fourier modes do not stand for it: (run,), or () for one."""
@@ -132,7 +125,7 @@ class Objectives:
 
     def metric(self, F: np.ndarray) -> np.ndarray:
         """M F = omega sum_j Gamma_ij F_j: (..., N, d), never building Gamma."""
-        return over(self.relative, 2) * F + over(self.collective, 2) * F.sum(-2, keepdims=True)
+        return coupled(over(self.relative, 2), over(self.collective, 2), F)
 
     def forces(self, x: Positions, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(f, grad f) at the particles, averaged over instance noise: (..., N), (..., N, d). Packed: averaged over the
@@ -155,8 +148,8 @@ class Objectives:
         if not need_value and not present(grad):
             return df.constant * self.mean(at, one)
         f = at.value(w) if need_value else 0.0
-        a = judged * (df(self.D0 + f) - over(value, 1) * f)
-        b = -judged[:, None] * over(grad, 2) * at.gradient(w) if present(grad) else None
+        a = value_pull(judged, df, self.D0 + f, f, over(value, 1))
+        b = slope_pull(judged * over(grad, 1), at.gradient(w)) if present(grad) else None
         return at.adjoint(a, b)
 
     def _target_side(self, w: np.ndarray) -> np.ndarray:
@@ -189,7 +182,7 @@ class Objectives:
         elif dh.constant is not None:
             force = self.q[:, None] * dh.constant * at.gradient(w)
         else:
-            force = (self.q * dh(self.D0 + at.value(w)))[..., None] * at.gradient(w)
+            force = generator_force(self.q, dh, self.D0 + at.value(w), at.gradient(w))
         force = self.sum_nodes(force, -2)
         if self.score is None:
             return force
