@@ -206,7 +206,7 @@ def save(ds: xr.Dataset | None, path: Path | None, data: Mapping[str, Any] | Non
 
         write_text(json_text(data), path)
     else:
-        from ..runs.schema import save
+        from ..base.netcdf import save
 
         assert ds is not None
         save(ds, path)

@@ -36,21 +36,20 @@ rewound where a recording was cut back to the checkpoint that training went on f
 Samples after a divergence are NaN. Every variable has long_name and units. The optional variables of training (losses,
 parameters, kernel_drift) may be NaN at samples where they were not measured. One unit of ``time`` is one generator step
 (flow: one unit of time), and the learning rates are per such step: the predictions that runs are compared with count
-alike. ``RunWriter`` writes this schema from any training loop; ``open_runs`` also reads its unfinished recordings.
+alike.
+
+``RunWriter`` writes this schema from any training loop: NetCDF-4 when it is closed, and until then a Zarr store beside
+it, runs.nc.zarr, that a crash leaves. ``open_runs("runs.nc")``, and so every command, reads the one that is there.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from ..base.attrs import storable
-from ..base.errors import InputError, check_file
-from ..base.files import atomic, read_netcdf
+from ..base.errors import InputError
 from ..experiment.provenance import SCHEMA_VERSION
 from .outcome import FLAGS, WORDS
 
@@ -173,37 +172,3 @@ def _with_run(ds: xr.Dataset) -> xr.Dataset:
 
 def _is_distribution(weights: np.ndarray) -> bool:
     return bool(np.all(weights > 0) and abs(weights.sum() - 1) < 1e-6)
-
-
-def open_runs(path: str | Path) -> xr.Dataset:
-    """Read and validate a run file (NetCDF-4), loaded into memory.
-
-    Where there is no such file but a recording of that name that was not finished (``RunWriter``), or where ``path`` is
-    the folder of its parts, what is complete of it is read, with status "interrupted".
-    """
-    from .recording.parts import SUFFIX, parts_of, read_parts
-
-    file = Path(path)
-    folder = file if file.name.endswith(SUFFIX) else parts_of(path)
-    unfinished = False
-    with suppress(OSError, ValueError):  # names that no file can have are for check_file to refuse
-        unfinished = bool(str(path)) and not file.is_file() and folder.is_dir()
-    if unfinished:
-        try:
-            return validate_runs(read_parts(folder), str(path))
-        except (InputError, OSError):
-            if not file.is_file():  # else it was finished in between
-                raise
-    check_file(str(path) or "runs", file, "be an existing run file")
-    return validate_runs(read_netcdf(str(path), file), str(path))
-
-
-def save(ds: xr.Dataset, path: str | Path) -> None:
-    """Write a Dataset as NetCDF-4: to a temporary name in the same folder, then renamed. Attributes that NetCDF does
-    not have (None, Booleans, dicts) are written as text. Raises InputError for variables that it does not have."""
-    file = Path(path)
-    if not file.parent.is_dir():
-        raise InputError(str(path), "lie in an existing folder", f"no folder {file.parent}")
-    ds = storable(ds)
-    with atomic(file) as temporary:
-        ds.to_netcdf(temporary, engine="h5netcdf")

@@ -14,6 +14,7 @@ import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..base.errors import EganError, InputError
+from ..base.netcdf import save
 from ..comparison.agreement import Agreement
 from ..comparison.compare import compare
 from ..comparison.left import compare_left, sweep_left
@@ -21,7 +22,7 @@ from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..predict import Regularizer, best_regularizer, left_over, spectrum
 from ..runs.outcome import outcomes
-from ..runs.schema import save, variable
+from ..runs.schema import variable
 from ..simulation.run import simulate
 from ..symbolic import derive
 from ..tables.penalties import strength_field

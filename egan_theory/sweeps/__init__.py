@@ -4,4 +4,6 @@ from ..base.lazy import lazily
 
 __all__ = ["open_sweep", "sweep", "sweep_grid", "sweep_runs"]
 
-__getattr__ = lazily(__name__, {"open_sweep": "store", "sweep": "run", "sweep_grid": "store", "sweep_runs": "store"})
+__getattr__ = lazily(
+    __name__, {"open_sweep": "reading", "sweep": "run", "sweep_grid": "reading", "sweep_runs": "reading"}
+)

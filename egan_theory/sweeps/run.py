@@ -14,7 +14,8 @@ from ..base.errors import InputError
 from ..experiment import Experiment
 from ..predict.phase import AxisLike
 from .plan import Plan, make_plan
-from .store import Writer, locked, open_sweep, prepare, remove_leftovers, todo
+from .reading import open_sweep
+from .store import Writer, prepare, todo
 from .workers import cluster, in_processes, on_cluster
 
 
@@ -60,9 +61,8 @@ def _filled(
     client: Any,
     progress: Callable[[int, int], None] | None,
 ) -> xr.Dataset:
-    prepare(store, plan, resume=resume, overwrite=overwrite)
-    with locked(store):
-        remove_leftovers(store)
+    held = prepare(store, plan, resume=resume, overwrite=overwrite)
+    try:
         left = todo(store, plan)
         done = plan.cells - sum(len(plan.span(i)) for i in left)
         if progress is not None:
@@ -79,4 +79,6 @@ def _filled(
                     done += len(plan.span(i))
                     if progress is not None:
                         progress(done, plan.cells)
+    finally:
+        held.release()
     return open_sweep(store)

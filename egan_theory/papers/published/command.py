@@ -79,7 +79,7 @@ def fit(
 ) -> None:
     """Fit the two constants of the linear theory to the classes of the runs."""
     from ...base.errors import check_file
-    from ...base.files import read_netcdf
+    from ...base.netcdf import read_netcdf
     from ...base.terminal import show, show_json, table
     from .fit import fit_published, save_fit
 
@@ -111,7 +111,7 @@ def predict(
 ) -> None:
     """Probabilities of the three classes on the (lrD, phi) coordinates of a file."""
     from ...base.errors import check_file
-    from ...base.files import read_netcdf
+    from ...base.netcdf import read_netcdf
     from ...base.terminal import show, show_json, table
     from .fit import load_fit
     from .prediction import predict_published

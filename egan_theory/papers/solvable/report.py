@@ -12,7 +12,7 @@ import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ...base.errors import InputError
-from ...runs.schema import save
+from ...base.netcdf import save
 from ...show.folder import INDEX, claim, staged
 from ...show.plots import agreement_table
 from ...show.style import detached, write
