@@ -150,17 +150,18 @@ class Recording:
         """All of it, in memory, with status "interrupted"."""
         if not self.samples:
             raise InputError(str(self.folder), "hold at least one complete chunk", "none")
-        out: dict[str, Any] = {}
         with readable(self.folder):
-            size = sum(a.dtype.itemsize * int(np.prod(shape)) for a, shape in self._forms().values())
+            forms = self._forms()
+            size = sum(array.dtype.itemsize * int(np.prod(shape)) for array, shape in forms.values())
             check_size(str(self.folder), size, "hold what fits in memory", "its samples")
-            for name, (array, shape) in self._forms().items():
-                out[name] = xr.Variable(_dims(array), array[tuple(slice(n) for n in shape)], dict(array.attrs))
-        lost = ~np.isfinite(out["particles"].values).all((1, 2, 3)) & (self.diverged_at < 0)
-        if lost.any():
-            raise InputError(str(self.folder), "hold every chunk of the recording", "samples that are missing")
-        out["diverged_at"] = variable("diverged_at", self.diverged_at)
-        return xr.Dataset(out, attrs={**self.attrs, "status": "interrupted"})
+            ds = xr.Dataset(
+                {n: (_dims(a), a[tuple(map(slice, shape))], dict(a.attrs)) for n, (a, shape) in forms.items()},
+                attrs={**self.attrs, "status": "interrupted"},
+            ).assign(diverged_at=variable("diverged_at", self.diverged_at))
+            lost = ds["particles"].isnull().any(["time", "particle", "component"]) & (ds["diverged_at"] < 0)
+            if lost.any():
+                raise InputError(str(self.folder), "hold every chunk of the recording", "samples that are missing")
+        return ds
 
     def _forms(self) -> dict[str, tuple[zarr.Array, tuple[int, ...]]]:
         """The array of each variable, and the shape of its complete samples."""

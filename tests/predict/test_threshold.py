@@ -11,13 +11,13 @@ import pytest
 from matplotlib.figure import Figure
 
 from egan_theory.base.errors import InputError, NotLinearizable
+from egan_theory.base.netcdf import save
 from egan_theory.cli.app import main
 from egan_theory.experiment.targets import Ring
 from egan_theory.predict import threshold
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.predict.threshold import MECHANISMS, thresholds
 from egan_theory.runs.outcome import Outcome, modes_are_lost
-from egan_theory.runs.schema import save
 from tests.stepjac import small
 
 RATIO = "generator.kernel.ratio"
