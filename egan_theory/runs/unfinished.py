@@ -30,6 +30,10 @@ KEY = "recording"
 CHUNK = 100
 #: bytes of one chunk (but one sample at least), and those held at once while a file is made of them
 CHUNK_BYTES = 16 * 2**20
+#: samples that an array has room for at first, empty chunks take none; twice as many whenever it is full
+ROOM = 32 * CHUNK
+#: no compression, no folders of chunks: quickest to write
+PLAIN: dict[str, Any] = {"compressors": None, "chunk_key_encoding": {"name": "default", "separator": "."}}
 
 
 class WriteError(EganError):
@@ -109,11 +113,11 @@ class Recording:
         """An array for the variable; one of a narrower type is copied, and stays until the samples are complete."""
         before, axis = self._arrays.get(name), value.dims.index("time")
         sample = value.nbytes // value.sizes["time"]
-        shape = [size if dim == "time" else n for dim, n in value.sizes.items()]
+        shape = [max(size, ROOM) if dim == "time" else n for dim, n in value.sizes.items()]
         chunks = [*shape[:axis], int(np.clip(CHUNK_BYTES // sample, 1, min(chunk, CHUNK))), *shape[axis + 1 :]]
         key = name if before is None else f"{name}.{value.dtype.name}"
         fill = np.nan if value.dtype.kind == "f" else 0
-        array = add_array(self._group, key, value.dims, shape, chunks, value.dtype, fill, value.attrs, compressors=None)
+        array = add_array(self._group, key, value.dims, shape, chunks, value.dtype, fill, value.attrs, **PLAIN)
         if before is not None:
             for place, part in self._blocks(before, axis):
                 array[place] = part

@@ -260,7 +260,7 @@ def test_resumed_content_is_that_of_an_undisturbed_writer(tmp_path):
     for step in range(10):
         w.log(step, sample(step), loss_discriminator=0.5 * step)
     w.abandon()
-    left = store_of(tmp_path / "cut.nc") / "particles" / "c" / ".tmp-1"
+    left = store_of(tmp_path / "cut.nc") / "particles" / ".tmp-1"
     left.write_bytes(b"half a chunk")
     with eg.RunWriter(tmp_path / "cut.nc", chunk=4, target=np.eye(2), resume=True) as w:
         assert w.last == 7 and not left.exists()
@@ -439,7 +439,7 @@ def test_files_of_others_are_not_continued_or_replaced(tmp_path):
 
 def test_a_missing_or_broken_chunk_is_refused(tmp_path):
     recorded_until(tmp_path / "a.nc", 3, 1, False)
-    file = store_of(tmp_path / "a.nc") / "particles" / "c" / "0" / "1" / "0" / "0"
+    file = store_of(tmp_path / "a.nc") / "particles" / "c.0.1.0.0"
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"a\.nc\.zarr: must be a Zarr store that can be read"):
