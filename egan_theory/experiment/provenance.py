@@ -37,7 +37,7 @@ def provenance(exp: Experiment) -> dict[str, Any]:
 def differences(ours: Experiment, theirs: Experiment) -> Iterator[tuple[str, Any, Any]]:
     """(field, its value here, its value there) where two experiments differ, in the order of the fields; None where an
     experiment has no such field."""
-    a, b = _flat(ours.model_dump(mode="json")), _flat(theirs.model_dump(mode="json"))
+    a, b = flat(ours.model_dump(mode="json")), flat(theirs.model_dump(mode="json"))
     return (
         (field, a.get(field), b.get(field))
         for field in [*a, *(f for f in b if f not in a)]
@@ -45,8 +45,9 @@ def differences(ours: Experiment, theirs: Experiment) -> Iterator[tuple[str, Any
     )
 
 
-def _flat(data: dict[str, Any], before: str = "") -> dict[str, Any]:
+def flat(data: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Fields of tables by their whole names, "penalty.r1"."""
     out: dict[str, Any] = {}
     for key, value in data.items():
-        out |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
+        out |= flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
     return out

@@ -76,8 +76,8 @@ class Recording:
             array = add_array(group, str(name), value.dims, value.shape, value.shape, value.dtype, 0, value.attrs)
             array[...] = value.values
         attrs = json.loads(json.dumps(header.attrs, default=lambda value: value.tolist()))
-        state = {"samples": 0, "last": None, "diverged_at": [], "arrays": {name: name for name in header.variables}}
-        group.update_attributes({**attrs, KEY: state})
+        arrays: dict[Any, Any] = {name: name for name in header.variables}
+        group.update_attributes(attrs | {KEY: {"samples": 0, "last": None, "diverged_at": [], "arrays": arrays}})
         return cls(folder, write=True)
 
     def header(self) -> xr.Dataset:
