@@ -124,7 +124,7 @@ Case = tuple[str, list[str]]
 
 @dataclass(frozen=True)
 class Stock:
-    """Folder of good inputs: runs.nc, sweep.zarr, recorded.zarr, part.nc.parts, points.npy, points.nc, small.toml."""
+    """Folder of good inputs: runs.nc, sweep.zarr, recorded.zarr, part.nc.zarr, points.npy, points.nc, small.toml."""
 
     folder: Path
 
@@ -422,11 +422,9 @@ def draw_runs(stock: Stock, folder: Path, rng: Rng) -> Case:
 
 
 def draw_recording(stock: Stock, folder: Path, rng: Rng) -> Case:
-    E, parts = stock.copy("small.toml", folder), stock.copy("part.nc.parts", folder)
-    chunks = sorted(parts.glob("*.nc"))
-    repeatedly(lambda: spoilt_netcdf(pick(rng, chunks), rng), rng)
-    if rng.random() < 0.2:
-        pick(rng, chunks).unlink()
+    E, store = stock.copy("small.toml", folder), stock.copy("part.nc.zarr", folder)
+    with suppress(ValueError, KeyError, TypeError):  # spoilt already
+        repeatedly(lambda: spoilt_store(store, rng), rng)
     return "recording", ["compare", str(E), str(folder / "part.nc")]
 
 
@@ -514,7 +512,7 @@ def one(stock: Stock, seed: int, index: int) -> Outcome:
         except BaseException as error:
             code, wrong = 1, f"escaped: {type(error).__name__}: {error}"
         seconds, memory = time.process_time() - start, _peak()
-        left = [str(p.name) for p in folder.rglob("*") if p.name.startswith(".tmp-") or p.name.endswith(".partial")]
+        left = [str(p.name) for p in folder.rglob(".tmp-*")]
     if not wrong and seconds > SECONDS:
         wrong = "slow"
     if not wrong and memory > MEMORY:

@@ -134,7 +134,7 @@ def killed(folder: Path, seed: int, draws: int, axes=KILLED_AXES, steps: int = 6
         moments.append(moment)
         stored.append(complete(store))
         print(f"kill {len(moments)} after {moment:.1f} s, {stored[-1]} batches stored", file=sys.stderr, flush=True)
-        left_over.append(len(list(folder.rglob("*.partial"))) if store.is_dir() else 0)
+        left_over.append(len(list(folder.rglob(".tmp-*"))) if store.is_dir() else 0)
     last = run(*command(toml, store, "--workers", "2", "--resume", axes=axes))
     assert last.returncode == 0, last.stderr
     same.append(files(store) == whole)
@@ -192,7 +192,7 @@ def full_disk_survives(folder: Path, seed: int) -> dict[str, object]:
         store, ballast = disk / "s.zarr", disk / "ballast"
         ballast.write_bytes(bytes(int(3.4 * 2**20)))
         full = run(*command(toml, store, "--workers", "1"))
-        stored, left_over = complete(store), len(list(disk.rglob("*.partial")))
+        stored, left_over = complete(store), len(list(disk.rglob(".tmp-*")))
         readable = int((eg.open_sweep(store)["status"] > 0).sum())
         ballast.unlink()
         again = run(*command(toml, store, "--workers", "1", "--resume"))

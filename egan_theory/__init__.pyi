@@ -6,6 +6,7 @@ from .advice.advise import advise_from_gram as advise_from_gram
 from .advice.result import Advice as Advice
 from .base.errors import InputError as InputError
 from .base.errors import NotLinearizable as NotLinearizable
+from .base.netcdf import save as save
 from .comparison.compare import compare as compare
 from .comparison.left import compare_left as compare_left
 from .comparison.left import sweep_left as sweep_left
@@ -62,9 +63,8 @@ from .predict.threshold import thresholds as thresholds
 from .runs.order import order_parameters as order_parameters
 from .runs.outcome import Outcome as Outcome
 from .runs.outcome import outcomes as outcomes
+from .runs.reading import open_runs as open_runs
 from .runs.recording import RunWriter as RunWriter
-from .runs.schema import open_runs as open_runs
-from .runs.schema import save as save
 from .show import plot as plot
 from .show.page import report as report
 from .show.universality import universality as universality
@@ -72,10 +72,10 @@ from .simulation.run import simulate as simulate
 from .sweeps.agreement import compare_sweep as compare_sweep
 from .sweeps.phase import compare_phase as compare_phase
 from .sweeps.phase import simulate_phase as simulate_phase
+from .sweeps.reading import open_sweep as open_sweep
+from .sweeps.reading import sweep_grid as sweep_grid
+from .sweeps.reading import sweep_runs as sweep_runs
 from .sweeps.run import sweep as sweep
-from .sweeps.store import open_sweep as open_sweep
-from .sweeps.store import sweep_grid as sweep_grid
-from .sweeps.store import sweep_runs as sweep_runs
 from .symbolic import derive as derive
 
 __version__: str

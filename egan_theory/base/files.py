@@ -5,19 +5,24 @@ from __future__ import annotations
 import codecs
 import errno
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from .errors import InputError, check_file
 from .ram import check_size
 
 if TYPE_CHECKING:
     import numpy as np
-    import xarray as xr
+    from filelock import BaseFileLock
 
+#: what names of unfinished files and folders begin with
+TEMPORARY = ".tmp-"
 
 #: byte order marks and the encodings that they say; UTF-32's begins with that of UTF-16
 _MARKS = (
@@ -94,77 +99,59 @@ def check_output_folder(path: str | Path, field: str = "output", overwrite: bool
 
 
 @contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary name in the folder of ``path``, renamed to it when the block ends well and removed when it does not.
+def atomic(path: str | Path, *, sync: bool = False) -> Iterator[Path]:
+    """A name that is free in the folder of ``path``, for a file or a folder that is renamed to it when the block ends
+    well and removed when it does not. The one way in which the package writes what must be whole.
 
-    A symbolic link is followed: the file it points to is replaced, the link stays.
+    ``sync``: a file's bytes are on the disk before it has its name, so that a loss of power leaves the old file or the
+    new one. A symbolic link is followed: the file it points to is replaced, the link stays.
     """
     file = Path(path).resolve()
-    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=file.suffix, dir=file.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = file.with_name(f"{TEMPORARY}{uuid4().hex}{file.suffix}")
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(file)
+        if sync:
+            with open(temporary, "r+b") as written:  # Windows synchronises files open for writing only
+                os.fsync(written.fileno())
+        _rename(temporary, file)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
         raise
 
 
-#: how NetCDF-4 marks a dimension that has no coordinate, which xarray would read when it opens the file
-_NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
-
-
-def synchronised(path: Path) -> None:
-    """See a file, or the entries of a folder, onto the disk, so that it survives a loss of power. Raises OSError.
-
-    Windows synchronises files that are open for writing only, and has no way to do it for a folder, where the entries
-    are the file system's own business."""
-    folder = path.is_dir()
-    try:
-        handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR | getattr(os, "O_BINARY", 0))
+def _rename(temporary: Path, file: Path) -> None:
+    for wait in (0.01, 0.1, 1.0) if os.name == "nt" else ():
         try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        if not (folder and error.errno in (errno.EACCES, errno.EBADF, errno.EINVAL)):
-            raise
+            return os.replace(temporary, file)
+        except PermissionError:  # Windows: somebody reads the file that is replaced
+            time.sleep(wait)
+    os.replace(temporary, file)
 
 
-def read_netcdf(
-    field: str, path: str | Path, choose: Callable[[xr.Dataset], Sequence[str]] | None = None
-) -> xr.Dataset:
-    """The Dataset of a NetCDF-4 file, in memory. Times stay plain numbers, whatever their units. Raises InputError.
+def remove(path: Path) -> None:
+    """A file, or a folder with all that it holds, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
-    ``choose`` names the variables to read, from the shapes and types of all; the others are not read. A file that would
-    not fit in memory, compressed as it may be, is refused from its shapes.
-    """
-    import h5py
-    import xarray as xr
 
+def lock(file: Path) -> BaseFileLock | None:
+    """The lock of that name, held by this process alone until its ``release`` or the end of the process; None if
+    another one holds it. Raises OSError. Where the file system has no locks it is nobody's."""
+    import filelock
+
+    held = filelock.FileLock(file)
     try:
-        # first: h5netcdf leaves broken objects behind where HDF5 cannot read the file
-        with h5py.File(path, "r") as file:
-            # headers have checksums; a damaged heap of texts has none, and HDF5 may read it without end
-            file.visititems(lambda _, item: [item.attrs.get_id(name).shape for name in item.attrs] and None)
-            file.visititems(lambda _, item: dict(item.attrs) and None)
-            scales = [v for v in file.values() if isinstance(v, h5py.Dataset) and v.is_scale]
-            size = sum(
-                v.size * v.dtype.itemsize for v in scales if not v.attrs.get("NAME", b"").startswith(_NO_VARIABLE)
-            )
-            check_size(field, size, "hold coordinates that fit in memory", str(path))
-        with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as ds:
-            chosen = ds if choose is None else ds[list(choose(ds))]
-            check_size(field, chosen.nbytes, "hold what fits in memory", str(path))
-            return chosen.load()
-    except InputError:
-        raise
-    except Exception as error:  # h5py, h5netcdf and xarray fail in many ways on files that are not what they should be
-        raise InputError(field, "be a readable NetCDF-4 file", f"{path}: {error}") from None
+        held.acquire(timeout=0)
+    except filelock.Timeout:
+        return None
+    except NotImplementedError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+    return held
 
 
 def read_npy(

@@ -70,7 +70,7 @@ def compare(
     """Predicted against measured, with error bars."""
     answer = Answer(json, output, inputs=[experiment, runs])
     exp = load(experiment)
-    from ..sweeps.store import is_sweep
+    from ..sweeps.reading import is_sweep
 
     if is_sweep(runs):
         from .sweep import compare_command
@@ -78,7 +78,7 @@ def compare(
         return compare_command(exp, runs, answer)
     from ..comparison.compare import compare as agree
     from ..runs.outcome import counts, outcomes, tally
-    from ..runs.schema import open_runs
+    from ..runs.reading import open_runs
 
     ds = open_runs(runs)
     try:
@@ -155,7 +155,7 @@ def report(
     exp = load_if_given(experiment)
     given: dict[str, Any] = {}
     if runs is not None:
-        from ..runs.schema import open_runs
+        from ..runs.reading import open_runs
 
         given = {"runs": open_runs(runs)}
     from ..show.page import report as write

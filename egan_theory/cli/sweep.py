@@ -48,8 +48,8 @@ def sweep(
 ) -> None:
     """Simulate a grid of parameters and seeds into one store. Whatever ends it, --resume continues."""
     exp = load(experiment)
+    from ..sweeps.reading import is_sweep, open_sweep
     from ..sweeps.run import sweep as run
-    from ..sweeps.store import is_sweep, open_sweep
 
     try:
         with progress_bar("sweeping, cells") as update:
@@ -75,7 +75,7 @@ def summary(ds: xr.Dataset, output: str) -> dict[str, Any]:
     from ..runs.outcome import counts
     from ..sweeps.batch import STATUS
     from ..sweeps.plan import Plan
-    from ..sweeps.store import loaded, plan_of
+    from ..sweeps.reading import loaded, plan_of
 
     plan: Plan = plan_of(ds)
     small = loaded(ds[[name for name in ("status", "reason", "outcome") if name in ds]])
@@ -115,7 +115,7 @@ def _text(data: dict[str, Any]) -> list[Any]:
 def compare_command(exp: Experiment, path: str, answer: Answer) -> None:
     """`egan compare` on a sweep."""
     from ..sweeps.agreement import accuracy, compare_sweep
-    from ..sweeps.store import check_experiment, open_sweep, stored_attrs
+    from ..sweeps.reading import check_experiment, open_sweep, stored_attrs
 
     check_experiment(stored_attrs(path, path), exp, Path(path))
     ds = open_sweep(path)
@@ -156,7 +156,7 @@ def phase_runs(exp: Experiment, path: str, vary: list[str]) -> tuple[list[Any], 
     """`egan phase --sweep`: the axes of the diagram (by default the sweep's), and the sweep as its simulated part."""
     from ..predict.phase import parse_axes
     from ..sweeps.agreement import phase_of_sweep
-    from ..sweeps.store import check_experiment, open_sweep, plan_of, stored_attrs
+    from ..sweeps.reading import check_experiment, open_sweep, plan_of, stored_attrs
 
     check_experiment(stored_attrs(path, "--sweep"), exp, Path(path))
     ds = open_sweep(path)

@@ -60,7 +60,7 @@ class Answer:
         if self.out is not None and (self.out.suffix.lower() == ".json" or ds is None):
             write_text(json_text(data), self.out)
         elif self.out is not None and ds is not None:
-            from ..runs.schema import save
+            from ..base.netcdf import save
 
             save(ds, self.out)
         if self.picture is not None and draw is not None:

@@ -12,7 +12,8 @@ from pydantic import Field, PrivateAttr, model_validator
 from ..base.arrays import numbers
 from ..base.config import LARGEST, Config, Numbers, Positive, Vectors
 from ..base.errors import InputError, check_file
-from ..base.files import read_netcdf, read_npy
+from ..base.files import read_npy
+from ..base.netcdf import read_netcdf
 
 if TYPE_CHECKING:
     import xarray as xr

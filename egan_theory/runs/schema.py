@@ -36,60 +36,44 @@ rewound where a recording was cut back to the checkpoint that training went on f
 Samples after a divergence are NaN. Every variable has long_name and units. The optional variables of training (losses,
 parameters, kernel_drift) may be NaN at samples where they were not measured. One unit of ``time`` is one generator step
 (flow: one unit of time), and the learning rates are per such step: the predictions that runs are compared with count
-alike. ``RunWriter`` writes this schema from any training loop; ``open_runs`` also reads its unfinished recordings.
+alike.
+
+``RunWriter`` writes this schema from any training loop: NetCDF-4 when it is closed, and until then a Zarr store beside
+it, runs.nc.zarr, that a crash leaves. ``open_runs("runs.nc")``, and so every command, reads the one that is there.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import xarray as xr
 
-from ..base.attrs import storable
-from ..base.errors import InputError, check_file
-from ..base.files import atomic, read_netcdf
+from ..base.errors import InputError
 from ..experiment.provenance import SCHEMA_VERSION
 from .outcome import FLAGS, WORDS
 
-DIMS: dict[str, tuple[str, ...]] = {
-    "particles": ("run", "time", "particle", "component"),
-    "discriminator": ("run", "time", "particle"),
-    "force": ("run", "time", "particle", "component"),
-    "weights": ("run", "time", "feature"),
-    "target": ("point", "component"),
-    "target_weight": ("point",),
-    "assignment": ("particle",),
-    "mass": ("particle",),
-    "diverged_at": ("run",),
-    "outcome": ("run",),
-    "loss_discriminator": ("run", "time"),
-    "loss_generator": ("run", "time"),
-    "parameters_discriminator": ("run", "time", "parameter_d"),
-    "parameters_generator": ("run", "time", "parameter_g"),
-    "kernel_drift": ("run", "time"),
-    "generator_drift": ("run", "time"),
+#: dims, long_name and units of each variable
+_VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "particles": (("run", "time", "particle", "component"), "particle positions", "length"),
+    "discriminator": (("run", "time", "particle"), "discriminator at the particles, D - D*", "1"),
+    "force": (("run", "time", "particle", "component"), "gradient of the discriminator at the particles", "1/length"),
+    "weights": (("run", "time", "feature"), "discriminator weights", "1"),
+    "target": (("point", "component"), "target points", "length"),
+    "target_weight": (("point",), "weight of the target points", "1"),
+    "assignment": (("particle",), "target point of each particle at equilibrium", "1"),
+    "mass": (("particle",), "mass of the particles", "1"),
+    "diverged_at": (("run",), "step of divergence, -1 if none", "step"),
+    "outcome": (("run",), "outcome of the run", "1"),
+    "loss_discriminator": (("run", "time"), "loss of the discriminator", "1"),
+    "loss_generator": (("run", "time"), "loss of the generator", "1"),
+    "parameters_discriminator": (("run", "time", "parameter_d"), "parameters of the discriminator", "1"),
+    "parameters_generator": (("run", "time", "parameter_g"), "parameters of the generator", "1"),
+    "kernel_drift": (("run", "time"), "relative change of the discriminator's tangent kernel since the start", "1"),
+    "generator_drift": (("run", "time"), "relative change of the generator's tangent kernel since the start", "1"),
 }
-ATTRS: dict[str, tuple[str, str]] = {
-    "particles": ("particle positions", "length"),
-    "discriminator": ("discriminator at the particles, D - D*", "1"),
-    "force": ("gradient of the discriminator at the particles", "1/length"),
-    "weights": ("discriminator weights", "1"),
-    "target": ("target points", "length"),
-    "target_weight": ("weight of the target points", "1"),
-    "assignment": ("target point of each particle at equilibrium", "1"),
-    "mass": ("mass of the particles", "1"),
-    "diverged_at": ("step of divergence, -1 if none", "step"),
-    "outcome": ("outcome of the run", "1"),
-    "loss_discriminator": ("loss of the discriminator", "1"),
-    "loss_generator": ("loss of the generator", "1"),
-    "parameters_discriminator": ("parameters of the discriminator", "1"),
-    "parameters_generator": ("parameters of the generator", "1"),
-    "generator_drift": ("relative change of the generator's tangent kernel since the start", "1"),
-    "kernel_drift": ("relative change of the discriminator's tangent kernel since the start", "1"),
-}
+DIMS = {name: dims for name, (dims, _, _) in _VARIABLES.items()}
+ATTRS = {name: (long_name, units) for name, (_, long_name, units) in _VARIABLES.items()}
 
 
 def variable(name: str, data: Any) -> xr.Variable:
@@ -104,61 +88,51 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
 
     Raises InputError naming the variable, the rule and what was found.
     """
+
+    def refuse(what: str, must: str, found: Any) -> NoReturn:
+        raise InputError(f"{name}: {what}", must, found)
+
     version = ds.attrs.get("schema_version", SCHEMA_VERSION)
     if str(version) != SCHEMA_VERSION:
-        raise InputError(f"{name}: attribute schema_version", f"be {SCHEMA_VERSION!r}", repr(version))
+        refuse("attribute schema_version", f"be {SCHEMA_VERSION!r}", repr(version))
     if "particles" not in ds:
-        raise InputError(f"{name}: variable particles", "be present", f"variables {sorted(map(str, ds.variables))}")
+        refuse("variable particles", "be present", f"variables {sorted(map(str, ds.variables))}")
     ds = _with_run(ds)
-    for variable_name, dims in DIMS.items():
-        if variable_name not in ds:
-            continue
-        found = ds[variable_name].dims
-        if sorted(map(str, found)) != sorted(dims):
-            raise InputError(f"{name}: variable {variable_name}", f"have dims {dims}", found)
-        if ds[variable_name].dtype.kind not in "fiu":
-            raise InputError(
-                f"{name}: variable {variable_name}", "hold real numbers", f"dtype {ds[variable_name].dtype}"
-            )
+    for variable_name in [v for v in DIMS if v in ds]:
+        found, dims = ds[variable_name], DIMS[variable_name]
+        if sorted(map(str, found.dims)) != sorted(dims):
+            refuse(f"variable {variable_name}", f"have dims {dims}", found.dims)
+        if found.dtype.kind not in "fiu":
+            refuse(f"variable {variable_name}", "hold real numbers", f"dtype {found.dtype}")
     for dim in DIMS["particles"]:
         if ds.sizes[dim] == 0:
-            raise InputError(f"{name}: dimension {dim}", "have at least one entry", 0)
+            refuse(f"dimension {dim}", "have at least one entry", 0)
     if "time" not in ds.coords:
-        raise InputError(f"{name}: coordinate time", "be present", f"coordinates {sorted(map(str, ds.coords))}")
+        refuse("coordinate time", "be present", f"coordinates {sorted(map(str, ds.coords))}")
     time = ds["time"].values
     if time.ndim != 1 or time.dtype.kind not in "fiu":
-        raise InputError(
-            f"{name}: coordinate time", "be one number per sample", f"dtype {time.dtype}, shape {time.shape}"
-        )
+        refuse("coordinate time", "be one number per sample", f"dtype {time.dtype}, shape {time.shape}")
     if not np.all(np.isfinite(time)):
         i = int(np.flatnonzero(~np.isfinite(time))[0])
-        raise InputError(f"{name}: coordinate time", "be finite", f"{time[i]} at sample {i}")
+        refuse("coordinate time", "be finite", f"{time[i]} at sample {i}")
     back = np.flatnonzero(time[1:] <= time[:-1])  # compared, not subtracted: unsigned steps wrap
     if len(back):
         i = int(back[0])
-        raise InputError(f"{name}: coordinate time", "be increasing", f"{time[i]} before {time[i + 1]} at sample {i}")
+        refuse("coordinate time", "be increasing", f"{time[i]} before {time[i + 1]} at sample {i}")
     finite = np.isfinite(ds["particles"].isel(time=0).values)
     if not np.all(finite):
-        raise InputError(
-            f"{name}: variable particles", "be finite at the first time", f"{(~finite).sum()} that are not"
-        )
-    for variable_name in ("target_weight", "mass"):
-        if variable_name in ds and not _is_distribution(ds[variable_name].values):
-            raise InputError(
-                f"{name}: variable {variable_name}", "be positive and sum to 1", f"sum {ds[variable_name].values.sum()}"
-            )
+        refuse("variable particles", "be finite at the first time", f"{(~finite).sum()} that are not")
+    for weights in ("target_weight", "mass"):
+        if weights in ds and not _is_distribution(ds[weights].values):
+            refuse(f"variable {weights}", "be positive and sum to 1", f"sum {ds[weights].values.sum()}")
     if "target" in ds and not np.all(np.isfinite(ds["target"].values)):
-        raise InputError(f"{name}: variable target", "be finite", "points that are not")
+        refuse("variable target", "be finite", "points that are not")
     if "outcome" in ds and not np.isin(ds["outcome"].values, FLAGS["flag_values"]).all():
-        raise InputError(
-            f"{name}: variable outcome", f"hold 0 to {len(WORDS) - 1}", f"{sorted(set(ds['outcome'].values.tolist()))}"
-        )
+        refuse("variable outcome", f"hold 0 to {len(WORDS) - 1}", f"{sorted(set(ds['outcome'].values.tolist()))}")
     if "assignment" in ds:
         given, points = ds["assignment"].values, ds.sizes.get("point")
         if np.any(given != np.floor(given)) or given.min() < 0 or (points is not None and given.max() >= points):
-            raise InputError(
-                f"{name}: variable assignment", "hold indices of target points", f"{given.min()} to {given.max()}"
-            )
+            refuse("variable assignment", "hold indices of target points", f"{given.min()} to {given.max()}")
         ds = ds.assign(assignment=ds["assignment"].astype(np.int64))  # others wrote whole numbers of another type
     return ds.assign({v: ds[v].transpose(*DIMS[v]) for v in DIMS if v in ds})
 
@@ -173,37 +147,3 @@ def _with_run(ds: xr.Dataset) -> xr.Dataset:
 
 def _is_distribution(weights: np.ndarray) -> bool:
     return bool(np.all(weights > 0) and abs(weights.sum() - 1) < 1e-6)
-
-
-def open_runs(path: str | Path) -> xr.Dataset:
-    """Read and validate a run file (NetCDF-4), loaded into memory.
-
-    Where there is no such file but a recording of that name that was not finished (``RunWriter``), or where ``path`` is
-    the folder of its parts, what is complete of it is read, with status "interrupted".
-    """
-    from .recording.parts import SUFFIX, parts_of, read_parts
-
-    file = Path(path)
-    folder = file if file.name.endswith(SUFFIX) else parts_of(path)
-    unfinished = False
-    with suppress(OSError, ValueError):  # names that no file can have are for check_file to refuse
-        unfinished = bool(str(path)) and not file.is_file() and folder.is_dir()
-    if unfinished:
-        try:
-            return validate_runs(read_parts(folder), str(path))
-        except (InputError, OSError):
-            if not file.is_file():  # else it was finished in between
-                raise
-    check_file(str(path) or "runs", file, "be an existing run file")
-    return validate_runs(read_netcdf(str(path), file), str(path))
-
-
-def save(ds: xr.Dataset, path: str | Path) -> None:
-    """Write a Dataset as NetCDF-4: to a temporary name in the same folder, then renamed. Attributes that NetCDF does
-    not have (None, Booleans, dicts) are written as text. Raises InputError for variables that it does not have."""
-    file = Path(path)
-    if not file.parent.is_dir():
-        raise InputError(str(path), "lie in an existing folder", f"no folder {file.parent}")
-    ds = storable(ds)
-    with atomic(file) as temporary:
-        ds.to_netcdf(temporary, engine="h5netcdf")

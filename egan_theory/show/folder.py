@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 
 from ..base.errors import InputError
 from ..base.files import check_output_folder
-from ..runs.schema import save
+from ..base.netcdf import save
 from .style import detached, write
 
 #: marks a folder as a report and lists the files that are its own

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 from scipy.spatial import cKDTree
@@ -12,6 +10,7 @@ from ..base.attrs import storable
 from ..base.errors import InputError
 from ..comparison.samples import LINEAR_LIMIT
 from ..experiment import Experiment
+from ..experiment.provenance import differences as differing
 from ..runs.schema import validate_runs, variable
 
 
@@ -61,13 +60,6 @@ def differences(exp: Experiment, runs: xr.Dataset) -> list[str]:
         told = Experiment.from_toml_string(text)
     except InputError:
         return []
-    a, b = _flat(told.model_dump(mode="json")), _flat(exp.model_dump(mode="json"))
-    fields = [f for f in dict.fromkeys([*a, *b]) if not f.startswith("run.") and a.get(f) != b.get(f)]
-    return [f"{f}: {a.get(f, 'not given')}, not {b.get(f, 'not given')}" for f in fields]
-
-
-def _flat(data: dict[str, Any], before: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for key, value in data.items():
-        out |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
-    return out
+    shown = lambda value: "not given" if value is None else value  # noqa: E731
+    found = differing(told, exp)
+    return [f"{f}: {shown(a)}, not {shown(b)}" for f, a, b in found if not f.startswith("run.")]

@@ -20,7 +20,7 @@ from ..runs.outcome import FLAGS, UNKNOWN, Outcome, modes_are_lost, outcomes, ta
 from .batch import DIVERGED, DONE, FAILED, PENDING, STATUS
 from .phase import MEASURED, UNION, with_shares
 from .plan import Plan
-from .store import loaded, plan_of, sweep_runs
+from .reading import loaded, plan_of, sweep_grid, sweep_runs
 
 
 @dataclass(frozen=True)
@@ -197,8 +197,6 @@ def phase_of_sweep(ds: xr.Dataset, first: str, second: str) -> xr.Dataset:
 
     Raises InputError: other axes, kicked starts, cells not simulated yet.
     """
-    from .store import sweep_grid
-
     plan = plan_of(ds)
     paths = [a.path for a in plan.axes]
     if sorted(paths) != sorted([first, second]):

@@ -12,6 +12,7 @@ from ..base.errors import MissingExtra
 from ..comparison.modes import deviation_norms
 from ..comparison.strength import MIN_SAMPLES, late_rate
 from ..experiment import Experiment
+from ..experiment.provenance import flat
 from ..linear import eigenvalues, linearize
 from ..problem.field import VARIABLE
 from ..problem.problem import Problem
@@ -53,15 +54,7 @@ def _halving(members: Sequence[Experiment], group: list[int]) -> Iterator[tuple[
 
 def _fixed(exp: Experiment) -> dict:
     """The experiment but for the fields that may differ between runs side by side."""
-    data = exp.model_dump()
-    for path in VARIABLE:
-        *parents, leaf = path.split(".")
-        node: dict | None = data
-        for part in parents:
-            node = None if node is None else node.get(part)
-        if node is not None:
-            node.pop(leaf, None)
-    return data
+    return {field: value for field, value in flat(exp.model_dump()).items() if field not in VARIABLE}
 
 
 def _simulate(members: list[Experiment]) -> xr.Dataset:

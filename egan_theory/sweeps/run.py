@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
 
 import xarray as xr
 
 from ..base.errors import InputError
 from ..experiment import Experiment
 from ..predict.phase import AxisLike
-from .plan import Plan, make_plan
-from .store import Writer, locked, open_sweep, prepare, remove_leftovers, todo
+from .plan import make_plan
+from .reading import open_sweep
+from .store import Writer, prepare, todo
 from .workers import cluster, in_processes, on_cluster
 
 
@@ -47,36 +47,20 @@ def sweep(
     if workers is not None and scheduler is not None:
         raise InputError("workers", "not be given with a scheduler, which has its own")
     plan, store = make_plan(exp, axes, seeds=seeds, record=record, batch=batch), Path(path)
-    with nullcontext() if scheduler is None else cluster(scheduler) as client:  # before there is a store
-        return _filled(store, plan, resume, overwrite, workers, client, progress)
-
-
-def _filled(
-    store: Path,
-    plan: Plan,
-    resume: bool,
-    overwrite: bool,
-    workers: int | None,
-    client: Any,
-    progress: Callable[[int, int], None] | None,
-) -> xr.Dataset:
-    prepare(store, plan, resume=resume, overwrite=overwrite)
-    with locked(store):
-        remove_leftovers(store)
+    with ExitStack() as ends:
+        client = None if scheduler is None else ends.enter_context(cluster(scheduler))  # before there is a store
+        ends.callback(prepare(store, plan, resume=resume, overwrite=overwrite).release)
         left = todo(store, plan)
         done = plan.cells - sum(len(plan.span(i)) for i in left)
         if progress is not None:
             progress(done, plan.cells)
         if left:
-            writer = Writer(store, plan)
-            if client is not None:
-                found = on_cluster(plan.text, left, client)
-            else:
-                found = in_processes(plan.text, left, workers or os.cpu_count() or 1)
-            with closing(found):
-                for i, values in found:
-                    writer.write(i, values)
-                    done += len(plan.span(i))
-                    if progress is not None:
-                        progress(done, plan.cells)
+            writer, count = Writer(store, plan), workers or os.cpu_count() or 1
+            found = in_processes(plan.text, left, count) if client is None else on_cluster(plan.text, left, client)
+            ends.enter_context(closing(found))
+            for i, values in found:
+                writer.write(i, values)
+                done += len(plan.span(i))
+                if progress is not None:
+                    progress(done, plan.cells)
     return open_sweep(store)

@@ -18,7 +18,7 @@ from egan_theory.base import files as _files
 from egan_theory.base.errors import InputError
 from egan_theory.cli.app import main
 from egan_theory.experiment import Experiment, templates
-from egan_theory.runs.schema import open_runs
+from egan_theory.runs.reading import open_runs
 from egan_theory.tables.architecture import GeneratorArchitecture
 from tests.builders import RING, posix
 

@@ -525,7 +525,7 @@ def test_malformed_runs(name, tmp_path, capsys):
 
 
 def test_good_runs_are_well_formed(tmp_path):
-    from egan_theory.runs.schema import open_runs
+    from egan_theory.runs.reading import open_runs
 
     ds = good_runs()
     ds["time"].attrs["units"] = "days since 2000-01-01"  # plain numbers all the same

@@ -11,7 +11,7 @@ from egan_theory.base.errors import InputError
 from egan_theory.base.files import decoded
 from egan_theory.experiment import Experiment
 from egan_theory.papers.solvable import Solvable
-from egan_theory.runs.schema import open_runs
+from egan_theory.runs.reading import open_runs
 from tests.builders import RING, posix
 
 

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egan_theory.base.errors import InputError
+from egan_theory.base.netcdf import save
 from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.linear import linearize
 from egan_theory.predict import binding_modes, convergence_rate, fastest_strength, rates_over, spectrum, spectrum_json
-from egan_theory.runs.schema import open_runs, save
+from egan_theory.runs.reading import open_runs
 from egan_theory.tables.penalties import WGAN_GP_REASON
 from tests.builders import small
 from tests.stepjac import at_equilibrium, field_jacobian, mismatch, step_jacobian

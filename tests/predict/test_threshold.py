@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 
 from analyses import collapse_transition as script
 from egan_theory.base.errors import InputError, NotLinearizable
+from egan_theory.base.netcdf import save
 from egan_theory.cli.app import main
 from egan_theory.experiment.targets import Ring
 from egan_theory.predict import threshold
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.predict.threshold import MECHANISMS, thresholds
 from egan_theory.runs.outcome import Outcome, modes_are_lost
-from egan_theory.runs.schema import save
 from tests.builders import small
 
 RATIO = "generator.kernel.ratio"

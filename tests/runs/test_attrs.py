@@ -6,7 +6,8 @@ import xarray as xr
 
 import egan_theory as eg
 from egan_theory.base.errors import InputError
-from egan_theory.runs.schema import open_runs, save
+from egan_theory.base.netcdf import save
+from egan_theory.runs.reading import open_runs
 from egan_theory.show.own import fitted
 
 TEXTS = [

@@ -1,7 +1,6 @@
 """Runs logged from a loop of one's own: what is written, what survives a kill or a full disk, what theory says."""
 
 import errno
-import io
 import json
 import os
 import re
@@ -13,23 +12,26 @@ import textwrap
 from contextlib import contextmanager
 from types import SimpleNamespace
 
-import h5netcdf
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import egan_theory as eg
 from egan_theory.advice.advise import advise_from_gram
 from egan_theory.advice.practice import samples_of
+from egan_theory.base import files
 from egan_theory.base.errors import InputError
 from egan_theory.cli.app import main
 from egan_theory.features import feature_map
 from egan_theory.kernels.wide.recursion import gp_kernel
-from egan_theory.runs.recording import WriteError, parts, writer
-from egan_theory.runs.recording.parts import parts_of
+from egan_theory.runs import recording
+from egan_theory.runs.reading import parts_of
+from egan_theory.runs.recording import WriteError
 from egan_theory.runs.schema import ATTRS, DIMS, validate_runs
+from egan_theory.runs.unfinished import store_of
 from egan_theory.tables.architecture import Architecture
 
 #: a measured eigenvalue agrees within this many standard errors; eleven numbers are looked at
@@ -228,7 +230,7 @@ def test_an_unfinished_recording_is_read_by_its_name_while_it_is_written(tmp_pat
         eg.open_runs(path)
     for step in range(7):
         w.log(step, sample(step), loss_discriminator=0.5 * step)
-    for name in (path, parts_of(path)):
+    for name in (path, store_of(path)):
         ds = eg.open_runs(name)
         check_samples(ds, range(6))
         assert ds.attrs["status"] == "interrupted"
@@ -244,7 +246,7 @@ def test_an_unfinished_recording_is_read_by_its_name_while_it_is_written(tmp_pat
 
 def test_a_chunk_is_written_when_its_time_is_over(tmp_path, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(writer.clock, "monotonic", lambda: now[0])
+    monkeypatch.setattr(recording.clock, "monotonic", lambda: now[0])
     w = eg.RunWriter(tmp_path / "a.nc", seconds=10)
     for step, now[0] in enumerate((0.0, 9.0, 10.5, 11.0, 20.5)):
         w.log(step, sample(step), loss_discriminator=0.5 * step)
@@ -258,7 +260,7 @@ def test_resumed_content_is_that_of_an_undisturbed_writer(tmp_path):
     for step in range(10):
         w.log(step, sample(step), loss_discriminator=0.5 * step)
     w.abandon()
-    left = parts_of(tmp_path / "cut.nc") / ".tmp-1-00000002.nc"
+    left = store_of(tmp_path / "cut.nc") / "particles" / ".tmp-1"
     left.write_bytes(b"half a chunk")
     with eg.RunWriter(tmp_path / "cut.nc", chunk=4, target=np.eye(2), resume=True) as w:
         assert w.last == 7 and not left.exists()
@@ -343,32 +345,40 @@ def test_a_divergence_after_the_checkpoint_is_forgotten(tmp_path):
     np.testing.assert_array_equal(ds["particles"][:, 4], sample(4, runs=2))
 
 
-@pytest.mark.parametrize("writes", range(1, 9))
-def test_killed_while_cutting_leaves_a_recording(tmp_path, monkeypatch, writes):
-    """Whatever the moment: complete chunks in order, and the same cut completes what was begun."""
-    from egan_theory.runs.recording import parts
-
-    path, calls, sync = tmp_path / "a.nc", [0], parts.synchronised
+def test_killed_while_cutting_leaves_a_recording(tmp_path, monkeypatch):
+    """All of what was recorded or what is kept, and the same cut completes what was begun."""
+    path = tmp_path / "a.nc"
     recorded_until(path, 16, 4, False)
 
-    def dies(file):
-        calls[0] += 1
-        if calls[0] == writes:
-            raise SystemExit
-        sync(file)
-
-    monkeypatch.setattr(parts, "synchronised", dies)
-    try:
-        eg.RunWriter(path, chunk=4, target=np.eye(2), resume=True, at=5).abandon()
-    except SystemExit:
+    class Killed(Exception):
         pass
-    monkeypatch.undo()
-    have = eg.open_runs(path).sizes["time"]
-    assert have in (16, 12, 8, 6)
-    check_samples(eg.open_runs(path), range(have))
+
+    def dies(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_rename", dies)
+        with pytest.raises(Killed):
+            eg.RunWriter(path, chunk=4, target=np.eye(2), resume=True, at=5)
+    check_samples(eg.open_runs(path), range(16))
     with eg.RunWriter(path, chunk=4, target=np.eye(2), resume=True, at=5) as w:
         assert w.last == 5
+        check_samples(eg.open_runs(path), range(6))
+        w.abandon()
     check_samples(eg.open_runs(path), range(6))
+
+
+def test_what_was_cut_off_does_not_come_back(tmp_path):
+    """Scalars of the trajectory that was given up, where the new one does not log them."""
+    path = tmp_path / "a.nc"
+    with eg.RunWriter(path, chunk=8) as w:
+        for step in range(8):
+            w.log(step, sample(step), fid=1.0)
+        w.abandon()
+    with eg.RunWriter(path, chunk=8, resume=True, at=3) as w:
+        for step in range(4, 10):
+            w.log(step, sample(step))
+    np.testing.assert_array_equal(eg.open_runs(path)["fid"][0], [1.0] * 4 + [np.nan] * 6)
 
 
 @pytest.mark.parametrize("at, must", [("x", "real numbers|array"), (np.nan, "finite"), ([1, 2], "one finite number")])
@@ -424,22 +434,36 @@ def test_files_of_others_are_not_continued_or_replaced(tmp_path):
         w.log(0, sample(0))
         (tmp_path / "b.nc").write_bytes(before)
     assert path.read_bytes() == before == (tmp_path / "b.nc").read_bytes()
-    assert eg.open_runs(parts_of(tmp_path / "b.nc")).sizes["time"] == 1
+    assert eg.open_runs(store_of(tmp_path / "b.nc")).sizes["time"] == 1
 
 
-def test_a_missing_or_broken_chunk_is_named(tmp_path):
-    w = eg.RunWriter(tmp_path / "a.nc", chunk=1)
-    for step in range(3):
-        w.log(step, sample(step))
-    w.abandon()
-    folder = parts_of(tmp_path / "a.nc")
-    whole = (folder / "00000001.nc").read_bytes()
-    (folder / "00000001.nc").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"00000001\.nc: must be a readable chunk"):
+def test_a_missing_or_broken_chunk_is_refused(tmp_path):
+    recorded_until(tmp_path / "a.nc", 3, 1, False)
+    file = store_of(tmp_path / "a.nc") / "particles" / "c.0.1.0.0"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"a\.nc\.zarr: must be a Zarr store that can be read"):
         eg.open_runs(tmp_path / "a.nc")
-    (folder / "00000001.nc").unlink()
-    with pytest.raises(InputError, match=r"no 00000001\.nc before 00000002\.nc"):
+    file.unlink()
+    with pytest.raises(InputError, match=r"a\.nc\.zarr: must hold every chunk of the recording"):
         eg.open_runs(tmp_path / "a.nc")
+
+
+@pytest.mark.parametrize("left", ["file", "thesis", "sweep"])
+def test_what_has_the_name_of_the_store_is_left_alone(tmp_path, left):
+    folder = store_of(tmp_path / "a.nc")
+    if left == "file":
+        folder.write_text("x")
+    elif left == "thesis":
+        folder.mkdir()
+        (folder / "thesis.tex").write_text("x")
+    else:
+        zarr.create_group(folder, attributes={"sweep_version": "2"})
+    before = {p: p.is_file() and p.read_bytes() for p in tmp_path.rglob("*")}
+    for resume in (False, True):
+        with pytest.raises(InputError, match=r"path: must leave the name of its store free"):
+            eg.RunWriter(tmp_path / "a.nc", resume=resume)
+    assert before == {p: p.is_file() and p.read_bytes() for p in tmp_path.rglob("*")}
 
 
 # -- killed, and out of space --------------------------------------------------------------------------------------
@@ -490,33 +514,45 @@ def test_a_killed_process_loses_at_most_the_chunk_in_work(tmp_path, moment):
     check_samples(eg.open_runs(path), range(steps))
 
 
-@pytest.mark.parametrize("moment", ["write", "joined", "joining"])
-def test_killed_in_the_middle_of_writing_or_joining(tmp_path, moment):
+@pytest.mark.parametrize("moment", ["begin", "write", "complete", "close", "closed"])
+def test_killed_between_two_lines(tmp_path, moment):
     """The process kills itself between two lines of the package: no half-written file, no sample lost."""
     path = tmp_path / "runs.nc"
     code = textwrap.dedent(f"""
         import os, signal, numpy as np, egan_theory as eg
-        from egan_theory.runs.recording import parts, writer
+        from egan_theory.base import files
+        from egan_theory.runs import recording, unfinished
         die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-        w = eg.RunWriter({str(path)!r}, chunk=4)
+        rename = files._rename
+        def dying(temporary, file):
+            if file.name == "zarr.json" and b'"samples": 20' in temporary.read_bytes():
+                die()
+            rename(temporary, file)
+        if {moment!r} == "begin":
+            unfinished.add_array = die
+        w = eg.RunWriter({str(path)!r}, target=np.eye(2), chunk=4)
         index = np.arange(8).reshape(1, 4, 2)
         for step in range(20):
             if step == 19 and {moment!r} == "write":
-                parts.synchronised = die  # a chunk is written and not renamed
+                files._rename = die  # a chunk is written and not renamed
+            if step == 19 and {moment!r} == "complete":
+                files._rename = dying  # the samples are there, but what says so
             w.log(step, np.sin(1.0 + index + 100.0 * step), loss_discriminator=0.5 * step)
-        if {moment!r} == "joined":
-            writer.shutil.rmtree = die  # the file is renamed, its parts are still there
+        if {moment!r} == "closed":
+            recording.remove = die  # the file is there, its store still too
         else:
-            parts.synchronised = die
+            files._rename = die
         w.close()
     """)
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == -signal.SIGKILL
-    assert path.exists() == (moment == "joined")
-    have = 16 if moment == "write" else 20
-    check_samples(eg.open_runs(path), range(have))
-    record(path, range(have, 23), chunk=4, resume=True)
+    assert path.exists() == (moment == "closed")
+    have = {"begin": 0, "write": 16, "complete": 16}.get(moment, 20)
+    if have:
+        check_samples(eg.open_runs(path), range(have))
+    record(path, range(have, 23), chunk=4, target=np.eye(2), resume=True)
     check_samples(eg.open_runs(path), range(23))
-    assert os.listdir(tmp_path) == ["runs.nc"]
+    left = [name for name in os.listdir(tmp_path) if name != "runs.nc"]
+    assert all(name.startswith(".tmp-") and moment == "close" for name in left)
 
 
 @contextmanager
@@ -537,10 +573,10 @@ def test_a_chunk_that_cannot_be_written_is_tried_again(tmp_path):
     w = eg.RunWriter(path, chunk=4)
     for step in range(7):
         w.log(step, sample(step), loss_discriminator=0.5 * step)
-    with largest_file(1000):
+    with largest_file(100):
         with pytest.raises(WriteError, match=r"4 samples, until step 3, are kept in .*; 4 samples since then are in"):
             w.log(7, sample(7), loss_discriminator=3.5)
-        assert not list(parts_of(path).glob(".tmp-*"))
+        assert not list(store_of(path).rglob(".tmp-*"))
         check_samples(eg.open_runs(path), range(4))
         with pytest.raises(WriteError):
             w.close()
@@ -548,32 +584,22 @@ def test_a_chunk_that_cannot_be_written_is_tried_again(tmp_path):
     check_samples(eg.open_runs(path), range(8))
 
 
-def test_a_join_that_fails_keeps_the_parts(tmp_path, monkeypatch):
+@pytest.mark.parametrize("part", [0, 0.3, 0.6, 0.99])
+def test_a_file_that_cannot_be_written_leaves_the_store(tmp_path, part):
+    """Whatever the place where the disk is full: HDF5 may end the process over a file that it cannot close."""
     path = tmp_path / "a.nc"
     w = eg.RunWriter(path, chunk=4)
     for step in range(80):
         w.log(step, sample(step), loss_discriminator=0.5 * step)
-    with largest_file(9_000), pytest.raises(WriteError, match=r"could not be joined: .*; 80 samples, until step 79"):
+    record(tmp_path / "whole.nc", range(80))
+    room = int(part * (tmp_path / "whole.nc").stat().st_size)
+    with (
+        largest_file(room),
+        pytest.raises(WriteError, match=r"file could not be written: .*; 80 samples, until step 79"),
+    ):
         w.close()
-    room = 5
-
-    class NearlyFull(io.FileIO):  # takes half of what it is given, then nothing
-        def write(self, data):
-            nonlocal room
-            room -= 1
-            if room < 0:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return super().write(data[: (len(data) + 1) // 2])
-
-    def opened(file, mode, **_):
-        return NearlyFull(file, mode.replace("b", "")) if mode == "r+b" else open(file, mode)
-
-    monkeypatch.setattr(parts, "open", opened, raising=False)
-    with pytest.raises(WriteError, match="could not be joined: No space left on device; 80 samples"):
-        w.close()
-    assert os.listdir(tmp_path) == ["a.nc.parts"]
+    assert sorted(os.listdir(tmp_path)) == ["a.nc.zarr", "whole.nc"]
     check_samples(eg.open_runs(path), range(80))
-    room = 10**6
     w.close()
     check_samples(eg.open_runs(path), range(80))
 
@@ -594,7 +620,7 @@ def test_a_full_disk(tmp_path):
         ds = eg.open_runs(disk / "a.nc")
         assert ds.sizes["time"] >= 20
         check_samples(ds, range(ds.sizes["time"]))
-        assert not (disk / "a.nc").exists() and not list(parts_of(disk / "a.nc").glob(".tmp-*"))
+        assert not (disk / "a.nc").exists() and not list(disk.rglob(".tmp-*"))
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
@@ -896,44 +922,57 @@ def test_losses_are_drawn_with_gaps_bridged(trained):
     assert "no losses" in eg.plot.losses(ds[["particles"]]).texts[0].get_text()
 
 
-def test_chunks_are_netcdf_of_their_own(tmp_path):
-    w = eg.RunWriter(tmp_path / "a.nc", chunk=2)
-    for step in range(4):
-        w.log(step, sample(step))
-    w.abandon()
-    with h5netcdf.File(parts_of(tmp_path / "a.nc") / "00000001.nc") as chunk:
-        assert chunk["particles"].dimensions == DIMS["particles"] and chunk["time"][...].tolist() == [2, 3]
+def former_parts(path, steps, chunk):
+    """An unfinished recording as it used to be stored: a folder of NetCDF-4 chunks."""
+    folder = parts_of(path)
+    record(path, range(steps), target=np.eye(2), seed=3)
+    folder.mkdir()
+    ds = eg.open_runs(path)
+    path.unlink()
+    del ds.attrs["status"]
+    ds[["target"]].drop_vars("time", errors="ignore").to_netcdf(folder / "header.nc", engine="h5netcdf")
+    moving = ds.drop_vars("target").drop_attrs(deep=False)
+    for i, start in enumerate(range(0, steps, chunk)):
+        part = moving.isel(time=slice(start, start + chunk))
+        if i:  # not known from the beginning
+            part = part.assign(
+                fid=(("run", "time"), 1.0 + part["time"].values[None], {"long_name": "fid", "units": "1"})
+            )
+        part.to_netcdf(folder / f"{i:08d}.nc", engine="h5netcdf")
+    return folder
 
 
-def test_space_is_reserved_without_posix_fallocate(tmp_path, monkeypatch):
-    """Where the system has no posix_fallocate: the size is taken, what was there is kept."""
-    monkeypatch.delattr(parts.os, "posix_fallocate", raising=False)
-    monkeypatch.setattr(parts, "BLOCK", 7)
-    file = tmp_path / "file"
-    file.write_bytes(b"0123456789")
-    with open(file, "r+b", buffering=0) as out:
-        parts._allocate(out, 25)
-    assert file.read_bytes() == b"0123456789" + bytes(15)
+def test_an_unfinished_recording_of_former_parts_is_read_and_continued(tmp_path):
+    path = tmp_path / "a.nc"
+    folder = former_parts(path, 10, 4)
+    (folder / ".tmp-00000003.nc").write_bytes(b"half a chunk")
+    for name in (path, folder):
+        ds = eg.open_runs(name)
+        check_samples(ds, range(10))
+        assert ds.attrs["status"] == "interrupted" and ds.attrs["seed"] == 3
+        np.testing.assert_array_equal(ds["target"], np.eye(2))
+        np.testing.assert_array_equal(ds["fid"][0], [np.nan] * 4 + [1.0 + s for s in range(4, 10)])
+    with pytest.raises(InputError, match="unfinished recording"):
+        eg.RunWriter(path)
+    with pytest.raises(InputError, match="target: must be that of the recording to resume"):
+        eg.RunWriter(path, target=2 * np.eye(2), resume=True)
+    assert sorted(os.listdir(tmp_path)) == ["a.nc.parts"]
+    with eg.RunWriter(path, target=np.eye(2), resume=True, at=8) as w:
+        assert w.last == 8 and not folder.exists()
+        w.log(9, sample(9), loss_discriminator=4.5)
+    check_samples(eg.open_runs(path), range(10))
+    assert eg.open_runs(path).attrs["rewound"] == "cut back from step 9 to step 8" and os.listdir(tmp_path) == ["a.nc"]
 
 
-def test_space_is_reserved_where_the_file_system_cannot(tmp_path, monkeypatch):
-    """It says so (musl, some network disks) and zeros are written; a full disk is still an error."""
-
-    def refuse(code):
-        def fallocate(*_):
-            raise OSError(code, os.strerror(code))
-
-        return fallocate
-
-    file = tmp_path / "file"
-    file.write_bytes(b"0123456789")
-    monkeypatch.setattr(parts.os, "posix_fallocate", refuse(errno.EOPNOTSUPP), raising=False)
-    with open(file, "r+b", buffering=0) as out:
-        parts._allocate(out, 25)
-        assert file.read_bytes() == b"0123456789" + bytes(15)
-        monkeypatch.setattr(parts.os, "posix_fallocate", refuse(errno.ENOSPC), raising=False)
-        with pytest.raises(OSError, match="No space left"):
-            parts._allocate(out, 50)
+def test_former_parts_that_are_not_whole_are_refused(tmp_path):
+    folder = former_parts(tmp_path / "a.nc", 12, 4)
+    whole = (folder / "00000001.nc").read_bytes()
+    (folder / "00000001.nc").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"00000001\.nc: must be a readable NetCDF-4 file"):
+        eg.open_runs(tmp_path / "a.nc")
+    (folder / "00000001.nc").unlink()
+    with pytest.raises(InputError, match=r"no 00000001\.nc before 00000002\.nc"):
+        eg.open_runs(tmp_path / "a.nc")
 
 
 def test_a_file_system_without_locks_is_written_to(tmp_path, monkeypatch):

@@ -5,12 +5,14 @@ import pytest
 import xarray as xr
 
 from egan_theory.base.errors import InputError
+from egan_theory.base.netcdf import save
 from egan_theory.cli.app import main
 from egan_theory.experiment import Experiment
 from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.features import feature_map
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.runs.schema import ATTRS, DIMS, open_runs, save, validate_runs
+from egan_theory.runs.reading import open_runs
+from egan_theory.runs.schema import ATTRS, DIMS, validate_runs
 from egan_theory.simulation import simulate
 from egan_theory.simulation.condense import condensed
 from egan_theory.simulation.run import _simulate

@@ -8,8 +8,10 @@ import random
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import egan_theory as eg
+from egan_theory.base import files as files_module
 from egan_theory.base.errors import EganError, InputError, MissingExtra
 from egan_theory.cli.app import main
 from egan_theory.cli.sweep import summary
@@ -26,12 +29,13 @@ from egan_theory.comparison.compare import compare
 from egan_theory.problem.field import VARIABLE
 from egan_theory.runs.outcome import Outcome, recording_interval
 from egan_theory.runs.schema import validate_runs
+from egan_theory.runs.store import LOCK
 from egan_theory.sweeps import cells as cells_module
 from egan_theory.sweeps import run as run_module
 from egan_theory.sweeps import store as store_module
 from egan_theory.sweeps import workers as workers_module
 from egan_theory.sweeps.agreement import accuracy, compare_sweep, phase_of_sweep
-from egan_theory.sweeps.batch import DIVERGED, DONE, FAILED, PENDING, run_batch
+from egan_theory.sweeps.batch import DIVERGED, DONE, FAILED, PENDING, columns, run_batch
 from egan_theory.sweeps.phase import simulate_phase
 from egan_theory.sweeps.plan import make_plan, read_plan
 from tests.builders import RING, posix
@@ -55,6 +59,14 @@ def here(text, batches, workers):
     """Batches in this process."""
     for i in batches:
         yield i, run_batch(text, i)
+
+
+@contextmanager
+def held(store):
+    """As another process has it."""
+    lock = files_module.lock(store / LOCK)
+    yield
+    lock.release()
 
 
 # -- the plan ---------------------------------------------------------------------------------------------------------
@@ -166,7 +178,7 @@ def test_killed_anywhere_and_resumed(tmp_path, in_this_process, monkeypatch, see
         def __setitem__(self, key, value):
             if rng.random() < 0.06:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                (self.folder / f"{key.start}.0123.partial").write_bytes(b"half")
+                (self.folder / ".tmp-0123").write_bytes(b"half")
                 raise Killed
             self.array[key] = value
 
@@ -247,7 +259,6 @@ def test_full_disk(tmp_path, in_this_process, monkeypatch):
                 def __setitem__(self, key, value):
                     writes.append(key)
                     if len(writes) == 2:
-                        (path / first / "c.77.partial").write_bytes(b"half")
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                     array[key] = value
 
@@ -256,7 +267,7 @@ def test_full_disk(tmp_path, in_this_process, monkeypatch):
     monkeypatch.setattr(run_module, "Writer", Full)
     with pytest.raises(EganError, match=r"No space left on device; 1 of 3 batches are stored.*--resume") as error:
         eg.sweep(exp, AXES, store, batch=2)
-    assert "\n" not in str(error.value) and not list(store.rglob("*.partial"))
+    assert "\n" not in str(error.value) and not list(store.rglob(".tmp-*"))
     assert (eg.open_sweep(store)["status"].values != PENDING).tolist() == [True] * 2 + [False] * 4
     monkeypatch.setattr(run_module, "Writer", original)
     eg.sweep(exp, AXES, store, batch=2, resume=True)
@@ -289,7 +300,7 @@ def test_refused_stores(tmp_path, in_this_process):
             eg.sweep(changed, **({"axes": AXES, "path": store, "batch": 4, "resume": True} | options))
     assert files(store) == before
     for options in ({"resume": True}, {"overwrite": True}):
-        with store_module.locked(store), pytest.raises(InputError, match="another process"):
+        with held(store), pytest.raises(InputError, match="another process"):
             eg.sweep(exp, AXES, store, batch=4, **options)
     assert files(store) == before
     eg.sweep(exp, AXES[:1], store, overwrite=True)
@@ -335,7 +346,7 @@ ATTRIBUTES = [
 def filled(tmp_path_factory):
     store = tmp_path_factory.mktemp("sweep") / "s.zarr"
     plan = make_plan(experiment(steps=8), ["penalty.r1=0.1:1:2"], batch=1)
-    store_module.prepare(store, plan, resume=False, overwrite=False)
+    store_module.prepare(store, plan, resume=False, overwrite=False).release()
     for i in range(plan.batches):
         store_module.Writer(store, plan).write(i, run_batch(plan.text, i))
     return store
@@ -652,52 +663,64 @@ def test_a_second_resume_leaves_the_first_alone(tmp_path, in_this_process):
     """Half-written chunks of a sweep at work are its own: they are removed by whoever holds the store, only."""
     exp, store = experiment(steps=12), tmp_path / "s.zarr"
     eg.sweep(exp, AXES, store)
-    partial = store / "final" / "c" / "0.123.partial"
+    partial = store / "final" / "c" / ".tmp-123"
     partial.write_bytes(b"half")
-    with store_module.locked(store), pytest.raises(InputError, match="another process"):
+    former = store / "final" / "c" / "0.123.partial"
+    former.write_bytes(b"half")
+    with held(store), pytest.raises(InputError, match="another process"):
         eg.sweep(exp, AXES, store, resume=True)
     assert partial.exists()
     eg.sweep(exp, AXES, store, resume=True)
-    assert not partial.exists()
+    assert not partial.exists() and not former.exists()
 
 
-def test_a_store_that_was_replaced_is_not_locked(tmp_path):
-    """The lock is that of a folder: one that has been moved away meanwhile guards nothing."""
-    store = tmp_path / "s.zarr"
-    store.mkdir()
-    real, calls = os.stat(store), []
+def test_a_store_that_came_meanwhile_is_checked(tmp_path, in_this_process, monkeypatch):
+    """Between the look at it and the lock another process may have begun another sweep."""
+    exp, store, claim = experiment(steps=12), tmp_path / "s.zarr", store_module.claim
 
-    def moved(path, *args, **kwargs):
-        calls.append(path)
-        return os.stat_result((*real[:1], real.st_ino + 1, *real[2:]))
+    def late(folder, refusal):
+        monkeypatch.setattr(store_module, "claim", claim)
+        eg.sweep(exp, AXES[:1], store)
+        return claim(folder, refusal)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store_module.os, "stat", moved)
-        with pytest.raises(InputError, match="another process"), store_module.locked(store):
-            pytest.fail("entered")
-    assert calls
+    monkeypatch.setattr(store_module, "claim", late)
+    with pytest.raises(InputError, match="vary: must be that of"):
+        eg.sweep(exp, AXES, store, resume=True)
 
 
-def test_stores_are_made_one_at_a_time(tmp_path, monkeypatch):
-    """A store is built beside its place, under one name: a second process must wait."""
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_store_is_made_by_one_process_and_begun_anew_after_a_kill(tmp_path, in_this_process, overwrite):
+    """One that is killed while it makes the store leaves no store, and nothing in the way."""
+    exp, store, whole = experiment(steps=12), tmp_path / "s.zarr", tmp_path / "whole.zarr"
+    eg.sweep(exp, AXES, whole)
+    if overwrite:
+        eg.sweep(exp, AXES[:1], store)
     code = f"""
-import sys, time
+import os, signal, sys
 from pathlib import Path
+from egan_theory import Experiment
 from egan_theory.sweeps import store
-with store.locked(Path({str(tmp_path)!r})):
-    print("held", flush=True)
-    time.sleep(0.6)
-    Path({str(tmp_path / "released")!r}).touch()
-"""
-    import subprocess
+from egan_theory.sweeps.plan import make_plan
 
-    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-    exp = experiment(steps=12)
-    store_module.prepare(tmp_path / "s.zarr", make_plan(exp, AXES), resume=False, overwrite=False)
-    assert (tmp_path / "released").exists() and (tmp_path / "s.zarr" / "zarr.json").exists()
-    holder.stdout.close()
-    assert holder.wait() == 0
+def consolidate(group):
+    print("held", flush=True)
+    sys.stdin.readline()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+store.consolidate = consolidate
+plan = make_plan(Experiment.from_toml_string({exp.to_toml()!r}), {AXES!r})
+store.prepare(Path({str(store)!r}), plan, resume=False, overwrite={overwrite})
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match="output: must not be in use"):
+            eg.sweep(exp, AXES, store)
+        other.stdin.write("die\n")
+        other.stdin.flush()
+        assert other.wait() == -signal.SIGKILL
+    eg.sweep(exp, AXES, store)
+    assert files(store) == files(whole)
 
 
 @pytest.mark.parametrize("when", ["before", "during"])
@@ -728,26 +751,14 @@ def test_points_that_change_while_a_sweep_runs(tmp_path, monkeypatch, when):
 def test_data_are_on_the_disk_before_the_status(tmp_path, in_this_process, monkeypatch):
     """A status without its data, after a loss of power, would be taken for a complete batch."""
     exp, store = experiment(steps=12), tmp_path / "s.zarr"
-    synced: list[str] = []
-
-    def fsync(handle):
-        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
-
-    if not os.path.isdir("/proc/self/fd"):
-        pytest.skip("needs /proc to tell what is synchronised")
-    monkeypatch.setattr(store_module.os, "fsync", fsync)
+    inodes: list[int] = []
+    monkeypatch.setattr(files_module.os, "fsync", lambda handle: inodes.append(os.fstat(handle).st_ino))
     eg.sweep(exp, AXES, store, batch=6)
-    chunks = {str(p) for p in store.rglob("c/**/*") if p.is_file() and p.parent.parent.name not in ("", "s.zarr")}
-    written = {c for c in chunks if c.split("s.zarr/")[1].split("/")[0] in make_columns(exp)}
-    assert written and written <= set(synced)
-    status = next(i for i, name in enumerate(synced) if "/status/" in name)
-    assert all("/status" in name for name in synced[status:])
-
-
-def make_columns(exp):
-    from egan_theory.sweeps.batch import columns
-
-    return columns(make_plan(exp, AXES))
+    synced = {inode: when for when, inode in enumerate(inodes)}
+    when = {p.relative_to(store).parts[0]: synced[p.stat().st_ino] for p in store.rglob("c/0*/**/*") if p.is_file()}
+    when |= {p.relative_to(store).parts[0]: synced[p.stat().st_ino] for p in store.rglob("c/0") if p.is_file()}
+    names = columns(make_plan(exp, AXES)).keys()
+    assert names <= when.keys() and max(names, key=when.__getitem__) == "status"
 
 
 def test_cells_without_a_prediction_keep_their_simulation(tmp_path, in_this_process, monkeypatch):

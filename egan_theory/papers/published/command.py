@@ -123,7 +123,7 @@ def predict(
 
 def _netcdf(path: str, otherwise: str) -> xr.Dataset:
     """The file; ``otherwise`` is what a message calls one without a name."""
-    from ...base.files import read_netcdf
+    from ...base.netcdf import read_netcdf
 
     check_file(path or otherwise, Path(path), "be an existing NetCDF file")
     return read_netcdf(path, path)

@@ -15,7 +15,8 @@ import numpy as np
 import xarray as xr
 
 from ...base.errors import InputError, check_file
-from ...base.files import read_netcdf, read_npy
+from ...base.files import read_npy
+from ...base.netcdf import read_netcdf
 from ...experiment.provenance import SCHEMA_VERSION, versions
 from ...runs.order import mean_abs_cosine, order_parameters, participation_ratio, spread
 from ...runs.schema import validate_runs, variable

@@ -1,0 +1,106 @@
+"""NetCDF-4 files: read with one form of error, written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .attrs import storable
+from .errors import InputError
+from .files import atomic
+from .ram import check_size
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+#: how NetCDF-4 marks a dimension that has no coordinate, which xarray would read when it opens the file
+_NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
+
+
+def read_netcdf(
+    field: str, path: str | Path, choose: Callable[[xr.Dataset], Sequence[str]] | None = None
+) -> xr.Dataset:
+    """The Dataset of a NetCDF-4 file, in memory. Times stay plain numbers, whatever their units. Raises InputError.
+
+    ``choose`` names the variables to read, from the shapes and types of all; the others are not read. A file that would
+    not fit in memory, compressed as it may be, is refused from its shapes.
+    """
+    import h5py
+    import xarray as xr
+
+    try:
+        # first: h5netcdf leaves broken objects behind where HDF5 cannot read the file
+        with h5py.File(path, "r") as file:
+            # headers have checksums; a damaged heap of texts has none, and HDF5 may read it without end
+            file.visititems(lambda _, item: [item.attrs.get_id(name).shape for name in item.attrs] and None)
+            file.visititems(lambda _, item: dict(item.attrs) and None)
+            scales = [v for v in file.values() if isinstance(v, h5py.Dataset) and v.is_scale]
+            size = sum(
+                v.size * v.dtype.itemsize for v in scales if not v.attrs.get("NAME", b"").startswith(_NO_VARIABLE)
+            )
+            check_size(field, size, "hold coordinates that fit in memory", str(path))
+        with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as ds:
+            chosen = ds if choose is None else ds[list(choose(ds))]
+            check_size(field, chosen.nbytes, "hold what fits in memory", str(path))
+            return chosen.load()
+    except InputError:
+        raise
+    except Exception as error:  # h5py, h5netcdf and xarray fail in many ways on files that are not what they should be
+        raise InputError(field, "be a readable NetCDF-4 file", f"{path}: {error}") from None
+
+
+class _Target(io.FileIO):
+    """A file for HDF5, which cannot close a file after a write that failed, and may end the process: it is not told,
+    ``error`` is the first failure."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data)
+        size = rest.nbytes
+        try:
+            while rest and self.error is None:  # a nearly full disk may take a part only
+                rest = rest[super().write(rest) or 0 :]
+        except OSError as error:
+            self.error = error
+        if self.error is not None:
+            self.seek(len(rest), io.SEEK_CUR)
+        return size
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        found = super().readinto(view) or 0
+        view[found:] = bytes(len(view) - found)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+
+@contextmanager
+def new_netcdf(path: Path) -> Iterator[_Target]:
+    """A file to write NetCDF-4 into, which is ``path`` when the block ends well. Raises OSError (a full disk)."""
+    with atomic(path, sync=True) as temporary, _Target(temporary, "w+") as target:
+        try:
+            yield target
+        finally:
+            if target.error is not None:
+                raise target.error from None
+
+
+def save(ds: xr.Dataset, path: str | Path) -> None:
+    """Write a Dataset as NetCDF-4: to a temporary name in the same folder, then renamed. Attributes that NetCDF does
+    not have (None, Booleans, dicts) are written as text. Raises InputError for variables that it does not have."""
+    file = Path(path)
+    if not file.parent.is_dir():
+        raise InputError(str(path), "lie in an existing folder", f"no folder {file.parent}")
+    ds = storable(ds)
+    with atomic(file) as temporary:
+        ds.to_netcdf(temporary, engine="h5netcdf")

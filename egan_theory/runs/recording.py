@@ -1,0 +1,346 @@
+"""Runs recorded from any training loop, chunk by chunk, so that a killed process loses at most the last of them.
+
+    writer = RunWriter("runs.nc", experiment)
+    with writer:
+        for step in range(...):
+            writer.log(step, particles)
+
+In PyTorch, with ``z`` the fixed latents that the particles are the images of:
+
+    exp = eg.Experiment.from_toml("experiment.toml")
+    with eg.RunWriter("runs.nc", exp) as writer:
+        for step in range(steps + 1):
+            if step % 10 == 0:
+                writer.log(step, generator(z),
+                           loss_discriminator=loss_d, loss_generator=loss_g,
+                           parameters_discriminator=torch.nn.utils.parameters_to_vector(discriminator.parameters()))
+            loss_d, loss_g = train_step()
+
+(JAX: ``jax.flatten_util.ravel_pytree(parameters)[0]``.) Neither library is imported here.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..base.arrays import numbers
+from ..base.errors import InputError
+from ..base.files import check_output, remove
+from ..base.netcdf import read_netcdf
+from ..experiment import Experiment
+from ..experiment.provenance import SCHEMA_VERSION, provenance, versions
+from .reading import parts_of, read_parts
+from .sample import STATE, Form, check_scalar_name, finite_number
+from .schema import DIMS, validate_runs, variable
+from .store import claim, remove_leftovers, vacant, why
+from .unfinished import CHUNK, CHUNK_BYTES, Recording, WriteError, is_recording, store_of
+
+#: a chunk is also written when this many seconds have passed since its first sample
+SECONDS = 60.0
+#: says that a file was written here, so that it can be continued
+RECORDER = "egan_theory.RunWriter"
+
+
+class RunWriter:
+    """Write the run schema (egan_theory.runs.schema) from a training loop of your own; a context manager.
+
+    ``experiment``: recorded with the runs; gives target, masses and the unit of time, and the particles must fit it.
+    ``target`` (point, component), ``target_weight`` (point,), ``assignment`` (particle,), ``mass`` (particle,): as in
+    the schema; give ``assignment`` only if particle i belongs to that target point at equilibrium.
+    ``seed``: recorded with the runs, as the seed of your loop.
+    ``chunk``: samples per chunk; default 100, fewer where they are large. A chunk is also written, at the next ``log``,
+    when ``seconds`` have passed since it was begun.
+
+    Chunks go to the Zarr store ``<path>.zarr``, of which ``close`` makes the file ``path``; ``open_runs``, and so
+    `egan compare` and `egan report`, read such an unfinished recording by the same name. Leaving the ``with`` block by
+    an exception, Ctrl-C included, closes what was logged with status "interrupted".
+
+    ``resume``: continue after the last complete chunk of an unfinished recording, or at the end of a finished one;
+    begin a new one where there is none. ``last`` is the last step recorded (None: none): skip ``log`` up to it.
+    ``at``: the step of the checkpoint that training goes on from, with ``resume``. What was recorded after it is of a
+    trajectory that is given up: it is cut off, all of it at once, and attribute "rewound" says so. Without ``at``
+    samples of the old trajectory stay, and those of the new one follow.
+
+    Raises InputError: a path that exists already, is being recorded by another writer, or lies nowhere;
+    WriteError where the disk is full: what was written stays readable, and the chunk in memory is tried again by the
+    next ``flush`` or ``close``.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        experiment: Experiment | None = None,
+        *,
+        target: Any = None,
+        target_weight: Any = None,
+        assignment: Any = None,
+        mass: Any = None,
+        seed: int | None = None,
+        chunk: int | None = None,
+        seconds: float = SECONDS,
+        resume: bool = False,
+        at: float | None = None,
+    ) -> None:
+        if experiment is not None and not isinstance(experiment, Experiment):
+            raise InputError("experiment", "be an Experiment", type(experiment).__name__)
+        if chunk is not None and not (isinstance(chunk, int | np.integer) and chunk >= 1):
+            raise InputError("chunk", "be an integer of at least 1", repr(chunk))
+        if seed is not None and not isinstance(seed, int | np.integer):
+            raise InputError("seed", "be an integer", repr(seed))
+        if not (isinstance(seconds, int | float) and seconds > 0):
+            raise InputError("seconds", "be > 0", repr(seconds))
+        if at is not None:
+            at = finite_number("at", at, ", the step of a checkpoint")
+            if not resume:
+                raise InputError("at", "come with resume=True", f"at={at} for a new recording")
+        self.path = check_output(path, field="path")
+        self.folder = store_of(self.path)
+        self._chunk, self._seconds = chunk, seconds
+        self._samples: list[tuple[float, dict[str, np.ndarray]]] = []
+        self._begun = 0.0
+        self._closed = False
+        header = _header(experiment, target, target_weight, assignment, mass, seed)
+        if self.path.exists() and not resume:
+            raise InputError("path", "be a new file (resume=True continues the recording)", f"{path}, which exists")
+        if not vacant(self.folder) and not is_recording(self.folder):
+            raise InputError("path", "leave the name of its store free", f"something else, {self.folder}")
+        with self._writing("the recording could not be begun"):
+            busy = InputError("path", "be recorded by one RunWriter at a time", f"another one at work in {self.folder}")
+            self._lock = claim(self.folder, busy)
+            try:
+                self._recording = self._continued(header, resume, at)
+            except BaseException:
+                self._end(keep=not vacant(self.folder))
+                raise
+        form = self._recording
+        self._form = Form(form.header().sizes, form.shapes())
+        flow = experiment is not None and experiment.update_rule.continuous
+        self._unit = form.unit or ("time" if flow else "step")
+        self._diverged: np.ndarray | None = form.diverged_at if form.samples else None
+        self.last: float | None = form.last
+
+    def log(
+        self,
+        step: float,
+        particles: Any,
+        *,
+        discriminator: Any = None,
+        force: Any = None,
+        loss_discriminator: Any = None,
+        loss_generator: Any = None,
+        parameters_discriminator: Any = None,
+        parameters_generator: Any = None,
+        **scalars: Any,
+    ) -> None:
+        """Record one sample; everything is copied.
+
+        ``step``: number of generator steps done (flow: the time), increasing. ``particles``: (N, d) for one run,
+        (run, N, d) for several, (N,) for one run in one dimension; images as rows of numbers, x.reshape(N, -1).
+        ``discriminator`` D - D* and ``force`` grad D at the particles: (N,) and (N, d), or with the run axis; at every
+        sample or at none. Losses and other ``scalars``: a number, or (run,). Parameters: (P,) or (run, P). What is not
+        given at a sample is NaN there.
+
+        Arrays: what numpy.asarray takes, and tensors with detach() and cpu(); stored in their own precision.
+        A run whose particles, discriminator or force are not finite has diverged: NaN from then on.
+        Raises InputError (nothing of the sample is recorded then), WriteError.
+        """
+        if self._closed:
+            raise InputError("log", "be called before close", f"{self.path} is closed")
+        now = finite_number("step", step, "")
+        if self.last is not None and not now > self.last:
+            raise InputError("step", "increase", f"{now} after {self.last}")
+        for name in scalars:
+            check_scalar_name(name)
+        given = {
+            "discriminator": discriminator,
+            "force": force,
+            "loss_discriminator": loss_discriminator,
+            "loss_generator": loss_generator,
+            "parameters_discriminator": parameters_discriminator,
+            "parameters_generator": parameters_generator,
+            **scalars,
+        }
+        sample = self._form.checked(step, particles, given)
+        runs = len(sample["particles"])
+        diverged = np.full(runs, -1) if self._diverged is None else self._diverged.copy()
+        bad = ~np.all([np.isfinite(sample[n]).reshape(runs, -1).all(1) for n in STATE if n in sample], axis=0)
+        if self.last is None and bad.any():
+            raise InputError("particles", "be finite at the first step, with discriminator and force", "values not so")
+        diverged[bad & (diverged < 0)] = int(np.ceil(now))
+        for values in sample.values():
+            values[diverged >= 0] = np.nan
+        # all is well: from here on the writer changes
+        if not self._samples:
+            self._begun = clock.monotonic()
+        self._form.keep(sample)
+        self._diverged, self.last = diverged, now
+        self._samples.append((now, sample))
+        full = self._chunk or np.clip(CHUNK_BYTES // sum(v.nbytes for v in sample.values()), 1, CHUNK)
+        if len(self._samples) >= full or clock.monotonic() - self._begun >= self._seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the samples logged since the last chunk, now."""
+        if not self._samples:
+            return
+        times, samples = np.array([t for t, _ in self._samples]), [sample for _, sample in self._samples]
+        out = {"time": xr.Variable("time", times, {"long_name": "training time", "units": self._unit})}
+        for name, shape in self._form.shapes.items():
+            nothing = np.full(shape, np.nan, np.float32)
+            data = np.stack([sample.get(name, nothing) for sample in samples], axis=1)
+            attrs = {"long_name": name.replace("_", " "), "units": "1"}
+            out[name] = variable(name, data) if name in DIMS else xr.Variable(("run", "time"), data, attrs)
+        assert self._diverged is not None
+        with self._writing("a chunk could not be written", f"; {len(samples)} samples since then are in memory only"):
+            self._recording.append(out, self._diverged, self._chunk or CHUNK)
+        self._samples = []
+
+    def close(self, status: str | None = None) -> None:
+        """Make the file ``path`` and remove the store. ``status``: default "finished" or "diverged at step n"."""
+        if self._closed:
+            return
+        self.flush()
+        if self._recording.samples:
+            if self.path.exists():
+                found = f"a file that came while recording; {self._recording.kept()}"
+                raise InputError("path", "not exist before the recording is finished", found)
+            with self._writing("the file could not be written"):
+                self._recording.to_netcdf(self.path, status or _status(self._recording.diverged_at))
+        self._end(keep=False)
+        remove(parts_of(self.path))
+
+    def abandon(self) -> None:
+        """Stop here: the complete chunks stay as an unfinished recording, the rest is lost."""
+        self._end(keep=True)
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        try:
+            self.close(None if error is None else "interrupted")
+        except (InputError, WriteError):
+            if error is None:
+                raise
+        finally:
+            self.abandon()
+
+    def __repr__(self) -> str:
+        return f"RunWriter({str(self.path)!r}, last={self.last}, {'closed' if self._closed else 'open'})"
+
+    def _end(self, *, keep: bool) -> None:
+        if not self._closed:
+            self._closed = True
+            self._lock.release()
+            if not keep:
+                remove(self.folder)
+
+    @contextmanager
+    def _writing(self, failed: str, lost: str = "") -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            kept = f"; {self._recording.kept()}{lost}" if hasattr(self, "_recording") else ""
+            raise WriteError(f"{self.path}: {failed}: {why(error)}{kept}") from None
+
+    def _continued(self, header: xr.Dataset, resume: bool, at: float | None) -> Recording:
+        """What there is to go on from, else a new recording."""
+        found = None if vacant(self.folder) else Recording(self.folder, write=True)
+        if found is not None and not found.samples:
+            found = None
+        parts = parts_of(self.path)
+        if not resume and (found is not None or parts.is_dir()):
+            must = "be a new file (resume=True continues the recording; remove what there is to begin anew)"
+            raise InputError("path", must, f"an unfinished recording, {self.folder if found else parts}")
+        remove_leftovers(self.folder)
+        if self.path.exists():
+            found = self._reopened(read_netcdf("path", self.path), self.path, header, found)
+        elif found is None and parts.is_dir():
+            found = self._reopened(read_parts(parts), parts, header, None)
+        elif found is not None:
+            _check_same(found.header(), header, self.folder)
+        else:
+            return Recording.begun(self.folder, header)
+        assert found.last is not None
+        if at is not None and found.last > at:
+            found.cut(at)
+        return found
+
+    def _reopened(self, ds: xr.Dataset, source: Path, header: xr.Dataset, beside: Recording | None) -> Recording:
+        """A file, or parts, as a store again, which then takes its place; a store that was left from making the file is
+        replaced."""
+        ds = validate_runs(ds, str(source))
+        if ds.attrs.get("recorder") != RECORDER:
+            raise InputError("path", "be a file of RunWriter to resume", f"another one, {source}")
+        moving = [name for name in ds.variables if "time" in ds[name].dims]
+        fixed = ds.drop_vars([*moving, "diverged_at"])
+        fixed.attrs.pop("status", None)
+        _check_same(fixed, header, source)
+        if beside is not None and beside.last is not None and beside.last > float(ds["time"][-1]):
+            raise InputError("path", "not exist beside a store that goes further", f"{source}; {beside.kept()}")
+        found = Recording.begun(self.folder, fixed)
+        found.append(
+            {n: ds[n].variable.to_base_variable() for n in moving}, ds["diverged_at"].values, self._chunk or CHUNK
+        )
+        remove(source)
+        return found
+
+
+def _header(
+    exp: Experiment | None, target: Any, target_weight: Any, assignment: Any, mass: Any, seed: int | None
+) -> xr.Dataset:
+    """What does not change with time, and the attributes. Raises InputError."""
+    if exp is not None:
+        if target is None and target_weight is None:
+            target, target_weight = exp.points.coordinates, exp.points.weights
+        mass = exp.masses if mass is None else mass
+    given = {"target": target, "target_weight": target_weight, "assignment": assignment, "mass": mass}
+    attrs = {"schema_version": SCHEMA_VERSION, "versions": versions(), "recorder": RECORDER}
+    if exp is not None:
+        attrs["experiment"] = provenance(exp)["experiment"]
+    ds = xr.Dataset(attrs=attrs | ({} if seed is None else {"seed": seed}))
+    for name, value in given.items():
+        if value is not None:
+            data = numbers(name, value)
+            if name == "target" and data.ndim == 1:
+                data = data[:, None]
+            if data.ndim != len(DIMS[name]):
+                raise InputError(name, f"have dims {DIMS[name]}", f"shape {data.shape}")
+            if name == "assignment":
+                if data.dtype.kind not in "iu":
+                    raise InputError(name, "hold integers", f"dtype {data.dtype}")
+                data = data.astype(np.int64)
+            for dim, n in zip(DIMS[name], data.shape, strict=True):
+                if n != ds.sizes.get(dim, n) or n == 0:
+                    raise InputError(name, f"have {ds.sizes.get(dim, 'at least 1')} entries along {dim}", n)
+            ds[name] = variable(name, data)
+    # the schema's own rules, with a particle at the origin standing in for those to come
+    N, d = ds.sizes.get("particle", 1), ds.sizes.get("component", 1)
+    validate_runs(
+        ds.assign(particles=variable("particles", np.zeros((1, 1, N, d)))).assign_coords(time=[0]), "RunWriter"
+    )
+    return ds
+
+
+def _check_same(found: xr.Dataset, given: xr.Dataset, where: Path) -> None:
+    """Raise InputError unless what was given is what the recording to resume was begun with."""
+    rule, other = "be that of the recording to resume", f"another one in {where}"
+    if found.attrs.get("experiment") != given.attrs.get("experiment", found.attrs.get("experiment")):
+        raise InputError("experiment", rule, other)
+    for name, value in given.data_vars.items():
+        if name not in found or not np.array_equal(value, found[name]):
+            raise InputError(str(name), rule, other)
+
+
+def _status(diverged: np.ndarray) -> str:
+    return f"diverged at step {diverged[diverged >= 0].min()}" if np.any(diverged >= 0) else "finished"
+
+
+__all__ = ["RunWriter", "WriteError"]

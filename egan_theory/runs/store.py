@@ -1,0 +1,145 @@
+"""The crash-safe store of recordings and sweeps: a Zarr group in a folder that one process fills, others read.
+
+    <folder>/.lock        held by the process that fills it, while it lives
+    <folder>/zarr.json    attributes, among them what says that the store has been begun
+    <folder>/<array>/c/.. chunks
+
+Every file is written to a temporary name, seen onto the disk and renamed, so that it is there whole or not at all, on
+every system that Python runs on. What makes samples of a recording (unfinished.py) or cells of a sweep (sweeps.store)
+complete is written after all that belongs to them: a process killed at any moment loses only what was not complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import zarr
+from zarr.storage import LocalStore
+
+from ..base.errors import InputError
+from ..base.files import TEMPORARY, atomic, lock, remove
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+    from zarr.core.buffer import Buffer
+
+LOCK = ".lock"
+
+
+class _Files(LocalStore):
+    """Zarr's folder of files, each of them written by ``atomic``."""
+
+    def set_sync(self, key: str, value: Buffer) -> None:
+        file = self.root / key
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(file, sync=True) as temporary:
+            temporary.write_bytes(value.as_buffer_like())
+
+    async def set(self, key: str, value: Buffer) -> None:
+        await asyncio.to_thread(self.set_sync, key, value)
+
+
+def claim(folder: Path, refusal: InputError) -> BaseFileLock:
+    """The folder, made if need be, locked until ``release`` or the end of the process. Raises ``refusal`` where another
+    writer has it; OSError."""
+    folder.mkdir(exist_ok=True)
+    held = lock(folder / LOCK)
+    if held is None:
+        raise refusal
+    return held
+
+
+def fresh(folder: Path) -> zarr.Group:
+    """An empty group in a claimed folder, in place of whatever a store left there."""
+    with suppress(FileNotFoundError):
+        (folder / "zarr.json").unlink()  # first: from here on it is no store
+    for left in folder.iterdir():
+        if left.name != LOCK:
+            remove(left)
+    return zarr.create_group(_Files(folder), zarr_format=3)
+
+
+def opened(folder: Path, *, write: bool) -> zarr.Group:
+    """The group in a folder."""
+    return zarr.open_group(_Files(folder, read_only=not write), mode="r+" if write else "r", use_consolidated=False)
+
+
+def attributes(folder: str | Path) -> dict[str, Any]:
+    """The attributes of the Zarr group in a folder; raises what Zarr raises where there is none."""
+    return dict(zarr.open_group(Path(folder), mode="r", use_consolidated=False).attrs)
+
+
+def is_store(folder: str | Path) -> bool:
+    """Whether a folder holds a Zarr group."""
+    with suppress(OSError, ValueError):
+        return (Path(folder) / "zarr.json").is_file()
+    return False
+
+
+def vacant(folder: Path) -> bool:
+    """Whether a store may be begun there: in no folder, in an empty one, in one that a kill left before it was made."""
+    if not folder.exists():
+        return True
+    if not folder.is_dir() or ((folder / LOCK).exists() and is_store(folder) and _attributed(folder)):
+        return False
+    return (folder / LOCK).exists() or not any(folder.iterdir())
+
+
+def _attributed(folder: Path) -> bool:
+    try:
+        return bool(attributes(folder))
+    except Exception:  # damaged, so that there was a store
+        return True
+
+
+def add_array(
+    group: zarr.Group,
+    name: str,
+    dims: Iterable[Any],
+    shape: Sequence[int],
+    chunks: Sequence[int],
+    dtype: Any,
+    fill: Any,
+    attrs: dict[str, Any],
+    **settings: Any,
+) -> zarr.Array:
+    """A new array of ``fill``, in place of one that was not completed."""
+    return group.create_array(
+        name, shape=tuple(shape), chunks=tuple(chunks), dtype=dtype, fill_value=fill, dimension_names=tuple(dims),
+        attributes=attrs, overwrite=True, **settings,
+    )  # fmt: skip
+
+
+def consolidate(group: zarr.Group) -> zarr.Group:
+    """The group with the metadata of its arrays in one file, for readers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that they are not in Zarr's specification yet, that a lock is no array
+        return zarr.consolidate_metadata(group.store)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a kill left half-written. Only in a claimed folder: a writer's own are such files, too."""
+    for pattern in (f"{TEMPORARY}*", "*.partial"):
+        for leftover in folder.rglob(pattern):
+            leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def readable(path: str | Path) -> Iterator[None]:
+    """Raise InputError where Zarr cannot read what is stored."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # Zarr, its codecs and xarray fail in many ways on what is not whole
+        raise InputError(str(path), "be a Zarr store that can be read", f"{type(error).__name__}: {error}") from None
+
+
+def why(error: OSError) -> str:
+    """What the system says, in a few words."""
+    return error.strerror or str(error)

@@ -1,0 +1,206 @@
+"""A recording while it is written: a Zarr group of arrays over time, see store.py.
+
+The group's attributes are those of the runs, and ``recording``: the number of complete samples, the last step, where
+each run diverged, and the array of each variable. They are one small file, replaced after the samples: at any moment
+the store holds a whole recording. What lies beyond the complete samples is overwritten by those that come.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from ..base.errors import EganError, InputError
+from ..base.netcdf import new_netcdf
+from ..base.ram import check_size
+from .schema import variable
+from .store import add_array, attributes, fresh, opened, readable
+
+SUFFIX = ".zarr"
+#: the attribute that makes samples complete
+KEY = "recording"
+#: samples of one chunk of an array, at most
+CHUNK = 100
+#: bytes of one chunk (but one sample at least), and those held at once while a file is made of them
+CHUNK_BYTES = 16 * 2**20
+#: samples that an array has room for at first, empty chunks take none; twice as many whenever it is full
+ROOM = 32 * CHUNK
+#: no compression, no folders of chunks: quickest to write
+PLAIN: dict[str, Any] = {"compressors": None, "chunk_key_encoding": {"name": "default", "separator": "."}}
+
+
+class WriteError(EganError):
+    """A recording could not be written (full disk, lost permission); what was written before stays readable."""
+
+
+def store_of(path: str | Path) -> Path:
+    """The folder of the recording ``path`` while it is not finished."""
+    return Path(f"{path}{SUFFIX}")
+
+
+def is_recording(folder: str | Path) -> bool:
+    """Whether a folder is the store of a recording."""
+    with suppress(Exception):  # Zarr has many words for what is no group
+        return KEY in attributes(folder)
+    return False
+
+
+class Recording:
+    """The complete samples in a folder. Raises InputError for what cannot be read."""
+
+    def __init__(self, folder: Path, *, write: bool = False) -> None:
+        self.folder = folder
+        with readable(folder):
+            self._group = opened(folder, write=write)
+            self.attrs: dict[str, Any] = dict(self._group.attrs)
+            if KEY not in self.attrs:
+                raise InputError(str(folder), "be the store of a recording", "another Zarr group")
+            state = self.attrs.pop(KEY)
+            self.samples: int = state["samples"]
+            self.last: float | None = state["last"]
+            self.diverged_at = np.array(state["diverged_at"], dtype=np.int64)
+            self._arrays: dict[str, Any] = {name: self._group[key] for name, key in state["arrays"].items()}
+
+    @classmethod
+    def begun(cls, folder: Path, header: xr.Dataset) -> Recording:
+        """One without samples in a claimed folder: ``header`` holds what does not change, and the attributes."""
+        group = fresh(folder)
+        for name, value in header.variables.items():
+            array = add_array(group, str(name), value.dims, value.shape, value.shape, value.dtype, 0, value.attrs)
+            array[...] = value.values
+        attrs = json.loads(json.dumps(header.attrs, default=lambda value: value.tolist()))
+        arrays: dict[Any, Any] = {name: name for name in header.variables}
+        group.update_attributes(attrs | {KEY: {"samples": 0, "last": None, "diverged_at": [], "arrays": arrays}})
+        return cls(folder, write=True)
+
+    def header(self) -> xr.Dataset:
+        """What does not change, and the attributes."""
+        fixed = {name: array for name, array in self._arrays.items() if "time" not in _dims(array)}
+        return xr.Dataset({name: (_dims(a), a[...], dict(a.attrs)) for name, a in fixed.items()}, attrs=self.attrs)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of one sample of each variable, with the run axis."""
+        return {name: tuple(n for dim, n in zip(_dims(a), a.shape, strict=True) if dim != "time")
+                for name, a in self._arrays.items() if name != "time" and "time" in _dims(a)}  # fmt: skip
+
+    @property
+    def unit(self) -> str | None:
+        """Of time; None before the first sample."""
+        return str(self._arrays["time"].attrs["units"]) if self.samples else None
+
+    def append(self, values: Mapping[Any, xr.Variable], diverged_at: np.ndarray, chunk: int = CHUNK) -> None:
+        """Further samples of every variable, complete when the last is written. Raises OSError."""
+        start, end = self.samples, self.samples + values["time"].size
+        arrays = dict(self._arrays)
+        for name, value in values.items():
+            array = arrays.get(name)
+            if array is None or np.result_type(array.dtype, value.dtype) != array.dtype:
+                array = arrays[name] = self._new(name, value, end, chunk)
+            axis = value.dims.index("time")
+            if array.shape[axis] < end:
+                array.resize((*array.shape[:axis], 2 * end, *array.shape[axis + 1 :]))
+            array[_along(axis, start, end)] = value.values
+        self._complete(arrays, end, float(values["time"].values[-1]), diverged_at)
+
+    def _new(self, name: str, value: xr.Variable, size: int, chunk: int) -> Any:
+        """An array for the variable; one of a narrower type is copied, and stays until the samples are complete."""
+        before, axis = self._arrays.get(name), value.dims.index("time")
+        sample = value.nbytes // value.sizes["time"]
+        shape = [max(size, ROOM) if dim == "time" else n for dim, n in value.sizes.items()]
+        chunks = [*shape[:axis], int(np.clip(CHUNK_BYTES // sample, 1, min(chunk, CHUNK))), *shape[axis + 1 :]]
+        key = name if before is None else f"{name}.{value.dtype.name}"
+        fill = np.nan if value.dtype.kind == "f" else 0
+        array = add_array(self._group, key, value.dims, shape, chunks, value.dtype, fill, value.attrs, **PLAIN)
+        if before is not None:
+            for place, part in self._blocks(before, axis):
+                array[place] = part
+        return array
+
+    def _complete(self, arrays: dict[str, Any], samples: int, last: float | None, diverged_at: np.ndarray) -> None:
+        state = {
+            "samples": samples, "last": last, "diverged_at": diverged_at.tolist(),
+            "arrays": {name: array.basename for name, array in arrays.items()},
+        }  # fmt: skip
+        self._group.update_attributes({**self.attrs, KEY: state})
+        self._arrays, self.samples, self.last, self.diverged_at = arrays, samples, last, np.asarray(diverged_at)
+
+    def cut(self, at: float) -> None:
+        """Keep what was recorded until step ``at``; attribute "rewound" tells of it. Raises OSError."""
+        time = self._arrays["time"][: self.samples]
+        keep = int(np.searchsorted(time, at, side="right"))
+        said = [text for text in str(self.attrs.get("rewound", "")).split("; ") if text]
+        self.attrs["rewound"] = "; ".join([*said, f"cut back from step {self.last:g} to step {at:g}"])
+        arrays = self._arrays if keep else {n: a for n, a in self._arrays.items() if "time" not in _dims(a)}
+        diverged = np.where(self.diverged_at > at, -1, self.diverged_at)
+        self._complete(arrays, keep, float(time[keep - 1]) if keep else None, diverged)
+
+    def _blocks(self, array: Any, axis: int) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+        """Places and values of the complete samples, whole chunks at a time."""
+        chunk = array.chunks[axis]
+        sample = array.dtype.itemsize * int(np.prod(array.shape)) // max(array.shape[axis], 1)
+        step = chunk * max(1, CHUNK_BYTES // max(1, sample * chunk))
+        for start in range(0, self.samples, step):
+            place = _along(axis, start, min(start + step, self.samples))
+            yield place, array[place]
+
+    def dataset(self) -> xr.Dataset:
+        """All of it, in memory, with status "interrupted"."""
+        if not self.samples:
+            raise InputError(str(self.folder), "hold at least one complete chunk", "none")
+        with readable(self.folder):
+            forms = self._forms()
+            size = sum(array.dtype.itemsize * int(np.prod(shape)) for array, shape in forms.values())
+            check_size(str(self.folder), size, "hold what fits in memory", "its samples")
+            ds = xr.Dataset(
+                {n: (_dims(a), a[tuple(map(slice, shape))], dict(a.attrs)) for n, (a, shape) in forms.items()},
+                attrs={**self.attrs, "status": "interrupted"},
+            ).assign(diverged_at=variable("diverged_at", self.diverged_at))
+            lost = ds["particles"].isnull().any(["time", "particle", "component"]) & (ds["diverged_at"] < 0)
+            if lost.any():
+                raise InputError(str(self.folder), "hold every chunk of the recording", "samples that are missing")
+        return ds
+
+    def _forms(self) -> dict[str, tuple[zarr.Array, tuple[int, ...]]]:
+        """The array of each variable, and the shape of its complete samples."""
+        return {name: (a, tuple(self.samples if dim == "time" else n for dim, n in zip(_dims(a), a.shape, strict=True)))
+                for name, a in self._arrays.items()}  # fmt: skip
+
+    def to_netcdf(self, file: Path, status: str) -> None:
+        """All of it as one NetCDF-4 file, block by block, with that status. Raises OSError."""
+        import h5netcdf
+
+        with new_netcdf(file) as target, h5netcdf.File(target, "w") as out:
+            for name, (array, shape) in self._forms().items():
+                dims = _dims(array)
+                out.dimensions.update({dim: n for dim, n in zip(dims, shape, strict=True) if dim not in out.dimensions})
+                made = out.create_variable(name, dims, array.dtype)
+                made.attrs.update(array.attrs)
+                if "time" not in dims:
+                    made[...] = array[...]
+                    continue
+                for place, part in self._blocks(array, dims.index("time")):
+                    made[place] = part
+            diverged = variable("diverged_at", self.diverged_at)
+            out.create_variable("diverged_at", diverged.dims, data=diverged.values).attrs.update(diverged.attrs)
+            out.attrs.update({**self.attrs, "status": status})
+
+    def kept(self) -> str:
+        """What a message says about the samples that are safe."""
+        if not self.samples:
+            return "nothing was written before"
+        return f"{self.samples} samples, until step {self.last:g}, are kept in {self.folder}"
+
+
+def _dims(array: Any) -> tuple[str, ...]:
+    return tuple(array.metadata.dimension_names or ())
+
+
+def _along(axis: int, start: int, end: int) -> tuple[slice, ...]:
+    return (*[slice(None)] * axis, slice(start, end))

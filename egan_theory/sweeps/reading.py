@@ -1,0 +1,174 @@
+"""A sweep's store read: opened lazily, put on the axes of its grid, cell by cell as runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..base.errors import InputError, described
+from ..experiment import Experiment
+from ..experiment.provenance import differences, provenance
+from ..runs.outcome import FLAGS, UNKNOWN
+from ..runs.schema import variable
+from ..runs.store import attributes, is_store, readable
+from ..runs.unfinished import is_recording
+from .batch import STATUS, columns
+from .plan import SWEEP_VERSION, Plan, digest, plan_text, read_plan
+
+#: versions of the layout that can be read, with the arrays of today's that they lack
+READABLE: dict[str, tuple[str, ...]] = {"1": ("outcome",), SWEEP_VERSION: ()}
+
+
+def stored_attrs(path: str | Path, field: str = "sweep") -> dict[str, Any]:
+    """The attributes of a sweep store. Raises InputError for anything else."""
+    try:
+        attrs = attributes(path)
+    except Exception as error:  # Zarr has many words for what is no group
+        raise InputError(field, "be the Zarr store of a sweep", f"{path}: {error}") from None
+    if "sweep_version" not in attrs:
+        raise InputError(field, "be the Zarr store of a sweep", f"another Zarr group, {path}")
+    if attrs["sweep_version"] not in list(READABLE):  # which may be of any type
+        raise InputError(field, f"have sweep_version {' or '.join(READABLE)}", described(attrs["sweep_version"]))
+    for name in ("versions", "schema_version"):
+        if not isinstance(attrs.get(name), str):
+            raise InputError(f"{path}: attribute {name}", "be a string", described(attrs.get(name)))
+    try:
+        read_plan(plan_text(attrs))
+    except InputError as error:
+        raise InputError(f"{path}: {error.field}", error.must, error.found) from None
+    return attrs
+
+
+def is_sweep(path: str | Path) -> bool:
+    """Whether there is a Zarr group that is not the store of a recording."""
+    return is_store(path) and not is_recording(path)
+
+
+def check_experiment(found: dict[str, Any], exp: Experiment, path: Path) -> None:
+    """Raise InputError naming the first field in which a store's experiment differs from this one."""
+    for field, ours, theirs in differences(exp, read_plan(plan_text(found)).exp):
+        raise InputError(field, f"be {theirs!r} as in {path}", repr(ours))
+    if digest(exp) != found["target_sha256"]:
+        raise InputError("target", f"have the points that {path} was begun with", "others in its file")
+
+
+def open_sweep(path: str | Path) -> xr.Dataset:
+    """The store as a Dataset over ``cell``, read when used; backed by dask where that is installed.
+
+    Coordinates: the value of each axis (dots as "_") and ``seed`` of every cell. ``final``, order parameters,
+    ``diverged_at`` and ``outcome`` (outcome.Outcome; -1: none) per (cell, run); ``status`` (0 pending, 1 done, 2 done
+    and a run diverged, 3 failed), ``reason``; for kicked starts ``rate``, ``rate_stderr``, ``predicted_rate``; recorded
+    sweeps also have the variables of the run schema. Cells not simulated yet are NaN. ``sweep_grid`` puts variables on
+    the axes, ``sweep_runs`` gives one cell's runs.
+    Raises InputError for what is no sweep.
+    """
+    attrs = stored_attrs(path)
+    try:
+        import dask.array  # noqa: F401
+
+        chunks: dict | None = {}
+    except ImportError:
+        chunks = None
+    with readable(path):
+        ds = xr.open_dataset(Path(path), engine="zarr", chunks=chunks, decode_times=False, mask_and_scale=False)
+        ds = ds.assign_coords({name: coordinate.load() for name, coordinate in ds.coords.items()})
+    _check_arrays(ds, read_plan(plan_text(attrs)), path, READABLE[attrs["sweep_version"]])
+    return ds.assign_attrs({k: v for k, v in attrs.items() if k != "coordinates"})
+
+
+def _check_arrays(ds: xr.Dataset, plan: Plan, path: str | Path, lacking: tuple[str, ...]) -> None:
+    """Raise InputError unless the store has the arrays of its plan, but for those that its version lacks."""
+    expected: dict[str, tuple[tuple[str, ...], str]] = {
+        name: (c.dims, np.dtype(c.dtype).kind) for name, c in columns(plan).items()
+    }
+    coordinates = [*(axis.path.replace(".", "_") for axis in plan.axes), "seed"]
+    expected |= {name: (("cell",), "fi") for name in coordinates} | ({"time": (("time",), "f")} if plan.record else {})
+    for name, (dims, kinds) in expected.items():
+        if name in lacking:
+            continue
+        if name not in ds.variables:
+            raise InputError(f"{path}: array {name}", "be present", f"arrays {sorted(map(str, ds.variables))}")
+        found, shape = ds[name], tuple(plan.sizes[dim] for dim in dims)
+        if found.dims != dims or found.shape != shape:
+            raise InputError(f"{path}: array {name}", f"have dims {dims} of sizes {shape}", dict(found.sizes))
+        if found.dtype.kind not in kinds and not (kinds == "U" and found.dtype.kind in "OT"):
+            raise InputError(f"{path}: array {name}", "be of its type", found.dtype)
+
+
+def loaded(ds: xr.Dataset) -> xr.Dataset:
+    """Variables of a sweep, in memory. Raises InputError where chunks are damaged."""
+    with readable(ds.encoding.get("source", "sweep")):
+        ds = ds.load()
+    for name, codes in (("status", range(len(STATUS))), ("outcome", [UNKNOWN, *FLAGS["flag_values"]])):
+        if name in ds and not np.isin(ds[name], list(codes)).all():
+            raise InputError(f"sweep: array {name}", f"hold numbers from {min(codes)} to {max(codes)}", "others")
+    return ds
+
+
+def plan_of(ds: xr.Dataset) -> Plan:
+    """The plan that a sweep's Dataset was made by."""
+    if "sweep_version" not in ds.attrs:
+        raise InputError("sweep", "be a Dataset of open_sweep", f"attributes {sorted(map(str, ds.attrs))}")
+    return read_plan(plan_text(ds.attrs))
+
+
+def sweep_grid(ds: xr.Dataset) -> xr.Dataset:
+    """A sweep's variables, ``cell`` unfolded to one dim per axis (dots as "_", in the order given) and ``seed``.
+
+    Reads the variables it is given: choose them first, ``sweep_grid(ds[["covered", "status"]])``.
+    """
+    plan = plan_of(ds)
+    stored = ["seed", *(plan.axes[i].path.replace(".", "_") for i in plan.order)]
+    wanted = [*(a.path.replace(".", "_") for a in plan.axes), "seed"]
+    out: dict[Any, Any] = {}
+    for name, array in loaded(ds).data_vars.items():
+        if "cell" not in array.dims:
+            out[name] = array
+            continue
+        values = array.transpose("cell", ...).values
+        rest = [d for d in array.dims if d != "cell"]
+        whole = xr.Variable((*stored, *rest), values.reshape(*plan.shape, *values.shape[1:]), array.attrs)
+        out[name] = whole.transpose(*wanted, *rest)
+    axes = {
+        a.path.replace(".", "_"): (a.path.replace(".", "_"), np.array(a.values),
+                                   {"long_name": a.path, "units": "1", "log": int(a.log)})
+        for a in plan.axes
+    }  # fmt: skip
+    seeds = ("seed", plan.exp.run.seed + np.arange(plan.seeds), {"long_name": "run.seed", "units": "1"})
+    return xr.Dataset(out, coords=axes | {"seed": seeds}, attrs=ds.attrs)
+
+
+def sweep_runs(ds: xr.Dataset, cell: int) -> tuple[Experiment, xr.Dataset]:
+    """(experiment, runs) of one cell of a recorded sweep, the runs in the run schema. Raises InputError."""
+    plan = plan_of(ds)
+    if not plan.record:
+        raise InputError("sweep", "be recorded (--record) for the trajectories of a cell", "final states only")
+    if not 0 <= cell < plan.cells:
+        raise InputError("cell", f"be 0 to {plan.cells - 1}", cell)
+    own = loaded(ds.isel(cell=cell))
+    if int(own["status"]) not in (1, 2):
+        why = str(own["reason"].values) or STATUS[int(own["status"])]
+        raise InputError(f"cell {cell}", "be simulated", why)
+    exp = plan.member(cell)
+    lost = own["diverged_at"].values
+    status = f"diverged at step {lost[lost >= 0].min()}" if np.any(lost >= 0) else "finished"
+    keep = dict(run=slice(exp.run.runs), particle=slice(exp.generator.particles), component=slice(exp.dimension))
+    names = ["particles", "discriminator", "force", "diverged_at", *(["outcome"] if "outcome" in own else [])]
+    runs = own[names].isel(keep)
+    runs = runs.assign(
+        target=variable("target", exp.points.coordinates),
+        target_weight=variable("target_weight", exp.points.weights),
+        mass=variable("mass", exp.masses),
+    )
+    if exp.run.start == "kick":
+        runs["assignment"] = variable("assignment", exp.assignment)
+    attrs = {**provenance(exp), "status": status, "start": exp.run.start, "rule": exp.update.rule}
+    runs = runs.drop_vars([c for c in runs.coords if c != "time"])
+    runs.attrs = attrs
+    return exp, runs
+
+
+__all__ = ["open_sweep", "sweep_grid", "sweep_runs"]
