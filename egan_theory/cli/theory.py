@@ -78,8 +78,8 @@ def spectrum(
     answer = Answer(json, output, figure, inputs=[experiment])
     exp = load(experiment)
     from ..linear import cost, memory_limit
-    from ..predict import spectrum as predict
-    from ..predict import spectrum_json
+    from ..predict.spectrum import spectrum as predict
+    from ..predict.spectrum import spectrum_json
 
     needed = cost(exp) if extreme is None else None
     if needed is not None and needed.seconds > WORTH_SAYING:
@@ -125,7 +125,7 @@ def regularizer(
     """The strength of a penalty that leaves least of a kick after the training one has time for."""
     answer = Answer(json, output, figure, inputs=[experiment], form="json")
     exp = load(experiment)
-    from ..predict import best_regularizer
+    from ..predict.regularizer import best_regularizer
     from ..tables.penalties import strength_field
 
     key, path = strength_field(penalty)

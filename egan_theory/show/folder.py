@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 
 from ..base.errors import InputError
-from ..base.files import check_output_folder
+from ..base.files import atomic, check_output_folder
 from ..base.netcdf import save
 from .style import detached, write
 
@@ -45,21 +43,19 @@ def staged(folder: Path) -> Iterator[Path]:
     A new folder appears at once, whole. In a former report every file is replaced whole, the page last; the former
     report's own files that the new one does not have are removed, files of others stay.
     """
-    exists = folder.is_dir()
-    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder if exists else folder.parent))
-    try:
-        yield temporary
-        files = sorted(p.name for p in temporary.iterdir())
-        if exists:
-            _replace(temporary, folder, files)
-        else:
-            _mark(temporary, files)
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o777 & ~umask)
-            temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    if not folder.is_dir():
+        with atomic(folder) as new:
+            new.mkdir()
+            yield new
+            _mark(new, _names(new))
+        return
+    with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=folder) as name:
+        yield Path(name)
+        _replace(Path(name), folder, _names(Path(name)))
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
 
 
 class Draft:
@@ -109,9 +105,8 @@ def _replace(temporary: Path, folder: Path, files: list[str]) -> None:
 
 
 def _mark(folder: Path, files: list[str]) -> None:
-    mark = folder / (MARK + ".new")
-    mark.write_text(json.dumps({"files": files}, indent=1) + "\n", encoding="utf-8")
-    mark.replace(folder / MARK)
+    with atomic(folder / MARK) as mark:
+        mark.write_text(json.dumps({"files": files}, indent=1) + "\n", encoding="utf-8")
 
 
 def _own(folder: Path) -> list[str]:

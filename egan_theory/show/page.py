@@ -18,7 +18,9 @@ from ..comparison.compare import compare
 from ..comparison.left import compare_left, sweep_left
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
-from ..predict import Regularizer, best_regularizer, left_over, spectrum
+from ..predict.left import left_over
+from ..predict.regularizer import Regularizer, best_regularizer
+from ..predict.spectrum import spectrum
 from ..runs.outcome import outcomes
 from ..runs.schema import variable
 from ..simulation.run import simulate

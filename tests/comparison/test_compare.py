@@ -13,7 +13,7 @@ from egan_theory.comparison.compare import compare
 from egan_theory.comparison.strength import SWEEP_E_FOLDS, compare_strength, sweep_strength
 from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.predict import fastest_strength, rates_over
+from egan_theory.predict.asymptotic import fastest_strength, rates_over
 from egan_theory.simulation import simulate
 from tests.builders import small
 

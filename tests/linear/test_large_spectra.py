@@ -21,7 +21,8 @@ from egan_theory.linear.extreme import extremes
 from egan_theory.linear.limits import Estimate, allowed_memory, memory_limit
 from egan_theory.linear.separate import cost, rate_bounds, separates
 from egan_theory.linear.structured import directions, split, stiffness
-from egan_theory.predict import convergence_rate, spectrum
+from egan_theory.predict.asymptotic import convergence_rate
+from egan_theory.predict.spectrum import spectrum
 from egan_theory.problem.problem import KEPT, Problem, forget
 from egan_theory.tables.updates import UpdateRule
 from tests.builders import small

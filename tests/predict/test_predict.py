@@ -11,7 +11,9 @@ from egan_theory.base.errors import InputError
 from egan_theory.base.netcdf import save
 from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.linear import linearize
-from egan_theory.predict import binding_modes, convergence_rate, fastest_strength, rates_over, spectrum, spectrum_json
+from egan_theory.predict.asymptotic import convergence_rate, fastest_strength, rates_over
+from egan_theory.predict.regularizer import binding_modes
+from egan_theory.predict.spectrum import spectrum, spectrum_json
 from egan_theory.runs.reading import open_runs
 from egan_theory.tables.penalties import WGAN_GP_REASON
 from tests.builders import small

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 import egan_theory as eg
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.agreement import Agreement, Quantity
-from egan_theory.predict import rates_over
+from egan_theory.predict.asymptotic import rates_over
 from egan_theory.show import folder, page, plot, style, words
 from egan_theory.show.folder import MARK
 
