@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 import egan_theory as eg
 from egan_theory.base.errors import InputError
 from egan_theory.comparison import remedies as remedies_module
-from egan_theory.comparison import strength as strength_module
 from egan_theory.experiment.targets import Mixture, Ring, Uniform
 from egan_theory.papers.dirac import dirac_gan
 from egan_theory.runs.outcome import (
@@ -457,11 +456,12 @@ def test_no_rate_of_convergence_where_a_run_left(monkeypatch):
         return runs
 
     exp = trained(**{"run.steps": 100})
-    monkeypatch.setattr(strength_module, "simulate", one_leaves)
+    monkeypatch.setattr("egan_theory.comparison.variants.simulate", one_leaves)
     swept = eg.sweep_strength(exp, "r1", [0.5, 1.0], runs=2)
     assert np.isnan(swept["rate"][0]) and swept["rate"][1] > 0
     monkeypatch.setattr(remedies_module, "simulate", one_leaves)
-    row = remedies_module._measured("as given", exp, {}, 2)
+    given = remedies_module.Row("as given", (), {}, **remedies_module._predicted(exp))
+    row = remedies_module._measured(given, exp, 2)
     assert np.isnan(row.simulated) and row.note == "predicted to decay, but of 2 runs 1 escaped"
 
 

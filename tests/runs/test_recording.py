@@ -883,7 +883,7 @@ def test_report_on_own_runs(trained, experiment_file, tmp_path, capsys, monkeypa
 
 
 def test_report_on_an_unfinished_recording_of_another_experiment(trained, experiment_file, tmp_path, monkeypatch, page):
-    monkeypatch.setattr(page, "write", lambda ax, path: path.write_bytes(b"drawn"))
+    monkeypatch.setattr("egan_theory.show.folder.write", lambda ax, path: path.write_bytes(b"drawn"))
     whole = eg.open_runs(trained)
     w = eg.RunWriter(tmp_path / "cut.nc", LOOP_EXPERIMENT.replace({"penalty.r1": 0.5}), chunk=50)
     for i in range(120):
