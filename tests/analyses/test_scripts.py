@@ -24,7 +24,8 @@ def private_names(source):
             found += [part for part in (node.module or "").split(".") if part.startswith("_") and part != "__future__"]
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
             of = node.value.id if isinstance(node.value, ast.Name) else ""
-            found += [] if of in ("self", "cls", "os") else [node.attr]
+            named = ("_asdict", "_fields", "_replace")  # public ones of a NamedTuple
+            found += [] if of in ("self", "cls", "os") or node.attr in named else [node.attr]
     return found
 
 
