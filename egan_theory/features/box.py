@@ -25,8 +25,9 @@ from ..kernels import Kernel
 from ..kernels.wide.universality import output_covariance
 from .base import Array
 from .fourier import box_modes
-from .grid import TRANSFORM_SHARE, FourierGrid, grid_wavevectors
+from .grid import FourierGrid, grid_wavevectors
 from .noise import noise_nodes
+from .weighted import TRANSFORM_SHARE
 
 #: more modes than this are refused
 MAX_MODES = 2_000_000

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Protocol
 
 import numpy as np
 
 from .base import Array
 from .fourier import FourierFeatures
+from .weighted import THREADED, WeightedForm, transform
 
 #: points times modes up to which products of one-dimensional exponentials are faster than a non-uniform FFT
 SEPARABLE = 150_000
-#: the transform's own relative error, as part of the map's tolerance
-TRANSFORM_SHARE = 0.1
-#: points from which on threads pay
-THREADED = 100_000
 
 
 class FourierGrid:
@@ -85,13 +81,7 @@ class FourierGrid:
         """A transform of type 2 whose points may be set; give it back to ``_plans`` when done."""
         if self._plans:
             return self._plans.pop()
-        return self._plan(self.shape, 1)
-
-    def _plan(self, shape: tuple[int, ...], threads: int) -> Any:
-        import finufft
-
-        eps = TRANSFORM_SHARE * self.tolerance
-        return finufft.Plan(2, shape, 1, eps, 1, dtype="complex128", nthreads=threads)
+        return transform(self.shape, self.tolerance, 1)
 
 
 def grid_wavevectors(length: Array, count: Array) -> Array:
@@ -235,7 +225,7 @@ class _NonUniform:
         self.plans, self.finite = [], []
         self.pooled = n < THREADED
         for points in X.reshape(-1, n, X.shape[-1]):
-            plan = grid.plan() if self.pooled else grid._plan(grid.shape, threads())
+            plan = grid.plan() if self.pooled else transform(grid.shape, grid.tolerance, n)
             phases = np.multiply(points.T, scale[:, None], order="C")
             finite = bool(np.isfinite(phases.sum()))
             plan.setpts(*(phases if finite else 0 * np.nan_to_num(phases)))
@@ -298,65 +288,3 @@ class _NonUniform:
                 else:
                     g[(j, *i)] = above
         return g, s.sum(-1)
-
-
-def threads() -> int:
-    """Threads for large transforms: OMP_NUM_THREADS where it is set, otherwise the cores this process may use."""
-    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if given.isdigit() and int(given) > 0:
-        return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class WeightedForm:
-    """Quadratic forms of D under fixed weighted points, as convolutions with p_q = sum_n weight_n exp(-i q.x_n):
-
-        sum_n weight_n f(x_n) exp(-i k.x_n) = sum_k' p_(k - k') c_k'
-
-    by FFTs on a grid of 4 m + 1 points an axis or more, where no product of three modes folds back onto a kept one.
-    """
-
-    def __init__(self, grid: FourierGrid, X: Array, weights: Array) -> None:
-        from scipy.fft import next_fast_len
-
-        self.grid = grid
-        self.points = tuple(int(next_fast_len(4 * int(m) + 1, real=True)) for m in grid.count)
-        self.axes = tuple(range(-len(self.points), 0))
-        double = tuple(4 * int(m) + 1 for m in grid.count)
-        plan = grid._plan(double, 1 if len(X) < THREADED else threads())
-        scale = 2 * np.pi / grid.length
-        plan.setpts(*(np.ascontiguousarray(X[:, a] * scale[a]) for a in range(X.shape[1])))
-        p = plan.execute_adjoint(np.asarray(weights, dtype=complex)).reshape(double)
-        spectrum = np.zeros(self.points, dtype=complex)
-        spectrum[np.ix_(*(np.arange(-2 * m, 2 * m + 1) for m in grid.count))] = p
-        self.density = np.fft.ifftn(spectrum).real  # sum_q p_q exp(i q.x) / (number of grid points)
-        n = np.rint(grid.wavevectors * grid.length[:, None] / (2 * np.pi)).astype(int)
-        self.index = np.ravel_multi_index(tuple(n), self.points, mode="wrap")
-        self.reflected = np.ravel_multi_index(tuple(-n), self.points, mode="wrap")
-
-    def _convolved(self, c: Array, mean: Array) -> tuple[Array, Array]:
-        """(g (J, ..., F), total) of the fields with coefficients c (J, ..., F) and means, weighted."""
-        from scipy.fft import fftn, ifftn
-
-        spectrum = np.zeros((*c.shape[:-1], int(np.prod(self.points))), dtype=complex)
-        spectrum[..., self.index], spectrum[..., self.reflected], spectrum[..., 0] = c, c.conj(), mean
-        # two real fields of a gradient would fit one complex transform; the grid is small against the points
-        f = ifftn(spectrum.reshape(*c.shape[:-1], *self.points), axes=self.axes, overwrite_x=True, norm="forward").real
-        g = fftn(f * self.density, axes=self.axes, overwrite_x=True).reshape(*c.shape[:-1], -1)
-        return g[..., self.index], g[..., 0].real
-
-    def values(self, w: Array) -> Array:
-        """sum_n weight_n D(x_n) psi(x_n), (..., P)."""
-        if np.iscomplexobj(w):
-            return self.values(w.real) + 1j * self.values(w.imag)
-        c, mean = self.grid.coefficients(w)
-        return self.grid.weights(*self._convolved(c, mean))
-
-    def gradients(self, w: Array) -> Array:
-        """sum_n weight_n grad D(x_n) . grad psi(x_n), (..., P)."""
-        if np.iscomplexobj(w):
-            return self.gradients(w.real) + 1j * self.gradients(w.imag)
-        c, _ = self.grid.coefficients(w)
-        k = self.grid.wavevectors.reshape(len(self.points), *(1,) * (c.ndim - 1), -1)
-        g, _ = self._convolved(1j * k * c, np.zeros((len(k), *c.shape[:-1])))
-        return self.grid.weights(-1j * (k * g).sum(0), np.zeros(c.shape[:-1]))
