@@ -71,10 +71,10 @@ def package_step(exp: eg.Experiment) -> Callable[[], None]:
 
     def step() -> None:
         nonlocal state, field
-        w, cloud, *memory = rule.step(state, field.Vw, field.Vx)
-        if cloud.strayed().any() or not (np.isfinite(w).all() and np.isfinite(cloud.x.max())):
+        state = rule.step(state, field.Vw, field.Vx)
+        if state[1].strayed().any() or not (np.isfinite(state[0]).all() and np.isfinite(state[1].x.max())):
             raise RuntimeError("a particle left the box")
-        field, state = grown_state(field, rule, (w, cloud.x, *memory))
+        field, state = grown_state(field, rule, state)
 
     return step
 

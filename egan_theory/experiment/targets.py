@@ -13,7 +13,6 @@ from ..base.arrays import numbers
 from ..base.config import LARGEST, Config, Numbers, Positive, Vectors
 from ..base.errors import InputError, check_file
 from ..base.files import read_npy
-from ..base.netcdf import read_netcdf
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -317,6 +316,8 @@ def _read_netcdf(field: str, path: str) -> tuple[np.ndarray, np.ndarray | None]:
                 "target.weights", f"have one weight for each of the {len(ds[name])} points", len(ds["weights"])
             )
         return [name, "weights"]
+
+    from ..base.netcdf import read_netcdf  # loads xarray
 
     ds = read_netcdf(field, path, choose)
     return ds[points_of(ds)].values, ds["weights"].values if "weights" in ds and ds["weights"].ndim == 1 else None

@@ -39,21 +39,35 @@ class Cloud:
         return self.x.shape
 
     @cached_property
+    def outside(self) -> np.ndarray:
+        """Which runs have a particle outside the domain of the Fourier modes: (run,), or () for one."""
+        return self.field.outside(self.x)
+
+    @cached_property
     def located(self) -> Located:
         features = self.field.features
         if isinstance(features, FourierGrid) and features.domain is not None:
-            self.left.append(self.field.outside(self.x))
+            self.left.append(self.outside)
         return features.at(self.field.nodes(self.x))
 
     def strayed(self) -> Any:
         """Which runs are outside the domain, here or at any cloud evaluated on the way: (run,), or () for one."""
-        return np.any([self.field.outside(self.x), *self.left], axis=0)
+        return np.any([self.outside, *self.left], axis=0) if self.left else self.outside
+
+    def again(self) -> Self:
+        """The same positions, at the beginning of another step."""
+        out = type(self)(self.field, self.x)
+        vars(out).update({key: value for key, value in vars(self).items() if key in ("outside", "located")})
+        return out
 
     def __add__(self, displacement: Any) -> Self:
         return type(self)(self.field, self.x + displacement, self.left)
 
-    def __sub__(self, displacement: Any) -> Self:
-        return type(self)(self.field, self.x - displacement, self.left)
+    def __sub__(self, other: Any) -> Any:
+        """Another cloud, or of two clouds the displacement between them, an array."""
+        if isinstance(other, Cloud):
+            return self.x - other.x
+        return type(self)(self.field, self.x - other, self.left)
 
     def __mul__(self, factor: Any) -> np.ndarray:
         return factor * self.x

@@ -65,16 +65,18 @@ class Field(Objectives):
         """Whether the discriminator moves along grad psi at the particles (R2, Fisher, consensus)."""
         return bool(np.any(self.grad_q != 0) or np.any(self.gamma != 0))
 
-    def grown(self, x: np.ndarray) -> Field:
+    def grown(self, x: Positions) -> Field:
         """For the exact kernel: a field whose dictionary spans the kernel at x; this one where it does, and for others.
 
         Weights (``padded``) of the old features have zeros for the new ones. Raises LeftBox when a particle is outside
         the domain of the kernel's Fourier modes.
         """
-        if self.outside(x).any():
+        cloud = self.place(x)
+        if cloud.outside.any():
             raise LeftBox()
         if not self.grows:
             return self
+        x = cloud.x
         # the residual of K(., x) grows as the fourth power of the way: no need to look before a particle has moved
         if self._looked_at is not None and self._looked_at.shape == x.shape:
             way = GROWTH_DISTANCE * self.problem.exp.discriminator.length_scale

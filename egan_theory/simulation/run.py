@@ -138,13 +138,13 @@ def _simulate(
                     diverged[new] = step
                     # keep the arrays finite: a frozen run costs nothing and disturbs nobody
                     rest = (np.where(_column(bad, v), 0.0, v) if np.ndim(v) else v for v in state[2:])
-                    here = np.where(bad[:, None, None], x, here)
-                    state = (np.where(bad[:, None], 0.0, state[0]), here, *rest)
+                    back = field.place(np.where(bad[:, None, None], x, here))
+                    state = (np.where(bad[:, None], 0.0, state[0]), back, *rest)
                     if np.all(diverged >= 0):
                         if step % exp.run.record_every == 0:
-                            record(step, (state[0], field.place(here)), diverged < 0)
+                            record(step, state, diverged < 0)
                         break
-                field, state = grown_state(field, rule, (state[0], here, *state[2:]))
+                field, state = grown_state(field, rule, state)
                 if step % exp.run.record_every == 0:
                     record(step, state, diverged < 0)
                     if progress is not None:
@@ -190,18 +190,18 @@ def _column(mask: np.ndarray, like: np.ndarray) -> np.ndarray:
 
 def stepped(field: Field, rule: UpdateRule, state: tuple) -> tuple[Field, tuple]:
     """(field, state) after one step of a state of arrays, an exact kernel's dictionary extended to the particles."""
-    w, cloud, *memory = rule.step((state[0], field.place(state[1]), *state[2:]), field.Vw, field.Vx, field.opponents)
-    field, (w, cloud, *memory) = grown_state(field, rule, (w, cloud.x, *memory))
+    state = rule.step((state[0], field.place(state[1]), *state[2:]), field.Vw, field.Vx, field.opponents)
+    field, (w, cloud, *memory) = grown_state(field, rule, state)
     return field, (w, cloud.x, *memory)
 
 
 def grown_state(field: Field, rule: UpdateRule, state: tuple) -> tuple[Field, tuple]:
-    """(field, state) with an exact kernel's dictionary extended to the particles, which the state holds as an array;
+    """(field, state) for the next step, an exact kernel's dictionary extended to the particles, a cloud in the state;
     every w-shaped part of it is padded."""
     old, field = field, field.grown(state[1])
-    cloud = field.place(state[1])
     if field.features is old.features:
-        return field, (state[0], cloud, *state[2:])
+        return field, (state[0], state[1].again(), *state[2:])
+    cloud = field.place(state[1])
     memory = [
         field.padded(v, old.features) if block in ("w", "q") else v
         for block, v in zip(rule.blocks, state[2:], strict=True)

@@ -68,6 +68,13 @@ def test_help_imports_nothing_heavy():
         assert f"  {command} " in done.stdout
 
 
+def test_an_experiment_imports_no_arrays_with_labels_and_no_algebra():
+    heavy = ("scipy", "sympy", "xarray", "matplotlib", "h5py", "pandas", "rich")
+    code = f"import sys, egan_theory as eg; eg.Experiment(); print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command, capsys):
     assert main([command, "--help"]) == 0

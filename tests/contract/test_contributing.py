@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -35,6 +36,8 @@ def add(kind: str, root: Path) -> list[Path]:
     text = file.read_text(encoding="utf-8")
     at = len(text) if before is None else text.index(before)
     gap = "" if kind == "penalty" else "\n\n"
+    if kind == "penalty":  # an element of the table
+        entry = indent(entry.rstrip(), 8 * " ") + ",\n"
     text = text[:at].rstrip("\n") + f"\n{gap}{entry}{gap}" + text[at:]
     if kind == "mechanism of collapse":
         last = 'Mechanism("too slow to split", "splitting"),\n'
