@@ -127,7 +127,7 @@ def follow(
 
 
 @dataclass
-class Record:
+class Stretch:
     """What a stretch of simulation left behind; path and force only where asked for."""
 
     rates: np.ndarray  # (lane, interval, d)
@@ -144,7 +144,7 @@ def _advance(
     length: int,
     rng: np.random.Generator,
     detail: bool,
-) -> tuple[TangentField, tuple, Record]:
+) -> tuple[TangentField, tuple, Stretch]:
     """``length`` steps of every lane; a lane that leaves every bound is held where it started."""
     centre, length_scale = problem.p @ problem.Y, problem.exp.discriminator.length_scale
     radius = np.linalg.norm(problem.Y - centre, axis=-1).max()
@@ -175,10 +175,10 @@ def _advance(
                 state, stretch = orthonormalise(rule, state)
                 state[1][:, 0] += noise * rng.standard_normal(d)
                 rates[:, step // INTERVAL] = stretch / INTERVAL
-    return tangent, state, Record(rates, escaped, path, force)
+    return tangent, state, Stretch(rates, escaped, path, force)
 
 
-def _judge(problem: Problem, lane: Lane, record: Record, row: int, length: int, counts: bool) -> None:
+def _judge(problem: Problem, lane: Lane, record: Stretch, row: int, length: int, counts: bool) -> None:
     """Put a stretch of simulation into the lane's result; ``counts``: it is a window, not the transient."""
     first, lane.steps, lane.window = lane.steps, lane.steps + length, length
     lane.rates = record.rates[row]

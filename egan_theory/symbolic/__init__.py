@@ -21,8 +21,8 @@ from .maps import (
     jury_conditions,
     momentum_values,
     stability_conditions,
+    step_matrix,
     update_matrices,
-    update_matrix,
 )
 from .theory import derive
 
@@ -50,7 +50,7 @@ __all__ = [
     "oscillator_blocks",
     "oscillator_jacobian",
     "stability_conditions",
+    "step_matrix",
     "symbols",
     "update_matrices",
-    "update_matrix",
 ]

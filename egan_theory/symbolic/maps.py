@@ -33,7 +33,7 @@ def _critic_steps(rule: UpdateRule) -> None:
         raise InputError("update.critic_steps", "be a whole number >= 1 (alternating_n has the general form)", repr(n))
 
 
-def update_matrix(rule: UpdateRule, J: sp.Matrix) -> sp.Matrix:
+def step_matrix(rule: UpdateRule, J: sp.Matrix) -> sp.Matrix:
     """m x m matrix of one generator step on (w, x, *memory), m = 2 + len(rule.blocks), for a 2x2 SymPy Jacobian.
 
     Raises InputError for the flow, whose map is exp(J): use the eigenvalues of J themselves.
@@ -94,7 +94,7 @@ def momentum_values(rule: UpdateRule) -> dict[Any, Any]:
 def characteristic_polynomial(rule: UpdateRule) -> sp.Poly:
     """det(z - map) as a monic polynomial in z; coefficients in a, w2 and, where momentum is not zero, beta_D, beta_G.
 
-    The map of ``update_matrix`` for J = [[-a, -omega], [omega, 0]]; only omega^2 = w2 appears.
+    The map of ``step_matrix`` for J = [[-a, -omega], [omega, 0]]; only omega^2 = w2 appears.
     """
     if rule.continuous:
         raise InputError("update.rule", FLOW_REASON, repr(rule.rule))
@@ -105,7 +105,7 @@ def characteristic_polynomial(rule: UpdateRule) -> sp.Poly:
 @cache
 def _polynomial(rule: UpdateRule) -> sp.Poly:
     y, omega = symbols, sp.Symbol("omega", positive=True)
-    matrix = update_matrix(rule, sp.Matrix([[-y.a, -omega], [omega, 0]]))
+    matrix = step_matrix(rule, sp.Matrix([[-y.a, -omega], [omega, 0]]))
     return _even(matrix.charpoly(y.z).as_expr(), omega)
 
 

@@ -26,7 +26,7 @@ from egan_theory.problem.field import VARIABLE, Field
 from egan_theory.problem.problem import Problem
 from egan_theory.show.coverage import between, covered
 from egan_theory.symbolic import derive
-from egan_theory.symbolic.maps import characteristic_polynomial, update_matrices, update_matrix
+from egan_theory.symbolic.maps import characteristic_polynomial, step_matrix, update_matrices
 from egan_theory.tables.losses import LOSSES
 from egan_theory.tables.penalties import (
     FUNCTIONAL,
@@ -252,7 +252,7 @@ STEPPING = [
 def test_rule_is_one_map_in_symbols_and_in_numbers(table, derivation):
     rule = update_rule(table)
     J = np.array([[-0.31, -0.7], [0.45, 0.0]])
-    matrix = np.array(update_matrix(rule, sp.Matrix(J)), dtype=float)
+    matrix = np.array(step_matrix(rule, sp.Matrix(J)), dtype=float)
     np.testing.assert_allclose(update_matrices(rule, J), matrix, rtol=0, atol=ROUNDING)
     assert len(matrix) == 2 + len(rule.blocks)
     values = {"a": 0.31, "omega2": 0.7 * 0.45, "beta_D": rule.momentum_discriminator, "beta_G": rule.momentum_generator}

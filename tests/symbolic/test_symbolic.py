@@ -29,9 +29,9 @@ from egan_theory.symbolic import (
     momentum_values,
     oscillator_blocks,
     stability_conditions,
+    step_matrix,
     symbols,
     update_matrices,
-    update_matrix,
 )
 from egan_theory.tables.losses import LOSSES
 from egan_theory.tables.penalties import coefficients
@@ -269,7 +269,7 @@ def test_polynomials_in_the_eigenvalues_of_J():
         "optimistic": [Y.z**2 - (1 + 2 * s) * Y.z + s for s in (s1, s2)],
     }
     for name, factors in expected.items():
-        polynomial = update_matrix(RULES[name], J).charpoly(Y.z).as_expr()
+        polynomial = step_matrix(RULES[name], J).charpoly(Y.z).as_expr()
         assert sp.expand(polynomial - sp.prod(factors)) == 0
         in_a = characteristic_polynomial(RULES[name]).as_expr().subs({Y.a: -s1 - s2, Y.w2: s1 * s2})
         assert sp.expand(in_a - sp.prod(factors)) == 0
@@ -296,7 +296,7 @@ def test_update_matrices_are_the_rule_itself(name):
     for _ in range(5):
         state, vector = rule.step(state, Vw, Vx), maps[2, 1] @ vector
     np.testing.assert_allclose(vector, state, rtol=1e-12)
-    symbolic = np.array(update_matrix(rule, sp.Matrix(J)), dtype=float)
+    symbolic = np.array(step_matrix(rule, sp.Matrix(J)), dtype=float)
     np.testing.assert_allclose(symbolic, maps[2, 1], rtol=1e-13, atol=1e-15)
 
     a, w = 0.6, 0.9
@@ -318,7 +318,7 @@ def test_flow_is_exponential_and_has_no_polynomial():
         errors.append(np.max(np.abs(matrix - expm(block))))
     assert errors[0] < 1e-4 and 3.8 < np.log2(errors[0] / errors[1]) < 4.4
     for refused in (
-        lambda: update_matrix(UpdateRule("flow"), sp.eye(2)),
+        lambda: step_matrix(UpdateRule("flow"), sp.eye(2)),
         lambda: characteristic_polynomial(UpdateRule("flow")),
         lambda: stability_conditions(UpdateRule("flow")),
     ):
