@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ..base.errors import InputError
 from ..experiment import Experiment
-from ..fits.decay import late_rate
+from ..fits.decay import fitted_rate
 from ..fits.estimate import blind_eigenvalues
 from ..fits.rounding import too_coarse
 from ..linear import eigenvalues, linearize
@@ -205,9 +205,9 @@ def _rate(exp: Experiment, times: np.ndarray, found: Measurement, unit: str) -> 
         return f"the runs show {max(predicted * span, 0):.2g} e-folds of the slowest mode, {E_FOLDS:g} are needed"
     if not found.modes or abs(found.modes[0].predicted.real + predicted) > SAME * predicted:
         return "the slowest mode is not seen"
-    rate, error = late_rate(times, found.size())
+    rate, error = fitted_rate(times, found.size())
     slowest, rng = found.modes[0], np.random.default_rng(0)
-    again = np.array([late_rate(times, found.size(rng))[0] for _ in range(REPLICAS)])
+    again = np.array([fitted_rate(times, found.size(rng))[0] for _ in range(REPLICAS)])
     if not np.isfinite(rate) or not np.isfinite(again).all():
         return "too few samples above the noise"
     bent = (again + slowest.measured.real) ** 2

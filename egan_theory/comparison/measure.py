@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ..fits.joint import Fit, Problem, Unit, project, solve, units
+from ..fits.joint import Fit, Series, Unit, project, solve, units
 from ..fits.scatter import Scatter, few, scatter
 from .modes import Observation
 
@@ -74,49 +74,49 @@ def measure(found: Observation, slowest: float = SLOWEST, refit: bool = False) -
         still = np.zeros(found.blocks[0].y.shape)
         return Measurement((), ({"name": "all modes", "reason": "no particle moves"},), 0.0, 0.0, still, still)
     weights = [1 / x if x > 0 else 1.0 for x in size]
-    problem = _problem(found, weights, span)
-    fit = project(problem, problem.start, [])
+    series = _series(found, weights, span)
+    fit = project(series, series.start, [])
     for _ in range(ROUNDS if len(found.blocks) > 1 else 0):
-        weights = _weights(problem, fit, found, weights)
-        problem = _problem(found, weights, span)
-        fit = project(problem, problem.start, [])
+        weights = _weights(series, fit, found, weights)
+        series = _series(found, weights, span)
+        fit = project(series, series.start, [])
     moving = found.blocks[0].y.shape[-1]
-    unseen = {i: r for i, u in enumerate(problem.units) if (r := _unmeasurable(u, step, slowest))}
-    candidates = [i for i in range(len(problem.units)) if i not in unseen]
-    fit, errors, weak = _seen(problem, problem.start, moving, candidates)
+    unseen = {i: r for i, u in enumerate(series.units) if (r := _unmeasurable(u, step, slowest))}
+    candidates = [i for i in range(len(series.units)) if i not in unseen]
+    fit, errors, weak = _seen(series, series.start, moving, candidates)
     if np.sqrt(errors.rest) > LEFT:
-        other = min((_faster(problem, k) for k in OTHERS), key=lambda p: project(problem, p, []).cost)
-        again = _seen(problem, other, moving, candidates)
+        other = min((_faster(series, k) for k in OTHERS), key=lambda p: project(series, p, []).cost)
+        again = _seen(series, other, moving, candidates)
         if again[0].cost < fit.cost:
             fit, errors, weak = again
-    if refit and len(problem.y) > 1:
-        errors = replace(errors, covariance=_without_one(problem, fit, errors))
+    if refit and len(series.y) > 1:
+        errors = replace(errors, covariance=_without_one(series, fit, errors))
     unseen |= weak
     names = [
         {"name": f"mode {', '.join(f'{s / span:.4g}' for s in u.predicted if s.imag >= 0)}", "reason": unseen[i]}
-        for i, u in sorted(enumerate(problem.units), key=lambda p: -p[1].predicted.real.max())
+        for i, u in sorted(enumerate(series.units), key=lambda p: -p[1].predicted.real.max())
         if i in unseen and u.moves and u.predicted.any()
     ]
-    modes = _measured(problem, fit, errors, found, span, [i for i in range(len(problem.units)) if i not in unseen])
-    left = fit.residual.T.reshape(problem.y.shape)
+    modes = _measured(series, fit, errors, found, span, [i for i in range(len(series.units)) if i not in unseen])
+    left = fit.residual.T.reshape(series.y.shape)
     noise, rest = np.sqrt(errors.noise), np.sqrt(errors.rest)
-    return Measurement(tuple(modes), tuple(names), float(noise), float(rest), problem.y - left, left)
+    return Measurement(tuple(modes), tuple(names), float(noise), float(rest), series.y - left, left)
 
 
-def _problem(found: Observation, weights: list[float], span: float) -> Problem:
+def _series(found: Observation, weights: list[float], span: float) -> Series:
     y = np.concatenate([w * b.y for w, b in zip(weights, found.blocks, strict=True)], axis=-1)
     shapes = np.concatenate([w * b.modes for w, b in zip(weights, found.blocks, strict=True)])
-    return Problem((found.times - found.times[0]) / span, y, tuple(units(found.s * span, shapes, found.moves)))
+    return Series((found.times - found.times[0]) / span, y, tuple(units(found.s * span, shapes, found.moves)))
 
 
-def _weights(problem: Problem, fit: Fit, found: Observation, weights: list[float]) -> list[float]:
+def _weights(series: Series, fit: Fit, found: Observation, weights: list[float]) -> list[float]:
     """Such that all blocks leave residuals of one size."""
     out, first = [], 0
-    residual = fit.residual.reshape(*problem.y.shape[1:], -1)
+    residual = fit.residual.reshape(*series.y.shape[1:], -1)
     for weight, block in zip(weights, found.blocks, strict=True):
         last = first + block.y.shape[-1]
         left = np.sqrt(
-            (residual[:, first:last] ** 2).mean() / np.maximum((problem.y[..., first:last] ** 2).mean(), 1e-300)
+            (residual[:, first:last] ** 2).mean() / np.maximum((series.y[..., first:last] ** 2).mean(), 1e-300)
         )
         rms = np.sqrt((block.y**2).mean())
         out.append(1 / (max(left, 1e-12) * rms) if rms > 0 else weight)
@@ -124,9 +124,9 @@ def _weights(problem: Problem, fit: Fit, found: Observation, weights: list[float
     return out
 
 
-def _faster(problem: Problem, factor: float) -> np.ndarray:
+def _faster(series: Series, factor: float) -> np.ndarray:
     """Parameters of the predicted exponents times a factor."""
-    return np.array([x * factor ** (j + 1) for u in problem.units for j, x in enumerate(u.parameters)])
+    return np.array([x * factor ** (j + 1) for u in series.units for j, x in enumerate(u.parameters)])
 
 
 def _unmeasurable(unit: Unit, step: float, slowest: float) -> str:
@@ -139,29 +139,29 @@ def _unmeasurable(unit: Unit, step: float, slowest: float) -> str:
     return ""
 
 
-def _seen(problem: Problem, start: np.ndarray, moving: int, chosen: list[int]) -> tuple[Fit, Scatter, dict[int, str]]:
+def _seen(series: Series, start: np.ndarray, moving: int, chosen: list[int]) -> tuple[Fit, Scatter, dict[int, str]]:
     """The fit, from ``start``, with free exponents of those of the ``chosen`` modes that are seen, its errors, and why
     the others are not."""
     weak: dict[int, str] = {}
-    predicted = project(problem, start, [])
-    errors = scatter(problem, predicted, moving)
+    predicted = project(series, start, [])
+    errors = scatter(series, predicted, moving)
     fit, noise, off = predicted, errors.sigma2, False
     for _ in range(PASSES):
-        missed = {i: r for i in chosen if (r := _weak(problem, fit if off else predicted, noise, i))}
+        missed = {i: r for i in chosen if (r := _weak(series, fit if off else predicted, noise, i))}
         if len(fit.free):
-            missed |= {i: r for i in chosen if i not in missed and (r := _blurred(problem, fit, errors, i))}
+            missed |= {i: r for i in chosen if i not in missed and (r := _blurred(series, fit, errors, i))}
             if not off:
-                expected = project(problem, start, chosen)
-                known = scatter(problem, expected, moving, errors)
-                missed |= {i: r for i in chosen if i not in missed and (r := _blurred(problem, expected, known, i))}
-        slow = sorted((i for i in chosen if i not in missed), key=lambda i: -problem.units[i].predicted.real.max())
+                expected = project(series, start, chosen)
+                known = scatter(series, expected, moving, errors)
+                missed |= {i: r for i in chosen if i not in missed and (r := _blurred(series, expected, known, i))}
+        slow = sorted((i for i in chosen if i not in missed), key=lambda i: -series.units[i].predicted.real.max())
         missed |= {i: f"the {FREE} slower ones are compared" for i in slow[FREE:]}
         if len(fit.free) and not missed:
             break
         weak |= missed
         chosen = [i for i in chosen if i not in missed]
-        fit = solve(problem, start, chosen)
-        errors = scatter(problem, fit, moving)
+        fit = solve(series, start, chosen)
+        errors = scatter(series, fit, moving)
         noise = errors.local
         if not chosen:
             break
@@ -170,11 +170,11 @@ def _seen(problem: Problem, start: np.ndarray, moving: int, chosen: list[int]) -
     return fit, errors, weak
 
 
-def _without_one(problem: Problem, fit: Fit, errors: Scatter) -> np.ndarray:
+def _without_one(series: Series, fit: Fit, errors: Scatter) -> np.ndarray:
     """The covariance, widened to the jackknife over runs where that is larger."""
-    runs = len(problem.y)
-    chosen = [i for i in range(len(problem.units)) if np.isin(problem.parameters_of([i]), fit.free).all()]
-    left_out = [replace(problem, y=np.delete(problem.y, r, axis=0)) for r in range(runs)]
+    runs = len(series.y)
+    chosen = [i for i in range(len(series.units)) if np.isin(series.parameters_of([i]), fit.free).all()]
+    left_out = [replace(series, y=np.delete(series.y, r, axis=0)) for r in range(runs)]
     p = np.array([solve(other, fit.p, chosen).p[fit.free] for other in left_out])
     variance = (runs - 1) / runs * ((p - p.mean(0)) ** 2).sum(0) * few(runs - 1) ** 2
     own = np.diag(errors.covariance)
@@ -182,9 +182,9 @@ def _without_one(problem: Problem, fit: Fit, errors: Scatter) -> np.ndarray:
     return errors.covariance * np.outer(factor, factor)
 
 
-def _weak(problem: Problem, fit: Fit, noise: float, unit: int) -> str:
+def _weak(series: Series, fit: Fit, noise: float, unit: int) -> str:
     """Why a mode's signal is no signal; empty if it is."""
-    columns = problem.columns_of(unit)
+    columns = series.columns_of(unit)
     a = fit.amplitudes[columns]
     inverse = np.linalg.pinv(fit.inverse[columns, columns], hermitian=True)
     energy = float(np.einsum("cr,cd,dr->", a, inverse, a)) / max(noise, 1e-300)
@@ -193,10 +193,10 @@ def _weak(problem: Problem, fit: Fit, noise: float, unit: int) -> str:
     return f"not seen: its signal is {np.sqrt(energy / a.size):.2g} times the noise"
 
 
-def _blurred(problem: Problem, fit: Fit, errors: Scatter, unit: int) -> str:
+def _blurred(series: Series, fit: Fit, errors: Scatter, unit: int) -> str:
     """Why an exponent is not known well enough to be told from its neighbours; empty if it is."""
-    at = problem.parameters_of([unit])
-    s, error = problem.layout.exponents(fit.p)[at], _stderr(problem, fit, errors)[at]
+    at = series.parameters_of([unit])
+    s, error = series.layout.exponents(fit.p)[at], _stderr(series, fit, errors)[at]
     # of two that are about to coalesce the difference is known badly, and rightly so
     worst = float(np.maximum(error.real, error.imag).min())
     if worst <= RESOLVED * max(1.0, np.abs(s.real).min()):
@@ -204,16 +204,16 @@ def _blurred(problem: Problem, fit: Fit, errors: Scatter, unit: int) -> str:
     return f"not seen: the error of its exponent would be {worst / np.abs(s).max():.0%} of it"
 
 
-def _stderr(problem: Problem, fit: Fit, errors: Scatter) -> np.ndarray:
+def _stderr(series: Series, fit: Fit, errors: Scatter) -> np.ndarray:
     covariance = np.zeros((len(fit.p), len(fit.p)))
     covariance[np.ix_(fit.free, fit.free)] = errors.covariance
-    return problem.layout.stderr(fit.p, covariance)
+    return series.layout.stderr(fit.p, covariance)
 
 
 def _measured(
-    problem: Problem, fit: Fit, errors: Scatter, found: Observation, span: float, chosen: list[int]
+    series: Series, fit: Fit, errors: Scatter, found: Observation, span: float, chosen: list[int]
 ) -> list[Measured]:
-    values, stderr = problem.layout.exponents(fit.p) / span, _stderr(problem, fit, errors) / span
+    values, stderr = series.layout.exponents(fit.p) / span, _stderr(series, fit, errors) / span
     # nothing resolves an exponent below rounding
     floor = np.finfo(float).eps * np.maximum(np.abs(values), 1 / span)
     im: np.ndarray = np.where(stderr.imag > 0, np.maximum(stderr.imag, floor), 0)
@@ -222,7 +222,7 @@ def _measured(
     rate = 2 * np.pi / float(np.median(np.diff(found.times)))
     out = []
     for i in chosen:
-        at, predicted = problem.parameters_of([i]), problem.units[i].predicted / span
+        at, predicted = series.parameters_of([i]), series.units[i].predicted / span
         note = "" if fit.converged else "the fit did not settle"
         if even and np.abs(values[at].imag).max() > rate / 2:
             note = "; ".join(filter(None, [note, f"frequency known up to multiples of {rate:.4g}"]))

@@ -23,7 +23,7 @@ BIC_MARGIN = 10.0
 MAX_MODE_SAMPLES = 150
 
 
-def late_rate(times, norms) -> tuple[float, float]:
+def fitted_rate(times, norms) -> tuple[float, float]:
     """Exponential rate lambda of |u(t)| ~ exp(-lambda t) at late times, and its standard error.
 
     times: (time,) increasing; norms: (run, time) or (time,), not negative. Both results are per unit of ``times``;

@@ -116,7 +116,7 @@ def _paired(a: Unit, b: Unit) -> Unit:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Series:
     """t (T,) scaled times, y (run, T, n) recorded, in coordinates that weigh alike; the units and their layout."""
 
     t: np.ndarray
@@ -180,13 +180,13 @@ class Fit:
         return float((self.residual**2).sum())
 
 
-def project(problem: Problem, p: np.ndarray, chosen: Sequence[int]) -> Fit:
+def project(series: Series, p: np.ndarray, chosen: Sequence[int]) -> Fit:
     """The best amplitudes at parameters p, and what the parameters of the ``chosen`` units change."""
-    layout, k = problem.layout, 0
-    phi, moves = basis(p, layout, problem.t)
+    layout, k = series.layout, 0
+    phi, moves = basis(p, layout, series.t)
     columns: list[np.ndarray] = []
     changes: list[tuple[int, np.ndarray]] = []
-    for i, unit in enumerate(problem.units):
+    for i, unit in enumerate(series.units):
         r = len(unit.predicted)
         own, d = phi[:, k : k + r], p[k + 1] if unit.pair else 0.0
         columns.append(_columns(unit, d, own))
@@ -200,7 +200,7 @@ def project(problem: Problem, p: np.ndarray, chosen: Sequence[int]) -> Fit:
     u, sigma, vh = np.linalg.svd(R)
     kept = sigma > RANK * sigma[0]
     span = Q @ u[:, kept]
-    Y = problem.rows
+    Y = series.rows
     seen = span.T @ Y
     residual = Y - span @ seen
     residual -= span @ (span.T @ residual)  # what rounding left along the span
@@ -217,28 +217,28 @@ def project(problem: Problem, p: np.ndarray, chosen: Sequence[int]) -> Fit:
     jacobian = np.empty((Y.shape[1], R.shape[0], len(changes)))
     at = 0
     for j, (i, z) in enumerate(changes):
-        jacobian[:, :, j] = -(R[:, at : at + z.shape[1]] @ amplitudes[problem.columns_of(i)]).T
+        jacobian[:, :, j] = -(R[:, at : at + z.shape[1]] @ amplitudes[series.columns_of(i)]).T
         at += z.shape[1]
-    free = problem.parameters_of(chosen)
+    free = series.parameters_of(chosen)
     return Fit(p, free, span, amplitudes, back @ back.T, residual, across, jacobian)
 
 
-def solve(problem: Problem, p: np.ndarray, chosen: Sequence[int]) -> Fit:
+def solve(series: Series, p: np.ndarray, chosen: Sequence[int]) -> Fit:
     """Levenberg-Marquardt in the parameters of the ``chosen`` units, from p."""
-    first = project(problem, p, chosen)
+    first = project(series, p, chosen)
     if not len(first.free):
         return first
-    growth = max(GROWTH, 2 * problem.layout.exponents(p).real.max())
+    growth = max(GROWTH, 2 * series.layout.exponents(p).real.max())
 
     def system(fit: Fit) -> tuple[np.ndarray, np.ndarray]:
         return fit.jacobian.reshape(-1, len(fit.free)), (fit.across.T @ fit.residual).T.ravel()
 
     def at(trial: np.ndarray) -> Fit | None:
-        s = problem.layout.exponents(trial)
+        s = series.layout.exponents(trial)
         allowed = np.isfinite(trial).all() and np.abs(s).max() < LARGEST and s.real.max() < growth
-        return project(problem, trial, chosen) if allowed else None
+        return project(series, trial, chosen) if allowed else None
 
-    total, stall = float((problem.y**2).sum()), STALL / problem.y.size
+    total, stall = float((series.y**2).sum()), STALL / series.y.size
     fit, converged = descend(
         first, first.free, system, at, total, steps=STEPS, dampings=DAMPINGS, factor=6.0, stall=stall
     )

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import chi2, norm
 from scipy.stats import t as student
 
-from .joint import GROWTH, Fit, Problem
+from .joint import GROWTH, Fit, Series
 
 #: exponents, the largest, whose products drive the second order
 DRIVING = 16
@@ -39,7 +39,7 @@ TWO_SIDED = 0.975
 
 @dataclass(frozen=True)
 class Scatter:
-    """sigma2, tau2 as above, in the problem's units; ``local``: variance per number in the times that second-order
+    """sigma2, tau2 as above, in the series's units; ``local``: variance per number in the times that second-order
     terms span; covariance (free, free) of the fit's free parameters; ``noise``, ``rest``: shares of the recorded energy
     that are noise, and neither noise nor the modes."""
 
@@ -51,19 +51,19 @@ class Scatter:
     rest: float
 
 
-def scatter(problem: Problem, fit: Fit, displacements: int, known: Scatter | None = None) -> Scatter:
+def scatter(series: Series, fit: Fit, displacements: int, known: Scatter | None = None) -> Scatter:
     """Of a fit; the first ``displacements`` recorded numbers of each sample are the particles'. ``known``: take its
     sigma and tau."""
-    T, n, runs, free = len(problem.t), problem.y.shape[2], len(problem.y), len(fit.free)
-    drive = _driven(problem, fit, displacements)
-    inside = _times(problem.t, drive)
+    T, n, runs, free = len(series.t), series.y.shape[2], len(series.y), len(fit.free)
+    drive = _driven(series, fit, displacements)
+    inside = _times(series.t, drive)
     residual = fit.residual.reshape(T, n * runs)
     left, within = float((residual**2).sum()), float(((inside.T @ residual) ** 2).sum())
     dof = max((T * n - fit.span.shape[1]) * runs - free, 1)
     dof_within = dof * inside.shape[1] / T
     sigma2 = (left - within) / max(dof - dof_within, 0.5)
     inverse = np.linalg.pinv(np.einsum("rqf,rqg->fg", fit.jacobian, fit.jacobian), hermitian=True)
-    energy, taken = _through(problem, fit, drive)
+    energy, taken = _through(series, fit, drive)
     energy_left = max(energy.sum() - np.trace(inverse @ taken.sum(0)), 1e-9 * energy.sum())
     tau2 = max(within - sigma2 * dof_within, 0.0) / energy_left if energy_left > 0 else 0.0
     # of few independent contributions the size is known badly: t quantiles
@@ -76,7 +76,7 @@ def scatter(problem: Problem, fit: Fit, displacements: int, known: Scatter | Non
     if free and runs > 1 and known is None:
         own = sigma2 * np.einsum("rqf,rqg->rfg", fit.jacobian, fit.jacobian) + tau2 * taken
         covariance = _between(fit, inverse, own, covariance)
-    total, noise = float((problem.y**2).sum()), min(sigma2 * dof, left)
+    total, noise = float((series.y**2).sum()), min(sigma2 * dof, left)
     rest = max(within - sigma2 * (dof_within + CLEAR * np.sqrt(2 * dof_within)), 0.0)
     local = max(sigma2, within / max(dof_within, 1.0))
     return Scatter(sigma2, tau2, local, covariance, noise / total, rest / total)
@@ -106,16 +106,16 @@ def _times(t: np.ndarray, drive: Drive) -> np.ndarray:
     return u[:, : min(int((sigma > SPANNED * sigma[0]).sum()), int(SHARE * len(t)))]
 
 
-def _through(problem: Problem, fit: Fit, drive: Drive) -> tuple[np.ndarray, np.ndarray]:
+def _through(series: Series, fit: Fit, drive: Drive) -> tuple[np.ndarray, np.ndarray]:
     """For tau = 1: the energy of each contribution (run, mode * pair) that no amplitudes take, and the second moment
     (run, free, free) of J^T (second order)."""
-    T, n, runs = len(problem.t), problem.y.shape[2], len(problem.y)
+    T, n, runs = len(series.t), series.y.shape[2], len(series.y)
     span = np.tensordot(fit.span.reshape(T, n, -1), drive.shapes, (1, 0))  # (T, rank, mode)
     across = np.tensordot(fit.across.reshape(T, n, -1), drive.shapes, (1, 0))
     energy = np.empty((runs, len(drive.s), len(drive.sums)))
     taken = np.zeros((runs, len(fit.free), len(fit.free)))
     for i, (s, count) in enumerate(zip(drive.s, drive.count, strict=True)):
-        L = _response(problem.t, drive.sums, s)
+        L = _response(series.t, drive.sums, s)
         size = float((np.abs(drive.shapes[:, i]) ** 2).sum())
         left = size * (np.abs(L) ** 2).sum(0) - (np.abs(span[..., i].T @ L) ** 2).sum(0)
         energy[:, i] = count * drive.weights * np.maximum(left, 0.0)
@@ -127,12 +127,12 @@ def _through(problem: Problem, fit: Fit, drive: Drive) -> tuple[np.ndarray, np.n
     return energy.reshape(runs, -1), taken
 
 
-def _driven(problem: Problem, fit: Fit, displacements: int) -> Drive:
+def _driven(series: Series, fit: Fit, displacements: int) -> Drive:
     """From a fit's exponents and amplitudes."""
     exponents, sizes, shapes = [], [], []
     k = 0
-    for i, unit in enumerate(problem.units):
-        a = fit.amplitudes[problem.columns_of(i)]
+    for i, unit in enumerate(series.units):
+        a = fit.amplitudes[series.columns_of(i)]
         if unit.pair:
             m, d = fit.p[k], fit.p[k + 1]
             q = np.sqrt(complex(d))
@@ -153,7 +153,7 @@ def _driven(problem: Problem, fit: Fit, displacements: int) -> Drive:
     one, other = np.triu_indices(len(top))
     responds = np.flatnonzero((np.abs(s) > 0) & (s.imag >= 0))
     shape = np.array([shapes[i] / max(np.linalg.norm(shapes[i]), 1e-300) for i in responds])
-    shape = shape.reshape(len(responds), problem.y.shape[2]).T
+    shape = shape.reshape(len(responds), series.y.shape[2]).T
     count = np.where(s[responds].imag > 0, 2.0, 1.0)
     s_top, a_top = s[top], a2[top]
     return Drive(s_top[one] + s_top[other], (a_top[one] * a_top[other]).T, s[responds], shape, count)

@@ -9,7 +9,7 @@ from analyses import comparison_calibration as script
 from egan_theory.base.errors import InputError
 from egan_theory.comparison.modes import _real_where_real
 from egan_theory.experiment.targets import Grid
-from egan_theory.fits.joint import Problem, project, solve, units
+from egan_theory.fits.joint import Series, project, solve, units
 from egan_theory.fits.rounding import rounding
 from egan_theory.runs.schema import validate_runs
 from tests.builders import small
@@ -223,7 +223,7 @@ def problem(s, rng, T=60, n=3, runs=2):
         if np.imag(x) < 0:
             c[:, j] = c[:, list(s).index(np.conj(x))].conj()
     y = np.einsum("nj,rj,tj->rtn", O, c, np.exp(np.outer(t, s))).real
-    return Problem(t, y, tuple(units(np.array(s, dtype=complex), O, np.ones(len(s), bool))))
+    return Series(t, y, tuple(units(np.array(s, dtype=complex), O, np.ones(len(s), bool))))
 
 
 EXPONENTS = [-2 + 9j, -2 - 9j, -3 + 14j, -3 - 14j, -4.0, -1.0]
@@ -242,7 +242,7 @@ def test_jacobian_is_the_slope_of_the_cost(s):
     """d cost/dp = 2 J^T residual, exact for Kaufman's Jacobian: against central differences, also about coalescence."""
     rng, h = np.random.default_rng(3), 1e-5
     p = problem(s, rng)
-    p = Problem(p.t, p.y + 0.1 * rng.standard_normal(p.y.shape), p.units)
+    p = Series(p.t, p.y + 0.1 * rng.standard_normal(p.y.shape), p.units)
     chosen = range(len(p.units))
     at = p.start + 0.1
     fit = project(p, at, chosen)

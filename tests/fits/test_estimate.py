@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 
 from egan_theory.base.errors import InputError
-from egan_theory.fits.decay import late_rate
+from egan_theory.fits.decay import fitted_rate
 from egan_theory.fits.estimate import blind_eigenvalues, fit_exponentials, fit_mode
 from egan_theory.fits.varpro import Layout, basis
 
@@ -140,7 +140,7 @@ def test_units_of_time_and_signal(scale, gain, shift):
     assert np.allclose(b.values * scale, a.values, rtol=1e-6)
     assert np.allclose(b.stderr * scale, a.stderr, rtol=1e-4)
     norms = np.linalg.norm(y, axis=2)
-    assert np.allclose(np.array(late_rate(t * scale, gain * norms)) * scale, late_rate(t, norms), rtol=1e-4)
+    assert np.allclose(np.array(fitted_rate(t * scale, gain * norms)) * scale, fitted_rate(t, norms), rtol=1e-4)
 
 
 def test_modes_are_told_apart():
@@ -195,7 +195,7 @@ def test_rounding_floor_does_not_bias():
     y = np.exp(-t) * np.cos(2 * t) + 1e-13 + 1e-14 * rng.normal(size=1000)
     fit = fit_mode(t, y[None, :, None], overdamped=False)
     assert distance(fit.values, [-1 + 2j, -1 - 2j]).max() < 1e-10
-    rate, err = late_rate(t, np.abs(y))
+    rate, err = fitted_rate(t, np.abs(y))
     assert abs(rate - 1) < RATE_TWO_MODES and err < RATE_TWO_MODES
 
 
@@ -205,11 +205,11 @@ def test_divergence():
     y[150:] = [np.inf, np.nan] * 25
     runs = np.stack([y, np.exp(0.5 * t) * np.sin(3 * t)])[:, :, None]
     assert distance(fit_mode(t, runs).values, [0.5 + 3j]).max() < EXACT
-    rate, _ = late_rate(t, np.exp(0.5 * t))
+    rate, _ = fitted_rate(t, np.exp(0.5 * t))
     assert abs(rate + 0.5) < EXACT
     with np.errstate(over="ignore"):
         grown = np.exp(np.linspace(0, 800, 200))
-    assert abs(late_rate(t, grown)[0] + 80) < 1e-6
+    assert abs(fitted_rate(t, grown)[0] + 80) < 1e-6
     assert abs(fit_mode(t, grown[None, :, None]).values[0] - 80) < 1e-6
 
 
@@ -217,7 +217,7 @@ def test_divergence():
 def test_too_few_samples(shape):
     fit = fit_exponentials(np.arange(shape[1]), np.ones(shape), 4)
     assert "too few" in fit.status and np.isnan(fit.values).all() and not fit.ok
-    assert all(np.isnan(late_rate(np.arange(3), np.ones((1, 3)))))
+    assert all(np.isnan(fitted_rate(np.arange(3), np.ones((1, 3)))))
 
 
 def test_empty_and_degenerate_signals():
@@ -248,7 +248,7 @@ def test_input_is_checked():
     with pytest.raises(InputError, match="initial: must"):
         fit_exponentials(t, y, 2, initial=[1.0])
     with pytest.raises(InputError, match="norms: must"):
-        late_rate(t, -np.ones(10))
+        fitted_rate(t, -np.ones(10))
 
 
 def test_rank_is_chosen():
@@ -262,14 +262,14 @@ def test_rate_of_two_oscillating_modes(seed):
     rng = np.random.default_rng(seed)
     t, a = np.linspace(0, 14, 400), rng.uniform(0, 2 * np.pi, (3, 1, 2))
     u = np.exp(-t) * np.cos(3 * t + a[..., :1]) + 0.8 * np.exp(-2 * t) * np.cos(7 * t + a[..., 1:])
-    rate, err = late_rate(t, np.abs(u[:, 0]))
+    rate, err = fitted_rate(t, np.abs(u[:, 0]))
     assert abs(rate - 1) < RATE_TWO_MODES and err < RATE_TWO_MODES
 
 
 @pytest.mark.parametrize("q", [0.0, 0.03, 0.03j])
 def test_rate_near_critical_damping(q):
     t = np.linspace(0, 14, 300)
-    rate, err = late_rate(t, np.exp(-t) * np.abs(np.sinh(q * t) / q if q else t))
+    rate, err = fitted_rate(t, np.exp(-t) * np.abs(np.sinh(q * t) / q if q else t))
     assert abs(rate - (1 - np.real(q))) < RATE_CRITICAL and err < RATE_CRITICAL
 
 
@@ -277,7 +277,7 @@ def test_rate_near_critical_damping(q):
 def test_rate_above_a_floor(floor, tolerance):
     t, rng = np.linspace(0, 40, 600), np.random.default_rng(12)
     u = np.exp(-t)[None, :, None] * rng.normal(size=(5, 1, 8)) + floor * rng.normal(size=(5, 600, 8))
-    rate, err = late_rate(t, np.linalg.norm(u, axis=2))
+    rate, err = fitted_rate(t, np.linalg.norm(u, axis=2))
     assert abs(rate - 1) < tolerance and abs(rate - 1) < 4 * err
 
 
