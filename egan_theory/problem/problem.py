@@ -7,7 +7,6 @@ and never change. What is costly (features at the data, stiffnesses) is kept for
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, wraps
@@ -18,7 +17,7 @@ import numpy as np
 from ..base.config import Config
 from ..experiment import Experiment
 from ..experiment.settings import Likelihood, Packing
-from ..experiment.targets import PointSet, Uniform
+from ..experiment.targets import Uniform
 from ..features.noise import noise_nodes
 from ..kernels import Kernel
 from ..tables.losses import Loss
@@ -230,9 +229,10 @@ class Problem:
 
     def key(self, irrelevant: Iterable[str] = ()) -> tuple:
         """What two problems must share to be the same but for the ``irrelevant`` fields (dotted; a table's name stands
-        for all of its fields): every other field of the experiment, and the points of a file."""
+        for all of its fields): every other field of the experiment, and the points (``content`` of the target)."""
         out: list[Any] = []
-        without = frozenset(irrelevant)
+        content = self.exp.target.content
+        without = frozenset((*irrelevant, "target.values") if content else irrelevant)
 
         def collect(node: Config, prefix: str) -> None:
             for name in type(node).model_fields:
@@ -245,9 +245,7 @@ class Problem:
                     out.append((path, value))
 
         collect(self.exp, "")
-        if isinstance(self.exp.target, PointSet):
-            out.append(hashlib.sha256(repr(self.Y.shape).encode() + self.Y.tobytes() + self.p.tobytes()).digest())
-        return tuple(out)
+        return (*out, content)
 
 
 class _Keyed:
