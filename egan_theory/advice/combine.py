@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from ..experiment import Experiment
 from ..features.rows import RowFeatures
 from ..linear.eigenvalues import CARRIED
 from ..predict.asymptotic import Fastest, fastest_strength, rates_over
+from ..predict.curve import refined
 from ..predict.left import Left, left_over
 from ..predict.regularizer import binding_modes, slow_modes
 from .practice import CHECK_ROWS, affordable, dense_rows, on, value_damping
@@ -149,13 +149,12 @@ def _asymptotic(members: Sequence[Experiment], found: Sequence[Fastest]) -> Asym
     if low == high:
         return Asymptotic(float(low), float(np.mean(rates)), method)
 
-    def worst(u: float) -> float:
-        return min(float(rates_over(exp, "r1", [float(np.exp(u))])[0]) / abs(one.rate) for exp, one in kept)
+    def worst(strength: float) -> float:
+        return min(float(rates_over(exp, "r1", [strength])[0]) / abs(one.rate) for exp, one in kept)
 
-    bounds = np.log(low), np.log(high)
-    result = minimize_scalar(lambda u: -worst(u), bounds=bounds, method="bounded", options={"xatol": REGRET_TOLERANCE})
+    inner = refined(lambda strength: -worst(strength), low, high, REGRET_TOLERANCE)[0]
     # a minimum of curves with edges: the search may stop beside the best
-    best = float(np.exp(max((*bounds, result.x), key=worst)))
+    best = float(max((low, high, inner), key=worst))
     return Asymptotic(best, float(np.mean([rates_over(exp, "r1", [best])[0] for exp in members])), method)
 
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..features.rows import RowFeatures
 from ..predict.asymptotic import convergence_rate
+from ..predict.curve import LeftCurve, finer, last_holding, refined, widened
 from ..predict.left import SAFETY, Choice, choose, left_over
 from .practice import affordable, value_damping
 
@@ -85,83 +85,48 @@ def choose_together(
     """The strength of least regret for ``members``, one experiment per draw."""
     edge, safe = edge_of(edges)
     limit = safe / SAFETY
-    curves = [_Curve(exp, horizon) for exp in members]
+    curves = [LeftCurve(exp, "penalty.r1", horizon) for exp in members]
+
+    def left(strengths: Array) -> Array:
+        return np.array([curve.visible(strengths) for curve in curves])
+
     points = int(np.ceil(PER_DECADE * np.log10(span.high * ABOVE / (span.low * BELOW)))) + 1
     common = np.geomspace(span.low * BELOW, span.high * ABOVE, points)
-    for _ in range(WIDENINGS):
-        if limit <= common[-1] or not all(np.argmin(curve(common)) == len(common) - 1 for curve in curves):
-            break
-        common = np.append(common, common[-1] * np.geomspace(1, ABOVE, PER_DECADE + 1)[1:])
+    for curve in curves:
+        if np.isnan(curve(common)).all():
+            left_over(curve.exp.replace({curve.path: float(common[0])}), horizon)  # raises the reason
+    common = widened(left, common, ABOVE, PER_DECADE, WIDENINGS, limit)
     if np.isfinite(limit):
-        common = np.append(common[common < limit], [limit, *common[common > limit]])
-    zero = np.array([curve.at(0.0) for curve in curves])
-    own = np.array([curve.minimum(common, limit) for curve in curves])  # (draw, (strength, left))
+        common = np.union1d(common, [limit])
+    zero = left(np.zeros(1))[:, 0]
+    own = np.array([_least(curve.visible, common, limit)[:2] for curve in curves])  # (draw, (strength, left))
     least = np.minimum(own[:, 1], zero)
-    scale = np.where(np.isfinite(least), least, 1.0)  # a draw that grows beyond bounds whatever the strength
+    scale = np.where(np.isfinite(least), least, 1.0)[:, None]  # a draw that grows beyond bounds whatever the strength
 
     def regret(strengths: Array) -> Array:
-        return np.max([curve(strengths) / one for curve, one in zip(curves, scale, strict=True)], axis=0)
+        return np.max(left(strengths) / scale, axis=0)
 
-    if len(allowed := common[common <= limit]):
-        best, looked_at = _least(regret, allowed, limit)
+    best, _, looked_at = _least(regret, common, limit)
+    if best:
         common = np.union1d(common, [*looked_at, best])
-    choice = choose(common, regret(common), float((zero / scale).max()), None if np.isinf(safe) else safe)
+    choice = choose(common, regret(common), float(regret(np.zeros(1))[0]), None if np.isinf(safe) else safe)
     optimum = np.where(own[:, 1] < zero, own[:, 0], 0.0)
-    return Together(choice, least, optimum, edge, limit, common, np.array([curve(common) for curve in curves]))
+    return Together(choice, least, optimum, edge, limit, common, left(common))
 
 
-class _Curve:
-    """What the horizon leaves of what can move, or the least that can be told from nothing, at the strengths asked for
-    so far; inf where it overflows or nothing is linear."""
-
-    def __init__(self, exp: Experiment, horizon: float) -> None:
-        self.exp, self.horizon = exp, horizon
-        self.found: dict[float, float] = {}
-
-    def at(self, strength: float) -> float:
-        if strength not in self.found:
-            try:
-                left = left_over(self.exp.replace({"penalty.r1": strength}), self.horizon)
-                value = max(left.moving, left.resolution)
-            except NotLinearizable:
-                if strength:
-                    raise
-                value = np.inf  # without R1 D may have no optimum to respond with
-            self.found[strength] = value if np.isfinite(value) else np.inf
-        return self.found[strength]
-
-    def __call__(self, strengths: Array) -> Array:
-        return np.array([self.at(float(s)) for s in strengths])
-
-    def minimum(self, strengths: Array, limit: float) -> tuple[float, float]:
-        """(strength, what it leaves) of the least up to ``limit``; (0, inf) where there is none."""
-        allowed = strengths[strengths <= limit]
-        if not len(allowed) or not np.isfinite(self(allowed)).any():
-            return 0.0, np.inf
-        best = _least(self, allowed, limit)[0]
-        return best, self.at(best)
-
-
-def _least(value: Callable[[Array], Array], strengths: Array, limit: float) -> tuple[float, Array]:
-    """(the strength of least ``value`` up to ``limit``, the strengths looked at): around the least of those given, and
-    between the neighbours of the least of these."""
-    close = strengths[np.argmin(value(strengths))] * 10 ** np.linspace(
-        -CLOSE, CLOSE, int(2 * CLOSE * PER_DECADE_CLOSE) + 1
-    )
-    strengths = np.union1d(strengths, close[close <= limit])
-    i = int(np.argmin(value(strengths)))
-    seen: dict[float, float] = {}
-
-    def objective(u: float) -> float:
-        s = float(np.exp(u))
-        seen[s] = found = float(value(np.array([s]))[0])
-        return found if np.isfinite(found) else float(np.finfo(float).max)
-
-    bounds = np.log(strengths[max(i - 1, 0)]), np.log(strengths[min(i + 1, len(strengths) - 1)])
-    if bounds[1] > bounds[0]:
-        minimize_scalar(objective, bounds=bounds, method="bounded", options={"xatol": TOLERANCE})
-    seen[float(strengths[i])] = float(value(strengths[[i]])[0])
-    return min(seen, key=lambda s: seen[s]), strengths
+def _least(value: Callable[[Array], Array], strengths: Array, limit: float) -> tuple[float, float, Array]:
+    """(the strength of least ``value`` up to ``limit``, that value, the strengths looked at): around the least of those
+    given, and between the neighbours of the least of these. (0, inf, none) where there is none."""
+    strengths = finer(value, strengths[strengths <= limit], limit, CLOSE, PER_DECADE_CLOSE)
+    if not len(strengths):
+        return 0.0, np.inf, strengths
+    found = value(strengths)
+    i = int(np.argmin(found))
+    low, high = strengths[max(i - 1, 0)], strengths[min(i + 1, len(strengths) - 1)]
+    best = float(strengths[i]), float(found[i])
+    if high > low:
+        best = min(refined(lambda s: float(value(np.array([s]))[0]), low, high, TOLERANCE), best, key=lambda b: b[1])
+    return *best, strengths
 
 
 # -- one draw
@@ -201,17 +166,12 @@ def stable(exp: Experiment, best: float, across: Span) -> tuple[float | None, fl
     found = next((float(s) for s in tried if rate(float(s)) > 0), None)
     if found is None:
         return None, None
-    best = found
     ends: list[float | None] = []
-    for factor in (1 / LIMIT_SPAN, LIMIT_SPAN):
-        inside, outside = np.log(best), np.log(best * factor)
-        if rate(best * factor) > 0:
-            ends.append(0.0 if factor < 1 and rate(0.0) > 0 else None)
-            continue
-        while abs(outside - inside) > LIMIT_TOLERANCE:
-            middle = (inside + outside) / 2
-            inside, outside = (middle, outside) if rate(float(np.exp(middle))) > 0 else (inside, middle)
-        ends.append(float(np.exp(inside)))
+    for outside in (found / LIMIT_SPAN, found * LIMIT_SPAN):
+        if rate(outside) > 0:
+            ends.append(0.0 if outside < found and rate(0.0) > 0 else None)
+        else:
+            ends.append(last_holding(lambda s: rate(s) > 0, found, outside, LIMIT_TOLERANCE))
     return ends[0], ends[1]
 
 

@@ -62,11 +62,10 @@ def observed_modes(problem: Problem, runs: xr.Dataset, limit: float = LINEAR_LIM
     times, x, notes = near_equilibrium(problem, runs, reduced.x, limit)
     used = runs.isel(run=x.kept, time=x.samples)
     v = reduced.moved(x)
-    responds = problem.rule.responds  # its weights follow the particles: they show nothing more
-    T = reduced.step_matrix()
-    values, vectors = _real_where_real(*np.linalg.eig(T if reduced.flow is None else reduced.flow))
-    s = values.astype(complex) if reduced.flow is not None else log_multiplier(values)
-    nw = reduced.nw
+    rule, nw = problem.rule, reduced.nw
+    responds = rule.responds  # its weights follow the particles: they show nothing more
+    values, vectors = _real_where_real(*np.linalg.eig(update_matrix(rule, reduced.J, nw)))
+    s = values if rule.continuous else log_multiplier(values)
     moving = vectors[nw : nw + reduced.nv]
     moves = np.linalg.norm(moving, axis=0) > COUPLING_TOLERANCE * np.linalg.norm(vectors, axis=0)
     white = reduced.white()
@@ -131,12 +130,6 @@ class Matched:
         self.J = self.saddle.jacobian(problem)
         self.nw, self.nv = len(self.saddle.basis), len(self.saddle.C)
         self.x = problem.home
-        rule = problem.rule
-        self.flow = update_matrix(rule, self.J, self.nw) if rule.continuous else None
-
-    def step_matrix(self) -> np.ndarray:
-        rule = self.problem.rule
-        return update_matrix(rule, self.J, self.nw)
 
     def moved(self, x: Displacement) -> np.ndarray:
         """(run, time, n) generator coordinates v of the displacements."""
@@ -203,16 +196,9 @@ class General:
     """Particles off D = D*: full (w, x) coordinates at the equilibrium found by Newton's method."""
 
     def __init__(self, problem: Problem) -> None:
-        self.problem = problem
         eq = equilibrium(problem)
         self.x, self.w, self.nw, self.nv = eq.x, eq.w, len(eq.w), eq.x.size
         self.J = jacobian_at(eq.field, eq.w, eq.x)
-        rule = problem.rule
-        self.flow = update_matrix(rule, self.J, self.nw) if rule.continuous else None
-
-    def step_matrix(self) -> np.ndarray:
-        rule = self.problem.rule
-        return update_matrix(rule, self.J, self.nw)
 
     def moved(self, x: Displacement) -> np.ndarray:
         return x.dx.reshape(*x.dx.shape[:2], -1)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from ..base.errors import InputError, NotLinearizable
 from ..base.table import Record
@@ -15,6 +14,7 @@ from ..linear import Linearization, eigenvalues, linearize
 from ..symbolic.damping import best_r1, best_weight_decay
 from ..symbolic.remedies import best_likelihood
 from ..tables.penalties import PENALTIES, strength_field, unit_coefficients
+from .curve import Curve, refined, widened
 from .spectrum import merged
 
 #: strengths scanned: this many decades either side of the estimate, this many points
@@ -55,12 +55,9 @@ def convergence_rate(exp: Experiment) -> float:
     return eigenvalues(linearize(exp), ratios=False).slowest_carried()
 
 
-def rate_or_nan(exp: Experiment, path: str, strength: float) -> float:
-    """``convergence_rate`` at a strength; NaN where there is no equilibrium."""
-    try:
-        return convergence_rate(exp.replace({path: strength}))
-    except NotLinearizable:
-        return float("nan")
+def rate_curve(exp: Experiment, path: str, progress: Callable[[int, int], None] | None = None) -> Curve[float]:
+    """``convergence_rate`` over strengths; NaN where there is no equilibrium."""
+    return Curve(exp, path, convergence_rate, float("nan"), progress)
 
 
 def rates_over(exp: Experiment, penalty: str, strengths: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -92,19 +89,16 @@ def fastest_strength(
         return Fastest(key, *closed, "closed-form", KICKS, strengths, rates_over(exp, key, strengths))
     centre, remarks = scale_of(bare, key), list(KICKS)
     strengths = np.geomspace(centre * 10**-DECADES, centre * 10**DECADES, SCAN_POINTS)
-    rates = _scan(exp, path, strengths, progress)
-    if np.isnan(rates).all():
+    curve = rate_curve(exp, path, progress)
+    if np.isnan(curve.over(strengths)).all():
         convergence_rate(exp.replace({path: float(strengths[0])}))  # raises the reason
         found = f"none from {strengths[0]:.3g} to {strengths[-1]:.3g}"
         raise NotLinearizable(path, "leave a mode that stands above rounding at some strength", found)
-    for _ in range(WIDENINGS):
-        if int(np.nanargmax(rates)) != len(strengths) - 1:
-            break
-        further = strengths[-1] * np.geomspace(1, 10**DECADES, SCAN_POINTS // 2)[1:]
-        strengths, rates = np.append(strengths, further), np.append(rates, _scan(exp, path, further, None))
+    strengths = widened(lambda s: -np.array(curve.over(s)), strengths, 10**DECADES, SCAN_POINTS // 2 - 1, WIDENINGS)
+    rates = np.array(curve.over(strengths))
     best: float | None
-    best, rate = _refine(exp, path, strengths, rates)
-    at_zero = rate_or_nan(bare, path, bare.get(path))
+    best, rate = _refine(curve, strengths, rates)
+    at_zero = curve.at(bare.get(path))
     if at_zero >= rate or best == strengths[0]:  # below the first strength nothing changes any more
         best, rate = bare.get(path), at_zero if np.isfinite(at_zero) else rate
     elif best == strengths[-1]:
@@ -125,16 +119,7 @@ def without(exp: Experiment, key: str) -> Experiment:
     return exp.replace({strength_field(key)[1]: LEAST_MULTIPLIER if needed else 0.0})
 
 
-def _scan(exp: Experiment, path: str, strengths: np.ndarray, progress: Callable[[int, int], None] | None) -> np.ndarray:
-    rates = np.empty(len(strengths))
-    for i, strength in enumerate(strengths):
-        rates[i] = rate_or_nan(exp, path, float(strength))
-        if progress is not None:
-            progress(i + 1, len(strengths))
-    return rates
-
-
-def _refine(exp: Experiment, path: str, strengths: np.ndarray, rates: np.ndarray) -> tuple[float, float]:
+def _refine(curve: Curve[float], strengths: np.ndarray, rates: np.ndarray) -> tuple[float, float]:
     """The best of the scan, improved within its neighbours (log strength)."""
     finite = np.where(np.isfinite(rates), rates, -np.inf)
     i, worst = int(np.argmax(finite)), np.nanmin(rates)
@@ -143,14 +128,11 @@ def _refine(exp: Experiment, path: str, strengths: np.ndarray, rates: np.ndarray
     for j in np.flatnonzero(finite >= rate - 0.2 * abs(rate)):
         if j in (0, len(strengths) - 1) or finite[j] < max(finite[j - 1], finite[j + 1]):
             continue
-        result = minimize_scalar(
-            lambda u: -np.nan_to_num(rate_or_nan(exp, path, float(np.exp(u))), nan=worst),
-            bounds=(np.log(strengths[j - 1]), np.log(strengths[j + 1])),
-            method="bounded",
-            options={"xatol": STRENGTH_TOLERANCE},
+        strength, negative = refined(
+            lambda s: -np.nan_to_num(curve.at(s), nan=worst), strengths[j - 1], strengths[j + 1], STRENGTH_TOLERANCE
         )
-        if -result.fun > rate:
-            best, rate = float(np.exp(result.x)), float(-result.fun)
+        if -negative > rate:
+            best, rate = strength, -negative
     return best, rate
 
 

@@ -1,8 +1,9 @@
-"""What is left of a kick as a curve over strengths of a penalty, and the largest strength that is stable."""
+"""A quantity as a curve over strengths of a penalty: scanned, its least refined, and where it stops to hold."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -12,99 +13,128 @@ from ..experiment import Experiment
 from .left import Left, left_over
 from .margin import margin
 
-#: around the least, where what is left may swing with the phase of the modes: decades either side, points per decade
-CLOSE, PER_DECADE_CLOSE = 0.6, 50
-#: minima of the scan within this factor of the least are refined, at most so many, to this relative accuracy
-NEAR_LEAST, REFINED, TOLERANCE = 1.3, 6, 1e-4
+Array = np.ndarray
+T = TypeVar("T")
+
 #: the edge of stability is looked for at this many strengths per decade and then refined to this relative accuracy
 EDGE_PER_DECADE, EDGE_TOLERANCE = 2, 1e-4
 
 
-def least_of(moving: np.ndarray) -> int:
-    return int(np.argmin(np.where(np.isfinite(moving), moving, np.inf)))
+class Curve(Generic[T]):
+    """``value`` of the experiment at strengths of the penalty at ``path``, each computed once; ``missing`` where there
+    is no equilibrium."""
+
+    def __init__(
+        self,
+        exp: Experiment,
+        path: str,
+        value: Callable[[Experiment], T],
+        missing: T,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.exp, self.path, self.value, self.missing, self.progress = exp, path, value, missing, progress
+        self.known: dict[float, T] = {}
+
+    def at(self, strength: float) -> T:
+        strength = float(strength)
+        if strength not in self.known:
+            try:
+                self.known[strength] = self.value(self.exp.replace({self.path: strength}))
+            except NotLinearizable:
+                self.known[strength] = self.missing
+        return self.known[strength]
+
+    def over(self, strengths: Array) -> list[T]:
+        """At each strength; progress is told of the new ones."""
+        new = [s for s in map(float, strengths) if s not in self.known]
+        for i, strength in enumerate(new):
+            self.at(strength)
+            if self.progress is not None:
+                self.progress(i + 1, len(new))
+        return [self.at(s) for s in strengths]
 
 
-class Curve:
-    """What is left at the strengths asked for so far."""
+class LeftCurve(Curve[Left]):
+    """What ``time`` leaves of a kick (predict.left); NaN where there is no equilibrium. Called: of what can move."""
 
     def __init__(
         self, exp: Experiment, path: str, time: float, progress: Callable[[int, int], None] | None = None
     ) -> None:
-        self.exp, self.path, self.time, self.progress = exp, path, time, progress
-        self.found: dict[float, Left] = {}
+        super().__init__(exp, path, lambda at: left_over(at, time), Left(*4 * (float("nan"),)), progress)
 
-    def at(self, strength: float) -> Left:
-        """Of one strength, not kept; NaN where there is no equilibrium."""
-        try:
-            return left_over(self.exp.replace({self.path: float(strength)}), self.time)
-        except NotLinearizable:
-            return Left(*4 * (float("nan"),))
+    def __call__(self, strengths: Array) -> Array:
+        return np.array([left.moving for left in self.over(strengths)])
 
-    def add(self, strengths: np.ndarray) -> None:
-        for i, strength in enumerate(map(float, strengths)):
-            if strength not in self.found:
-                self.found[strength] = self.at(strength)
-            if self.progress is not None:
-                self.progress(i + 1, len(strengths))
+    def visible(self, strengths: Array) -> Array:
+        """The same, or the least that can be told from nothing; inf where it overflows or there is no equilibrium."""
+        found = np.array([max(left.moving, left.resolution) for left in self.over(strengths)])
+        return np.where(np.isfinite(found), found, np.inf)
 
-    @property
-    def resolution(self) -> float:
-        return max((v.resolution for v in self.found.values() if np.isfinite(v.resolution)), default=0.0)
-
-    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Strengths ascending, and what is left of the moving coordinates."""
-        strengths = np.array(sorted(self.found))
-        return strengths, np.array([self.found[s].moving for s in strengths])
-
-    def refine(self, limit: float) -> None:
-        """Add strengths around the least among those up to ``limit``, the limit itself, and the minima found there."""
-        strengths, moving = self.arrays()
-        inside = strengths <= limit
-        if not inside.any():
-            return
-        middle = strengths[least_of(np.where(inside, moving, np.inf))]
-        close = middle * 10 ** np.linspace(-CLOSE, CLOSE, int(2 * CLOSE * PER_DECADE_CLOSE) + 1)
-        self.add(close[close < limit])
-        if np.isfinite(limit):
-            self.add(np.array([limit]))
-        strengths, moving = self.arrays()
-        value = np.where((strengths <= limit) & np.isfinite(moving), moving, np.inf)
-        least = value.min()
-        if not np.isfinite(least) or least == 0:
-            return
-        inner = np.arange(1, len(value) - 1)
-        minima = inner[(value[inner] <= value[inner - 1]) & (value[inner] <= value[inner + 1])]
-        minima = minima[value[minima] <= NEAR_LEAST * least]
-        for j in minima[np.argsort(value[minima])][:REFINED]:
-            seen: list[float] = []
-
-            def objective(u: float, seen: list[float] = seen) -> float:
-                seen.append(float(np.exp(u)))
-                found = self.at(seen[-1]).moving
-                return found if np.isfinite(found) else float(np.finfo(float).max)
-
-            bounds = np.log(strengths[j - 1]), np.log(min(strengths[j + 1], limit))
-            result = minimize_scalar(objective, bounds=bounds, method="bounded", options={"xatol": TOLERANCE})
-            self.add(np.array([float(np.exp(result.x))]))
+    def resolution(self, strengths: Array) -> float:
+        return max((v.resolution for v in self.over(strengths) if np.isfinite(v.resolution)), default=0.0)
 
 
-def stability_edge(exp: Experiment, path: str, strengths: np.ndarray) -> tuple[float | None, bool]:
+def least_of(values: Array) -> Array:
+    """Index of the least finite value, along the last axis."""
+    return np.asarray(np.argmin(np.where(np.isfinite(values), values, np.inf), axis=-1))
+
+
+def widened(
+    value: Callable[[Array], Array], strengths: Array, factor: float, points: int, times: int, limit: float = np.inf
+) -> Array:
+    """Ascending ``strengths``, continued upwards by ``factor`` in ``points`` steps while every row of ``value``,
+    (..., strength), is least at their end below ``limit``; ``times`` times at most."""
+    for _ in range(times):
+        if limit <= strengths[-1] or not np.all(least_of(value(strengths)) == len(strengths) - 1):
+            break
+        strengths = np.append(strengths, strengths[-1] * np.geomspace(1, factor, points + 1)[1:])
+    return strengths
+
+
+def finer(value: Callable[[Array], Array], strengths: Array, limit: float, decades: float, per_decade: int) -> Array:
+    """Ascending ``strengths`` with more of them around the least of those up to ``limit``, and the limit itself."""
+    inside = strengths[strengths <= limit]
+    if not len(inside):
+        return strengths
+    close = inside[least_of(value(inside))] * 10 ** np.linspace(-decades, decades, int(2 * decades * per_decade) + 1)
+    return np.union1d(strengths, [*close[close < limit], *([limit] if np.isfinite(limit) else [])])
+
+
+def refined(value: Callable[[float], float], low: float, high: float, tolerance: float) -> tuple[float, float]:
+    """(strength, value) of the least ``value`` seen by a bounded minimisation over the logarithm of the strength, to
+    this relative accuracy of it; what is not finite counts as the largest number."""
+    seen: dict[float, float] = {}
+
+    def objective(u: float) -> float:
+        strength = float(np.exp(u))
+        found = float(value(strength))
+        seen[strength] = found if np.isfinite(found) else float(np.finfo(float).max)
+        return seen[strength]
+
+    minimize_scalar(objective, bounds=(np.log(low), np.log(high)), method="bounded", options={"xatol": tolerance})
+    return min(seen.items(), key=lambda item: item[1])
+
+
+def last_holding(holds: Callable[[float], bool], inside: float, outside: float, tolerance: float) -> float:
+    """The strength farthest from ``inside``, where it holds, on the way to ``outside``, where it does not: by bisection
+    of the logarithm, to a relative accuracy."""
+    a, b = np.log(inside), np.log(outside)
+    while abs(b - a) > tolerance:
+        middle = (a + b) / 2
+        a, b = (middle, b) if holds(float(np.exp(middle))) else (a, middle)
+    return float(np.exp(a))
+
+
+def stability_edge(exp: Experiment, path: str, strengths: Array) -> tuple[float | None, bool]:
     """(largest strength at which every mode decays, or None; whether any strength is stable)."""
-
-    def stable(u: float) -> bool:
-        try:
-            return margin(exp.replace({path: float(np.exp(u))})) <= 0
-        except NotLinearizable:
-            return False
-
-    decades = np.log10(strengths[-1] / strengths[0])
-    u = np.linspace(np.log(strengths[0]), np.log(strengths[-1]), int(np.ceil(decades * EDGE_PER_DECADE)) + 1)
-    verdict = np.array([stable(v) for v in u])
+    curve = Curve(exp, path, lambda at: margin(at) <= 0, False)
+    low, high = strengths[0], strengths[-1]
+    tried = np.geomspace(low, high, int(np.ceil(np.log10(high / low) * EDGE_PER_DECADE)) + 1)
+    verdict = np.array(curve.over(tried))
     if verdict[-1] or not verdict.any():
         return None, bool(verdict.any())
     last = int(np.flatnonzero(verdict)[-1])
-    inside, outside = u[last], u[last + 1]
-    while outside - inside > EDGE_TOLERANCE:
-        middle = (inside + outside) / 2
-        inside, outside = (middle, outside) if stable(middle) else (inside, middle)
-    return float(np.exp(inside)), True
+    return last_holding(curve.at, tried[last], tried[last + 1], EDGE_TOLERANCE), True
+
+
+__all__ = ["Curve", "LeftCurve", "finer", "last_holding", "least_of", "refined", "stability_edge", "widened"]

@@ -14,8 +14,8 @@ from ..base.table import Record
 from ..experiment import Experiment
 from ..linear import eigenvalues, linearize
 from ..tables.penalties import strength_field
-from .asymptotic import Fastest, fastest_strength, rate_or_nan, scale_of, without
-from .curve import Curve, least_of, stability_edge
+from .asymptotic import Fastest, fastest_strength, rate_curve, scale_of, without
+from .curve import LeftCurve, finer, refined, stability_edge, widened
 from .left import FLAT, SAFETY, WIDE, choose, horizon_of, left_over
 from .spectrum import merged
 
@@ -25,6 +25,10 @@ BINDING = 0.01
 DECADES, PER_DECADE = 5, 10
 #: a scan whose least lies at its upper end goes on for so many times DECADES
 WIDENINGS = 2
+#: around the least, where what is left may swing with the phase of the modes: decades either side, points per decade
+CLOSE, PER_DECADE_CLOSE = 0.6, 50
+#: minima of the scan within this factor of the least are refined, at most so many, to this relative accuracy
+NEAR_LEAST, REFINED, TOLERANCE = 1.3, 6, 1e-4
 
 
 @dataclass(frozen=True)
@@ -133,26 +137,21 @@ def best_regularizer(
         raise InputError("safety", "be a number of at least 1", safety)
     bare = without(exp, key)
     zero_strength = float(bare.get(path))
-    curve = Curve(exp, path, time, progress)
+    curve = LeftCurve(exp, path, time, progress)
     centre = scale_of(bare, key)
-    curve.add(np.geomspace(centre * 10.0**-DECADES, centre * 10.0**DECADES, 2 * DECADES * PER_DECADE + 1))
-    if all(np.isnan(value.moving) for value in curve.found.values()):
+    strengths = np.geomspace(centre * 10.0**-DECADES, centre * 10.0**DECADES, 2 * DECADES * PER_DECADE + 1)
+    if np.isnan(curve(strengths)).all():
         left_over(exp.replace({path: float(centre)}), time)  # raises the reason
-    for _ in range(WIDENINGS):
-        strengths, moving = curve.arrays()
-        if least_of(moving) != len(moving) - 1:
-            break
-        curve.add(strengths[-1] * np.geomspace(1, 10.0**DECADES, DECADES * PER_DECADE + 1)[1:])
-    edge, stable = stability_edge(exp, path, curve.arrays()[0])
+    strengths = widened(curve, strengths, 10.0**DECADES, DECADES * PER_DECADE, WIDENINGS)
+    edge, stable = stability_edge(exp, path, strengths)
     limit = np.inf if edge is None else edge / safety
-    curve.refine(limit)
-    zero = curve.at(zero_strength)
-    strengths, moving = curve.arrays()
-    choice = choose(strengths, moving, zero.moving, edge, safety, curve.resolution)
+    strengths = _refined(curve, strengths, limit)
+    zero, moving, resolution = curve.at(zero_strength), curve(strengths), curve.resolution(strengths)
+    choice = choose(strengths, moving, zero.moving, edge, safety, resolution)
     endless = choice.helps and choice.optimum == strengths[-1] and choice.best == choice.optimum
     best = choice.best if choice.helps else zero_strength
     here = curve.at(best)
-    chosen = exp.replace({path: best})
+    chosen, rates = exp.replace({path: best}), rate_curve(exp, path)
     asymptotic = fastest_strength(exp, key)
     slow, modes = slow_modes(chosen, time)
     return Regularizer(
@@ -170,9 +169,9 @@ def best_regularizer(
         low=choice.low,
         high=choice.high,
         edge=edge,
-        rate=rate_or_nan(exp, path, best),
-        rate_at_half=rate_or_nan(exp, path, best / 2),
-        rate_at_double=rate_or_nan(exp, path, 2 * best),
+        rate=rates.at(best),
+        rate_at_half=rates.at(best / 2),
+        rate_at_double=rates.at(2 * best),
         asymptotic=asymptotic,
         unit=_unit(exp),
         binding_modes=binding_modes(chosen),
@@ -180,15 +179,33 @@ def best_regularizer(
         limited=choice.limited,
         stable=stable,
         least=float(np.where(np.isfinite(moving) & (strengths <= limit), moving, np.inf).min()),
-        resolution=curve.resolution,
+        resolution=resolution,
         slow_modes=slow,
         modes=modes,
         safety=safety,
         assumptions=(*linearize(chosen).assumptions, *asymptotic.assumptions),
         strengths=strengths,
-        lefts=np.array([curve.found[s].total for s in strengths]),
+        lefts=np.array([left.total for left in curve.over(strengths)]),
         movings=moving,
     )
+
+
+def _refined(curve: LeftCurve, strengths: np.ndarray, limit: float) -> np.ndarray:
+    """The scan with strengths around the least among those up to ``limit``, the limit, and the minima found there."""
+    strengths = finer(curve, strengths, limit, CLOSE, PER_DECADE_CLOSE)
+    moving = curve(strengths)
+    value = np.where((strengths <= limit) & np.isfinite(moving), moving, np.inf)
+    least = value.min()
+    if not np.isfinite(least) or least == 0:
+        return strengths
+    inner = np.arange(1, len(value) - 1)
+    minima = inner[(value[inner] <= value[inner - 1]) & (value[inner] <= value[inner + 1])]
+    minima = minima[value[minima] <= NEAR_LEAST * least]
+    found = [
+        refined(lambda s: curve.at(s).moving, strengths[j - 1], min(strengths[j + 1], limit), TOLERANCE)[0]
+        for j in minima[np.argsort(value[minima])][:REFINED]
+    ]
+    return np.union1d(strengths, found)
 
 
 def _unit(exp: Experiment) -> str:
