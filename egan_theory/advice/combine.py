@@ -11,7 +11,7 @@ from ..features.rows import RowFeatures
 from ..linear.eigenvalues import CARRIED
 from ..predict.asymptotic import Fastest, fastest_strength, rates_over
 from ..predict.curve import refined
-from ..predict.left import Left, left_over
+from ..predict.left import Left, left_over, told
 from ..predict.regularizer import binding_modes, slow_modes
 from .practice import CHECK_ROWS, affordable, dense_rows, on, value_damping
 from .reach import Reach, Surroundings
@@ -82,19 +82,11 @@ def combined(
     sizes, exponents = _sizes(rows, chosen, base, horizon, own)
     over_batches, over_initialisations = _spreads(draws) if best else (float("nan"), float("nan"))
     lows = [low for low, _ in limits]
-    total = {f: _rms([one.total for one in ones]) for f, ones in at.items()}
-    moving = {f: _rms([one.moving for one in ones]) for f, ones in at.items()}
-    slowest = rates.mean(0)
+    left, slowest = told(at), rates.mean(0)
     return Advice(
         best=best,
         horizon=horizon,
-        left=total[1.0],
-        left_without=total[0.0],
-        left_at_half=total[0.5],
-        left_at_double=total[2.0],
-        moving=moving[1.0],
-        moving_without=moving[0.0],
-        frozen=_rms([one.frozen for one in at[1.0]]),
+        **left,
         choice=together.choice,
         edge=together.edge,
         asymptotic=_asymptotic(members, found),
@@ -112,7 +104,7 @@ def combined(
         exponents=exponents,
         variations=tuple(varied(exact[first], rows[first], found[0].rate, values, horizon)) if variations else (),
         check=check,
-        reach=_reach(members, best, moving[1.0], horizon, around),
+        reach=_reach(members, best, left["moving"], horizon, around),
         assumptions=_assumptions(exact[first], draws, neglected, check is not None),
         precision=precision,
         unit="1/time" if base.update_rule.continuous else "1/step",
@@ -123,10 +115,6 @@ def combined(
 
 def _left(exp: Experiment, strength: float, horizon: float) -> Left:
     return left_over(exp.replace({"penalty.r1": strength}), horizon)
-
-
-def _rms(values: Sequence[float]) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
 
 
 def _reach(members: Sequence[Experiment], best: float, left: float, horizon: float, around: Surroundings) -> Reach:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..base.table import Record
-from ..predict.left import Choice
+from ..predict.left import Choice, ForHorizon
 from . import words
 from .reach import Reach
 
@@ -59,20 +59,16 @@ class Asymptotic(Record):
 
 
 @dataclass(frozen=True)
-class Advice(Record):
-    """The R1 strength for training of ``horizon`` steps (flows: units of time) with mini-batches of ``batch_size``.
+class Advice(ForHorizon):
+    """The R1 strength for training of a stated length with mini-batches of ``batch_size``; see ``ForHorizon``, too.
 
     best: the strength at which the draw that fares worst leaves the smallest multiple of its own least (1/``share``),
     by the rules of ``predict.left.choose``: at most half of the smallest stability edge, the draws' scatter counted;
     the gentlest where a decade of strengths is as good; 0 where none helps. choice: these rules' findings.
-    left: rms displacement of the particles at the horizon over that of a small isotropic kick, rms over draws, at
-    ``best``; left_without, left_at_half, left_at_double: at 0, best/2, 2 best. moving, moving_without: of what can move
-    alone; frozen: the part of left that no strength changes. edge: smallest over draws of the largest strength at which
-    every mode decays (None: no limit). asymptotic: what would be best for a training without end.
+    asymptotic: what would be best for a training without end.
     low, high: geometric mean of the draws' own best strengths, one standard deviation either side (of a draw, not of
     the mean; nan of a single draw). spread_batches, spread_initialisations: standard deviations of log best over the
     batches of one initialisation, and over initialisations beyond what the batches explain (nan where there is one).
-    rate, rate_at_half, rate_at_double: slowest decay rate, mean over draws, per step (per time for a flow).
     sizes: rows of (points, best, left, asymptotic, rate, beta_min, beta_max), geometric means over nested subsets of
     the batches; exponents: of their powers of the number of points. variations: the first draw, one setting changed.
     stable: strengths at which every draw is stable. check: left of the first draw with nothing neglected, or None.
@@ -90,23 +86,8 @@ class Advice(Record):
     TITLE = "R1 strength"
     penalty: ClassVar[str] = "r1"
 
-    best: float
-    horizon: float
-    left: float
-    left_without: float
-    left_at_half: float
-    left_at_double: float
-    moving: float
-    moving_without: float
-    frozen: float
-    choice: Choice
-    edge: float | None
     asymptotic: Asymptotic
-    low: float
-    high: float
-    rate: float
-    rate_at_half: float
-    rate_at_double: float
+    choice: Choice
     spread_batches: float
     spread_initialisations: float
     batch_size: int
@@ -117,11 +98,7 @@ class Advice(Record):
     variations: tuple[dict[str, Any], ...]
     check: Mapping[str, float] | None
     reach: Reach
-    assumptions: tuple[str, ...]
     precision: str
-    unit: str
-    strengths: np.ndarray = field(repr=False, compare=False)
-    lefts: np.ndarray = field(repr=False, compare=False)
     convention: str = CONVENTION
 
     @property
@@ -130,10 +107,6 @@ class Advice(Record):
         return min(
             min(draw.left / draw.left_at_advised, 1.0) if draw.left_at_advised > 0 else 1.0 for draw in self.draws
         )
-
-    @property
-    def share_of_edge(self) -> float | None:
-        return None if not self.edge else self.best / self.edge
 
     @property
     def span(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base.terminal import cell, table
-from ..predict.left import FLAT, SAFETY, WIDE
+from ..predict.left import FLAT, SAFETY, WIDE, part
 
 if TYPE_CHECKING:
     from .result import Advice
@@ -18,12 +18,12 @@ def remarks(a: Advice) -> tuple[str, ...]:
     choice, out = a.choice, []
     if a.best > 0:
         out.append(
-            f"strength {a.best:.4g} leaves {_part(a.moving)} of what can move of a small kick after {a.span}; "
-            f"{_part(a.moving_without)} is left without R1"
+            f"strength {a.best:.4g} leaves {part(a.moving)} of what can move of a small kick after {a.span}; "
+            f"{part(a.moving_without)} is left without R1"
         )
     elif np.isfinite(a.moving_without):
         out.append(
-            f"no R1 strength helps within {a.span}: {_part(a.moving_without)} of what can move is left without, and no "
+            f"no R1 strength helps within {a.span}: {part(a.moving_without)} of what can move is left without, and no "
             f"strength leaves {FLAT:.0%} less in the draw that fares worst"
         )
     else:
@@ -43,9 +43,7 @@ def remarks(a: Advice) -> tuple[str, ...]:
             f"{lost} of the {a.draws[0].modes} modes of the particles on a batch are left out: D does not see them, or "
             f"their stiffness is below the rounding error of the numbers given ({a.precision})"
         )
-    if a.frozen > 0:
-        out.append(f"{_part(a.frozen)} of the kick never moves, whatever the strength (it is in every 'left')")
-    return (*out, *a.reach.words(a.span))
+    return (*out, *a.never_moves, *a.reach.words(a.span))
 
 
 def headline(a: Advice) -> list[tuple[str, str]]:
@@ -54,9 +52,9 @@ def headline(a: Advice) -> list[tuple[str, str]]:
     edge = "" if a.share_of_edge is None else f" ({a.share_of_edge:.2g} of it is advised)"
     rows = [
         ("R1 strength", f"{a.best:.4g}"),
-        (f"left of a kick after {a.span}, of 1", _part(a.left)),
-        ("without R1", _part(a.left_without)),
-        ("at half and at twice the strength", f"{_part(a.left_at_half)}, {_part(a.left_at_double)}"),
+        (f"left of a kick after {a.span}, of 1", part(a.left)),
+        ("without R1", part(a.left_without)),
+        ("at half and at twice the strength", f"{part(a.left_at_half)}, {part(a.left_at_double)}"),
         ("best of a draw, one standard deviation", f"{a.low:.4g} to {a.high:.4g}"),
         ("what the draw that fares worst leaves, over its own least", f"{1 / a.share:.3g}" if a.share else "inf"),
         ("stable in every draw from, to", f"{low}, {high}{edge}"),
@@ -96,10 +94,6 @@ def advice_text(a: Advice) -> list[Any]:
     if known:
         lines.append(f"The best strength scatters by {' and '.join(known)}.")
     return [*lines, f"Convention: {a.convention}.", f"Assumptions: {'; '.join(a.assumptions)}."]
-
-
-def _part(value: float) -> str:
-    return f"{value:.3g}" if np.isfinite(value) else "more than can be computed"
 
 
 __all__ = ["advice_text", "headline", "remarks"]

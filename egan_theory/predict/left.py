@@ -9,12 +9,15 @@ whatever the strength, so that strengths are compared by what is left of the oth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..base.errors import InputError
+from ..base.table import Record
 from ..experiment import Experiment
 from ..linear.kick import kick
 from ..problem.problem import Problem
@@ -60,6 +63,67 @@ def left_over(exp: Experiment, horizon: float | None = None) -> Left:
     parts = (square + kicked.frozen) / kicked.size, square / moved if moved else 1.0, kicked.frozen / kicked.size
     total, moving, frozen = map(float, np.sqrt(parts))
     return Left(total, moving, frozen, kicked.resolution)
+
+
+@dataclass(frozen=True)
+class ForHorizon(Record):
+    """The strength of a penalty for training of ``horizon`` steps (flows: units of time), and what it leaves.
+
+    best: the advised strength, 0 if none helps. left: rms displacement of the particles at the horizon over that of a
+    small isotropic kick, at ``best``; left_without, left_at_half, left_at_double: at 0, best/2 and 2 best (nan: no
+    equilibrium, inf: it overflows). frozen: the part of it that no strength changes. moving, moving_without: the same
+    as left and left_without, of the coordinates that can move. edge: the largest strength at which every mode decays,
+    None if there is no such limit; share_of_edge = best/edge. rate, rate_at_half, rate_at_double: slowest decay rate
+    of the modes by which the particles converge there (1/time or 1/step). strengths, lefts: the scanned curve. Of
+    several draws: rms of what is left, mean of the rates, smallest edge.
+    """
+
+    best: float
+    horizon: float
+    left: float
+    left_without: float
+    left_at_half: float
+    left_at_double: float
+    frozen: float
+    moving: float
+    moving_without: float
+    low: float
+    high: float
+    edge: float | None
+    rate: float
+    rate_at_half: float
+    rate_at_double: float
+    asymptotic: Any
+    unit: str
+    assumptions: tuple[str, ...]
+    strengths: np.ndarray = field(repr=False, compare=False)
+    lefts: np.ndarray = field(repr=False, compare=False)
+
+    @property
+    def share_of_edge(self) -> float | None:
+        return None if not self.edge else self.best / self.edge
+
+    @property
+    def never_moves(self) -> list[str]:
+        """The remark on what is frozen, if anything is."""
+        text = f"{part(self.frozen)} of the kick never moves, whatever the strength (it is in every 'left')"
+        return [text] if self.frozen > 0 else []
+
+
+def told(at: Mapping[float, Sequence[Left]]) -> dict[str, Any]:
+    """The numbers of ``ForHorizon`` on what is left, from that of each draw at 0, 1/2, 1 and 2 times the best."""
+    total, moving, frozen = (
+        {f: math.hypot(*(one[i] for one in ones)) / math.sqrt(len(ones)) for f, ones in at.items()} for i in range(3)
+    )
+    return {
+        "left": total[1.0], "left_without": total[0.0], "left_at_half": total[0.5], "left_at_double": total[2.0],
+        "moving": moving[1.0], "moving_without": moving[0.0], "frozen": frozen[1.0],
+    }  # fmt: skip
+
+
+def part(value: float) -> str:
+    """A part of the kick in a sentence."""
+    return f"{value:.3g}" if np.isfinite(value) else "more than can be computed"
 
 
 @dataclass(frozen=True)
@@ -110,4 +174,4 @@ def choose(
     return Choice(best if helps else 0.0, optimum, low, high, helps, limited)
 
 
-__all__ = ["FLAT", "SAFETY", "Choice", "Left", "choose", "horizon_of", "left_over"]
+__all__ = ["FLAT", "SAFETY", "Choice", "ForHorizon", "Left", "choose", "horizon_of", "left_over", "part", "told"]

@@ -10,13 +10,12 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..base.json import number
-from ..base.table import Record
 from ..experiment import Experiment
 from ..linear import eigenvalues, linearize
 from ..tables.penalties import strength_field
 from .asymptotic import Fastest, fastest_strength, rate_curve, scale_of, without
 from .curve import LeftCurve, finer, refined, stability_edge, widened
-from .left import FLAT, SAFETY, WIDE, choose, horizon_of, left_over
+from .left import FLAT, SAFETY, WIDE, ForHorizon, choose, horizon_of, left_over, part, told
 from .spectrum import merged
 
 #: modes whose rate is within this part of the slowest one's are said to bind
@@ -32,20 +31,13 @@ NEAR_LEAST, REFINED, TOLERANCE = 1.3, 6, 1e-4
 
 
 @dataclass(frozen=True)
-class Regularizer(Record):
-    """The strength of one penalty for training of ``horizon`` steps (flows: units of time).
+class Regularizer(ForHorizon):
+    """The strength of one penalty for training of a stated length; most of its numbers: see ``ForHorizon``.
 
-    best: the advised strength, 0 if none helps. left: rms displacement of the particles at the horizon over that of a
-    small isotropic kick, at ``best``; left_without, left_at_half, left_at_double: at 0, best/2 and 2 best (nan: no
-    equilibrium, inf: it overflows). frozen: the part of it that no strength changes. moving, moving_without: the same
-    as left and left_without, of the coordinates that can move.
     optimum, least: where least is left of what can move, among allowed strengths, and how much; low, high: strengths
-    around it that leave at most 1 % more. edge: the largest strength at which every mode decays, None if there is no
-    such limit; share_of_edge = best/edge; stable: whether there is any stable strength; limited: whether less would be
-    left nearer to the edge than the factor ``safety`` allows.
-    rate, rate_at_half, rate_at_double: slowest decay rate of the modes by which the particles converge there (1/time or
-    1/step). binding_modes: the eigenvalues whose rate is the slowest one, to 1 %. asymptotic: what would be best for a
-    training without end.
+    around it that leave at most 1 % more. stable: whether there is any stable strength; limited: whether less would be
+    left nearer to the edge than the factor ``safety`` allows. binding_modes: the eigenvalues whose rate is the slowest
+    one, to 1 %. asymptotic: what would be best for a training without end.
     resolution: less than this of what can move is rounding. slow_modes of ``modes`` eigenvalues by which the particles
     converge decay by less than 1/e within the horizon. strengths, lefts, movings: the scanned curve, of all coordinates
     and of those that can move.
@@ -60,24 +52,8 @@ class Regularizer(Record):
     TITLE = "strength of {0.penalty}"
 
     penalty: str
-    best: float
-    horizon: float
-    left: float
-    left_without: float
-    left_at_half: float
-    left_at_double: float
-    frozen: float
-    moving: float
-    moving_without: float
-    optimum: float
-    low: float
-    high: float
-    edge: float | None
-    rate: float
-    rate_at_half: float
-    rate_at_double: float
     asymptotic: Fastest
-    unit: str
+    optimum: float
     binding_modes: tuple[dict[str, Any], ...]
     helps: bool
     limited: bool
@@ -87,9 +63,6 @@ class Regularizer(Record):
     slow_modes: int
     modes: int
     safety: float
-    assumptions: tuple[str, ...]
-    strengths: np.ndarray = field(repr=False, compare=False)
-    lefts: np.ndarray = field(repr=False, compare=False)
     movings: np.ndarray = field(repr=False, compare=False)
     method: str = "numerical"
 
@@ -97,10 +70,6 @@ class Regularizer(Record):
     def remarks(self) -> tuple[str, ...]:
         """What the numbers mean, in words."""
         return _remarks(self)
-
-    @property
-    def share_of_edge(self) -> float | None:
-        return None if not self.edge else self.best / self.edge
 
     @property
     def range(self) -> tuple[float, float]:
@@ -150,7 +119,6 @@ def best_regularizer(
     choice = choose(strengths, moving, zero.moving, edge, safety, resolution)
     endless = choice.helps and choice.optimum == strengths[-1] and choice.best == choice.optimum
     best = choice.best if choice.helps else zero_strength
-    here = curve.at(best)
     chosen, rates = exp.replace({path: best}), rate_curve(exp, path)
     asymptotic = fastest_strength(exp, key)
     slow, modes = slow_modes(chosen, time)
@@ -158,13 +126,7 @@ def best_regularizer(
         penalty=key,
         best=float("nan") if endless else best if choice.helps else 0.0,
         horizon=time,
-        left=here.total,
-        left_without=zero.total,
-        left_at_half=curve.at(best / 2).total,
-        left_at_double=curve.at(2 * best).total,
-        frozen=here.frozen,
-        moving=here.moving,
-        moving_without=zero.moving,
+        **told({0.0: [zero]} | {f: [curve.at(f * best)] for f in (0.5, 1.0, 2.0)}),
         optimum=choice.optimum,
         low=choice.low,
         high=choice.high,
@@ -248,8 +210,8 @@ def _remarks(r: Regularizer) -> tuple[str, ...]:
     if not r.helps:
         if np.isfinite(r.least) and r.least > 0:
             out.append(
-                f"no strength of {path} helps within {span}: {_part(r.moving_without)} of what can move is left "
-                f"without, {_part(r.least)} at best; {r.slow_modes} of {r.modes} eigenvalues decay by less than 1/e"
+                f"no strength of {path} helps within {span}: {part(r.moving_without)} of what can move is left "
+                f"without, {part(r.least)} at best; {r.slow_modes} of {r.modes} eigenvalues decay by less than 1/e"
             )
         else:
             out.append(
@@ -259,8 +221,8 @@ def _remarks(r: Regularizer) -> tuple[str, ...]:
         out.append(f"no best strength: the larger {path}, the less is left, up to {r.optimum:.3g}, the largest tried")
     else:
         out.append(
-            f"a strength of {r.best:.4g} ({path}) leaves {_part(r.moving)} of what can move of a small kick after "
-            f"{span}; {_part(r.moving_without)} is left without"
+            f"a strength of {r.best:.4g} ({path}) leaves {part(r.moving)} of what can move of a small kick after "
+            f"{span}; {part(r.moving_without)} is left without"
         )
     if r.helps and r.high >= WIDE * r.low:
         much = f"at most {FLAT:.0%} more" if r.least > r.resolution else f"less than {r.resolution:g}, rounding"
@@ -271,13 +233,7 @@ def _remarks(r: Regularizer) -> tuple[str, ...]:
         out.append("no strength tried makes every mode decay: some mode grows in the long run at all of them")
     elif r.helps and np.isfinite(r.rate) and r.rate < 0:
         out.append(f"at this strength some mode grows in the long run, by a factor e in {-1 / r.rate:.3g} {r.unit}")
-    if r.frozen > 0:
-        out.append(f"{_part(r.frozen)} of the kick never moves, whatever the strength (it is in every 'left')")
-    return tuple(out)
-
-
-def _part(value: float) -> str:
-    return f"{value:.3g}" if np.isfinite(value) else "more than can be computed"
+    return (*out, *r.never_moves)
 
 
 __all__ = ["Regularizer", "best_regularizer", "binding_modes", "slow_modes"]
