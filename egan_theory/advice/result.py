@@ -109,11 +109,6 @@ class Advice(ForHorizon):
         )
 
     @property
-    def span(self) -> str:
-        """The horizon with its unit."""
-        return f"{self.horizon:g} {'units of time' if self.unit == '1/time' else 'steps'}"
-
-    @property
     def remarks(self) -> tuple[str, ...]:
         """What the numbers mean, in words."""
         return words.remarks(self)

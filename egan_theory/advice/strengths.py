@@ -20,7 +20,7 @@ import numpy as np
 from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..features.rows import RowFeatures
-from ..predict.asymptotic import convergence_rate
+from ..predict.asymptotic import rate_curve
 from ..predict.curve import LeftCurve, finer, last_holding, refined, widened
 from ..predict.left import SAFETY, Choice, choose, left_over
 from .practice import affordable, value_damping
@@ -55,15 +55,14 @@ class Together:
     """choice: what ``choose`` says of the draws' regret; its strengths' ``low`` and ``high`` leave at most 1 % more.
 
     least, optimum (draw,): what each draw's own best strength leaves, and that strength (0: none); edge: the smallest
-    of the draws' stability edges, or None; limit: no larger strength is advised. strengths, moving (draw, strength):
-    the scanned curves of the coordinates that can move.
+    of the draws' stability edges, or None. strengths, moving (draw, strength): the scanned curves of the coordinates
+    that can move.
     """
 
     choice: Choice
     least: Array
     optimum: Array
     edge: float | None
-    limit: float
     strengths: Array
     moving: Array
 
@@ -111,7 +110,7 @@ def choose_together(
         common = np.union1d(common, [*looked_at, best])
     choice = choose(common, regret(common), float(regret(np.zeros(1))[0]), None if np.isinf(safe) else safe)
     optimum = np.where(own[:, 1] < zero, own[:, 0], 0.0)
-    return Together(choice, least, optimum, edge, limit, common, left(common))
+    return Together(choice, least, optimum, edge, common, left(common))
 
 
 def _least(value: Callable[[Array], Array], strengths: Array, limit: float) -> tuple[float, float, Array]:
@@ -158,9 +157,7 @@ def stable(exp: Experiment, best: float, across: Span) -> tuple[float | None, fl
     """Lowest and highest strength at which every mode decays, around the best or, where that is none, one of the
     strengths that damp some mode critically; None: none within LIMIT_SPAN of it."""
 
-    def rate(strength: float) -> float:
-        return convergence_rate(exp.replace({"penalty.r1": strength}))
-
+    rate = rate_curve(exp, "penalty.r1").at
     tried = [best] if best > 0 else []
     tried += list(np.geomspace(across.low / LIMIT_SPAN**0.5, across.high, TRIED))
     found = next((float(s) for s in tried if rate(float(s)) > 0), None)

@@ -12,9 +12,8 @@ from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..predict.left import horizon_of, left_over
 from ..simulation.condense import condensed
-from ..tables.penalties import strength_field
 from .agreement import Agreement, Quantity
-from .variants import SEPARATE, simulated
+from .variants import SEPARATE, simulated, sweep_axis
 
 #: kick in length scales: second-order effects are this part of what is measured, rounding 1e-10 of the kick
 KICK = 1e-6
@@ -44,10 +43,7 @@ def sweep_left(
     kick, and its error from second-order effects and, of drawn directions, from the draw; NaN where a run diverged or
     left the linear regime; ``left``: that of all coordinates; ``predicted_moving``, ``predicted_left``.
     """
-    key, path = strength_field(penalty)
-    strengths = np.asarray(strengths, dtype=float)
-    if strengths.ndim != 1 or not len(strengths) or np.any(strengths < 0) or not np.all(np.isfinite(strengths)):
-        raise InputError("strengths", "be a list of finite numbers >= 0", strengths)
+    key, path, strengths = sweep_axis(penalty, strengths)
     time = horizon_of(exp, horizon)
     if not time.is_integer():
         raise InputError("horizon", "be a whole number for a simulation", time)

@@ -23,12 +23,11 @@ from ..predict.collective import collective_instability
 from ..predict.spectrum import spectrum
 from ..problem.problem import Problem
 from ..runs.outcome import Outcome, tally
-from ..simulation.condense import condensed
 from ..simulation.run import simulate
 from .compare import slowest_measured
 from .cost import step_cost
 from .remedy import REMEDIES, best_together
-from .strength import KICK, RECORDS, SWEEP_E_FOLDS
+from .strength import SWEEP_E_FOLDS, kicked
 
 #: what a remedy may change
 RATIO = "generator.kernel.ratio"
@@ -222,12 +221,7 @@ def _measured(row: Row, exp: Experiment, runs: int) -> Row:
     weights = features_of(Problem(exp)).size if exp.packing.degree > 1 else 0
     if weights * steps * runs > MAX_PACKED:
         return replace(row, note=note or f"not simulated: {weights} weights")
-    small = condensed(exp).replace(
-        {
-            "run.steps": steps, "run.record_every": max(steps // RECORDS, 1), "run.runs": runs, "run.start": "kick",
-            "run.kick": KICK * exp.discriminator.length_scale,
-        }
-    )  # fmt: skip
+    small = kicked(exp, steps, runs)
     if note and not growth:
         return replace(row, note=note)
     try:

@@ -14,11 +14,10 @@ from ..predict.asymptotic import Fastest, rates_over
 from ..problem.problem import Problem
 from ..runs.outcome import Outcome
 from ..simulation.condense import condensed
-from ..tables.penalties import strength_field
 from .agreement import Agreement, Quantity
 from .compare import slowest_measured
 from .modes import deviation_norms
-from .variants import SEPARATE, simulated
+from .variants import SEPARATE, simulated, sweep_axis
 
 #: e-folds of the fastest predicted rate that a sweep simulates, if ``steps`` is not given
 SWEEP_E_FOLDS = 12.0
@@ -57,25 +56,14 @@ def sweep_strength(
     ``predicted_rate``: that of the linear theory.
     ``steps``: by default enough for 12 e-folds of the best predicted rate.
     """
-    key, path = strength_field(penalty)
-    strengths = np.asarray(strengths, dtype=float)
-    if strengths.ndim != 1 or not len(strengths) or np.any(strengths < 0) or not np.all(np.isfinite(strengths)):
-        raise InputError("strengths", "be a list of finite numbers >= 0", strengths)
+    key, path, strengths = sweep_axis(penalty, strengths)
     predicted = rates_over(exp, key, strengths)
     if steps is None:
         fastest = np.nanmax(predicted)
         if not fastest > 0:
             raise InputError(path, "have a strength at which the dynamics converge (or give steps)", fastest)
         steps = int(np.ceil(SWEEP_E_FOLDS / fastest))
-    base = condensed(exp).replace(
-        {
-            "run.steps": steps,
-            "run.record_every": max(steps // RECORDS, 1),
-            "run.runs": runs,
-            "run.start": "kick",
-            "run.kick": KICK * exp.discriminator.length_scale,
-        }
-    )
+    base = kicked(exp, steps, runs)
     variants = [base.replace({path: float(s)}) for s in strengths]
     # what grows is cut short: far from equilibrium there is nothing to measure, and an exact kernel would grow with it
     grows = predicted * steps < -GROWTH
@@ -111,6 +99,16 @@ def sweep_strength(
         coords={"strength": ("strength", strengths, {"long_name": path, "units": "1"})},
         attrs={**provenance(base), "penalty": key, "steps": steps, "runs": runs},
     )
+
+
+def kicked(exp: Experiment, steps: int, runs: int) -> Experiment:
+    """For ``runs`` of small kicks from equilibrium, particles on one point moving as one (simulation.condensed)."""
+    return condensed(exp).replace(
+        {
+            "run.steps": steps, "run.record_every": max(steps // RECORDS, 1), "run.runs": runs, "run.start": "kick",
+            "run.kick": KICK * exp.discriminator.length_scale,
+        }
+    )  # fmt: skip
 
 
 def late_window(times: np.ndarray, size: np.ndarray, floor: float) -> np.ndarray:

@@ -7,12 +7,21 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import xarray as xr
 
+from ..base.errors import InputError
 from ..experiment import Experiment
 from ..simulation.run import simulate
-from ..tables.penalties import PENALTIES
+from ..tables.penalties import PENALTIES, strength_field
 
 #: strengths that cannot be simulated side by side: they change the feature map's nodes
 SEPARATE = tuple(key for key, penalty in PENALTIES.items() if penalty.kind == "input")
+
+
+def sweep_axis(penalty: str, strengths: Sequence[float] | np.ndarray) -> tuple[str, str, np.ndarray]:
+    """(the penalty's key, its field, the strengths to sweep); InputError unless they are finite numbers >= 0."""
+    values = np.asarray(strengths, dtype=float)
+    if values.ndim != 1 or not len(values) or np.any(values < 0) or not np.all(np.isfinite(values)):
+        raise InputError("strengths", "be a list of finite numbers >= 0", values)
+    return *strength_field(penalty), values
 
 
 def simulated(

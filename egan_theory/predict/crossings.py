@@ -60,19 +60,28 @@ class Axis:
         return self.between(self.low, self.high, points)
 
 
+def spelled(given: Any) -> list[Any]:
+    """[PATH, LOW, HIGH, ...] of "PATH=LOW:HIGH:..." or of a list or tuple of them; [None] of anything else."""
+    if isinstance(given, str):
+        path, _, rest = given.partition("=")
+        return [path, *rest.split(":")]
+    return list(given) if isinstance(given, list | tuple) and given else [None]
+
+
+def check_range(low: float, high: float) -> None:
+    """Raise InputError unless low < high, both finite."""
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError("vary", "have a range LOW:HIGH of finite numbers with LOW < HIGH", f"{low:g}:{high:g}")
+
+
 def parse_range(
     vary: str | Sequence[Any], low: float | None = None, high: float | None = None
 ) -> tuple[str, float | None, float | None]:
     """(path, low, high) of PATH, "PATH=LOW:HIGH" or (PATH, LOW, HIGH). Raises InputError."""
     if isinstance(vary, str) and "=" not in vary:
         return vary, low, high
-    if isinstance(vary, str):
-        path, _, ends = vary.partition("=")
-        parts: list[Any] = [path, *ends.split(":")]
-    else:
-        parts = list(vary)
     try:
-        path, first, last = parts
+        path, first, last = spelled(vary)
         if not isinstance(path, str) or low is not None or high is not None:
             raise ValueError
         return path, float(first), float(last)
@@ -103,8 +112,7 @@ def axis_of(exp: Experiment, vary: str, low: float | None = None, high: float | 
             raise InputError("vary", f"come with a range, {vary}=LOW:HIGH", f"{vary} = {current:g}, no scale to go by")
         low, high = (default[0] if low is None else low), (default[1] if high is None else high)
     low, high = float(low), float(high)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError("vary", "have a range LOW:HIGH of finite numbers with LOW < HIGH", f"{low:g}:{high:g}")
+    check_range(low, high)
     for end in (low, high):
         exp.replace({vary: end})  # raises InputError in the field's own words
     return Axis(vary, low, high, low > 0 and high > LOGARITHMIC * low)
@@ -139,12 +147,17 @@ def sign_changes(margin: Callable[[float], float], axis: Axis, points: int = SCA
     y = np.array([margin(float(v)) for v in x])
     x, y = _with_extrema(margin, axis, x, y)
     found = []
-    for i in range(len(x) - 1):
-        if not np.isnan(y[i : i + 2]).any() and (y[i] > 0) != (y[i + 1] > 0):
-            value = _root(margin, axis, float(x[i]), float(x[i + 1]))
-            if value is not None:
-                found.append(Crossing(value, "above" if y[i + 1] > 0 else "below"))
+    for i in changes(y):
+        value = _root(margin, axis, float(x[i]), float(x[i + 1]))
+        if value is not None:
+            found.append(Crossing(value, "above" if y[i + 1] > 0 else "below"))
     return found, int(np.sum(np.isnan(y)))
+
+
+def changes(y: np.ndarray) -> list[int]:
+    """i where the sign changes between y_i and y_(i+1); NaN is no statement."""
+    known = ~np.isnan(y)
+    return [i for i in range(len(y) - 1) if known[i] and known[i + 1] and (y[i] > 0) != (y[i + 1] > 0)]
 
 
 def _signed(value: float) -> float:

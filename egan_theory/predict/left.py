@@ -104,6 +104,11 @@ class ForHorizon(Record):
         return None if not self.edge else self.best / self.edge
 
     @property
+    def span(self) -> str:
+        """The horizon with its unit."""
+        return f"{self.horizon:g} {'units of time' if 'time' in self.unit else 'steps'}"
+
+    @property
     def never_moves(self) -> list[str]:
         """The remark on what is frozen, if anything is."""
         text = f"{part(self.frozen)} of the kick never moves, whatever the strength (it is in every 'left')"

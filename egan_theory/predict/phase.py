@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
@@ -15,7 +14,7 @@ from ..base.errors import InputError
 from ..base.spelling import one_of
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
-from .crossings import changed
+from .crossings import changed, check_range, spelled
 from .threshold import MECHANISMS, known_margins
 
 #: cells between the nodes that are always evaluated: islands smaller than this can be missed
@@ -63,8 +62,7 @@ def _spaced(exp: Experiment, path: str, low: float, high: float, points: int, lo
     current = exp.get(path)
     if isinstance(current, bool) or not isinstance(current, int | float):
         raise InputError("vary", "name a numeric field of the experiment", f"{path} = {current!r}")
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError("vary", "have a range LOW:HIGH of finite numbers with LOW < HIGH", f"{low:g}:{high:g}")
+    check_range(low, high)
     if not 2 <= points <= MAX_POINTS:
         raise InputError("vary", f"have 2 to {MAX_POINTS} points", points)
     if log and not low > 0:
@@ -118,13 +116,7 @@ def parse_axis(exp: Experiment, given: AxisLike) -> PhaseAxis:
 def _parsed(exp: Experiment, given: AxisLike) -> PhaseAxis:
     if isinstance(given, PhaseAxis):
         return given
-    path: Any
-    parts: list[Any]
-    if isinstance(given, str):
-        path, _, rest = given.partition("=")
-        parts = rest.split(":")
-    else:
-        path, *parts = given if isinstance(given, list | tuple) and given else [None]
+    path, *parts = spelled(given)
     log = len(parts) == 4 and parts[3] in ("log", True)
     try:
         if not isinstance(path, str) or len(parts) != 3 + log:

@@ -205,7 +205,7 @@ def slow_modes(exp: Experiment, time: float) -> tuple[int, int]:
 
 def _remarks(r: Regularizer) -> tuple[str, ...]:
     """What the numbers mean, in words."""
-    path, span = strength_field(r.penalty)[1], f"{r.horizon:g} {r.unit}"
+    path, span = strength_field(r.penalty)[1], r.span
     out = []
     if not r.helps:
         if np.isfinite(r.least) and r.least > 0:

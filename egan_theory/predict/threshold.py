@@ -15,7 +15,7 @@ from ..base.table import Column, Record, Table
 from ..base.terminal import cell
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
-from .crossings import Axis, axis_of, changed, parse_range, sign_changes
+from .crossings import Axis, axis_of, changed, changes, parse_range, sign_changes
 
 Progress = Callable[[int, int, str], None]
 
@@ -232,7 +232,7 @@ def _bracketed(exp: Experiment, axis: Axis, mechanism: Mechanism) -> Threshold:
     missing = int(np.isnan(y).sum())
     if missing == SCAN:
         raise _no_statement(exp, axis, mechanism)
-    brackets = [(x[i : i + 2], y[i : i + 2]) for i in _changes(y)]
+    brackets = [(x[i : i + 2], y[i : i + 2]) for i in changes(y)]
     for _ in range(ROUNDS):
         inner = [axis.between(u[0], u[-1], BETWEEN + 2)[1:-1] for u, _ in brackets]
         if not inner:
@@ -256,15 +256,9 @@ def _narrowed(u: np.ndarray, v: np.ndarray, new: np.ndarray, sign: np.ndarray) -
     """The bracket from the first to the last sign change; values without a statement are passed over."""
     x, y = np.concatenate([u[:1], new, u[-1:]]), np.concatenate([v[:1], sign, v[-1:]])
     x, y = x[~np.isnan(y)], y[~np.isnan(y)]
-    at = _changes(y)
+    at = changes(y)
     pick = [at[0], at[-1] + 1]
     return x[pick], y[pick]
-
-
-def _changes(y: np.ndarray) -> list[int]:
-    """i where the sign changes between y_i and y_(i+1); NaN is no statement."""
-    known = ~np.isnan(y)
-    return [i for i in range(len(y) - 1) if known[i] and known[i + 1] and (y[i] > 0) != (y[i + 1] > 0)]
 
 
 def _no_statement(exp: Experiment, axis: Axis, mechanism: Mechanism) -> InputError:

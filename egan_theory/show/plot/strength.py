@@ -33,7 +33,7 @@ def left(
     is left there of what can move.
     """
     ax, r = style.axes(ax), regularizer
-    span = f"{r.horizon:g} {r.unit}"
+    span = r.span
     best = r.best if np.isfinite(r.best) else r.optimum
     centre = best or r.optimum or float(np.sqrt(r.strengths[0] * r.strengths[-1]))
     shown = [centre / LEFT_SPAN, centre * LEFT_SPAN]
