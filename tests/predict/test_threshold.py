@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+import egan_theory as eg
 from analyses import collapse_transition as script
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.base.netcdf import save
@@ -185,6 +186,12 @@ def test_command_refuses(vary, found, experiment, capsys):
     assert main(["threshold", experiment, "--vary", vary]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and err.startswith("egan: ") and found in err
+
+
+@pytest.mark.parametrize("vary", [5, None, [], ("generator.kernel.ratio", 0.0), (None, 0.0, 1.0)])
+def test_what_is_no_range_is_refused(vary):
+    with pytest.raises(InputError, match="PATH=LOW:HIGH"):
+        eg.threshold(eg.Experiment(), vary)
 
 
 def test_command_needs_vary(experiment, capsys):
