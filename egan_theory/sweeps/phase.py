@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import xarray as xr
 
-from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..predict.crossings import changed
-from ..predict.phase import QUICK, AxisLike, PhaseAxis, diagram_axes, phase
+from ..predict.phase import QUICK, AxisLike, PhaseAxis, diagram_axes, diagram_coordinates, phase
 from ..problem.field import VARIABLE
 from ..runs.outcome import FLAGS, MEMORY, UNKNOWN, WORDS, modes_are_lost, record_bytes, recording_interval, shares
-from .cells import final_clouds, measured, simulated
+from ..runs.schema import ATTRS
+from .cells import MEASURES, final_clouds, measured, simulated
 
 #: a cell has lost modes when more than this share of its runs has
 MOST = 0.5
@@ -48,9 +48,7 @@ def simulate_phase(
 
     Raises InputError, and KeyboardInterrupt when interrupted.
     """
-    axes = diagram_axes(exp, (first, second))
-    if axes[0].path == axes[1].path:
-        raise InputError("vary", "name two different fields", axes[0].path)
+    axes = diagram_axes(exp, first, second)
     runs = exp.run.runs if runs is None else runs
     base = exp.replace({"run.start": "random", "run.runs": runs, "run.record_every": 1})
     cells, members = [], []
@@ -78,19 +76,12 @@ def simulate_phase(
                     out[n][cells[start + i]] = values[n][k * runs : (k + 1) * runs]
         if progress is not None:
             progress(min(start + size, len(members)), len(members))
-    text = {
-        "covered": ("share of the target's modes covered", "1"),
-        "deficit": ("deficit of the nearest-point entropy", "nat"),
-        "spread": ("rms distance from the centroid", "length"),
-        "displacement": ("displacement of the centroid, in data radii", "1"),
-        "diverged_at": ("step at which the run diverged (-1: not)", "step"),
-        "outcome": ("outcome of the run (-1: none)", "1"),
-    }
+    text = {n: MEASURES[order] for n, order in MEASURED.items()}
+    text |= {"diverged_at": ATTRS["diverged_at"], "outcome": ("outcome of the run (-1: none)", "1")}
     ds = xr.Dataset(
         {n: (("second", "first", "run"), v, dict(zip(("long_name", "units"), text[n], strict=True)))
          for n, v in out.items()},
-        coords={n: (n, np.array(a.values), {"long_name": a.path, "units": "1", "log": int(a.log)})
-                for n, a in zip(("first", "second"), axes, strict=True)},
+        coords=diagram_coordinates(axes),
         attrs={**provenance(base), "steps": exp.run.steps, "start": "random"},
     )  # fmt: skip
     ds["outcome"].attrs |= FLAGS
@@ -120,10 +111,7 @@ def compare_phase(
     others that were not), ``balanced_accuracy``, their mean (1/2: no better than chance), and ``stderr``, its binomial
     error, which takes cells as independent. NaN where no cell, or every cell, has lost modes.
     """
-    axes = [
-        PhaseAxis(simulated[n].attrs["long_name"], tuple(simulated[n].values.tolist()), bool(simulated[n].attrs["log"]))
-        for n in ("first", "second")
-    ]
+    axes = (PhaseAxis.of(simulated[n]) for n in ("first", "second"))
     predicted = phase(exp, *axes, mechanisms=mechanisms, block=1, progress=progress)
     each = predicted["margin"].values > 0
     guesses = np.concatenate([each, each.any(0, keepdims=True)])

@@ -84,7 +84,7 @@ def _check_arrays(ds: xr.Dataset, plan: Plan, path: str | Path, lacking: tuple[s
     expected: dict[str, tuple[tuple[str, ...], str]] = {
         name: (c.dims, np.dtype(c.dtype).kind) for name, c in columns(plan).items()
     }
-    coordinates = [*(axis.path.replace(".", "_") for axis in plan.axes), "seed"]
+    coordinates = [*(axis.name for axis in plan.axes), "seed"]
     expected |= {name: (("cell",), "fi") for name in coordinates} | ({"time": (("time",), "f")} if plan.record else {})
     for name, (dims, kinds) in expected.items():
         if name in lacking:
@@ -121,8 +121,8 @@ def sweep_grid(ds: xr.Dataset) -> xr.Dataset:
     Reads the variables it is given: choose them first, ``sweep_grid(ds[["covered", "status"]])``.
     """
     plan = plan_of(ds)
-    stored = ["seed", *(plan.axes[i].path.replace(".", "_") for i in plan.order)]
-    wanted = [*(a.path.replace(".", "_") for a in plan.axes), "seed"]
+    stored = ["seed", *(plan.axes[i].name for i in plan.order)]
+    wanted = [*(axis.name for axis in plan.axes), "seed"]
     out: dict[Any, Any] = {}
     for name, array in loaded(ds).data_vars.items():
         if "cell" not in array.dims:
@@ -132,11 +132,7 @@ def sweep_grid(ds: xr.Dataset) -> xr.Dataset:
         rest = [d for d in array.dims if d != "cell"]
         whole = xr.Variable((*stored, *rest), values.reshape(*plan.shape, *values.shape[1:]), array.attrs)
         out[name] = whole.transpose(*wanted, *rest)
-    axes = {
-        a.path.replace(".", "_"): (a.path.replace(".", "_"), np.array(a.values),
-                                   {"long_name": a.path, "units": "1", "log": int(a.log)})
-        for a in plan.axes
-    }  # fmt: skip
+    axes = {axis.name: axis.coordinate(axis.name) for axis in plan.axes}
     seeds = ("seed", plan.exp.run.seed + np.arange(plan.seeds), {"long_name": "run.seed", "units": "1"})
     return xr.Dataset(out, coords=axes | {"seed": seeds}, attrs=ds.attrs)
 

@@ -68,7 +68,7 @@ def _create(path: Path, plan: Plan) -> None:
     """A store with every cell pending. Its attributes are written last: without them it is none."""
     group = fresh(path)
     coordinates = plan.columns(np.arange(plan.cells))
-    names = {path: path.replace(".", "_") for path in coordinates} | {"run.seed": "seed"}
+    names = {axis.path: axis.name for axis in plan.axes} | {"run.seed": "seed"}
     for field, values in coordinates.items():
         _add_coordinate(group, names[field], "cell", values, field, "1")
     if plan.record:
