@@ -38,7 +38,7 @@ from ..experiment import Experiment
 from ..experiment.provenance import SCHEMA_VERSION, provenance, versions
 from .reading import parts_of, read_parts
 from .sample import STATE, Form, check_scalar_name, finite_number
-from .schema import DIMS, validate_runs, variable
+from .schema import DIMS, finished_status, validate_runs, variable
 from .store import claim, remove_leftovers, vacant, why
 from .unfinished import CHUNK, CHUNK_BYTES, Recording, WriteError, is_recording, store_of
 
@@ -121,8 +121,7 @@ class RunWriter:
                 raise
         form = self._recording
         self._form = Form(form.header().sizes, form.shapes())
-        flow = experiment is not None and experiment.update_rule.continuous
-        self._unit = form.unit or ("time" if flow else "step")
+        self._unit = form.unit or ("step" if experiment is None else experiment.update_rule.time_unit)
         self._diverged: np.ndarray | None = form.diverged_at if form.samples else None
         self.last: float | None = form.last
 
@@ -212,7 +211,7 @@ class RunWriter:
                 found = f"a file that came while recording; {self._recording.kept()}"
                 raise InputError("path", "not exist before the recording is finished", found)
             with self._writing("the file could not be written"):
-                self._recording.to_netcdf(self.path, status or _status(self._recording.diverged_at))
+                self._recording.to_netcdf(self.path, status or finished_status(self._recording.diverged_at))
         self._end(keep=False)
         remove(parts_of(self.path))
 
@@ -337,10 +336,6 @@ def _check_same(found: xr.Dataset, given: xr.Dataset, where: Path) -> None:
     for name, value in given.data_vars.items():
         if name not in found or not np.array_equal(value, found[name]):
             raise InputError(str(name), rule, other)
-
-
-def _status(diverged: np.ndarray) -> str:
-    return f"diverged at step {diverged[diverged >= 0].min()}" if np.any(diverged >= 0) else "finished"
 
 
 __all__ = ["RunWriter", "WriteError"]

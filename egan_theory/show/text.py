@@ -11,16 +11,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from ..comparison.agreement import Agreement
-    from ..experiment import Experiment
     from ..predict.threshold import Thresholds
 
 #: rows of a table printed for people; --json and -o have all of them
 ROWS = 24
-
-
-def per(exp: Experiment) -> str:
-    """The unit of rates."""
-    return "1/time" if exp.update_rule.continuous else "1/step"
 
 
 def _modes_table(title: str, modes: Sequence[dict[str, Any]], per: str) -> list[Any]:

@@ -131,8 +131,8 @@ def _unusable(plan: Plan, part: _Cells, k: int) -> str:
 
 def _rate(plan: Plan, part: _Cells, k: int) -> Quantity:
     rate, error, predicted = (float(part.values[n][k]) for n in ("rate", "rate_stderr", "predicted_rate"))
-    unit = "1/time" if plan.exp.update_rule.continuous else "1/step"
-    return Quantity(f"rate[{cell_name(plan, part.cells[k])}]", predicted, rate, error, abs(predicted), unit)
+    name = f"rate[{cell_name(plan, part.cells[k])}]"
+    return Quantity(name, predicted, rate, error, abs(predicted), plan.exp.update_rule.rate_unit)
 
 
 def _recorded(plan: Plan, ds: xr.Dataset, cell: int) -> tuple[list[Quantity], list[dict[str, str]]]:

@@ -40,7 +40,7 @@ class Column:
 def columns(plan: Plan) -> dict[str, Column]:
     """The variables of the plan's store, ``status`` last: a batch is complete when its status is there."""
     nan, run, exp = float("nan"), ("cell", "run"), plan.exp
-    unit = "1/time" if exp.update_rule.continuous else "1/step"
+    unit = exp.update_rule.rate_unit
     out = {"final": Column((*run, "particle", "component"), nan, "particle positions at the last sample", "length")}
     directions = exp.points.period is None
     out |= {n: Column(run, nan, *text) for n, text in MEASURES.items() if directions or n not in DIRECTIONAL}

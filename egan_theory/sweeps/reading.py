@@ -12,7 +12,7 @@ from ..base.errors import InputError, described
 from ..experiment import Experiment
 from ..experiment.provenance import differences, provenance
 from ..runs.outcome import FLAGS, UNKNOWN
-from ..runs.schema import variable
+from ..runs.schema import finished_status, variable
 from ..runs.store import attributes, is_store, readable
 from ..runs.unfinished import is_recording
 from .batch import STATUS, columns
@@ -149,8 +149,6 @@ def sweep_runs(ds: xr.Dataset, cell: int) -> tuple[Experiment, xr.Dataset]:
         why = str(own["reason"].values) or STATUS[int(own["status"])]
         raise InputError(f"cell {cell}", "be simulated", why)
     exp = plan.member(cell)
-    lost = own["diverged_at"].values
-    status = f"diverged at step {lost[lost >= 0].min()}" if np.any(lost >= 0) else "finished"
     keep = dict(run=slice(exp.run.runs), particle=slice(exp.generator.particles), component=slice(exp.dimension))
     names = ["particles", "discriminator", "force", "diverged_at", *(["outcome"] if "outcome" in own else [])]
     runs = own[names].isel(keep)
@@ -161,9 +159,9 @@ def sweep_runs(ds: xr.Dataset, cell: int) -> tuple[Experiment, xr.Dataset]:
     )
     if exp.run.start == "kick":
         runs["assignment"] = variable("assignment", exp.assignment)
-    attrs = {**provenance(exp), "status": status, "start": exp.run.start, "rule": exp.update.rule}
     runs = runs.drop_vars([c for c in runs.coords if c != "time"])
-    runs.attrs = attrs
+    status = finished_status(own["diverged_at"].values)
+    runs.attrs = {**provenance(exp), "status": status, "start": exp.run.start, "rule": exp.update.rule}
     return exp, runs
 
 

@@ -72,9 +72,8 @@ def _create(path: Path, plan: Plan) -> None:
     for field, values in coordinates.items():
         _add_coordinate(group, names[field], "cell", values, field, "1")
     if plan.record:
-        unit = "time" if plan.exp.update_rule.continuous else "step"
         values = np.arange(plan.sizes["time"]) * float(plan.exp.run.record_every)
-        _add_coordinate(group, "time", "time", values, "training time", unit)
+        _add_coordinate(group, "time", "time", values, "training time", plan.exp.update_rule.time_unit)
     flags = {
         "status": {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)},
         "outcome": {name: value if isinstance(value, str) else value.tolist() for name, value in FLAGS.items()},
