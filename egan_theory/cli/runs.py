@@ -54,7 +54,7 @@ def simulate(
     with progress_bar("simulating") as update:
         ds = run(exp, progress=update)
     data = run_summary(ds, str(answer.out))
-    answer.give(data, lambda: run_text(data, exp.update_rule.rate_unit), ds, lambda: plot.cloud(ds))
+    answer.give(data, lambda: run_text(data, exp.update_rule.time_unit), ds, lambda: plot.cloud(ds))
     if data["status"] == "interrupted":
         reached = f"interrupted at step {data['steps']} of {exp.run.steps}"
         complain(f"{reached}: {output} holds the {data['samples']} samples until then")
