@@ -119,11 +119,11 @@ class RunWriter:
             except BaseException:
                 self._end(keep=not vacant(self.folder))
                 raise
-        form = self._recording
-        self._form = Form(form.header().sizes, form.shapes())
-        self._unit = form.unit or ("step" if experiment is None else experiment.update_rule.time_unit)
-        self._diverged: np.ndarray | None = form.diverged_at if form.samples else None
-        self.last: float | None = form.last
+        before = self._recording
+        self._form = Form(before.header().sizes, before.shapes())
+        self._unit = before.unit or ("step" if experiment is None else experiment.update_rule.time_unit)
+        self._diverged = before.diverged_at
+        self.last: float | None = before.last
 
     def log(
         self,
@@ -168,7 +168,7 @@ class RunWriter:
         }
         sample = self._form.checked(step, particles, given)
         runs = len(sample["particles"])
-        diverged = np.full(runs, -1) if self._diverged is None else self._diverged.copy()
+        diverged = np.full(runs, -1) if self.last is None else self._diverged.copy()
         bad = ~np.all([np.isfinite(sample[n]).reshape(runs, -1).all(1) for n in STATE if n in sample], axis=0)
         if self.last is None and bad.any():
             raise InputError("particles", "be finite at the first step, with discriminator and force", "values not so")
@@ -196,7 +196,6 @@ class RunWriter:
             data = np.stack([sample.get(name, nothing) for sample in samples], axis=1)
             attrs = {"long_name": name.replace("_", " "), "units": "1"}
             out[name] = variable(name, data) if name in DIMS else xr.Variable(("run", "time"), data, attrs)
-        assert self._diverged is not None
         with self._writing("a chunk could not be written", f"; {len(samples)} samples since then are in memory only"):
             self._recording.append(out, self._diverged, self._chunk or CHUNK)
         self._samples = []

@@ -18,7 +18,7 @@ from ..predict.phase import QUICK, diagram_coordinates
 from ..predict.threshold import MECHANISMS
 from ..runs.outcome import FLAGS, UNKNOWN, Outcome, modes_are_lost, outcomes, tally
 from .batch import DIVERGED, DONE, FAILED, PENDING, STATUS
-from .phase import MEASURED, UNION, with_shares
+from .phase import MEASURED, UNION, accuracies, with_shares
 from .plan import Plan
 from .reading import loaded, plan_of, sweep_grid, sweep_runs
 
@@ -212,9 +212,5 @@ def accuracy(agreement: Agreement) -> dict[str, Any]:
     their mean. A cell has lost modes when more than half of its runs have."""
     rows = [q for q in agreement.quantities if q.name.startswith("modes lost[")]
     lost, predicted = np.array([[q.measured > 0.5, q.predicted > 0.5] for q in rows], dtype=bool).reshape(-1, 2).T
-    mean = lambda v: float(v.mean()) if len(v) else float("nan")  # noqa: E731
-    sensitivity, specificity = mean(predicted[lost]), mean(~predicted[~lost])
-    return {
-        "mechanism": UNION, "sensitivity": sensitivity, "specificity": specificity,
-        "balanced_accuracy": (sensitivity + specificity) / 2,
-    }  # fmt: skip
+    found = accuracies(predicted, lost)
+    return {"mechanism": UNION} | {n: float(found[n]) for n in ("sensitivity", "specificity", "balanced_accuracy")}

@@ -15,7 +15,7 @@ from ..runs.outcome import FLAGS, UNKNOWN
 from ..runs.schema import finished_status, variable
 from ..runs.store import attributes, is_store, readable
 from ..runs.unfinished import is_recording
-from .batch import STATUS, columns
+from .batch import DIVERGED, DONE, RECORDED, STATUS, columns
 from .plan import SWEEP_VERSION, Plan, digest, plan_text, read_plan
 
 #: versions of the layout that can be read, with the arrays of today's that they lack
@@ -145,13 +145,12 @@ def sweep_runs(ds: xr.Dataset, cell: int) -> tuple[Experiment, xr.Dataset]:
     if not 0 <= cell < plan.cells:
         raise InputError("cell", f"be 0 to {plan.cells - 1}", cell)
     own = loaded(ds.isel(cell=cell))
-    if int(own["status"]) not in (1, 2):
+    if int(own["status"]) not in (DONE, DIVERGED):
         why = str(own["reason"].values) or STATUS[int(own["status"])]
         raise InputError(f"cell {cell}", "be simulated", why)
     exp = plan.member(cell)
     keep = dict(run=slice(exp.run.runs), particle=slice(exp.generator.particles), component=slice(exp.dimension))
-    names = ["particles", "discriminator", "force", "diverged_at", *(["outcome"] if "outcome" in own else [])]
-    runs = own[names].isel(keep)
+    runs = own[[name for name in (*RECORDED, "diverged_at", "outcome") if name in own]].isel(keep)
     runs = runs.assign(
         target=variable("target", exp.points.coordinates),
         target_weight=variable("target_weight", exp.points.weights),
