@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from ..base.terminal import cell, sentence, table
@@ -194,8 +195,6 @@ def compare_text(found: Agreement) -> list[Any]:
 
 def _outcomes_table(kinds: dict[str, list[list[float]]], runs: int) -> Any:
     """Shares of a simulated diagram's runs, and in how many cells an outcome occurs."""
-    from math import isfinite
-
     rows = []
     for word, grid in kinds.items():
         known = [v for row in grid for v in row if isfinite(v)]

@@ -18,7 +18,7 @@ from ..predict.phase import QUICK, diagram_coordinates
 from ..predict.threshold import MECHANISMS
 from ..runs.outcome import FLAGS, UNKNOWN, Outcome, modes_are_lost, outcomes, tally
 from .batch import DIVERGED, DONE, FAILED, PENDING, STATUS
-from .phase import MEASURED, UNION, accuracies, with_shares
+from .phase import MEASURED, MOST, UNION, accuracies, with_shares
 from .plan import Plan
 from .reading import loaded, plan_of, sweep_grid, sweep_runs
 
@@ -58,9 +58,10 @@ def compare_sweep(
     )
     names = ["status", "reason", "outcome", *(["rate", "rate_stderr", "predicted_rate"] if kicked else [])]
     ds = _with_outcomes(plan, ds)
-    for part in _batches(plan, ds[names]):
+    for cells, variables in _batches(plan, ds[names]):
+        part = _Cells(cells, {str(n): v.values for n, v in variables.data_vars.items()})
         chosen = []
-        for k, cell in enumerate(part.cells):
+        for k, cell in enumerate(cells):
             if why := _not_comparable(plan, part, k):
                 unmatched.append({"name": cell_name(plan, cell), "reason": why})
             elif not kicked:
@@ -73,16 +74,15 @@ def compare_sweep(
                 unmatched += missed
         quantities += _lost(plan, part, chosen, mechanisms)
         if progress is not None:
-            progress(part.cells.stop, plan.cells)
+            progress(cells.stop, plan.cells)
     assumptions = () if kicked else tuple(f"{m}: {a}" for m in mechanisms for a in MECHANISMS[m].assumptions)
     return Agreement(tuple(quantities), tuple(unmatched), f"cell by cell: {method}", assumptions)
 
 
-def _batches(plan: Plan, ds: xr.Dataset) -> Iterator[_Cells]:
+def _batches(plan: Plan, ds: xr.Dataset) -> Iterator[tuple[range, xr.Dataset]]:
     for i in range(plan.batches):
         cells = plan.span(i)
-        part = loaded(ds.isel(cell=slice(cells.start, cells.stop)))
-        yield _Cells(cells, {str(n): v.values for n, v in part.data_vars.items()})
+        yield cells, loaded(ds.isel(cell=slice(cells.start, cells.stop)))
 
 
 def cell_name(plan: Plan, cell: int) -> str:
@@ -168,9 +168,7 @@ def _with_outcomes(plan: Plan, ds: xr.Dataset) -> xr.Dataset:
     if "outcome" in ds:
         return ds
     codes = np.full((plan.cells, plan.sizes["run"]), UNKNOWN, dtype=np.int8)
-    for i in range(plan.batches):
-        cells = plan.span(i)
-        part = loaded(ds[["status", "diverged_at", "final"]].isel(cell=slice(cells.start, cells.stop)))
+    for cells, part in _batches(plan, ds[["status", "diverged_at", "final"]]):
         for k in np.flatnonzero(part["status"].isin([DONE, DIVERGED])):
             exp, own = plan.member(cells[int(k)]), part.isel(cell=k)
             cloud = own["final"].isel(particle=slice(exp.generator.particles), component=slice(exp.dimension))
@@ -211,6 +209,6 @@ def accuracy(agreement: Agreement) -> dict[str, Any]:
     """Of the "modes lost" quantities: shares of the cells that lost modes and of the others that were predicted, and
     their mean. A cell has lost modes when more than half of its runs have."""
     rows = [q for q in agreement.quantities if q.name.startswith("modes lost[")]
-    lost, predicted = np.array([[q.measured > 0.5, q.predicted > 0.5] for q in rows], dtype=bool).reshape(-1, 2).T
+    lost, predicted = np.array([[q.measured > MOST, q.predicted > 0] for q in rows], dtype=bool).reshape(-1, 2).T
     found = accuracies(predicted, lost)
     return {"mechanism": UNION} | {n: float(found[n]) for n in ("sensitivity", "specificity", "balanced_accuracy")}
