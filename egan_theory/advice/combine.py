@@ -107,7 +107,7 @@ def combined(
         reach=_reach(members, best, left["moving"], horizon, around),
         assumptions=_assumptions(exact[first], draws, neglected, check is not None),
         precision=precision,
-        unit="1/time" if base.update_rule.continuous else "1/step",
+        unit=base.update_rule.rate_unit,
         strengths=together.strengths,
         lefts=together.moving,
     )

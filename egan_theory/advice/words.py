@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base.terminal import cell, table
+from ..base.terminal import cell, sentence, table
 from ..predict.left import FLAT, SAFETY, WIDE, part
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def advice_text(a: Advice) -> list[Any]:
     names = ["initialisation", "batch", "best", "left", "left at advice", "endless best", "beta_min", "beta_max"]
     lines: list[Any] = [
         table(f"R1 strength for {a.span}", ["", ""], [list(row) for row in headline(a)]),
-        *(f"{remark[0].upper()}{remark[1:]}." for remark in a.remarks),
+        *map(sentence, a.remarks),
         table("Draws", names, draws),
     ]
     if a.sizes:

@@ -42,6 +42,11 @@ def emit(text: str) -> None:
         sys.stdout.flush()
 
 
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return f"{text[0].upper()}{text[1:]}."
+
+
 def show(*parts: Any) -> None:
     """Print strings and Rich renderables to stdout, as plain text unless it is a terminal."""
     from rich.console import Console

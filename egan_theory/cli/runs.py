@@ -25,7 +25,7 @@ from ..console.shared import (
     new_folder,
 )
 from ..show import plot
-from ..show.text import compare_text, per, run_summary, run_text
+from ..show.text import compare_text, run_summary, run_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,7 +54,7 @@ def simulate(
     with progress_bar("simulating") as update:
         ds = run(exp, progress=update)
     data = run_summary(ds, str(answer.out))
-    answer.give(data, lambda: run_text(data, per(exp)), ds, lambda: plot.cloud(ds))
+    answer.give(data, lambda: run_text(data, exp.update_rule.time_unit), ds, lambda: plot.cloud(ds))
     if data["status"] == "interrupted":
         reached = f"interrupted at step {data['steps']} of {exp.run.steps}"
         complain(f"{reached}: {output} holds the {data['samples']} samples until then")
@@ -131,7 +131,7 @@ def remedies(
         if found.at_the_end:
             left.append(f"Best at the largest value tried, more may be better still: {', '.join(found.at_the_end)}")
         unused = [f"{u['name']}: {u['reason']}" for u in found.unused]
-        return [found.rich(f"Slowest decay rates [{per(exp)}]"), *left, *unused]
+        return [found.rich(f"Slowest decay rates [{exp.update_rule.rate_unit}]"), *left, *unused]
 
     answer.give(found.to_dict(), text, found.to_dataset(), lambda: plot.remedies(found))
 

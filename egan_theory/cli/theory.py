@@ -15,7 +15,6 @@ from ..console.answer import Answer, complain
 from ..console.shared import ExperimentFile, Figure, Json, Output, Text, load, load_if_given
 from ..show import plot
 from ..show.text import (
-    per,
     phase_dataset,
     phase_json,
     phase_text,
@@ -87,7 +86,7 @@ def spectrum(
     with memory_limit(memory):
         ds = predict(exp, extreme)
     data = spectrum_json(ds)
-    answer.give(data, lambda: spectrum_text(data, per(exp)), ds, lambda: plot.eigenvalues(ds))
+    answer.give(data, lambda: spectrum_text(data, exp.update_rule.rate_unit), ds, lambda: plot.eigenvalues(ds))
 
 
 def powers(experiment: ExperimentFile, output: Output = None, json: Json = False) -> None:
@@ -101,7 +100,7 @@ def powers(experiment: ExperimentFile, output: Output = None, json: Json = False
 
     ds = power_laws(exp)
     data = power_laws_json(ds)
-    answer.give(data, lambda: power_laws_text(data, per(exp).removeprefix("1/")), ds)
+    answer.give(data, lambda: power_laws_text(data, exp.update_rule.time_unit), ds)
 
 
 def regularizer(
@@ -132,7 +131,7 @@ def regularizer(
     with progress_bar(f"scanning {path}") as update:
         result = best_regularizer(exp, key, horizon, update, safety=safety)
     data = result.to_dict()
-    answer.give(data, lambda: regularizer_text(data, per(exp)), draw=lambda: plot.left(result))
+    answer.give(data, lambda: regularizer_text(data, exp.update_rule.rate_unit), draw=lambda: plot.left(result))
 
 
 def threshold(
@@ -157,7 +156,7 @@ def threshold(
 
     with progress_bar("thresholds") as update:
         result = thresholds(exp, vary, mechanisms=mechanism or None, progress=update)
-    answer.give(result.to_dict(), lambda: threshold_text(result, per(exp)), result.to_dataset())
+    answer.give(result.to_dict(), lambda: threshold_text(result, exp.update_rule.rate_unit), result.to_dataset())
 
 
 def phase(

@@ -71,7 +71,7 @@ def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
         return compare_powers(exp, runs, modes)
     runs = validate_runs(runs)
     found, measured = _observed(exp, runs)
-    unit = "1/time" if exp.update_rule.continuous else "1/step"
+    unit = exp.update_rule.rate_unit
     unmatched = [*found.notes, *_gone(exp, runs)]
     if reason := too_coarse(runs, found.displacement, ROUNDED):
         unmatched.append({"name": EVERY, "reason": reason})

@@ -197,7 +197,7 @@ def compare_remedies(
             row, evaluations=cost.evaluations, products=cost.products, cost=cost.products / base.products
         )
         rows.append(done[changed])
-    return Remedies(tuple(rows), tuple(unused), "1/time" if exp.update_rule.continuous else "1/step", exp)
+    return Remedies(tuple(rows), tuple(unused), exp.update_rule.rate_unit, exp)
 
 
 def _predicted(exp: Experiment) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def sweep_strength(
             rate[i] = np.nan
         if not np.isfinite(rate[i]):
             rate[i], error[i] = slope[i], slope_error
-    unit = "1/time" if exp.update_rule.continuous else "1/step"
+    unit = exp.update_rule.rate_unit
     names = {
         "rate": (rate, "simulated convergence rate"),
         "rate_stderr": (error, "its standard error"),

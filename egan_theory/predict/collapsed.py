@@ -190,7 +190,7 @@ def _states(
 
 
 def _trajectory(exp: Experiment, lane: Lane) -> xr.Dataset:
-    unit = "time" if exp.update_rule.continuous else "step"
+    unit = exp.update_rule.time_unit
     assert lane.path is not None and lane.force is not None and lane.rates is not None
     time = lane.steps - lane.window + 1.0 + np.arange(len(lane.path))
     return xr.Dataset(

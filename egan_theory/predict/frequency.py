@@ -50,7 +50,7 @@ def learning_times(exp: Experiment, kernels: Mapping[str, Mapping[str, Any]] | N
     if not kernels:
         raise InputError("kernels", "name at least one kernel", "none")
     columns = [_one(exp.replace({f"discriminator.{k}": v for k, v in fields.items()})) for fields in kernels.values()]
-    unit = "time" if exp.update_rule.continuous else "step"
+    unit = exp.update_rule.time_unit
     described = {
         "decay_rate": ("decay rate of the slowest root", f"1/{unit}"),
         "learning_time": ("learning time", unit),

@@ -35,6 +35,21 @@ class PhaseAxis:
     values: tuple[float, ...]
     log: bool = False
 
+    @classmethod
+    def of(cls, coordinate: xr.DataArray) -> PhaseAxis:
+        """The axis that ``coordinate`` made."""
+        about = coordinate.attrs
+        return cls(about["long_name"], tuple(coordinate.values.tolist()), bool(about["log"]))
+
+    @property
+    def name(self) -> str:
+        """The path as the name of a dimension, dots as "_"."""
+        return self.path.replace(".", "_")
+
+    def coordinate(self, name: str) -> tuple[str, np.ndarray, dict[str, Any]]:
+        """Coordinate ``name`` of a Dataset."""
+        return name, np.array(self.values), {"long_name": self.path, "units": "1", "log": int(self.log)}
+
     def coarser(self, points: int) -> PhaseAxis:
         """About ``points`` of the values, spread evenly, both ends among them."""
         chosen = np.unique(np.rint(np.linspace(0, len(self.values) - 1, points)).astype(int))
@@ -96,13 +111,20 @@ def parse_axes(exp: Experiment, axes: Sequence[AxisLike]) -> list[PhaseAxis]:
     return found
 
 
-def diagram_axes(exp: Experiment, axes: Sequence[AxisLike]) -> list[PhaseAxis]:
-    """``parse_axes`` of a phase diagram: fields that predictions depend on. Raises InputError."""
-    found = parse_axes(exp, axes)
+def diagram_axes(exp: Experiment, first: AxisLike, second: AxisLike) -> list[PhaseAxis]:
+    """``parse_axes`` of a phase diagram: two fields that predictions depend on. Raises InputError."""
+    found = parse_axes(exp, [first, second])
     for axis in found:
         if axis.path in NOT_PREDICTED:
             raise InputError(f"vary {axis.path}", "be a field that the predictions depend on", "one of the simulation")
+    if found[0].path == found[1].path:
+        raise InputError("vary", "name two different fields", found[0].path)
     return found
+
+
+def diagram_coordinates(axes: Sequence[PhaseAxis]) -> dict[str, Any]:
+    """Coordinates "first" and "second" (if there is one) of a phase diagram."""
+    return {n: axis.coordinate(n) for n, axis in zip(("first", "second"), axes, strict=False)}
 
 
 def parse_axis(exp: Experiment, given: AxisLike) -> PhaseAxis:
@@ -150,9 +172,7 @@ def phase(
 
     Raises InputError for a bad axis, equal axes or an unknown mechanism.
     """
-    axes = diagram_axes(exp, (first, second))
-    if axes[0].path == axes[1].path:
-        raise InputError("vary", "name two different fields", axes[0].path)
+    axes = diagram_axes(exp, first, second)
     mechanisms = [one_of("mechanism", name, MECHANISMS) for name in mechanisms]
     if block < 1:
         raise InputError("block", "be at least 1", block)
@@ -179,11 +199,7 @@ def phase(
             "margin": (dims, margins, {"long_name": "margin (> 0: collapse predicted)", "units": "mechanism's"}),
             "evaluated": (dims, evaluated.astype(np.int8), {"long_name": "evaluated, not interpolated", "units": "1"}),
         },
-        coords={
-            "mechanism": list(mechanisms),
-            **{n: (n, np.array(a.values), {"long_name": a.path, "units": "1", "log": int(a.log)})
-               for n, a in zip(("first", "second"), axes, strict=True)},
-        },
+        coords={"mechanism": list(mechanisms), **diagram_coordinates(axes)},
         attrs={
             **provenance(exp),
             "method": f"exact margins at every {block} cells and next to changes of sign, bilinear between",

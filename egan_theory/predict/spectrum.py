@@ -35,7 +35,7 @@ def spectrum(exp: Experiment, extreme: int | None = None) -> xr.Dataset:
     rule = exp.update_rule
     order = np.argsort(values.rates, kind="stable")
     s, z = values.s[order], values.z[order]
-    unit = "1/time" if rule.continuous else "1/step"
+    unit = rule.rate_unit
 
     def variable(data: Any, name: str, units: str) -> tuple[str, Any, dict[str, str]]:
         return "mode", data, {"long_name": name, "units": units}

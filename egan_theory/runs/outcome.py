@@ -20,13 +20,13 @@ periodic box. Fewer than 6 samples in the last fifth show no drift: such runs ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from ..base.errors import InputError
 from ..experiment import Experiment
@@ -222,13 +222,13 @@ def shares(codes: np.ndarray) -> np.ndarray:
         return np.stack([(codes == o).sum(-1) / known for o in Outcome])
 
 
-def counts(codes: Iterable[int]) -> dict[str, int]:
+def counts(codes: ArrayLike) -> dict[str, int]:
     """How many runs had each outcome that occurs, best first."""
-    found = np.asarray(list(codes) if not isinstance(codes, np.ndarray) else codes).ravel()
+    found = np.ravel(codes)
     return {o.word: int((found == o).sum()) for o in Outcome if (found == o).any()}
 
 
-def tally(codes: Iterable[int]) -> str:
+def tally(codes: ArrayLike) -> str:
     """ "6 covered, 2 escaped"."""
     return ", ".join(f"{n} {word}" for word, n in counts(codes).items()) or "none"
 

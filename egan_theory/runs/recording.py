@@ -38,7 +38,7 @@ from ..experiment import Experiment
 from ..experiment.provenance import SCHEMA_VERSION, provenance, versions
 from .reading import parts_of, read_parts
 from .sample import STATE, Form, check_scalar_name, finite_number
-from .schema import DIMS, validate_runs, variable
+from .schema import DIMS, finished_status, validate_runs, variable
 from .store import claim, remove_leftovers, vacant, why
 from .unfinished import CHUNK, CHUNK_BYTES, Recording, WriteError, is_recording, store_of
 
@@ -119,12 +119,11 @@ class RunWriter:
             except BaseException:
                 self._end(keep=not vacant(self.folder))
                 raise
-        form = self._recording
-        self._form = Form(form.header().sizes, form.shapes())
-        flow = experiment is not None and experiment.update_rule.continuous
-        self._unit = form.unit or ("time" if flow else "step")
-        self._diverged: np.ndarray | None = form.diverged_at if form.samples else None
-        self.last: float | None = form.last
+        before = self._recording
+        self._form = Form(before.header().sizes, before.shapes())
+        self._unit = before.unit or ("step" if experiment is None else experiment.update_rule.time_unit)
+        self._diverged = before.diverged_at
+        self.last: float | None = before.last
 
     def log(
         self,
@@ -169,7 +168,7 @@ class RunWriter:
         }
         sample = self._form.checked(step, particles, given)
         runs = len(sample["particles"])
-        diverged = np.full(runs, -1) if self._diverged is None else self._diverged.copy()
+        diverged = np.full(runs, -1) if self.last is None else self._diverged.copy()
         bad = ~np.all([np.isfinite(sample[n]).reshape(runs, -1).all(1) for n in STATE if n in sample], axis=0)
         if self.last is None and bad.any():
             raise InputError("particles", "be finite at the first step, with discriminator and force", "values not so")
@@ -197,7 +196,6 @@ class RunWriter:
             data = np.stack([sample.get(name, nothing) for sample in samples], axis=1)
             attrs = {"long_name": name.replace("_", " "), "units": "1"}
             out[name] = variable(name, data) if name in DIMS else xr.Variable(("run", "time"), data, attrs)
-        assert self._diverged is not None
         with self._writing("a chunk could not be written", f"; {len(samples)} samples since then are in memory only"):
             self._recording.append(out, self._diverged, self._chunk or CHUNK)
         self._samples = []
@@ -212,7 +210,7 @@ class RunWriter:
                 found = f"a file that came while recording; {self._recording.kept()}"
                 raise InputError("path", "not exist before the recording is finished", found)
             with self._writing("the file could not be written"):
-                self._recording.to_netcdf(self.path, status or _status(self._recording.diverged_at))
+                self._recording.to_netcdf(self.path, status or finished_status(self._recording.diverged_at))
         self._end(keep=False)
         remove(parts_of(self.path))
 
@@ -337,10 +335,6 @@ def _check_same(found: xr.Dataset, given: xr.Dataset, where: Path) -> None:
     for name, value in given.data_vars.items():
         if name not in found or not np.array_equal(value, found[name]):
             raise InputError(str(name), rule, other)
-
-
-def _status(diverged: np.ndarray) -> str:
-    return f"diverged at step {diverged[diverged >= 0].min()}" if np.any(diverged >= 0) else "finished"
 
 
 __all__ = ["RunWriter", "WriteError"]

@@ -137,6 +137,12 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
     return ds.assign({v: ds[v].transpose(*DIMS[v]) for v in DIMS if v in ds})
 
 
+def finished_status(diverged: np.ndarray, status: str = "finished") -> str:
+    """The status of runs that were not interrupted: "finished", or the first step at which one diverged."""
+    lost = diverged[diverged >= 0]
+    return f"diverged at step {lost.min()}" if status == "finished" and len(lost) else status
+
+
 def _with_run(ds: xr.Dataset) -> xr.Dataset:
     """A single run may be recorded without the dimension ``run``: then it is added."""
     if ds.sizes.get("run", 1) != 1:

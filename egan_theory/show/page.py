@@ -237,11 +237,11 @@ def _eigenvalues(spectrum: xr.Dataset) -> list[dict[str, Any]]:
 
 
 def _page(r: _Results, draft: Draft) -> None:
-    table, about = r.table, provenance(r.exp)
+    table, about = r.table or Agreement(()), provenance(r.exp)
     methods = {
         "eigenvalues": None if r.spectrum is None else r.spectrum.attrs["method"],
         "best strength": None if r.regularizer is None else r.regularizer.method,
-        "comparison": None if table is None else table.method,
+        "comparison": table.method,
     }
     draft.page(
         "page.html.j2",
@@ -250,9 +250,9 @@ def _page(r: _Results, draft: Draft) -> None:
         headline=_headline(r),
         failures=r.failures,
         experiment=_toml(r.exp),
-        rows=[] if table is None else words.agreement_table(table),
-        unmatched=[] if table is None else table.unmatched,
-        assumptions=() if table is None else table.assumptions,
+        rows=words.agreement_table(table),
+        unmatched=table.unmatched,
+        assumptions=table.assumptions,
         eigenvalues=[] if r.spectrum is None else _eigenvalues(r.spectrum),
         modes=0 if r.spectrum is None else r.spectrum.sizes["mode"],
         unit=words.per(r.exp),

@@ -116,8 +116,9 @@ def write(ax: Axes, path: Path) -> None:
         figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=DPI)
 
 
-def finish(ax: Axes, title: str = "", columns: int = 2) -> None:
-    """Plain tick labels, and the legend above the axes, where it covers no data; its title says what axes cannot."""
+def finish(ax: Axes, title: str = "", columns: int = 2) -> Axes:
+    """The axes with plain tick labels, and the legend above, where it covers no data; its title says what axes
+    cannot."""
     for axis in (ax.xaxis, ax.yaxis):
         if isinstance(axis.get_major_formatter(), ScalarFormatter):
             axis.set_major_formatter(FuncFormatter(_plain))
@@ -129,6 +130,7 @@ def finish(ax: Axes, title: str = "", columns: int = 2) -> None:
         loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, columnspacing=1.2, handletextpad=0.5,
         borderaxespad=0.2, title="\n".join(wrap(title, width)) or None, alignment="left",
     )  # fmt: skip
+    return ax
 
 
 def _plain(value: float, _: int) -> str:
@@ -140,9 +142,10 @@ def per(unit: str) -> str:
     return f"training time ({'time units' if unit == 'time' else unit + 's'})"
 
 
-def note(ax: Axes, text: str) -> None:
-    """A message in the middle of axes that have nothing to show."""
+def note(ax: Axes, text: str) -> Axes:
+    """The axes with a message in the middle, where there is nothing to show."""
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", wrap=True)
+    return ax
 
 
 def signed_scale(ax: Axes, which: str, values: np.ndarray) -> None:

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from ..base.terminal import cell, table
+from ..base.terminal import cell, sentence, table
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from ..comparison.agreement import Agreement
-    from ..experiment import Experiment
     from ..predict.threshold import Thresholds
 
 #: rows of a table printed for people; --json and -o have all of them
 ROWS = 24
+#: what a compared diagram says of each mechanism, and the heading of its column
+ACCURACY = {
+    "balanced_accuracy": "balanced accuracy",
+    "stderr": "standard error",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+}
 
 
-def per(exp: Experiment) -> str:
-    """The unit of rates."""
-    return "1/time" if exp.update_rule.continuous else "1/step"
+def _first_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """A table of the first ROWS rows, and how many more there are."""
+    more = len(rows) - ROWS
+    return [table(title, columns, rows[:ROWS]), *[f"... and {more} more rows; --json has all."] * (more > 0)]
+
+
+def _basis(data: dict[str, Any]) -> list[str]:
+    return [f"Method: {data['method']}.", f"Assumptions: {data['assumptions']}."]
 
 
 def _modes_table(title: str, modes: Sequence[dict[str, Any]], per: str) -> list[Any]:
@@ -30,11 +42,9 @@ def _modes_table(title: str, modes: Sequence[dict[str, Any]], per: str) -> list[
     rows = [
         [None if m["re"] is None else 0.0 - m["re"], m["im"], m["damping_ratio"], m["regime"], m["multiplicity"]]
         + ([m["wavenumber"]] if wavenumbers else [])
-        for m in modes[:ROWS]
+        for m in modes
     ]
-    lines = [table(title, columns + ["wavenumber"] * wavenumbers, rows)]
-    if len(modes) > ROWS:
-        lines.append(f"... and {len(modes) - ROWS} more rows; --json has all.")
+    lines = _first_rows(title, columns + ["wavenumber"] * wavenumbers, rows)
     if any(m["im"] for m in modes):
         lines.append("A mode that oscillates comes with its complex conjugate, not shown.")
     return lines
@@ -58,7 +68,7 @@ def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
         lines.append(f"Spectral radius of one step: {data['spectral_radius']:.10g}.")
     if data.get("residual") is not None:
         lines.append(f"Largest residual of an eigenpair of the stiffness, relative to |H|: {data['residual']:.2g}.")
-    return [*lines, f"Method: {data['method']}.", f"Assumptions: {data['assumptions']}."]
+    return lines + _basis(data)
 
 
 def power_laws_text(data: dict[str, Any], unit: str) -> list[Any]:
@@ -69,15 +79,13 @@ def power_laws_text(data: dict[str, Any], unit: str) -> list[Any]:
             *(f"T^{m[name]:.4g}" if m[name] is not None else grows(m) for name in ("last", "average")),
             m["damping"], m["stiffness"], m["onset"], int(m["multiplicity"]),
         ]
-        for m in modes[:ROWS]
+        for m in modes
     ]  # fmt: skip
     columns = ["last iterate", "its average", "damping a", "frequency^2", f"from [{unit}s]", "multiplicity"]
-    lines = [table(f"Powers of the elapsed time T [{unit}s], slowest first", columns, rows)]
-    if len(modes) > ROWS:
-        lines.append(f"... and {len(modes) - ROWS} more rows; --json has all.")
+    lines = _first_rows(f"Powers of the elapsed time T [{unit}s], slowest first", columns, rows)
     for what, key in (("last iterate", "converges"), ("average since the start", "average_converges")):
         lines.append(f"The {what} {'converges' if data[key] else 'does not converge'}.")
-    return [*lines, f"Method: {data['method']}.", f"Assumptions: {data['assumptions']}."]
+    return lines + _basis(data)
 
 
 def regularizer_text(data: dict[str, Any], per: str) -> list[Any]:
@@ -94,7 +102,7 @@ def regularizer_text(data: dict[str, Any], per: str) -> list[Any]:
     columns = ["", field, f"left of a kick after {span}", f"slowest rate [{per}]"]
     lines: list[Any] = [
         table(f"Strength of {data['penalty']} for training of {span}", columns, rows if best else rows[:1]),
-        *(f"{remark[0].upper()}{remark[1:]}." for remark in data["remarks"]),
+        *map(sentence, data["remarks"]),
     ]
     if data["edge"] is not None:
         share = "" if data["share_of_edge"] is None else f"; the advice is {data['share_of_edge']:.2g} of it"
@@ -154,12 +162,12 @@ def run_summary(ds: xr.Dataset, out: str) -> dict[str, Any]:
     }
 
 
-def run_text(data: dict[str, Any], per: str) -> list[Any]:
+def run_text(data: dict[str, Any], unit: str) -> list[Any]:
     rows = [
         ["status", data["status"]],
         ["runs", str(data["runs"])],
         *([f"of them {word}", str(n)] for word, n in data["outcomes"].items()),
-        [f"recorded until [{per.removeprefix('1/')}]", str(data["steps"])],
+        [f"recorded until [{unit}]", str(data["steps"])],
         ["samples", str(data["samples"])],
         ["particles", f"{data['particles']} in {data['dimension']} dimension{'s' * (data['dimension'] != 1)}"],
         ["start, seed", f"{data['start']}, {data['seed']}"],
@@ -187,8 +195,6 @@ def compare_text(found: Agreement) -> list[Any]:
 
 def _outcomes_table(kinds: dict[str, list[list[float]]], runs: int) -> Any:
     """Shares of a simulated diagram's runs, and in how many cells an outcome occurs."""
-    from math import isfinite
-
     rows = []
     for word, grid in kinds.items():
         known = [v for row in grid for v in row if isfinite(v)]
@@ -229,11 +235,7 @@ def phase_json(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Dataset 
             "outcomes": {word: runs["share"].sel(kind=word).values.tolist() for word in counts(runs["outcome"].values)},
             "covered": runs["covered"].mean("run").values.tolist(),
             "accuracy": [
-                {"mechanism": str(name)}
-                | {
-                    key: float(compared[key].sel(mechanism=name))
-                    for key in ("balanced_accuracy", "stderr", "sensitivity", "specificity")
-                }
+                {"mechanism": str(name)} | {key: float(compared[key].sel(mechanism=name)) for key in ACCURACY}
                 for name in compared["mechanism"].values
             ],
         }
@@ -267,16 +269,10 @@ def phase_text(data: dict[str, Any]) -> list[Any]:
         table(title, ["mechanism", "predicted in cells, share", "cells without a statement", "cells evaluated"], rows)
     ]
     if "simulated" in data:
-        keys = ("balanced_accuracy", "stderr", "sensitivity", "specificity")
         accuracy, kinds = data["simulated"]["accuracy"], data["simulated"]["outcomes"]
         lines.append(_outcomes_table(kinds, data["simulated"]["runs"]))
         lines += meanings(kinds)
-        columns = ["mechanism", "balanced accuracy", "standard error", "sensitivity", "specificity"]
-        lines.append(
-            table(
-                "Modes lost (any end but covered), predicted against simulated",
-                columns,
-                [[a["mechanism"], *(a[k] for k in keys)] for a in accuracy],
-            )
-        )
-    return [*lines, f"Method: {data['method']}.", f"Assumptions: {data['assumptions']}."]
+        columns = ["mechanism", *ACCURACY.values()]
+        rows = [[a["mechanism"], *(a[key] for key in ACCURACY)] for a in accuracy]
+        lines.append(table("Modes lost (any end but covered), predicted against simulated", columns, rows))
+    return lines + _basis(data)

@@ -38,10 +38,6 @@ def universality(of: Experiment | GeneratorArchitecture | None = None) -> dict[s
 
 def universality_text(data: dict[str, Any]) -> list[Any]:
     """A table and what it takes for granted."""
-
-    def phase(limit: dict[str, Any]) -> tuple[float | None, str]:
-        return limit["ratio"], limit["phase"]
-
     a = data["architecture"]
     title = (
         f"Generator kernel of {a['depth']} hidden layers, weight variance {cell(a['weight_variance'])}, "
@@ -49,9 +45,10 @@ def universality_text(data: dict[str, Any]) -> list[Any]:
     )
     columns = ["activation", "g1", "g2", "ratio", "spread", "spread / g1", "ratio at great depth", "phase"]
     rows = [
-        [*(r[k] for k in ("activation", "g1", "g2", "ratio", "spread", "relative_spread")), *phase(r["limit"])]
+        [*(r[k] for k in ("activation", "g1", "g2", "ratio", "spread", "relative_spread")),
+         *(r["limit"][k] for k in ("ratio", "phase"))]
         for r in data["activations"]
-    ]
+    ]  # fmt: skip
     return [table(title, columns, rows), f"Assumed: {'; '.join(data['assumptions'])}."]
 
 

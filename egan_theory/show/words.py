@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..base.terminal import sentence
 from ..comparison.agreement import Agreement, Quantity
 from ..comparison.compare import EVERY
 from ..experiment import Experiment
@@ -30,23 +31,17 @@ def per(exp: Experiment) -> str:
 def verdict(spectrum: xr.Dataset | None) -> str:
     if spectrum is None:
         return "No linear prediction for this experiment"
-    stable = spectrum.attrs["stable"]
-    return (
-        "Stable: small deviations from equilibrium decay"
-        if stable
-        else "Unstable: small deviations from equilibrium grow"
-    )
+    how, fate = ("Stable", "decay") if spectrum.attrs["stable"] else ("Unstable", "grow")
+    return f"{how}: small deviations from equilibrium {fate}"
 
 
 def on_spectrum(spectrum: xr.Dataset, exp: Experiment) -> str:
-    rates = -spectrum["eigenvalue_re"].values
     count = int(spectrum["multiplicity"].values.sum())
     zero = int(spectrum.attrs["zero_modes"])
     rest = f" (besides {zero} zero modes, which neither grow nor decay)" if zero else ""
     if not spectrum.attrs["stable"]:
-        growing = int(spectrum["multiplicity"].values[rates <= 0].sum())
-        fastest = float(-rates.min())
-        text = f"{growing} of {count} modes do not decay{rest}"
+        fastest = float(spectrum["eigenvalue_re"].values.max())
+        text = f"{_growing(spectrum)} of {count} modes do not decay{rest}"
         if fastest <= 0:
             return f"{text}; none of them grows either."
         growth = f"at {fastest:.3g} per {per(exp)}, that is, by a factor e in {duration(1 / fastest, exp)}"
@@ -63,6 +58,11 @@ def on_spectrum(spectrum: xr.Dataset, exp: Experiment) -> str:
     )
 
 
+def _growing(spectrum: xr.Dataset) -> int:
+    """Number of modes that do not decay."""
+    return int(spectrum["multiplicity"].values[spectrum["eigenvalue_re"].values >= 0].sum())
+
+
 def duration(value: float, exp: Experiment) -> str:
     number = f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
     return f"{number} {'units of time' if exp.update_rule.continuous else 'steps'}"
@@ -72,14 +72,14 @@ def on_regularizer(best: Regularizer, exp: Experiment) -> str:
     name = strength_field(best.penalty)[1]
     strength = float(exp.get(name))
     first, *others = best.remarks
-    text = f"{first[0].upper()}{first[1:]}."
+    text = sentence(first)
     if best.helps and abs(best.best - strength) <= SAME * max(best.best, strength):
         text += " The present strength is this one."
     elif best.helps and strength > 0:
         left = left_over(exp, best.horizon).moving
         present = f"At the present strength of {strength:.4g},"
         text += f" {present} {left:.3g} is left." if left < 1 else f" {present} training is unstable: a kick grows."
-    return " ".join([text, *(f"{remark[0].upper()}{remark[1:]}." for remark in others)])
+    return " ".join([text, *map(sentence, others)])
 
 
 def on_runs(runs: xr.Dataset, exp: Experiment) -> list[str]:
@@ -140,8 +140,7 @@ def on_distance(agreement: Agreement | None, runs: xr.Dataset) -> list[str]:
 
 
 def caption_eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None) -> str:
-    rates = -spectrum["eigenvalue_re"].values
-    growing = int(spectrum["multiplicity"].values[rates <= 0].sum())
+    growing = _growing(spectrum)
     where = "All lie in the stable half-plane." if not growing else f"{growing} do not lie in the stable half-plane."
     measured = agreement is not None and any(q.name.endswith(".re") for q in agreement.quantities)
     crosses = f" Crosses are fits to the runs ({agreement.method})." if agreement and measured else ""

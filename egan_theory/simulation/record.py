@@ -63,17 +63,10 @@ class Recorder:
             ds["weights"] = variable("weights", self.weights[:, :n])
         if start == "kick":
             ds["assignment"] = variable("assignment", exp.assignment)
-        unit = "time" if exp.update_rule.continuous else "step"
+        unit = exp.update_rule.time_unit
         ds = ds.assign_coords(time=("time", self.time[:n], {"long_name": "training time", "units": unit}))
         ds["outcome"] = variable("outcome", outcomes(ds, exp))
         return with_parameters(ds, exp, members)
-
-
-def finished_status(status: str, diverged: np.ndarray) -> str:
-    """The status of runs that were not interrupted: "finished", or the first step at which one diverged."""
-    if status == "finished" and np.any(diverged >= 0):
-        return f"diverged at step {diverged[diverged >= 0].min()}"
-    return status
 
 
 def with_parameters(ds: xr.Dataset, exp: Experiment, members: list[Experiment]) -> xr.Dataset:

@@ -13,10 +13,10 @@ from ..experiment.provenance import provenance
 from ..features import DictionaryFeatures, FourierGrid, experiment_grid
 from ..problem.field import Field, check_variants
 from ..problem.problem import Problem
-from ..runs.schema import variable
+from ..runs.schema import finished_status, variable
 from ..tables.updates import UpdateRule
 from .condense import condensed
-from .record import Recorder, finished_status, with_parameters
+from .record import Recorder, with_parameters
 from .start import DIVERGENCE, resolved_rule, size_of, starts
 
 Progress = Callable[[int, int], None]
@@ -151,7 +151,7 @@ def _simulate(
                         progress(step, exp.run.steps)
     except KeyboardInterrupt:
         status = "interrupted"
-    ds = recorder.dataset(members, diverged, finished_status(status, diverged), status_note)
+    ds = recorder.dataset(members, diverged, finished_status(diverged, status), status_note)
     if isinstance(field.features, DictionaryFeatures):
         ds = ds.assign_attrs(field.features.attrs)
     if isinstance(field.features, FourierGrid):
@@ -181,7 +181,7 @@ def _joint_status(parts: Sequence[xr.Dataset]) -> str:
     """One status for several datasets: interrupted, else the first divergence, else finished."""
     if any(part.attrs["status"] == "interrupted" for part in parts):
         return "interrupted"
-    return finished_status("finished", np.concatenate([part["diverged_at"].values for part in parts]))
+    return finished_status(np.concatenate([part["diverged_at"].values for part in parts]))
 
 
 def _column(mask: np.ndarray, like: np.ndarray) -> np.ndarray:

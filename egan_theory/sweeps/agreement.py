@@ -14,11 +14,11 @@ from ..base.errors import InputError
 from ..comparison.agreement import Agreement, Quantity
 from ..comparison.compare import E_FOLDS, compare
 from ..experiment import Experiment
-from ..predict.phase import QUICK, PhaseAxis
+from ..predict.phase import QUICK, diagram_coordinates
 from ..predict.threshold import MECHANISMS
 from ..runs.outcome import FLAGS, UNKNOWN, Outcome, modes_are_lost, outcomes, tally
 from .batch import DIVERGED, DONE, FAILED, PENDING, STATUS
-from .phase import MEASURED, UNION, with_shares
+from .phase import MEASURED, MOST, UNION, accuracies, with_shares
 from .plan import Plan
 from .reading import loaded, plan_of, sweep_grid, sweep_runs
 
@@ -56,26 +56,33 @@ def compare_sweep(
     method = (
         "decay rate against the late slope of the deviation's norm" if kicked else "margins against outcomes of runs"
     )
-    names = ["status", "reason", *(["rate", "rate_stderr", "predicted_rate"] if kicked else [])]
-    ds = ds if "outcome" in ds else ds.assign(outcome=_outcomes(plan, ds))
-    for part in _batches(plan, ds[[*names, "outcome"]]):
-        if kicked:
-            found, missed = _recorded(plan, ds, part) if plan.record else _rates(plan, part)
-        else:
-            found, missed = _lost(plan, part, mechanisms)
-        quantities += found
-        unmatched += missed
+    names = ["status", "reason", "outcome", *(["rate", "rate_stderr", "predicted_rate"] if kicked else [])]
+    ds = _with_outcomes(plan, ds)
+    for cells, variables in _batches(plan, ds[names]):
+        part = _Cells(cells, {str(n): v.values for n, v in variables.data_vars.items()})
+        chosen = []
+        for k, cell in enumerate(cells):
+            if why := _not_comparable(plan, part, k):
+                unmatched.append({"name": cell_name(plan, cell), "reason": why})
+            elif not kicked:
+                chosen.append(k)
+            elif not plan.record:
+                quantities.append(_rate(plan, part, k))
+            else:
+                found, missed = _recorded(plan, ds, cell)
+                quantities += found
+                unmatched += missed
+        quantities += _lost(plan, part, chosen, mechanisms)
         if progress is not None:
-            progress(part.cells.stop, plan.cells)
+            progress(cells.stop, plan.cells)
     assumptions = () if kicked else tuple(f"{m}: {a}" for m in mechanisms for a in MECHANISMS[m].assumptions)
     return Agreement(tuple(quantities), tuple(unmatched), f"cell by cell: {method}", assumptions)
 
 
-def _batches(plan: Plan, ds: xr.Dataset) -> Iterator[_Cells]:
+def _batches(plan: Plan, ds: xr.Dataset) -> Iterator[tuple[range, xr.Dataset]]:
     for i in range(plan.batches):
         cells = plan.span(i)
-        part = loaded(ds.isel(cell=slice(cells.start, cells.stop)))
-        yield _Cells(cells, {str(n): v.values for n, v in part.data_vars.items()})
+        yield cells, loaded(ds.isel(cell=slice(cells.start, cells.stop)))
 
 
 def cell_name(plan: Plan, cell: int) -> str:
@@ -91,29 +98,15 @@ def _digits(values: tuple[float, ...]) -> int:
     return next(n for n in range(4, 18) if n == 17 or len({f"{v:.{n}g}" for v in values}) == len(values))
 
 
-def _missing(plan: Plan, part: _Cells, k: int) -> dict[str, str] | None:
-    status = int(part.values["status"][k])
-    if status in (DONE, DIVERGED):  # what diverged has grown before
-        return None
-    why = str(part.values["reason"][k]) if status == FAILED else STATUS[status]
-    return {"name": cell_name(plan, part.cells[k]), "reason": why}
-
-
-def _rates(plan: Plan, part: _Cells) -> tuple[list[Quantity], list[dict[str, str]]]:
-    quantities, unmatched = [], []
-    unit = "1/time" if plan.exp.update_rule.continuous else "1/step"
-    for k, cell in enumerate(part.cells):
-        missed = _missing(plan, part, k)
-        rate, error, predicted = (float(part.values[n][k]) for n in ("rate", "rate_stderr", "predicted_rate"))
-        no_rates = str(part.values["reason"][k])
-        known = missed is None
-        if known and (why := no_rates or _left(part, k) or _unusable(predicted, rate, plan.member(cell).run.steps)):
-            missed = {"name": cell_name(plan, cell), "reason": why}
-        if missed is not None:
-            unmatched.append(missed)
-            continue
-        quantities.append(Quantity(f"rate[{cell_name(plan, cell)}]", predicted, rate, error, abs(predicted), unit))
-    return quantities, unmatched
+def _not_comparable(plan: Plan, part: _Cells, k: int) -> str:
+    """Why nothing of a cell can be compared; empty if it can."""
+    status, reason = int(part.values["status"][k]), str(part.values["reason"][k])
+    if status not in (DONE, DIVERGED):  # what diverged has grown before
+        return reason if status == FAILED else STATUS[status]
+    if plan.exp.run.start != "kick":
+        return ""
+    left = _left(part, k)
+    return left if plan.record else reason or left or _unusable(plan, part, k)
 
 
 def _left(part: _Cells, k: int) -> str:
@@ -125,47 +118,40 @@ def _left(part: _Cells, k: int) -> str:
     return f"every mode is predicted to decay, but of {len(codes)} runs {tally(codes[gone])}"
 
 
-def _unusable(predicted: float, rate: float, steps: int) -> str:
+def _unusable(plan: Plan, part: _Cells, k: int) -> str:
     """Why a predicted and a measured rate cannot be compared; empty if they can."""
+    rate, predicted = part.values["rate"][k], part.values["predicted_rate"][k]
     if not np.isfinite(predicted):
         return "no mode decays or grows"
-    if abs(predicted) * steps < E_FOLDS:
-        return f"the runs show {abs(predicted) * steps:.2g} e-folds of the slowest mode, {E_FOLDS:g} are needed"
+    folds = abs(predicted) * plan.member(part.cells[k]).run.steps
+    if folds < E_FOLDS:
+        return f"the runs show {folds:.2g} e-folds of the slowest mode, {E_FOLDS:g} are needed"
     return "" if np.isfinite(rate) else "too few samples in the linear regime and above the rounding floor"
 
 
-def _recorded(plan: Plan, ds: xr.Dataset, part: _Cells) -> tuple[list[Quantity], list[dict[str, str]]]:
-    quantities, unmatched = [], []
-    for k, cell in enumerate(part.cells):
-        name = cell_name(plan, cell)
-        missed = _missing(plan, part, k)
-        if missed is None and (why := _left(part, k)):
-            missed = {"name": name, "reason": why}
-        if missed is not None:
-            unmatched.append(missed)
-            continue
-        try:
-            found = compare(*sweep_runs(ds, cell))
-        except InputError as error:
-            unmatched.append({"name": name, "reason": str(error)})
-            continue
-        quantities += [replace(q, name=f"{q.name}[{name}]") for q in found.quantities]
-        unmatched += [{"name": f"{u['name']}[{name}]", "reason": u["reason"]} for u in found.unmatched]
-    return quantities, unmatched
+def _rate(plan: Plan, part: _Cells, k: int) -> Quantity:
+    rate, error, predicted = (float(part.values[n][k]) for n in ("rate", "rate_stderr", "predicted_rate"))
+    name = f"rate[{cell_name(plan, part.cells[k])}]"
+    return Quantity(name, predicted, rate, error, abs(predicted), plan.exp.update_rule.rate_unit)
 
 
-def _lost(plan: Plan, part: _Cells, mechanisms: Sequence[str]) -> tuple[list[Quantity], list[dict[str, str]]]:
-    quantities, unmatched, chosen, members = [], [], [], []
-    for k, cell in enumerate(part.cells):
-        missed = _missing(plan, part, k)
-        if missed is not None:
-            unmatched.append(missed)
-        else:
-            chosen.append(k)
-            members.append(plan.member(cell))
-    if not members:
-        return [], unmatched
+def _recorded(plan: Plan, ds: xr.Dataset, cell: int) -> tuple[list[Quantity], list[dict[str, str]]]:
+    name = cell_name(plan, cell)
+    try:
+        found = compare(*sweep_runs(ds, cell))
+    except InputError as error:
+        return [], [{"name": name, "reason": str(error)}]
+    quantities = [replace(q, name=f"{q.name}[{name}]") for q in found.quantities]
+    return quantities, [{"name": f"{u['name']}[{name}]", "reason": u["reason"]} for u in found.unmatched]
+
+
+def _lost(plan: Plan, part: _Cells, chosen: Sequence[int], mechanisms: Sequence[str]) -> list[Quantity]:
+    """Of these cells of a batch."""
+    if not chosen:
+        return []
+    members = [plan.member(part.cells[k]) for k in chosen]
     margins = np.array([MECHANISMS[m].margins(members) for m in mechanisms])
+    quantities = []
     for k, margin in zip(chosen, margins.T, strict=True):
         codes = part.values["outcome"][k]
         share = float(modes_are_lost(codes).mean())
@@ -174,21 +160,21 @@ def _lost(plan: Plan, part: _Cells, mechanisms: Sequence[str]) -> tuple[list[Qua
         name = f"modes lost[{cell_name(plan, part.cells[k])}]"
         note = f"predicted by: {why or 'no mechanism'}; runs: {tally(codes)}"
         quantities.append(Quantity(name, float(bool(why)), share, error, 1.0, "1", note))
-    return quantities, unmatched
+    return quantities
 
 
-def _outcomes(plan: Plan, ds: xr.Dataset) -> xr.DataArray:
-    """The outcomes of a store that holds none, from its final clouds: runs that have not settled cannot be told."""
+def _with_outcomes(plan: Plan, ds: xr.Dataset) -> xr.Dataset:
+    """With outcomes, of a store that holds none from its final clouds: runs that have not settled cannot be told."""
+    if "outcome" in ds:
+        return ds
     codes = np.full((plan.cells, plan.sizes["run"]), UNKNOWN, dtype=np.int8)
-    for i in range(plan.batches):
-        cells = plan.span(i)
-        part = loaded(ds[["status", "diverged_at", "final"]].isel(cell=slice(cells.start, cells.stop)))
+    for cells, part in _batches(plan, ds[["status", "diverged_at", "final"]]):
         for k in np.flatnonzero(part["status"].isin([DONE, DIVERGED])):
             exp, own = plan.member(cells[int(k)]), part.isel(cell=k)
             cloud = own["final"].isel(particle=slice(exp.generator.particles), component=slice(exp.dimension))
             runs = xr.Dataset({"particles": cloud.expand_dims(time=[0.0]), "diverged_at": own["diverged_at"]})
             codes[cells[int(k)]] = outcomes(runs, exp)
-    return xr.DataArray(codes, dims=("cell", "run"), attrs={"long_name": "outcome of the run", "units": "1", **FLAGS})
+    return ds.assign(outcome=(("cell", "run"), codes, {"long_name": "outcome of the run", "units": "1", **FLAGS}))
 
 
 def phase_of_sweep(ds: xr.Dataset, first: str, second: str) -> xr.Dataset:
@@ -208,28 +194,21 @@ def phase_of_sweep(ds: xr.Dataset, first: str, second: str) -> xr.Dataset:
     pending = int((loaded(ds[["status"]])["status"] == PENDING).sum())
     if pending:
         raise InputError("--sweep", "be complete", f"{pending} of {plan.cells} cells not simulated yet")
-    ds = ds if "outcome" in ds else ds.assign(outcome=_outcomes(plan, ds))
-    grid = sweep_grid(ds[[*MEASURED.values(), "diverged_at", "outcome"]])
-    named = {first.replace(".", "_"): "first", second.replace(".", "_"): "second"}
+    grid = sweep_grid(_with_outcomes(plan, ds)[[*MEASURED.values(), "diverged_at", "outcome"]])
+    axes = sorted(plan.axes, key=lambda axis: axis.path != first)
+    named = {axis.name: dim for axis, dim in zip(axes, ("first", "second"), strict=True)}
     stacked = grid.rename(named | {"run": "repeat"}).stack(run=("seed", "repeat"), create_index=False)
     out = stacked.drop_vars(["seed", "repeat"], errors="ignore").transpose("second", "first", "run")
-    axes: dict[str, PhaseAxis] = {named[a.path.replace(".", "_")]: a for a in plan.axes}
     out = out.rename({order: name for name, order in MEASURED.items() if name != order})
-    coords = {
-        n: (n, np.array(a.values), {"long_name": a.path, "units": "1", "log": int(a.log)}) for n, a in axes.items()
-    }
     attrs = {k: ds.attrs[k] for k in ("experiment", "versions", "schema_version")}
-    return with_shares(out.assign_coords(coords).assign_attrs(attrs | {"seed": plan.exp.run.seed, "start": "random"}))
+    attrs |= {"seed": plan.exp.run.seed, "start": "random"}
+    return with_shares(out.assign_coords(diagram_coordinates(axes)).assign_attrs(attrs))
 
 
 def accuracy(agreement: Agreement) -> dict[str, Any]:
     """Of the "modes lost" quantities: shares of the cells that lost modes and of the others that were predicted, and
     their mean. A cell has lost modes when more than half of its runs have."""
     rows = [q for q in agreement.quantities if q.name.startswith("modes lost[")]
-    lost, predicted = np.array([[q.measured > 0.5, q.predicted > 0.5] for q in rows], dtype=bool).reshape(-1, 2).T
-    mean = lambda v: float(v.mean()) if len(v) else float("nan")  # noqa: E731
-    sensitivity, specificity = mean(predicted[lost]), mean(~predicted[~lost])
-    return {
-        "mechanism": UNION, "sensitivity": sensitivity, "specificity": specificity,
-        "balanced_accuracy": (sensitivity + specificity) / 2,
-    }  # fmt: skip
+    lost, predicted = np.array([[q.measured > MOST, q.predicted > 0] for q in rows], dtype=bool).reshape(-1, 2).T
+    found = accuracies(predicted, lost)
+    return {"mechanism": UNION} | {n: float(found[n]) for n in ("sensitivity", "specificity", "balanced_accuracy")}

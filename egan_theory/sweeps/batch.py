@@ -13,7 +13,7 @@ from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..runs.outcome import UNKNOWN, recording_interval
 from ..runs.schema import ATTRS
-from .cells import final_clouds, measured, rates, reason, simulated
+from .cells import DIRECTIONAL, MEASURES, final_clouds, measured, rates, reason, simulated
 from .plan import Plan, check_points, read_plan
 
 #: what ``status`` says of a cell
@@ -40,21 +40,10 @@ class Column:
 def columns(plan: Plan) -> dict[str, Column]:
     """The variables of the plan's store, ``status`` last: a batch is complete when its status is there."""
     nan, run, exp = float("nan"), ("cell", "run"), plan.exp
-    unit = "1/time" if exp.update_rule.continuous else "1/step"
-    out = {
-        "final": Column((*run, "particle", "component"), nan, "particle positions at the last sample", "length"),
-        "covered": Column(run, nan, "share of the target's modes covered", "1"),
-        "modes_covered": Column(run, nan, "target points with a particle within the radius", "1"),
-        "entropy_deficit": Column(run, nan, "deficit of the nearest-image entropy", "nat"),
-        "spread": Column(run, nan, "rms distance from the centroid", "length"),
-        "participation_ratio": Column(run, nan, "participation ratio of the covariance", "1"),
-        "centroid_displacement": Column(run, nan, "displacement of the centroid, in data radii", "1"),
-        "energy_distance": Column(run, nan, "energy distance to the target", "length"),
-        "mmd2": Column(run, nan, "squared MMD, Gaussian kernel, median length scale", "1"),
-    }
-    if exp.points.period is None:
-        out["mean_abs_cosine"] = Column(run, nan, "mean |cos| between distinct particles", "1")
-        out["covered_share"] = Column(run, nan, "share of target points within cosine distance of a particle", "1")
+    unit = exp.update_rule.rate_unit
+    out = {"final": Column((*run, "particle", "component"), nan, "particle positions at the last sample", "length")}
+    directions = exp.points.period is None
+    out |= {n: Column(run, nan, *text) for n, text in MEASURES.items() if directions or n not in DIRECTIONAL}
     if exp.run.start == "kick":
         out["rate"] = Column(("cell",), nan, "decay rate of the deviation's norm, late slope", unit)
         out["rate_stderr"] = Column(("cell",), nan, "its standard error", unit)

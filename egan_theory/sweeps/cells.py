@@ -22,6 +22,21 @@ from ..simulation.run import simulate
 
 #: a run has left the linear regime when a particle has moved this part of the discriminator's length scale
 LINEAR = 0.02
+#: long_name and units of what ``measured`` finds
+MEASURES = {
+    "covered": ("share of the target's modes covered", "1"),
+    "modes_covered": ("target points with a particle within the radius", "1"),
+    "entropy_deficit": ("deficit of the nearest-image entropy", "nat"),
+    "spread": ("rms distance from the centroid", "length"),
+    "participation_ratio": ("participation ratio of the covariance", "1"),
+    "centroid_displacement": ("displacement of the centroid, in data radii", "1"),
+    "energy_distance": ("energy distance to the target", "length"),
+    "mmd2": ("squared MMD, Gaussian kernel, median length scale", "1"),
+    "mean_abs_cosine": ("mean |cos| between distinct particles", "1"),
+    "covered_share": ("share of target points within cosine distance of a particle", "1"),
+}
+#: those of directions, which have no meaning in a periodic box
+DIRECTIONAL = ("mean_abs_cosine", "covered_share")
 #: longest reason of a failed cell that is kept
 REASON = 200
 

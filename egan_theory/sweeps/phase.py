@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..predict.crossings import changed
-from ..predict.phase import QUICK, AxisLike, PhaseAxis, diagram_axes, phase
+from ..predict.phase import QUICK, AxisLike, PhaseAxis, diagram_axes, diagram_coordinates, phase
 from ..problem.field import VARIABLE
 from ..runs.outcome import FLAGS, MEMORY, UNKNOWN, WORDS, modes_are_lost, record_bytes, recording_interval, shares
-from .cells import final_clouds, measured, simulated
+from ..runs.schema import ATTRS
+from .cells import MEASURES, final_clouds, measured, simulated
 
 #: a cell has lost modes when more than this share of its runs has
 MOST = 0.5
@@ -48,9 +49,7 @@ def simulate_phase(
 
     Raises InputError, and KeyboardInterrupt when interrupted.
     """
-    axes = diagram_axes(exp, (first, second))
-    if axes[0].path == axes[1].path:
-        raise InputError("vary", "name two different fields", axes[0].path)
+    axes = diagram_axes(exp, first, second)
     runs = exp.run.runs if runs is None else runs
     base = exp.replace({"run.start": "random", "run.runs": runs, "run.record_every": 1})
     cells, members = [], []
@@ -78,19 +77,12 @@ def simulate_phase(
                     out[n][cells[start + i]] = values[n][k * runs : (k + 1) * runs]
         if progress is not None:
             progress(min(start + size, len(members)), len(members))
-    text = {
-        "covered": ("share of the target's modes covered", "1"),
-        "deficit": ("deficit of the nearest-point entropy", "nat"),
-        "spread": ("rms distance from the centroid", "length"),
-        "displacement": ("displacement of the centroid, in data radii", "1"),
-        "diverged_at": ("step at which the run diverged (-1: not)", "step"),
-        "outcome": ("outcome of the run (-1: none)", "1"),
-    }
+    text = {n: MEASURES[order] for n, order in MEASURED.items()}
+    text |= {"diverged_at": ATTRS["diverged_at"], "outcome": ("outcome of the run (-1: none)", "1")}
     ds = xr.Dataset(
         {n: (("second", "first", "run"), v, dict(zip(("long_name", "units"), text[n], strict=True)))
          for n, v in out.items()},
-        coords={n: (n, np.array(a.values), {"long_name": a.path, "units": "1", "log": int(a.log)})
-                for n, a in zip(("first", "second"), axes, strict=True)},
+        coords=diagram_coordinates(axes),
         attrs={**provenance(base), "steps": exp.run.steps, "start": "random"},
     )  # fmt: skip
     ds["outcome"].attrs |= FLAGS
@@ -102,6 +94,22 @@ def with_shares(ds: xr.Dataset) -> xr.Dataset:
     values = shares(ds["outcome"].transpose("second", "first", "run").values)
     attrs = {"long_name": "share of the runs with this outcome", "units": "1"}
     return ds.assign(share=(("kind", "second", "first"), values, attrs)).assign_coords(kind=list(WORDS))
+
+
+def accuracies(predicted: np.ndarray, lost: np.ndarray) -> dict[str, Any]:
+    """Of predictions (..., cell) that cells lose modes: ``sensitivity``, the share of the ``lost`` that were predicted,
+    ``specificity``, the share of the others that were not, ``balanced_accuracy``, their mean (1/2: no better than
+    chance), and ``stderr``, its binomial error, which takes cells as independent. NaN where no or every cell is lost.
+    """
+    n1, n0 = np.sum(lost), np.sum(~lost)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sensitivity, specificity = (predicted & lost).sum(-1) / n1, (~predicted & ~lost).sum(-1) / n0
+        variance = sensitivity * (1 - sensitivity) / n1 + specificity * (1 - specificity) / n0
+    balanced = (sensitivity + specificity) / 2
+    return {
+        "sensitivity": sensitivity, "specificity": specificity, "balanced_accuracy": balanced,
+        "stderr": np.sqrt(variance) / 2,
+    }  # fmt: skip
 
 
 def compare_phase(
@@ -116,37 +124,29 @@ def compare_phase(
     ``lost`` (second, first): more than half of the runs end otherwise than covered (outcome.Outcome): with part of the
     modes lost, not settled, collapsed, escaped or diverged; -1 for cells without runs, which count for neither.
     ``predicted`` (mechanism, second, first): margin > 0, evaluated at every cell; no statement counts as no loss. Over
-    mechanism: ``sensitivity`` (share of the cells that lost modes that were predicted), ``specificity`` (share of the
-    others that were not), ``balanced_accuracy``, their mean (1/2: no better than chance), and ``stderr``, its binomial
-    error, which takes cells as independent. NaN where no cell, or every cell, has lost modes.
+    mechanism: ``sensitivity``, ``specificity``, ``balanced_accuracy`` and its ``stderr`` (``accuracies``).
     """
-    axes = [
-        PhaseAxis(simulated[n].attrs["long_name"], tuple(simulated[n].values.tolist()), bool(simulated[n].attrs["log"]))
-        for n in ("first", "second")
-    ]
+    axes = (PhaseAxis.of(simulated[n]) for n in ("first", "second"))
     predicted = phase(exp, *axes, mechanisms=mechanisms, block=1, progress=progress)
     each = predicted["margin"].values > 0
     guesses = np.concatenate([each, each.any(0, keepdims=True)])
     codes = simulated["outcome"].transpose("second", "first", "run").values
     known = (codes != UNKNOWN).any(-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        lost = modes_are_lost(codes).sum(-1) > MOST * (codes != UNKNOWN).sum(-1)
-        kept = known & ~lost
-        n1, n0 = lost.sum(), kept.sum()
-        sensitivity = (guesses & lost).sum((1, 2)) / n1
-        specificity = (~guesses & kept).sum((1, 2)) / n0
-        variance = sensitivity * (1 - sensitivity) / n1 + specificity * (1 - specificity) / n0
-    row = lambda v, name: ("mechanism", v, {"long_name": name, "units": "1"})  # noqa: E731
+    lost = modes_are_lost(codes).sum(-1) > MOST * (codes != UNKNOWN).sum(-1)
+    text = {
+        "sensitivity": "share of the cells that lost modes predicted",
+        "specificity": "share of the other cells not predicted",
+        "balanced_accuracy": "balanced accuracy",
+        "stderr": "its standard error",
+    }
+    found = accuracies(guesses[:, known], lost[known])
     return xr.Dataset(
         {
             "lost": (("second", "first"), np.where(known, lost, UNKNOWN).astype(np.int8),
                      {"long_name": f"more than {MOST:.0%} of the runs lost modes (-1: no runs)", "units": "1"}),
             "predicted": (("mechanism", "second", "first"), guesses.astype(np.int8),
                           {"long_name": "loss of modes predicted", "units": "1"}),
-            "sensitivity": row(sensitivity, "share of the cells that lost modes predicted"),
-            "specificity": row(specificity, "share of the other cells not predicted"),
-            "balanced_accuracy": row((sensitivity + specificity) / 2, "balanced accuracy"),
-            "stderr": row(np.sqrt(variance) / 2, "its standard error"),
+            **{n: ("mechanism", found[n], {"long_name": long, "units": "1"}) for n, long in text.items()},
         },
         coords={
             "mechanism": [*predicted["mechanism"].values.tolist(), UNION],

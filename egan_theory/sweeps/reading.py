@@ -12,10 +12,10 @@ from ..base.errors import InputError, described
 from ..experiment import Experiment
 from ..experiment.provenance import differences, provenance
 from ..runs.outcome import FLAGS, UNKNOWN
-from ..runs.schema import variable
+from ..runs.schema import finished_status, variable
 from ..runs.store import attributes, is_store, readable
 from ..runs.unfinished import is_recording
-from .batch import STATUS, columns
+from .batch import DIVERGED, DONE, RECORDED, STATUS, columns
 from .plan import SWEEP_VERSION, Plan, digest, plan_text, read_plan
 
 #: versions of the layout that can be read, with the arrays of today's that they lack
@@ -84,7 +84,7 @@ def _check_arrays(ds: xr.Dataset, plan: Plan, path: str | Path, lacking: tuple[s
     expected: dict[str, tuple[tuple[str, ...], str]] = {
         name: (c.dims, np.dtype(c.dtype).kind) for name, c in columns(plan).items()
     }
-    coordinates = [*(axis.path.replace(".", "_") for axis in plan.axes), "seed"]
+    coordinates = [*(axis.name for axis in plan.axes), "seed"]
     expected |= {name: (("cell",), "fi") for name in coordinates} | ({"time": (("time",), "f")} if plan.record else {})
     for name, (dims, kinds) in expected.items():
         if name in lacking:
@@ -121,8 +121,8 @@ def sweep_grid(ds: xr.Dataset) -> xr.Dataset:
     Reads the variables it is given: choose them first, ``sweep_grid(ds[["covered", "status"]])``.
     """
     plan = plan_of(ds)
-    stored = ["seed", *(plan.axes[i].path.replace(".", "_") for i in plan.order)]
-    wanted = [*(a.path.replace(".", "_") for a in plan.axes), "seed"]
+    stored = ["seed", *(plan.axes[i].name for i in plan.order)]
+    wanted = [*(axis.name for axis in plan.axes), "seed"]
     out: dict[Any, Any] = {}
     for name, array in loaded(ds).data_vars.items():
         if "cell" not in array.dims:
@@ -132,11 +132,7 @@ def sweep_grid(ds: xr.Dataset) -> xr.Dataset:
         rest = [d for d in array.dims if d != "cell"]
         whole = xr.Variable((*stored, *rest), values.reshape(*plan.shape, *values.shape[1:]), array.attrs)
         out[name] = whole.transpose(*wanted, *rest)
-    axes = {
-        a.path.replace(".", "_"): (a.path.replace(".", "_"), np.array(a.values),
-                                   {"long_name": a.path, "units": "1", "log": int(a.log)})
-        for a in plan.axes
-    }  # fmt: skip
+    axes = {axis.name: axis.coordinate(axis.name) for axis in plan.axes}
     seeds = ("seed", plan.exp.run.seed + np.arange(plan.seeds), {"long_name": "run.seed", "units": "1"})
     return xr.Dataset(out, coords=axes | {"seed": seeds}, attrs=ds.attrs)
 
@@ -149,15 +145,12 @@ def sweep_runs(ds: xr.Dataset, cell: int) -> tuple[Experiment, xr.Dataset]:
     if not 0 <= cell < plan.cells:
         raise InputError("cell", f"be 0 to {plan.cells - 1}", cell)
     own = loaded(ds.isel(cell=cell))
-    if int(own["status"]) not in (1, 2):
+    if int(own["status"]) not in (DONE, DIVERGED):
         why = str(own["reason"].values) or STATUS[int(own["status"])]
         raise InputError(f"cell {cell}", "be simulated", why)
     exp = plan.member(cell)
-    lost = own["diverged_at"].values
-    status = f"diverged at step {lost[lost >= 0].min()}" if np.any(lost >= 0) else "finished"
     keep = dict(run=slice(exp.run.runs), particle=slice(exp.generator.particles), component=slice(exp.dimension))
-    names = ["particles", "discriminator", "force", "diverged_at", *(["outcome"] if "outcome" in own else [])]
-    runs = own[names].isel(keep)
+    runs = own[[name for name in (*RECORDED, "diverged_at", "outcome") if name in own]].isel(keep)
     runs = runs.assign(
         target=variable("target", exp.points.coordinates),
         target_weight=variable("target_weight", exp.points.weights),
@@ -165,9 +158,9 @@ def sweep_runs(ds: xr.Dataset, cell: int) -> tuple[Experiment, xr.Dataset]:
     )
     if exp.run.start == "kick":
         runs["assignment"] = variable("assignment", exp.assignment)
-    attrs = {**provenance(exp), "status": status, "start": exp.run.start, "rule": exp.update.rule}
     runs = runs.drop_vars([c for c in runs.coords if c != "time"])
-    runs.attrs = attrs
+    status = finished_status(own["diverged_at"].values)
+    runs.attrs = {**provenance(exp), "status": status, "start": exp.run.start, "rule": exp.update.rule}
     return exp, runs
 
 

@@ -68,13 +68,12 @@ def _create(path: Path, plan: Plan) -> None:
     """A store with every cell pending. Its attributes are written last: without them it is none."""
     group = fresh(path)
     coordinates = plan.columns(np.arange(plan.cells))
-    names = {path: path.replace(".", "_") for path in coordinates} | {"run.seed": "seed"}
+    names = {axis.path: axis.name for axis in plan.axes} | {"run.seed": "seed"}
     for field, values in coordinates.items():
         _add_coordinate(group, names[field], "cell", values, field, "1")
     if plan.record:
-        unit = "time" if plan.exp.update_rule.continuous else "step"
         values = np.arange(plan.sizes["time"]) * float(plan.exp.run.record_every)
-        _add_coordinate(group, "time", "time", values, "training time", unit)
+        _add_coordinate(group, "time", "time", values, "training time", plan.exp.update_rule.time_unit)
     flags = {
         "status": {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)},
         "outcome": {name: value if isinstance(value, str) else value.tolist() for name, value in FLAGS.items()},

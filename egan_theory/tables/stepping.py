@@ -143,6 +143,15 @@ class UpdateRule:
         return self.entry.continuous
 
     @property
+    def time_unit(self) -> str:
+        """What training time is counted in."""
+        return "time" if self.continuous else "step"
+
+    @property
+    def rate_unit(self) -> str:
+        return f"1/{self.time_unit}"
+
+    @property
     def plain_flow(self) -> bool:
         """Whether the modes of the rule are those of the players' Jacobian itself."""
         return self.continuous and not self.responds and not self.averages

@@ -402,13 +402,13 @@ def test_atomic_follows_links_and_keeps_permissions(tmp_path):
 def test_warnings_come_after_the_result(experiment, capsys, monkeypatch):
     import warnings
 
-    from egan_theory import predict
+    from egan_theory.predict import spectrum as module
 
-    def spectrum(*given, real=predict.spectrum):
+    def spectrum(*given, real=module.spectrum):
         warnings.warn("a\nword", UserWarning, stacklevel=2)
         return real(*given)
 
-    monkeypatch.setattr(predict, "spectrum", spectrum)
+    monkeypatch.setattr(module, "spectrum", spectrum)
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         assert main(["spectrum", experiment, "--json"]) == 0

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from ...base.errors import InputError
-from ...predict.phase import AxisLike, parse_axes
+from ...predict.phase import AxisLike, diagram_coordinates, parse_axes
 from .finite import simulate_solvable
 from .model import Solvable
 from .ode import solve_ode
@@ -90,12 +90,9 @@ def solvable_phase(
         values = values if values.dtype.kind == "f" else values.astype(np.int8)
         dims, about = VARIABLES[name]
         data[name] = ((*reversed(names), *dims), values.reshape(*shape, *values.shape[1:]), about)
-    coords = {
-        n: (n, np.array(a.values), {"long_name": a.path, "units": "1", "log": int(a.log)})
-        for n, a in zip(names, axes, strict=True)
-    }
     method = f"stability of fixed points; runs compared with it: {simulate or 'none'}"
-    return xr.Dataset(data, coords, {**model.provenance(), "regimes": list(REGIMES), "method": method})
+    attrs = {**model.provenance(), "regimes": list(REGIMES), "method": method}
+    return xr.Dataset(data, diagram_coordinates(axes), attrs)
 
 
 def _cell(model: Solvable, simulate: str | None) -> dict[str, Any]:

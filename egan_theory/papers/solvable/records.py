@@ -10,6 +10,7 @@ import xarray as xr
 
 from ...base.errors import InputError
 from ...base.terminal import check_memory
+from ...runs.schema import finished_status
 from .model import Solvable
 from .profile import Quadrature
 from .state import State, gram_state
@@ -103,7 +104,8 @@ class Course:
 
     def dataset(self, interrupted: bool, method: str) -> xr.Dataset:
         """The Dataset. When interrupted, runs not begun and times not reached are left out."""
-        steps, grams, diverged, status = self.steps, self.grams, self.diverged, "finished"
+        steps, grams, diverged = self.steps, self.grams, self.diverged
+        status = finished_status(diverged)
         if interrupted:
             status = "interrupted"
             begun = np.isfinite(grams[..., -1, -1]).any(axis=1)
@@ -111,8 +113,6 @@ class Course:
             grams, diverged = grams[begun], diverged[begun]
             reached = max(1, int(np.isfinite(grams[..., -1, -1]).any(axis=0).sum()))
             grams, steps = grams[:, :reached], steps[:reached]
-        elif np.any(diverged >= 0):
-            status = f"diverged at step {diverged[diverged >= 0].min()}"
         n = self.model.n
         ds = state_dataset(self.model, steps / n, gram_state(grams), status=status, n=n, method=method)
         ds["diverged_at"] = ("run", diverged, {"long_name": "step of divergence, -1 if none", "units": "step"})

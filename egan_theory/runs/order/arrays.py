@@ -71,11 +71,8 @@ def distances(x: np.ndarray, y: np.ndarray, period: float | None) -> np.ndarray:
     return pairs(x, np.broadcast_to(y, (len(x), *y.shape)), period)
 
 
-def self_distances(x: np.ndarray, period: float | None) -> np.ndarray:
-    return pairs(x, x, period)
-
-
 def pairs(x: np.ndarray, y: np.ndarray, period: float | None) -> np.ndarray:
+    """The same between the particles of two clouds each."""
     if period is None and x.shape[-1] > SIDE_BY_SIDE:
         return np.stack([cdist(a, b) for a, b in zip(x, y, strict=True)])
     square = np.zeros((*x.shape[:-1], y.shape[-2]))

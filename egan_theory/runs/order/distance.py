@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ...base.errors import InputError
-from .arrays import centre_and_radius, centroid, checked_target, distances, over_clouds, self_distances, wrapped
+from .arrays import centre_and_radius, centroid, checked_target, distances, over_clouds, pairs, wrapped
 
 
 def centroid_displacement(
@@ -47,7 +47,7 @@ def energy_distance(
 
     def measure(x: np.ndarray) -> np.ndarray:
         cross = 2 * (distances(x, y, period).mean(-2) @ w)
-        distance = cross - self_distances(x, period).mean((-1, -2)) - own
+        distance = cross - pairs(x, x, period).mean((-1, -2)) - own
         with np.errstate(invalid="ignore", divide="ignore"):
             return distance / cross if normalised else distance
 
@@ -72,8 +72,8 @@ def mmd2(
     y, w = checked_target(target, weights)
     between = distances(y[None], y, period)[0]
     if length_scale is None:
-        pairs = between[np.triu_indices(len(y), 1)]
-        length_scale = float(np.median(pairs)) if len(pairs) else 1.0
+        apart = between[np.triu_indices(len(y), 1)]
+        length_scale = float(np.median(apart)) if len(apart) else 1.0
     if not (np.isfinite(length_scale) and length_scale > 0):
         raise InputError("length_scale", "be finite and greater than 0", length_scale)
     kernel = lambda r: np.exp(-0.5 * (r / length_scale) ** 2)  # noqa: E731
@@ -81,6 +81,6 @@ def mmd2(
 
     def measure(x: np.ndarray) -> np.ndarray:
         cross = kernel(distances(x, y, period)).mean(-2) @ w
-        return np.maximum(kernel(self_distances(x, period)).mean((-1, -2)) + own - 2 * cross, 0.0)
+        return np.maximum(kernel(pairs(x, x, period)).mean((-1, -2)) + own - 2 * cross, 0.0)
 
     return over_clouds(measure, cloud, y, f"squared MMD, Gaussian kernel of length scale {length_scale:.6g}", "1")

@@ -34,16 +34,13 @@ def advice(advice: Advice, ax: Axes | None = None) -> Axes:
     if advice.edge is not None:
         ax.axvline(advice.edge, color=VERMILLION, lw=1.2, ls=":", label=f"stable up to {advice.edge:.3g}")
     ax.axhline(1, color=BLACK, lw=0.8)
-    ax.set_xscale("log")
-    ax.set_xlim(advice.strengths[0], advice.strengths[-1])
+    ax.set(xscale="log", xlim=advice.strengths[[0, -1]], xlabel="R1 strength")
     least = np.nanmin(np.where(np.isfinite(advice.lefts), advice.lefts, np.nan))
     if least < 1 / style.WIDE:
         ax.set_yscale("log")
         ax.set_ylim(0.7 * max(least, LEAST), 2)
     else:
         ax.set_ylim(0, 1.3)
-    ax.set_xlabel("R1 strength")
     ax.set_ylabel(f"left of a kick after {advice.span}")
     far = "" if not advice.reach.far else "; taken far from the end of training: not to be relied on"
-    style.finish(ax, f"{len(advice.draws)} draws of {advice.batch_size} points{far}")
-    return ax
+    return style.finish(ax, f"{len(advice.draws)} draws of {advice.batch_size} points{far}")

@@ -63,8 +63,7 @@ def eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None = None, ax: Ax
         ax.scatter([], [], s=area[shown].max(), c=GREY, lw=0, label=f"largest area: multiplicity {count[shown].max()}")
     if not shown.any():
         style.note(ax, "no modes other than zero modes")
-    style.finish(ax)
-    return ax
+    return style.finish(ax)
 
 
 def _measured(agreement: Agreement | None) -> list[tuple[float, float, float, float]]:
@@ -95,13 +94,8 @@ def dispersion(spectrum: xr.Dataset, ax: Axes | None = None) -> Axes:
     if grows.any():
         ax.plot(*_unique(k[grows], re[grows]), "P", color=VERMILLION, ms=9, label="growth rate, Re s > 0: unstable")
     style.log_if_wide(ax, "y", np.concatenate([-re[decays], re[grows], frequency[turns]]))
-    ax.set_xlabel("wavenumber k (1/length)")
-    ax.set_ylabel(f"rate and angular frequency ({unit})")
-    if seen.any():
-        style.finish(ax)
-    else:
-        style.note(ax, "the modes of this target have no wavenumber")
-    return ax
+    ax.set(xlabel="wavenumber k (1/length)", ylabel=f"rate and angular frequency ({unit})")
+    return style.finish(ax) if seen.any() else style.note(ax, "the modes of this target have no wavenumber")
 
 
 def _unique(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -130,9 +124,7 @@ def damping_ratio(spectrum: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.axhline(1, color=BLACK, ls="--", lw=1.2, label="critical damping, ζ = 1")
     style.log_if_wide(ax, "x", x[chosen])
     style.log_if_wide(ax, "y", np.append(zeta[chosen], 1.0))
-    ax.set_xlabel(label)
-    ax.set_ylabel("damping ratio ζ (1)")
+    ax.set(xlabel=label, ylabel="damping ratio ζ (1)")
     if not chosen.any():
         style.note(ax, "no mode has a damping ratio")
-    style.finish(ax)
-    return ax
+    return style.finish(ax)

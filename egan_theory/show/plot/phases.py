@@ -71,15 +71,12 @@ def phase(
         )  # fmt: skip
         label = f"{UNION} wrong: {wrong.sum()} of {known.sum()} cells{_accuracy(compared, UNION)}"
         handles.append(Line2D([], [], color=BLACK, marker="x", ls="", label=label))
-    for set_scale, name in ((ax.set_xscale, "first"), (ax.set_yscale, "second")):
-        if predicted[name].attrs["log"]:
-            set_scale("log")
-    # whole cells, or the crosses on the rim would be cut
-    for limits, name, values in ((ax.set_xlim, "first", first), (ax.set_ylim, "second", second)):
-        edges = values if simulated is None else cell_edges(simulated[name])
-        limits(edges[0], edges[-1])
-    ax.set_xlabel(predicted["first"].attrs["long_name"])
-    ax.set_ylabel(predicted["second"].attrs["long_name"])
+    for which, name in (("x", "first"), ("y", "second")):
+        about = predicted[name].attrs
+        # whole cells, or the crosses on the rim would be cut
+        edges = predicted[name].values if simulated is None else cell_edges(simulated[name])
+        scale = {f"{which}scale": "log"} if about["log"] else {}
+        ax.set(**scale, **{f"{which}lim": edges[[0, -1]], f"{which}label": about["long_name"]})
     ax.grid(False)
     above = ax.legend(
         handles=handles, title="loss of modes predicted by", loc="lower left", bbox_to_anchor=(0.0, 1.0),

@@ -26,5 +26,4 @@ def remedies(found: Remedies, ax: Axes | None = None) -> Axes:
     ax.set_yticks(at, [row.name for row in rows])
     ax.grid(False, axis="y")
     ax.set_xlabel(f"slowest decay rate ({found.unit})")
-    style.finish(ax)
-    return ax
+    return style.finish(ax)

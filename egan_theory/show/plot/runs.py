@@ -44,8 +44,7 @@ def cloud(runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Sequenc
     one = x.shape[2] == 1
     ax = style.axes(ax, style.SIZE if one else (6.4, 6.0))
     if not len(finite):
-        style.note(ax, "no finite sample")
-        return ax
+        return style.note(ax, "no finite sample")
     shown = finite if one else _nearest(time, finite, times)
     x, factor = _magnified(runs, x[shown])
     code = known_outcomes(runs)[run]
@@ -62,8 +61,7 @@ def cloud(runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Sequenc
         _snapshots(ax, runs, time[shown], x[..., :2], unit)
         if x.shape[2] > 2:
             notes.append(f"first two of {x.shape[2]} coordinates")
-    style.finish(ax, "; ".join(notes), columns=3)
-    return ax
+    return style.finish(ax, "; ".join(notes), columns=3)
 
 
 def _nearest(time: np.ndarray, finite: np.ndarray, times: Sequence[float] | None) -> np.ndarray:
@@ -106,8 +104,7 @@ def _trajectories(ax: Axes, runs: xr.Dataset, time: np.ndarray, x: np.ndarray, u
     ax.add_collection(lines)
     ax.plot(np.full(x.shape[1], time[0]), x[0], "o", color=ORANGE, mec=BLACK, mew=0.5, ms=5, label="start", zorder=4)
     ax.autoscale_view()
-    ax.set_xlabel(style.per(unit))
-    ax.set_ylabel("position x (length)")
+    ax.set(xlabel=style.per(unit), ylabel="position x (length)")
 
 
 def _snapshots(ax: Axes, runs: xr.Dataset, time: np.ndarray, x: np.ndarray, unit: str) -> None:
@@ -120,8 +117,7 @@ def _snapshots(ax: Axes, runs: xr.Dataset, time: np.ndarray, x: np.ndarray, unit
         target = runs["target"].values
         ax.plot(target[:, 0], target[:, 1], "+", color=BLACK, ms=13, mew=1.8, label="target points", zorder=4)
     ax.set_aspect("equal", adjustable="datalim")
-    ax.set_xlabel("coordinate 1 (length)")
-    ax.set_ylabel("coordinate 2 (length)")
+    ax.set(xlabel="coordinate 1 (length)", ylabel="coordinate 2 (length)")
 
 
 @style.styled
@@ -158,11 +154,8 @@ def relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreement | 
         late = time[half]
         height = np.max(np.log(np.maximum(whole[:, half], 1e-300)) + rate[0] * late) - rate[0] * late
         ax.plot(late, np.exp(height), color=BLACK, ls="--", lw=2, label=f"predicted slope, {rate[0]:.4g} {rate[1]}")
-    ax.set_yscale("log")
-    ax.set_xlabel(style.per(unit))
-    ax.set_ylabel("rms distance (length)")
-    style.finish(ax, label)
-    return ax
+    ax.set(yscale="log", xlabel=style.per(unit), ylabel="rms distance (length)")
+    return style.finish(ax, label)
 
 
 def _slowest(agreement: Agreement | None) -> tuple[float, str] | None:
@@ -222,10 +215,5 @@ def losses(runs: xr.Dataset, ax: Axes | None = None) -> Axes:
     size = np.abs(values)
     if len(size) and size.max() > BURST * (most := np.quantile(size, 0.9)):
         style.signed_scale(ax, "y", values[size >= most])
-    ax.set_xlabel(style.per(unit))
-    ax.set_ylabel("loss (1)")
-    if has_losses(runs):
-        style.finish(ax)
-    else:
-        style.note(ax, "no losses were recorded")
-    return ax
+    ax.set(xlabel=style.per(unit), ylabel="loss (1)")
+    return style.finish(ax) if has_losses(runs) else style.note(ax, "no losses were recorded")

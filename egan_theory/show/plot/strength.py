@@ -69,15 +69,10 @@ def left(
     if present is not None and present[0] > 0 and np.isfinite(present[1]):
         values.append(present[1])
         _present(ax, present, f"{present[1]:.3g} is left")
-    ax.set_xscale("log")
-    ax.set_xlim(shown[0], shown[1])
     top, low = min(max(values), 10.0), max(min(values), LEAST_SHOWN)
-    ax.set_yscale("log")
-    ax.set_ylim(low / 1.5, max(top, 1.0) * 1.6)
-    ax.set_xlabel(f"strength of {strength_field(r.penalty)[1]}")
-    ax.set_ylabel(f"part of a kick left after {span}")
-    style.finish(ax)
-    return ax
+    ax.set(xscale="log", xlim=shown, xlabel=f"strength of {strength_field(r.penalty)[1]}")
+    ax.set(yscale="log", ylim=(low / 1.5, max(top, 1.0) * 1.6), ylabel=f"part of a kick left after {span}")
+    return style.finish(ax)
 
 
 @style.styled
@@ -123,14 +118,11 @@ def rate_curve(
         outside = " (off scale)" if present[1] < -abs(top) / 3 else ""
         _present(ax, present, f"rate {present[1]:.3g}{outside}")
     ax.axhline(0, color=BLACK, lw=0.8)
-    ax.set_xscale("log")
-    ax.set_xlim(ends[0], ends[1])
+    ax.set(xscale="log", xlim=ends, xlabel=f"strength of {strength_field(fastest.penalty)[1]}")
     span = max(top, 0.0) - max(low, -abs(top) / 3) or 1.0
     ax.set_ylim(max(low, -abs(top) / 3) - 0.1 * span, max(top, 0.0) + 0.12 * span)
-    ax.set_xlabel(f"strength of {strength_field(fastest.penalty)[1]}")
     ax.set_ylabel(f"slowest decay rate ({unit})")
-    style.finish(ax)
-    return ax
+    return style.finish(ax)
 
 
 def _curve(fastest: Fastest, measured: xr.Dataset | None) -> tuple[np.ndarray, np.ndarray]:

@@ -11,8 +11,8 @@ import xarray as xr
 from ...experiment import Experiment
 from ...features.networks.double import double
 from ...problem.problem import Problem
-from ...runs.schema import variable
-from ..record import Recorder, finished_status
+from ...runs.schema import finished_status, variable
+from ..record import Recorder
 from ..start import DIVERGENCE, resolved_rule, size_of, starts
 from .drift import generator_kernel_error, kernel_drift
 from .field import Data, NetworkField, jnp
@@ -76,7 +76,7 @@ def simulate_networks(
                     progress(step, exp.run.steps)
     except KeyboardInterrupt:
         status = "interrupted"
-    ds = recorder.dataset(members, diverged, finished_status(status, diverged), note)
+    ds = recorder.dataset(members, diverged, finished_status(diverged, status), note)
     for name, values in drift.items():
         ds[name] = variable(name, values[:, : ds.sizes["time"]])
     if field.generator is not None:
