@@ -90,6 +90,14 @@ class Update(Config):
         return self
 
 
+def switched(rule: str, *, plain: bool = False) -> dict[str, Any]:
+    """The changes of an experiment that give it another update rule: parameters that the rule has not are at their
+    defaults, with ``plain`` its own as well."""
+    kept = () if plain else RULES[rule].parameters
+    others = {f"update.{name}": p.default for name, p in PARAMETERS.items() if name not in kept and not p.idle}
+    return {"update.rule": rule, **others}
+
+
 #: 0, a time, or "uniform"
 AveragingTime = NotNegative | Literal["uniform"]
 
