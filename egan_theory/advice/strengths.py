@@ -19,6 +19,7 @@ import numpy as np
 
 from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
+from ..experiment.settings import switched
 from ..features.rows import RowFeatures
 from ..predict.asymptotic import rate_curve
 from ..predict.curve import LeftCurve, finer, last_holding, refined, widened
@@ -192,9 +193,8 @@ def variations(exp: Experiment, rate: float) -> list[tuple[str, dict[str, Any]]]
     nu = float(f"{abs(rate) / exp.discriminator.learning_rate:.1g}") if rate else 0.0
     for path, values in (("generator.kernel.ratio", (0.0, 0.1, 0.5)), ("penalty.weight_decay", (0.0, nu))):
         out += [(f"{path} = {v:g}", {path: v}) for v in values if v != exp.get(path)]
-    plain = {"update.critic_steps": 1, "update.momentum_discriminator": 0.0, "update.momentum_generator": 0.0}
     rules = ("flow", "simultaneous", "alternating")
-    out += [(f"update.rule = {r}", plain | {"update.rule": r}) for r in rules if r != exp.update.rule]
+    out += [(f"update.rule = {r}", switched(r, plain=True)) for r in rules if r != exp.update.rule]
     return out
 
 

@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 
 from ..base.errors import InputError
 from ..experiment import Experiment
+from ..experiment.settings import switched
 from ..features.choose import sample_features
 from ..linear.seen import features_of
 from ..predict.asymptotic import convergence_rate, fastest_strength
@@ -53,14 +54,13 @@ def _with_bandwidth(exp: Experiment) -> Experiment:
 
 def _responding(exp: Experiment) -> Experiment:
     rule = "best_response_flow" if exp.update_rule.continuous else "best_response"
-    plain = {"update.critic_steps": 1, "update.momentum_discriminator": 0.0, "update.momentum_generator": 0.0}
-    return exp.replace({"update.rule": rule, **plain})
+    return exp.replace(switched(rule))
 
 
 def _critic(exp: Experiment) -> Experiment:
     if exp.update_rule.continuous or exp.update_rule.responds:
         raise InputError("update.rule", "be a discrete first-order rule for critic steps", repr(exp.update.rule))
-    return exp.replace({"update.rule": "alternating"})
+    return exp.replace(switched("alternating"))
 
 
 def _packable(exp: Experiment) -> Experiment:

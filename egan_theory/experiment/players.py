@@ -30,7 +30,7 @@ class GeneratorKernel(Config):
     table: ClassVar[str] = "generator.kernel"
 
     diagonal: Positive = 1.0
-    ratio: float = Field(0.05, ge=0, le=1)
+    ratio: float = Field(default=0.05, ge=0, le=1)
 
     @property
     def g1(self) -> float:
@@ -55,7 +55,7 @@ class Generator(Config):
 
     table: ClassVar[str] = "generator"
 
-    particles: int = Field(0, ge=0, le=10_000_000)
+    particles: int = Field(default=0, ge=0, le=10_000_000)
     learning_rate: Positive = 0.01
     normalisation: Literal["sum", "mean"] = "sum"
     masses: Literal["equal", "matched"] | Numbers = "equal"
@@ -144,11 +144,11 @@ class Discriminator(_KernelChoice):
 
     table: ClassVar[str] = "discriminator"
 
-    features: int = Field(256, ge=0, le=1_000_000)
+    features: int = Field(default=256, ge=0, le=1_000_000)
     learning_rate: Positive = 0.1
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     evaluation: Literal["direct", "fourier"] = "direct"
-    tolerance: float = Field(1e-6, ge=1e-12, le=0.1)
+    tolerance: float = Field(default=1e-6, ge=1e-12, le=0.1)
     architecture: Architecture | None = None
 
     @model_validator(mode="before")

@@ -90,6 +90,14 @@ class Update(Config):
         return self
 
 
+def switched(rule: str, *, plain: bool = False) -> dict[str, Any]:
+    """The changes of an experiment that give it another update rule: parameters that the rule has not are at their
+    defaults, with ``plain`` its own as well."""
+    kept = () if plain else RULES[rule].parameters
+    others = {f"update.{name}": p.default for name, p in PARAMETERS.items() if name not in kept and not p.idle}
+    return {"update.rule": rule, **others}
+
+
 #: 0, a time, or "uniform"
 AveragingTime = NotNegative | Literal["uniform"]
 
@@ -136,7 +144,7 @@ class Packing(Config):
 
     table: ClassVar[str] = "packing"
 
-    degree: int = Field(1, ge=1, le=8)
+    degree: int = Field(default=1, ge=1, le=8)
     kernel: Literal["product", "additive"] = "product"
 
 
@@ -153,10 +161,10 @@ class Run(Config):
 
     table: ClassVar[str] = "run"
 
-    steps: int = Field(3000, ge=1, le=1_000_000_000)
-    seed: int = Field(0, ge=0, lt=2**63)
-    record_every: int = Field(10, ge=1)
-    runs: int = Field(8, ge=1, le=100_000)
+    steps: int = Field(default=3000, ge=1, le=1_000_000_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    record_every: int = Field(default=10, ge=1)
+    runs: int = Field(default=8, ge=1, le=100_000)
     start: Literal["kick", "random"] = "kick"
     kick: Positive = 1e-5
     spread: NotNegative = 0.0

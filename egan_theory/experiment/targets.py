@@ -64,7 +64,7 @@ class Ring(_Target):
 
     title: ClassVar[str] = "ring"
     kind: Literal["ring"] = "ring"
-    modes: int = Field(8, ge=1, le=100_000)
+    modes: int = Field(default=8, ge=1, le=100_000)
     radius: Positive = 1.0
     weights: Numbers | None = None
 
@@ -82,9 +82,9 @@ class Grid(_Target):
 
     title: ClassVar[str] = "grid"
     kind: Literal["grid"] = "grid"
-    side: int = Field(5, ge=1, le=10_000)
+    side: int = Field(default=5, ge=1, le=10_000)
     spacing: Positive = 1.0
-    dimension: int = Field(2, ge=1, le=64)
+    dimension: int = Field(default=2, ge=1, le=64)
     weights: Numbers | None = None
 
     @model_validator(mode="after")
@@ -104,8 +104,8 @@ class Mixture(_Target):
     means: Vectors
     weights: Numbers | None = None
     std: float | Numbers = 0.1
-    samples: int = Field(64, ge=1, le=1_000_000)
-    seed: int = Field(0, ge=0, lt=2**63)
+    samples: int = Field(default=64, ge=1, le=1_000_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
     @model_validator(mode="after")
     def _components(self) -> Mixture:
@@ -153,8 +153,8 @@ class Uniform(_Target):
     title: ClassVar[str] = "uniform periodic box"
     kind: Literal["uniform"] = "uniform"
     length: Positive = 1.0
-    dimension: int = Field(1, ge=1, le=3)
-    side: int = Field(15, ge=3, le=10_000)
+    dimension: int = Field(default=1, ge=1, le=3)
+    side: int = Field(default=15, ge=3, le=10_000)
 
     @model_validator(mode="after")
     def _odd(self) -> Uniform:
@@ -185,7 +185,7 @@ class PointSet(_Target):
 
     title: ClassVar[str] = "points from `.npy` or `.nc`"
     kind: Literal["points"] = "points"
-    path: str | None = Field(None, min_length=1)
+    path: str | None = Field(default=None, min_length=1)
     values: Vectors | None = None
     weights: Numbers | None = None
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..base.errors import InputError, NotLinearizable
 from ..base.table import Record
 from ..experiment import Experiment
+from ..experiment.settings import switched
 from ..linear import Linearization, eigenvalues, linearize
 from ..symbolic.damping import best_r1, best_weight_decay
 from ..symbolic.remedies import best_likelihood
@@ -203,8 +204,7 @@ def scale_of(bare: Experiment, key: str) -> float:
         # the noise acts through the features' own length; the nodes do not resolve sigma far above it
         return bare.discriminator.length_scale * 10**-DECADES
     eta_D, eta_G = bare.discriminator.learning_rate, bare.generator.learning_rate
-    values = merged(eigenvalues(linearize(bare.replace({"update.rule": "flow", "update.critic_steps": 1,
-        "update.momentum_discriminator": 0.0, "update.momentum_generator": 0.0, "memory.generator": 0.0,
+    values = merged(eigenvalues(linearize(bare.replace({**switched("flow"), "memory.generator": 0.0,
         "memory.discriminator": 0.0}))))  # fmt: skip
     chosen = values.coupled & values.resolved
     if not chosen.any():

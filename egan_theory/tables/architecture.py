@@ -31,12 +31,12 @@ class Architecture(Config):
 
     table: ClassVar[str] = "discriminator.architecture"
 
-    depth: int = Field(2, ge=1, le=1000)
-    width: int = Field(0, ge=0, le=65_536)
+    depth: int = Field(default=2, ge=1, le=1000)
+    width: int = Field(default=0, ge=0, le=65_536)
     activation: Word = "tanh"
-    weight_variance: float = Field(1.0, gt=0, le=1e6)
-    bias_variance: float = Field(0.1, ge=0, le=1e6)
-    leak: float = Field(0.2, ge=0, lt=1)
+    weight_variance: float = Field(default=1.0, gt=0, le=1e6)
+    bias_variance: float = Field(default=0.1, ge=0, le=1e6)
+    leak: float = Field(default=0.2, ge=0, lt=1)
     coefficients: Numbers = (0.0, 1.0)
 
     @field_validator("activation")
@@ -61,4 +61,4 @@ class GeneratorArchitecture(Architecture):
 
     table: ClassVar[str] = "generator.architecture"
 
-    latent_dimension: int = Field(64, ge=1, le=1_000_000)
+    latent_dimension: int = Field(default=64, ge=1, le=1_000_000)

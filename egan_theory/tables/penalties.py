@@ -71,9 +71,9 @@ class Penalty:
         strength = sp.Symbol(self.key) if strength is None else strength
         p, q, w = self.terms(strength, f, G2, W2, **{name: sp.Symbol(name) for name in self.parameters})
         for term, linear in ((p, (f**2, G2)), (q, (f**2, G2)), (w, (W2,))):
-            rest = sp.expand(term)
-            rest -= sum(rest.coeff(x) * x for x in linear)
-            if rest.free_symbols & {f, G2, W2} or any(sp.expand(term).coeff(x).has(f, G2, W2) for x in linear):
+            full = sp.expand(term)
+            rest = sp.expand(full - sum(full.coeff(x) * x for x in linear))
+            if rest.free_symbols & {f, G2, W2} or any(full.coeff(x).has(f, G2, W2) for x in linear):
                 raise ValueError(f"penalty {self.key}: {term} must be linear in {', '.join(map(str, linear))}")
         return p, q, w
 

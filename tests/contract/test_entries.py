@@ -16,6 +16,7 @@ from egan_theory.base.errors import InputError
 from egan_theory.base.parameters import Parameter, parameters_of
 from egan_theory.cli.app import main
 from egan_theory.experiment import Experiment
+from egan_theory.experiment.settings import switched
 from egan_theory.experiment.templates import TEMPLATES, template
 from egan_theory.kernels import KERNELS
 from egan_theory.kernels import PARAMETERS as OF_KERNELS
@@ -176,6 +177,7 @@ def test_penalty_coefficients_are_sympys():
     rng = np.random.default_rng(3)
     for _ in range(5):
         values = {name: float(v) for name, v in zip(FUNCTIONAL, rng.uniform(0.1, 2, len(FUNCTIONAL)), strict=True)}
+        values |= {name: v * p.most / 2 for name, v in values.items() if (p := STRENGTHS[name]).most is not None}
         exact = [symbolic_coefficients()[name].subs(values) for name in Coefficients._fields]
         np.testing.assert_allclose(coefficients(**values), [float(v) for v in exact], rtol=ROUNDING)
         table = {name: values.get(name, 0.0) for name in STRENGTHS}
@@ -203,6 +205,20 @@ def test_penalty_has_a_best_strength(key):
     exp = ring(penalty={"weight_decay": 0.05})
     found = eg.fastest_strength(exp.replace({"update.rule": "flow"}), penalty=key)
     assert found.penalty == key and found.method in ("closed-form", "numerical") and np.isfinite(found.rate)
+
+
+RULED = [entry for entry in EXPERIMENTS if entry.startswith("rule ")]
+
+
+@pytest.mark.parametrize("entry", RULED)
+def test_strengths_are_found_beside_every_rule(entry):
+    """What compares a rule with another one leaves the parameters of the first behind."""
+    exp = EXPERIMENTS[entry].replace({"penalty.r1": 0.1})
+    assert np.isfinite(eg.fastest_strength(exp, penalty="r1").rate)
+    for rule in LINEAR_RULES:
+        plain = exp.replace(switched(rule, plain=True)).update
+        assert exp.replace(switched(rule)).update.rule == plain.rule == rule
+        assert all(getattr(plain, name) == p.default for name, p in OF_UPDATES.items() if not p.idle)
 
 
 # -- kernels --------------------------------------------------------------------------------------------------------
@@ -315,5 +331,15 @@ def test_spectra_differ_from_entry_to_entry():
         for entry, exp in EXPERIMENTS.items():
             if entry.startswith(kind):
                 found[entry] = tuple(np.round(np.sort_complex(eg.eigenvalues(linearize(exp)).s), 9))
-        twins = {"penalty r2", "rule flow 2"} & set(found)  # at q = p R1 is R2; substeps are of the simulation
+        twins = {"rule flow 2"} & set(found)  # substeps are of the simulation
+        twins |= {entry for i, entry in enumerate(found) if _where_q_is_p(entry) in map(_where_q_is_p, [*found][:i])}
         assert len(set(found.values())) >= len(found) - len(twins)
+
+
+def _where_q_is_p(entry):
+    """What of a penalty is left at q = p, where R1 is R2; of other entries their names."""
+    penalty = PENALTIES.get(entry.removeprefix("penalty "))
+    if penalty is None or penalty.terms is None:
+        return entry
+    k = EXPERIMENTS[entry].penalty.coefficients
+    return tuple(np.round((k.grad_p + k.grad_q, k.value_p + k.value_q, k.nu), 12))

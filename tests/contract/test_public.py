@@ -122,7 +122,8 @@ import egan_theory as eg
 
 
 def main(folder: Path) -> list[float]:
-    exp = eg.Experiment(target={"kind": "ring", "modes": 8}, penalty=eg.Penalties(r1=0.1))
+    exp = eg.Experiment(target={"kind": "ring", "modes": 8}, penalty=eg.Penalties(r1=0.1), run=eg.Run(steps=300))
+    exp = exp.replace({"target": eg.Grid(side=3), "discriminator": eg.Discriminator(features=64)})
     spectrum = eg.spectrum(exp)
     best = eg.best_regularizer(exp, penalty="r1", horizon=2000)
     found = eg.thresholds(exp, "generator.kernel.ratio")

@@ -54,7 +54,9 @@ def test_measured_multipliers_are_the_predicted_ones(label, loss):
         if "flow" in label:  # the simulator's flow is a Runge-Kutta step
             predicted = runge_kutta(np.log(predicted), exp.update.substeps)
             assert data.mismatch <= FLOW
-        assert np.abs(predicted - data.measured).max() <= MEASURED
+        # with memory a mode is seen from the second step on, when |z|^2 of it is left
+        seen = np.clip(np.abs(predicted), 0.03, 1) ** 2 if exp.update_rule.blocks else 1
+        assert (np.abs(predicted - data.measured) * seen).max() <= MEASURED
 
 
 def test_measurement_does_not_see_the_prediction():

@@ -36,6 +36,7 @@ from egan_theory.symbolic import (
 from egan_theory.tables.losses import LOSSES
 from egan_theory.tables.penalties import coefficients
 from egan_theory.tables.updates import UpdateRule
+from tests.entries import values
 
 Y = symbols
 EPS = np.finfo(float).eps
@@ -49,6 +50,7 @@ TABLE = {
     "hinge": ("0", "1", "1", "0"),
     "sobolev": ("0", "1", "1", "0"),
 }
+TABLE |= {kind: module.NUMBERS for kind, module in values("loss").items()}
 
 RULES = {
     "simultaneous": UpdateRule("simultaneous"),
@@ -98,7 +100,7 @@ def test_field_is_the_one_written_by_hand():
 
 @pytest.mark.parametrize("kind", LOSSES)
 def test_every_loss_gives_the_coefficients_of_the_table(kind):
-    D_star, c, b, kappa = map(sp.Rational, TABLE[kind])
+    D_star, c, b, kappa = map(sp.nsimplify, TABLE[kind])
     expected = linearize_field(None).subs({Y.c: c, Y.b: b, Y.kappa: kappa})
     assert (linearize_field(LOSSES[kind]) - expected).applyfunc(sp.simplify).is_zero_matrix
     assert LOSSES[kind].equilibrium == D_star

@@ -6,14 +6,16 @@ from functools import partial
 
 import numpy as np
 import pytest
+import sympy as sp
 from scipy.integrate import solve_ivp
 
 from egan_theory.base.errors import InputError
+from egan_theory.base.parameters import fraction
 from egan_theory.experiment.targets import Ring
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
 from egan_theory.tables.losses import LOSSES, Loss, get_loss
-from egan_theory.tables.penalties import PENALTIES, coefficients, get_penalty
+from egan_theory.tables.penalties import PENALTIES, Penalty, coefficients, get_penalty
 from egan_theory.tables.updates import UpdateRule
 from tests.builders import small
 from tests.entries import STEPS, values
@@ -231,6 +233,17 @@ def test_instance_noise_averages_the_objective():
     error = (sigma * k) ** 10 / math.factorial(10) + GRADIENT
     np.testing.assert_allclose(field.discriminator_gradient(w, x), expected, rtol=0, atol=error)
     assert np.abs(plain.discriminator_gradient(w, x) - expected).max() > 1e-4
+
+
+def test_terms_are_linear_however_they_are_written():
+    def mixed(s, f, G2, W2, share):
+        return s * (1 - share) * G2 / 2, s * share * (f**2 + G2) / 2, 0
+
+    p, q, w = Penalty("mixed", "m", "mixed", "", mixed, parameters={"share": fraction(0.5)}).expressions(2)
+    assert p.free_symbols | q.free_symbols == set(sp.symbols("f G2 share")) and w == 0
+    for terms in (lambda s, f, G2, W2: (s * G2**2, 0, 0), lambda s, f, G2, W2: (0, s * f**2 * G2, 0)):
+        with pytest.raises(ValueError, match="must be linear in"):
+            Penalty("curved", "m", "curved", "", terms).expressions()
 
 
 def test_unknown_penalties():

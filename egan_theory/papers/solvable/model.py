@@ -62,24 +62,24 @@ class Solvable(Config):
 
     Lambda: Annotated[Numbers, Array] = (5.0, 3.0)
     fake_Lambda: Annotated[Numbers, Array] | None = None
-    noise: Number = Field(2.0, ge=0, le=LARGEST)
+    noise: Number = Field(default=2.0, ge=0, le=LARGEST)
     fake_noise: Annotated[Number, Field(ge=0, le=LARGEST)] | None = None
-    tau: Number = Field(0.2, gt=0, le=LARGEST)
-    taut: Number = Field(0.04, ge=0, le=LARGEST)
+    tau: Number = Field(default=0.2, gt=0, le=LARGEST)
+    taut: Number = Field(default=0.04, ge=0, le=LARGEST)
     constraint: Literal["hard", "x - 1", "tanh(x - 1)"] = "hard"
-    strength: Number = Field(1.0, gt=0, le=LARGEST)
+    strength: Number = Field(default=1.0, gt=0, le=LARGEST)
     nonlinearity: str | Profile = "identity"
     latent: Literal["gaussian", "rademacher"] | Quadrature = "gaussian"
     P0: Annotated[Vectors, Array] | None = None
     q0: Annotated[Numbers, Array] | None = None
     r0: Annotated[Numbers, Array] | None = None
     S0: Annotated[Vectors, Array] | None = None
-    z0: Number = Field(1.0, ge=0, le=LARGEST)
-    time: Number = Field(400.0, gt=0, le=LARGEST)
-    n: int = Field(5000, ge=1, le=10**12)
-    runs: int = Field(1, ge=1, le=1_000_000)
-    seed: int = Field(0, ge=0, lt=2**63)
-    record: int = Field(201, ge=2, le=10_000_000)
+    z0: Number = Field(default=1.0, ge=0, le=LARGEST)
+    time: Number = Field(default=400.0, gt=0, le=LARGEST)
+    n: int = Field(default=5000, ge=1, le=10**12)
+    runs: int = Field(default=1, ge=1, le=1_000_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    record: int = Field(default=201, ge=2, le=10_000_000)
 
     def __init__(self, /, **data: Any) -> None:
         try:
