@@ -57,7 +57,8 @@ def seen(problem: Problem) -> Seen:
 def seen_weights(problem: Problem, w: np.ndarray) -> np.ndarray | None:
     """Weights (..., P) of feature_map in the coordinates of ``seen``; None where they are of others."""
     if problem.packing is not None and problem.packing.kernel == "product":
-        return packed_weights(_packed(problem, _damped(problem)), w)
+        rows = _packed(problem, _damped(problem))
+        return packed_weights(rows, w) if w.shape[-1] == rows.basis.shape[1] ** rows.degree else None
     return w if w.shape[-1] == seen(problem).psi.shape[-1] else None
 
 

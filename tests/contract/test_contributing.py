@@ -58,7 +58,7 @@ def run(root: Path, *arguments: str) -> None:
 
 @pytest.mark.slow
 def test_the_examples_of_the_guide_are_whole(tmp_path):
-    for name in ("egan_theory", "tests", "pyproject.toml", "README.md", "CONTRIBUTING.md"):
+    for name in ("egan_theory", "tests", "analyses", "pyproject.toml", "README.md", "CONTRIBUTING.md"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
     for kind in PLACES:

@@ -371,6 +371,16 @@ def test_routes_without_these_terms_refuse_them(changed):
     assert applies(Problem(exp)) and not applies(Problem(exp.replace(changed)))
 
 
+def test_weights_of_others_are_not_taken_for_packed_ones():
+    """Recorded weights of single samples, say, of a run of another experiment."""
+    exp = eg.Experiment(
+        target={"kind": "ring", "modes": 3}, generator={"particles": 3}, discriminator={"features": 4},
+        packing={"degree": 2}, penalty={"weight_decay": 0.1},
+    )  # fmt: skip
+    assert seen_weights(Problem(exp), np.ones((2, 16))) is not None
+    assert seen_weights(Problem(exp), np.ones((2, 4))) is None
+
+
 def test_toml():
     exp = eg.Experiment(packing={"degree": 3, "kernel": "additive"})
     assert eg.Experiment.from_toml_string(exp.to_toml()) == exp
