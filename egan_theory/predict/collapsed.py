@@ -128,7 +128,7 @@ def margin(exp: Experiment) -> float:
 
 def margins(exps: Sequence[Experiment], *, steps: int = STEPS, windows: int = WINDOWS) -> np.ndarray:
     """``margin`` of many experiments, simulated side by side where they differ in strengths, rates and gains
-    (dynamics.VARIABLE, and number of particles) alone. Equal ones are simulated once. Orbits are not classified here:
+    (field.VARIABLE, and number of particles) alone. Equal ones are simulated once. Orbits are not classified here:
     an exponent is settled by its standard error alone. NaN also where ``collapsed_state`` raises InputError."""
     out = np.full(len(exps), np.nan)
     groups: dict[tuple, dict[tuple, list[int]]] = {}

@@ -37,7 +37,7 @@ def simulate(
     One step is one generator step of the update rule (flow: one unit of time by Runge-Kutta substeps). Recorded:
     particles, discriminator and force at the particles, every ``record_every`` steps from step 0 on.
 
-    ``variants``: experiments equal to ``exp`` but for strengths and rates (dynamics.VARIABLE), simulated side by side;
+    ``variants``: experiments equal to ``exp`` but for strengths and rates (field.VARIABLE), simulated side by side;
     the run axis then holds every variant's runs in turn, with the differing fields as coordinates. All variants share
     the same starts, so that differences are due to the parameters alone.
 

@@ -42,7 +42,7 @@ REASON = 200
 
 
 def simulated(members: Sequence[Experiment]) -> Iterator[tuple[list[int], xr.Dataset | Exception]]:
-    """(indices, runs) of the members, neighbours that differ in dynamics.VARIABLE only side by side.
+    """(indices, runs) of the members, neighbours that differ in problem.field.VARIABLE only side by side.
 
     Where those fail, each half of them; one that fails alone comes with its exception. Raises KeyboardInterrupt when
     interrupted, MissingExtra.

@@ -48,7 +48,7 @@ class Plan:
     """An experiment, the axes it is varied over, the number of seeds, whether trajectories are recorded, batch size.
 
     Cells are numbered with the seed slowest, then the fields that must be simulated one by one, then those that can be
-    simulated side by side (dynamics.VARIABLE), each in the order given. Batch i holds cells i * batch to (i+1) * batch:
+    simulated side by side (field.VARIABLE), each in the order given. Batch i holds cells i * batch to (i+1) * batch:
     neither workers nor what is left to do change it, so that every batch is the same bytes whoever computes it.
     """
 
