@@ -20,7 +20,7 @@ import egan_theory as eg
 from analyses.draws import draw_experiment
 from analyses.script import options, write
 from egan_theory.comparison.left import LEAST
-from egan_theory.simulation.start import resolved_rule
+from egan_theory.linear.resolved import resolved_rule
 
 POINTS, SPAN, WITHIN = 14, 10.0, 1.02
 #: horizons, in radians of the modes' median frequency

@@ -18,13 +18,13 @@ import xarray as xr
 import egan_theory as eg
 from analyses.draws import KERNELS, UPDATES, draw_target
 from analyses.script import options, write
+from egan_theory.linear.resolved import resolved_rule
 from egan_theory.predict.cluster import ESCAPE, INTERVAL
 from egan_theory.predict.collapsed import CollapsedState, collapsed_state
 from egan_theory.predict.orbits import block_stderr
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
 from egan_theory.simulation.run import stepped
-from egan_theory.simulation.start import resolved_rule
 from egan_theory.tables.losses import LOSSES
 
 #: rms distance of the particles from their centre at the start, in length scales

@@ -7,7 +7,7 @@ import numpy as np
 from egan_theory.experiment import Experiment
 from egan_theory.kernels import KERNELS as ENTRIES
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.simulation.start import resolved_rule
+from egan_theory.linear.resolved import resolved_rule
 from egan_theory.tables.losses import LOSSES
 from egan_theory.tables.penalties import PENALTIES
 from egan_theory.tables.updates import RULES

@@ -25,6 +25,7 @@ from egan_theory.experiment import Experiment
 from egan_theory.features import feature_map
 from egan_theory.fits.estimate import fit_exponentials, fit_mode
 from egan_theory.kernels import make_kernel
+from egan_theory.linear.resolved import resolved_rule
 from egan_theory.linear.seen import seen
 from egan_theory.predict.asymptotic import convergence_rate
 from egan_theory.predict.collective import collective_instability, margin
@@ -32,7 +33,6 @@ from egan_theory.predict.frequency import SPECTRA, density_modes, learning_times
 from egan_theory.predict.splitting import splitting
 from egan_theory.problem.problem import Problem
 from egan_theory.simulation.condense import condensed
-from egan_theory.simulation.start import resolved_rule
 
 RELATIVE, SIGMAS = 0.05, 3.0
 #: samples and learning times that a fit sees; modes slower than SEEN training times cannot be seen

@@ -18,9 +18,9 @@ from analyses.draws import draw_experiment
 from analyses.script import options, write
 from egan_theory.features import FourierFeatures
 from egan_theory.linear import eigenvalues, linearize
+from egan_theory.linear.resolved import resolved_rule
 from egan_theory.linear.seen import features_of
 from egan_theory.problem.problem import Problem
-from egan_theory.simulation.start import resolved_rule
 
 RELATIVE, SIGMAS = 0.01, 3.0
 MIN_STEPS, MAX_STEPS, RECORDS, GROWTH = 400, 4000, 400, 6.0

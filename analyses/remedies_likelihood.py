@@ -26,8 +26,8 @@ import egan_theory as eg
 from analyses.draws import draw_experiment
 from analyses.script import options, write
 from egan_theory.comparison.strength import SWEEP_E_FOLDS
+from egan_theory.linear.resolved import resolved_rule
 from egan_theory.predict.asymptotic import convergence_rate
-from egan_theory.simulation.start import resolved_rule
 from egan_theory.sweeps.cells import final_clouds, measured
 
 POINTS, SPAN, SHARE, RUNS = 13, 6.0, 0.97, 4

@@ -17,9 +17,10 @@ import numpy as np
 
 from ..experiment import Experiment
 from ..features import FeatureMap, PackedFeatures, feature_map
+from ..linear.resolved import resolved_rule
 from ..problem.field import Field, Positions
 from ..problem.problem import Problem
-from ..simulation.start import resolved_rule, starts
+from ..simulation.start import starts
 
 #: steps that are counted; the first ones of a best response are the same as the later ones within rounding
 COUNTED = 10

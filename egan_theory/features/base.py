@@ -67,7 +67,7 @@ class LocatedDense:
         return (self._hessian @ w[..., None, None, :, None])[..., 0]
 
     def adjoint(self, a: Array, b: Array | None) -> Array:
-        out = (np.asarray(a)[..., None, :] @ self._psi)[..., 0, :]
+        out = (a[..., None, :] @ self._psi)[..., 0, :]
         return out if b is None else out + np.einsum("...na,...nap->...p", b, self._grad)
 
     def psi(self) -> Array:

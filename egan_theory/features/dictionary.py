@@ -227,7 +227,7 @@ class _LocatedStationary:
         return self._dense.hessian(w)
 
     def adjoint(self, a: Array, b: Array | None) -> Array:
-        a = np.asarray(a)[..., None, :]
+        a = a[..., None, :]
         on_values = a @ self.kz
         on_centres = -2 * np.einsum("...nm,...nma->...ma", np.swapaxes(a, -1, -2) * self.dky, self.ry)
         if b is not None:

@@ -55,7 +55,7 @@ class _LocatedFourier:
         return -((u[..., None, :] * self.f.omega.T) @ self.f.omega)
 
     def adjoint(self, a: Array, b: Array | None) -> Array:
-        a = np.asarray(a)[..., None, :]
+        a = a[..., None, :]
         parts = [(a @ self.cos)[..., 0, :], (a @ self.sin)[..., 0, :]]
         if b is not None:
             along = b @ self.f.omega.T

@@ -122,7 +122,6 @@ class LocatedPacked:
         (..., n^m, d) belongs to the first sample. (..., P^m)."""
         self._tuples()
         n, m = self.n, self.m
-        a = np.asarray(a)
         if self.f.additive:  # every sample contributes alike
             one = m * a.reshape(*a.shape[:-1], n, -1).sum(-1)
             first = None if b is None else m * b.reshape(*b.shape[:-2], n, -1, b.shape[-1]).sum(-2)
@@ -141,8 +140,8 @@ class LocatedPacked:
         along = _slot(along, np.swapaxes(self._grad, -1, -2))
         P = self._psi.shape[-1]
         cube = along.reshape(*along.shape[:-1], *(P,) * m)
-        total = sum(np.moveaxis(cube, -m, -m + slot) for slot in range(m))
-        return out + np.asarray(total).reshape(along.shape)
+        total: Any = sum(np.moveaxis(cube, -m, -m + slot) for slot in range(m))
+        return out + total.reshape(along.shape)
 
     def mean(self, q: Array) -> Array:
         """The adjoint of q (x) ... (x) q, q (..., n) the weights of single samples, which sum to 1: u (x) ... (x) u,

@@ -70,7 +70,7 @@ class _LocatedNetwork:
         return (u[..., None, :] * self.f.weights.T) @ self.f.weights
 
     def adjoint(self, a: Array, b: Array | None) -> Array:
-        out = (np.asarray(a)[..., None, :] @ self._psi)[..., 0, :]
+        out = (a[..., None, :] @ self._psi)[..., 0, :]
         return out if b is None else out + ((b @ self.f.weights.T) * self._slope).sum(-2)
 
     def psi(self) -> Array:

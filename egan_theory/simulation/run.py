@@ -11,13 +11,14 @@ from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..features import DictionaryFeatures, FourierGrid, experiment_grid
+from ..linear.resolved import resolved_rule
 from ..problem.field import Field, check_variants
 from ..problem.problem import Problem
 from ..runs.schema import finished_status, variable
 from ..tables.updates import UpdateRule
 from .condense import condensed
 from .record import Recorder, with_parameters
-from .start import DIVERGENCE, resolved_rule, size_of, starts
+from .start import DIVERGENCE, size_of, starts
 
 Progress = Callable[[int, int], None]
 

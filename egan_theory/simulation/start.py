@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..base.errors import NotLinearizable
 from ..experiment import Experiment
 from ..features import FeatureMap
 from ..kernels.wide.universality import output_covariance
-from ..linear import eigenvalues, linearize
 from ..linear.equilibria import equilibrium
+from ..linear.resolved import resolved_rule
 from ..problem.field import Field
 from ..problem.problem import Problem
-from ..tables.updates import UpdateRule
 
 #: a run has diverged when a particle is this many times the size of the problem away from the target's centre
 DIVERGENCE = 1e6
 #: Runge-Kutta steps from which on a simulation is announced
 WORTH_SAYING = 100_000
-
-
-def resolved_rule(exp: Experiment) -> UpdateRule:
-    """The update rule; for the flow with enough Runge-Kutta substeps to resolve the fastest mode at equilibrium."""
-    rule = exp.update_rule
-    if not rule.continuous:
-        return rule
-    try:
-        # a uniform average starts at the present opponent and changes ever more slowly
-        plain = {f"memory.{name}": 0.0 for name in ("generator", "discriminator")} if rule.uniform else {}
-        s = eigenvalues(linearize(exp.replace(plain))).s
-    except NotLinearizable:
-        return rule
-    fastest = np.abs(s[np.isfinite(s)]).max(initial=0.0)
-    return rule.resolving(fastest)
 
 
 def announced(exp: Experiment) -> str | None:

@@ -177,9 +177,9 @@ SLOW = ("wasserstein, r1", "consensus", "noise, flow")
 
 def network_step(exp):
     """The simulator's own step on (w, g, memory), flat, and its state at equilibrium."""
+    from egan_theory.linear.resolved import resolved_rule
     from egan_theory.simulation.networks.field import NetworkField
     from egan_theory.simulation.networks.stepper import Stepper
-    from egan_theory.simulation.start import resolved_rule
 
     field = NetworkField(exp, [exp])
     x = exp.points.coordinates[exp.assignment]

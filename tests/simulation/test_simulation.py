@@ -11,12 +11,13 @@ from egan_theory.experiment import Experiment
 from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.features import feature_map
 from egan_theory.linear import eigenvalues, linearize
+from egan_theory.linear.resolved import resolved_rule
 from egan_theory.runs.reading import open_runs
 from egan_theory.runs.schema import ATTRS, DIMS, validate_runs
 from egan_theory.simulation import simulate
 from egan_theory.simulation.condense import condensed
 from egan_theory.simulation.run import _simulate
-from egan_theory.simulation.start import announced, resolved_rule
+from egan_theory.simulation.start import announced
 from egan_theory.tables.updates import MOST_SUBSTEPS, SUBSTEP
 from tests.builders import small
 

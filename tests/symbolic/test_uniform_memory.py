@@ -14,8 +14,8 @@ import egan_theory as eg
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.powers import TERMS, fit_power, running_average
 from egan_theory.linear import update_matrix
+from egan_theory.linear.resolved import resolved_rule
 from egan_theory.predict.play import laws
-from egan_theory.simulation.start import resolved_rule
 from egan_theory.symbolic import play
 from egan_theory.symbolic.linearize import symbols as y
 from egan_theory.symbolic.maps import update_matrices

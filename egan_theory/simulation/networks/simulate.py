@@ -10,10 +10,11 @@ import xarray as xr
 
 from ...experiment import Experiment
 from ...features.networks.double import double
+from ...linear.resolved import resolved_rule
 from ...problem.problem import Problem
 from ...runs.schema import finished_status, variable
 from ..record import Recorder
-from ..start import DIVERGENCE, resolved_rule, size_of, starts
+from ..start import DIVERGENCE, size_of, starts
 from .drift import generator_kernel_error, kernel_drift
 from .field import Data, NetworkField, jnp
 from .stepper import State, Stepper

@@ -1,0 +1,1 @@
+"""Beyond the linear theory: Taylor coefficients of one step of the dynamics, and what follows from them."""
