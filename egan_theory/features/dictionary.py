@@ -8,6 +8,7 @@ import numpy as np
 import scipy.linalg as sla
 
 from ..base.errors import InputError
+from ..base.series import Series, order_of
 from ..kernels import Kernel
 from .base import Array, Located, LocatedDense, row_dot
 
@@ -87,7 +88,7 @@ class DictionaryFeatures:
         Z, Y, comp = self.where[v], self.where[~v], self.which[~v]
         at = np.arange(len(Y))
         n, d = X.shape
-        out = np.empty((n, *(d,) * order, self.size), dtype=X.dtype)
+        out = np.empty_like(X, shape=(n, *(d,) * order, self.size))
         if order == 0:
             out[:, v] = K.value(X, Z)
             if len(Y):
@@ -122,6 +123,8 @@ class DictionaryFeatures:
 
     def solve(self, v: Array, transposed: bool) -> Array:
         """L^-1 v or L^-T v along the last axis; real or complex."""
+        if isinstance(v, Series):
+            return v.mapped(lambda c: self.solve(c, transposed), v.shape)
         flat = v.reshape(-1, self.size).T
         parts = (flat.real, flat.imag) if np.iscomplexobj(flat) else (flat,)
         trans = 1 if transposed else 0
@@ -185,6 +188,7 @@ class _LocatedStationary:
     def __init__(self, features: DictionaryFeatures, X: Array) -> None:
         self.f, self.X = features, X
         self.is_value, self.values, self.component, self.centres, self.centre = features.layout
+        self.place = np.argsort(np.argsort(~self.is_value, kind="stable"))  # of every functional, values first
         self.rz, self.kz, self.dkz, _ = self._profiles(self.values, 1)
         self.ry, _, self.dky, self.ddky = self._profiles(self.centres, 2)
 
@@ -193,10 +197,12 @@ class _LocatedStationary:
         r = self.X[..., :, None, :] - Y
         u = (r * r).sum(-1)
         if not len(Y):
-            empty = np.zeros(u.shape, dtype=u.dtype)
+            empty = np.zeros_like(u)
             return r, empty, empty, empty
         k = self.f.kernel.derivatives(u, 1)
-        second = np.zeros(u.shape, dtype=u.dtype)
+        if order == 2 and order_of(u) > 1:  # further terms of the series see k'' itself
+            return r, *self.f.kernel.derivatives(u, 2)
+        second = np.zeros_like(u)
         if order == 2:
             apart = u != 0
             second[apart] = self.f.kernel.derivatives(u[apart], 2)[2]
@@ -205,7 +211,7 @@ class _LocatedStationary:
     def _coefficients(self, w: Array) -> tuple[Array, Array]:
         """alpha (..., m_values) and beta (..., m_centres, d)."""
         c = self.f.solve(w, transposed=True)
-        beta = np.zeros((*c.shape[:-1], *self.centres.shape), dtype=c.dtype)
+        beta = np.zeros_like(c, shape=(*c.shape[:-1], *self.centres.shape))
         beta[..., self.centre, self.component] = c[..., ~self.is_value]
         return c[..., self.is_value], beta
 
@@ -240,10 +246,8 @@ class _LocatedStationary:
                 - 4 * np.einsum("...nm,...nma->...ma", self.ddky * along, self.ry)
             )
         on_values = on_values[..., 0, :]
-        out = np.empty((*on_centres.shape[:-2], self.f.size), dtype=np.result_type(on_values, on_centres))
-        out[..., self.is_value] = on_values
-        out[..., ~self.is_value] = on_centres[..., self.centre, self.component]
-        return self.f.solve(out, transposed=False)
+        joined = np.concatenate([on_values, on_centres[..., self.centre, self.component]], axis=-1)
+        return self.f.solve(joined[..., self.place], transposed=False)
 
     @cached_property
     def _dense(self) -> LocatedDense:

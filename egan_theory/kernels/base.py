@@ -10,6 +10,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..base.parameters import parameters_of
+from ..base.series import Series
 from . import tensors
 
 if TYPE_CHECKING:
@@ -68,7 +69,11 @@ class Kernel:
         """
         if order not in range(MAX_ORDER + 1):
             raise InputError("order", f"be an integer from 0 to {MAX_ORDER}", order)
-        return self._derivatives(_inexact(u), int(order))
+        return self._at(_inexact(u), int(order))
+
+    def _at(self, u: Any, order: int) -> list[np.ndarray]:
+        """``derivatives`` of an array or of a power series, for which those of higher orders are put together."""
+        return list(u.through(self._derivatives, order)) if isinstance(u, Series) else self._derivatives(u, order)
 
     def _derivatives(self, u: np.ndarray, order: int) -> list[np.ndarray]:
         raise NotImplementedError
@@ -91,7 +96,7 @@ class Kernel:
     def value(self, X: Any, Y: Any) -> np.ndarray:
         """K(x, y): (..., n, m)."""
         X, Y = self._points(X, Y)
-        return self._derivatives(self._argument(X, Y), 0)[0]
+        return self._at(self._argument(X, Y), 0)[0]
 
     def gradient(self, X: Any, Y: Any) -> np.ndarray:
         """dK/dx_a: (..., n, m, d).
@@ -123,7 +128,7 @@ class Kernel:
         u = self._argument(X, Y)
         for order in orders:
             self._check_zero(u, order)
-        k = self._derivatives(u, orders[-1])
+        k = self._at(u, orders[-1])
         return (stationary if self.kind == "stationary" else dot)(X, Y, k)
 
     def diagonal(self, X: Any) -> np.ndarray:
@@ -259,6 +264,8 @@ def _dimension(dimension: int) -> None:
         raise InputError("dimension", "be an integer >= 1", dimension)
 
 
-def _inexact(x: Any) -> np.ndarray:
+def _inexact(x: Any) -> Any:
+    if isinstance(x, Series):
+        return x
     x = np.asarray(x)
     return x if np.issubdtype(x.dtype, np.inexact) else x.astype(float)

@@ -32,7 +32,7 @@ class Linear(Kernel):
 
     def _derivatives(self, u: np.ndarray, order: int) -> list[np.ndarray]:
         zero = np.zeros_like(u)
-        return [self.variance * u, zero + self.variance, zero, zero.copy()][: order + 1]
+        return [self.variance * u, zero + self.variance, *(zero.copy() for _ in range(order - 1))][: order + 1]
 
     def profile_expression(self) -> tuple[sympy.Expr, sympy.Symbol]:
         import sympy

@@ -12,10 +12,11 @@ Derivatives = list[np.ndarray]
 
 def squared_distance(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
     """sum_a (x_a - y_a)^2: differences first, so that coincident points give exactly 0 and tiny offsets survive."""
-    u = np.zeros((*X.shape[:-1], Y.shape[0]), np.result_type(X, Y))
-    for a in range(X.shape[-1]):
+    r = X[..., :, None, 0] - Y[:, 0]
+    u = r * r
+    for a in range(1, X.shape[-1]):
         r = X[..., :, None, a] - Y[:, a]
-        u += r * r
+        u = u + r * r
     return u
 
 

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .jet import Jet, Part, order_of, parts_of
-
-ARRAYS: dict[Callable, Callable] = {}
+from .jet import ARRAYS, Jet, Part, order_of, parts_of
 
 
 def _rule(*functions: Callable) -> Callable[[Callable], Callable]:

@@ -19,9 +19,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from ..base.errors import InputError
 from .functions import BILINEAR, COMPARISONS, FUNCTIONS, LINEAR, TAYLOR
 
 Part = np.ndarray | None
+
+#: what NumPy's functions of whole arrays do to jets; entered by the module ``arrays``
+ARRAYS: dict[Callable, Callable] = {}
 
 
 class Jet(NDArrayOperatorsMixin):
@@ -99,6 +103,11 @@ class Jet(NDArrayOperatorsMixin):
         return self.value.real
 
     @property
+    def imag(self) -> np.ndarray:
+        """The imaginary part of the value, an array."""
+        return self.value.imag
+
+    @property
     def T(self) -> Jet:
         return self.transpose()
 
@@ -132,7 +141,7 @@ class Jet(NDArrayOperatorsMixin):
     def __getitem__(self, key: Any) -> Jet:
         keys = key if isinstance(key, tuple) else (key,)
         shape = np.broadcast_to(np.empty(()), self.shape)[key].shape
-        plain = keys[:1] == (Ellipsis,) and all(k is None or isinstance(k, int | slice) for k in keys[1:])
+        plain = len(keys) > 0 and keys[0] is Ellipsis and all(k is None or isinstance(k, int | slice) for k in keys[1:])
         if plain and sum(k is not None for k in keys[1:]) < self.ndim:
             return self.batchwise(lambda p: p[key], shape)
         return self.mapped(lambda p: p[key], shape)
@@ -197,15 +206,17 @@ class Jet(NDArrayOperatorsMixin):
             self._powers[j] = convolved(np.multiply, self.powers(j - 1), self.powers(1))
         return self._powers[j]
 
-    def composed(self, taylor: Sequence[np.ndarray | float | None]) -> Jet:
-        """f(a) from f^(j)(a_0)/j!, j = 0 ... order: arrays that broadcast to the shape, None for 0."""
+    def composed(self, taylor: Sequence[np.ndarray | float | None], reached: bool = False) -> Jet:
+        """f(a) from f^(j)(a_0)/j!, j = 0 ... order: arrays that broadcast to the shape, None for 0. reached: infinite
+        ones count only where their factors are not 0."""
         parts: list[Part] = [None if taylor[0] is None else _axes(taylor[0], self.ndim)]
         for m in range(1, self.order + 1):
             total: Part = None
             for j in range(1, m + 1):
                 f, power = taylor[j], self.powers(j)[m]
                 if f is not None and power is not None:
-                    total = f * power if total is None else total + f * power
+                    term = np.where(power == 0, 0.0, f) * power if reached else f * power
+                    total = term if total is None else total + term
             parts.append(total)
         return Jet.of(parts, self.shape)
 
@@ -222,10 +233,23 @@ class Jet(NDArrayOperatorsMixin):
         return Jet.of(parts, self.shape)
 
     def through(self, derivatives: Callable[[np.ndarray, int], Sequence[np.ndarray]], order: int) -> list[Jet]:
-        """[f(a), f'(a), ..., f^(order)(a)] from ``derivatives(x, n)`` = [f(x), ..., f^(n)(x)]."""
-        f = derivatives(self.first, order + self.order)
+        """[f(a), f'(a), ..., f^(order)(a)] from ``derivatives(x, n)`` = [f(x), ..., f^(n)(x)].
+
+        An infinite derivative counts as 0 where the series does not reach it: at coincident points a squared distance
+        begins with t^2. Raises InputError where terms beyond the first need one (a kernel that is not smooth enough).
+        """
+        f = [np.asarray(v) for v in derivatives(self.first, order + self.order)]
         factorial = np.cumprod([1.0, *range(1, self.order + 1)])
-        return [self.composed([f[n + j] / factorial[j] for j in range(self.order + 1)]) for n in range(order + 1)]
+        infinite = not all(np.isfinite(v).all() for v in f)
+        out = []
+        for n in range(order + 1):
+            taylor = [f[n + j] / factorial[j] for j in range(self.order + 1)]
+            out.append(self.composed(taylor, reached=infinite))
+        parts = [p for jet in out for p in jet.parts if p is not None]
+        if infinite and self.order > 1 and not all(np.isfinite(p).all() for p in parts):
+            rule = f"have derivatives to order {self.order + order} of its profile at coincident points"
+            raise InputError("discriminator.kernel", f"{rule} (a smoother kernel, or features > 0)", "infinite ones")
+        return out
 
     def shared(self, name: str, make: Callable[[np.ndarray], Any]) -> Any:
         """What several functions of this jet need of its value, once."""
@@ -260,8 +284,6 @@ class Jet(NDArrayOperatorsMixin):
         return target
 
     def __array_function__(self, function: Callable, types: Any, args: Any, kwargs: Any) -> Any:
-        from .arrays import ARRAYS
-
         rule = ARRAYS.get(function)
         if rule is None:
             raise TypeError(f"numpy.{function.__name__} has no rule for Taylor series")

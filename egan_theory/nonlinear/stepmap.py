@@ -13,13 +13,15 @@ every loss, penalty, update rule and feature map has them as soon as it has a st
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..base.errors import InputError
-from ..features import FeatureMap, FourierGrid, PackedFeatures
+from ..features import FeatureMap, FourierGrid, NetworkFeatures, PackedFeatures
+from ..kernels.wide.tangent import TangentKernel
 from ..linear.checks import check_linearizable
 from ..linear.equilibria import Equilibrium, equilibrium
 from ..linear.resolved import resolved_rule
@@ -31,6 +33,11 @@ from .jet import Jet
 
 #: particles closer than this part of the discriminator's length scale at rest are at one point
 TOGETHER = 1e-8
+#: an exact kernel's basis holds it and its gradient at every position at rest and at this part of the length scale from
+#: there along every axis, to this part of their squared norms: second derivatives at rest to a part of REACH^2
+REACH, FINE = 0.1, 1e-11
+#: functions of such a basis, at most
+LARGEST_BASIS = 3000
 #: numbers that a block of directions may hold at once, all coefficients and features at the particles counted
 BLOCK = 20_000_000
 
@@ -52,19 +59,31 @@ class StepMap:
             if getattr(problem.exp, player).finite_network:
                 rule = "have no network of finite width beyond linear theory (its features change as it is trained)"
                 raise InputError(f"{player}.architecture", rule, "a width")
+        if isinstance(problem.kernel, TangentKernel):
+            rule = "have a profile beyond linear theory (features > 0 of a random network, or another kernel)"
+            raise InputError("discriminator.kernel", rule, "an infinitely wide network's")
         self.rule: UpdateRule = resolved_rule(problem.exp)
         self.equilibrium: Equilibrium = equilibrium(problem)
         self.groups = groups(problem, self.equilibrium.x, TOGETHER * problem.exp.discriminator.length_scale)
         self.field: Field = CondensedField(problem, self.groups, dense(self.equilibrium.field.features))
         first = np.unique(self.groups.of, return_index=True)[1]
         self._x = self.equilibrium.x[first]
-        self._grow()
+        self._w = self.equilibrium.w
+        if self.field.grows:
+            self._spanned()
         self.shares = self.groups.shares
 
-    def _grow(self) -> None:
-        before = self.field
-        self.field = before.grown(self._x)
-        self._w = self.field.padded(self.equilibrium.w, before.features)
+    def _spanned(self) -> None:
+        """An exact kernel's basis that also holds what D becomes near the positions at rest."""
+        before, d = self.field, self._x.shape[1]
+        scale = REACH * self.problem.exp.discriminator.length_scale
+        around = np.concatenate([np.zeros((1, d)), scale * np.eye(d), -scale * np.eye(d)])
+        places = before.nodes((self._x[:, None, :] + around).reshape(-1, d))
+        if len(places) * (1 + d) > LARGEST_BASIS:
+            rule = f"be greater than 0 beyond linear theory (a basis of more than {LARGEST_BASIS} functions otherwise)"
+            raise InputError("discriminator.features", rule, 0)
+        self.field = before.with_features(refined(before.features).extended(places, True))
+        self._w = self.field.padded(self._w, before.features)
 
     # -- states -----------------------------------------------------------------------------------------------------
 
@@ -169,6 +188,9 @@ class StepMap:
         return self.velocity_products(self.rest if z is None else z, np.eye(self.size)).T
 
     def _jets(self, function: Callable[[Any], Any], z: np.ndarray, v: np.ndarray, order: int) -> np.ndarray:
+        if order > 1 and not smooth(self.field.features):
+            rule = "have second derivatives beyond linear theory (its curvature is all in its kinks)"
+            raise InputError("discriminator.kernel", rule, repr(self.problem.exp.discriminator.kernel))
         z, v = np.asarray(z), np.asarray(v)
         if v.ndim != 2 or v.shape[1] != self.size or z.shape not in ((self.size,), v.shape):
             rule = f"be states (n,) or (k, n) and directions (k, n) with n = {self.size}"
@@ -182,6 +204,23 @@ class StepMap:
             jet = function(Jet.of([at, v[part], *(None,) * (order - 1)], v[part].shape))
             out.append(np.moveaxis(jet.coefficients[1:], 0, 1))
         return np.concatenate(out) if out else np.zeros((0, order, self.size))
+
+
+def refined(features: FeatureMap) -> Any:
+    """A dictionary that grows until little more than rounding is left out."""
+    out: Any = copy(features)
+    if isinstance(features, PackedFeatures):
+        out.base = refined(features.base)
+    else:
+        out.growth_tolerance = FINE
+    return out
+
+
+def smooth(features: FeatureMap) -> bool:
+    """Whether D has all derivatives, those of a piecewise linear network being its pieces' alone."""
+    if isinstance(features, PackedFeatures):
+        return smooth(features.base)
+    return not isinstance(features, NetworkFeatures) or features.activation.smooth
 
 
 def dense(features: FeatureMap) -> FeatureMap:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .batch import definite, over, present
+from ..base.series import first_of, order_of
+from .batch import definite, inverse_or_nan, over, present
 from .cloud import Cloud
 from .objectives import Objectives
 
@@ -18,11 +20,9 @@ def best_response(field: Objectives, w: np.ndarray, cloud: Cloud, q: np.ndarray 
     """The w with F_w(w, x) = 0, (..., P), by Newton's method from w with halved steps: F_w is the gradient of a concave
     function. q: mean features that D sees in place of the cloud's. NaN for runs without one (where nothing bounds D: no
     weight decay, say)."""
-    shift = 0.0 if q is None else field.unlike(cloud, q)
-
-    def gradient(w: np.ndarray) -> np.ndarray:
-        return field.discriminator_gradient(w, cloud) + shift
-
+    if order_of(w, cloud.x, q):
+        return _series(field, w, cloud, q)
+    gradient = _gradient(field, cloud, q)
     F = gradient(w)
     scale = _size_of_terms(field, cloud)
     for _ in range(RESPONSE_STEPS):
@@ -45,6 +45,26 @@ def best_response(field: Objectives, w: np.ndarray, cloud: Cloud, q: np.ndarray 
             break
     settled = np.abs(F.real).max(-1, initial=0.0) <= np.sqrt(RESPONSE_TOLERANCE) * scale
     return np.where(settled[..., None], w, np.nan)
+
+
+def _gradient(field: Objectives, cloud: Cloud, q: np.ndarray | None) -> Callable[[np.ndarray], np.ndarray]:
+    """w -> F_w, with q in place of the cloud's mean features where it is given."""
+    shift = 0.0 if q is None else field.unlike(cloud, q)
+    return lambda w: field.discriminator_gradient(w, cloud) + shift
+
+
+def _series(field: Objectives, w: Any, cloud: Cloud, q: Any) -> Any:
+    """The best response to positions that are power series in t: with H = dF_w/dw at t = 0, each of the iterations
+    w <- w - H^-1 F_w(w) makes one more order exact (implicit function theorem)."""
+    here = field.place(first_of(cloud.x))
+    found: Any = best_response(field, first_of(w), here, None if q is None else first_of(q))
+    gradient = _gradient(field, cloud, q)
+    exact = _only_decays(field) or field.constant_inverse is not None
+    inverse = None if exact else inverse_or_nan(field.discriminator_hessian(found, here))
+    for _ in range(1 if exact else order_of(w, cloud.x, q) + 1):
+        F = gradient(found)
+        found = found + (_newton(field, found, cloud, F) if exact else -(inverse @ F[..., None])[..., 0])
+    return found
 
 
 def _size_of_terms(field: Objectives, cloud: Cloud) -> Any:
