@@ -48,6 +48,8 @@ from .predict.collapsed import collapsed_states as collapsed_states
 from .predict.collective import CollectiveInstability as CollectiveInstability
 from .predict.collective import collective_instability as collective_instability
 from .predict.frequency import learning_times as learning_times
+from .predict.learning import frequency as frequency
+from .predict.learnt import Frequency as Frequency
 from .predict.left import left_over as left_over
 from .predict.phase import phase as phase
 from .predict.play import power_laws as power_laws

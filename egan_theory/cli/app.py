@@ -25,13 +25,14 @@ from ..console.shared import BAD_INPUT, DONE, FAILED, shared
 from .new import new
 from .runs import compare, remedies, report, simulate
 from .sweep import sweep
-from .theory import advise, derive, phase, powers, regularizer, spectrum, threshold, universality
+from .theory import advise, derive, frequency, phase, powers, regularizer, spectrum, threshold, universality
 
 #: the commands in the order of use, each called as in Python (eg.power_laws is "egan power-laws")
 COMMANDS: dict[str, Callable[..., None]] = {
     "new": new,
     "derive": derive,
     "spectrum": spectrum,
+    "frequency": frequency,
     "power-laws": powers,
     "universality": universality,
     "regularizer": regularizer,

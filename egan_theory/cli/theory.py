@@ -1,4 +1,4 @@
-"""Commands that predict: derive, spectrum, regularizer, threshold, phase, universality, advise.
+"""Commands that predict: derive, spectrum, frequency, regularizer, threshold, phase, universality, advise.
 
 Each imports what it runs when it runs.
 """
@@ -87,6 +87,29 @@ def spectrum(
         ds = predict(exp, extreme)
     data = spectrum_json(ds)
     answer.give(data, lambda: spectrum_text(data, exp.update_rule.rate_unit), ds, lambda: plot.eigenvalues(ds))
+
+
+def frequency(
+    experiment: ExperimentFile,
+    collapsed: Annotated[
+        bool,
+        typer.Option("--collapsed", help="Also where the collapsed state attracts (a simulation per kernel)."),
+    ] = False,
+    output: Output = None,
+    json: Json = False,
+    figure: Figure = None,
+) -> None:
+    """What is learnt when: the learning time of every wavenumber, which one separates two modes, and how the boundary
+    in the kernel ratio moves between discriminator kernels.
+    """
+    answer = Answer(json, output, figure, inputs=[experiment])
+    exp = load(experiment)
+    from ..predict.learning import frequency as predict
+    from ..show.frequency import frequency_text
+
+    with progress_bar("learning times") as update:
+        found = predict(exp, collapsed=collapsed, progress=update)
+    answer.give(found.to_dict(), lambda: frequency_text(found), found.to_dataset(), lambda: plot.frequency(found))
 
 
 def powers(experiment: ExperimentFile, output: Output = None, json: Json = False) -> None:

@@ -1,7 +1,8 @@
-"""The frequency principle in numbers: how long each frequency of the target takes to learn.
+"""The frequency principle in numbers: how long each frequency of the target takes to learn, and what that decides.
 
-On a uniform periodic target every wavevector is an oscillator of its own, Eq. (16, dispersion), in
-continuous time and the update rule's own map of it otherwise. Its learning time is 1/(decay rate of its slowest root).
+Every wavenumber is an oscillator, Eq. (16, dispersion), in continuous time and the update rule's own map of it
+otherwise: on a uniform periodic target exactly, elsewhere as ``waves`` says. Its learning time is 1/(decay rate of its
+slowest root).
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..experiment.targets import Uniform
 from ..kernels import Kernel
-from ..linear import eigenvalues, linearize
+from ..linear import eigenvalues
+from ..problem.problem import Problem
 from .response import acting_times
+from .waves import Waves, waves
 
 #: discriminators whose spectra fall differently, at the same K(0) and length scale
 SPECTRA: dict[str, dict[str, Any]] = {
@@ -28,29 +31,51 @@ SPECTRA: dict[str, dict[str, Any]] = {
     "Matern 1/2": {"kernel": "laplace"},
     "rational quadratic": {"kernel": "rational_quadratic", "alpha": 1.0},
 }
+#: random features in place of an exact kernel that has no force at the data
+FEATURES = 256
+
+
+def with_kernel(exp: Experiment, fields: Mapping[str, Any]) -> Experiment:
+    """The experiment with these fields of its discriminator, at the same K(0) and length scale.
+
+    A kernel object has its own: its K(0), and the length over which it falls, l^2 = K(0)/(-2 k'(0)) as of a Gaussian
+    (its own field where it has a kink). An exact kernel without a force at the data (Laplace) is replaced by FEATURES
+    random features, but on the periodic box.
+    """
+    changes = dict(fields)
+    own = exp.discriminator.kernel
+    if changes and isinstance(own, Kernel):
+        value, slope = (float(v[0]) for v in own.derivatives(np.zeros(1), 1))
+        changes.setdefault("variance", value)
+        if np.isfinite(slope) and slope < 0:
+            changes.setdefault("length_scale", float(np.sqrt(value / (-2 * slope))))
+    if changes:
+        changes.setdefault("evaluation", "direct")
+    new = exp.replace({f"discriminator.{key}": value for key, value in changes.items()})
+    if changes and not isinstance(exp.target, Uniform) and new.discriminator.features == 0:
+        if not new.discriminator.network and not new.discriminator.kernel_object.differentiable:
+            return new.replace({"discriminator.features": FEATURES})
+    return new
 
 
 def learning_times(exp: Experiment, kernels: Mapping[str, Mapping[str, Any]] | None = None) -> xr.Dataset:
-    """Learning time of every frequency below Nyquist, for each of ``kernels`` (label: fields of the discriminator).
+    """Learning time of every wavenumber, for each of ``kernels`` (label: fields of the discriminator).
 
     Dims (kernel, wavenumber); default: the experiment's own kernel alone. ``decay_rate`` min over roots of -Re s,
     ``learning_time`` its inverse (inf where the mode does not decay), ``frequency`` |Im s| of that root,
     ``damping_ratio`` and ``regime`` of it, ``acting_time`` until a displaced mode has lost all but 1/e for the first
     time (predict.response), ``spectral_density`` K_k. Times in steps (flow: units of time).
 
-    Raises InputError unless the target is uniform on a periodic box with phi < 1, where this is exact.
+    On a uniform periodic box every frequency below Nyquist, exactly; elsewhere waves of the target's density (ring,
+    grid) or of its points, with the assumptions in attrs (predict.waves). Raises InputError: a kernel that is not
+    stationary, ratio = 1, a target of one mode, and, but on the box, remedies that this is not derived for.
     """
-    if not isinstance(exp.target, Uniform):
-        raise InputError(
-            "target.kind", "be 'uniform' (frequencies are modes of their own there)", repr(exp.target.kind)
-        )
-    if exp.generator.kernel.ratio == 1:
-        raise InputError("generator.kernel.ratio", "be less than 1 (a rigid cloud learns no frequency)", 1.0)
     kernels = {str(exp.discriminator.kernel): {}} if kernels is None else kernels
     if not kernels:
         raise InputError("kernels", "name at least one kernel", "none")
-    columns = [_one(exp.replace({f"discriminator.{k}": v for k, v in fields.items()})) for fields in kernels.values()]
-    unit = exp.update_rule.time_unit
+    found = [waves(Problem(with_kernel(exp, fields))) for fields in kernels.values()]
+    columns = [times(member) for member in found]
+    unit, first = exp.update_rule.time_unit, found[0]
     described = {
         "decay_rate": ("decay rate of the slowest root", f"1/{unit}"),
         "learning_time": ("learning time", unit),
@@ -67,38 +92,36 @@ def learning_times(exp: Experiment, kernels: Mapping[str, Mapping[str, Any]] | N
         },
         coords={
             "kernel": list(kernels),
-            "wavenumber": ("wavenumber", columns[0]["k"], {"long_name": "wavenumber", "units": "1/length"}),
-            "multiplicity": ("wavenumber", columns[0]["multiplicity"], {"long_name": "multiplicity", "units": "1"}),
+            "wavenumber": ("wavenumber", first.lin.wavenumber, {"long_name": "wavenumber", "units": "1/length"}),
+            "multiplicity": ("wavenumber", first.lin.multiplicity, {"long_name": "multiplicity", "units": "1"}),
         },
         attrs={
-            "method": "one oscillator for each frequency of the box, closed form, Eq. (12, mode-flow)",
-            "assumptions": "uniform density on a periodic box; small deviations",
+            "method": first.lin.method,
+            "assumptions": "; ".join(first.assumptions),
             "rule": exp.update.rule,
             **provenance(exp),
         },
     )
 
 
-def _one(exp: Experiment) -> dict[str, np.ndarray]:
-    """The columns of one kernel, wavenumbers ascending."""
-    lin = linearize(exp)
-    values = eigenvalues(lin)
+def times(found: Waves) -> dict[str, np.ndarray]:
+    """The variables of ``learning_times`` of one kernel, wavenumbers ascending."""
+    lin = found.lin
+    problem, values = lin.problem, eigenvalues(lin)
     own = np.flatnonzero(np.isfinite(values.wavenumber))
     # slowest root of every wavenumber: the first after sorting by wavenumber, then by rate
     order = own[np.lexsort((values.rates[own], values.wavenumber[own]))]
     first = order[np.r_[True, np.diff(values.wavenumber[order]) > 0]]
-    rate = values.rates[first]
-    assert isinstance(exp.target, Uniform)
+    rate, kernel = values.rates[first], problem.kernel
+    assert kernel is not None
     return {
-        "k": lin.wavenumber,
-        "multiplicity": lin.multiplicity,
         "decay_rate": rate,
         "learning_time": np.where(rate > 0, 1 / np.where(rate > 0, rate, 1.0), np.inf),
-        "acting_time": acting_times(lin.blocks, exp.update_rule),
+        "acting_time": acting_times(lin.blocks, problem.rule),
         "frequency": np.abs(values.s[first].imag),
         "damping_ratio": values.damping_ratio[first],
         "regime": values.regime[first],
-        "spectral_density": exp.discriminator.kernel_object.spectral_density(lin.wavenumber, exp.target.dimension),
+        "spectral_density": kernel.spectral_density(lin.wavenumber, found.dimension),
     }
 
 

@@ -27,23 +27,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from ..base.errors import InputError
 from ..base.table import Record
 from ..experiment import Experiment
-from ..experiment.targets import Grid, Mixture, Ring
 from ..features import DictionaryFeatures
 from ..linear.eigenvalues import pair_eigenvalues
 from ..linear.seen import features_of, not_of_features
 from ..problem.problem import Problem, kept
-from ..symbolic.linearize import mode_blocks, oscillator_blocks
+from ..symbolic.linearize import oscillator_blocks
 from .response import acting_times
+from .waves import local_blocks, modes, neighbours, relative_coupling
 
 #: at most this many pairs of neighbours are looked at, spread evenly over their distances
 MAX_PAIRS = 64
-#: distances closer than this part are equal (neighbours on a lattice)
-TIE = 1e-9
 #: longest time a margin knows
 LONGEST_TIME = 1e18
 
@@ -104,7 +101,7 @@ def splitting(exp: Experiment) -> Splitting:
     distance = float(patterns.distance[median])
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = float(np.divide(a, 2 * w))
-    steps = exp.run.steps
+    local, steps = local_blocks(problem, np.array([np.pi / distance])), exp.run.steps
     return Splitting(
         distance=distance,
         wavenumber=float(np.pi / distance),
@@ -116,7 +113,7 @@ def splitting(exp: Experiment) -> Splitting:
         damping_ratio=ratio,
         collective_time=together,
         collective_rate=1 / together,
-        local_time=_local_time(problem, distance),
+        local_time=None if local is None else float(acting_times(local, problem.rule)[0]),
         steps=steps,
         e_folds=steps / time,
         margin=float(np.log(time / steps)),
@@ -181,31 +178,22 @@ class _Patterns:
     distance: np.ndarray
 
 
-def _labels(problem: Problem) -> np.ndarray:
-    """(M,) mode of every target point: the nearest mean of a mixture, otherwise each its own."""
-    Y = problem.Y
-    if not isinstance(problem.exp.target, Mixture):
-        return np.arange(len(Y))
-    nearest = cKDTree(np.asarray(problem.exp.target.means)).query(Y)[1]
-    return np.unique(nearest, return_inverse=True)[1]
-
-
 def _patterns_of(problem: Problem) -> _Patterns:
     problem.exp.refuse_remedies("the splitting time")
     if problem.box is not None:
         raise InputError("target.kind", "have distinct modes to separate", "'uniform'")
-    if _labels(problem).max() == 0:
+    if len(modes(problem).mass) == 1:
         raise InputError("target", "have at least two modes to separate", "one")
     return _patterns(problem)
 
 
 @kept(not_of_features, size=8)
 def _patterns(problem: Problem) -> _Patterns:
-    Y, p, (offsets, weights), group = problem.Y, problem.p, problem.noise, _labels(problem)
+    Y, p, (offsets, weights) = problem.Y, problem.p, problem.noise
     fm = features_of(problem)
-    mass = np.bincount(group, weights=p)
-    centre = np.stack([np.bincount(group, weights=p * Y[:, a]) for a in range(Y.shape[1])], axis=-1) / mass[:, None]
-    pairs = _neighbours(centre)
+    group, mass, centre = modes(problem)
+    pairs = neighbours(centre)
+    pairs = pairs[np.unique(np.linspace(0, len(pairs) - 1, min(MAX_PAIRS, len(pairs))).astype(int))]
     separation = centre[pairs[:, 0]] - centre[pairs[:, 1]]
     distance = np.linalg.norm(separation, axis=-1)
 
@@ -242,23 +230,10 @@ def _patterns(problem: Problem) -> _Patterns:
     return _Patterns(square, value, gradient, np.stack(shares), distance)
 
 
-def _neighbours(centre: np.ndarray) -> np.ndarray:
-    """(pair, 2) each mode with its nearest one (or ones), nearest first, without repetition; at most MAX_PAIRS."""
-    modes, d = centre.shape
-    distance, index = cKDTree(centre).query(centre, k=min(modes, max(2 * min(d, 8), 2) + 1))
-    here, rank = np.nonzero(distance[:, 1:] <= distance[:, 1:2] * (1 + TIE))
-    pairs = np.unique(np.sort(np.stack([here, index[here, rank + 1]], axis=-1), axis=-1), axis=0)
-    length = np.linalg.norm(centre[pairs[:, 0]] - centre[pairs[:, 1]], axis=-1)
-    pairs = pairs[np.argsort(length, kind="stable")]
-    return pairs[np.unique(np.linspace(0, len(pairs) - 1, min(MAX_PAIRS, len(pairs))).astype(int))]
-
-
 def _blocks(problem: Problem, patterns: _Patterns) -> np.ndarray:
     """(pairs + 1, 2, 2) oscillators of every pair's pattern and, last, of the collective one."""
     loss, (nu, kappa, lam) = problem.loss, problem.damping
-    s = problem.coupling.s
-    if not problem.matched:  # on average as many particles on a point as its weight asks for
-        s = problem.omega * (problem.g1 - problem.g2) * problem.p * (problem.masses**2).sum()
+    s = relative_coupling(problem)
     with np.errstate(divide="ignore"):
         inverse_Q = 1 / (patterns.shares / s).sum(-1) if np.all(s > 0) else np.zeros(len(patterns.shares))
     # Sherman-Morrison on S = diag(s) + omega g2 p p^T for v = 1
@@ -267,27 +242,6 @@ def _blocks(problem: Problem, patterns: _Patterns) -> np.ndarray:
         A=nu + kappa * patterns.value + lam * patterns.gradient, mu=np.sqrt(patterns.square * inverse_Q),
         c=loss.c, b=loss.b, gamma=problem.gamma, **problem.rates,
     )  # fmt: skip
-
-
-def _local_time(problem: Problem, distance: float) -> float | None:
-    """t_act of the mode of k = pi/Delta, on a ring (one-dimensional, along it) or a grid."""
-    target, kernel = problem.exp.target, problem.kernel
-    if isinstance(target, Ring):
-        dimension, rho = 1, 1 / (2 * np.pi * target.radius)
-    elif isinstance(target, Grid):
-        dimension, rho = target.dimension, (target.side * target.spacing) ** -float(target.dimension)
-    else:
-        return None
-    if kernel is None or kernel.kind != "stationary":
-        return None
-    k, loss, c = np.pi / distance, problem.loss, problem.coefficients
-    blocks = mode_blocks(
-        c=loss.c, b=loss.b, kappa=loss.kappa, K=kernel.spectral_density(k, dimension), rho=rho, k=k, nu=c.nu,
-        lam=c.grad_p + c.grad_q, value=c.value_p + c.value_q,
-        g1=(problem.g1 - problem.g2) * problem.omega / problem.N, g2=0.0,
-        sigma=problem.exp.penalty.instance_noise, gamma=problem.gamma, **problem.rates,
-    )  # fmt: skip
-    return float(acting_times(blocks[None], problem.rule)[0])
 
 
 __all__ = ["ASSUMPTIONS", "Splitting", "margin", "margins", "splitting"]

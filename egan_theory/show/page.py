@@ -18,6 +18,8 @@ from ..comparison.compare import compare
 from ..comparison.left import compare_left, sweep_left
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..predict.learning import frequency
+from ..predict.learnt import Frequency
 from ..predict.left import left_over
 from ..predict.regularizer import Regularizer, best_regularizer
 from ..predict.spectrum import spectrum
@@ -28,6 +30,7 @@ from ..symbolic import derive
 from ..tables.penalties import strength_field
 from . import plot, words
 from .folder import INDEX, Draft, claim, staged
+from .frequency import caption_frequency, on_frequency
 from .own import fitted, origin
 from .plot.runs import has_losses
 
@@ -46,6 +49,7 @@ class _Results:
     exp: Experiment
     penalty: str
     spectrum: xr.Dataset | None = None
+    frequency: Frequency | None = None
     regularizer: Regularizer | None = None
     runs: xr.Dataset | None = None
     agreement: Agreement | None = None
@@ -85,8 +89,9 @@ def report(
     ``runs``: runs of your own (run schema), reported on instead; then nothing is simulated, the sweep of strengths
     included. They must have the experiment's particles and dimension.
 
-    Beside the page: figures (PNG), spectrum.nc, runs.nc, strength.nc, agreement.nc, regularizer.json, experiment.toml,
-    derivation.md. A stage that is impossible for the experiment is left out, with its reason on the page.
+    Beside the page: figures (PNG), spectrum.nc, frequency.nc, runs.nc, strength.nc, agreement.nc, regularizer.json,
+    experiment.toml, derivation.md. A stage that is impossible for the experiment is left out, with its reason on the
+    page.
     ``progress(stage, done, total)`` is called as the work advances.
 
     All or nothing: ``directory`` is written when everything is computed, and only if it is new, empty or a former
@@ -127,6 +132,7 @@ def _compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset 
         return value
 
     out.spectrum = stage("spectrum", lambda tick: spectrum(exp))
+    out.frequency = stage("frequency", lambda tick: frequency(exp, progress=lambda done, total, _: tick(done, total)))
     out.regularizer = best = stage("regularizer", lambda tick: best_regularizer(exp, penalty, progress=tick))
     if own is not None:
         out.runs = own
@@ -168,6 +174,9 @@ def _figures(results: _Results, draft: Draft, progress: Progress | None) -> None
     if s is not None and np.isfinite(s["wavenumber"].values).any():
         add("dispersion", "Decay rate and frequency of each mode against wavenumber", words.caption_dispersion(s),
             lambda: plot.dispersion(s))  # fmt: skip
+    if (f := r.frequency) is not None:
+        add("frequency", "Learning time against wavenumber, and the boundary in the kernel ratio, for each kernel",
+            caption_frequency(f), lambda: plot.frequency(f))  # fmt: skip
     if s is not None and np.isfinite(s["damping_ratio"].values[s["coupled"].values != 0]).any():
         add("damping", "Damping ratio of each mode", words.caption_damping(s), lambda: plot.damping_ratio(s))
     if (runs := r.runs) is not None:
@@ -190,6 +199,10 @@ def _data(results: _Results, draft: Draft) -> None:
     r = results
     datasets = {
         "spectrum.nc": (r.spectrum, "eigenvalues, damping ratios and regimes"),
+        "frequency.nc": (
+            None if r.frequency is None else r.frequency.to_dataset(),
+            "learning times of wavenumbers, by discriminator kernel",
+        ),
         "runs.nc": (r.runs, f"the {'simulated' if r.runs is None else origin(r.runs)} runs"),
         "strength.nc": (r.swept, "what is left of a kick over the penalty's strength, simulated and predicted"),
         "agreement.nc": (None if r.table is None else r.table.to_dataset(), "the agreement table"),
@@ -221,6 +234,8 @@ def _headline(r: _Results) -> list[str]:
     lines = []
     if r.spectrum is not None:
         lines.append(words.on_spectrum(r.spectrum, r.exp))
+    if r.frequency is not None:
+        lines.append(" ".join(on_frequency(r.frequency)))
     if r.regularizer is not None:
         lines.append(words.on_regularizer(r.regularizer, r.exp))
     if r.runs is not None:
@@ -240,6 +255,7 @@ def _page(r: _Results, draft: Draft) -> None:
     table, about = r.table or Agreement(()), provenance(r.exp)
     methods = {
         "eigenvalues": None if r.spectrum is None else r.spectrum.attrs["method"],
+        "learning times": None if r.frequency is None else r.frequency.method,
         "best strength": None if r.regularizer is None else r.regularizer.method,
         "comparison": table.method,
     }

@@ -116,19 +116,20 @@ def write(ax: Axes, path: Path) -> None:
         figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=DPI)
 
 
-def finish(ax: Axes, title: str = "", columns: int = 2) -> Axes:
+def finish(ax: Axes, title: str = "", columns: int = 2, handles: list[Any] | None = None) -> Axes:
     """The axes with plain tick labels, and the legend above, where it covers no data; its title says what axes
-    cannot."""
+    cannot. ``handles``: the legend's, default all that have a label."""
     for axis in (ax.xaxis, ax.yaxis):
         if isinstance(axis.get_major_formatter(), ScalarFormatter):
             axis.set_major_formatter(FuncFormatter(_plain))
     figure = ax.get_figure()
     width = int(11 * figure.get_size_inches()[0]) if isinstance(figure, Figure) else 70
-    longest = max((len(label) for label in ax.get_legend_handles_labels()[1]), default=0)
+    handles = ax.get_legend_handles_labels()[0] if handles is None else handles
+    longest = max((len(str(handle.get_label())) for handle in handles), default=0)
     columns = max(1, min(columns, int(1.1 * width) // (longest + 5)))
     ax.legend(
-        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, columnspacing=1.2, handletextpad=0.5,
-        borderaxespad=0.2, title="\n".join(wrap(title, width)) or None, alignment="left",
+        handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, columnspacing=1.2,
+        handletextpad=0.5, borderaxespad=0.2, title="\n".join(wrap(title, width)) or None, alignment="left",
     )  # fmt: skip
     return ax
 
@@ -176,8 +177,13 @@ def log_if_wide(ax: Axes, which: str, values: np.ndarray) -> bool:
     if wide:
         getattr(ax, f"set_{which}scale")("log")
         if values.max() < 3e3 * values.min():
-            axis = getattr(ax, f"{which}axis")
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            axis.set_major_formatter(FuncFormatter(_plain))
-            axis.set_minor_locator(NullLocator())
+            plain_ticks(ax, which)
     return wide
+
+
+def plain_ticks(ax: Axes, which: str) -> None:
+    """Few, readable ticks on a logarithmic axis of a few decades."""
+    axis = getattr(ax, f"{which}axis")
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(_plain))
+    axis.set_minor_locator(NullLocator())

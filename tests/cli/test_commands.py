@@ -51,6 +51,7 @@ EXAMPLES = {
     "new": ([], "e.toml", ""),
     "derive": ([], "d.md", ""),
     "spectrum": (["E"], "s.nc", "s.png"),
+    "frequency": (["E"], "f.nc", "f.png"),
     "power-laws": (["E", "--set", "memory.generator=uniform", "--set", "penalty.r1=0"], "p.nc", ""),
     "universality": (["N"], "u.json", "u.png"),
     "regularizer": (["E"], "r.json", "r.png"),

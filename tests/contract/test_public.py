@@ -31,13 +31,14 @@ MOVED = [
     for name in names.split()
 ]
 #: and those that stayed
-FLAT = """Advice CollapsedState CollectiveInstability Discriminator Experiment Fastest Generator GeneratorKernel Grid
-InputError Likelihood LossChoice Memory Mixture NotLinearizable Outcome Packing Penalties PointSet Regularizer Ring Run
-RunWriter Splitting Thresholds Uniform Update advise advise_experiment advise_from_gram best_regularizer collapsed_state
-collapsed_states collective_instability compare compare_left compare_phase compare_remedies compare_strength
-compare_sweep derive eigenvalues fastest_strength kernel_from_profile learning_times left_over linearize new open_runs
-open_sweep order_parameters outcomes phase power_laws regularizer report save simulate simulate_phase spectrum splitting
-sweep sweep_grid sweep_left sweep_runs sweep_strength threshold thresholds universality""".split()
+FLAT = """Advice CollapsedState CollectiveInstability Discriminator Experiment Fastest Frequency Generator
+GeneratorKernel Grid InputError Likelihood LossChoice Memory Mixture NotLinearizable Outcome Packing Penalties
+PointSet Regularizer Ring Run RunWriter Splitting Thresholds Uniform Update advise advise_experiment advise_from_gram
+best_regularizer collapsed_state collapsed_states collective_instability compare compare_left compare_phase
+compare_remedies compare_strength compare_sweep derive eigenvalues fastest_strength frequency kernel_from_profile
+learning_times left_over linearize new open_runs open_sweep order_parameters outcomes phase power_laws regularizer
+report save simulate simulate_phase spectrum splitting sweep sweep_grid sweep_left sweep_runs sweep_strength threshold
+thresholds universality""".split()
 
 
 def run(code: str, folder: Path, *options: str) -> str:
@@ -125,6 +126,7 @@ def main(folder: Path) -> list[float]:
     exp = eg.Experiment(target={"kind": "ring", "modes": 8}, penalty=eg.Penalties(r1=0.1), run=eg.Run(steps=300))
     exp = exp.replace({"target": eg.Grid(side=3), "discriminator": eg.Discriminator(features=64)})
     spectrum = eg.spectrum(exp)
+    learnt = eg.frequency(exp)
     best = eg.best_regularizer(exp, penalty="r1", horizon=2000)
     found = eg.thresholds(exp, "generator.kernel.ratio")
     tuned = exp.replace({"penalty.r1": best.best})
@@ -146,6 +148,7 @@ def main(folder: Path) -> list[float]:
 REVEALED = {
     "exp": "Experiment",
     "spectrum": "Dataset",
+    "learnt": "Frequency",
     "best": "Regularizer",
     "found": "Thresholds",
     "tuned": "Experiment",

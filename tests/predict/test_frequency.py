@@ -9,13 +9,19 @@ import egan_theory as eg
 from analyses import frequency_principle as script
 from egan_theory.experiment import Experiment
 from egan_theory.kernels import make_kernel
+from egan_theory.linear.seen import seen
 from egan_theory.predict.frequency import (
     SPECTRA,
     density_modes,
     learning_times,
     separating_content,
     separating_wavenumber,
+    times,
+    with_kernel,
 )
+from egan_theory.predict.waves import sample_waves, separation, wavenumbers, waves
+from egan_theory.problem.problem import Problem
+from egan_theory.show.frequency import caption_frequency, frequency_text, on_frequency
 
 SAME = 1e-10
 
@@ -101,8 +107,16 @@ def test_two_dimensions_group_wavevectors():
 
 
 def test_bad_input():
-    with pytest.raises(eg.InputError, match=r"target.kind: must be 'uniform'"):
-        learning_times(Experiment())
+    with pytest.raises(eg.InputError, match=r"discriminator.kernel: must be stationary, to have a spectrum"):
+        learning_times(Experiment(discriminator={"kernel": "relu"}))
+    with pytest.raises(eg.InputError, match=r"discriminator.kernel: must be stationary.* found 'network'"):
+        eg.frequency(Experiment(discriminator={"architecture": {"depth": 1}}))
+    with pytest.raises(eg.InputError, match=r"target: must have at least two modes"):
+        eg.frequency(Experiment(target={"kind": "ring", "modes": 1}))
+    with pytest.raises(eg.InputError, match=r"packing.degree: must be 1 for learning times"):
+        eg.frequency(Experiment(packing={"degree": 2}))
+    with pytest.raises(eg.InputError, match=r"k: must be whole waves around the ring"):
+        sample_waves(Problem(Experiment()), np.array([1.5]))
     with pytest.raises(eg.InputError, match=r"generator.kernel.ratio: must be less than 1"):
         learning_times(box(**{"generator.kernel.ratio": 1.0}))
     with pytest.raises(eg.InputError, match=r"kernels: must name at least one"):
@@ -114,6 +128,186 @@ def test_bad_input():
 def test_undamped_modes_are_never_learned():
     ds = learning_times(box(**{"penalty.r1": 0.0, "penalty.weight_decay": 0.0}))
     assert np.all(np.isinf(ds["learning_time"])) and np.all(np.isfinite(ds["acting_time"]))
+
+
+# -- any target -------------------------------------------------------------------------------------------------------
+
+#: rings of many points whose kernel is short against the radius and long against their spacing: kernel, length scale
+FINE = [
+    ("gaussian", {}, 0.2),
+    ("gaussian", {}, 0.3),
+    ("matern", {"smoothness": 2.5}, 0.3),
+    ("rational_quadratic", {}, 0.3),
+]
+
+
+def fine_ring(kernel, fields, length, **changes):
+    exp = Experiment(
+        target={"kind": "ring", "modes": 64, "radius": 1.5},
+        generator={"particles": 64, "kernel": {"ratio": 0.1}},
+        discriminator={"kernel": kernel, "length_scale": 1.5 * length, "features": 0, **fields},
+        penalty={"r1": 0.3, "weight_decay": 0.01},
+        update={"rule": "flow"},
+    )
+    return exp.replace(changes)
+
+
+@pytest.mark.parametrize(("kernel", "fields", "length"), FINE)
+def test_a_rings_density_gives_the_modes_of_its_points(kernel, fields, length):
+    """The local approximation against the eigenvectors of S H of 64 points projected on whole waves along the ring:
+    decay rates of k up to 1.3/length_scale within 6 %, most of each wave being one mode."""
+    exp = fine_ring(kernel, fields, length)
+    B, R, M = seen(Problem(exp)).mean, 1.5, 64
+    stiffness, vectors = np.linalg.eigh(0.9 / M * B @ B.T)
+    angle = 2 * np.pi * np.arange(M) / M
+    along = np.stack([-np.sin(angle), np.cos(angle)], axis=-1)
+    m = np.arange(1, int(1.3 / length) + 1)
+    predicted = times(waves(Problem(exp), m / R))["decay_rate"]
+    for n, rate in zip(m, predicted, strict=True):
+        wave = np.stack([(f(n * angle)[:, None] * along).ravel() for f in (np.cos, np.sin)]) / np.sqrt(M / 2)
+        overlap = ((wave @ vectors) ** 2).sum(0)
+        assert overlap.max() > 0.7
+        mu2 = float(stiffness @ overlap / overlap.sum())
+        # s^2 + a s + w^2 = 0 by hand; one particle on each of M points: R1 is E_p, and p = 1/M
+        a, w2 = 0.1 * (0.01 + 0.3 * mu2 / 0.9), 0.1 * 0.01 * mu2
+        slow = a / 2 if a**2 < 4 * w2 else (a - np.sqrt(a**2 - 4 * w2)) / 2
+        assert rate == pytest.approx(slow, rel=0.06), (n, rate / slow)
+
+
+@pytest.mark.parametrize("target", [
+    {"kind": "uniform", "side": 15, "length": 2.0},
+    {"kind": "uniform", "side": 5, "length": 2.0, "dimension": 2},
+])  # fmt: skip
+@pytest.mark.parametrize("loss", ["wasserstein", "logistic"])
+def test_waves_of_points_on_the_box_are_its_modes(target, loss):
+    """Projected on waves, a lattice's finite sample gives the closed form of the box, damping by values included."""
+    exp = box(**{"loss.kind": loss, "penalty.r2": 0.1}).replace({f"target.{n}": v for n, v in target.items()})
+    exp = exp.replace({"generator.particles": len(exp.points.weights)})
+    axes = 2 * np.pi / 2.0 * np.arange(1, target["side"] // 2 + 1)  # along the axes of the lattice
+    exact = learning_times(exp)
+    found = times(sample_waves(Problem(exp), axes))
+    for name in ("decay_rate", "acting_time"):
+        there = exact[name].sel(wavenumber=axes, method="nearest", tolerance=1e-9).values[0]
+        np.testing.assert_allclose(found[name], there, rtol=1e-8)
+
+
+def test_waves_of_points_are_those_of_the_line_that_they_are_on():
+    """The same points, as a grid and by themselves; and the density of a grid against them, up to its ends."""
+    line = Experiment(target={"kind": "grid", "side": 24, "dimension": 1, "spacing": 0.1}, penalty={"r1": 0.3},
+                      discriminator={"features": 0, "length_scale": 0.2}, update={"rule": "flow"})  # fmt: skip
+    as_points = line.replace({"run.seed": 1}).model_copy(
+        update={"target": eg.PointSet(values=[tuple(y) for y in line.points.coordinates])}
+    )
+    k = np.array([3.0, 6.0])
+    np.testing.assert_allclose(
+        times(sample_waves(Problem(as_points), k))["decay_rate"],
+        times(sample_waves(Problem(line), k))["decay_rate"], rtol=1e-9,
+    )  # fmt: skip
+    # two length scales of twelve are the ends', where points have neighbours on one side
+    np.testing.assert_allclose(
+        times(waves(Problem(line), k))["decay_rate"], times(sample_waves(Problem(line), k))["decay_rate"], rtol=2 / 12
+    )
+    found = eg.frequency(as_points, {})
+    assert found.way == "sample" and not found.sample.wavenumber and found.distance == pytest.approx(0.1)
+    assert "target's own points" in found.assumptions[0]
+
+
+def test_what_separates_neighbours():
+    exp = Experiment(target={"kind": "ring", "modes": 6, "radius": 2.0})
+    assert separation(Problem(exp)) == pytest.approx(2.0)  # a hexagon
+    k = wavenumbers(Problem(exp))
+    assert k[0] == pytest.approx(0.5) and k[-1] == pytest.approx(4 * np.pi / 2) and np.any(np.isclose(k, np.pi / 2))
+    means = [[0.0, 0.0], [1.0, 0.0], [5.0, 0.0]]
+    mixture = Experiment(target={"kind": "mixture", "means": means, "std": 0.0, "samples": 60})
+    assert separation(Problem(mixture)) == pytest.approx(1.0)  # pairs (0, 1) and (1, 2): the lower median
+
+
+# -- the command's result ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def found():
+    exp = Experiment(penalty={"r1": 0.1}, generator={"kernel": {"ratio": 0.1}})
+    return exp, eg.frequency(exp)
+
+
+def test_frequency_has_the_curves_of_learning_times_and_the_mechanisms_boundaries(found):
+    exp, f = found
+    curves = learning_times(exp, SPECTRA)
+    assert [row.kernel for row in f.kernels] == list(SPECTRA) and [row.own for row in f.kernels] == [True] + 4 * [False]
+    ds = f.to_dataset()
+    np.testing.assert_array_equal(ds["learning_time"], curves["learning_time"])
+    np.testing.assert_array_equal(ds["acting_time"], curves["acting_time"])
+    np.testing.assert_allclose(ds["wavenumber"], curves["wavenumber"])
+    for row, fields in zip(f.kernels, SPECTRA.values(), strict=True):
+        member = with_kernel(exp, fields)
+        assert row.split_time == eg.splitting(member).time
+        assert row.unstable.values == eg.collective_instability(member).values
+        assert row.unstable.at_zero == (
+            eg.collective_instability(member.replace({"generator.kernel.ratio": 0.0})).margin > 0
+        )
+        learnt = curves["wavenumber"].values[curves["learning_time"].sel(kernel=row.kernel).values <= exp.run.steps]
+        assert (row.learnt_from, row.learnt_to) == (learnt.min(), learnt.max())
+        at = float(curves["learning_time"].sel(kernel=row.kernel).interp(wavenumber=f.separating_wavenumber))
+        assert row.separating_time == pytest.approx(at) and row.learnt == (at <= exp.run.steps)
+    assert f.own.learnt and f.separating_wavenumber == pytest.approx(np.pi / f.distance)
+    short = eg.frequency(exp.replace({"run.steps": 60, "run.record_every": 1}), {})
+    assert not short.own.learnt and not short.own.told_apart and short.own.learnt_from is None
+
+
+def test_frequency_in_json_and_words(found):
+    exp, f = found
+    data = f.to_dict()
+    assert {"wavenumber", "separating_wavenumber", "kernels", "assumptions", "method", "steps", "unit"} <= set(data)
+    assert {"learning_time", "separating_time", "learnt", "split_time", "unstable"} <= set(data["kernels"][0])
+    text = " ".join(str(line) for line in frequency_text(f)[1:])
+    assert (
+        f"k = pi/Delta = {f.separating_wavenumber:.4g}" in text and "within the run" in text and "collapse" not in text
+    )
+    assert f"above {f.own.unstable.value:.4g}" in text and "Matern 1/2" in text
+    assert "60 steps" in on_frequency(eg.frequency(exp.replace({"run.steps": 60, "run.record_every": 1}), {}))[0]
+    assert "bold" in caption_frequency(f)
+    undamped = eg.frequency(exp.replace({"penalty.r1": 0.0}), {})
+    assert undamped.own.separating_time == np.inf and undamped.to_dict()["kernels"][0]["separating_time"] is None
+    assert "never learnt" in on_frequency(undamped)[1]
+    assert "<table>" in f._repr_html_()
+
+
+def test_kernels_that_the_experiment_refuses_say_why():
+    """A rational quadratic of alpha = 1 has no K_0 in two dimensions; the others stay."""
+    exp = box(**{"target.dimension": 2, "target.side": 5, "generator.particles": 25})
+    f = eg.frequency(exp)
+    rows = {row.kernel: row for row in f.kernels}
+    assert "alpha" in rows["rational quadratic"].note and np.isnan(rows["rational quadratic"].learning_time).all()
+    assert np.isfinite(rows["Matern 1/2"].learning_time).all() and not rows["Matern 1/2"].note
+    assert f.distance is None and "separating_wavenumber" not in f.to_dataset().attrs
+
+
+def test_reference_kernels_have_the_same_size_and_scale():
+    """A kernel object's own K(0), and the length over which it falls; exact ones without a force become features."""
+    own = eg.kernel_from_profile(lambda u: 3 / (1 + u) ** 2)
+    exp = Experiment(discriminator={"kernel": own, "features": 0})
+    gaussian = with_kernel(exp, SPECTRA["Gaussian"]).discriminator
+    assert gaussian.variance == pytest.approx(3) and gaussian.length_scale == pytest.approx(0.5)  # -2 k'(0) = 12
+    assert with_kernel(exp, {}) == exp and with_kernel(exp, SPECTRA["Matern 3/2"]).discriminator.features == 0
+    assert with_kernel(exp, SPECTRA["Matern 1/2"]).discriminator.features == 256
+    f = eg.frequency(exp, {"Matern 1/2": SPECTRA["Matern 1/2"]})
+    assert [row.own for row in f.kernels] == [True, False] and "random features" in f.kernels[1].note
+
+
+def test_where_the_collapsed_state_attracts_if_asked():
+    exp = Experiment(
+        target={"kind": "ring", "modes": 2},
+        generator={"particles": 2},
+        discriminator={"features": 8},
+        penalty={"r1": 0.0, "weight_decay": 0.05},
+    )
+    seen = []
+    f = eg.frequency(exp, {}, collapsed=True, progress=lambda *args: seen.append(args))
+    expected = eg.thresholds(exp, "generator.kernel.ratio", mechanisms=["collapsed state"]).thresholds[0]
+    assert f.own.collapsed.values == expected.values and f.own.collapsed.sides == expected.unstable_side
+    assert "collapsed state" in " ".join(on_frequency(f)) and seen[-1][:2] == (2, 2)
+    assert "collapsed_ratio" in f.to_dataset()
 
 
 # -- what separates two modes -----------------------------------------------------------------------------------------

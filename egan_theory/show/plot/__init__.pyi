@@ -10,3 +10,4 @@ from .runs import losses as losses
 from .runs import relaxation as relaxation
 from .strength import left as left
 from .strength import rate_curve as rate_curve
+from .waves import frequency as frequency
