@@ -166,6 +166,7 @@ METHODS = {
     "sum": lambda a: a.sum((-2, -1)), "all": lambda a: a.sum(), "reshape": lambda a: a.reshape(2, -1),
     "merged": lambda a: a.reshape(6, 3), "negative": lambda a: -a + (+a) * 2 - 1.0, "right": lambda a: 2 - a / 3,
     "broadcast": lambda a: a[:, :1] + np.arange(3.0)[:, None] * a[:, 1:2], "fewer": lambda a: a[0] * a,
+    "inside": lambda a: (a[..., 0, 0] * np.ones((5, 1))).sum(-1),
     "conj": lambda a: a.conj().copy().astype(float) if isinstance(a, Jet) else a,
 }  # fmt: skip
 
