@@ -3,8 +3,8 @@
 # Random experiments (seed and number of diagrams are arguments), one per family: a ring with weight decay over
 # (kernel ratio, critic's learning rate), from starts half as wide as the ring; random points with a gradient penalty
 # over (ratio, R1); a grid with momentum over (ratio, generator's learning rate). Each cell is simulated from random
-# positions; what becomes of a run is one of six outcomes (egan_theory.runs.outcome), and modes are lost where it is any
-# other than "covered". Predictions know nothing of the simulation. What they miss is drawn.
+# positions; what becomes of a run is one of seven outcomes (egan_theory.runs.outcome), and modes are lost where it is
+# neither "settled" nor "circling with modes kept". Predictions know nothing of the simulation. What they miss is drawn.
 # Run: python -m analyses.phase_diagrams --seed 1 --draws 3 --output out/phase_diagrams
 
 # %%

@@ -16,7 +16,7 @@ from ..fits.rounding import too_coarse
 from ..linear import eigenvalues, linearize
 from ..predict.spectrum import merged
 from ..problem.problem import Problem
-from ..runs.outcome import Outcome, outcomes, tally
+from ..runs.outcome import have_left, outcomes, tally
 from ..runs.schema import validate_runs
 from .agreement import Agreement, Quantity
 from .measure import SLOWEST, Measured, Measurement, measure
@@ -108,7 +108,7 @@ def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
 def _gone(exp: Experiment, runs: xr.Dataset) -> list[dict[str, str]]:
     """That runs left the target: whatever was measured before, they are no support for a stable equilibrium."""
     codes = outcomes(runs, exp)
-    gone = codes[codes >= Outcome.ESCAPED]
+    gone = codes[have_left(codes)]
     reason = f"of {len(codes)} runs {tally(gone)}; compared are their samples near equilibrium alone"
     return [{"name": "outcome", "reason": reason}] if len(gone) else []
 

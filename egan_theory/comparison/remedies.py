@@ -22,7 +22,7 @@ from ..predict.asymptotic import convergence_rate
 from ..predict.collective import collective_instability
 from ..predict.spectrum import spectrum
 from ..problem.problem import Problem
-from ..runs.outcome import Outcome, tally
+from ..runs.outcome import have_left, tally
 from ..simulation.run import simulate
 from .compare import slowest_measured
 from .cost import step_cost
@@ -226,7 +226,7 @@ def _measured(row: Row, exp: Experiment, runs: int) -> Row:
         return replace(row, note=note)
     try:
         found = simulate(small)
-        gone = found["outcome"].values[found["outcome"].values >= Outcome.ESCAPED]
+        gone = found["outcome"].values[have_left(found["outcome"].values)]
         if len(gone) and not growth:  # no convergence, whatever their first samples show
             return replace(row, note=f"predicted to decay, but of {runs} runs {tally(gone)}")
         simulated, stderr = slowest_measured(small, found)

@@ -12,7 +12,7 @@ from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..predict.asymptotic import Fastest, rates_over
 from ..problem.problem import Problem
-from ..runs.outcome import Outcome
+from ..runs.outcome import have_left
 from ..simulation.condense import condensed
 from .agreement import Agreement, Quantity
 from .compare import slowest_measured
@@ -73,7 +73,7 @@ def sweep_strength(
     parts = simulated(variants, [True] * len(variants) if key in SEPARATE else list(grows), progress)
     rate, error, slope = np.full((3, len(strengths)), np.nan)
     for i, (variant, part) in enumerate(zip(variants, parts, strict=True)):
-        if np.any(part["outcome"].values >= Outcome.ESCAPED):  # what it does out there is no rate of convergence
+        if have_left(part["outcome"].values).any():  # what it does out there is no rate of convergence
             continue
         times, norms = part["time"].values, deviation_norms(Problem(variant), part)
         size = np.sqrt((norms**2).mean(0))

@@ -6,16 +6,21 @@ discriminator's length scale. By Chebyshev's inequality at most 1/9 of any targe
 (``mode_centres``) is covered by a particle within half the smallest distance between two modes (a single mode: within
 R). The first of these that holds, at the last sample:
 
-    diverged                a particle left every bound (of positions, of the kernel's Fourier box), or is not finite
-    escaped                 the centroid, or more than half of the particles, is beyond 3 R of the target's mean
-    covered                 every mode has a particle at each sample of the last fifth; the cloud may circle or drift
-    not settled             over the last fifth of the run an order parameter still changes (``drifts``)
-    collapsed               the cloud's rms width is below R/5; the target is no single point
-    covered                 every mode has a particle
-    part of the modes lost  some (all, of a wide cloud beside the target) have none
+    diverged                  a particle left every bound (of positions, of the kernel's Fourier box), or is not finite
+    escaped                   the centroid, or more than half of the particles, is beyond 3 R of the target's mean
+    circling with modes kept  every mode has a particle at each sample of the last fifth, and the particles move on
+    settled                   every mode has a particle at each sample of the last fifth
+    not settled               over the last fifth of the run an order parameter still changes (``drifts``)
+    collapsed                 the cloud's rms width is below R/5; the target is no single point
+    settled                   every mode has a particle at the last sample, and the particles do not move on
+    part of the modes lost    some (all, of a wide cloud beside the target) have none, now and then at least
 
-A cloud narrower than R/5 is never covered, though single particles may sit on every mode. Nothing escapes from a
-periodic box. Fewer than 6 samples in the last fifth show no drift: such runs are judged by their last sample alone.
+The particles move on (``moves_on``) when their rms displacement from their own mean places over the last fifth exceeds
+R/200 and does not fade (the peak of the later half, about its own mean places, is not below 3/4 of the earlier half's),
+or, of any size down to R/100,000, when it grows (that peak more than doubles). What comes to rest has settled; whatever
+else keeps every mode, a slow drift as well, counts as circling.
+A cloud narrower than R/5 keeps no modes, though single particles may sit on every one. Nothing escapes from a
+periodic box. Fewer than 6 samples in the last fifth show no motion: such runs are judged by their last sample alone.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from __future__ import annotations
 from contextlib import suppress
 from enum import IntEnum
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import xarray as xr
@@ -39,18 +45,25 @@ ESCAPE = 3.0
 NARROW = 0.2
 #: part of the run, at its end, over which order parameters must not change any more
 LATE = 0.2
+#: rms displacement of the particles over that time, in data radii, up to which they rest unless it grows
+REST = 0.005
+#: ... it fades when that of the later half is below this part of the earlier half's, grows when above DOUBLED times it
+FADING = 0.75
+#: ... and it is rounding, of single precision, up to this part of the data radius
+UNSEEN = 1e-5
 #: smallest change over that time that counts: share of the modes, or data radii
 MOVED = 0.05
 #: ... and it exceeds the rms of what a straight line leaves by this factor: one full period of a sine has 4.3
 TREND = 4.5
-#: a narrow cloud whose width grows by this factor over that time is spreading
+#: a narrow cloud whose width grows by this factor over that time is spreading, motion that does so is none of rest
 DOUBLED = 2.0
 #: widths below this part of the data radius are rounding
 ROUNDING = 1e-12
-#: fewest samples of the last fifth that show a drift, and the most that are looked at
-FEWEST, MOST = 6, 25
-#: records of a run that is simulated for its outcome alone
-RECORDS = 50
+#: fewest samples of the last fifth that show a drift or motion, and the most that are looked at for either
+FEWEST, MOST, MOST_MOTION = 6, 25, 200
+#: fewest and most records of a run that is simulated for its outcome alone, and the steps between two within these
+#: bounds: an oscillation must not seem to fade or to rest because it is seen once a turn
+RECORDS, NEAR = (500, 2500), 8
 #: ... and the bytes that they may fill
 MEMORY = 5e8
 #: the code of a run of which nothing is known (a cell of a sweep that failed, or is pending)
@@ -60,7 +73,8 @@ UNKNOWN = -1
 class Outcome(IntEnum):
     """What became of a run, from best to worst; the values are what datasets hold."""
 
-    COVERED = 0
+    SETTLED = 0
+    CIRCLING = 6
     PARTLY_LOST = 1
     NOT_SETTLED = 2
     COLLAPSED = 3
@@ -69,7 +83,7 @@ class Outcome(IntEnum):
 
     @property
     def word(self) -> str:
-        return "part of the modes lost" if self is Outcome.PARTLY_LOST else self.name.lower().replace("_", " ")
+        return _LONGER.get(self, self.name.lower().replace("_", " "))
 
     @property
     def meaning(self) -> str:
@@ -77,8 +91,11 @@ class Outcome(IntEnum):
         return _MEANINGS[self]
 
 
+_LONGER = {Outcome.CIRCLING: "circling with modes kept", Outcome.PARTLY_LOST: "part of the modes lost"}
 _MEANINGS = {
-    Outcome.COVERED: "every mode of the target has a particle",
+    Outcome.SETTLED: "every mode of the target has a particle, and the particles rest or come to rest",
+    Outcome.CIRCLING: "every mode of the target has a particle throughout the last fifth of the run, and the particles "
+    f"move on (rms displacement above {REST:g} data radii, or growing)",
     Outcome.PARTLY_LOST: "some modes of the target have no particle",
     Outcome.NOT_SETTLED: "modes covered, width or centre of the cloud still change over the last fifth of the run",
     Outcome.COLLAPSED: f"the cloud's rms width is below {NARROW:g} data radii, its centre within {ESCAPE:g}",
@@ -86,11 +103,28 @@ _MEANINGS = {
     Outcome.DIVERGED: "a particle left every bound",
 }
 WORDS = tuple(o.word for o in Outcome)
+#: kinds in which every mode keeps its particles, and those far from the target
+KEPT, GONE = (Outcome.SETTLED, Outcome.CIRCLING), (Outcome.ESCAPED, Outcome.DIVERGED)
 #: attributes of a variable of outcomes, after the CF conventions
 FLAGS: dict[str, Any] = {
     "flag_values": np.array([int(o) for o in Outcome], dtype=np.int8),
     "flag_meanings": " ".join(w.replace(" ", "_") for w in WORDS),
 }
+#: words of earlier versions, which did not tell rest from motion where every mode is kept
+_FORMER = {"covered": Outcome.SETTLED}
+
+
+def current(stored: xr.DataArray) -> xr.DataArray:
+    """Outcomes as a file holds them, by its own flag_meanings, in today's codes and words."""
+    words = str(stored.attrs.get("flag_meanings", FLAGS["flag_meanings"])).split()
+    values = np.ravel(stored.attrs.get("flag_values", FLAGS["flag_values"])).tolist()
+    today = dict(zip(FLAGS["flag_meanings"].split(), Outcome, strict=True)) | _FORMER
+    if len(words) != len(values) or not set(words) <= set(today):
+        raise InputError("variable outcome", f"have flag_meanings of {', '.join(today)}", " ".join(words))
+    codes = stored.values
+    chosen = [codes == value for value in values]
+    found = np.select(chosen, [np.int8(today[w]) for w in words], codes).astype(codes.dtype)
+    return stored.copy(data=found).assign_attrs(FLAGS)
 
 
 def mode_centres(exp: Experiment) -> xr.DataArray:
@@ -130,6 +164,7 @@ def outcomes(runs: xr.Dataset, exp: Experiment | None = None) -> np.ndarray:
     if x.sizes["component"] != exp.dimension:
         raise InputError("particles", f"have the target's {exp.dimension} components", x.sizes["component"])
     late = _late(runs["time"].values.astype(float))
+    path = x.isel(time=_scattered(runs["time"].values.astype(float))).values
     x = x.isel(time=late)
     finite = np.isfinite(x.values).all((-2, -1))
     lost = ~finite[:, -1]
@@ -151,7 +186,8 @@ def outcomes(runs: xr.Dataset, exp: Experiment | None = None) -> np.ndarray:
     changing = np.logical_or.reduce([drifts(time, v) for v in (covered, width, away)])
     growing = narrow & drifts(time, np.log(np.maximum(width, ROUNDING)), np.log(DOUBLED)) & (width[:, -1] > width[:, 0])
     kept = np.where(finite, covered == 1, True).all(-1)
-    return classify(lost, far, narrow, covered[:, -1] == 1, changing | growing, kept)
+    moving = moves_on(path, size, exp.points.period)
+    return classify(lost, far, narrow, covered[:, -1] == 1, changing | growing, kept, moving)
 
 
 def known_outcomes(runs: xr.Dataset) -> np.ndarray:
@@ -169,13 +205,41 @@ def known_outcomes(runs: xr.Dataset) -> np.ndarray:
 
 
 def classify(
-    diverged: np.ndarray, escaped: np.ndarray, narrow: np.ndarray, covered: np.ndarray, changing: Any, kept: Any = False
-) -> np.ndarray:
+    diverged: np.ndarray, escaped: np.ndarray, narrow: np.ndarray, covered: np.ndarray, changing: Any,
+    kept: Any = False, moving: Any = False,
+) -> np.ndarray:  # fmt: skip
     """The outcome that follows from each run's criteria (arrays of booleans of one shape)."""
-    conditions = [diverged, escaped, kept & ~narrow, np.broadcast_to(changing, diverged.shape), narrow, covered]
-    chosen = [Outcome.DIVERGED, Outcome.ESCAPED, Outcome.COVERED, Outcome.NOT_SETTLED, Outcome.COLLAPSED,
-              Outcome.COVERED]  # fmt: skip
+    whole, changing, moving = (np.broadcast_to(v, diverged.shape) for v in (kept & ~narrow, changing, moving))
+    conditions = [diverged, escaped, whole & moving, whole, changing, narrow, covered & ~moving]
+    chosen = [Outcome.DIVERGED, Outcome.ESCAPED, Outcome.CIRCLING, Outcome.SETTLED, Outcome.NOT_SETTLED,
+              Outcome.COLLAPSED, Outcome.SETTLED]  # fmt: skip
     return np.select(conditions, [int(o) for o in chosen], int(Outcome.PARTLY_LOST)).astype(np.int8)
+
+
+def moves_on(x: np.ndarray, size: float, period: float | None = None) -> np.ndarray:
+    """(run,) whether particles x (run, time, particle, component) keep moving about their mean places: their rms
+    displacement exceeds REST times ``size`` and does not fade, or UNSEEN times ``size`` and grows. NaN (missing) is
+    left out."""
+    seen = np.isfinite(x).all((2, 3))
+    if not (enough := seen.sum(1) >= FEWEST).any():
+        return enough
+    x = np.where(seen[..., None, None], x, np.nan)
+    if period is not None:  # from the first sample seen, on the shortest way
+        first = np.take_along_axis(x, seen.argmax(1)[:, None, None, None], 1)
+        x = first + (x - first) - period * np.round((x - first) / period)
+
+    def displacement(y: np.ndarray) -> np.ndarray:
+        """(run, time): root mean square over the particles."""
+        return np.sqrt(((y - np.nanmean(y, 1, keepdims=True)) ** 2).sum(-1).mean(-1))
+
+    middle = x.shape[1] // 2
+    with catch_warnings():
+        simplefilter("ignore", RuntimeWarning)  # a half, or a run, without a finite sample
+        whole = np.sqrt(np.nanmean(displacement(x) ** 2, 1))
+        # peaks, of which an oscillation that is seen a few times a turn has as many in either half
+        early, late = (np.nanmax(displacement(half), 1) for half in (x[:, :middle], x[:, middle:]))
+    large, grows = (whole > REST * size) & ~(late < FADING * early), (whole > UNSEEN * size) & (late > DOUBLED * early)
+    return enough & (large | grows)
 
 
 def drifts(time: np.ndarray, values: np.ndarray, least: float = MOVED) -> np.ndarray:
@@ -196,12 +260,13 @@ def drifts(time: np.ndarray, values: np.ndarray, least: float = MOVED) -> np.nda
 
 
 def recording_interval(exp: Experiment) -> int:
-    """``run.record_every`` of an experiment simulated for its outcomes: 50 to 100 records, the last one late; fewer (30
-    at least, else only start and end, which show no drift) of clouds whose records would fill more than MEMORY."""
-    steps, records = exp.run.steps, min(RECORDS, int(MEMORY // record_bytes(exp)) // 2)
+    """``run.record_every`` of an experiment simulated for its outcomes: NEAR steps or so, the last record late; records
+    within RECORDS, but fewer (30 at least, else only start and end, which show no drift) of clouds whose records would
+    fill more than MEMORY."""
+    steps, records = exp.run.steps, int(MEMORY // record_bytes(exp)) // 2
     if records < FEWEST / LATE:
         return steps
-    longest = max(steps // records, 1)
+    longest = max(min(steps // RECORDS[0], NEAR), steps // RECORDS[1], steps // records, 1)
     return min(range(longest, longest // 2, -1), key=lambda n: (steps % n, -n))
 
 
@@ -211,8 +276,13 @@ def record_bytes(exp: Experiment) -> int:
 
 
 def modes_are_lost(codes: Any) -> np.ndarray:
-    """Whether runs of these outcomes end otherwise than covered: what every mechanism of collapse predicts."""
-    return np.asarray(codes) > Outcome.COVERED
+    """Whether runs of these outcomes end otherwise than with every mode kept, at rest or circling."""
+    return ~np.isin(codes, [*KEPT, UNKNOWN])
+
+
+def have_left(codes: Any) -> np.ndarray:
+    """Whether runs of these outcomes are far from the target: escaped, or diverged."""
+    return np.isin(codes, GONE)
 
 
 def shares(codes: np.ndarray) -> np.ndarray:
@@ -229,7 +299,7 @@ def counts(codes: ArrayLike) -> dict[str, int]:
 
 
 def tally(codes: ArrayLike) -> str:
-    """ "6 covered, 2 escaped"."""
+    """ "6 settled, 2 escaped"."""
     return ", ".join(f"{n} {word}" for word, n in counts(codes).items()) or "none"
 
 
@@ -237,10 +307,23 @@ def _mean(exp: Experiment) -> np.ndarray:
     return exp.points.weights @ exp.points.coordinates
 
 
+def _fifth(time: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(time >= time[-1] - LATE * (time[-1] - time[0]) * (1 + 1e-9))
+
+
 def _late(time: np.ndarray) -> np.ndarray:
     """Indices of at most MOST samples of the last fifth, evenly spread, the last among them."""
-    found = np.flatnonzero(time >= time[-1] - LATE * (time[-1] - time[0]) * (1 + 1e-9))
+    found = _fifth(time)
     return found[np.unique(np.rint(np.linspace(0, len(found) - 1, MOST)).astype(int))]
+
+
+def _scattered(time: np.ndarray) -> np.ndarray:
+    """Indices of at most MOST_MOTION samples of the last fifth, one in each of so many equal parts of it, at no equal
+    distances (the golden ratio's multiples), which no oscillation is in step with."""
+    found, k = _fifth(time), np.arange(MOST_MOTION)
+    if len(found) <= MOST_MOTION:
+        return found
+    return found[((k + k * (np.sqrt(5) - 1) / 2 % 1) * len(found) / MOST_MOTION).astype(int)]
 
 
 def _experiment(runs: xr.Dataset) -> Experiment:

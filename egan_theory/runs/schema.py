@@ -15,9 +15,11 @@ optional, used when present:
     assignment       (particle,)                        index of the target point of each particle at equilibrium
     mass             (particle,)                        masses, sum 1
     diverged_at      (run,)                             step at which the run diverged, -1 if it did not
-    outcome          (run,)                             what became of the run: 0 covered, 1 part of the modes lost,
-                                                        2 not settled, 3 collapsed, 4 escaped, 5 diverged (outcome.py;
-                                                        flag_values and flag_meanings say so, too); where it is
+    outcome          (run,)                             what became of the run: 0 settled, 6 circling with modes
+                                                        kept, 1 part of the modes lost, 2 not settled, 3 collapsed,
+                                                        4 escaped, 5 diverged (outcome.py; flag_values and
+                                                        flag_meanings say so, too; files of earlier versions call 0
+                                                        "covered", at rest or moving: read as settled); where it is
                                                         missing, eg.outcomes finds it from the particles
     loss_discriminator, loss_generator  (run, time)     what each player minimises or maximises, as the loop reports it
     parameters_discriminator  (run, time, parameter_d)  all weights of a network discriminator, in any fixed order
@@ -51,7 +53,7 @@ import xarray as xr
 
 from ..base.errors import InputError
 from ..experiment.provenance import SCHEMA_VERSION
-from .outcome import FLAGS, WORDS
+from .outcome import FLAGS, WORDS, current
 
 #: dims, long_name and units of each variable
 _VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
@@ -127,8 +129,10 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
             refuse(f"variable {weights}", "be positive and sum to 1", f"sum {ds[weights].values.sum()}")
     if "target" in ds and not np.all(np.isfinite(ds["target"].values)):
         refuse("variable target", "be finite", "points that are not")
-    if "outcome" in ds and not np.isin(ds["outcome"].values, FLAGS["flag_values"]).all():
-        refuse("variable outcome", f"hold 0 to {len(WORDS) - 1}", f"{sorted(set(ds['outcome'].values.tolist()))}")
+    if "outcome" in ds:
+        if not np.isin(ds["outcome"].values, FLAGS["flag_values"]).all():
+            refuse("variable outcome", f"hold 0 to {len(WORDS) - 1}", f"{sorted(set(ds['outcome'].values.tolist()))}")
+        ds = ds.assign(outcome=current(ds["outcome"]))
     if "assignment" in ds:
         given, points = ds["assignment"].values, ds.sizes.get("point")
         if np.any(given != np.floor(given)) or given.min() < 0 or (points is not None and given.max() >= points):

@@ -30,7 +30,8 @@ SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#000000", "#767676"
 REGIMES = {"underdamped": (BLUE, "o"), "critical": (GREEN, "D"), "overdamped": (VERMILLION, "^")}
 #: colour and marker of each outcome of a run; light ones, for lines and hatches lie over them
 OUTCOMES = {
-    Outcome.COVERED: ("#FFFFFF", "o"),
+    Outcome.SETTLED: ("#FFFFFF", "o"),
+    Outcome.CIRCLING: ("#7058F0", "h"),
     Outcome.PARTLY_LOST: ("#F0E442", "v"),
     Outcome.NOT_SETTLED: ("#B8B8B8", "D"),
     Outcome.COLLAPSED: ("#B5528A", "s"),
@@ -39,7 +40,8 @@ OUTCOMES = {
 }
 #: the same for lines on a white page
 OUTCOME_LINES = {
-    Outcome.COVERED: (BLUE, "-"),
+    Outcome.SETTLED: (BLUE, "-"),
+    Outcome.CIRCLING: (GREEN, (0, (3, 1))),
     Outcome.PARTLY_LOST: (ORANGE, "--"),
     Outcome.NOT_SETTLED: (GREY, ":"),
     Outcome.COLLAPSED: (PURPLE, (0, (5, 1, 1, 1))),

@@ -104,9 +104,7 @@ def _ends(runs: xr.Dataset) -> str:
     text = f"What became of the {len(codes)} {origin(runs)} runs: {tally(codes)}"
     if "diverged_at" in runs and (at := runs["diverged_at"].values).max() >= 0:
         text += f" (the first at step {at[at >= 0].min()})"
-    return f"{text}. " + " ".join(
-        f"{Outcome(c).word.capitalize()}: {Outcome(c).meaning}." for c in np.unique(codes[codes >= 0])
-    )
+    return f"{text}. " + " ".join(f"{o.word.capitalize()}: {o.meaning}." for o in Outcome if (codes == o).any())
 
 
 def on_agreement(agreement: Agreement | None, measured: bool, of: xr.Dataset | None = None) -> str:

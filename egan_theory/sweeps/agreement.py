@@ -16,7 +16,7 @@ from ..comparison.compare import E_FOLDS, compare
 from ..experiment import Experiment
 from ..predict.phase import QUICK, diagram_coordinates
 from ..predict.threshold import MECHANISMS
-from ..runs.outcome import FLAGS, UNKNOWN, Outcome, modes_are_lost, outcomes, tally
+from ..runs.outcome import FLAGS, UNKNOWN, have_left, modes_are_lost, outcomes, tally
 from .batch import DIVERGED, DONE, FAILED, PENDING, STATUS
 from .phase import MEASURED, MOST, UNION, accuracies, with_shares
 from .plan import Plan
@@ -43,7 +43,7 @@ def compare_sweep(
     Kicked starts: "rate", the decay rate of the slowest mode against the late slope of the deviation's norm; of a
     recorded sweep every quantity of ``compare`` instead; a cell whose modes are all predicted to decay and whose runs
     left the target (escaped, diverged) agrees in nothing and is listed in ``unmatched``. Random starts: "modes lost", 1
-    where a mechanism predicts it (0 where none does), against the share of runs that end otherwise than covered
+    where a mechanism predicts it (0 where none does), against the share of runs that do not keep every mode
     (outcome.Outcome; the note counts them), with its binomial error. Cells that failed or are pending are in
     ``unmatched``.
 
@@ -112,7 +112,7 @@ def _not_comparable(plan: Plan, part: _Cells, k: int) -> str:
 def _left(part: _Cells, k: int) -> str:
     """That runs left the target although every mode is predicted to decay; empty if not so."""
     codes = part.values["outcome"][k]
-    gone = codes >= Outcome.ESCAPED
+    gone = have_left(codes)
     if not part.values["predicted_rate"][k] > 0 or not gone.any():
         return ""
     return f"every mode is predicted to decay, but of {len(codes)} runs {tally(codes[gone])}"

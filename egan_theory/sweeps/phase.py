@@ -121,8 +121,8 @@ def compare_phase(
 ) -> xr.Dataset:
     """Each mechanism, and their union, against a simulated diagram, cell by cell.
 
-    ``lost`` (second, first): more than half of the runs end otherwise than covered (outcome.Outcome): with part of the
-    modes lost, not settled, collapsed, escaped or diverged; -1 for cells without runs, which count for neither.
+    ``lost`` (second, first): more than half of the runs neither settle nor circle with every mode kept
+    (outcome.Outcome); -1 for cells without runs, which count for neither.
     ``predicted`` (mechanism, second, first): margin > 0, evaluated at every cell; no statement counts as no loss. Over
     mechanism: ``sensitivity``, ``specificity``, ``balanced_accuracy`` and its ``stderr`` (``accuracies``).
     """

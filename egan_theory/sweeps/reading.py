@@ -11,7 +11,7 @@ import xarray as xr
 from ..base.errors import InputError, described
 from ..experiment import Experiment
 from ..experiment.provenance import differences, provenance
-from ..runs.outcome import FLAGS, UNKNOWN
+from ..runs.outcome import FLAGS, UNKNOWN, current
 from ..runs.schema import finished_status, variable
 from ..runs.store import attributes, is_store, readable
 from ..runs.unfinished import is_recording
@@ -19,7 +19,7 @@ from .batch import DIVERGED, DONE, RECORDED, STATUS, columns
 from .plan import SWEEP_VERSION, Plan, digest, plan_text, read_plan
 
 #: versions of the layout that can be read, with the arrays of today's that they lack
-READABLE: dict[str, tuple[str, ...]] = {"1": ("outcome",), SWEEP_VERSION: ()}
+READABLE: dict[str, tuple[str, ...]] = {"1": ("outcome",), "2": (), SWEEP_VERSION: ()}
 
 
 def stored_attrs(path: str | Path, field: str = "sweep") -> dict[str, Any]:
@@ -105,7 +105,7 @@ def loaded(ds: xr.Dataset) -> xr.Dataset:
     for name, codes in (("status", range(len(STATUS))), ("outcome", [UNKNOWN, *FLAGS["flag_values"]])):
         if name in ds and not np.isin(ds[name], list(codes)).all():
             raise InputError(f"sweep: array {name}", f"hold numbers from {min(codes)} to {max(codes)}", "others")
-    return ds
+    return ds.assign(outcome=current(ds["outcome"])) if "outcome" in ds else ds
 
 
 def plan_of(ds: xr.Dataset) -> Plan:

@@ -274,7 +274,7 @@ def test_simulate_then_compare(experiment, tmp_path, capsys):
     assert data["status"] == "finished" and data["output"] == str(runs)
     assert (data["steps"], data["samples"], data["runs"], data["particles"], data["dimension"]) == (200, 41, 2, 6, 2)
     assert data["diverged"] == 0 and data["diverged_at"] == [None, None]
-    assert data["outcome"] == ["covered", "covered"] and data["outcomes"] == {"covered": 2}
+    assert data["outcome"] == ["settled", "settled"] and data["outcomes"] == {"settled": 2}
     assert open_runs(runs).sizes["time"] == 41
     assert figure.read_bytes().startswith(b"%PDF")
     data = run_json(capsys, "compare", experiment, str(runs), "-o", str(agreement))
@@ -285,16 +285,16 @@ def test_simulate_then_compare(experiment, tmp_path, capsys):
         assert quantity["relative_error"] < 0.01
     with xr.open_dataset(agreement, engine="h5netcdf") as ds:
         assert ds.sizes["quantity"] == len(data["quantities"])
-    assert data["outcomes"] == {"covered": 2}
+    assert data["outcomes"] == {"settled": 2}
     assert main(["compare", experiment, str(runs)]) == 0
     out = capsys.readouterr().out
-    assert "predicted" in out and "What became of the 2 runs: 2 covered." in out
+    assert "predicted" in out and "What became of the 2 runs: 2 settled." in out
 
 
 def test_simulation_text(experiment, tmp_path, capsys):
     assert main(["simulate", experiment, "-o", str(tmp_path / "runs.nc")]) == 0
     out, err = capsys.readouterr()
-    assert "of them covered" in out and "Covered: every mode of the target has a particle." in out
+    assert "of them settled" in out and "Settled: every mode of the target has a particle, and" in out
     assert "finished" in out and f"written: {tmp_path / 'runs.nc'}" in out and err == ""
 
 

@@ -16,7 +16,7 @@ from egan_theory.experiment.targets import Ring
 from egan_theory.predict import threshold
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.predict.threshold import MECHANISMS, thresholds
-from egan_theory.runs.outcome import Outcome, modes_are_lost
+from egan_theory.runs.outcome import KEPT, Outcome, modes_are_lost
 from tests.builders import small
 
 RATIO = "generator.kernel.ratio"
@@ -243,9 +243,9 @@ def test_ring_example():
     assert float(np.ptp(ds["ring_predicted"].values)) < ROOT
     assert np.all(ds["ring_radius"].sel(phi=0.1) < 1) and np.all(ds["ring_radius"].sel(phi=0.3) > 1)
     narrow, wide = ds["ring_outcome"].isel(start=0), ds["ring_outcome"].isel(start=1)
-    assert narrow.sel(phi=0.1).values.tolist() == [Outcome.COVERED] * 5
+    assert np.isin(narrow.sel(phi=0.1), KEPT).all()
     assert modes_are_lost(narrow.sel(phi=0.3)).all() and (narrow.sel(phi=0.3) == Outcome.COLLAPSED).any()
-    assert wide.sel(phi=0.3).values.tolist() == [Outcome.COVERED] * 5
+    assert (wide.sel(phi=0.3) == Outcome.CIRCLING).all()
 
 
 @pytest.mark.slow

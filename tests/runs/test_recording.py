@@ -871,7 +871,7 @@ def test_report_on_own_runs(trained, experiment_file, tmp_path, capsys, monkeypa
     assert "strength.nc" not in files
     text = (tmp_path / "out" / "index.html").read_text()
     assert (
-        "What became of the 4 recorded runs: 4 covered. Covered: every mode" in text
+        "What became of the 4 recorded runs: 4 settled. Settled: every mode" in text
         and "s5.im" in text
         and "seed of the runs: 3;" in text
     )

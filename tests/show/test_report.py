@@ -316,7 +316,7 @@ def test_relaxation_ends_diverged_runs_with_a_mark(runs):
     cut["particles"][0, 5:] = np.nan
     cut = cut.drop_vars("diverged_at")
     labels = check(plot.relaxation(cut), "steps", "length")
-    assert labels == ["1 simulated run, diverged (cross: last finite sample)", "2 simulated runs, covered"]
+    assert labels == ["1 simulated run, diverged (cross: last finite sample)", "2 simulated runs, settled"]
     bare = cut.drop_vars("outcome")
     del bare.attrs["experiment"]  # of what, nobody says
     labels = check(plot.relaxation(bare), "steps", "length")

@@ -94,23 +94,23 @@ def phase(
 
 def _outcomes(ax: Axes, simulated: xr.Dataset) -> None:
     """Every cell, framed, in strips, one per run, sorted by outcome; a marker on each outcome's part of the cell."""
-    codes = np.sort(simulated["outcome"].transpose("second", "first", "run").values, axis=-1).astype(float)
-    codes[codes == UNKNOWN] = np.nan
-    runs = codes.shape[-1]
+    codes = simulated["outcome"].transpose("second", "first", "run").values
+    ranks = np.sort(np.select([codes == o for o in OUTCOMES], range(len(OUTCOMES)), np.nan), axis=-1)  # best first
+    runs = ranks.shape[-1]
     strips = _divided(simulated["first"], np.arange(runs) / runs)
     ax.pcolormesh(
         np.append(strips.ravel(), cell_edges(simulated["first"])[-1]), cell_edges(simulated["second"]),
-        codes.reshape(len(codes), -1), cmap=ListedColormap([colour for colour, _ in OUTCOMES.values()]),
+        ranks.reshape(len(ranks), -1), cmap=ListedColormap([colour for colour, _ in OUTCOMES.values()]),
         vmin=-0.5, vmax=len(OUTCOMES) - 0.5, rasterized=True,
     )  # fmt: skip
     for draw, name in ((ax.axvline, "first"), (ax.axhline, "second")):
         for edge in cell_edges(simulated[name])[1:-1]:
             draw(edge, color=MARKER_COLOUR, lw=0.5)
-    if max(codes.shape[:2]) > MARKED:
+    if max(ranks.shape[:2]) > MARKED:
         return
     height = _divided(simulated["second"], np.array([MARKER_HEIGHT]))[:, 0]
-    for outcome, (_, marker) in OUTCOMES.items():
-        here = codes == outcome
+    for rank, (outcome, (_, marker)) in enumerate(OUTCOMES.items()):
+        here = ranks == rank
         share = here.mean(-1)
         rows, columns = np.nonzero(share >= MARKER_SHARE)
         middle = (here.argmax(-1) / runs + share / 2)[rows, columns]

@@ -12,7 +12,7 @@ from matplotlib.collections import LineCollection
 from scipy.spatial import cKDTree
 
 from ...comparison.agreement import Agreement
-from ...runs.outcome import UNKNOWN, Outcome, known_outcomes
+from ...runs.outcome import UNKNOWN, Outcome, have_left, known_outcomes
 from .. import style
 from ..own import origin
 from ..style import BLACK, BLUE, GREEN, ORANGE, OUTCOME_LINES, PURPLE, SKY
@@ -147,7 +147,7 @@ def relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreement | 
             last = np.flatnonzero(good)[-1]
             ax.plot(time[last], row[last], "x", color=colour, ms=8, mew=2)
     rate = _slowest(agreement)
-    whole = distance[codes < Outcome.ESCAPED]
+    whole = distance[~have_left(codes)]
     if rate is not None and len(whole):
         # a guide for the eye: over the highest late sample, falling at the predicted rate
         half = time >= (time[0] + time[-1]) / 2
