@@ -1,8 +1,8 @@
 # %% [markdown]
 # # The frequency principle in numbers: what does the discriminator's spectrum change?
-# 1. Learning time of every frequency on a periodic box, predicted by Eq. (16, dispersion) (or the rule's own map) and
-#    fitted to the Fourier modes of the simulated particles' density, for kernels whose spectra fall differently; then
-#    again on randomly drawn experiments that nothing here was tuned to.
+# 1. Learning time of every frequency on a periodic box (`egan frequency`), predicted by Eq. (16, dispersion) (or the
+#    rule's own map) and fitted to the Fourier modes of the simulated particles' density, for kernels
+#    whose spectra fall differently; then again on randomly drawn experiments that nothing here was tuned to.
 # 2. The ratio at which the collective mode becomes unstable, when only the discriminator changes: same K(0) and length
 #    scale, and at matched total stiffness; predicted from the spectrum and bisected in kicked simulations.
 # 3. The time to separate neighbouring modes from a random start (mechanism 3) against the time until every mode has a
@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
@@ -28,8 +29,7 @@ from egan_theory.kernels import make_kernel
 from egan_theory.linear.resolved import resolved_rule
 from egan_theory.linear.seen import seen
 from egan_theory.predict.asymptotic import convergence_rate
-from egan_theory.predict.collective import collective_instability, margin
-from egan_theory.predict.frequency import SPECTRA, density_modes, learning_times
+from egan_theory.predict.frequency import SPECTRA, density_modes, learning_times, with_kernel
 from egan_theory.predict.splitting import splitting
 from egan_theory.problem.problem import Problem
 from egan_theory.simulation.condense import condensed
@@ -37,7 +37,9 @@ from egan_theory.simulation.condense import condensed
 RELATIVE, SIGMAS = 0.05, 3.0
 #: samples and learning times that a fit sees; modes slower than SEEN training times cannot be seen
 SAMPLES, WINDOW, SEEN = 32, 6.0, 10.0
-DISCRIMINATORS = SPECTRA | {"ReLU": {"kernel": "relu"}, "tanh": {"kernel": "tanh"}, "sine": {"kernel": "sine"}}
+#: random features of networks, which have no spectrum, in finite number
+NETWORKS = {name: {"kernel": name.lower(), "features": 256} for name in ("ReLU", "tanh", "sine")}
+DISCRIMINATORS = SPECTRA | NETWORKS
 COLOURS = dict(
     zip(
         DISCRIMINATORS,
@@ -50,10 +52,6 @@ COLOURS = dict(
 # %% [markdown]
 # ## Learning times
 # %%
-def with_kernel(exp: Experiment, label: str) -> Experiment:
-    return exp.replace({f"discriminator.{k}": v for k, v in DISCRIMINATORS[label].items()})
-
-
 BOX = Experiment(
     target={"kind": "uniform", "side": 21, "length": 2.0},
     generator={"particles": 21, "learning_rate": 0.01},
@@ -95,7 +93,7 @@ def draw_box(rng: np.random.Generator) -> Experiment:
             update=dict(rng.choice(np.array(BOX_UPDATES, dtype=object))),
             run={"steps": 3000, "record_every": 1, "runs": 3, "seed": int(rng.integers(1 << 30)), "kick": 1e-6},
         )
-        candidates = [with_kernel(exp, label) for label in SPECTRA]
+        candidates = [with_kernel(exp, fields) for fields in SPECTRA.values()]
         if all(convergence_rate(e) > 0 for e in candidates):
             if max(resolved_rule(e).substeps for e in candidates) <= 4:
                 return exp
@@ -129,7 +127,7 @@ def learning(exp: Experiment, labels: tuple[str, ...], modes: int | None, rng: n
         seen = np.flatnonzero(rate * exp.run.steps * SEEN > 1)
         if modes is not None:
             seen = np.sort(rng.choice(seen, min(modes, len(seen)), replace=False))
-        values, errors = measured_rates(with_kernel(exp, label), k[seen], rate[seen])
+        values, errors = measured_rates(with_kernel(exp, SPECTRA[label]), k[seen], rate[seen])
         for i, value, error in zip(seen, values, errors, strict=True):
             agrees = abs(value - rate[i]) <= max(RELATIVE * rate[i], SIGMAS * error)
             row = {"kernel": label, "k": k[i], "predicted": rate[i], "measured": value, "stderr": error}
@@ -142,7 +140,7 @@ def learning(exp: Experiment, labels: tuple[str, ...], modes: int | None, rng: n
 # %%
 RING = Experiment(
     generator={"particles": 64, "learning_rate": 0.01},
-    discriminator={"features": 256, "learning_rate": 0.5},
+    discriminator={"features": 0, "learning_rate": 0.5},
     penalty={"r1": 0.0, "weight_decay": 0.05},
     run={"steps": 3000, "record_every": 4, "runs": 1, "kick": 1e-7},
 )
@@ -154,24 +152,21 @@ def stiffness(exp: Experiment) -> float:
     return float((seen(Problem(exp)).mean ** 2).sum())
 
 
-def discriminator(label: str, length: float, matched: bool) -> Experiment:
-    """The ring with this discriminator; ``matched``: K scaled so that tr H is the Gaussian kernel's.
-
-    Exact kernels where they have a force at coincident points (not Matern 1/2), else features of width 256."""
-    exact = {"discriminator.features": 0} if label in SPECTRA and label != "Matern 1/2" else {}
-    exp = with_kernel(RING.replace({"discriminator.length_scale": length}), label).replace(exact)
-    if not matched:
-        return exp
-    reference = discriminator("Gaussian", length, False)
-    return exp.replace({"discriminator.variance": stiffness(reference) / stiffness(exp)})
+def discriminators(length: float, matched: bool, labels: Sequence[str] = tuple(DISCRIMINATORS)) -> dict[str, dict]:
+    """Fields of the discriminators, at the same K(0); ``matched``: K scaled so that tr H is the Gaussian kernel's."""
+    exp = RING.replace({"discriminator.length_scale": length})
+    fields = {label: dict(DISCRIMINATORS[label]) for label in labels}
+    for own in fields.values() if matched else ():
+        own["variance"] = stiffness(exp) / stiffness(with_kernel(exp, own))
+    return fields
 
 
-def critical_ratio(exp: Experiment) -> float:
-    """phi at which the spread target becomes unstable (mechanism 1); 0 if it is at LOWEST already, 1 if never."""
-    if margin(exp.replace({"generator.kernel.ratio": LOWEST})) > 0:
-        return 0.0
-    found = collective_instability(exp, "generator.kernel.ratio", LOWEST, HIGHEST).value
-    return 1.0 if found is None else found
+def critical_ratios(length: float, fields: dict[str, dict]) -> dict[str, float]:
+    """phi at which the spread ring becomes unstable with each; 0 if it is at LOWEST already, 1 if at none below 1."""
+    found = eg.frequency(RING.replace({"discriminator.length_scale": length}), fields)
+    rows = {row.kernel: row.unstable for row in found.kernels}
+    first = {label: 1.0 if rows[label].value is None else rows[label].value for label in fields}
+    return {label: 0.0 if rows[label].at_zero or value <= LOWEST else value for label, value in first.items()}
 
 
 def simulated_ratio(exp: Experiment, rounds: int = 3, points: int = 7) -> float:
@@ -207,11 +202,15 @@ def boundaries(lengths: np.ndarray, simulated: np.ndarray, labels: tuple[str, ..
     bisected = np.empty((2, len(labels), len(simulated)))
     at_simulated = np.empty(bisected.shape)
     for m, matched in enumerate((False, True)):
+        fields = [discriminators(float(l), matched, labels) for l in lengths]
+        rows = [critical_ratios(float(l), own) for l, own in zip(lengths, fields, strict=True)]
+        there = [discriminators(float(l), matched, labels) for l in simulated]
+        there = [(critical_ratios(float(l), own), own) for l, own in zip(simulated, there, strict=True)]
+        predicted[m] = [[row[label] for row in rows] for label in labels]
         for j, label in enumerate(labels):
-            predicted[m, j] = [critical_ratio(discriminator(label, float(l), matched)) for l in lengths]
             for i, l in enumerate(simulated):
-                exp = discriminator(label, float(l), matched)
-                at_simulated[m, j, i], bisected[m, j, i] = critical_ratio(exp), simulated_ratio(exp)
+                exp = with_kernel(RING.replace({"discriminator.length_scale": float(l)}), there[i][1][label])
+                at_simulated[m, j, i], bisected[m, j, i] = there[i][0][label], simulated_ratio(exp)
                 print(f"{label:18s} matched={matched} l={l:.2f}: critical ratio {at_simulated[m, j, i]:.4f} predicted, "
                       f"{bisected[m, j, i]:.4f} simulated", file=sys.stderr, flush=True)  # fmt: skip
     dims = ("matched", "discriminator", "length")
@@ -261,7 +260,7 @@ def draw_splitting(rng: np.random.Generator) -> Experiment:
             run={"start": "random", "runs": 4, "seed": int(rng.integers(1 << 30))},
         )  # fmt: skip
         scale = float(np.exp(rng.uniform(np.log(0.4), np.log(3)))) * splitting(exp).distance
-        exp = with_kernel(exp.replace({"discriminator.length_scale": scale}), label)
+        exp = with_kernel(exp.replace({"discriminator.length_scale": scale}), DISCRIMINATORS[label])
         time = splitting(exp).time
         if 15 <= time <= 1500 and convergence_rate(exp) > 0:
             return exp
@@ -313,9 +312,7 @@ def split_draws(seed: int, draws: int) -> list[dict]:
         result = splitting(exp)
         times = covering_times(exp, result.distance)
         times = times[~np.isnan(times)]
-        label = next(
-            n for n, f in DISCRIMINATORS.items() if all(exp.get(f"discriminator.{k}") == v for k, v in f.items())
-        )
+        label = next(n for n, f in DISCRIMINATORS.items() if with_kernel(exp, f) == exp)
         local = np.nan if result.local_time is None else result.local_time
         rows.append(
             {"kernel": label, "scale": exp.discriminator.length_scale / result.distance, "predicted": result.time,

@@ -64,7 +64,8 @@ def acting_times(blocks: Any, rule: UpdateRule) -> np.ndarray:
             elapsed += np.where(take, 2.0 ** (j - len(fine)), 0.0)
         last, after = state[:, 1], _advance(powers[0], state)[:, 1]
     found = top >= 0
-    share = np.divide(last - LEVEL, last - after, out=np.zeros(len(blocks)), where=found)
+    moves = found & (last > after)  # else slower than rounding
+    share = np.divide(last - LEVEL, last - after, out=np.zeros(len(blocks)), where=moves)
     return np.where(found, unit * (elapsed + 2.0 ** -len(fine) * share), np.inf)
 
 

@@ -132,7 +132,9 @@ def _compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset 
         return value
 
     out.spectrum = stage("spectrum", lambda tick: spectrum(exp))
-    out.frequency = stage("frequency", lambda tick: frequency(exp, progress=lambda done, total, _: tick(done, total)))
+    out.frequency = stage(
+        "frequency", lambda tick: frequency(exp, progress=lambda done, total, _: tick(done, total)), "spectrum"
+    )
     out.regularizer = best = stage("regularizer", lambda tick: best_regularizer(exp, penalty, progress=tick))
     if own is not None:
         out.runs = own

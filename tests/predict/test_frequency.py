@@ -10,6 +10,7 @@ from analyses import frequency_principle as script
 from egan_theory.experiment import Experiment
 from egan_theory.kernels import make_kernel
 from egan_theory.linear.seen import seen
+from egan_theory.predict import learning
 from egan_theory.predict.frequency import (
     SPECTRA,
     density_modes,
@@ -19,6 +20,7 @@ from egan_theory.predict.frequency import (
     times,
     with_kernel,
 )
+from egan_theory.predict.threshold import Threshold, Thresholds
 from egan_theory.predict.waves import sample_waves, separation, wavenumbers, waves
 from egan_theory.problem.problem import Problem
 from egan_theory.show.frequency import caption_frequency, frequency_text, on_frequency
@@ -295,19 +297,28 @@ def test_reference_kernels_have_the_same_size_and_scale():
     assert [row.own for row in f.kernels] == [True, False] and "random features" in f.kernels[1].note
 
 
-def test_where_the_collapsed_state_attracts_if_asked():
-    exp = Experiment(
-        target={"kind": "ring", "modes": 2},
-        generator={"particles": 2},
-        discriminator={"features": 8},
-        penalty={"r1": 0.0, "weight_decay": 0.05},
-    )
-    seen = []
+@pytest.mark.parametrize(
+    ("values", "sides", "margin", "reason", "words"),
+    [((0.16,), ("above",), -0.1, "", "above 0.16"), ((), (), 0.1, "", "at every ratio"),
+     ((), (), -0.1, "", "at no ratio"), ((), (), np.nan, "it escapes", "not known")],
+)  # fmt: skip
+def test_where_the_collapsed_state_attracts_if_asked(monkeypatch, values, sides, margin, reason, words):
+    """As ``egan threshold`` finds it; its simulations are tested there."""
+    asked, seen = [], []
+
+    def thresholds(exp, vary, mechanisms):
+        asked.append((vary, mechanisms))
+        row = Threshold("collapsed state", values, sides, (0.0, 1.0), "simulated", (), margin, reason=reason)
+        return Thresholds(vary, 0.05, (row,), {})
+
+    monkeypatch.setattr(learning, "thresholds", thresholds)
+    exp = Experiment(penalty={"r1": 0.0, "weight_decay": 0.05})
     f = eg.frequency(exp, {}, collapsed=True, progress=lambda *args: seen.append(args))
-    expected = eg.thresholds(exp, "generator.kernel.ratio", mechanisms=["collapsed state"]).thresholds[0]
-    assert f.own.collapsed.values == expected.values and f.own.collapsed.sides == expected.unstable_side
-    assert "collapsed state" in " ".join(on_frequency(f)) and seen[-1][:2] == (2, 2)
-    assert "collapsed_ratio" in f.to_dataset()
+    assert asked == [("generator.kernel.ratio", ["collapsed state"])] and seen[-1][:2] == (2, 2)
+    assert f.own.collapsed.words == words and f.own.collapsed.values == values
+    assert f.to_dataset()["collapsed_ratio"].values == pytest.approx([values[0] if values else np.nan], nan_ok=True)
+    assert (reason or words) in on_frequency(f)[-1]
+    assert eg.frequency(exp, {}).own.collapsed is None
 
 
 # -- what separates two modes -----------------------------------------------------------------------------------------
@@ -364,13 +375,11 @@ def test_simulated_densities_decay_at_the_predicted_rates():
 
 def test_critical_ratio_moves_with_the_spectrum():
     """Same K(0) and length scale: the rougher the kernel, the smaller the ratio; one of them in simulation."""
-    ratios = [
-        script.critical_ratio(script.discriminator(n, 0.6, False)) for n in ("Gaussian", "Matern 5/2", "Matern 3/2")
-    ]
-    assert ratios[0] > ratios[1] > ratios[2] > 0
-    assert script.simulated_ratio(script.discriminator("ReLU", 0.8, False), rounds=2) == pytest.approx(
-        script.critical_ratio(script.discriminator("ReLU", 0.8, False)), rel=0.1
-    )
+    ratios = script.critical_ratios(0.6, script.discriminators(0.6, False, ("Gaussian", "Matern 5/2", "Matern 3/2")))
+    assert ratios["Gaussian"] > ratios["Matern 5/2"] > ratios["Matern 3/2"] > 0
+    relu = script.discriminators(0.8, False, ("ReLU",))
+    ring = with_kernel(script.RING.replace({"discriminator.length_scale": 0.8}), relu["ReLU"])
+    assert script.simulated_ratio(ring, rounds=2) == pytest.approx(script.critical_ratios(0.8, relu)["ReLU"], rel=0.1)
 
 
 def test_relu_spectra_on_a_circle():

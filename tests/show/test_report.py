@@ -17,6 +17,7 @@ import egan_theory as eg
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.agreement import Agreement, Quantity
 from egan_theory.predict.asymptotic import rates_over
+from egan_theory.predict.learnt import Boundary
 from egan_theory.show import folder, page, plot, style, words
 from egan_theory.show.folder import MARK
 
@@ -110,7 +111,7 @@ def fake_rates(exp, penalty, strengths):
 @pytest.fixture
 def fakes(monkeypatch):
     """compare and the sweep without simulations of their own, the other stages computed once per experiment."""
-    for name in ("spectrum", "best_regularizer", "simulate"):
+    for name in ("spectrum", "frequency", "best_regularizer", "simulate"):
         monkeypatch.setattr(page, name, partial(once, getattr(page, name)))
     monkeypatch.setattr(page, "compare", lambda exp, runs: fake_agreement(eg.spectrum(exp)))
     monkeypatch.setattr(page, "sweep_left", fake_sweep)
@@ -203,6 +204,41 @@ def test_damping_ratio_has_the_critical_line(spectra, name, x):
     ax = plot.damping_ratio(spectra[name])
     assert any("ζ = 1" in label for label in check(ax, x, "(1)"))
     assert any(set(line.get_ydata()) == {1} for line in ax.lines)
+
+
+@pytest.mark.parametrize("name", ["ring", "uniform", "line"])
+def test_learning_times_have_a_curve_per_kernel_and_the_run(name):
+    found = eg.frequency(EXPERIMENTS[name])
+    ax = plot.frequency(found)
+    labels = check(ax, "1/length", "steps" if name != "line" else "units of time")
+    assert f"{found.own.kernel}, the experiment's" in labels and all(row.kernel in str(labels) for row in found.kernels)
+    assert sum("π/Δ" in label for label in labels) == (found.distance is not None)
+    own, *others = ax.get_lines()[: len(found.kernels)]
+    assert own.get_lw() > max(line.get_lw() for line in others)
+    np.testing.assert_array_equal(own.get_xdata(), found.wavenumber)
+    drawn = np.isfinite(own.get_ydata())
+    np.testing.assert_array_equal(own.get_ydata()[drawn], np.array(found.own.learning_time)[drawn])
+    assert any(set(np.atleast_1d(line.get_ydata())) == {found.steps} for line in ax.get_lines())
+    boundaries = check(ax.figure.axes[1], "kernel ratio", "kernel")
+    assert "spread state unstable" in boundaries
+    marks = [line.get_xdata() for line in ax.figure.axes[1].get_lines() if line.get_marker() == "|"]
+    expected = [row.unstable.values for row in found.kernels if row.unstable.values]
+    assert [tuple(m) for m in marks] == expected
+    alone = Figure().subplots()
+    assert plot.frequency(found, alone) is alone and len(alone.figure.axes) == 1
+
+
+def test_boundaries_of_two_mechanisms_are_drawn_where_they_hold():
+    found = eg.frequency(RING, {})
+    own = replace(
+        found.own, unstable=Boundary((0.3,), ("above",), False), collapsed=Boundary((0.2, 0.7), ("above", "below"))
+    )
+    ax = plot.frequency(replace(found, kernels=(own,))).figure.axes[1]
+    bars = sorted((round(p.get_x(), 3), round(p.get_x() + p.get_width(), 3)) for p in ax.patches)
+    assert bars == [(0.2, 0.7), (0.3, 1.0)] and "collapsed state attracts" in check(ax, "ratio", "kernel")
+    silent = replace(own, unstable=Boundary(reason="no equilibrium"), collapsed=Boundary(at_zero=False))
+    ax = plot.frequency(replace(found, kernels=(silent,))).figure.axes[1]
+    assert {t.get_text() for t in ax.texts} == {"not known", "attracts at no ratio"}
 
 
 def test_left_shows_advice_simulated_and_lost_points(regularizer):
@@ -374,15 +410,15 @@ def test_page_holds_every_number_figure_and_file(fakes, monkeypatch, tmp_path):
     assert "Stable" in text and "<note>" not in text and "&lt;note&gt;" in text
     for link in re.findall(r'(?:src|href)="([^"]+)"', text):
         assert (index.parent / link).stat().st_size > 0
-    assert len(re.findall(r'<img src="[^"]+" alt="[^"]{10,}"', text)) == text.count("<img") == 5
+    assert len(re.findall(r'<img src="[^"]+" alt="[^"]{10,}"', text)) == text.count("<img") == 6
     assert "http" not in re.sub(r"<details>.*?</details>", "", text, flags=re.S)
     assert eg.Experiment.from_toml(index.parent / "experiment.toml") == RING
     assert json.loads((index.parent / "regularizer.json").read_text())["best"] > 0
-    for name in ("spectrum", "runs", "strength", "agreement"):
+    for name in ("spectrum", "frequency", "runs", "strength", "agreement"):
         with xr.open_dataset(index.parent / f"{name}.nc", engine="h5netcdf") as ds:
             assert "[target]" in ds.attrs["experiment"]
     stages = list(dict.fromkeys(stage for stage, _, _ in seen))
-    assert stages[:5] == ["spectrum", "regularizer", "simulate", "compare", "strength"]
+    assert stages[:6] == ["spectrum", "frequency", "regularizer", "simulate", "compare", "strength"]
     assert stages[-2:] == ["figures", "write"]
     assert all(0 <= done <= total for _, done, total in seen)
 
@@ -390,6 +426,7 @@ def test_page_holds_every_number_figure_and_file(fakes, monkeypatch, tmp_path):
 def test_page_of_the_periodic_box_has_its_dispersion(fakes, tmp_path):
     text = eg.report(UNIFORM, tmp_path / "r").read_text(encoding="utf-8")
     assert 'src="dispersion.png"' in text and "learned last" in text
+    assert 'src="frequency.png"' in text and "Learnt within the run of 200 steps: waves from k = " in text
 
 
 def test_page_escapes_the_users_text(fakes, tmp_path):
