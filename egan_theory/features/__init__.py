@@ -3,7 +3,7 @@
 A feature map is asked only for what the theory needs, at a set of points X (..., n, d): values, gradients and Hessians
 of D, and the adjoint sum_n a_n psi(x_n) + b_n . grad psi(x_n). With B = stacked grad psi(x_n), ``gradient`` is B w and
 ``adjoint(0, b)`` is B^T b, so that products with H = B B^T never build H. All of it accepts complex points and weights
-(complex-step differentiation).
+(complex-step differentiation) and, but for transforms and networks, power series of them (base.series).
 """
 
 from __future__ import annotations

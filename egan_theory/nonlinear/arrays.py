@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .jet import ARRAYS, Jet, Part, order_of, parts_of
+from .jet import ARRAYS, Jet
+from .parts import Part, order_of, parts_of
 
 
 def _rule(*functions: Callable) -> Callable[[Callable], Callable]:

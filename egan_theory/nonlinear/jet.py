@@ -21,8 +21,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..base.errors import InputError
 from .functions import BILINEAR, COMPARISONS, FUNCTIONS, LINEAR, TAYLOR
-
-Part = np.ndarray | None
+from .parts import Part, aligned, axes_of, convolved, matmul_shape, order_of
 
 #: what NumPy's functions of whole arrays do to jets; entered by the module ``arrays``
 ARRAYS: dict[Callable, Callable] = {}
@@ -209,7 +208,7 @@ class Jet(NDArrayOperatorsMixin):
     def composed(self, taylor: Sequence[np.ndarray | float | None], reached: bool = False) -> Jet:
         """f(a) from f^(j)(a_0)/j!, j = 0 ... order: arrays that broadcast to the shape, None for 0. reached: infinite
         ones count only where their factors are not 0."""
-        parts: list[Part] = [None if taylor[0] is None else _axes(taylor[0], self.ndim)]
+        parts: list[Part] = [None if taylor[0] is None else axes_of(taylor[0], self.ndim)]
         for m in range(1, self.order + 1):
             total: Part = None
             for j in range(1, m + 1):
@@ -222,7 +221,7 @@ class Jet(NDArrayOperatorsMixin):
 
     def primitive(self, value: np.ndarray, slope: Any) -> Jet:
         """f(a) from f(a_0) and f'(a), itself a jet: m f_m = sum_j j a_j [f'(a)]_(m-j)."""
-        parts: list[Part] = [_axes(value, self.ndim)]
+        parts: list[Part] = [axes_of(value, self.ndim)]
         for m in range(1, self.order + 1):
             total: Part = None
             for j in range(1, m + 1):
@@ -290,52 +289,12 @@ class Jet(NDArrayOperatorsMixin):
         return rule(*args, **kwargs)
 
 
-def _axes(x: Any, ndim: int) -> np.ndarray:
-    x = np.asarray(x)
-    return x if x.ndim == ndim else x.reshape((1,) * (ndim - x.ndim) + x.shape)
-
-
-def parts_of(x: Any, order: int) -> Sequence[Part]:
-    """The coefficients of a jet, or of an array or number as a constant."""
-    if isinstance(x, Jet):
-        if x.order != order:
-            raise ValueError(f"jets of orders {x.order} and {order} in one expression")
-        return x.parts
-    return [np.asarray(x), *(None,) * order]
-
-
-def order_of(*inputs: Any) -> int:
-    return next(x.order for x in inputs if isinstance(x, Jet))
-
-
-def convolved(bilinear: Callable, a: Sequence[Part], b: Sequence[Part]) -> list[Part]:
-    """Coefficients of a bilinear map of two series."""
-    out: list[Part] = []
-    for m in range(len(a)):
-        total: Part = None
-        for j in range(m + 1):
-            x, y = a[j], b[m - j]
-            if x is not None and y is not None:
-                term = bilinear(x, y)
-                total = term if total is None else total + term
-        out.append(total)
-    return out
-
-
-def aligned(x: Any, order: int, ndim: int) -> list[Part]:
-    """Coefficients with ``ndim`` axes: where some were put in front, the jet's first axis is one inside."""
-    parts = parts_of(x, order)
-    if isinstance(x, Jet) and x.ndim < ndim:
-        parts = [None if p is None else np.broadcast_to(p, x.shape) for p in parts]
-    return [None if p is None else _axes(p, ndim) for p in parts]
-
-
 def product(bilinear: Callable, a: Any, b: Any) -> Jet:
     """A bilinear map of arrays (``multiply``, ``matmul``) of which one or both are jets."""
     order = order_of(a, b)
     na, nb = np.ndim(a), np.ndim(b)
     if bilinear is np.matmul:
-        shape = _matmul_shape(np.shape(a), np.shape(b))
+        shape = matmul_shape(np.shape(a), np.shape(b))
         # a first axis that is one of the matrix's is no batch
         a, b = (_whole(v) if isinstance(v, Jet) and v.ndim <= 2 else v for v in (a, b))
         wide = max(na, nb)
@@ -348,12 +307,6 @@ def product(bilinear: Callable, a: Any, b: Any) -> Jet:
 
 def _whole(jet: Jet) -> Jet:
     return jet.mapped(lambda p: p, jet.shape)
-
-
-def _matmul_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    left = a[-2:-1] if len(a) > 1 else ()
-    right = b[-1:] if len(b) > 1 else ()
-    return (*np.broadcast_shapes(a[:-2], b[:-2]), *left, *right)
 
 
 def _sum(ufunc: np.ufunc, *inputs: Any) -> Jet:

@@ -39,7 +39,7 @@ REACH, FINE = 0.1, 1e-11
 #: functions of such a basis, at most
 LARGEST_BASIS = 3000
 #: numbers that a block of directions may hold at once, all coefficients and features at the particles counted
-BLOCK = 20_000_000
+BLOCK = 5_000_000
 
 
 class StepMap:
