@@ -22,7 +22,7 @@ from .learnt import Boundary, Frequency, KernelTimes, Sample
 from .margin import margins
 from .splitting import splitting
 from .threshold import thresholds
-from .waves import sample_waves, separation, waves
+from .waves import sample_waves, separating_wave, separation, waves
 
 Progress = Callable[[int, int, str], None]
 
@@ -137,8 +137,7 @@ def _row(
     within = [float(one) for one, time in zip(k, learning, strict=True) if time <= steps]
     wave = split = half = None
     if delta is not None:
-        end = float(np.pi / delta)
-        wave = known(lambda: float(times(waves(problem, np.array([end])))["learning_time"][0]))
+        wave = known(lambda: float(times(separating_wave(problem))["learning_time"][0]))
         split = known(lambda: splitting(member).time)
         half = known(lambda: separating_wavenumber(member.discriminator.kernel_object, delta))
     unstable = _unstable(member)

@@ -42,10 +42,11 @@ class KernelTimes(Record):
     """One discriminator kernel. ``own``: the experiment's. Times in steps (flow: units of time), inf: never.
 
     learning_time, acting_time, regime: over the wavenumbers; learnt_from, learnt_to: smallest and largest of those that
-    are learnt within the run, None if none is. separating_time: learning time of k = pi/Delta, learnt: whether that is
-    within the run; split_time: until neighbours are told apart (predict.splitting), told_apart: whether within the run;
-    half_content: the wavenumber below which half of what separates them lies (predict.frequency). unstable: ratios at
-    which the spread state is unstable; collapsed: at which the collapsed state attracts (None: not asked for).
+    are learnt within the run, None if none is. separating_time: learning time of the finite sample's wave that moves
+    neighbours against each other, k = pi/Delta (ring: the whole waves next to it), learnt: whether within the run;
+    split_time: until neighbours are told apart (predict.splitting), told_apart: whether within the run; half_content:
+    the wavenumber below which half of what separates them lies (predict.frequency). unstable: ratios at which the
+    spread state is unstable; collapsed: at which the collapsed state attracts (None: not asked for).
     None: the target has no two modes, or the reason in ``note``.
     """
 

@@ -50,7 +50,8 @@ ASSUMPTIONS = {
     "sample": (
         "waves of the target's own points, damping and stiffness averaged over principal axes and phases",
         "a wave is taken for a mode, which it is on a lattice; where the target is uneven it is a mean of several",
-        "waves shorter than two distances of neighbouring points are no longer told apart by the points",
+        "points further apart than the kernel's length hold their places each by itself: their waves are learnt alike; "
+        "waves shorter than two distances of neighbouring points are not told apart by them at all",
         "small deviations",
     ),
 }
@@ -113,6 +114,14 @@ def sample_waves(problem: Problem, k: np.ndarray | None = None) -> Waves:
     k = np.asarray(k, dtype=float)
     how = "waves of the finite sample's displacements, mean damping and stiffness, Eq. (37, finite-modes)"
     return Waves("sample", _linearization(problem, "sample", how, k, _sample_blocks(problem, k)))
+
+
+def separating_wave(problem: Problem) -> Waves:
+    """The wave of the finite sample that moves neighbouring modes against each other: k = pi/Delta, on a ring the whole
+    number of waves next to it."""
+    target = problem.exp.target
+    end = target.modes // 2 / target.radius if isinstance(target, Ring) else np.pi / separation(problem)
+    return sample_waves(problem, np.array([end]))
 
 
 def _linearization(problem: Problem, way: str, how: str, k: np.ndarray, blocks: np.ndarray) -> Linearization:
@@ -267,6 +276,7 @@ __all__ = [
     "neighbours",
     "relative_coupling",
     "sample_waves",
+    "separating_wave",
     "separation",
     "wavenumbers",
     "waves",

@@ -41,8 +41,8 @@ def on_frequency(found: Frequency) -> list[str]:
     if found.separating_wavenumber is not None:
         lines.append(
             f"Neighbouring modes, {cell(found.distance)} apart, are separated by k = pi/Delta = "
-            f"{cell(found.separating_wavenumber)} per length: {_learnt(own.separating_time, own.learnt, found)}"
-            f"{_nearest(found)}; neighbours are told apart {_told(own, found)}."
+            f"{cell(found.separating_wavenumber)} per length: of the target's own points "
+            f"{_learnt(own.separating_time, own.learnt, found)}; neighbours are told apart {_told(own, found)}."
         )
     return [*lines, *_boundary(found)]
 
@@ -53,16 +53,6 @@ def _learnt(time: float | None, learnt: bool | None, found: Frequency) -> str:
     if not isfinite(time):
         return "it is never learnt, for it does not decay"
     return f"learnt in {_span(time, found)}, {'within' if learnt else 'not within'} the run"
-
-
-def _nearest(found: Frequency) -> str:
-    """What the target's own points say of that wave, or of the one next to it."""
-    end = found.separating_wavenumber
-    if not found.sample.wavenumber or end is None:
-        return ""
-    waves = zip(found.sample.wavenumber, found.sample.learning_time, strict=True)
-    k, time = min(waves, key=lambda wave: abs(wave[0] - end))
-    return f" (on the target's own points, k = {cell(k)}, in {_within(time, found)})"
 
 
 def _told(row: KernelTimes, found: Frequency) -> str:

@@ -21,7 +21,7 @@ from egan_theory.predict.frequency import (
     with_kernel,
 )
 from egan_theory.predict.threshold import Threshold, Thresholds
-from egan_theory.predict.waves import sample_waves, separation, wavenumbers, waves
+from egan_theory.predict.waves import sample_waves, separating_wave, separation, wavenumbers, waves
 from egan_theory.problem.problem import Problem
 from egan_theory.show.frequency import caption_frequency, frequency_text, on_frequency
 
@@ -214,6 +214,21 @@ def test_waves_of_points_are_those_of_the_line_that_they_are_on():
     assert "target's own points" in found.assumptions[0]
 
 
+@pytest.mark.parametrize("kernel", ["gaussian", "matern"])
+@pytest.mark.parametrize("rule", ["flow", "alternating"])
+def test_the_wave_that_moves_neighbours_against_each_other_is_a_mode_of_the_ring(kernel, rule):
+    """Every other point of a ring forwards, the others backwards, is a mode by symmetry, and in the spectrum."""
+    exp = Experiment(
+        generator={"kernel": {"ratio": 0.3}}, discriminator={"kernel": kernel, "features": 0},
+        penalty={"weight_decay": 0.05, "r1": 0.0}, update={"rule": rule},
+    )  # fmt: skip
+    found = times(separating_wave(Problem(exp)))
+    spectrum = eg.spectrum(exp)
+    s = spectrum["eigenvalue_re"].values + 1j * np.abs(spectrum["eigenvalue_im"].values)
+    assert np.abs(s - (-found["decay_rate"][0] + 1j * found["frequency"][0])).min() < 1e-9 * np.abs(s).max()
+    assert found["frequency"][0] > 0 and eg.frequency(exp, {}).own.separating_time == 1 / found["decay_rate"][0]
+
+
 def test_what_separates_neighbours():
     exp = Experiment(target={"kind": "ring", "modes": 6, "radius": 2.0})
     assert separation(Problem(exp)) == pytest.approx(2.0)  # a hexagon
@@ -250,8 +265,8 @@ def test_frequency_has_the_curves_of_learning_times_and_the_mechanisms_boundarie
         )
         learnt = curves["wavenumber"].values[curves["learning_time"].sel(kernel=row.kernel).values <= exp.run.steps]
         assert (row.learnt_from, row.learnt_to) == (learnt.min(), learnt.max())
-        at = float(curves["learning_time"].sel(kernel=row.kernel).interp(wavenumber=f.separating_wavenumber))
-        assert row.separating_time == pytest.approx(at) and row.learnt == (at <= exp.run.steps)
+        at = times(sample_waves(Problem(member), np.array([4.0])))["learning_time"][0]  # four waves round eight points
+        assert row.separating_time == at and row.learnt == (at <= exp.run.steps)
     assert f.own.learnt and f.separating_wavenumber == pytest.approx(np.pi / f.distance)
     short = eg.frequency(exp.replace({"run.steps": 60, "run.record_every": 1}), {})
     assert not short.own.learnt and not short.own.told_apart and short.own.learnt_from is None

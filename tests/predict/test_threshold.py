@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import egan_theory as eg
-from analyses import collapse_transition as script
+from analyses import critical_ratios as script
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.base.netcdf import save
 from egan_theory.cli.app import main
@@ -220,7 +220,7 @@ def test_verdicts_on_known_signals():
     assert script.bracket(ratios, verdict) == (0.1, 0.3) and np.isnan(script.bracket(ratios, -np.ones(5))[0])
 
 
-def test_collapse_transition(tmp_path, monkeypatch):
+def test_critical_ratios(tmp_path, monkeypatch):
     """The simulated critical ratio of a random experiment is within 5 % of the predicted one; the ring is drawn."""
     monkeypatch.setattr(script, "FIRST", (0.0, 0.1, 0.3, 0.6, 0.95))
     ds = script.study(20, 1)
@@ -249,7 +249,7 @@ def test_ring_example():
 
 
 @pytest.mark.slow
-def test_collapse_transition_over_more_draws():
+def test_critical_ratios_over_more_draws():
     ds = script.study(26, 2)
     assert int(ds["agrees"].sum()) == 2
 

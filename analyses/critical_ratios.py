@@ -21,7 +21,7 @@
 # predicted ratio, and beyond it the cloud loses part of them, collapses or escapes; from a start as wide as the ring it
 # spreads at once, and beyond the threshold circles about the equilibrium at a small amplitude: linear instability of
 # the spread cloud is then no loss of modes.
-# Run: python -m analyses.collapse_transition --seed 1 --draws 30 --output out/collapse_transition
+# Run: python -m analyses.critical_ratios --seed 1 --draws 30 --output out/critical_ratios
 
 # %%
 from __future__ import annotations
@@ -336,7 +336,7 @@ def figure(ds: xr.Dataset):
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    args = options("collapse_transition", draws=30).parse_args(argv)
+    args = options("critical_ratios", draws=30).parse_args(argv)
     ds = study(args.seed, args.draws).merge(ring_example(args.seed), combine_attrs="override")
     write(args.output, ds, figure(ds))
     error = np.abs(ds["predicted"] / ds["simulated"] - 1)
