@@ -1,0 +1,210 @@
+# %% [markdown]
+# # At which kernel ratio are modes lost, and how does the discriminator shape that transition?
+# The default ring (8 points, 64 particles, 256 random features, weight decay alone) from random starts of rms 0.5 per
+# coordinate (the ring's own is 0.71), trained with a smooth discriminator (Gaussian kernel) and a rough one (Matern
+# 3/2) of equal K(0) and length scale. Over the kernel ratio g2/g1: the share of the runs that keep every mode, and the
+# share of the modes that they keep; what theory says of the first (predict.basin, macro-particles in the clusters of
+# the same starts), and from which ratio the spread state is no equilibrium any more but circles. Every draw has a start
+# and random features of its own: thresholds differ much between them. Errors are over the draws.
+#
+# Weight decay 0.1 and starts of 0.5 were chosen so that both transitions lie inside (0, 1), on another seed than the
+# figure's. Nothing of the prediction entered.
+# Run: python -m analyses.collapse_transition --seed 1 --draws 12 --output out/collapse_transition
+
+# %%
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import xarray as xr
+from egan_theory.predict.basin import reached
+
+import egan_theory as eg
+from analyses.script import options, write
+from egan_theory.runs.outcome import FLAGS, LATE, Outcome, covered_modes, data_radius
+
+RATIO = "generator.kernel.ratio"
+#: label: fields of the discriminator, colour, marker
+KERNELS = {
+    "smooth (Gaussian)": ({"kernel": "gaussian"}, "#0072B2", "o"),
+    "rough (Matérn 3/2)": ({"kernel": "matern", "smoothness": 1.5}, "#D55E00", "s"),
+}
+RATIOS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
+STEPS, RECORDS = 3000, 50
+#: clouds that theory follows of each draw and ratio
+CLOUDS = 4
+#: mechanism of `egan threshold` that says where the spread state begins to circle
+SPREAD = "collective instability"
+
+
+def ring(label: str, seed: int, draw: int, steps: int = STEPS) -> eg.Experiment:
+    """The default ring with this discriminator, weight decay alone, from a random start and with features of a draw."""
+    own = int(np.random.default_rng([seed, draw]).integers(1 << 30))
+    return eg.Experiment(
+        target={"kind": "ring", "modes": 8},
+        generator={"particles": 64, "learning_rate": 0.01},
+        discriminator={"length_scale": 0.5, "features": 256, "learning_rate": 0.1, "seed": own, **KERNELS[label][0]},
+        penalty={"r1": 0.0, "weight_decay": 0.1},
+        run={"steps": steps, "record_every": max(steps // RECORDS, 1), "runs": 1, "start": "random", "spread": 0.5,
+             "seed": own},
+    )  # fmt: skip
+
+
+def at_ratios(exp: eg.Experiment, ratios) -> list[eg.Experiment]:
+    return [exp.replace({RATIO: float(ratio)}) for ratio in ratios]
+
+
+# %%
+def simulated(label: str, seed: int, draw: int, ratios=RATIOS, steps: int = STEPS) -> dict[str, np.ndarray]:
+    """Over the ratios, of one start: the outcome, and the mean over the last fifth of the run of the share of the modes
+    kept and of the cloud's width over the ring's."""
+    exp = ring(label, seed, draw, steps)
+    runs = eg.simulate(exp, variants=at_ratios(exp, ratios))
+    late = runs["particles"].isel(time=runs["time"].values >= (1 - LATE) * steps)
+    width = eg.order_parameters(late, runs["target"])["spread"] / data_radius(exp)
+    found = {"outcome": runs["outcome"], "kept": covered_modes(exp, late).mean("time"), "width": width.mean("time")}
+    return {name: values.values for name, values in found.items()}
+
+
+def predicted(
+    label: str, seed: int, draw: int, ratios=RATIOS, steps: int = STEPS, clouds: int = CLOUDS
+) -> dict[str, np.ndarray]:
+    """What theory says of the same draw: over the ratios the share of the clouds that keep every mode; the ratio from
+    which the spread state circles (NaN: none below 1), and the rms radius of its orbit, over the root of the distance
+    from there (normal form)."""
+    exp = ring(label, seed, draw, steps)
+    keeps = [reached(one, draws=clouds).kinds[Outcome.COVERED.word] for one in at_ratios(exp, ratios)]
+    spread = eg.thresholds(exp, RATIO, mechanisms=[SPREAD]).thresholds[0]
+    forms = spread.normal_forms[0] if spread.normal_forms else ()
+    radius = [form.rms_amplitude for form in forms if form.rms_amplitude is not None]
+    return {
+        "predicted": np.array(keeps),
+        "circles": np.array(np.nan if spread.value is None else spread.value),
+        "radius": np.array(radius[0] if radius else np.nan),
+    }
+
+
+DESCRIBED = {
+    "outcome": {"long_name": "outcome of the simulated run", "units": "1", **FLAGS},
+    "kept": {"long_name": "share of the modes kept", "units": "1"},
+    "width": {"long_name": "rms width of the cloud over the ring's", "units": "1"},
+    "predicted": {"long_name": "share of the predicted clouds that keep every mode", "units": "1"},
+    "circles": {"long_name": "ratio from which the spread state circles", "units": "1"},
+    "radius": {"long_name": "rms radius of the circling over the root of the distance from its threshold",
+               "units": "length"},
+}  # fmt: skip
+
+
+def study(seed: int, draws: int, ratios=RATIOS, steps: int = STEPS, clouds: int = CLOUDS) -> xr.Dataset:
+    """Simulation and theory over (discriminator, draw, ratio)."""
+    rows = []
+    for label in KERNELS:
+        for draw in range(draws):
+            rows.append(
+                simulated(label, seed, draw, ratios, steps) | predicted(label, seed, draw, ratios, steps, clouds)
+            )
+            print(f"{label}, draw {draw}: kept {np.round(rows[-1]['kept'], 2)}", file=sys.stderr, flush=True)
+    return gathered(rows, seed, draws, ratios, steps)
+
+
+def gathered(rows: list[dict[str, np.ndarray]], seed: int, draws: int, ratios, steps: int) -> xr.Dataset:
+    dims, shape = ("discriminator", "draw", "ratio"), (len(KERNELS), draws)
+    data = {}
+    for name, about in DESCRIBED.items():
+        values = np.stack([row[name] for row in rows])
+        data[name] = (dims[: 1 + values.ndim], values.reshape(*shape, *values.shape[1:]), about)
+    axis = ("ratio", list(map(float, ratios)), {"long_name": "kernel ratio g2/g1", "units": "1"})
+    coords = {"discriminator": list(KERNELS), "ratio": axis}
+    return xr.Dataset(data, coords=coords, attrs={"seed": seed, "draws": draws, "steps": steps})
+
+
+def mean(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Mean over the draws, and its standard error."""
+    return values.mean("draw"), values.std("draw", ddof=1) / np.sqrt(values.sizes["draw"])
+
+
+def keepers(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """(share of the runs that keep every mode, its standard error) over (discriminator, ratio); of n runs, k of which
+    keep them, the error is that of (k + 1)/(n + 2), so that 0 and n of n are not certain."""
+    n = ds.sizes["draw"]
+    share = (ds["outcome"] == Outcome.COVERED).mean("draw")
+    smoothed = (n * share + 1) / (n + 2)
+    return share, np.sqrt(smoothed * (1 - smoothed) / (n + 3))
+
+
+def half(x: np.ndarray, y: np.ndarray, level: float = 0.5) -> float:
+    """Where a share that falls from 1 is ``level`` for the first time, linear in between; NaN: nowhere."""
+    below = np.flatnonzero(y < level)
+    if not below.size or below[0] == 0:
+        return float("nan")
+    i = below[0]
+    return float(np.interp(level, y[[i, i - 1]], x[[i, i - 1]]))
+
+
+def summary(ds: xr.Dataset) -> dict[str, float]:
+    """Of each discriminator: the ratios at which 3/4, 1/2 and 1/4 of the runs keep every mode, simulated and predicted;
+    the mean difference of both curves; the median threshold of the spread state."""
+    share, _ = keepers(ds)
+    theory, x, out = ds["predicted"].mean("draw"), ds["ratio"].values, {}
+    for label in KERNELS:
+        for name, curve in (("simulated", share), ("predicted", theory)):
+            y = curve.sel(discriminator=label).values
+            out |= {f"{label}, {level:g} kept, {name}": half(x, y, level) for level in (0.75, 0.5, 0.25)}
+        out[f"{label}, mean difference"] = float(np.abs(share - theory).sel(discriminator=label).mean())
+        out[f"{label}, circles from"] = float(ds["circles"].sel(discriminator=label).median())
+        out[f"{label}, radius / sqrt"] = float(ds["radius"].sel(discriminator=label).median())
+    return out
+
+
+# %%
+def rug(ax, starts: np.ndarray, height: float, colour: str) -> None:
+    """The ratios from which the spread state circles: range and median over the draws."""
+    ax.plot([starts.min(), starts.max()], [height] * 2, color=colour, lw=4, alpha=0.35, solid_capstyle="butt")
+    ax.plot([np.median(starts)], [height], "|", color=colour, ms=11, mew=2.4)
+
+
+def figure(ds: xr.Dataset):
+    """Starts that keep every mode, and modes kept, over the kernel ratio."""
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(8.6, 5.6), layout="constrained")
+    upper, lower = fig.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    x = ds["ratio"].values
+    (share, error), (theory, unsure), (kept, spread) = keepers(ds), mean(ds["predicted"]), mean(ds["kept"])
+    for i, (label, (_, colour, marker)) in enumerate(KERNELS.items()):
+        one = {"discriminator": label}
+        look = {"fmt": marker, "color": colour, "ms": 6, "mfc": "white", "mew": 1.6, "capsize": 2.5, "elinewidth": 1.1}
+        line, band = theory.sel(one).values, unsure.sel(one).values
+        upper.fill_between(x, np.maximum(line - band, 0), np.minimum(line + band, 1), color=colour, alpha=0.15, lw=0)
+        upper.plot(x, line, color=colour, lw=2.2, label=f"{label}: theory")
+        upper.errorbar(x, share.sel(one), yerr=error.sel(one), label=f"{label}: simulated", **look)
+        lower.errorbar(x, kept.sel(one), yerr=spread.sel(one), ls="-", lw=0.8, **look)
+        starts = ds["circles"].sel(one).values
+        starts = starts[np.isfinite(starts)]
+        if len(starts):
+            rug(lower, starts, 0.04 + 0.09 * (1 - i), colour)
+    for ax in (upper, lower):
+        ax.set_ylim(-0.06, 1.08)
+        ax.grid(color="#e4e4e4", lw=0.6)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=10.5)
+    upper.set_ylabel("starts that keep\nevery mode (share)", fontsize=11.5)
+    lower.set_ylabel("modes kept\n(share)", fontsize=11.5)
+    lower.set_xlabel("kernel ratio g2/g1 of the generator (1)", fontsize=11.5)
+    upper.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, fontsize=10.5)
+    return fig
+
+
+def main(argv: list[str] | None = None) -> xr.Dataset:
+    args = options("collapse_transition", draws=12, help_draws="starts and features at each ratio").parse_args(argv)
+    ds = study(args.seed, args.draws)
+    write(args.output, ds, figure(ds), dpi=110)
+    for name, value in summary(ds).items():
+        print(f"{name}: {value:.3f}")
+    return ds
+
+
+# %%
+if __name__ == "__main__":
+    main()
