@@ -1,0 +1,144 @@
+"""The eigenvalues of a step that are about to grow, with their right and left eigenvectors, and solves beside them.
+
+Dense: inverse iteration of a block (so that double eigenvalues are found twice) with one LU factorization, not a whole
+eigendecomposition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+Array = np.ndarray
+EPS = float(np.finfo(float).eps)
+#: vectors of the block, and the largest residual of an eigenpair, relative to |A|
+BLOCK, ITERATIONS, RESIDUAL = 8, 60, 1e-9
+#: the shift stands this part of the unit beside the eigenvalue that is known
+BESIDE = 3e-6
+#: reciprocal condition below which zeta - A is singular, and what may be left over of its right side
+SINGULAR, LEFT_OVER = 1e-11, 1e-7
+
+
+class Refused(Exception):
+    """No normal form here: the message says why, in a user's words."""
+
+
+@dataclass(frozen=True)
+class CriticalSpace:
+    """values (k,): eigenvalues of A, of a pair the one with Im > 0; right, left (n, k): A q = value q, p^H A = value p^H,
+    p_i^H q_j = 1 if i = j else 0; ``real``: eigenvalues and vectors are real. ``continuous``: A is a rate, the
+    eigenvalues of a power z^n are sums and not products."""
+
+    values: Array
+    right: Array
+    left: Array
+    real: bool
+    continuous: bool
+
+    @property
+    def size(self) -> int:
+        return len(self.values)
+
+    @property
+    def all_values(self) -> Array:
+        """(m,): with the conjugates behind."""
+        return self.values if self.real else np.concatenate([self.values, self.values.conj()])
+
+    @property
+    def all_right(self) -> Array:
+        """(m, n): the vectors of ``all_values``."""
+        q = self.right.T
+        return q if self.real else np.concatenate([q, q.conj()])
+
+    def combined(self, *indices: int) -> complex:
+        """The eigenvalue of the product of these coordinates: one step multiplies it by that (flow: its rate)."""
+        chosen = self.all_values[list(indices)]
+        return complex(chosen.sum() if self.continuous else chosen.prod())
+
+    def chosen(self, which: Array | list[int]) -> CriticalSpace:
+        return CriticalSpace(self.values[which], self.right[:, which], self.left[:, which], self.real, self.continuous)
+
+
+def nearby(A: Array, target: complex, count: int = BLOCK) -> tuple[Array, Array, Array]:
+    """Up to ``count`` eigenvalues of A nearest to ``target`` that inverse iteration resolves, nearest first, with right
+    and left eigenvectors (n, k), biorthonormal."""
+    n = len(A)
+    count = min(count, n)
+    shift = target + BESIDE * max(abs(target), EPS) * (1 + 1j)
+    lu = scipy.linalg.lu_factor(shift * np.eye(n) - A, check_finite=False)
+    rng = np.random.default_rng(0)
+    spaces = []
+    for trans in (0, 2):
+        V = np.linalg.qr(rng.standard_normal((n, count)) + 1j * rng.standard_normal((n, count)))[0]
+        for _ in range(ITERATIONS):
+            new = np.linalg.qr(scipy.linalg.lu_solve(lu, V, trans=trans, check_finite=False))[0]
+            turned = np.linalg.norm(new - V @ (V.conj().T @ new), axis=0)[: max(count // 2, 1)].max()
+            V = new
+            if turned < 1e-13:
+                break
+        spaces.append(V)
+    V, W = spaces
+    small = V.conj().T @ (A @ V)
+    values, Y = np.linalg.eig(small)
+    order = np.argsort(np.abs(values - target), kind="stable")
+    values, right = values[order], V @ Y[:, order]
+    right = right / np.linalg.norm(right, axis=0)
+    good = np.linalg.norm(A @ right - right * values, axis=0) <= RESIDUAL * max(np.linalg.norm(A, 1), 1.0)
+    k = int(np.argmin(good)) if not good.all() else len(good)
+    if k == 0:
+        raise Refused("the eigenvector that becomes unstable could not be resolved")
+    values, right = values[:k], right[:, :k]
+    values_l, Z = np.linalg.eig(W.conj().T @ (A.conj().T @ W))
+    order = np.argsort(np.abs(values_l.conj() - target), kind="stable")[:k]
+    left = W @ Z[:, order]
+    # within groups of equal eigenvalues the bases are anyone's: made biorthonormal there
+    left = left @ np.linalg.inv(left.conj().T @ right).conj().T
+    return values, right, left
+
+
+class Resolvent:
+    """(zeta - A)^-1 b for several zeta, with one factorization each. ``resonant``: directions (right, left) with that
+    eigenvalue that are kept out, so that the solution has no component there."""
+
+    def __init__(self, A: Array) -> None:
+        self.A = A
+        self._kept: dict[complex, tuple] = {}
+
+    def __call__(self, zeta: complex, b: Array, resonant: CriticalSpace | None = None) -> Array:
+        """(n,) or (n, j). Raises Refused where zeta is another eigenvalue and b has a component there."""
+        real = abs(np.imag(zeta)) == 0
+        key = complex(np.round(zeta, 13)), resonant is not None
+        if key not in self._kept:
+            M = (np.real(zeta) if real else zeta) * np.eye(len(self.A)) - self.A
+            if resonant is not None:
+                M = M + resonant.right @ resonant.left.conj().T
+            self._kept[key] = self._factored(M)
+        how, factors, M = self._kept[key]
+        if resonant is not None:
+            b = b - resonant.right @ (resonant.left.conj().T @ b)
+        if how == "lu":
+            return scipy.linalg.lu_solve(factors, b, check_finite=False)
+        U, sigma, Vh = factors
+        kept = sigma > SINGULAR * sigma[0]
+        x = Vh[kept].conj().T @ ((U[:, kept].conj().T @ b).T / sigma[kept]).T
+        left_over = np.linalg.norm(M @ x - b, axis=0)
+        if np.any(left_over > LEFT_OVER * np.linalg.norm(b, axis=0)):
+            raise Refused(
+                "the orbit pushes weights of the discriminator that nothing damps (multiplier exactly 1), so that it "
+                "drifts and has no fixed size; a weight decay however small bounds them"
+            )
+        return x
+
+    @staticmethod
+    def _factored(M: Array) -> tuple:
+        lu = scipy.linalg.lu_factor(M, check_finite=False)
+        condition = scipy.linalg.get_lapack_funcs("gecon", (lu[0],))
+        rcond, _ = condition(lu[0], np.linalg.norm(M, 1))
+        if rcond > SINGULAR:
+            return "lu", lu, M
+        return "svd", np.linalg.svd(M), M
+
+
+__all__ = ["CriticalSpace", "Refused", "Resolvent", "nearby"]

@@ -1,0 +1,357 @@
+"""Normal forms at a threshold of an equilibrium: what takes its place, how large, on which side, how far that holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..base.table import Record
+from .amplitude import AmplitudeEquations, State, equations
+from .critical import CriticalSpace, Refused, nearby
+from .point import Point
+from .reduced import Reduced, reduce
+from .series import correction
+
+Array = np.ndarray
+#: a threshold's multiplier may be this far from the unit circle
+ON_CIRCLE = 1e-4
+#: an eigenvalue is real when its angle (flow: frequency) is below this part of ... its distance from 1 counts for it
+REAL = 1e-6
+#: strong resonances: angles within this many radians of 2 pi/3 and pi/2
+RESONANCE = 0.05
+#: a second mode joins where it crosses within this part of the parameter, and its angle is within this part of the first
+GAP, DETUNING = 0.1, 0.1
+#: modes whose thresholds agree to this part of the parameter cross together
+TOGETHER = 1e-6
+#: distance in the parameter, as a part of it, at which derivatives in it are taken by central differences
+STEP = 1e-4
+#: cubic (quadratic) coefficients below this part of the terms that they are the sum of are zero to rounding
+ZERO = 1e-9
+#: the amplitude of the cubic truncation is good to this part
+ACCURACY = 0.05
+#: where two modes cross one after the other, amplitudes are given this part of the parameter beyond the second crossing
+BEYOND = 0.02
+#: larger systems are not looked at: their dense matrix takes too long
+MAX_SIZE = 2500
+
+
+@dataclass(frozen=True)
+class NormalForm(Record):
+    """One branch of orbits (or equilibria) that is born at a threshold of the equilibrium.
+
+    bifurcation: "neimark-sacker" (flow: "hopf"), "flip", "fold", "transcritical" or "pitchfork". criticality:
+    "supercritical" (small orbits on the unstable side, modes kept) or "subcritical" (unstable orbits on the stable side,
+    so that the cloud jumps beyond). rms_amplitude: displacement of the particles, root mean square over particles and
+    one turn, over |value - threshold|^exponent (exponent 1/2; of a transcritical bifurcation 1), in length per that
+    power of the parameter. side: "above" or "below" the threshold the branch exists. angle: radians per step (flow: per
+    unit of time); frequency_shift: what it changes by per unit of the parameter, along the branch. motion: "along lines"
+    (every particle goes back and forth, a standing orbit), "circles" (a rotating one), "ellipses"; "" without motion.
+    stable: against the modes that become unstable there. valid_to: value of the parameter up to which the cubic
+    truncation is good to about 5 %. relative_correction: c in amplitude (1 + c |value - threshold|). modes: how many
+    eigenvalues (pairs) become unstable together; where they do so one after the other, ``at`` is the value of the
+    parameter at which rms_amplitude and what goes with it were evaluated. points: "merge" or "part", what particles that
+    share a place do on the orbit, transverse_rate: their separation's growth per step (flow: per time) and unit of the
+    parameter; "" and None where no particles do or it was not looked for. reason: why there is none of it."""
+
+    KEYS = (
+        "bifurcation", "criticality", "rms_amplitude", "exponent", "side", "angle", "frequency_shift", "motion", "stable",
+        "valid_to", "relative_correction", "modes", "at", "points", "transverse_rate", "reason",
+    )  # fmt: skip
+    TITLE: ClassVar[str] = "{0.bifurcation}"
+
+    bifurcation: str
+    criticality: str | None = None
+    rms_amplitude: float | None = None
+    exponent: float = 0.5
+    side: str | None = None
+    angle: float | None = None
+    frequency_shift: float | None = None
+    motion: str = ""
+    stable: bool | None = None
+    valid_to: float | None = None
+    relative_correction: float | None = None
+    modes: int = 1
+    at: float | None = None
+    points: str = ""
+    transverse_rate: float | None = None
+    reason: str = ""
+    threshold: float = float("nan")
+    #: the orbit's first harmonic per |value - threshold|^exponent, (n,), and the equations that it solves
+    shape: Any = field(default=None, repr=False, compare=False)
+    equations: AmplitudeEquations | None = field(default=None, repr=False, compare=False)
+
+    def amplitude(self, value: float) -> float | None:
+        """rms displacement at a value of the parameter by the amplitude equations (the branch of the same kind of
+        motion and stability where there are several); 0 on the side where it does not exist."""
+        delta = value - self.threshold
+        if self.rms_amplitude is None:
+            return None
+        if (delta > 0) != (self.side == "above"):
+            return 0.0
+        if self.at is None or self.equations is None:
+            return self.rms_amplitude * abs(delta) ** self.exponent
+        states = self.equations.states(delta)
+        return float(np.sqrt(self.equations.mean_square(states[0].z))) if states else 0.0
+
+
+def kind_of(target: complex, continuous: bool) -> str:
+    """ "pair", "plus" or "minus": which way the eigenvalue leaves."""
+    if continuous:
+        return "pair" if abs(target.imag) > REAL else "plus"
+    if abs(target.imag) > REAL:
+        return "pair"
+    return "plus" if target.real > 0 else "minus"
+
+
+NAMES = {"plus": "pitchfork", "minus": "flip"}
+
+
+def normal_forms(
+    at: Callable[[float], Point],
+    value: float,
+    target: complex,
+    side: str,
+    *,
+    ends: tuple[float, float] = (-np.inf, np.inf),
+) -> tuple[NormalForm, ...]:
+    """The branches at the threshold ``value`` of a parameter, the stable ones first.
+
+    at: the map (or flow) about its equilibrium, for values of the parameter; target: the eigenvalue of one step (flow:
+    rate) that crosses there, approximately; side: "above" or "below" it is unstable; ends: of the parameter's range.
+    Where there is no normal form, one record with the reason."""
+    here = at(value)
+    kind = kind_of(target, here.continuous)
+    name = ("hopf" if here.continuous else "neimark-sacker") if kind == "pair" else NAMES[kind]
+    angle = abs(target.imag) if here.continuous else abs(float(np.angle(target)))
+    blank = NormalForm(name, angle=angle, threshold=value)
+    try:
+        return _found(at, here, value, target, side, ends, kind, blank)
+    except Refused as refused:
+        return (_with(blank, reason=str(refused)),)
+
+
+def _with(form: NormalForm, **changes: Any) -> NormalForm:
+    from dataclasses import replace
+
+    return replace(form, **changes)
+
+
+def _found(
+    at: Callable[[float], Point], here: Point, value: float, target: complex, side: str, ends: tuple[float, float],
+    kind: str, blank: NormalForm,
+) -> tuple[NormalForm, ...]:  # fmt: skip
+    if here.size > MAX_SIZE:
+        raise Refused(f"the state of {here.size} numbers is larger than normal forms are computed for ({MAX_SIZE})")
+    _refuse_resonance(kind, here.continuous, blank.angle or 0.0)
+    step = STEP * abs(value) if value else STEP
+    step = min(step, 0.5 * abs(ends[1] - value) or step, 0.5 * abs(value - ends[0]) or step)
+    before, after = at(value - step), at(value + step)
+    if not before.size == after.size == here.size:
+        raise Refused("the discriminator's basis changes with the parameter")
+    space, slope, crossings = _critical(here, before, after, step, target, kind, value)
+    reduced = reduce(space, here.differentials, here.resolvent)
+    gram = here.gram(space.right)
+    eq = equations(reduced, slope, gram)
+    if kind == "plus" and np.abs(reduced.quadratic).max() > ZERO**0.5 * max(reduced.scale, 1e-300):
+        return _quadratic(here, before, after, step, value, side, space, eq, blank)
+    if np.abs(reduced.cubic).max() <= ZERO * reduced.scale or reduced.scale == 0:
+        raise Refused("the cubic coefficient is zero to rounding: what happens is decided by higher orders")
+    context = _Context(here, before, after, step, value, side, space, eq, crossings, blank)
+    return context.simple() if space.size == 1 else context.several()
+
+
+def _refuse_resonance(kind: str, continuous: bool, angle: float) -> None:
+    if kind != "pair" or continuous:
+        return
+    for order in (3, 4):
+        if abs(angle - 2 * np.pi / order) < RESONANCE:
+            raise Refused(
+                f"strong resonance: {angle:.4g} radians per step are within {RESONANCE:g} of a turn in {order} steps, "
+                "where the orbit locks to the steps and has no amplitude of its own"
+            )
+
+
+def _critical(
+    here: Point, before: Point, after: Point, step: float, target: complex, kind: str, value: float
+) -> tuple[CriticalSpace, Array, Array]:
+    """(space, slope (k, k), distances (k,) in the parameter at which each crosses), the nearest first."""
+    values, right, left = nearby(here.A, target)
+    growth = values.real if here.continuous else np.log(np.abs(values))
+    slopes = (after.A - before.A) / (2 * step)
+
+    def speed(right: Array, left: Array, values: Array) -> tuple[Array, Array]:
+        D = left.conj().T @ (slopes @ right)
+        d = np.diag(D)
+        return D, d.real if here.continuous else (d / values).real
+
+    if kind != "pair":
+        # an eigenvalue that stays (weights that nothing damps) may stand at the same place: told apart by its speed
+        near = np.abs(values - values[0]) <= 1e-7
+        D, _ = speed(right[:, near], left[:, near], values[near])
+        _, turn = np.linalg.eig(D)
+        moving = np.abs(np.linalg.eigvals(D)) > 1e-7 * max(np.abs(D).max(), 1e-300)
+        right_near = right[:, near] @ turn
+        left_near = left[:, near] @ np.linalg.inv(turn).conj().T
+        order = np.argsort(~moving, kind="stable")
+        right = np.concatenate([right_near[:, order], right[:, ~near]], axis=1)
+        left = np.concatenate([left_near[:, order], left[:, ~near]], axis=1)
+        values = np.concatenate([values[near], values[~near]])
+        growth = values.real if here.continuous else np.log(np.abs(values))
+        still = np.zeros(len(values), bool)
+        still[int(moving.sum()) : int(near.sum())] = True
+    else:
+        still = values.imag <= 0
+    _, rate = speed(right, left, values)
+    if abs(growth[0]) > ON_CIRCLE or rate[0] == 0:
+        raise Refused("no eigenvalue of the step crosses the unit circle where the linear theory has its threshold")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossing = -growth / rate
+    return _cluster(here, kind, values, right, left, crossing, still, slopes, value)
+
+
+def _cluster(
+    here: Point, kind: str, values: Array, right: Array, left: Array, crossing: Array, still: Array, slopes: Array,
+    value: float,
+) -> tuple[CriticalSpace, Array, Array]:  # fmt: skip
+    width = max(abs(values[0].imag) if here.continuous else abs(np.angle(values[0])), REAL) if kind == "pair" else 1.0
+    near = np.abs(values - values[0]) <= DETUNING * width
+    near &= ~still & (np.abs(crossing) <= GAP * (abs(value) or 1.0))
+    near[0] = True
+    which = np.flatnonzero(near)
+    space = CriticalSpace(values[which], right[:, which], left[:, which], kind != "pair", here.continuous)
+    if kind != "pair":
+        space = _realigned(space)
+    slope = space.left.conj().T @ (slopes @ space.right)
+    return space, slope, crossing[which]
+
+
+def _realigned(space: CriticalSpace) -> CriticalSpace:
+    """Real eigenvectors of real eigenvalues."""
+    q, p = [], []
+    if np.ptp(space.values.real) < 1e-9:  # a double one: any real basis
+        both = np.concatenate([space.right.real, space.right.imag], axis=1)
+        basis = np.linalg.svd(both, full_matrices=False)[0][:, : space.size]
+        left = space.left @ np.linalg.inv(basis.T @ space.left).conj()
+        return CriticalSpace(space.values.real, basis, left.real, True, space.continuous)
+    for right, left in zip(space.right.T, space.left.T, strict=True):
+        turn = right[np.argmax(np.abs(right))]
+        x = (right / turn).real
+        y = (left * np.conj(turn)).real
+        q.append(x), p.append(y / (y @ x))
+    return CriticalSpace(space.values.real, np.stack(q, 1), np.stack(p, 1), True, space.continuous)
+
+
+def _quadratic(
+    here: Point, before: Point, after: Point, step: float, value: float, side: str, space: CriticalSpace,
+    eq: AmplitudeEquations, blank: NormalForm,
+) -> tuple[NormalForm, ...]:  # fmt: skip
+    """Transcritical: dz/dt = delta L_1 z + Q z^2/2, z = -2 delta L_1/Q on both sides, unstable where the equilibrium is
+    stable. (A fold has no equilibrium on one side, so that none of its thresholds is one of an equilibrium here.)"""
+    if space.size > 1:
+        raise Refused("several real eigenvalues cross together with quadratic terms: the branches were not sought")
+    z = 2 * float(eq.linear_1[0, 0]) / float(eq.quadratic[0, 0, 0])
+    form = _with(
+        blank, bifurcation="transcritical", criticality="subcritical", exponent=1.0, side=side, stable=True,
+        rms_amplitude=abs(z) * float(np.sqrt(eq.gram[0, 0].real)), frequency_shift=0.0, equations=eq,
+        shape=-z * space.right[:, 0],
+    )  # fmt: skip
+    return (form,)
+
+
+@dataclass(frozen=True)
+class _Context:
+    here: Point
+    before: Point
+    after: Point
+    step: float
+    value: float
+    side: str
+    space: CriticalSpace
+    equations: AmplitudeEquations
+    crossings: Array
+    blank: NormalForm
+
+    @property
+    def sign(self) -> float:
+        return 1.0 if self.side == "above" else -1.0
+
+    @property
+    def scale(self) -> float:
+        return abs(self.value) or 1.0
+
+    def simple(self) -> tuple[NormalForm, ...]:
+        slope, cubic = self.equations.simple()
+        if abs(cubic.real) <= ZERO * abs(cubic):
+            raise Refused("the cubic coefficient is zero to rounding: what happens is decided by higher orders")
+        square = -slope.real / cubic.real  # per unit of the parameter
+        direction = float(np.sign(square))
+        z = np.array([np.sqrt(abs(square))], dtype=complex if not self.space.real else float)
+        shift = direction * slope.imag + cubic.imag * abs(square)
+        state = State(z, shift, np.array([-2 * direction * slope.real]))
+        return (self._form(state, direction, 1.0),)
+
+    def several(self) -> tuple[NormalForm, ...]:
+        together = np.abs(self.crossings).max() <= TOGETHER * self.scale
+        forms = []
+        if together:
+            exact = AmplitudeEquations(0 * self.equations.linear_0, *self._rest())
+            for direction in (self.sign, -self.sign):
+                forms += [self._form(state, direction, 1.0, exact) for state in exact.states(direction)]
+        else:
+            last = np.abs(self.crossings).max()
+            delta = BEYOND * self.scale + last
+            for direction in (self.sign, -self.sign):
+                for state in self.equations.states(direction * delta):
+                    forms.append(self._form(state, direction, delta))
+        if not forms:
+            raise Refused("the amplitude equations of the modes that cross together have no orbit")
+        forms.sort(key=lambda f: (not f.stable, f.criticality != "supercritical", f.rms_amplitude))
+        return tuple(forms)
+
+    def _rest(self) -> tuple:
+        e = self.equations
+        return e.linear_1, e.quadratic, e.cubic, e.gram, e.real
+
+    def _form(
+        self, state: State, direction: float, distance: float, eq: AmplitudeEquations | None = None
+    ) -> NormalForm:
+        """direction: of the branch, +1 above; state: the solution at that distance."""
+        eq = self.equations if eq is None else eq
+        rms = float(np.sqrt(eq.mean_square(state.z) / distance))
+        supercritical = direction == self.sign
+        c = self._correction(eq, state, direction) if distance == 1.0 else None
+        valid = None if c is None else self.value + direction * ACCURACY / max(abs(c), 1e-12)
+        return _with(
+            self.blank,
+            criticality="supercritical" if supercritical else "subcritical",
+            rms_amplitude=rms,
+            side="above" if direction > 0 else "below",
+            frequency_shift=None if self.space.real else direction * float(state.shift) / distance,
+            motion="" if self.space.real else _motion(self.here, self.space.right @ state.z),
+            stable=state.stable,
+            valid_to=valid,
+            relative_correction=c,
+            modes=self.space.size,
+            at=None if distance == 1.0 else self.value + direction * distance,
+            shape=self.space.right @ state.z / np.sqrt(distance),
+            equations=eq,
+        )
+
+    def _correction(self, eq: AmplitudeEquations, state: State, direction: float) -> float | None:
+        try:
+            return correction(self.here, self.before, self.after, self.step, self.space, eq, state, direction)[0]
+        except Refused:  # a resonance of higher order: the next term is not a power
+            return None
+
+
+def _motion(here: Point, vector: Array) -> str:
+    """How particles move on the orbit Re(vector exp(i phi))."""
+    x = np.sqrt(here.shares)[:, None] * here.displacement(vector[None])[0]
+    each = np.abs(np.einsum("md,md->m", x, x)).sum() / np.sum(np.abs(x) ** 2)
+    return "along lines" if each > 0.9 else ("circles" if each < 0.1 else "ellipses")
+
+
+__all__ = ["NormalForm", "Reduced", "Refused", "normal_forms"]

@@ -1,0 +1,71 @@
+"""A map or flow about its equilibrium: what normal forms need of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .critical import Resolvent
+from .differentials import Differentials
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Point:
+    """A = dF/dz there (flow: of the velocity); ``curve``: (K, k, n) Taylor coefficients of t^1 ... t^K of k curves
+    through the equilibrium -> those of their images F (flow: of the velocity along them); displacement: (..., n) to
+    what it does to the particles, (..., M, d), linear; shares (M,): of the particles at each position."""
+
+    A: Array
+    curve: Callable[[Array], Array]
+    displacement: Callable[[Array], Array]
+    shares: Array
+    continuous: bool
+
+    @classmethod
+    def of(cls, stepmap: Any) -> Point:
+        """Of a StepMap, at its rest."""
+        from .jet import Jet
+
+        z, flow = stepmap.rest, stepmap.continuous
+
+        def curve(coefficients: Array) -> Array:
+            start = np.broadcast_to(z, coefficients.shape[1:])[None]
+            moved = Jet(np.concatenate([start, coefficients]))
+            out = stepmap.velocity(moved) if flow else stepmap.step(moved)
+            return out.coefficients[1:]
+
+        A = stepmap.velocity_jacobian(z) if flow else stepmap.jacobian(z)
+        return cls(A, curve, stepmap.positions, stepmap.shares, flow)
+
+    @property
+    def size(self) -> int:
+        return len(self.A)
+
+    def jets(self, v: Array, order: int) -> Array:
+        """(k, order, n): along lines."""
+        line = np.zeros((order, *v.shape))
+        line[0] = v
+        return np.moveaxis(self.curve(line), 0, 1)
+
+    @cached_property
+    def differentials(self) -> Differentials:
+        return Differentials(self.jets)
+
+    @cached_property
+    def resolvent(self) -> Resolvent:
+        return Resolvent(self.A)
+
+    def gram(self, right: Array) -> Array:
+        """(k, k) sum over particles, with their shares, of conj(x_i) . x_j for what the columns of (n, k) do to them."""
+        x = np.sqrt(self.shares)[:, None] * self.displacement(right.T)
+        flat = x.reshape(len(x), -1)
+        return flat.conj() @ flat.T
+
+
+__all__ = ["Point"]
