@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,7 +46,7 @@ class NormalForm(Record):
     "supercritical" (small orbits on the unstable side, modes kept) or "subcritical" (unstable orbits on the stable side,
     so that the cloud jumps beyond). rms_amplitude: displacement of the particles, root mean square over particles and
     one turn, over |value - threshold|^exponent (exponent 1/2; of a transcritical bifurcation 1), in length per that
-    power of the parameter. side: "above" or "below" the threshold the branch exists. angle: radians per step (flow: per
+    power of the parameter; centroid_amplitude: the largest excursion of the centroid likewise. side: "above" or "below" the threshold the branch exists. angle: radians per step (flow: per
     unit of time); frequency_shift: what it changes by per unit of the parameter, along the branch. motion: "along lines"
     (every particle goes back and forth, a standing orbit), "circles" (a rotating one), "ellipses"; "" without motion.
     stable: against the modes that become unstable there. valid_to: value of the parameter up to which the cubic
@@ -57,14 +57,16 @@ class NormalForm(Record):
     parameter; "" and None where no particles do or it was not looked for. reason: why there is none of it."""
 
     KEYS = (
-        "bifurcation", "criticality", "rms_amplitude", "exponent", "side", "angle", "frequency_shift", "motion", "stable",
-        "valid_to", "relative_correction", "modes", "at", "points", "transverse_rate", "reason",
+        "bifurcation", "criticality", "rms_amplitude", "centroid_amplitude", "exponent", "side", "angle",
+        "frequency_shift", "motion", "stable", "valid_to", "relative_correction", "modes", "at", "points",
+        "transverse_rate", "reason",
     )  # fmt: skip
     TITLE: ClassVar[str] = "{0.bifurcation}"
 
     bifurcation: str
     criticality: str | None = None
     rms_amplitude: float | None = None
+    centroid_amplitude: float | None = None
     exponent: float = 0.5
     side: str | None = None
     angle: float | None = None
@@ -83,16 +85,18 @@ class NormalForm(Record):
     shape: Any = field(default=None, repr=False, compare=False)
     equations: AmplitudeEquations | None = field(default=None, repr=False, compare=False)
 
-    def amplitude(self, value: float) -> float | None:
-        """rms displacement at a value of the parameter by the amplitude equations (the branch of the same kind of
-        motion and stability where there are several); 0 on the side where it does not exist."""
+    def amplitude(self, value: float, *, next_term: bool = False) -> float | None:
+        """rms displacement at a value of the parameter by the amplitude equations (of modes that cross one after the
+        other: the first stable orbit there); 0 on the side where there is none. next_term: times
+        1 + relative_correction |value - threshold|, where it is known."""
         delta = value - self.threshold
         if self.rms_amplitude is None:
             return None
         if (delta > 0) != (self.side == "above"):
             return 0.0
         if self.at is None or self.equations is None:
-            return self.rms_amplitude * abs(delta) ** self.exponent
+            more = 1 + self.relative_correction * abs(delta) if next_term and self.relative_correction else 1.0
+            return self.rms_amplitude * abs(delta) ** self.exponent * more
         states = self.equations.states(delta)
         return float(np.sqrt(self.equations.mean_square(states[0].z))) if states else 0.0
 
@@ -106,7 +110,8 @@ def kind_of(target: complex, continuous: bool) -> str:
     return "plus" if target.real > 0 else "minus"
 
 
-NAMES = {"plus": "pitchfork", "minus": "flip"}
+#: what it is called, by kind: of a map, of a flow
+BIFURCATION = {"pair": ("neimark-sacker", "hopf"), "plus": ("pitchfork", "pitchfork"), "minus": ("flip", "flip")}
 
 
 def normal_forms(
@@ -124,7 +129,7 @@ def normal_forms(
     Where there is no normal form, one record with the reason."""
     here = at(value)
     kind = kind_of(target, here.continuous)
-    name = ("hopf" if here.continuous else "neimark-sacker") if kind == "pair" else NAMES[kind]
+    name = BIFURCATION[kind][here.continuous]
     angle = abs(target.imag) if here.continuous else abs(float(np.angle(target)))
     blank = NormalForm(name, angle=angle, threshold=value)
     try:
@@ -134,8 +139,6 @@ def normal_forms(
 
 
 def _with(form: NormalForm, **changes: Any) -> NormalForm:
-    from dataclasses import replace
-
     return replace(form, **changes)
 
 
@@ -180,10 +183,9 @@ def _critical(
     """(space, slope (k, k), distances (k,) in the parameter at which each crosses), the nearest first."""
     values, right, left = nearby(here.A, target)
     growth = values.real if here.continuous else np.log(np.abs(values))
-    slopes = (after.A - before.A) / (2 * step)
 
     def speed(right: Array, left: Array, values: Array) -> tuple[Array, Array]:
-        D = left.conj().T @ (slopes @ right)
+        D = left.conj().T @ ((after.product(right) - before.product(right)) / (2 * step))
         d = np.diag(D)
         return D, d.real if here.continuous else (d / values).real
 
@@ -209,13 +211,14 @@ def _critical(
         raise Refused("no eigenvalue of the step crosses the unit circle where the linear theory has its threshold")
     with np.errstate(divide="ignore", invalid="ignore"):
         crossing = -growth / rate
-    return _cluster(here, kind, values, right, left, crossing, still, slopes, value)
+    space, which = _cluster(here, kind, values, right, left, crossing, still, value)
+    return space, speed(space.right, space.left, space.values)[0], crossing[which]
 
 
 def _cluster(
-    here: Point, kind: str, values: Array, right: Array, left: Array, crossing: Array, still: Array, slopes: Array,
+    here: Point, kind: str, values: Array, right: Array, left: Array, crossing: Array, still: Array,
     value: float,
-) -> tuple[CriticalSpace, Array, Array]:  # fmt: skip
+) -> tuple[CriticalSpace, Array]:  # fmt: skip
     width = max(abs(values[0].imag) if here.continuous else abs(np.angle(values[0])), REAL) if kind == "pair" else 1.0
     near = np.abs(values - values[0]) <= DETUNING * width
     near &= ~still & (np.abs(crossing) <= GAP * (abs(value) or 1.0))
@@ -224,8 +227,7 @@ def _cluster(
     space = CriticalSpace(values[which], right[:, which], left[:, which], kind != "pair", here.continuous)
     if kind != "pair":
         space = _realigned(space)
-    slope = space.left.conj().T @ (slopes @ space.right)
-    return space, slope, crossing[which]
+    return space, which
 
 
 def _realigned(space: CriticalSpace) -> CriticalSpace:
@@ -255,7 +257,8 @@ def _quadratic(
     z = 2 * float(eq.linear_1[0, 0]) / float(eq.quadratic[0, 0, 0])
     form = _with(
         blank, bifurcation="transcritical", criticality="subcritical", exponent=1.0, side=side, stable=True,
-        rms_amplitude=abs(z) * float(np.sqrt(eq.gram[0, 0].real)), frequency_shift=0.0, equations=eq,
+        rms_amplitude=abs(z) * float(np.sqrt(eq.gram[0, 0].real)),
+        centroid_amplitude=_centroid(here, z * space.right[:, 0], True), frequency_shift=0.0, equations=eq,
         shape=-z * space.right[:, 0],
     )  # fmt: skip
     return (form,)
@@ -328,6 +331,7 @@ class _Context:
             self.blank,
             criticality="supercritical" if supercritical else "subcritical",
             rms_amplitude=rms,
+            centroid_amplitude=_centroid(self.here, self.space.right @ state.z, self.space.real) / distance**0.5,
             side="above" if direction > 0 else "below",
             frequency_shift=None if self.space.real else direction * float(state.shift) / distance,
             motion="" if self.space.real else _motion(self.here, self.space.right @ state.z),
@@ -345,6 +349,12 @@ class _Context:
             return correction(self.here, self.before, self.after, self.step, self.space, eq, state, direction)[0]
         except Refused:  # a resonance of higher order: the next term is not a power
             return None
+
+
+def _centroid(here: Point, vector: Array, real: bool) -> float:
+    """Largest excursion of the centroid on Re(2 vector exp(i phi)) (real: of vector)."""
+    c = here.shares @ here.displacement(vector[None])[0]
+    return float(np.linalg.norm(c)) if real else float(np.sqrt(2 * (np.sum(np.abs(c) ** 2) + abs(np.sum(c * c)))))
 
 
 def _motion(here: Point, vector: Array) -> str:

@@ -17,11 +17,11 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Point:
-    """A = dF/dz there (flow: of the velocity); ``curve``: (K, k, n) Taylor coefficients of t^1 ... t^K of k curves
+    """``curve``: (K, k, n) Taylor coefficients of t^1 ... t^K of k curves
     through the equilibrium -> those of their images F (flow: of the velocity along them); displacement: (..., n) to
-    what it does to the particles, (..., M, d), linear; shares (M,): of the particles at each position."""
+    what it does to the particles, (..., M, d), linear; shares (M,): of the particles at each position; size: n."""
 
-    A: Array
+    size: int
     curve: Callable[[Array], Array]
     displacement: Callable[[Array], Array]
     shares: Array
@@ -40,12 +40,17 @@ class Point:
             out = stepmap.velocity(moved) if flow else stepmap.step(moved)
             return out.coefficients[1:]
 
-        A = stepmap.velocity_jacobian(z) if flow else stepmap.jacobian(z)
-        return cls(A, curve, stepmap.positions, stepmap.shares, flow)
+        return cls(stepmap.size, curve, stepmap.positions, stepmap.shares, flow)
 
-    @property
-    def size(self) -> int:
-        return len(self.A)
+    @cached_property
+    def A(self) -> Array:
+        """(n, n) dF/dz there (flow: of the velocity)."""
+        return self.jets(np.eye(self.size), 1)[:, 0].T
+
+    def product(self, v: Array) -> Array:
+        """A v of complex columns v (n, k)."""
+        real = self.jets(np.concatenate([v.real, v.imag], axis=1).T, 1)[:, 0].T
+        return real[:, : v.shape[1]] + 1j * real[:, v.shape[1] :]
 
     def jets(self, v: Array, order: int) -> Array:
         """(k, order, n): along lines."""

@@ -14,18 +14,20 @@ R_j = B^T S_j B. The flow has no threshold: with b = c, |w|^2/eta_D + |theta|^2/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ..base.errors import NotLinearizable
 from ..base.table import Record
 from ..experiment import Experiment
 from ..linear import linearize
+from ..nonlinear.normal import NormalForm
 from ..problem.problem import Problem
 from .critical import critical_values, jury_polynomials, stiffness_ends
 from .crossings import axis_of, changed, sign_changes
 from .fastest import fastest_mode, mode_beyond
 from .margin import margin, margins
+from .normal import branches
 
 CLOSED, NUMERICAL = "closed-form", "root of the exact spectrum"
 ASSUMPTIONS = ("kicks are small: linear stability is necessary for a spread cloud to stay, not sufficient to reach it",)
@@ -40,9 +42,14 @@ class CollectiveInstability(Record):
     value (> 0: unstable). mode: the mode that becomes unstable at ``value``: its eigenvalue s = log z per step (flow:
     per time) and multiplier z there, how many modes share it, and ``translation``, the cosine^2 between what it does
     to the particles and a uniform translation (collective: above 1/2); None where it was not looked for.
+    normal_forms: of every one of ``values`` the branches of orbits that are born there (nonlinear.normal), where asked
+    for; normal_form: at ``value``, one of them or the list of all, the stable ones first.
     """
 
-    KEYS = ("mechanism", "value", "range", "values", "unstable_side", "method", "margin", "mode", "assumptions")
+    KEYS = (
+        "mechanism", "value", "range", "values", "unstable_side", "method", "margin", "mode", "normal_form",
+        "normal_forms", "assumptions",
+    )  # fmt: skip
     SHOWN = ("values", "unstable_side", "method", "margin")
     TITLE = "{0.mechanism} in {0.vary}"
     mechanism: ClassVar[str] = "collective instability"
@@ -55,10 +62,22 @@ class CollectiveInstability(Record):
     margin: float
     mode: dict[str, Any] | None
     assumptions: tuple[str, ...]
+    normal_forms: tuple[tuple[NormalForm, ...], ...] = ()
 
     @property
     def value(self) -> float | None:
         return self.values[0] if self.values else None
+
+    @property
+    def normal_form(self) -> NormalForm | tuple[NormalForm, ...] | None:
+        return first_of(self.normal_forms)
+
+
+def first_of(found: tuple[tuple[NormalForm, ...], ...]) -> NormalForm | tuple[NormalForm, ...] | None:
+    """What there is at the first threshold: one branch, several, or nothing."""
+    if not found:
+        return None
+    return found[0] if len(found[0]) > 1 else found[0][0]
 
 
 def collective_instability(
@@ -115,8 +134,14 @@ def collective_instability(
     )
 
 
-#: as a mechanism of ``threshold``
-locate = collective_instability
+def locate(exp: Experiment, path: str, low: float, high: float) -> CollectiveInstability:
+    """As a mechanism of ``threshold``: with the normal form at every threshold."""
+    found = collective_instability(exp, path, low, high)
+    axis, problem, forms = axis_of(exp, path, low, high), Problem(exp), []
+    for i, (value, side) in enumerate(zip(found.values, found.unstable_side, strict=True)):
+        mode = found.mode if i == 0 else mode_beyond(problem, axis, value, side)
+        forms.append(branches(exp, axis, value, side, mode))
+    return replace(found, normal_forms=tuple(forms))
 
 
 __all__ = [

@@ -15,6 +15,8 @@ from ..base.table import Column, Record, Table
 from ..base.terminal import cell
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..nonlinear.normal import NormalForm
+from .collective import first_of
 from .crossings import Axis, axis_of, changed, changes, parse_range, sign_changes
 
 Progress = Callable[[int, int, str], None]
@@ -87,11 +89,11 @@ class Threshold(Record):
     """Where one mechanism sets in. value: the smallest threshold in ``range``, None if there is none (``reason`` says
     why if the mechanism could not be evaluated); values, unstable_side: all of them, ascending, and the side of each on
     which collapse is predicted. bracket: (low, high) around ``value`` where noise allows no more, else None.
-    margin: at the experiment's own value. mode: see CollectiveInstability."""
+    margin: at the experiment's own value. mode, normal_form, normal_forms: see CollectiveInstability."""
 
     KEYS = (
-        "mechanism", "value", "range", "values", "unstable_side", "method", "margin", "bracket", "mode", "reason",
-        "assumptions",
+        "mechanism", "value", "range", "values", "unstable_side", "method", "margin", "bracket", "mode", "normal_form",
+        "normal_forms", "reason", "assumptions",
     )  # fmt: skip
 
     mechanism: str
@@ -104,10 +106,20 @@ class Threshold(Record):
     bracket: tuple[float, float] | None = None
     mode: dict[str, Any] | None = None
     reason: str = ""
+    normal_forms: tuple[tuple[NormalForm, ...], ...] = ()
 
     @property
     def value(self) -> float | None:
         return self.values[0] if self.values else None
+
+    @property
+    def normal_form(self) -> NormalForm | tuple[NormalForm, ...] | None:
+        return first_of(self.normal_forms)
+
+    @property
+    def first_form(self) -> NormalForm | None:
+        """The branch that is stable, of the first threshold, or the first of its branches."""
+        return self.normal_forms[0][0] if self.normal_forms else None
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,26 @@ class Thresholds(Table):
             Column("low", "lower end of the range", unit, lambda t: t.range[0]),
             Column("high", "upper end of the range", unit, lambda t: t.range[1]),
             Column("margin", "margin at the experiment's own value", "see mechanism"),
+            Column("bifurcation", of=lambda t: t.first_form.bifurcation if t.first_form else ""),
+            Column("criticality", of=lambda t: (t.first_form.criticality or "") if t.first_form else ""),
+            Column(
+                "rms_amplitude",
+                "rms displacement on the orbit over the root of the distance from the threshold",
+                f"length per root of {self.vary}",
+                lambda t: t.first_form.rms_amplitude if t.first_form else None,
+            ),
+            Column(
+                "angle",
+                "angle of the orbit per step (flow: per unit of time)",
+                "rad",
+                lambda t: t.first_form.angle if t.first_form else None,
+            ),
+            Column(
+                "valid_to",
+                "value up to which the amplitude is good to 5 %",
+                unit,
+                lambda t: t.first_form.valid_to if t.first_form else None,
+            ),
             Column("method"),
             Column("reason"),
             Column("assumptions", of=lambda t: "; ".join(t.assumptions)),
@@ -188,8 +220,9 @@ def _threshold(exp: Experiment, axis: Axis, mechanism: Mechanism) -> Threshold:
         if hasattr(mechanism.source, "locate"):
             c = mechanism.source.locate(exp, axis.path, axis.low, axis.high)
             return Threshold(
-                mechanism.name, c.values, c.unstable_side, ends, c.method, c.assumptions, c.margin, mode=c.mode
-            )
+                mechanism.name, c.values, c.unstable_side, ends, c.method, c.assumptions, c.margin, mode=c.mode,
+                normal_forms=getattr(c, "normal_forms", ()),
+            )  # fmt: skip
         return (_bracketed if mechanism.noisy else _refined)(exp, axis, mechanism)
     except InputError as error:
         reason = str(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import isfinite
+from math import isfinite, pi
 from typing import TYPE_CHECKING, Any
 
 from ..base.terminal import cell, sentence, table
@@ -128,12 +128,41 @@ def threshold_text(found: Thresholds, per: str) -> list[Any]:
                 f"{t['mechanism']}: the mode that sets in {kind} (overlap with a translation "
                 f"{cell(m['translation'])}), at {cell(m['im'])} rad{per[1:]}."
             )
+        for value, forms in zip(t["values"], t["normal_forms"], strict=False):
+            lines += [branch_text(form, value, found.vary, per) for form in forms]
         if t["bracket"]:
             lines.append(f"{t['mechanism']}: between {cell(t['bracket'][0])} and {cell(t['bracket'][1])}.")
         if t["reason"]:
             lines.append(f"{t['mechanism']}: {t['reason']}.")
         lines.append(f"{t['mechanism']} assumes: {'; '.join(t['assumptions'])}.")
     return lines
+
+
+def branch_text(form: dict[str, Any], value: float, vary: str, per: str) -> str:
+    """What is born at a threshold ``value`` of the equilibrium, in one sentence."""
+    name, unit = form["bifurcation"], per.removeprefix("1/")
+    start = f"At {cell(value)}, {name}"
+    if form["criticality"] is None:
+        return f"{start}: no normal form ({form['reason']})."
+    distance = f"|{vary.rpartition('.')[2]} - {cell(value)}|"
+    size = f"{cell(form['rms_amplitude'])} {distance if form['exponent'] == 1 else f'sqrt({distance})'}"
+    if form["criticality"] == "subcritical":
+        return (
+            f"{start}, subcritical: the spread cloud jumps beyond it; {form['side']} the threshold unstable states stand "
+            f"beside it at an rms distance of {size}, from where kicks do not come back."
+        )
+    if name in ("neimark-sacker", "hopf"):
+        how = {"circles": "circles", "ellipses": "moves on ellipses"}.get(form["motion"], "swings")
+        what = f"the spread cloud {how}, period {cell(2 * pi / form['angle'])} {unit}s"
+    else:
+        what = "the spread cloud jumps to and fro at every step" if name == "flip" else "the spread cloud is distorted"
+    part = {"part": "; particles that share a place part", "merge": "; particles that share a place stay together"}
+    kept = "" if form["valid_to"] is None else f", good to 5 % as far as {cell(form['valid_to'])}"
+    unsure = "" if form["stable"] else "; unstable, it does not last"
+    return (
+        f"{start}, supercritical: {form['side']} it {what}, rms displacement {size}{kept}, all modes kept"
+        f"{part.get(form['points'], '')}{unsure}."
+    )
 
 
 def _scaled(value: float | None, factor: float) -> float | None:

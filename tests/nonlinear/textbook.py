@@ -51,8 +51,7 @@ def point(f, rest, continuous=False):
             out[:, i] = np.stack([s.c[1:] for s in f(*series)], axis=-1)
         return out
 
-    A = curve(np.eye(n)[None])[0].T
-    return Point(A, curve, lambda v: v[..., None, :], np.ones(1), continuous)
+    return Point(n, curve, lambda v: v[..., None, :], np.ones(1), continuous)
 
 
 def of_complex(g, modes):
