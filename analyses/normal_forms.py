@@ -1,0 +1,328 @@
+# %% [markdown]
+# # Does the normal form at a threshold say what becomes of the spread cloud beyond it?
+# Random experiments (seed and number of draws are arguments) over targets, kernels, losses, penalties and update rules,
+# all with some weight decay, so that no weight is free to drift. Each has a threshold in the kernel ratio or in the
+# generator's learning rate. Theory: the bifurcation there, super- or subcritical, and the rms displacement on the orbit.
+# Simulation knows none of it: the step of the particle model itself is iterated 2 % of the threshold's value beyond it,
+# from a small kick along the mode that grows (and some of everything else), and is a small orbit when it settles, a jump
+# when it outgrows twice the size that the normal form names. The amplitude is compared where theory says supercritical:
+# by the cubic truncation, and with the next term of the series.
+#
+# How the draws are conditioned. The generator's learning rate is set so that the threshold lies in the range; draws
+# without one, with points closer than 0.75 of the
+# discriminator's length (two points that it hardly tells apart make a mode that decays in 10^4 to 10^6 steps, to which
+# the orbit is fast: the normal form then holds up to a distance that it names, far below 2 %), with |lambda| growing by less than 1e-4 per step at 2 % (runs would take too long), with a strong
+# resonance (refused, counted) or larger than 500 numbers are drawn again. The flow has no threshold at D = D*: with w
+# scaled by sqrt(b/c), J + J^T = -2 diag(A, 0) <= 0, so that the energy |w|^2/eta_D + theta.S^-1 theta/eta_G never grows,
+# whatever the loss. Flows are therefore drawn with averaged opponents, or with a discriminator at its best response to
+# them, which do have one.
+#
+# Also: the default ring with weight decay 0.05 and no R1: the centroid's largest excursion over the root of the distance
+# against simulations at four ratios, extrapolated to the threshold, and two draws once more by eg.simulate.
+# Run: python -m analyses.normal_forms --seed 1 --draws 20 --output out/normal_forms
+
+# %%
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+import egan_theory as eg
+from analyses.draws import KERNELS, UPDATES, draw_target
+from analyses.script import options, write
+from egan_theory.nonlinear.normal import NormalForm
+from egan_theory.nonlinear.stepmap import StepMap
+from egan_theory.predict.collective import locate
+from egan_theory.problem.problem import Problem
+from egan_theory.tables.losses import LOSSES
+
+RATIO, RATE = "generator.kernel.ratio", "generator.learning_rate"
+BEYOND, AGREE, SETTLED, JUMPED = 0.02, 0.05, 1.5, 2.0
+APART = 0.75
+LEAST_GROWTH, EFOLDS, MOST_NUMBERS, MOST_STEPS = 1e-4, 8.0, 500, 120_000
+FLOWS = (
+    {"update": {"rule": "flow"}, "memory": "generator"},
+    {"update": {"rule": "flow"}, "memory": "discriminator"},
+    {"update": {"rule": "best_response_flow"}, "memory": "generator"},
+)
+RULES = tuple(u for u in UPDATES if u["rule"] != "flow")
+#: the ring of the first part, and its ratios beyond the threshold
+RING = {"penalty.r1": 0.0, "penalty.weight_decay": 0.05}
+DISTANCES = (0.004, 0.008, 0.012, 0.02)
+
+
+# %%
+def draw(rng: np.random.Generator) -> tuple[eg.Experiment, str, tuple[NormalForm, ...], dict[str, int]]:
+    """(experiment at its threshold, parameter, branches there, draws that were refused and why)."""
+    refused: dict[str, int] = {}
+    while True:
+        exp = _draw(rng)
+        try:
+            found = _located(exp, rng)
+        except eg.InputError:
+            continue
+        if found is None:
+            continue
+        exp, vary, branches = found
+        if branches[0].reason:
+            refused[branches[0].reason] = refused.get(branches[0].reason, 0) + 1
+            continue
+        if growth_at(exp, vary, branches[0]) > LEAST_GROWTH:
+            return exp, vary, branches, refused
+
+
+def _located(exp: eg.Experiment, rng: np.random.Generator):
+    ratio = float(rng.uniform(0.03, 0.9))
+    rate = eg.collective_instability(exp.replace({RATIO: ratio}), RATE, 1e-4, 1e3).value
+    if rate is None or StepMap(Problem(exp)).size > MOST_NUMBERS:
+        return None
+    exp = exp.replace({RATE: rate, RATIO: ratio})
+    vary, low, high = (RATIO, 0.0, 1.0) if rng.random() < 0.5 else (RATE, rate / 10, rate * 10)
+    found = locate(exp, vary, low, high)
+    near = [i for i, v in enumerate(found.values) if abs(v / exp.get(vary) - 1) < 0.01]
+    if not near or (vary == RATIO and not 0.01 < found.values[near[0]] < 0.95):
+        return None
+    return exp.replace({vary: found.values[near[0]]}), vary, found.normal_forms[near[0]]
+
+
+def _draw(rng: np.random.Generator) -> eg.Experiment:
+    length = float(rng.uniform(0.4, 1.0))
+    target, points = draw_target(rng)
+    while target["kind"] == "uniform" or closest(target) < APART * length:
+        target, points = draw_target(rng)
+    loss = str(rng.choice(list(LOSSES)))
+    penalty = {"weight_decay": float(np.exp(rng.uniform(np.log(0.05), np.log(0.5))))}
+    for key, chance, low, high in (("r1", 0.4, 0.1, 1.0), ("r2", 0.25, 0.1, 1.0), ("consensus", 0.1, 0.05, 0.5)):
+        if rng.random() < chance:
+            penalty[key] = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    if LOSSES[loss].needs_multiplier or rng.random() < 0.15:
+        penalty["multiplier"], penalty["alpha"] = float(rng.uniform(0.1, 1.0)), float(rng.uniform(0, 0.5))
+    memory: dict[str, float] = {}
+    update = dict(RULES[int(rng.integers(len(RULES)))])
+    if rng.random() < 0.15:
+        flow = FLOWS[int(rng.integers(len(FLOWS)))]
+        update, memory = dict(flow["update"]), {flow["memory"]: float(rng.uniform(1.0, 5.0))}
+        penalty.pop("consensus", None)
+    return eg.Experiment(
+        target=target,
+        generator={"particles": points * int(rng.integers(1, 4)), "learning_rate": 0.01},
+        discriminator={
+            "kernel": str(rng.choice(KERNELS)),
+            "length_scale": length,
+            "smoothness": float(rng.choice([1.5, 2.5, 2.2])),
+            "alpha": float(rng.uniform(1.0, 3.0)),
+            "features": 2 * int(rng.integers(20, 60)),
+            "learning_rate": float(np.exp(rng.uniform(np.log(0.1), np.log(1.0)))),
+            "seed": int(rng.integers(1 << 30)),
+        },
+        loss={"kind": loss},
+        penalty=penalty,
+        update=update,
+        memory=memory,
+    )
+
+
+def closest(target: dict) -> float:
+    """Smallest distance of two of the target's points."""
+    y = eg.Experiment(target=target).points.coordinates
+    between = np.linalg.norm(y[:, None] - y, axis=-1)
+    return float(between[np.triu_indices(len(y), 1)].min())
+
+
+def growth_at(exp: eg.Experiment, vary: str, form: NormalForm) -> float:
+    """Growth per step (flow: per time) of the mode 2 % beyond the threshold."""
+    delta = BEYOND * form.threshold
+    return float(np.abs(np.real(form.equations.linear_1)).max() * delta)
+
+
+def beyond(form: NormalForm, unstable_side: str) -> float:
+    return form.threshold * (1 + BEYOND if unstable_side == "above" else 1 - BEYOND)
+
+
+def unstable_side(form: NormalForm) -> str:
+    same = form.criticality == "supercritical"
+    return form.side if same else {"above": "below", "below": "above"}[form.side]
+
+
+def size_at(form: NormalForm, distance: float) -> float:
+    """rms displacement that the cubic coefficient names at a distance, whichever its sign."""
+    return form.rms_amplitude * distance**form.exponent
+
+
+def simulated(exp: eg.Experiment, vary: str, form: NormalForm, rng: np.random.Generator) -> dict[str, float]:
+    """The step iterated beyond the threshold: rms displacement over the last turns, and whether it outgrew the orbit."""
+    value = beyond(form, unstable_side(form))
+    stepmap = StepMap(Problem(exp.replace({vary: value})))
+    expected = size_at(form, abs(value - form.threshold))
+    rest, growth = stepmap.rest, growth_at(exp, vary, form)
+    home = stepmap.positions(rest)
+    along = 2 * np.real(form.shape * np.exp(2j * np.pi * rng.random())) * abs(value - form.threshold) ** form.exponent
+    z = rest + 0.3 * along
+    noise = np.zeros(len(rest))
+    start = 0 if stepmap.rule.responds else int(np.prod(stepmap.shapes[0]))
+    noise[start : start + home.size] = 0.03 * expected * rng.standard_normal(home.size)
+    z = z + noise
+    block = max(50, int(round(10 * 2 * np.pi / max(form.angle, 1e-3))))
+    steps = max(int(min(EFOLDS / growth, MOST_STEPS)), 16 * block)
+    means, square = [], 0.0
+    for step in range(1, steps + 1):
+        z = stepmap.step(z)
+        x = stepmap.positions(z) - home
+        square += float(np.einsum("m,md,md->", stepmap.shares, x, x))
+        if step % block == 0:
+            means.append(np.sqrt(square / block))
+            square = 0.0
+            if not means[-1] < JUMPED * expected * 1.5:
+                break
+    means = np.array(means)
+    return {"value": value, "measured": float(means[-1]), "largest": float(np.nanmax(means)) if np.isfinite(means[-1])
+            else np.inf, "expected": expected, "steps": step,
+            "drift": float(abs(means[-1] / means[max(len(means) * 7 // 8 - 1, 0)] - 1))}  # fmt: skip
+
+
+def compare(exp: eg.Experiment, vary: str, branches: tuple[NormalForm, ...], rng: np.random.Generator) -> dict:
+    """One draw: predicted and simulated."""
+    form = branches[0]
+    run = simulated(exp, vary, form, rng)
+    ratio = run["largest"] / run["expected"]
+    seen = "supercritical" if ratio < SETTLED else "subcritical" if ratio > JUMPED else "undecided"
+    cubic = form.amplitude(run["value"])
+    better = form.amplitude(run["value"], next_term=True)
+    small = form.criticality == "supercritical"
+    return {
+        "rule": exp.update.rule, "loss": exp.loss.kind, "kernel": exp.discriminator.kernel, "vary": vary,
+        "bifurcation": form.bifurcation, "criticality": form.criticality, "seen": seen, "modes": form.modes,
+        "agrees": seen == form.criticality, **run, "cubic": cubic if small else np.nan,
+        "next": better if small else np.nan, "error": run["measured"] / cubic - 1 if small else np.nan,
+        "error_next": run["measured"] / better - 1 if small else np.nan,
+        "valid": bool(form.valid_to is not None
+                      and abs(form.valid_to - form.threshold) >= abs(run["value"] - form.threshold)),
+        "correction": np.nan if form.relative_correction is None else
+        form.relative_correction * abs(run["value"] - form.threshold), "angle": form.angle,
+    }  # fmt: skip
+
+
+# %%
+def ring_coefficients(distances=DISTANCES) -> dict[str, np.ndarray | float]:
+    """The default ring: the centroid's largest excursion over the root of the distance, predicted and simulated."""
+    exp = eg.Experiment().replace(RING)
+    found = locate(exp, RATIO, 0.0, 1.0)
+    form, critical = found.normal_forms[0][0], found.values[0]
+    measured = []
+    for delta in distances:
+        stepmap = StepMap(Problem(exp.replace({RATIO: critical + delta})))
+        home = stepmap.positions(stepmap.rest)
+        size = np.sqrt(delta) * (1 + form.relative_correction * delta)
+        z = stepmap.rest + 0.8 * 2 * np.real(form.shape) * size
+        growth = float(np.real(form.equations.linear_1[0, 0])) * delta
+        turn = int(round(2 * np.pi / form.angle))
+        last = []
+        steps = int(5 / growth)
+        for step in range(steps):
+            z = stepmap.step(z)
+            if step >= steps - 20 * turn:
+                last.append(stepmap.shares @ (stepmap.positions(z) - home))
+        measured.append(excursion(np.array(last), form.angle + form.frequency_shift * delta) / np.sqrt(delta))
+    *_, slope, limit = np.polyfit(distances, measured, 2)
+    print("ring:", ", ".join(f"{m:.5f} at {d:g}" for d, m in zip(distances, measured, strict=True)), flush=True)
+    return {"distance": np.array(distances), "measured": np.array(measured), "extrapolated": float(limit),
+            "predicted": form.centroid_amplitude, "rms": form.rms_amplitude, "threshold": critical,
+            "correction": form.relative_correction, "slope": float(slope / limit)}  # fmt: skip
+
+
+def excursion(x: np.ndarray, angle: float) -> float:
+    """Largest excursion on the first harmonic of x (time, d), its angle per step about as given."""
+    window = np.hanning(len(x))[:, None] / np.hanning(len(x)).sum()
+    n = np.arange(len(x))[:, None]
+
+    def harmonic(a: float) -> np.ndarray:
+        return np.sum(window * x * np.exp(-1j * a * n), axis=0)
+
+    near = angle * np.linspace(0.98, 1.02, 81)
+    c = harmonic(max(near, key=lambda a: np.linalg.norm(harmonic(a))))
+    return float(np.sqrt(2 * (np.sum(np.abs(c) ** 2) + abs(np.sum(c * c)))))
+
+
+def by_simulate(exp: eg.Experiment, vary: str, form: NormalForm, rng: np.random.Generator) -> float:
+    """rms displacement at the end of eg.simulate, from a random kick of every point."""
+    value = beyond(form, unstable_side(form))
+    expected = size_at(form, abs(value - form.threshold))
+    steps = int(min(2 * EFOLDS / growth_at(exp, vary, form), MOST_STEPS))
+    every = max(1, int(2 * np.pi / form.angle / 16))
+    run = {"run.start": "kick", "run.runs": 1, "run.steps": steps, "run.record_every": every}
+    there = exp.replace({vary: value, **run, "run.kick": 0.3 * expected, "run.seed": int(rng.integers(1 << 30))})
+    ds = eg.simulate(there)
+    x = ds["particles"].values[0][-40 * 16 :] - Problem(there).home
+    return float(np.sqrt(np.mean(np.sum(x**2, axis=-1))))
+
+
+def study(seed: int, draws: int, repeated: int = 2) -> xr.Dataset:
+    rows, again, refused = [], [], {}
+    for i in range(draws):
+        rng = np.random.default_rng([seed, i])
+        exp, vary, branches, why = draw(rng)
+        for reason, count in why.items():
+            refused[reason] = refused.get(reason, 0) + count
+        row = compare(exp, vary, branches, rng)
+        rows.append(row)
+        more = ""
+        if row["criticality"] == "supercritical" and len(again) < repeated and Problem(exp).matched:
+            again.append(by_simulate(exp, vary, branches[0], rng) / row["measured"] - 1)
+            more = f", eg.simulate {again[-1]:+.2%}"
+        print(f"{i:3d} {row['rule']:14s} {row['loss']:16s} {row['kernel']:18s} {vary.rpartition('.')[2]:13s} "
+              f"{row['bifurcation']} x{row['modes']} predicted {row['criticality']} seen {row['seen']} "
+              f"cubic {row['error']:+.2%} next {row['error_next']:+.2%} (said {row['correction']:+.2%}), "
+              f"{'valid' if row['valid'] else 'beyond its range'}, {row['steps']} steps, drift {row['drift']:.1e}{more}", flush=True)  # fmt: skip
+    units = {"value": "units of the varied parameter", "measured": "length", "cubic": "length", "next": "length"}
+    ds = xr.Dataset({key: ("draw", np.array([row[key] for row in rows]), {"units": units.get(key, "1")})
+                     for key in rows[0]})  # fmt: skip
+    ds["simulate"] = "repeat", np.array(again)
+    for reason, count in refused.items():
+        print(f"drawn again, {count}: {reason}")
+    return ds.assign_attrs(seed=seed, draws=draws)
+
+
+def figure(ds: xr.Dataset, ring: dict):
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(9.5, 4.2), layout="constrained")
+    left, right = fig.subplots(1, 2)
+    delta = np.linspace(0, ring["distance"][-1] * 1.1, 50)
+    left.plot(ring["distance"], ring["measured"], "o", label="simulated")
+    left.plot(delta, ring["predicted"] * (1 + ring["correction"] * delta), label="normal form, next term")
+    left.axhline(ring["predicted"], ls=":", label="normal form")
+    left.set(xlabel="ratio beyond its threshold", ylabel="excursion of the centroid / root of the distance",
+             title="Default ring")  # fmt: skip
+    left.legend()
+    small = ds["criticality"].values == "supercritical"
+    right.loglog(ds["next"].values[small], ds["measured"].values[small], "o", label="supercritical")
+    jumps = ~small
+    right.loglog(ds["expected"].values[jumps], ds["largest"].values[jumps], "^", label="subcritical: jumps")
+    ends = np.array(right.get_xlim())
+    right.loglog(ends, ends, "k-", lw=0.8)
+    right.set(xlabel="predicted rms displacement", ylabel="simulated", title="2 % beyond the threshold")
+    right.legend()
+    return fig
+
+
+def main(argv: list[str] | None = None) -> xr.Dataset:
+    parser = options("normal_forms", draws=20)
+    args = parser.parse_args(argv)
+    ring = ring_coefficients()
+    print(f"ring: centroid {ring['predicted']:.4f} predicted, {ring['extrapolated']:.4f} simulated and extrapolated "
+          f"({ring['extrapolated'] / ring['predicted'] - 1:+.2%}), rms {ring['rms']:.4f}; relative correction "
+          f"{ring['correction']:.3f} predicted, {ring['slope']:.3f} fitted")  # fmt: skip
+    ds = study(args.seed, args.draws)
+    ds = ds.assign_attrs({f"ring_{k}": v for k, v in ring.items()})
+    small = ds["criticality"].values == "supercritical"
+    for name in ("error", "error_next"):
+        error = np.abs(ds[name].values[small])
+        print(f"{name}: within {AGREE:.0%} in {int((error <= AGREE).sum())} of {small.sum()}, largest {error.max():.2%}")
+    print(f"sign agrees in {int(ds['agrees'].sum())} of {args.draws}")
+    write(args.output, ds, figure(ds, ring))
+    return ds
+
+
+# %%
+if __name__ == "__main__":
+    main()
