@@ -9,7 +9,7 @@
 # theory says supercritical: by the cubic truncation, and with the next term of the series.
 #
 # How the draws are conditioned. The generator's learning rate is set so that the threshold lies in the range. Drawn
-# again are those without one, those that grow by less than 1e-4 per step at 2 % (runs would take too long), states of
+# again are those without one, those that grow by less than 3e-4 per step at 2 % (runs would take too long), states of
 # more than 500 numbers and, counted, those with a reason in place of a normal form, and those whose slowest other mode
 # decays more slowly than the orbit forms at 2 %: soft modes that decay in 10^4 to 10^6 steps are dragged along by the
 # orbit as far as nonlinear terms of their own let them, and the normal form holds to a distance (which it names) far
@@ -46,7 +46,7 @@ NEARER, SMALL_ORBIT = 3.0, 0.25
 KICK, JUMPED = 0.3, 4.0
 APART = 0.75
 SLOW = "a mode decays more slowly than the orbit forms"
-LEAST_GROWTH, EFOLDS, MOST_NUMBERS, MOST_STEPS = 1e-4, 6.0, 500, 150_000
+LEAST_GROWTH, EFOLDS, MOST_NUMBERS, MOST_STEPS = 3e-4, 6.0, 500, 100_000
 FLOWS = (
     {"update": {"rule": "flow"}, "memory": "generator"},
     {"update": {"rule": "flow"}, "memory": "discriminator"},

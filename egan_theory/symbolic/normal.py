@@ -61,7 +61,7 @@ def circling_mode() -> tuple[sp.Expr, sp.Expr]:
     On the unit circle cos(theta) = 1 - a/2; the cubic terms are odd, so that g is the projected one alone."""
     (f_w, f_x), (w, x) = one_mode("simultaneous")
     theta = sp.Symbol("theta", positive=True)
-    l = sp.cos(theta) + sp.I * sp.sin(theta)  # noqa: E741
+    l = sp.cos(theta) + sp.I * sp.sin(theta)
     at = {w2: a}
     A = sp.Matrix([f_w, f_x]).jacobian([w, x]).subs({w: 0, x: 0}).subs(at)
     omega = sp.sqrt(a)
@@ -84,7 +84,7 @@ def circling_mode() -> tuple[sp.Expr, sp.Expr]:
 
 @cache
 def flipping_mode() -> tuple[sp.Expr, sp.Expr]:
-    """(-d lambda/d omega^2, -g) of a mode under alternating steps at its multiplier -1, omega^2 = 4 - 2 a, x = y + ..."""
+    """(-d lambda/d omega^2, -g) under alternating steps at the multiplier -1, omega^2 = 4 - 2 a, x = y + ..."""
     (f_w, f_x), (w, x) = one_mode("alternating")
     J = sp.Matrix([f_w, f_x]).jacobian([w, x]).subs({w: 0, x: 0})
     z, y = sp.symbols("z y")

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from egan_theory.experiment import Experiment
-from egan_theory.nonlinear.point import Point
 from egan_theory.nonlinear.stepmap import StepMap
 from egan_theory.nonlinear.transverse import SplitMap
 from egan_theory.predict.collective import locate
@@ -23,8 +22,8 @@ def ring():
 
 
 def test_ring_as_simulated_before(ring):
-    """.1178: the excursion of the centroid per root of the distance, from simulations that were extrapolated (.1128 at a
-    ratio of .18, .1089 at .20): the coefficient and its change with the distance."""
+    """.1178: the excursion of the centroid per root of the distance; simulations gave .1128 at a ratio of .18 and .1089
+    at .20: the coefficient and its change with the distance."""
     _, critical, form = ring
     assert (form.bifurcation, form.criticality, form.side) == ("neimark-sacker", "supercritical", "above")
     assert form.centroid_amplitude == pytest.approx(0.1178, rel=0.02)
