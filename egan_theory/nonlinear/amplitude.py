@@ -137,7 +137,7 @@ class AmplitudeEquations:
                 J = np.concatenate([J, self.flat(-1j * z)[:, None]], axis=1)
             step = np.linalg.lstsq(J, -F, rcond=1e-12)[0]
             length = np.linalg.norm(step[: len(y)])
-            step = step * min(1.0, size / max(length, 1e-300))
+            step = step * min(1.0, size / max(float(length), 1e-300))
             y = y + step[: len(y)]
             if not self.real:
                 shift += step[-1]
@@ -173,7 +173,8 @@ def equations(reduced: Reduced, slope: Array, gram: Array, reference: complex | 
     parts = [linear_0, slope / divisor, reduced.quadratic / divisor, reduced.cubic / divisor]
     if space.real:
         parts = [np.real(part) for part in parts]
-    return AmplitudeEquations(*parts, gram=gram, real=space.real)
+    linear, slopes, quadratic, cubic = parts
+    return AmplitudeEquations(linear, slopes, quadratic, cubic, gram, space.real)
 
 
 __all__ = ["AmplitudeEquations", "State", "equations"]

@@ -27,9 +27,9 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class CriticalSpace:
-    """values (k,): eigenvalues of A, of a pair the one with Im > 0; right, left (n, k): A q = value q, p^H A = value p^H,
-    p_i^H q_j = 1 if i = j else 0; ``real``: eigenvalues and vectors are real. ``continuous``: A is a rate, the
-    eigenvalues of a power z^n are sums and not products."""
+    """values (k,): eigenvalues of A, of a pair the one with Im > 0; right, left (n, k): A q = value q,
+    p^H A = value p^H, p_i^H q_j = 1 if i = j else 0; ``real``: eigenvalues and vectors are real.
+    ``continuous``: A is a rate, the eigenvalues of a power z^n are sums and not products."""
 
     values: Array
     right: Array
@@ -85,7 +85,7 @@ def nearby(A: Array, target: complex, count: int = BLOCK) -> tuple[Array, Array,
     order = np.argsort(np.abs(values - target), kind="stable")
     values, right = values[order], V @ Y[:, order]
     right = right / np.linalg.norm(right, axis=0)
-    good = np.linalg.norm(A @ right - right * values, axis=0) <= RESIDUAL * max(np.linalg.norm(A, 1), 1.0)
+    good = np.linalg.norm(A @ right - right * values, axis=0) <= RESIDUAL * max(float(np.linalg.norm(A, 1)), 1.0)
     k = int(np.argmin(good)) if not good.all() else len(good)
     if k == 0:
         raise Refused("the eigenvector that becomes unstable could not be resolved")
@@ -104,7 +104,7 @@ class Resolvent:
 
     def __init__(self, A: Array) -> None:
         self.A = A
-        self._kept: dict[complex, tuple] = {}
+        self._kept: dict[tuple[complex, bool], tuple] = {}
 
     def __call__(self, zeta: complex, b: Array, resonant: CriticalSpace | None = None) -> Array:
         """(n,) or (n, j). Raises Refused where zeta is another eigenvalue and b has a component there."""

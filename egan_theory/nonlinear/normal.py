@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from ..base.table import Record
 from .amplitude import AmplitudeEquations, State, equations
-from .critical import CriticalSpace, Refused, nearby
+from .critical import CriticalSpace, Refused
+from .crossing import REAL, critical_modes
+from .form import BIFURCATION, NormalForm
 from .point import Point
-from .reduced import Reduced, reduce
+from .reduced import reduce
 from .series import correction
 
 Array = np.ndarray
-#: a threshold's multiplier may be this far from the unit circle
-ON_CIRCLE = 1e-4
-#: an eigenvalue is real when its angle (flow: frequency) is below this part of ... its distance from 1 counts for it
-REAL = 1e-6
 #: strong resonances: angles within this many radians of 2 pi/3 and pi/2
 RESONANCE = 0.05
-#: a second mode joins where it crosses within this part of the parameter, and its angle is within this part of the first
-GAP, DETUNING = 0.1, 0.1
 #: modes whose thresholds agree to this part of the parameter cross together
 TOGETHER = 1e-6
 #: distance in the parameter, as a part of it, at which derivatives in it are taken by central differences
@@ -38,69 +33,6 @@ BEYOND = 0.02
 MAX_SIZE = 2500
 
 
-@dataclass(frozen=True)
-class NormalForm(Record):
-    """One branch of orbits (or equilibria) that is born at a threshold of the equilibrium.
-
-    bifurcation: "neimark-sacker" (flow: "hopf"), "flip", "fold", "transcritical" or "pitchfork". criticality:
-    "supercritical" (small orbits on the unstable side, modes kept) or "subcritical" (unstable orbits on the stable side,
-    so that the cloud jumps beyond). rms_amplitude: displacement of the particles, root mean square over particles and
-    one turn, over |value - threshold|^exponent (exponent 1/2; of a transcritical bifurcation 1), in length per that
-    power of the parameter; centroid_amplitude: the largest excursion of the centroid likewise. side: "above" or "below" the threshold the branch exists. angle: radians per step (flow: per
-    unit of time); frequency_shift: what it changes by per unit of the parameter, along the branch. motion: "along lines"
-    (every particle goes back and forth, a standing orbit), "circles" (a rotating one), "ellipses"; "" without motion.
-    stable: against the modes that become unstable there. valid_to: value of the parameter up to which the cubic
-    truncation is good to about 5 %. relative_correction: c in amplitude (1 + c |value - threshold|). modes: how many
-    eigenvalues (pairs) become unstable together; where they do so one after the other, ``at`` is the value of the
-    parameter at which rms_amplitude and what goes with it were evaluated. points: "merge" or "part", what particles that
-    share a place do on the orbit, transverse_rate: their separation's growth per step (flow: per time) and unit of the
-    parameter; "" and None where no particles do or it was not looked for. reason: why there is none of it."""
-
-    KEYS = (
-        "bifurcation", "criticality", "rms_amplitude", "centroid_amplitude", "exponent", "side", "angle",
-        "frequency_shift", "motion", "stable", "valid_to", "relative_correction", "modes", "at", "points",
-        "transverse_rate", "reason",
-    )  # fmt: skip
-    TITLE: ClassVar[str] = "{0.bifurcation}"
-
-    bifurcation: str
-    criticality: str | None = None
-    rms_amplitude: float | None = None
-    centroid_amplitude: float | None = None
-    exponent: float = 0.5
-    side: str | None = None
-    angle: float | None = None
-    frequency_shift: float | None = None
-    motion: str = ""
-    stable: bool | None = None
-    valid_to: float | None = None
-    relative_correction: float | None = None
-    modes: int = 1
-    at: float | None = None
-    points: str = ""
-    transverse_rate: float | None = None
-    reason: str = ""
-    threshold: float = float("nan")
-    #: the orbit's first harmonic per |value - threshold|^exponent, (n,), and the equations that it solves
-    shape: Any = field(default=None, repr=False, compare=False)
-    equations: AmplitudeEquations | None = field(default=None, repr=False, compare=False)
-
-    def amplitude(self, value: float, *, next_term: bool = False) -> float | None:
-        """rms displacement at a value of the parameter by the amplitude equations (of modes that cross one after the
-        other: the first stable orbit there); 0 on the side where there is none. next_term: times
-        1 + relative_correction |value - threshold|, where it is known."""
-        delta = value - self.threshold
-        if self.rms_amplitude is None:
-            return None
-        if (delta > 0) != (self.side == "above"):
-            return 0.0
-        if self.at is None or self.equations is None:
-            more = 1 + self.relative_correction * abs(delta) if next_term and self.relative_correction else 1.0
-            return self.rms_amplitude * abs(delta) ** self.exponent * more
-        states = self.equations.states(delta)
-        return float(np.sqrt(self.equations.mean_square(states[0].z))) if states else 0.0
-
-
 def kind_of(target: complex, continuous: bool) -> str:
     """ "pair", "plus" or "minus": which way the eigenvalue leaves."""
     if continuous:
@@ -108,10 +40,6 @@ def kind_of(target: complex, continuous: bool) -> str:
     if abs(target.imag) > REAL:
         return "pair"
     return "plus" if target.real > 0 else "minus"
-
-
-#: what it is called, by kind: of a map, of a flow
-BIFURCATION = {"pair": ("neimark-sacker", "hopf"), "plus": ("pitchfork", "pitchfork"), "minus": ("flip", "flip")}
 
 
 def normal_forms(
@@ -154,7 +82,7 @@ def _found(
     before, after = at(value - step), at(value + step)
     if not before.size == after.size == here.size:
         raise Refused("the discriminator's basis changes with the parameter")
-    space, slope, crossings = _critical(here, before, after, step, target, kind, value)
+    space, slope, crossings = critical_modes(here, before, after, step, target, kind, value)
     reduced = reduce(space, here.differentials, here.resolvent)
     gram = here.gram(space.right)
     eq = equations(reduced, slope, gram)
@@ -175,75 +103,6 @@ def _refuse_resonance(kind: str, continuous: bool, angle: float) -> None:
                 f"strong resonance: {angle:.4g} radians per step are within {RESONANCE:g} of a turn in {order} steps, "
                 "where the orbit locks to the steps and has no amplitude of its own"
             )
-
-
-def _critical(
-    here: Point, before: Point, after: Point, step: float, target: complex, kind: str, value: float
-) -> tuple[CriticalSpace, Array, Array]:
-    """(space, slope (k, k), distances (k,) in the parameter at which each crosses), the nearest first."""
-    values, right, left = nearby(here.A, target)
-    growth = values.real if here.continuous else np.log(np.abs(values))
-
-    def speed(right: Array, left: Array, values: Array) -> tuple[Array, Array]:
-        D = left.conj().T @ ((after.product(right) - before.product(right)) / (2 * step))
-        d = np.diag(D)
-        return D, d.real if here.continuous else (d / values).real
-
-    if kind != "pair":
-        # an eigenvalue that stays (weights that nothing damps) may stand at the same place: told apart by its speed
-        near = np.abs(values - values[0]) <= 1e-7
-        D, _ = speed(right[:, near], left[:, near], values[near])
-        _, turn = np.linalg.eig(D)
-        moving = np.abs(np.linalg.eigvals(D)) > 1e-7 * max(np.abs(D).max(), 1e-300)
-        right_near = right[:, near] @ turn
-        left_near = left[:, near] @ np.linalg.inv(turn).conj().T
-        order = np.argsort(~moving, kind="stable")
-        right = np.concatenate([right_near[:, order], right[:, ~near]], axis=1)
-        left = np.concatenate([left_near[:, order], left[:, ~near]], axis=1)
-        values = np.concatenate([values[near], values[~near]])
-        growth = values.real if here.continuous else np.log(np.abs(values))
-        still = np.zeros(len(values), bool)
-        still[int(moving.sum()) : int(near.sum())] = True
-    else:
-        still = values.imag <= 0
-    _, rate = speed(right, left, values)
-    if abs(growth[0]) > ON_CIRCLE or rate[0] == 0:
-        raise Refused("no eigenvalue of the step crosses the unit circle where the linear theory has its threshold")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        crossing = -growth / rate
-    space, which = _cluster(here, kind, values, right, left, crossing, still, value)
-    return space, speed(space.right, space.left, space.values)[0], crossing[which]
-
-
-def _cluster(
-    here: Point, kind: str, values: Array, right: Array, left: Array, crossing: Array, still: Array,
-    value: float,
-) -> tuple[CriticalSpace, Array]:  # fmt: skip
-    width = max(abs(values[0].imag) if here.continuous else abs(np.angle(values[0])), REAL) if kind == "pair" else 1.0
-    near = np.abs(values - values[0]) <= DETUNING * width
-    near &= ~still & (np.abs(crossing) <= GAP * (abs(value) or 1.0))
-    near[0] = True
-    which = np.flatnonzero(near)
-    space = CriticalSpace(values[which], right[:, which], left[:, which], kind != "pair", here.continuous)
-    if kind != "pair":
-        space = _realigned(space)
-    return space, which
-
-
-def _realigned(space: CriticalSpace) -> CriticalSpace:
-    """Real eigenvectors of real eigenvalues."""
-    q, p = [], []
-    if np.ptp(space.values.real) < 1e-9:  # a double one: any real basis
-        both = np.concatenate([space.right.real, space.right.imag], axis=1)
-        basis = np.linalg.svd(both, full_matrices=False)[0][:, : space.size]
-        left = space.left @ np.linalg.inv(basis.T @ space.left).conj()
-        return CriticalSpace(space.values.real, basis, left.real, True, space.continuous)
-    for right, left in zip(space.right.T, space.left.T, strict=True):
-        turn = right[np.argmax(np.abs(right))]
-        x = (right / turn).real
-        y = (left * np.conj(turn)).real
-        q.append(x), p.append(y / (y @ x))
-    return CriticalSpace(space.values.real, np.stack(q, 1), np.stack(p, 1), True, space.continuous)
 
 
 def _quadratic(
@@ -364,4 +223,4 @@ def _motion(here: Point, vector: Array) -> str:
     return "along lines" if each > 0.9 else ("circles" if each < 0.1 else "ellipses")
 
 
-__all__ = ["NormalForm", "Reduced", "Refused", "normal_forms"]
+__all__ = ["BIFURCATION", "MAX_SIZE", "NormalForm", "Refused", "kind_of", "normal_forms"]

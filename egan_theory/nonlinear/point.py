@@ -67,7 +67,7 @@ class Point:
         return Resolvent(self.A)
 
     def gram(self, right: Array) -> Array:
-        """(k, k) sum over particles, with their shares, of conj(x_i) . x_j for what the columns of (n, k) do to them."""
+        """(k, k) mean over particles of conj(x_i) . x_j for what the columns of (n, k) do to them."""
         x = np.sqrt(self.shares)[:, None] * self.displacement(right.T)
         flat = x.reshape(len(x), -1)
         return flat.conj() @ flat.T

@@ -38,7 +38,7 @@ def correction(
 
     before, after: the map at mu_c -+ step. state: a solution at delta = sign of the equations without L_0. All critical
     eigenvalues are taken as the first one."""  # fmt: skip
-    k, n = space.size, here.size
+    n = here.size
     phases = PHASES if not space.real else (2 if space.values[0].real < 0 and not here.continuous else 1)
     base = space.values[0]
     theta = base.imag if here.continuous else np.angle(base)
@@ -61,7 +61,7 @@ def correction(
     put(1, first)
 
     def turned(order: int) -> Array:
-        """What the shift of the angle makes of lower orders, without theta_4: of u(phi + theta), harmonic by harmonic."""
+        """What the shift of the angle makes of lower orders in u(phi + theta), theta_4 aside, harmonic by harmonic."""
         i = 1j * harmonics[:, None] * theta_2
         z = np.ones((phases, 1)) if here.continuous else zeta[:, None]
         out = np.zeros((phases, n), dtype=complex)
@@ -92,7 +92,7 @@ def correction(
         if order in (3, 5):
             at = N[critical][0] @ space.left.conj()
             if order == 3:
-                residual = float(np.linalg.norm(at) / max(np.linalg.norm(equations.linear_1 @ state.z), 1e-300))
+                residual = float(np.linalg.norm(at) / max(float(np.linalg.norm(equations.linear_1 @ state.z)), 1e-300))
             else:
                 w = _along(equations, state, sign, at / (1.0 if here.continuous else base / abs(base)))
                 U_hat[2][critical] += space.right @ w

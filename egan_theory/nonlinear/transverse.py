@@ -1,4 +1,4 @@
-"""Whether particles that share a place merge or part on a small orbit: Eq. (1, transverse-exponent).
+"""Whether particles that share a place merge or part on a small orbit: Eq. (104, transverse-exponent).
 
 Displacements u with zero sum on one point are felt by nobody at first order: they are neutral at rest. On the orbit
 Z exp(i theta t) + c.c. they grow by exp(E t) with E of second order in Z, per step (flow: per unit of time):
@@ -78,8 +78,8 @@ class SplitMap(StepMap):
 
 def transverse_rate(problem: Problem, A: Array, shape: Array, eigenvalue: complex) -> float | None:
     """Largest growth rate of displacements within a point, per step (flow: per time) on the orbit of first harmonic
-    ``shape`` (n,) (real: of period 2), A the step's Jacobian at rest. None where no two particles share a place or where
-    they are no neutral displacements at rest."""
+    ``shape`` (n,) (real: of period 2), A the step's Jacobian at rest. None where no two particles share a place, or
+    where such displacements are not neutral at rest."""
     split = SplitMap(problem)
     if not len(split.twins):
         return None

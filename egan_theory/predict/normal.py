@@ -21,7 +21,7 @@ from .crossings import Axis
 def branches(
     exp: Experiment, axis: Axis, value: float, side: str, mode: dict[str, Any] | None
 ) -> tuple[NormalForm, ...]:
-    """The normal form's branches at the threshold ``value`` of ``axis``, the stable ones first; where there is none, one
+    """The branches at the threshold ``value`` of ``axis``, the stable ones first; where there is no normal form, one
     record that says why. mode: what becomes unstable there (predict.fastest)."""
 
     @lru_cache(maxsize=4)

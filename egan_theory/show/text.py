@@ -148,8 +148,8 @@ def branch_text(form: dict[str, Any], value: float, vary: str, per: str) -> str:
     size = f"{cell(form['rms_amplitude'])} {distance if form['exponent'] == 1 else f'sqrt({distance})'}"
     if form["criticality"] == "subcritical":
         return (
-            f"{start}, subcritical: the spread cloud jumps beyond it; {form['side']} the threshold unstable states stand "
-            f"beside it at an rms distance of {size}, from where kicks do not come back."
+            f"{start}, subcritical: the spread cloud jumps beyond it; {form['side']} the threshold, unstable states "
+            f"stand beside it at an rms distance of {size}: kicks beyond them do not come back."
         )
     if name in ("neimark-sacker", "hopf"):
         how = {"circles": "circles", "ellipses": "moves on ellipses"}.get(form["motion"], "swings")

@@ -89,9 +89,8 @@ def delayed_logistic(r):
 
 
 def test_delayed_logistic_map():
-    """A supercritical Neimark-Sacker bifurcation at r = 2, where lambda is a sixth root
-    of 1 (Kuznetsov, Elements of Applied Bifurcation Theory, Example 4.2): radius and period of long iterations, with the
-    next term of the series."""
+    """A supercritical Neimark-Sacker bifurcation at r = 2, where lambda is a sixth root of 1 (Kuznetsov, Elements of
+    Applied Bifurcation Theory, ch. 4.7): radius and period of long iterations, with the next term of the series."""
     (form,) = normal_forms(delayed_logistic, 2.0, np.exp(1j * np.pi / 3), "above")
     assert form.criticality == "supercritical" and form.angle == pytest.approx(np.pi / 3)
     for delta in (1e-3, 2e-3):
@@ -153,7 +152,7 @@ def test_transcritical_of_the_logistic_map():
 
 
 def test_pitchfork_through_a_slaved_direction():
-    """x' = (1 + mu) x - x y, y' = y/2 + x^2: y = 2 x^2, so that x^2 = mu/2; supercritical, and sub with the sign turned."""
+    """x' = (1 + mu) x - x y, y' = y/2 + x^2: y = 2 x^2, so that x^2 = mu/2; with the sign turned on the other side."""
     for sign in (1, -1):
         (form,) = normal_forms(
             lambda mu, s=sign: point(lambda x, y: [(1 + mu) * x - s * x * y, y * 0.5 + x * x], [0, 0]),
