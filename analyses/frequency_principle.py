@@ -136,7 +136,7 @@ def learning(exp: Experiment, labels: tuple[str, ...], modes: int | None, rng: n
 
 
 # %% [markdown]
-# ## Collapse boundary when only the discriminator changes
+# ## Where the spread cloud stops resting when only the discriminator changes
 # %%
 RING = Experiment(
     generator={"particles": 64, "learning_rate": 0.01},
@@ -462,7 +462,7 @@ def figure(ds: xr.Dataset):
             ax.loglog(ds["simulated_length"], dots, "o", ms=5, color=COLOURS[label], mec="white", mew=0.5)
         ax.set(xlabel="length scale of the discriminator", ylabel="critical ratio g2/g1", ylim=(LOWEST, 1.2))
         plain_ticks(ax.xaxis)
-        ax.set_title("Collapse boundary, " + ("matched total stiffness" if matched else "same K(0)"))
+        ax.set_title("Spread cloud stops resting, " + ("matched total stiffness" if matched else "same K(0)"))
     d.legend(fontsize=7.5, title="no line: unstable at any ratio, or at none", title_fontsize=7.5, loc="lower right")
 
     late = ds["split_measured"].values

@@ -170,7 +170,10 @@ def threshold(
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Where one parameter makes the cloud collapse, one threshold per mechanism.
+    """Thresholds in one parameter: where the spread state stops resting, the collapsed state attracts, time is short.
+
+    Says of each what holds on either side of it, and what the spread state becomes: a small orbit with all modes kept,
+    or a jump.
 
     Default range: 0 to 1 for the kernel ratio, 0 to 0.99 for momenta, else a factor 100 either side of the value.
     """
@@ -207,7 +210,7 @@ def phase(
     figure: Figure = None,
     json: Json = False,
 ) -> None:
-    """Predicted phase diagram over two parameters: where each mechanism makes the cloud lose modes.
+    """Predicted phase diagram over two parameters: the boundary of each mechanism, and what lies beyond it.
 
     With --simulate, run.runs runs per cell from random starts on a coarser grid are compared with it, and the share of
     each outcome is shown; with --sweep, those of a sweep.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import InputError
+from ..base.terminal import cell
 from ..experiment import Experiment
 from ..nonlinear.normal import BIFURCATION, MAX_SIZE, NormalForm, kind_of, normal_forms
 from ..nonlinear.point import Point
@@ -46,6 +47,17 @@ def branches(
         return (NormalForm(BIFURCATION[kind][flow], reason=str(error), threshold=value),)
 
 
+def born(form: NormalForm) -> str:
+    """What becomes of the spread state beyond a threshold, in one clause; empty where there is no normal form."""
+    if form.criticality == "subcritical":
+        return "the spread state jumps (subcritical)"
+    if form.criticality is None:
+        return ""
+    how = {"neimark-sacker": "starts to circle", "hopf": "starts to circle", "flip": "starts to jump to and fro"}
+    size = f"{cell(form.rms_amplitude)} {'' if form.exponent == 1 else 'sqrt '}distance"
+    return f"the spread state {how.get(form.bifurcation, 'is distorted')} (rms radius {size}; modes kept)"
+
+
 def _with_points(exp: Experiment, axis: Axis, at: Any, form: NormalForm, target: complex) -> NormalForm:
     """With what particles do that share a place."""
     if form.shape is None:
@@ -58,4 +70,4 @@ def _with_points(exp: Experiment, axis: Axis, at: Any, form: NormalForm, target:
     return replace(form, points=points, transverse_rate=rate)
 
 
-__all__ = ["branches"]
+__all__ = ["born", "branches"]

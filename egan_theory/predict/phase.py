@@ -1,4 +1,4 @@
-"""Phase diagrams over two parameters: where each collapse mechanism is predicted, drawn apart."""
+"""Phase diagrams over two parameters: what lies on either side of each mechanism's boundary, drawn apart."""
 
 from __future__ import annotations
 
@@ -161,7 +161,8 @@ def phase(
     block: int = BLOCK,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> xr.Dataset:
-    """Margins of the collapse mechanisms over two fields of the experiment; > 0 where collapse is predicted.
+    """Margins of the mechanisms over two fields of the experiment; > 0 beyond a mechanism's boundary, where what
+    ``beyond`` (mechanism,) says is predicted, < 0 where what ``within`` says is (threshold.MECHANISMS).
 
     ``margin`` (mechanism, second, first), in the mechanism's own unit (see its module); NaN where it makes no statement
     (no equilibrium, a cluster that escapes, values that the experiment refuses together). Evaluated on every
@@ -196,7 +197,9 @@ def phase(
     dims = ("mechanism", "second", "first")
     return xr.Dataset(
         {
-            "margin": (dims, margins, {"long_name": "margin (> 0: collapse predicted)", "units": "mechanism's"}),
+            "margin": (dims, margins, {"long_name": "margin (> 0: beyond, < 0: within)", "units": "mechanism's"}),
+            **{side: ("mechanism", [getattr(MECHANISMS[name], side) for name in mechanisms],
+                      {"long_name": f"what is predicted {side} the boundary"}) for side in ("beyond", "within")},
             "evaluated": (dims, evaluated.astype(np.int8), {"long_name": "evaluated, not interpolated", "units": "1"}),
         },
         coords={"mechanism": list(mechanisms), **diagram_coordinates(axes)},

@@ -1,4 +1,5 @@
-"""Mode-collapse thresholds in any one parameter: three mechanisms, three predictions, never merged."""
+"""Thresholds in any one parameter: where the spread state stops resting, where the collapsed state attracts, where time
+is too short. Mechanisms of their own, never merged, and what each of them means on either side."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from ..experiment.provenance import provenance
 from ..nonlinear.normal import NormalForm
 from .collective import first_of
 from .crossings import Axis, axis_of, changed, changes, parse_range, sign_changes
+from .normal import born
 
 Progress = Callable[[int, int, str], None]
 
@@ -29,8 +31,9 @@ BETWEEN, ROUNDS = 9, 2
 
 @dataclass(frozen=True)
 class Mechanism:
-    """One way to collapse. Called with an experiment it gives its margin: > 0 collapse (or failure to learn) is
-    predicted, 0 the boundary; ``margins`` does many at once. noisy: the margin is a time average along an orbit.
+    """One boundary. Called with an experiment it gives its margin: > 0 where what ``beyond`` says is predicted, < 0
+    where what ``within`` says is, 0 the boundary; ``margins`` does many at once. noisy: the margin is a time average
+    along an orbit. beyond, within: clauses, which every text, figure and JSON form takes from here.
 
     ``home``: what has ASSUMPTIONS, ``margin(exp)`` and perhaps ``margins(exps)`` and, for thresholds in closed form,
     ``locate(exp, path, low, high)``: a module of egan_theory.predict by name, imported at the first use, or any object.
@@ -38,7 +41,13 @@ class Mechanism:
 
     name: str
     home: Any
+    beyond: str
+    within: str
     noisy: bool = False
+
+    def meaning(self, margin: float) -> str:
+        """What a margin says; empty for NaN, no statement."""
+        return "" if np.isnan(margin) else self.beyond if margin > 0 else self.within
 
     def __call__(self, exp: Experiment) -> float:
         return float(self.source.margin(exp))
@@ -68,11 +77,22 @@ class Mechanism:
 MECHANISMS: dict[str, Mechanism] = {
     m.name: m
     for m in (
-        Mechanism("collective instability", "collective"),
-        Mechanism("collapsed state", "collapsed", noisy=True),
-        Mechanism("too slow to split", "splitting"),
+        Mechanism(
+            "collective instability", "collective",
+            beyond="the spread state does not stay at rest: it circles with its modes kept, or jumps",
+            within="the spread state stays at rest",
+        ),
+        Mechanism(
+            "collapsed state", "collapsed", noisy=True,
+            beyond="the collapsed state attracts", within="a collapsed cloud spreads",
+        ),
+        Mechanism(
+            "too slow to split", "splitting",
+            beyond="neighbouring modes are too slow to split within the run",
+            within="neighbouring modes split within the run",
+        ),
     )
-}
+}  # fmt: skip
 
 
 def known_margins(mechanism: Mechanism, members: Sequence[Experiment | None]) -> np.ndarray:
@@ -88,12 +108,13 @@ def known_margins(mechanism: Mechanism, members: Sequence[Experiment | None]) ->
 class Threshold(Record):
     """Where one mechanism sets in. value: the smallest threshold in ``range``, None if there is none (``reason`` says
     why if the mechanism could not be evaluated); values, unstable_side: all of them, ascending, and the side of each on
-    which collapse is predicted. bracket: (low, high) around ``value`` where noise allows no more, else None.
-    margin: at the experiment's own value. mode, normal_form, normal_forms: see CollectiveInstability."""
+    which the margin is positive. meanings: of each of them, what holds "below" it and "above" it. bracket: (low, high)
+    around ``value`` where noise allows no more, else None. margin, meaning: at the experiment's own value, and what it
+    says. mode, normal_form, normal_forms: see CollectiveInstability."""
 
     KEYS = (
-        "mechanism", "value", "range", "values", "unstable_side", "method", "margin", "bracket", "mode", "normal_form",
-        "normal_forms", "reason", "assumptions",
+        "mechanism", "value", "range", "values", "unstable_side", "meanings", "method", "margin", "meaning", "bracket",
+        "mode", "normal_form", "normal_forms", "reason", "assumptions",
     )  # fmt: skip
 
     mechanism: str
@@ -111,6 +132,19 @@ class Threshold(Record):
     @property
     def value(self) -> float | None:
         return self.values[0] if self.values else None
+
+    @property
+    def meaning(self) -> str:
+        return MECHANISMS[self.mechanism].meaning(self.margin)
+
+    @property
+    def meanings(self) -> tuple[dict[str, str], ...]:
+        mechanism, found = MECHANISMS[self.mechanism], []
+        for i, side in enumerate(self.unstable_side):
+            beyond = born(self.normal_forms[i][0]) if i < len(self.normal_forms) else ""
+            sides = (mechanism.within, beyond or mechanism.beyond)
+            found.append(dict(zip(("below", "above"), sides if side == "above" else sides[::-1], strict=True)))
+        return tuple(found)
 
     @property
     def normal_form(self) -> NormalForm | tuple[NormalForm, ...] | None:
@@ -141,7 +175,10 @@ class Thresholds(Table):
             Column("threshold", "smallest threshold", unit, lambda t: t.value),
             Column("low", "lower end of the range", unit, lambda t: t.range[0]),
             Column("high", "upper end of the range", unit, lambda t: t.range[1]),
+            Column("below", of=lambda t: t.meanings[0]["below"] if t.meanings else ""),
+            Column("above", of=lambda t: t.meanings[0]["above"] if t.meanings else ""),
             Column("margin", "margin at the experiment's own value", "see mechanism"),
+            Column("meaning"),
             Column("bifurcation", of=lambda t: t.first_form.bifurcation if t.first_form else ""),
             Column("criticality", of=lambda t: (t.first_form.criticality or "") if t.first_form else ""),
             Column(
@@ -172,11 +209,14 @@ class Thresholds(Table):
 
     def grid(self) -> tuple[list[str], list[list[Any]]]:
         rows = [
-            [t.mechanism, value, side, f"{cell(t.range[0])} to {cell(t.range[1])}", t.method or "not evaluated"]
+            [t.mechanism, value, side, said.get(side, ""), f"{cell(t.range[0])} to {cell(t.range[1])}",
+             t.method or "not evaluated"]
             for t in self.thresholds
-            for value, side in zip(t.values or (None,), t.unstable_side or ("",), strict=True)
-        ]
-        return ["mechanism", "threshold", "collapse", "range searched", "method"], rows
+            for value, side, said in zip(
+                t.values or (None,), t.unstable_side or ("",), t.meanings or ({},), strict=True
+            )
+        ]  # fmt: skip
+        return ["mechanism", "threshold", "side", "what holds there", "range searched", "method"], rows
 
 
 def thresholds(
@@ -188,7 +228,7 @@ def thresholds(
     mechanisms: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> Thresholds:
-    """At which value of ``vary`` in [low, high] each mechanism predicts collapse; all its sign changes. The range may
+    """At which values of ``vary`` in [low, high] the margin of each mechanism changes its sign. The range may
     also be part of it, "PATH=LOW:HIGH" or (PATH, LOW, HIGH).
 
     A mechanism that knows them in closed form gives them itself ("collective instability": see

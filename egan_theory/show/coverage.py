@@ -40,7 +40,7 @@ def covered() -> str:
         "Jacobian at equilibrium",
         "update": f"{'; '.join(rule.title for rule in RULES.values())}; heavy-ball momentum on either side and several "
         f"critic steps; opponents averaged over a time or over all of the past (`[memory]`, with {averaged})",
-        "collapse": f"{', '.join(MECHANISMS)}",
+        "boundary": "; ".join(f"{name}: {m.beyond}" for name, m in MECHANISMS.items()),
     }
     lines = ["| part | choices |", "|---|---|", *(f"| {part} | {choices} |" for part, choices in rows.items())]
     return "\n".join(lines)

@@ -23,12 +23,14 @@ from ..predict.learnt import Frequency
 from ..predict.left import left_over
 from ..predict.regularizer import Regularizer, best_regularizer
 from ..predict.spectrum import spectrum
+from ..predict.threshold import Thresholds
 from ..runs.outcome import outcomes
 from ..runs.schema import variable
 from ..simulation.run import simulate
 from ..symbolic import derive
 from ..tables.penalties import strength_field
 from . import plot, words
+from .boundaries import boundaries, headline, table_rows
 from .folder import INDEX, Draft, claim, staged
 from .frequency import caption_frequency, on_frequency
 from .own import fitted, origin
@@ -50,6 +52,7 @@ class _Results:
     penalty: str
     spectrum: xr.Dataset | None = None
     frequency: Frequency | None = None
+    boundaries: Thresholds | None = None
     regularizer: Regularizer | None = None
     runs: xr.Dataset | None = None
     agreement: Agreement | None = None
@@ -135,6 +138,7 @@ def _compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset 
     out.frequency = stage(
         "frequency", lambda tick: frequency(exp, progress=lambda done, total, _: tick(done, total)), "spectrum"
     )
+    out.boundaries = stage("boundaries", lambda tick: boundaries(exp))
     out.regularizer = best = stage("regularizer", lambda tick: best_regularizer(exp, penalty, progress=tick))
     if own is not None:
         out.runs = own
@@ -218,6 +222,8 @@ def _data(results: _Results, draft: Draft) -> None:
         "experiment.toml": (_toml(r.exp), "the experiment"),
         "derivation.md": (derive().to_markdown(), "the derivation, as Markdown"),
     }
+    if r.boundaries is not None:
+        texts["boundaries.json"] = (json.dumps(r.boundaries.to_dict(), indent=2) + "\n", "the boundaries")
     if r.regularizer is not None:
         texts["regularizer.json"] = (json.dumps(r.regularizer.to_dict(), indent=2) + "\n", "the best strength")
     for name, (text, what) in texts.items():
@@ -238,6 +244,8 @@ def _headline(r: _Results) -> list[str]:
         lines.append(words.on_spectrum(r.spectrum, r.exp))
     if r.frequency is not None:
         lines.append(" ".join(on_frequency(r.frequency)))
+    if r.boundaries is not None and (said := headline(r.boundaries)):
+        lines.append(said)
     if r.regularizer is not None:
         lines.append(words.on_regularizer(r.regularizer, r.exp))
     if r.runs is not None:
@@ -268,6 +276,7 @@ def _page(r: _Results, draft: Draft) -> None:
         headline=_headline(r),
         failures=r.failures,
         experiment=_toml(r.exp),
+        boundaries=[] if r.boundaries is None else table_rows(r.boundaries),
         rows=words.agreement_table(table),
         unmatched=table.unmatched,
         assumptions=table.assumptions,

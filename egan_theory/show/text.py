@@ -130,6 +130,8 @@ def threshold_text(found: Thresholds, per: str) -> list[Any]:
             )
         for value, forms in zip(t["values"], t["normal_forms"], strict=False):
             lines += [branch_text(form, value, found.vary, per) for form in forms]
+        if t["meaning"]:
+            lines.append(f"{t['mechanism']}: now {t['meaning']}.")
         if t["bracket"]:
             lines.append(f"{t['mechanism']}: between {cell(t['bracket'][0])} and {cell(t['bracket'][1])}.")
         if t["reason"]:
@@ -246,7 +248,8 @@ def phase_json(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Dataset 
         "mechanisms": [
             {
                 "mechanism": str(name),
-                "collapse": (found["margin"].sel(mechanism=name).values > 0).astype(int).tolist(),
+                "meaning": {side: str(found[side].sel(mechanism=name).values) for side in ("beyond", "within")},
+                "beyond": (found["margin"].sel(mechanism=name).values > 0).astype(int).tolist(),
                 "margin": found["margin"].sel(mechanism=name).values.tolist(),
                 **_share(found["margin"].sel(mechanism=name)),
                 "evaluated": int(found["evaluated"].sel(mechanism=name).sum()),
@@ -284,19 +287,22 @@ def phase_dataset(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Datas
 
 
 def _share(margin: xr.DataArray) -> dict[str, Any]:
-    """The share of collapsed cells among those of which the mechanism says something, and how many others there are."""
+    """The share of the cells beyond the boundary among those of which the mechanism says something, and how many others
+    there are."""
     silent = margin.isnull()
     said = int((~silent).sum())
     return {"share": float((margin > 0).sum()) / said if said else None, "silent": int(silent.sum())}
 
 
 def phase_text(data: dict[str, Any]) -> list[Any]:
-    rows = [[m["mechanism"], m["share"], str(m["silent"]), str(m["evaluated"])] for m in data["mechanisms"]]
-    cells = f"{len(data['first']['values'])} x {len(data['second']['values'])} values"
-    title = f"Loss of modes over {data['first']['vary']} and {data['second']['vary']}, {cells}"
-    lines: list[Any] = [
-        table(title, ["mechanism", "predicted in cells, share", "cells without a statement", "cells evaluated"], rows)
+    rows = [
+        [m["mechanism"], m["meaning"]["beyond"], m["share"], str(m["silent"]), str(m["evaluated"])]
+        for m in data["mechanisms"]
     ]
+    cells = f"{len(data['first']['values'])} x {len(data['second']['values'])} values"
+    title = f"Predicted boundaries over {data['first']['vary']} and {data['second']['vary']}, {cells}"
+    columns = ["mechanism", "beyond its boundary", "share of cells beyond", "cells without a statement", "evaluated"]
+    lines: list[Any] = [table(title, columns, rows)]
     if "simulated" in data:
         accuracy, kinds = data["simulated"]["accuracy"], data["simulated"]["outcomes"]
         lines.append(_outcomes_table(kinds, data["simulated"]["runs"]))

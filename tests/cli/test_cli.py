@@ -95,8 +95,8 @@ def test_phase(experiment, tmp_path, capsys):
     assert data["first"]["vary"] == "generator.kernel.ratio" and len(data["first"]["values"]) == 5
     assert data["second"]["log"] and len(data["second"]["values"]) == 4
     for row in data["mechanisms"]:
-        assert np.shape(row["margin"]) == np.shape(row["collapse"]) == (4, 5)
-        assert row["share"] == pytest.approx(np.mean(row["collapse"]))
+        assert np.shape(row["margin"]) == np.shape(row["beyond"]) == (4, 5)
+        assert row["share"] == pytest.approx(np.mean(row["beyond"]))
     simulated = data["simulated"]
     assert simulated["first"]["values"] == [0.0, 0.9] and np.shape(simulated["covered"]) == (2, 2)
     assert [a["mechanism"] for a in simulated["accuracy"]][-1] == "any mechanism"
@@ -104,9 +104,9 @@ def test_phase(experiment, tmp_path, capsys):
     np.testing.assert_allclose(sum(np.array(share) for share in simulated["outcomes"].values()), 1.0)
     with xr.open_dataset(out, engine="h5netcdf") as ds:
         assert ds["margin"].shape == (2, 4, 5) and ds["covered"].shape == ds["outcome"].shape == (2, 2, 2)
-        np.testing.assert_array_equal(ds["margin"].values[0] > 0, np.array(data["mechanisms"][0]["collapse"]) > 0)
+        np.testing.assert_array_equal(ds["margin"].values[0] > 0, np.array(data["mechanisms"][0]["beyond"]) > 0)
     assert main(["phase", experiment, "--vary", RATIO, "--vary", R1]) == 0
-    assert "Loss of modes over generator.kernel.ratio and penalty.r1" in " ".join(capsys.readouterr().out.split())
+    assert "Predicted boundaries over generator.kernel.ratio and penalty.r1" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

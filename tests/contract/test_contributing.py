@@ -18,7 +18,7 @@ PLACES = {
     "kernel": ("egan_theory/kernels/stationary.py", None, None),
     "penalty": ("egan_theory/tables/penalties.py", "    )\n}  # fmt: skip", "penalty_particle_value"),
     "update rule": ("egan_theory/tables/updates.py", "#: fields of [update] beside", "rule_lookahead"),
-    "mechanism of collapse": ("egan_theory/predict/threshold.py", "MECHANISMS: dict", None),
+    "mechanism": ("egan_theory/predict/threshold.py", "MECHANISMS: dict", None),
 }
 CONTRACT = ["tests/contract/test_entries.py", "tests/tables", "tests/kernels/test_kernels.py"]
 
@@ -39,10 +39,10 @@ def add(kind: str, root: Path) -> list[Path]:
     if kind == "penalty":  # an element of the table
         entry = indent(entry.rstrip(), 8 * " ") + ",\n"
     text = text[:at].rstrip("\n") + f"\n{gap}{entry}{gap}" + text[at:]
-    if kind == "mechanism of collapse":
-        last = 'Mechanism("too slow to split", "splitting"),\n'
-        assert last in text
-        text = text.replace(last, f'{last}        Mechanism("overshooting weights", _Overshoot),\n')
+    if kind == "mechanism":
+        last, own = "    )\n}  # fmt: skip\n\n\ndef known_margins", re.search(r"`(Mechanism\(.*?\))`", GUIDE)
+        assert text.count(last) == 1 and own
+        text = text.replace(last, f"        {own[1]},\n{last}")
     file.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
     if values is None:
         return [file]

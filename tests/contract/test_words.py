@@ -1,7 +1,9 @@
 """One spelling of words, one way to change a frozen experiment, particles that follow the target, plots that show."""
 
 import copy
+import json
 import pickle
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -11,8 +13,11 @@ from matplotlib import pyplot
 import egan_theory as eg
 from egan_theory.base.config import Config
 from egan_theory.base.errors import InputError
+from egan_theory.cli.app import main
 from egan_theory.experiment.players import DISCRIMINATORS, OF_KERNELS
+from egan_theory.nonlinear.normal import NormalForm
 from egan_theory.papers.solvable import Solvable
+from egan_theory.predict.normal import born
 from egan_theory.predict.threshold import MECHANISMS
 from egan_theory.show import style
 from egan_theory.tables.activations import NETWORK_ACTIVATIONS
@@ -175,3 +180,47 @@ def test_reports_leave_no_figure_open(spectrum):
     assert isinstance(ax.figure, matplotlib.figure.Figure)
     given = matplotlib.figure.Figure().subplots()
     assert eg.plot.eigenvalues(spectrum, ax=given) is given and pyplot.get_fignums() == []
+
+
+# -- collapse ----------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_called_collapse_that_loses_no_modes():
+    """Of the mechanisms only the collapsed state's clauses say collapse; every one has both its clauses, all differ."""
+    said = [clause for m in MECHANISMS.values() for clause in (m.beyond, m.within)]
+    assert all(said) and len(set(said)) == len(said)
+    for name, mechanism in MECHANISMS.items():
+        assert ("collaps" in mechanism.beyond + mechanism.within) == (name == "collapsed state"), name
+        assert mechanism.meaning(0.5) == mechanism.beyond and mechanism.meaning(-0.5) == mechanism.within
+        assert mechanism.meaning(np.nan) == ""
+
+
+@pytest.mark.parametrize("weight_decay", [0.05, 0.2])
+def test_the_threshold_of_the_spread_state_is_called_what_it_is(weight_decay, tmp_path, capsys):
+    """Text and JSON of threshold and phase: no collapse in what they say of the spread state."""
+    exp = eg.Experiment(penalty={"r1": 0.0, "weight_decay": weight_decay}, discriminator={"features": 32})
+    (tmp_path / "e.toml").write_text(exp.to_toml())
+    vary, name = "generator.kernel.ratio", "collective instability"
+    arguments = ["threshold", str(tmp_path / "e.toml"), "--vary", vary, "--mechanism", name]
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    assert "collaps" not in text.lower() and "now the spread state" in text
+    assert main([*arguments, "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["thresholds"]
+    assert "collaps" not in json.dumps(row).lower()
+    assert len(row["meanings"]) == len(row["values"]) and row["meaning"].startswith("the spread state")
+    for side, said in zip(row["unstable_side"], row["meanings"], strict=True):
+        assert said[side] != MECHANISMS[name].within == said["above" if side == "below" else "below"]
+    axes = ["--vary", f"{vary}=0:0.9:4", "--vary", "penalty.weight_decay=0.01:0.1:3", "--mechanism", name]
+    assert main(["phase", str(tmp_path / "e.toml"), *axes]) == 0
+    assert "collaps" not in capsys.readouterr().out.lower()
+
+
+def test_what_a_normal_form_says_of_the_spread_state():
+    """Supercritical: modes kept, with the radius; subcritical: a jump; refused: nothing."""
+    small = NormalForm("neimark-sacker", criticality="supercritical", rms_amplitude=0.1178)
+    assert born(small) == "the spread state starts to circle (rms radius 0.1178 sqrt distance; modes kept)"
+    assert born(replace(small, bifurcation="flip")).startswith("the spread state starts to jump to and fro")
+    assert born(replace(small, bifurcation="pitchfork")).startswith("the spread state is distorted")
+    assert born(replace(small, criticality="subcritical")) == "the spread state jumps (subcritical)"
+    assert born(NormalForm("fold", reason="none")) == ""

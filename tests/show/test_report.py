@@ -18,6 +18,7 @@ from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.agreement import Agreement, Quantity
 from egan_theory.predict.asymptotic import rates_over
 from egan_theory.predict.learnt import Boundary
+from egan_theory.predict.threshold import MECHANISMS
 from egan_theory.show import folder, page, plot, style, words
 from egan_theory.show.folder import MARK
 
@@ -418,7 +419,14 @@ def test_page_holds_every_number_figure_and_file(fakes, monkeypatch, tmp_path):
         with xr.open_dataset(index.parent / f"{name}.nc", engine="h5netcdf") as ds:
             assert "[target]" in ds.attrs["experiment"]
     stages = list(dict.fromkeys(stage for stage, _, _ in seen))
-    assert stages[:6] == ["spectrum", "frequency", "regularizer", "simulate", "compare", "strength"]
+    first = ["spectrum", "frequency", "boundaries", "regularizer", "simulate", "compare", "strength"]
+    assert stages[:7] == first
+    found = json.loads((index.parent / "boundaries.json").read_text())["thresholds"]
+    assert [t["mechanism"] for t in found] == list(MECHANISMS)
+    for t in found:  # every number and clause of the file is on the page
+        assert not t["meaning"] or f">{t['meaning']}</td>" in text
+        for value, side, said in zip(t["values"], t["unstable_side"], t["meanings"], strict=True):
+            assert f"{side} {value:.4g}: {said[side]}" in text
     assert stages[-2:] == ["figures", "write"]
     assert all(0 <= done <= total for _, done, total in seen)
 

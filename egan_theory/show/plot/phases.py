@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from textwrap import fill
 
 import numpy as np
 import xarray as xr
@@ -36,6 +37,8 @@ CRITICALITY = {
 #: runs, at this part of its height (the cross of a wrong prediction is in the middle); size in points
 MARKED, MARKER_SHARE, MARKER_HEIGHT, MARKER = 24, 0.2, 0.8, 4.0
 MARKER_COLOUR = "#5A5A5A"
+#: most letters in a line of the legend
+LEGEND = 64
 
 
 @style.styled
@@ -47,7 +50,7 @@ def phase(
     *,
     curves: Curves | None = None,
 ) -> Axes:
-    """Boundary of each mechanism (``predict.phase``), hatched where it predicts that modes are lost.
+    """Boundary of each mechanism (``predict.phase``), hatched beyond it; the legend says what holds there.
 
     Below it what became of the simulated runs (``simulate_phase``): each cell is divided among the outcomes of its runs
     in proportion, by colour and marker. A cross on cells where the union of mechanisms is wrong, and balanced
@@ -63,7 +66,8 @@ def phase(
         colour, line, hatch = LOOK.get(str(name), (GREY, ":", ""))
         margin = predicted["margin"].sel(mechanism=name).values
         level = np.where(np.isnan(margin), -1.0, np.sign(margin))
-        label = f"{name}{_accuracy(compared, str(name))}"
+        beyond = predicted["beyond"].sel(mechanism=name).item()
+        label = f"{name}{_accuracy(compared, str(name))}:\n{fill(beyond, LEGEND)}"
         if (level > 0).any() and (level <= 0).any():
             ax.contour(first, second, _signed(margin), levels=[0.0], colors=[colour], linestyles=[line], linewidths=2)
         if (level > 0).any():
@@ -73,7 +77,7 @@ def phase(
             filled.set_linewidth(0)
             handles.append(Patch(facecolor="none", edgecolor=colour, hatch=hatch, ls=line, label=label))
         else:
-            handles.append(Line2D([], [], color=colour, ls=line, label=f"{label}: nowhere here"))
+            handles.append(Line2D([], [], color=colour, ls=line, label=f"{label} (nowhere here)"))
     if compared is not None:
         lost = compared["lost"].values
         known = lost != UNKNOWN
@@ -95,7 +99,7 @@ def phase(
         ax.set(**scale, **{f"{which}lim": edges[[0, -1]], f"{which}label": about["long_name"]})
     ax.grid(False)
     above = ax.legend(
-        handles=handles, title="loss of modes predicted by", loc="lower left", bbox_to_anchor=(0.0, 1.0),
+        handles=handles, title="hatched: beyond the boundary of", loc="lower left", bbox_to_anchor=(0.0, 1.0),
         frameon=False, alignment="left",
     )  # fmt: skip
     if simulated is not None:
