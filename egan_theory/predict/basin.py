@@ -1,0 +1,302 @@
+"""Mechanism 4, the state reached from the start: which of several attractors a cloud of given mean and width finds.
+
+The spread equilibrium may be stable, and the collapsed state too; what a run finds is decided on its way from the
+start. The start enters by its mean and width, or by those of as many clusters as the target has modes. They are filled
+again with n macro-particles, at most MOST per mode, whatever the number N of particles. With the gains of
+
+    r = (omega/N) (g1 - g2),   G = (omega/N) [g1 + (N-1) g2]                   (predict.transverse.gains)
+
+Gamma has the eigenvalue r on displacements without a mean, and G on the mean. n particles of mass 1/n keep both
+(Eq. (MACRO)) with g1' = r + (G - r)/n, g2' = (G - r)/n under normalisation "sum": they move as N particles would that
+are tied together in groups of N/n. What the grouping leaves out is that a group could part.
+
+The macro-particles are trained by the experiment's own update rule, in leaps (simulation.accelerated), and judged as
+runs are (runs.outcome). Clusters are filled at random, so that the outcome is a probability.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from ..base.errors import InputError
+from ..base.table import Record
+from ..experiment import Experiment
+from ..features import feature_map
+from ..problem.field import VARIABLE
+from ..problem.problem import Problem
+from ..runs.order import spread
+from ..runs.outcome import (
+    ESCAPE,
+    NARROW,
+    Outcome,
+    data_radius,
+    mode_centres,
+    modes_are_lost,
+    outcomes,
+    recording_interval,
+)
+from ..simulation.accelerated import follow
+from ..simulation.condense import condensed
+from ..simulation.start import random_starts
+from ..simulation.start import starts as kicked_starts
+from .transverse import clustered
+
+ASSUMPTIONS = (
+    "the start is known by the mean and width of as many clusters as the target has modes",
+    "at most 3 macro-particles per mode, drawn anew within them; groups of particles do not part",
+    "run.steps of training, judged as a run is; a probability from a few draws",
+)
+#: macro-particles per mode of the target, at most
+MOST = 3
+#: draws of the start: of one experiment, of each of many
+DRAWS, FEW = 16, 3
+#: cells of a diagram that are evaluated, at most, and the width of the smoothing between them, in their distances
+CELLS, SMOOTHING = 200, 0.7
+#: starts of more particles than this are clustered by a sample of them
+SAMPLE = 1000
+#: fields in which experiments that are followed side by side may differ
+BESIDE = (*VARIABLE, "run.spread", "run.kick", "run.seed", "run.runs", "run.record_every")
+
+
+@dataclass(frozen=True)
+class Reached(Record):
+    """What becomes of runs from the experiment's start. kinds: probability of each outcome.Outcome, by its words; lost:
+    that the run ends with modes lost, with its standard error (of draws: see ``posterior``); margin = 2 lost - 1: > 0
+    modes lost, 0 undecided, +-1 certain. draws, particles (macro-particles), clusters: how it was found; saving:
+    evaluations of the players' velocities over those of a simulation of as many particles."""
+
+    KEYS = (
+        "kinds", "lost", "stderr", "margin", "draws", "particles", "clusters", "saving", "method", "assumptions",
+    )  # fmt: skip
+    SHOWN = ("lost", "stderr", "kinds", "draws", "particles", "clusters", "saving")
+    TITLE = "state reached from the start"
+
+    kinds: dict[str, float]
+    lost: float
+    stderr: float
+    draws: int
+    particles: int
+    clusters: int
+    saving: float
+    method: str
+    assumptions: tuple[str, ...]
+
+    @property
+    def margin(self) -> float:
+        return 2 * self.lost - 1
+
+
+def posterior(lost: np.ndarray | float, draws: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, standard deviation) of a probability of which ``lost`` of ``draws`` are known, before which all values
+    were equally likely (Laplace): (lost + 1)/(draws + 2)."""
+    mean = (np.asarray(lost) + 1) / (np.asarray(draws) + 2)
+    return mean, np.sqrt(mean * (1 - mean) / (np.asarray(draws) + 3))
+
+
+def reached(exp: Experiment, *, draws: int = DRAWS, clusters: int | None = None) -> Reached:
+    """Probabilities of what becomes of runs of ``run.steps`` from ``run.start`` (see the module docstring).
+
+    ``clusters``: how many the start is described by; 1: its mean and width alone; default: as many as the target has
+    modes. A start "kick" is that of one particle per point (simulation.condense) with kicks drawn anew.
+    Raises InputError: networks of finite width, an exact kernel, fewer than one draw or cluster.
+    """
+    for name, value in (("draws", draws), ("clusters", 1 if clusters is None else clusters)):
+        if value < 1:
+            raise InputError(name, "be at least 1", value)
+    codes, found = _codes([exp], draws, clusters)
+    lost, error = posterior(modes_are_lost(codes[0]).sum(), draws)
+    return Reached(
+        kinds={o.word: float((codes[0] == o).mean()) for o in Outcome},
+        lost=float(lost), stderr=float(error), draws=draws, particles=found.particles, clusters=found.clusters,
+        saving=found.evaluations,
+        method="macro-particles followed in leaps of several steps, Eq. (MACRO), Eq. (ACC)",
+        assumptions=ASSUMPTIONS,
+    )  # fmt: skip
+
+
+def margin(exp: Experiment) -> float:
+    """2 p - 1 of the probability p that modes are lost: > 0 where it is the likelier. Raises InputError."""
+    codes, _ = _codes([exp], FEW, None)
+    return float(_margin(modes_are_lost(codes[0]).sum(), FEW))
+
+
+def margins(exps: Sequence[Experiment]) -> np.ndarray:
+    """``margin`` of each, from FEW draws, side by side where they differ in BESIDE alone; NaN where refused."""
+    out = np.full(len(exps), np.nan)
+    for where in _groups(exps):
+        try:
+            codes, _ = _codes([exps[i] for i in where], FEW, None)
+        except InputError:
+            continue
+        out[where] = _margin(modes_are_lost(codes).sum(-1), FEW)
+    return out
+
+
+def diagram(exps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(margins, evaluated) of a grid of experiments (row, column), None where there is none.
+
+    One draw each of at most CELLS of them, in a chequered pattern, every one with a start of its own; the probability
+    in between, and its sureness, are those of the evaluated cells around, weighted by a Gaussian of width SMOOTHING
+    distances of theirs. So neighbours serve as each other's repeated draws.
+    """
+    rows, columns = np.indices(exps.shape)
+    stride = 1
+    while exps.size / (2 * stride**2) > CELLS:
+        stride += 1
+    chosen = (rows % stride == 0) & (columns % stride == 0) & ((rows // stride + columns // stride) % 2 == 0)
+    chosen &= exps != None  # noqa: E711 (elementwise)
+    cells = np.argwhere(chosen)
+    lost = np.full(len(cells), np.nan)
+    members = [exps[tuple(cell)] for cell in cells]
+    for where in _groups(members):
+        try:
+            codes, _ = _codes([members[i] for i in where], 1, None)
+        except InputError:
+            continue
+        lost[where] = modes_are_lost(codes[:, 0])
+    known = np.isfinite(lost)
+    cells, lost = cells[known], lost[known]
+    out = np.full(exps.shape, np.nan)
+    if len(cells):
+        scale = -0.5 / (SMOOTHING * stride) ** 2
+        near = [np.exp(scale * (np.arange(n)[:, None] - cells[:, i]) ** 2) for i, n in enumerate(exps.shape)]
+        out = _margin(np.einsum("rn,cn,n->rc", *near, lost), np.einsum("rn,cn->rc", *near))
+    evaluated = np.zeros(exps.shape, dtype=bool)
+    evaluated[tuple(cells.T)] = True
+    return np.where(exps != None, out, np.nan), evaluated  # noqa: E711
+
+
+def _margin(lost: np.ndarray, draws: np.ndarray | float) -> np.ndarray:
+    return 2 * posterior(lost, draws)[0] - 1
+
+
+def _groups(exps: Sequence[Experiment]) -> list[list[int]]:
+    """Indices of the experiments that can be followed side by side."""
+    groups: dict[tuple, list[int]] = {}
+    for i, exp in enumerate(exps):
+        groups.setdefault(Problem(exp).key(BESIDE), []).append(i)
+    return list(groups.values())
+
+
+@dataclass(frozen=True)
+class _Found:
+    particles: int
+    clusters: int
+    evaluations: float
+
+
+def _codes(exps: Sequence[Experiment], draws: int, clusters: int | None) -> tuple[np.ndarray, _Found]:
+    """(experiment, draw) outcomes."""
+    exp = exps[0]
+    _refuse(exp)
+    modes = len(mode_centres(exp))
+    if exp.run.start == "kick":
+        reduced = [condensed(e) for e in exps]
+        problems = [Problem(e) for e in reduced]
+        count = modes
+        begun = [_kicked(p, draws) for p in problems]
+        x, w = (np.concatenate(parts) for parts in zip(*begun, strict=True))
+    else:
+        n = min(exp.generator.particles, MOST * modes)
+        count = min(modes if clusters is None else clusters, n)
+        problems = [Problem(e) if n == e.generator.particles else clustered(Problem(e), n) for e in exps]
+        x, w = np.concatenate([_filled(e, n, count, draws) for e in exps]), None
+    time = np.arange(0, exp.run.steps + 1, recording_interval(exp))
+    lanes = [p for p in problems for _ in range(draws)]
+    found = follow(lanes, x, time, w=w, decided=lambda x, t: _decided(exp, x, t))
+    codes = outcomes(_runs(found.x, time, found.diverged_at), exp)
+    return codes.reshape(len(exps), draws), _Found(problems[0].N, count, found.evaluations)
+
+
+def _refuse(exp: Experiment) -> None:
+    if exp.generator.finite_network or exp.discriminator.finite_network:
+        raise InputError("architecture", "be of infinite width for the state reached from the start", "a finite network")
+    if exp.discriminator.features == 0 and exp.points.period is None:
+        rule = "be at least 1 for the state reached from the start (an exact kernel is simulated)"
+        raise InputError("discriminator.features", rule, 0)
+
+
+def _kicked(problem: Problem, draws: int) -> tuple[np.ndarray, np.ndarray]:
+    """(x (draw, n, d), w (draw, P)): equilibrium and kicks of the experiment's size, not those of its own seed."""
+    run = problem.exp.run
+    other = problem.replace({"run.runs": draws, "run.seed": (run.seed + 1) % 2**31})
+    x, w, _, _ = kicked_starts(other, feature_map(other.exp))
+    return x, w
+
+
+def _filled(exp: Experiment, n: int, clusters: int, draws: int) -> np.ndarray:
+    """(draw, n, d) macro-particles that fill the clusters of the experiment's starts, one run after the other."""
+    problem = Problem(exp)
+    values = repr([exp.get(path) for path in VARIABLE]).encode()
+    rng = np.random.default_rng([exp.run.seed, 6, zlib.crc32(values)])
+    if problem.box is not None:
+        return rng.uniform(0, problem.box.length, (draws, n, problem.d))
+    own = random_starts(problem)
+    labelled = [(x, labels(x, clusters)) for x in own[:draws]]
+    return np.stack([filled(*labelled[i % len(labelled)], n, rng) for i in range(draws)])
+
+
+def labels(x: np.ndarray, clusters: int) -> np.ndarray:
+    """(N,) the cluster of each particle of x (N, d): Ward's method, of more than SAMPLE the nearest mean of a sample's."""
+    if clusters == 1 or len(x) == 1:
+        return np.zeros(len(x), dtype=int)
+    few = x[:SAMPLE]
+    found = fcluster(linkage(few, "ward"), clusters, "maxclust") - 1
+    if len(few) == len(x):
+        return found
+    means = np.stack([few[found == i].mean(0) for i in range(found.max() + 1)])
+    return np.argmin(((x[:, None] - means) ** 2).sum(-1), axis=-1)
+
+
+def filled(x: np.ndarray, label: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """(n, d) particles drawn from normal distributions of the clusters' means and covariances, as many of each as its
+    share (largest remainders), the mean of each exactly that of the cluster."""
+    count = np.bincount(label)
+    share = count * (n / len(x))
+    own = np.floor(share).astype(int)
+    own[np.argsort(own - share, kind="stable")[: n - own.sum()]] += 1
+    out = []
+    for i, m in enumerate(own):
+        member = x[label == i]
+        z = rng.standard_normal((m, x.shape[1]))
+        if m > 1:  # the mean taken off takes 1/m of the variance
+            z = (z - z.mean(0)) * np.sqrt(m / (m - 1))
+        else:
+            z = 0 * z
+        values, axes = np.linalg.eigh(np.atleast_2d(np.cov(member.T, bias=True)))
+        out.append(member.mean(0) + (z * np.sqrt(np.maximum(values, 0))) @ axes.T)
+    return np.concatenate(out)
+
+
+def _runs(x: np.ndarray, time: np.ndarray, diverged_at: np.ndarray | None = None) -> xr.Dataset:
+    """What ``outcomes`` judges."""
+    ds = xr.Dataset(
+        {"particles": (("run", "time", "particle", "component"), x.astype(float))}, coords={"time": time.astype(float)}
+    )
+    return ds if diverged_at is None else ds.assign(diverged_at=("run", diverged_at))
+
+
+def _decided(exp: Experiment, x: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Which runs so far have escaped (and did not begin so), or are narrow and have halved their width since half of
+    the time: neither was ever seen to come back (analyses.phase_diagrams)."""
+    ds = _runs(x, time)
+    radius = data_radius(exp)
+    far = np.zeros(len(x), dtype=bool)
+    if exp.points.period is None:
+        mean, size = exp.points.weights @ exp.points.coordinates, radius or exp.discriminator.length_scale
+        codes = outcomes(ds, exp)
+        began = np.sqrt(((x[:, 0].mean(1) - mean) ** 2).sum(-1)) > ESCAPE * size
+        far = (codes == Outcome.ESCAPED) & ~began
+    half = len(time) // 2
+    some = ds["particles"].isel(time=[0, half, -1])
+    width = spread(some, period=exp.points.period).transpose("run", "time").values
+    return far | ((width[:, 2] < NARROW * radius) & (width[:, 2] < width[:, 1:2].min(-1) / 2))
+
+
+__all__ = ["Reached", "diagram", "margin", "margins", "reached"]
