@@ -45,6 +45,7 @@ from ..simulation.accelerated import follow
 from ..simulation.condense import condensed
 from ..simulation.start import random_starts
 from ..simulation.start import starts as kicked_starts
+from .crossings import axis_of, changed, changes
 from .transverse import clustered
 
 ASSUMPTIONS = (
@@ -56,8 +57,12 @@ ASSUMPTIONS = (
 MOST = 3
 #: draws of the start: of one experiment, of each of many
 DRAWS, FEW = 16, 3
-#: cells of a diagram that are evaluated, at most, and the width of the smoothing between them, in their distances
-CELLS, SMOOTHING = 200, 0.7
+#: cells of a diagram that are evaluated, and the width of the smoothing, in their mean distances
+CELLS, SMOOTHING = 170, 1.0
+#: steps of a sequence that fills the square evenly: 1/r and 1/r^2 with r^3 = r + 1 (Roberts 2018)
+SPACING = (0.7548776662466927, 0.5698402909980532)
+#: values scanned for a threshold
+SCAN = 25
 #: starts of more particles than this are clustered by a sample of them
 SAMPLE = 1000
 #: fields in which experiments that are followed side by side may differ
@@ -138,25 +143,22 @@ def margins(exps: Sequence[Experiment]) -> np.ndarray:
     return out
 
 
-def diagram(exps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def diagram(exps: np.ndarray, clusters: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """(margins, evaluated) of a grid of experiments (row, column), None where there is none.
 
-    One draw each of at most CELLS of them, in a chequered pattern, every one with a start of its own; the probability
-    in between, and its sureness, are those of the evaluated cells around, weighted by a Gaussian of width SMOOTHING
-    distances of theirs. So neighbours serve as each other's repeated draws.
+    One draw each of about CELLS of them, evenly spread, every one with a start of its own; the probability at all cells,
+    and its sureness, are those of the evaluated ones around, weighted by a Gaussian of SMOOTHING mean distances. So
+    neighbours serve as each other's repeated draws, and a boundary is known to about that distance.
     """
     rows, columns = np.indices(exps.shape)
-    stride = 1
-    while exps.size / (2 * stride**2) > CELLS:
-        stride += 1
-    chosen = (rows % stride == 0) & (columns % stride == 0) & ((rows // stride + columns // stride) % 2 == 0)
+    chosen = (rows * SPACING[0] + columns * SPACING[1]) % 1 < CELLS / exps.size
     chosen &= exps != None  # noqa: E711 (elementwise)
     cells = np.argwhere(chosen)
     lost = np.full(len(cells), np.nan)
     members = [exps[tuple(cell)] for cell in cells]
     for where in _groups(members):
         try:
-            codes, _ = _codes([members[i] for i in where], 1, None)
+            codes, _ = _codes([members[i] for i in where], 1, clusters)
         except InputError:
             continue
         lost[where] = modes_are_lost(codes[:, 0])
@@ -164,12 +166,62 @@ def diagram(exps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     cells, lost = cells[known], lost[known]
     out = np.full(exps.shape, np.nan)
     if len(cells):
-        scale = -0.5 / (SMOOTHING * stride) ** 2
+        scale = -0.5 * len(cells) / exps.size / SMOOTHING**2
         near = [np.exp(scale * (np.arange(n)[:, None] - cells[:, i]) ** 2) for i, n in enumerate(exps.shape)]
         out = _margin(np.einsum("rn,cn,n->rc", *near, lost), np.einsum("rn,cn->rc", *near))
     evaluated = np.zeros(exps.shape, dtype=bool)
     evaluated[tuple(cells.T)] = True
     return np.where(exps != None, out, np.nan), evaluated  # noqa: E711
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where the probability crosses 1/2 along a parameter, as predict.threshold wants it."""
+
+    values: tuple[float, ...]
+    unstable_side: tuple[str, ...]
+    bracket: tuple[float, float] | None
+    method: str
+    assumptions: tuple[str, ...]
+    margin: float
+    mode: None = None
+
+
+def locate(exp: Experiment, path: str, low: float, high: float) -> Located:
+    """Where along ``path`` the probability that modes are lost crosses 1/2: at SCAN values, FEW draws each, smoothed as
+    in ``diagram``. bracket: around the smallest crossing, where the probability is within its standard error of 1/2,
+    or the values next to it. Raises InputError."""
+    axis = axis_of(exp, path, low, high)
+    x = axis.grid(SCAN)
+    members = [changed(exp, {path: float(v)}) for v in x]
+    there = [i for i, member in enumerate(members) if member is not None]
+    lost = np.full(SCAN, np.nan)
+    chosen = [members[i] for i in there]
+    for where in _groups(chosen):  # type: ignore[arg-type]
+        codes, _ = _codes([chosen[i] for i in where], FEW, None)  # type: ignore[misc]
+        lost[[there[i] for i in where]] = modes_are_lost(codes).sum(-1)
+    weight = np.exp(-0.5 * (np.subtract.outer(np.arange(SCAN), there) / SMOOTHING) ** 2)
+    mean, error = posterior(weight @ lost[there], FEW * weight.sum(-1))
+    at = changes(mean - 0.5)
+    u = np.array([axis.to_scale(float(v)) for v in x])
+    values = [axis.from_scale(float(np.interp(0, *_rising(mean[i : i + 2] - 0.5, u[i : i + 2])))) for i in at]
+    bracket = None
+    if len(at):
+        unsure = np.abs(mean - 0.5) < error
+        a, b = int(at[0]), int(at[0]) + 1
+        while a > 0 and unsure[a]:
+            a -= 1
+        while b < SCAN - 1 and unsure[b]:
+            b += 1
+        bracket = float(x[a]), float(x[b])
+    return Located(
+        tuple(values), tuple("above" if mean[i + 1] > 0.5 else "below" for i in at), bracket,
+        f"probability 1/2 among {FEW} draws at each of {SCAN} values, smoothed", ASSUMPTIONS, margin(exp),
+    )  # fmt: skip
+
+
+def _rising(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return (a, b) if a[-1] > a[0] else (a[::-1], b[::-1])
 
 
 def _margin(lost: np.ndarray, draws: np.ndarray | float) -> np.ndarray:
@@ -299,4 +351,4 @@ def _decided(exp: Experiment, x: np.ndarray, time: np.ndarray) -> np.ndarray:
     return far | ((width[:, 2] < NARROW * radius) & (width[:, 2] < width[:, 1:2].min(-1) / 2))
 
 
-__all__ = ["Reached", "diagram", "margin", "margins", "reached"]
+__all__ = ["Reached", "diagram", "locate", "margin", "margins", "reached"]

@@ -20,6 +20,7 @@ LOOK = {
     "collective instability": (VERMILLION, "-", "//"),
     "too slow to split": (BLUE, "--", "\\\\"),
     "collapsed state": (GREEN, "-.", ".."),
+    "state reached from the start": (BLACK, ":", "||"),
 }
 #: outcomes are also marked in diagrams of at most this many cells along an axis, where they have this share of a cell's
 #: runs, at this part of its height (the cross of a wrong prediction is in the middle); size in points
