@@ -16,35 +16,20 @@ runs are (runs.outcome). Clusters are filled at random, so that the outcome is a
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from ..base.errors import InputError
 from ..base.table import Record
 from ..experiment import Experiment
-from ..features import feature_map
 from ..problem.field import VARIABLE
 from ..problem.problem import Problem
-from ..runs.order import spread
-from ..runs.outcome import (
-    ESCAPE,
-    NARROW,
-    Outcome,
-    data_radius,
-    mode_centres,
-    modes_are_lost,
-    outcomes,
-    recording_interval,
-)
+from ..runs.outcome import Outcome, mode_centres, modes_are_lost, recording_interval
 from ..simulation.accelerated import follow
 from ..simulation.condense import condensed
-from ..simulation.start import random_starts
-from ..simulation.start import starts as kicked_starts
+from ..simulation.macro import decided, filled_starts, judged, kicked_starts
 from .crossings import axis_of, changed, changes
 from .transverse import clustered
 
@@ -55,16 +40,14 @@ ASSUMPTIONS = (
 )
 #: macro-particles per mode of the target, at most
 MOST = 3
-#: draws of the start: of one experiment, of each of many
-DRAWS, FEW = 16, 3
-#: cells of a diagram that are evaluated, and the width of the smoothing, in their mean distances
+#: draws of the start: of one experiment, of each of many, of each cell of a coarse diagram at most
+DRAWS, FEW, MANY = 16, 3, 8
+#: draws of a diagram in all, and the width of the smoothing, in their mean distances
 CELLS, SMOOTHING = 170, 1.0
 #: steps of a sequence that fills the square evenly: 1/r and 1/r^2 with r^3 = r + 1 (Roberts 2018)
 SPACING = (0.7548776662466927, 0.5698402909980532)
 #: values scanned for a threshold
 SCAN = 25
-#: starts of more particles than this are clustered by a sample of them
-SAMPLE = 1000
 #: fields in which experiments that are followed side by side may differ
 BESIDE = (*VARIABLE, "run.spread", "run.kick", "run.seed", "run.runs", "run.record_every")
 
@@ -146,29 +129,31 @@ def margins(exps: Sequence[Experiment]) -> np.ndarray:
 def diagram(exps: np.ndarray, clusters: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """(margins, evaluated) of a grid of experiments (row, column), None where there is none.
 
-    One draw each of about CELLS of them, evenly spread, every one with a start of its own; the probability at all cells,
-    and its sureness, are those of the evaluated ones around, weighted by a Gaussian of SMOOTHING mean distances. So
-    neighbours serve as each other's repeated draws, and a boundary is known to about that distance.
+    One draw of about CELLS of them, evenly spread (of fewer cells up to MANY each), every one with a start of its own;
+    the probability at all cells, and its sureness, are those of the evaluated ones around, weighted by a Gaussian of
+    SMOOTHING mean distances. So neighbours serve as each other's repeated draws, and a boundary is known to about that
+    distance. ``clusters``: as in ``reached``.
     """
     rows, columns = np.indices(exps.shape)
     chosen = (rows * SPACING[0] + columns * SPACING[1]) % 1 < CELLS / exps.size
     chosen &= exps != None  # noqa: E711 (elementwise)
     cells = np.argwhere(chosen)
     lost = np.full(len(cells), np.nan)
+    draws = int(np.clip(CELLS // max(len(cells), 1), 1, MANY))
     members = [exps[tuple(cell)] for cell in cells]
     for where in _groups(members):
         try:
-            codes, _ = _codes([members[i] for i in where], 1, clusters)
+            codes, _ = _codes([members[i] for i in where], draws, clusters)
         except InputError:
             continue
-        lost[where] = modes_are_lost(codes[:, 0])
+        lost[where] = modes_are_lost(codes).sum(-1)
     known = np.isfinite(lost)
     cells, lost = cells[known], lost[known]
     out = np.full(exps.shape, np.nan)
     if len(cells):
-        scale = -0.5 * len(cells) / exps.size / SMOOTHING**2
+        scale = -0.5 * draws * len(cells) / exps.size / SMOOTHING**2
         near = [np.exp(scale * (np.arange(n)[:, None] - cells[:, i]) ** 2) for i, n in enumerate(exps.shape)]
-        out = _margin(np.einsum("rn,cn,n->rc", *near, lost), np.einsum("rn,cn->rc", *near))
+        out = _margin(np.einsum("rn,cn,n->rc", *near, lost), draws * np.einsum("rn,cn->rc", *near))
     evaluated = np.zeros(exps.shape, dtype=bool)
     evaluated[tuple(cells.T)] = True
     return np.where(exps != None, out, np.nan), evaluated  # noqa: E711
@@ -252,103 +237,28 @@ def _codes(exps: Sequence[Experiment], draws: int, clusters: int | None) -> tupl
         reduced = [condensed(e) for e in exps]
         problems = [Problem(e) for e in reduced]
         count = modes
-        begun = [_kicked(p, draws) for p in problems]
+        begun = [kicked_starts(p, draws) for p in problems]
         x, w = (np.concatenate(parts) for parts in zip(*begun, strict=True))
     else:
         n = min(exp.generator.particles, MOST * modes)
         count = min(modes if clusters is None else clusters, n)
         problems = [Problem(e) if n == e.generator.particles else clustered(Problem(e), n) for e in exps]
-        x, w = np.concatenate([_filled(e, n, count, draws) for e in exps]), None
+        x, w = np.concatenate([filled_starts(e, n, count, draws) for e in exps]), None
     time = np.arange(0, exp.run.steps + 1, recording_interval(exp))
     lanes = [p for p in problems for _ in range(draws)]
-    found = follow(lanes, x, time, w=w, decided=lambda x, t: _decided(exp, x, t))
-    codes = outcomes(_runs(found.x, time, found.diverged_at), exp)
+    found = follow(lanes, x, time, w=w, decided=lambda x, t: decided(exp, x, t))
+    codes = judged(exp, found.x, time, found.diverged_at)
     return codes.reshape(len(exps), draws), _Found(problems[0].N, count, found.evaluations)
 
 
 def _refuse(exp: Experiment) -> None:
     if exp.generator.finite_network or exp.discriminator.finite_network:
-        raise InputError("architecture", "be of infinite width for the state reached from the start", "a finite network")
+        raise InputError(
+            "architecture", "be of infinite width for the state reached from the start", "a finite network"
+        )
     if exp.discriminator.features == 0 and exp.points.period is None:
         rule = "be at least 1 for the state reached from the start (an exact kernel is simulated)"
         raise InputError("discriminator.features", rule, 0)
-
-
-def _kicked(problem: Problem, draws: int) -> tuple[np.ndarray, np.ndarray]:
-    """(x (draw, n, d), w (draw, P)): equilibrium and kicks of the experiment's size, not those of its own seed."""
-    run = problem.exp.run
-    other = problem.replace({"run.runs": draws, "run.seed": (run.seed + 1) % 2**31})
-    x, w, _, _ = kicked_starts(other, feature_map(other.exp))
-    return x, w
-
-
-def _filled(exp: Experiment, n: int, clusters: int, draws: int) -> np.ndarray:
-    """(draw, n, d) macro-particles that fill the clusters of the experiment's starts, one run after the other."""
-    problem = Problem(exp)
-    values = repr([exp.get(path) for path in VARIABLE]).encode()
-    rng = np.random.default_rng([exp.run.seed, 6, zlib.crc32(values)])
-    if problem.box is not None:
-        return rng.uniform(0, problem.box.length, (draws, n, problem.d))
-    own = random_starts(problem)
-    labelled = [(x, labels(x, clusters)) for x in own[:draws]]
-    return np.stack([filled(*labelled[i % len(labelled)], n, rng) for i in range(draws)])
-
-
-def labels(x: np.ndarray, clusters: int) -> np.ndarray:
-    """(N,) the cluster of each particle of x (N, d): Ward's method, of more than SAMPLE the nearest mean of a sample's."""
-    if clusters == 1 or len(x) == 1:
-        return np.zeros(len(x), dtype=int)
-    few = x[:SAMPLE]
-    found = fcluster(linkage(few, "ward"), clusters, "maxclust") - 1
-    if len(few) == len(x):
-        return found
-    means = np.stack([few[found == i].mean(0) for i in range(found.max() + 1)])
-    return np.argmin(((x[:, None] - means) ** 2).sum(-1), axis=-1)
-
-
-def filled(x: np.ndarray, label: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """(n, d) particles drawn from normal distributions of the clusters' means and covariances, as many of each as its
-    share (largest remainders), the mean of each exactly that of the cluster."""
-    count = np.bincount(label)
-    share = count * (n / len(x))
-    own = np.floor(share).astype(int)
-    own[np.argsort(own - share, kind="stable")[: n - own.sum()]] += 1
-    out = []
-    for i, m in enumerate(own):
-        member = x[label == i]
-        z = rng.standard_normal((m, x.shape[1]))
-        if m > 1:  # the mean taken off takes 1/m of the variance
-            z = (z - z.mean(0)) * np.sqrt(m / (m - 1))
-        else:
-            z = 0 * z
-        values, axes = np.linalg.eigh(np.atleast_2d(np.cov(member.T, bias=True)))
-        out.append(member.mean(0) + (z * np.sqrt(np.maximum(values, 0))) @ axes.T)
-    return np.concatenate(out)
-
-
-def _runs(x: np.ndarray, time: np.ndarray, diverged_at: np.ndarray | None = None) -> xr.Dataset:
-    """What ``outcomes`` judges."""
-    ds = xr.Dataset(
-        {"particles": (("run", "time", "particle", "component"), x.astype(float))}, coords={"time": time.astype(float)}
-    )
-    return ds if diverged_at is None else ds.assign(diverged_at=("run", diverged_at))
-
-
-def _decided(exp: Experiment, x: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Which runs so far have escaped (and did not begin so), or are narrow and have halved their width since half of
-    the time: neither was ever seen to come back (analyses.phase_diagrams)."""
-    ds = _runs(x, time)
-    radius = data_radius(exp)
-    far = np.zeros(len(x), dtype=bool)
-    if exp.points.period is None:
-        mean, size = exp.points.weights @ exp.points.coordinates, radius or exp.discriminator.length_scale
-        codes = outcomes(ds, exp)
-        began = np.sqrt(((x[:, 0].mean(1) - mean) ** 2).sum(-1)) > ESCAPE * size
-        far = (codes == Outcome.ESCAPED) & ~began
-    half = len(time) // 2
-    some = ds["particles"].isel(time=[0, half, -1])
-    width = spread(some, period=exp.points.period).transpose("run", "time").values
-    return far | ((width[:, 2] < NARROW * radius) & (width[:, 2] < width[:, 1:2].min(-1) / 2))
 
 
 __all__ = ["Reached", "diagram", "locate", "margin", "margins", "reached"]

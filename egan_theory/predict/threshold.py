@@ -28,11 +28,12 @@ BETWEEN, ROUNDS = 9, 2
 @dataclass(frozen=True)
 class Mechanism:
     """One way to collapse. Called with an experiment it gives its margin: > 0 collapse (or failure to learn) is
-    predicted, 0 the boundary; ``margins`` does many at once. noisy: the margin is measured (an average along an orbit, or a share of
-    draws).
+    predicted, 0 the boundary; ``margins`` does many at once. noisy: the margin is measured (an
+    average along an orbit, or a share of draws).
 
     ``home``: what has ASSUMPTIONS, ``margin(exp)`` and perhaps ``margins(exps)``, for thresholds that it finds itself
-    ``locate(exp, path, low, high)``, and for diagrams that it fills itself ``diagram(exps)``: a module of egan_theory.predict by name, imported at the first use, or any object.
+    ``locate(exp, path, low, high)``, and for diagrams that it fills itself ``diagram(exps)``: a module of
+    egan_theory.predict by name, imported at the first use, or any object.
     """
 
     name: str

@@ -61,7 +61,9 @@ def several(increment: Increment, state: State, k: Any) -> tuple[State, State]:
     g2 = increment(moved(((k - 1) / 3, g1)))
     g3 = increment(moved((-(k - 7) / 3, g1), (k - 3, g2)))
     g4 = increment(
-        moved(((k * k - 5 * k + 10) / (k + 2), g1), (-(k - 7) * (k - 2) / (k + 2), g2), ((k - 1) * (k - 2) / (k + 2), g3))
+        moved(
+            ((k * k - 5 * k + 10) / (k + 2), g1), (-(k - 7) * (k - 2) / (k + 2), g2), ((k - 1) * (k - 2) / (k + 2), g3)
+        )
     )
     outer, inner = k * (k + 2) / (8 * (k - 1)), 3 * k * (k - 2) / (8 * (k - 1))
     third = tuple(d - a + 3 * (b - c) for a, b, c, d in zip(g1, g2, g3, g4, strict=True))
@@ -131,8 +133,8 @@ def _single(features: FeatureMap) -> FourierFeatures | None:
     """Random waves in single precision; None for other features."""
     if type(features) is not FourierFeatures:
         return None
-    amplitude: Any = np.asarray(features.amplitude, dtype=np.float32) if np.ndim(features.amplitude) else float(
-        features.amplitude
+    amplitude: Any = (
+        np.asarray(features.amplitude, dtype=np.float32) if np.ndim(features.amplitude) else float(features.amplitude)
     )
     constant = None if features.constant is None else float(features.constant)
     return FourierFeatures(features.omega.astype(np.float32), amplitude, constant)
