@@ -1,10 +1,14 @@
 # %% [markdown]
-# # Do the three mechanisms predict where training from random starts loses modes?
+# # Do the mechanisms predict where training from random starts loses modes?
 # Random experiments (seed and number of diagrams are arguments), one per family: a ring with weight decay over
 # (kernel ratio, critic's learning rate), from starts half as wide as the ring; random points with a gradient penalty
 # over (ratio, R1); a grid with momentum over (ratio, generator's learning rate). Each cell is simulated from random
 # positions; what becomes of a run is one of seven outcomes (egan_theory.runs.outcome), and modes are lost where it is
 # neither "settled" nor "circling with modes kept". Predictions know nothing of the simulation. What they miss is drawn.
+# "State reached from the start" knows the mean and width of as many clusters of the start as the target has modes (and,
+# in a row of its own, of the whole start alone). Where another draw of the start decides a cell otherwise, nobody who
+# does not know the draw can be right: --repeats further draws, simulated in single precision and in leaps, tell how
+# right the majority of the other draws is (the ceiling). Costs are processor seconds, side by side in one run.
 # Run: python -m analyses.phase_diagrams --seed 1 --draws 3 --output out/phase_diagrams
 
 # %%
@@ -12,18 +16,27 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
 from analyses.script import options, write
+from egan_theory.predict.basin import diagram
 from egan_theory.predict.phase import QUICK, phase, phase_axis
 from egan_theory.predict.threshold import MECHANISMS
-from egan_theory.runs.outcome import tally
-from egan_theory.sweeps.phase import UNION, compare_phase, simulate_phase
+from egan_theory.problem.problem import Problem
+from egan_theory.runs.outcome import modes_are_lost, recording_interval, tally
+from egan_theory.simulation.accelerated import follow
+from egan_theory.simulation.macro import judged
+from egan_theory.simulation.start import random_starts
+from egan_theory.sweeps.phase import UNION, accuracies, compare_phase, simulate_phase
 
-SIDE, FINE, STEPS, RUNS = 20, 120, 3000, 1
+SIDE, FINE, STEPS, RUNS, REPEATS = 20, 120, 3000, 1, 3
+#: third difference of the leaps in which repeated starts are simulated: a sixth of what the prediction allows
+ACCURATE = 0.01
+START, ALONE = "state reached from the start", "mean and width alone"
 FAMILIES = ("ring, weight decay", "random points, R1", "grid, momentum")
 
 
@@ -70,9 +83,10 @@ def draw(family: str, rng: np.random.Generator) -> tuple[eg.Experiment, tuple[st
 
 
 def examine(
-    exp: eg.Experiment, second: tuple[str, float, float, bool], side: int, mechanisms, label: str, runs: int
-) -> dict:
-    """Predicted boundaries on a fine grid, the simulated diagram, and their comparison."""
+    exp: eg.Experiment, second: tuple[str, float, float, bool], side: int, mechanisms, label: str, runs: int,
+    repeats: int,
+) -> dict:  # fmt: skip
+    """Predicted boundaries on a fine grid, the simulated diagram, their comparison, the ceiling and the costs."""
     ratio = ("generator.kernel.ratio", 0.0, 0.95)
     coarse = phase_axis(exp, *ratio, side), phase_axis(exp, *second[:3], side, second[3])
     fine = phase_axis(exp, *ratio, FINE), phase_axis(exp, *second[:3], FINE, second[3])
@@ -80,11 +94,65 @@ def examine(
     def tick(done: int, total: int) -> None:
         print(f"{label}: {done} of {total} cells simulated", file=sys.stderr, flush=True)
 
+    began = time.process_time()
     simulated = simulate_phase(exp, *coarse, runs=runs, progress=tick)
+    cost = time.process_time() - began
+    members = grid(exp, coarse, runs)
+    began = time.process_time()
+    margins = diagram(members)[0]
+    spent = time.process_time() - began
     compared = compare_phase(exp, simulated, mechanisms=mechanisms)
     drawn = [m for m in mechanisms if m in QUICK]
     predicted = phase(exp, *fine, mechanisms=drawn)
-    return {"simulated": simulated, "compared": compared, "predicted": predicted}
+    lost, known = (compared["lost"].values == 1), (compared["lost"].values >= 0)
+    guesses = np.stack([margins > 0, diagram(members, clusters=1)[0] > 0])
+    found = {n: ("mechanism", v) for n, v in accuracies(guesses[:, known], lost[known]).items()}
+    found["predicted"] = ("mechanism", "second", "first"), guesses.astype(np.int8)
+    added = xr.Dataset(found, coords={"mechanism": [START, ALONE]})
+    rows = xr.concat(
+        [added, compared[list(found)].drop_vars(["first", "second"])], "mechanism", combine_attrs="override"
+    )
+    draws = [lost, *(repeated(members, r) for r in range(1, repeats + 1))]
+    return {
+        "simulated": simulated, "compared": compared, "predicted": predicted, "rows": rows,
+        "probability": (margins + 1) / 2, "seconds": cost, "spent": spent, **ceiling(np.array(draws), known),
+    }  # fmt: skip
+
+
+def grid(exp: eg.Experiment, axes, runs: int) -> np.ndarray:
+    """The experiments of a diagram, (row, column)."""
+    out = np.empty((len(axes[1].values), len(axes[0].values)), dtype=object)
+    for r, c in np.ndindex(out.shape):
+        cell = {axes[0].path: axes[0].values[c], axes[1].path: axes[1].values[r], "run.start": "random"}
+        out[r, c] = exp.replace(cell | {"run.runs": runs})
+    return out
+
+
+def repeated(members: np.ndarray, number: int) -> np.ndarray:
+    """Whether modes are lost in each cell from another draw of the start, all particles simulated."""
+    exp = members.flat[0].replace({"run.runs": 1})
+    start = random_starts(Problem(exp.replace({"run.seed": (exp.run.seed + number) % 2**31})))
+    times = np.arange(0, exp.run.steps + 1, recording_interval(exp))
+    problems = [Problem(e) for e in members.flat]
+    found = follow(problems, np.repeat(start, len(problems), axis=0), times, tolerance=ACCURATE)
+    codes = judged(exp, found.x, times, found.diverged_at)
+    return modes_are_lost(codes).reshape(members.shape)
+
+
+def ceiling(draws: np.ndarray, known: np.ndarray) -> dict[str, float]:
+    """Of whether modes are lost from several draws of the start (draw, row, column), the first of them simulated: how
+    right the majority of the other draws is about each, on average, and about the first; the share of cells that not
+    all draws decide alike."""
+    if len(draws) < 2:
+        return {"ceiling": np.nan, "ceiling_here": np.nan, "undecided": np.nan}
+    right = []
+    for i, lost in enumerate(draws):
+        others = np.delete(draws, i, axis=0).mean(0)
+        right.append(accuracies((others > 0.5)[known], lost[known])["balanced_accuracy"])
+    mixed = (draws.any(0) & ~draws.all(0))[known].mean()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return {"ceiling": float(np.nanmean(right)), "ceiling_here": float(right[0]), "undecided": float(mixed)}
 
 
 def missed(found: dict) -> dict[str, int | str]:
@@ -101,21 +169,27 @@ def missed(found: dict) -> dict[str, int | str]:
     }  # fmt: skip
 
 
-def study(seed: int, draws: int, side: int, mechanisms=QUICK, runs: int = RUNS) -> tuple[xr.Dataset, list[dict]]:
+def study(
+    seed: int, draws: int, side: int, mechanisms=QUICK, runs: int = RUNS, repeats: int = REPEATS
+) -> tuple[xr.Dataset, list[dict]]:
     """One diagram per draw: accuracies of each mechanism and the union, and the diagrams themselves."""
     found, rows, labels = [], [], []
     for i in range(draws):
         family = FAMILIES[i % len(FAMILIES)]
         exp, second = draw(family, np.random.default_rng([seed, i]))
-        found.append(examine(exp, second, side, mechanisms, family, runs))
-        rows.append(found[-1]["compared"][["balanced_accuracy", "stderr", "sensitivity", "specificity"]])
+        found.append(examine(exp, second, side, mechanisms, family, runs, repeats))
+        rows.append(found[-1]["rows"][["balanced_accuracy", "stderr", "sensitivity", "specificity"]])
         labels.append(family)
         table = rows[-1]
         for name in table["mechanism"].values:
             row = table.sel(mechanism=name)
-            print(f"{family:20s} {name:24s} balanced accuracy {float(row['balanced_accuracy']):.3f} +- "
+            print(f"{family:20s} {name:28s} balanced accuracy {float(row['balanced_accuracy']):.3f} +- "
                   f"{float(row['stderr']):.3f} (sensitivity {float(row['sensitivity']):.2f}, "
                   f"specificity {float(row['specificity']):.2f})")  # fmt: skip
+        here = found[-1]
+        print(f"{family:20s} ceiling {here['ceiling']:.3f} ({here['ceiling_here']:.3f} of this draw), "
+              f"{here['undecided']:.0%} of the cells undecided; {here['spent']:.1f} s for {START!r} against "
+              f"{here['seconds']:.1f} s: {here['spent'] / here['seconds']:.3f}")  # fmt: skip
         print(f"{family:20s} {missed(found[-1])}", flush=True)
     ds = xr.concat(rows, "draw", combine_attrs="drop").assign_coords(family=("draw", labels))
     for name in ("covered", "spread", "deficit", "displacement"):
@@ -126,7 +200,14 @@ def study(seed: int, draws: int, side: int, mechanisms=QUICK, runs: int = RUNS) 
         found[0]["simulated"]["share"].attrs,
     )  # fmt: skip
     ds = ds.assign_coords(kind=found[0]["simulated"]["kind"].values)
-    ds["predicted"] = ("draw", "mechanism", "row", "column"), np.stack([f["compared"]["predicted"] for f in found])
+    ds["predicted"] = ("draw", "mechanism", "row", "column"), np.stack([f["rows"]["predicted"] for f in found])
+    about = {"ceiling": "balanced accuracy of the majority of other draws of the start",
+             "ceiling_here": "the same, of the simulated draw", "undecided": "share of the cells decided apart",
+             "seconds": "processor time of the simulation", "spent": f"processor time of {START!r}"}  # fmt: skip
+    for name, text in about.items():
+        ds[name] = "draw", [f[name] for f in found], {"long_name": text, "units": "s" if "time" in text else "1"}
+    ds["probability"] = ("draw", "row", "column"), np.stack([f["probability"] for f in found]), {
+        "long_name": "probability that modes are lost, from the start", "units": "1"}  # fmt: skip
     ds["experiment"] = "draw", [f["simulated"].attrs["experiment"] for f in found]
     return ds.assign_attrs(seed=seed, draws=draws, side=side), found
 
@@ -167,6 +248,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("phase_diagrams", draws=3)
     parser.add_argument("--side", type=int, default=SIDE)
     parser.add_argument("--runs", type=int, default=RUNS, help="runs per cell")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="further draws of the start, for the ceiling")
     parser.add_argument("--collapsed-state", action="store_true", help="also the collapsed state's stability (slow)")
     parser.add_argument("--benchmark", action="store_true", help="only time the default ring's predicted diagram")
     args = parser.parse_args(argv)
@@ -174,7 +256,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
         benchmark()
         return xr.Dataset()
     mechanisms = (*QUICK, "collapsed state") if args.collapsed_state else QUICK
-    ds, found = study(args.seed, args.draws, args.side, mechanisms, args.runs)
+    ds, found = study(args.seed, args.draws, args.side, mechanisms, args.runs, args.repeats)
     write(args.output, ds, figure(found, ds["family"].values.tolist()), dpi=110)
     return ds
 

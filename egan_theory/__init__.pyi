@@ -42,6 +42,8 @@ from .papers import two_gaussian as two_gaussian
 from .papers.templates import new as new
 from .predict.asymptotic import Fastest as Fastest
 from .predict.asymptotic import fastest_strength as fastest_strength
+from .predict.basin import Reached as Reached
+from .predict.basin import reached as reached
 from .predict.branch import Branch as Branch
 from .predict.branch import branch as branch
 from .predict.collapsed import CollapsedState as CollapsedState

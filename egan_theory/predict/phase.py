@@ -169,7 +169,8 @@ def phase(
     ``block``-th cell and, by halving, on all cells next to a change of sign; between, ``evaluated`` is 0 and the margin
     interpolated: its sign there is that of the evaluated cells around. Not checked: islands of the other sign, or of no
     statement, smaller than ``block`` cells.
-    The default mechanisms need no simulation; "collapsed state" costs a simulated orbit for each evaluated cell.
+    The default mechanisms need no simulation; "collapsed state" costs a simulated orbit for each evaluated cell, "state
+    reached from the start" macro-particles at about 170 cells, between which it is a smoothed probability.
 
     Raises InputError for a bad axis, equal axes or an unknown mechanism.
     """
@@ -193,7 +194,13 @@ def phase(
             ]
             return known_margins(mechanism, members)
 
-        margins[i], evaluated[i] = refined(evaluate, shape, block)
+        if hasattr(mechanism.source, "diagram"):
+            grid = np.empty(shape, dtype=object)
+            for r, c in np.ndindex(shape):
+                grid[r, c] = changed(exp, {axes[0].path: axes[0].values[c], axes[1].path: axes[1].values[r]})
+            margins[i], evaluated[i] = mechanism.source.diagram(grid)
+        else:
+            margins[i], evaluated[i] = refined(evaluate, shape, block)
     dims = ("mechanism", "second", "first")
     return xr.Dataset(
         {

@@ -32,11 +32,13 @@ BETWEEN, ROUNDS = 9, 2
 @dataclass(frozen=True)
 class Mechanism:
     """One boundary. Called with an experiment it gives its margin: > 0 where what ``beyond`` says is predicted, < 0
-    where what ``within`` says is, 0 the boundary; ``margins`` does many at once. noisy: the margin is a time average
-    along an orbit. beyond, within: clauses, which every text, figure and JSON form takes from here.
+    where what ``within`` says is, 0 the boundary; ``margins`` does many at once. noisy: the margin is measured (an
+    average along an orbit, or a share of draws). beyond, within: clauses, which every text, figure and JSON form takes
+    from here.
 
-    ``home``: what has ASSUMPTIONS, ``margin(exp)`` and perhaps ``margins(exps)`` and, for thresholds in closed form,
-    ``locate(exp, path, low, high)``: a module of egan_theory.predict by name, imported at the first use, or any object.
+    ``home``: what has ASSUMPTIONS, ``margin(exp)`` and perhaps ``margins(exps)``, for thresholds that it finds itself
+    ``locate(exp, path, low, high)``, and for diagrams that it fills itself ``diagram(exps)``: a module of
+    egan_theory.predict by name, imported at the first use, or any object.
     """
 
     name: str
@@ -90,6 +92,11 @@ MECHANISMS: dict[str, Mechanism] = {
             "too slow to split", "splitting",
             beyond="neighbouring modes are too slow to split within the run",
             within="neighbouring modes split within the run",
+        ),
+        Mechanism(
+            "state reached from the start", "basin", noisy=True,
+            beyond="starts like the run's lose modes, more often than not",
+            within="starts like the run's keep every mode, more often than not",
         ),
     )
 }  # fmt: skip
@@ -234,7 +241,8 @@ def thresholds(
     A mechanism that knows them in closed form gives them itself ("collective instability": see
     ``collective.collective_instability``). Others: their margin at 25 values, then bisection (Brent) to 1e-9;
     "collapsed state", whose margin is an orbit average that costs a simulation, instead by two rounds
-    of 9 values between those that bracket a sign change, which leaves ``bracket``.
+    of 9 values between those that bracket a sign change, which leaves ``bracket``; "state reached from the start", a
+    probability, where that crosses 1/2 among draws at 25 values, smoothed (``basin.locate``).
     Default range: [0, 1] for the kernel ratio, [0, 0.99] for momenta, else a factor 100 either side of the value.
     ``mechanisms``: names of MECHANISMS (default: all).
 
@@ -260,8 +268,8 @@ def _threshold(exp: Experiment, axis: Axis, mechanism: Mechanism) -> Threshold:
         if hasattr(mechanism.source, "locate"):
             c = mechanism.source.locate(exp, axis.path, axis.low, axis.high)
             return Threshold(
-                mechanism.name, c.values, c.unstable_side, ends, c.method, c.assumptions, c.margin, mode=c.mode,
-                normal_forms=getattr(c, "normal_forms", ()),
+                mechanism.name, c.values, c.unstable_side, ends, c.method, c.assumptions, c.margin,
+                getattr(c, "bracket", None), c.mode, normal_forms=getattr(c, "normal_forms", ()),
             )  # fmt: skip
         return (_bracketed if mechanism.noisy else _refined)(exp, axis, mechanism)
     except InputError as error:

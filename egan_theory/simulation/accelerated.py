@@ -29,15 +29,15 @@ from ..tables.updates import UpdateRule
 from .start import DIVERGENCE, resolved_rule, size_of
 
 #: third difference of the stages' increments, over the largest of them, that a leap may have
-TOLERANCE = 0.04
+TOLERANCE = 0.06
 #: a leap with this many times more is taken again, shorter
 REJECTED = 8.0
 #: longest leap, in steps, and by how much one may be longer than the last
-LONGEST, GROWTH = 64, 1.6
+LONGEST, GROWTH = 1000, 1.6
 #: shortest leap: exact
 EXACT = 4
 #: runs side by side: their features fit into a core's cache
-LANES = 40
+LANES = 50
 #: parts of the training time at which runs are asked whether they are decided
 CHECKS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 #: a run whose particles have all left by this many sizes of the problem is not followed any further
@@ -61,7 +61,9 @@ def several(increment: Increment, state: State, k: Any) -> tuple[State, State]:
     g2 = increment(moved(((k - 1) / 3, g1)))
     g3 = increment(moved((-(k - 7) / 3, g1), (k - 3, g2)))
     g4 = increment(
-        moved(((k * k - 5 * k + 10) / (k + 2), g1), (-(k - 7) * (k - 2) / (k + 2), g2), ((k - 1) * (k - 2) / (k + 2), g3))
+        moved(
+            ((k * k - 5 * k + 10) / (k + 2), g1), (-(k - 7) * (k - 2) / (k + 2), g2), ((k - 1) * (k - 2) / (k + 2), g3)
+        )
     )
     outer, inner = k * (k + 2) / (8 * (k - 1)), 3 * k * (k - 2) / (8 * (k - 1))
     third = tuple(d - a + 3 * (b - c) for a, b, c, d in zip(g1, g2, g3, g4, strict=True))
@@ -131,8 +133,8 @@ def _single(features: FeatureMap) -> FourierFeatures | None:
     """Random waves in single precision; None for other features."""
     if type(features) is not FourierFeatures:
         return None
-    amplitude: Any = np.asarray(features.amplitude, dtype=np.float32) if np.ndim(features.amplitude) else float(
-        features.amplitude
+    amplitude: Any = (
+        np.asarray(features.amplitude, dtype=np.float32) if np.ndim(features.amplitude) else float(features.amplitude)
     )
     constant = None if features.constant is None else float(features.constant)
     return FourierFeatures(features.omega.astype(np.float32), amplitude, constant)
@@ -154,17 +156,18 @@ def follow(
     x: np.ndarray,
     times: np.ndarray,
     *,
+    w: np.ndarray | None = None,
     tolerance: float = TOLERANCE,
     decided: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> Followed:
-    """The particles of many runs, one per member, from x (run, n, d) and a discriminator at rest, at ``times`` (steps,
+    """The particles of many runs, one per member, from x (run, n, d) and w (run, P) (default: 0), at ``times`` (steps,
     ascending from 0).
 
     Members are equal but for fields in problem.field.VARIABLE. ``decided(x, time)``: which of the runs x (run, time, n,
     d) so far are known to end as they are; asked at CHECKS of the last time, such runs are left.
     A discriminator whose features grow with the particles' ways (the exact kernel) is none that this follows.
     """
-    whole = _Runs(members, x, np.asarray(times, dtype=int), tolerance)
+    whole = _Runs(members, x, w, np.asarray(times, dtype=int), tolerance)
     ends = np.unique(np.rint(np.array((*CHECKS, 1.0)) * (len(times) - 1)).astype(int))
     for end in ends[ends > 0]:
         whole.advance(int(end))
@@ -177,7 +180,9 @@ class _Runs:
     """All runs: their states, clocks and leaps; LANES of them at a time are moved, others take the places of those that
     have arrived."""
 
-    def __init__(self, members: Sequence[Problem], x: np.ndarray, times: np.ndarray, tolerance: float) -> None:
+    def __init__(
+        self, members: Sequence[Problem], x: np.ndarray, w: np.ndarray | None, times: np.ndarray, tolerance: float
+    ) -> None:
         self.field, self.times, self.tolerance = LaneField(members), times, tolerance
         exp, dtype = members[0].exp, self.field.dtype
         self.rule = max((resolved_rule(m.exp) for m in members), key=lambda r: r.substeps)
@@ -186,8 +191,8 @@ class _Runs:
         first = []
         for at in np.array_split(np.arange(len(x)), -(-len(x) // LANES)):
             field = self.field.lanes(at)
-            w = np.zeros((len(at), field.features.size), dtype)
-            start = self.rule.start(w, field.place(x[at]), field.Vw, field.Vx, field.opponents)
+            own = np.zeros((len(at), field.features.size), dtype) if w is None else w[at].astype(dtype)
+            start = self.rule.start(own, field.place(x[at]), field.Vw, field.Vx, field.opponents)
             first.append([_array(v, len(at)) for v in start])
         self.state = tuple(np.concatenate(blocks) for blocks in zip(*first, strict=True))
         self.out = np.repeat(x[:, None], len(times), axis=1)

@@ -127,7 +127,8 @@ def compare_phase(
     mechanism: ``sensitivity``, ``specificity``, ``balanced_accuracy`` and its ``stderr`` (``accuracies``).
     """
     axes = (PhaseAxis.of(simulated[n]) for n in ("first", "second"))
-    predicted = phase(exp, *axes, mechanisms=mechanisms, block=1, progress=progress)
+    begun = exp.replace({"run.start": "random", "run.runs": simulated.sizes["run"]})
+    predicted = phase(begun, *axes, mechanisms=mechanisms, block=1, progress=progress)
     each = predicted["margin"].values > 0
     guesses = np.concatenate([each, each.any(0, keepdims=True)])
     codes = simulated["outcome"].transpose("second", "first", "run").values

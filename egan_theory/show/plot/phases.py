@@ -26,6 +26,7 @@ LOOK = {
     "collective instability": (VERMILLION, "-", "//"),
     "too slow to split": (BLUE, "--", "\\\\"),
     "collapsed state": (GREEN, "-.", ".."),
+    "state reached from the start": (BLACK, ":", "||"),
 }
 #: marker and face of thresholds, and what they are
 CRITICALITY = {
