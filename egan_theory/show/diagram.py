@@ -128,7 +128,9 @@ def curves_text(found: Curves) -> list[Any]:
     if found.changes:
         lines.append(f"Between small orbits and jumps it changes at {at(found.changes)}.")
     if found.folds:
-        lines.append(f"Orbits turn back (the spread state and an orbit are both stable up to there) at {at(found.folds)}.")
+        lines.append(
+            f"Orbits turn back (the spread state and an orbit are both stable up to there) at {at(found.folds)}."
+        )
     return [*lines, f"The curves assume: {'; '.join(found.assumptions)}."]
 
 

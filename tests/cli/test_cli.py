@@ -106,7 +106,9 @@ def test_phase(experiment, tmp_path, capsys):
         assert ds["margin"].shape == (2, 4, 5) and ds["covered"].shape == ds["outcome"].shape == (2, 2, 2)
         np.testing.assert_array_equal(ds["margin"].values[0] > 0, np.array(data["mechanisms"][0]["beyond"]) > 0)
     assert main(["phase", experiment, "--vary", RATIO, "--vary", R1]) == 0
-    assert "Predicted boundaries over generator.kernel.ratio and penalty.r1" in " ".join(capsys.readouterr().out.split())
+    assert "Predicted boundaries over generator.kernel.ratio and penalty.r1" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 @pytest.mark.parametrize(
