@@ -29,8 +29,8 @@ ZERO = 1e-9
 ACCURACY = 0.05
 #: where two modes cross one after the other, amplitudes are given this part of the parameter beyond the second crossing
 BEYOND = 0.02
-#: larger systems are not looked at: their dense matrix takes too long
-MAX_SIZE = 2500
+#: larger states are not looked at: their dense matrix takes more than some seconds
+MAX_SIZE = 1200
 
 
 def kind_of(target: complex, continuous: bool) -> str:

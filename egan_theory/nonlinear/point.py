@@ -17,15 +17,17 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Point:
-    """``curve``: (K, k, n) Taylor coefficients of t^1 ... t^K of k curves
-    through the equilibrium -> those of their images F (flow: of the velocity along them); displacement: (..., n) to
-    what it does to the particles, (..., M, d), linear; shares (M,): of the particles at each position; size: n."""
+    """``size`` n; ``curve``: (K, k, n) Taylor coefficients of t^1 ... t^K of k curves through the equilibrium -> those
+    of their images F (flow: of the velocity along them); displacement: (..., n) to what it does to the particles,
+    (..., M, d), linear; shares (M,): of the particles at each position; matrix: gives A, where it is to be had more
+    cheaply than from curves."""
 
     size: int
     curve: Callable[[Array], Array]
     displacement: Callable[[Array], Array]
     shares: Array
     continuous: bool
+    matrix: Callable[[], Array] | None = None
 
     @classmethod
     def of(cls, stepmap: Any) -> Point:
@@ -40,12 +42,13 @@ class Point:
             out = stepmap.velocity(moved) if flow else stepmap.step(moved)
             return out.coefficients[1:]
 
-        return cls(stepmap.size, curve, stepmap.positions, stepmap.shares, flow)
+        matrix = stepmap.velocity_jacobian if flow else stepmap.jacobian
+        return cls(stepmap.size, curve, stepmap.positions, stepmap.shares, flow, matrix)
 
     @cached_property
     def A(self) -> Array:
         """(n, n) dF/dz there (flow: of the velocity)."""
-        return self.jets(np.eye(self.size), 1)[:, 0].T
+        return self.jets(np.eye(self.size), 1)[:, 0].T if self.matrix is None else self.matrix()
 
     def product(self, v: Array) -> Array:
         """A v of complex columns v (n, k)."""

@@ -19,6 +19,7 @@ from ..problem.condense import CondensedField, Groups
 from ..problem.problem import Problem
 from .differentials import Differentials
 from .jet import Jet
+from .point import Point
 from .stepmap import StepMap
 
 Array = np.ndarray
@@ -76,9 +77,9 @@ class SplitMap(StepMap):
         return np.array(out)
 
 
-def transverse_rate(problem: Problem, A: Array, shape: Array, eigenvalue: complex) -> float | None:
+def transverse_rate(problem: Problem, point: Point, shape: Array, eigenvalue: complex) -> float | None:
     """Largest growth rate of displacements within a point, per step (flow: per time) on the orbit of first harmonic
-    ``shape`` (n,) (real: of period 2), A the step's Jacobian at rest. None where no two particles share a place, or
+    ``shape`` (n,) (real: of period 2); point: the step map at rest. None where no two particles share a place, or
     where such displacements are not neutral at rest."""
     split = SplitMap(problem)
     if not len(split.twins):
@@ -109,11 +110,8 @@ def transverse_rate(problem: Problem, A: Array, shape: Array, eigenvalue: comple
     right = right[:, neutral].real.T  # (d, blocks * d)
 
     real = not np.iscomplexobj(shape)
-    m = len(A)
-    unit = np.eye(m)
-    small = Differentials(lambda v, order: _condensed_jets(split, jets, v, order, m))
-    second = small.bilinear(shape[None].astype(complex), shape.conj()[None].astype(complex))[0].real
-    h = split.embedded(np.linalg.lstsq((one * unit) - A, second, rcond=1e-12)[0])
+    second = point.differentials.bilinear(shape[None].astype(complex), shape.conj()[None].astype(complex))[0].real
+    h = split.embedded(point.resolvent(one, second))
     Z = split.embedded(shape)
     differentials = Differentials(jets)
     zeta = eigenvalue + one if flow else eigenvalue * one
@@ -134,16 +132,6 @@ def transverse_rate(problem: Problem, A: Array, shape: Array, eigenvalue: comple
     E = np.einsum("in,bgn->ibg", total, flat).reshape(d, blocks, G, d)
     matrices = np.einsum("jx,gxi->gji", left, np.transpose(E, (2, 1, 3, 0)).reshape(G, blocks * d, d))
     return float(np.linalg.eigvals(matrices).real.max())
-
-
-def _condensed_jets(split: SplitMap, jets: object, v: Array, order: int, size: int) -> Array:
-    """Of the step map itself, from that of the halves moved together."""
-    out = jets(split.embedded(v), order)  # type: ignore[operator]
-    keep = np.flatnonzero(split.embedded(np.ones(size)) == 1)
-    labels = split.embedded(np.arange(size, dtype=float)).astype(int)
-    first = np.unique(labels, return_index=True)[1]
-    assert len(first) == size and len(keep) == len(labels)
-    return out[..., first]
 
 
 def _third(jets: object, u: Array, e: Array) -> Array:

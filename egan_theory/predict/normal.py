@@ -63,7 +63,7 @@ def _with_points(exp: Experiment, axis: Axis, at: Any, form: NormalForm, target:
     if form.shape is None:
         return form
     problem = Problem(exp.replace({axis.path: form.threshold}))
-    rate = transverse_rate(problem, at(form.threshold).A, form.shape, target)
+    rate = transverse_rate(problem, at(form.threshold), form.shape, target)
     if rate is None:
         return form
     points = "part" if rate > 0 else "merge"
