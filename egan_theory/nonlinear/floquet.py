@@ -1,0 +1,320 @@
+"""Stability of closed orbits: Eq. (FLO, floquet).
+
+A small deviation v from an invariant circle moves by the derivative along it, and grows by one factor per step in the
+right frame,
+
+    map:   F'(z(phi)) v(phi) = Lambda v(phi + theta)          flow:   V'(z) v = omega v' + sigma v
+
+v has a factor e^(i k phi) to spare, which turns Lambda by e^(-i k theta); what is unique is the multiplier over one
+turn, M = Lambda^(2 pi / theta) (flow: e^(2 pi sigma / omega)). One of them is 1, that of v = z'. The orbit is stable
+when all others are below 1 in modulus.
+
+The leading ones come from a reduced problem (the slowest directions of the mean derivative, a few harmonics: Hill's
+method) and are then made exact by Newton's method on (v, Lambda), with GMRES and the reduced problem as preconditioner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+from .krylov import gmres
+from .orbits import Orbit, System, jacobians, resampled, symbol, wavenumbers
+
+Array = np.ndarray
+
+#: multipliers computed
+COUNT = 6
+#: directions and harmonics of the reduced problem, at most
+DIRECTIONS, ORDERS = 40, 3
+#: of these directions, those whose answers from the others are included; angles that the derivative's first harmonic is
+#: taken from
+LEADING, FIRST = 6, 5
+#: singular values of the answers below this part of the largest are left out
+ANSWERS = 1e-6
+#: problems of at most this many unknowns are solved whole
+WHOLE = 480
+#: of a reduced mode's square that may lie in its highest harmonics
+EDGE = 0.2
+#: Newton's method: steps, and residual of v = 1 at which it ends
+STEPS, SMALL = 8, 1e-10
+INNER, INNER_STEPS = 1e-3, 40
+#: exponents closer than this, relative to the angle, are one
+SAME = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Floquet:
+    """exponents: (count,) complex, log Lambda per step (flow: sigma), largest real part first, the one of the motion
+    along the orbit left out; multipliers: (count,) complex over one turn (of a fixed point: one step, or unit of time);
+    vectors: (count, m, n) complex; residuals: (count,)."""
+
+    exponents: Array
+    multipliers: Array
+    vectors: Array
+    residuals: Array
+
+    @property
+    def stable(self) -> bool:
+        return bool((self.exponents.real < 0).all())
+
+    @property
+    def unstable(self) -> int:
+        return int((self.exponents.real >= 0).sum())
+
+
+def floquet(system: System, orbit: Orbit, count: int = COUNT) -> Floquet:
+    """The ``count`` leading multipliers of an orbit."""
+    if not orbit.circle:
+        return _of_cycle(system, orbit, count)
+    m, n = orbit.points.shape
+    operator = _Operator(system, orbit)
+    if m * n <= WHOLE:
+        dense = np.stack([operator(e.reshape(m, n)).ravel() for e in np.eye(m * n)], axis=1)
+        values, vectors = np.linalg.eig(dense)
+        chosen = _families(values, vectors.T.reshape(-1, m, n), orbit, count + 1)
+        pairs = [(values[i], vectors[:, i].reshape(m, n), 0.0) for i in chosen]
+    else:
+        reduced = _Reduced(system, orbit)
+        values, lifted = reduced.pairs()
+        chosen = _families(values, lifted, orbit, count + 1)
+        pairs = [_refined(operator, reduced, complex(values[i]), lifted[i]) for i in chosen]
+    along = np.fft.fft(orbit.derivative, axis=0) / m
+    along = along / np.linalg.norm(along)
+    overlap = [abs(np.vdot(along, v)) for _, v, _ in pairs]
+    pairs.pop(int(np.argmax(overlap)))
+    exponents = np.array([operator.exponent(value) for value, *_ in pairs])
+    order = np.argsort(-exponents.real, kind="stable")[:count]
+    vectors = np.stack([np.fft.ifft(v, axis=0) * m for _, v, _ in pairs])
+    return Floquet(
+        exponents[order],
+        np.exp(2 * np.pi * exponents[order] / abs(orbit.angle)),
+        vectors[order],
+        np.array([left for *_, left in pairs])[order],
+    )
+
+
+def _of_cycle(system: System, orbit: Orbit, count: int) -> Floquet:
+    """Of fixed points (m = 1) and cycles of two steps."""
+    whole = np.eye(system.size)
+    for jacobian in jacobians(system, orbit.points):
+        whole = jacobian @ whole
+    values, vectors = np.linalg.eig(whole)
+    with np.errstate(divide="ignore"):
+        exponents = values.astype(complex) if orbit.continuous else np.log(values.astype(complex)) / orbit.m
+    order = np.argsort(-exponents.real, kind="stable")[:count]
+    multipliers = np.exp(values) if orbit.continuous else values.astype(complex)
+    shape = np.broadcast_to(vectors.T[order][:, None], (len(order), orbit.m, system.size))
+    return Floquet(exponents[order], multipliers[order], shape, np.zeros(len(order)))
+
+
+class _Operator:
+    """v -> what Lambda (flow: sigma) times v is, on Fourier coefficients (m, n)."""
+
+    def __init__(self, system: System, orbit: Orbit) -> None:
+        self.system, self.orbit, self.m = system, orbit, orbit.m
+        self.factors = symbol(orbit.m, orbit.angle, orbit.continuous)[:, None]
+
+    def turned(self, Av: Array, v: Array) -> Array:
+        return Av - self.factors * v if self.orbit.continuous else Av / self.factors
+
+    def __call__(self, v: Array) -> Array:
+        values = np.fft.ifft(v, axis=0) * self.m
+        z = self.orbit.points
+        Av = self.system.products(z, values.real) + 1j * self.system.products(z, values.imag)
+        return self.turned(np.fft.fft(Av, axis=0) / self.m, v)
+
+    def exponent(self, value: complex) -> complex:
+        return complex(value if self.orbit.continuous else np.log(complex(value)))
+
+
+def _families(values: Array, vectors: Array, orbit: Orbit, count: int) -> list[int]:
+    """The leading eigenvalues, one of every family that differs by factors e^(i k phi): the one whose mean wavenumber
+    is nearest to 0; vectors (., m, n)."""
+    m = orbit.m
+    k = wavenumbers(m)
+    share = (np.abs(vectors) ** 2).sum(-1)
+    share = share / share.sum(-1, keepdims=True)
+    mean = share @ k
+    highest = np.abs(k) >= _highest(share) - 0.5
+    edge = share[:, highest].sum(-1)
+    growth = values.real if orbit.continuous else np.abs(values)
+    found: list[int] = []
+    for i in np.argsort(-growth, kind="stable"):
+        if not -0.5 - 1e-6 < mean[i] <= 0.5 + 1e-6 or edge[i] > EDGE:
+            continue
+        # a real multiplier below 0 has two such members, each the conjugate of the other
+        if any(abs(abs(mean[i]) - 0.5) < 1e-3 and _related(values[i], values[j], orbit) for j in found):
+            continue
+        found.append(int(i))
+        if len(found) == count:
+            break
+    return found
+
+
+def _highest(share: Array) -> float:
+    """The highest wavenumber at which vectors are not zero."""
+    m = share.shape[1]
+    return float(np.abs(wavenumbers(m))[share.max(0) > 0].max())
+
+
+def _related(a: complex, b: complex, orbit: Orbit) -> bool:
+    """Whether two eigenvalues are of one family, and differ by one harmonic."""
+    step = (a - b) if orbit.continuous else np.log(a / b)
+    return min(abs(step - 1j * s * orbit.angle) for s in (1, -1)) < SAME * abs(orbit.angle)
+
+
+class _Reduced:
+    """The problem between a few directions, for the harmonics |k| <= ORDERS: the slowest of the mean derivative, and
+    how the others answer to the LEADING ones of these by way of the derivative's first harmonic. (Without the answers
+    multipliers would be wrong in the second power of the orbit's size, which is the first that counts.)
+
+    ``basis`` (n, p) and ``dual`` (p, n), dual @ basis = 1."""
+
+    def __init__(self, system: System, orbit: Orbit) -> None:
+        m, n = orbit.points.shape
+        self.m, self.orbit = m, orbit
+        first = np.fft.fft(jacobians(system, resampled(orbit.points, FIRST)), axis=0) / FIRST
+        self.mean = first[0].real
+        self.schur = scipy.linalg.schur(self.mean.astype(complex), output="complex")
+        slow, left = slowest(self.mean, orbit.continuous)
+        self.basis, self.dual = _with_answers(slow, left, self.mean, first[1], orbit)
+        orders = min(ORDERS, orbit.harmonics)
+        few, p = 4 * orders + 1, self.basis.shape[1]
+        columns = [
+            system.products(np.broadcast_to(z, (p, n)), self.basis.T) @ self.dual.T
+            for z in resampled(orbit.points, few)
+        ]
+        small = np.fft.fft(np.swapaxes(columns, 1, 2), axis=0) / few
+        self.k = np.concatenate([np.arange(orders + 1), np.arange(-orders, 0)])
+        s = symbol(m, orbit.angle, orbit.continuous)[self.k]
+        matrix = np.zeros((len(self.k), p, len(self.k), p), dtype=complex)
+        for i, a in enumerate(self.k):
+            for j, b in enumerate(self.k):
+                matrix[i, :, j, :] = small[(a - b) % few]
+            if orbit.continuous:
+                matrix[i, :, i, :] -= s[i] * np.eye(p)
+            else:
+                matrix[i] /= s[i]
+        self.matrix = matrix.reshape(len(self.k) * p, -1)
+
+    def pairs(self) -> tuple[Array, Array]:
+        """(values, vectors (., m, n)): eigenvalues, from the real matrix on values at equidistant angles."""
+        q, p = len(self.k), self.basis.shape[1]
+        blocks = self.matrix.reshape(q, p, q, p)
+        real = np.fft.ifft(np.fft.fft(blocks, axis=2), axis=0).real.reshape(q * p, q * p)
+        values, vectors = np.linalg.eig(real)
+        return values, self.lifted(np.fft.fft(vectors.T.reshape(-1, q, p), axis=1).reshape(-1, q * p))
+
+    def lifted(self, u: Array) -> Array:
+        """(..., m, n) coefficients of vectors of the reduced problem, of norm 1."""
+        p = self.basis.shape[1]
+        out = np.zeros((*u.shape[:-1], self.m, len(self.basis)), dtype=complex)
+        out[..., self.k, :] = u.reshape(*u.shape[:-1], len(self.k), p) @ self.basis.T
+        return out / np.linalg.norm(out, axis=(-2, -1), keepdims=True)
+
+    def inverse(self, value: complex, column: Array, row: Array) -> Callable[[Array], Array]:
+        """Of the bordered operator (T - value, column; row, 0), nearly: the reduced problem with the border, and
+        the mean derivative on the rest."""
+        p, size = self.basis.shape[1], len(self.matrix)
+        T, Q = self.schur
+        big = np.zeros((size + 1, size + 1), dtype=complex)
+        big[:size, :size] = self.matrix - value * np.eye(size)
+        big[:size, size] = (column[self.k] @ self.dual.T).ravel()
+        big[size, :size] = (row[self.k].conj() @ self.basis).ravel()
+        factors = scipy.linalg.lu_factor(big, check_finite=False)
+        s = symbol(self.m, self.orbit.angle, self.orbit.continuous)
+        eye = np.eye(len(T))
+        triangles = [(T - (q + value) * eye) if self.orbit.continuous else (T / q - value * eye) for q in s]
+        shape = (self.m, len(T))
+
+        def apply(u: Array) -> Array:
+            r, last = u[:-1].reshape(shape), u[-1]
+            kept = np.zeros(shape, dtype=complex)
+            reduced = r[self.k] @ self.dual.T
+            kept[self.k] = reduced @ self.basis.T
+            small = scipy.linalg.lu_solve(factors, np.append(reduced.ravel(), last), check_finite=False)
+            out = np.zeros(shape, dtype=complex)
+            rest = (r - kept) @ Q.conj()
+            for i, triangle in enumerate(triangles):
+                out[i] = scipy.linalg.solve_triangular(triangle, rest[i], check_finite=False)
+            out = out @ Q.T
+            out[self.k] += small[:-1].reshape(-1, p) @ self.basis.T
+            return np.append(out.ravel(), small[-1])
+
+        return apply
+
+
+def slowest(mean: Array, continuous: bool, most: int = DIRECTIONS) -> tuple[Array, Array]:
+    """(basis (n, p), dual (p, n)), real, of the invariant subspace of the eigenvalues that decay slowest, p where they
+    are followed by the widest gap."""
+    n = len(mean)
+    if n <= most:
+        return np.eye(n), np.eye(n)
+    growth = lambda values: values.real if continuous else np.abs(values)  # noqa: E731
+    size = np.sort(growth(np.linalg.eigvals(mean)))[::-1]
+    gaps = size[: most + 1] - size[1 : most + 2]
+    p = most // 4 + int(np.argmax(gaps[most // 4 : most])) + 1
+    cut = (size[p - 1] + size[p]) / 2
+    spaces = []
+    for matrix in (mean, mean.T):
+        _, Q, count = scipy.linalg.schur(
+            matrix, output="real", sort=(lambda re, im: re > cut) if continuous else (lambda re, im: np.hypot(re, im) > cut)
+        )
+        spaces.append(Q[:, :count])
+    right, left = spaces
+    return right, np.linalg.solve(left.T @ right, left.T)
+
+
+def _with_answers(slow: Array, left: Array, mean: Array, first: Array, orbit: Orbit) -> tuple[Array, Array]:
+    """(basis, dual) with, for every leading direction u of eigenvalue l, (s - mean)^-1 (1 - slow left) J u where
+    s = l e^(+-i theta) and J the derivative's harmonics +-1 (flow: s = l +- i omega)."""
+    if len(slow) == slow.shape[1]:
+        return slow, left
+    values, vectors = np.linalg.eig(left @ mean @ slow)
+    growth = values.real if orbit.continuous else np.abs(values)
+    turn = symbol(3, orbit.angle, orbit.continuous)
+    eye, found = np.eye(len(mean)), []
+    for i in np.argsort(-growth, kind="stable")[:LEADING]:
+        u = slow @ vectors[:, i]
+        for harmonic, t in ((first, turn[1]), (first.conj(), turn[-1])):
+            force = harmonic @ u
+            force = force - slow @ (left @ force)
+            s = values[i] + t if orbit.continuous else values[i] * t
+            answer = np.linalg.solve(s * eye - mean, force)
+            found += [answer.real, answer.imag]
+    extra = np.stack(found, axis=1)
+    extra = extra - slow @ (left @ extra)
+    U, size, _ = np.linalg.svd(extra / np.maximum(np.linalg.norm(extra, axis=0), 1e-300), full_matrices=False)
+    extra = U[:, size > ANSWERS * size[0]]
+    extra = extra - slow @ (left @ extra)
+    dual = np.linalg.pinv(extra)
+    return np.hstack([slow, extra]), np.vstack([left, dual - (dual @ slow) @ left])
+
+
+def _refined(operator: _Operator, reduced: _Reduced, value: complex, v: Array) -> tuple[complex, Array, float]:
+    """(eigenvalue, vector of norm 1, residual) next to an approximate pair."""
+    best = (np.inf, value, v)
+    row = v
+    for _ in range(STEPS):
+        r = operator(v) - value * v
+        left = float(np.linalg.norm(r))
+        if left < best[0]:
+            best = (left, value, v)
+        if left <= SMALL or left > 10 * best[0]:
+            break
+
+        def apply(u: Array, value: complex = value, v: Array = v) -> Array:
+            x = u[:-1].reshape(v.shape)
+            return np.append((operator(x) - value * x - u[-1] * v).ravel(), np.vdot(row, x))
+
+        right = np.append(-r.ravel(), 0.0)
+        u, _, _ = gmres(apply, right, reduced.inverse(value, -v, row), INNER, INNER_STEPS)
+        v, value = v + u[:-1].reshape(v.shape), value + u[-1]
+        size = np.linalg.norm(v)
+        v = v / size
+    left, value, v = best
+    return complex(value), v, left
