@@ -15,8 +15,8 @@ method) and are then made exact by Newton's method on (v, Lambda), with GMRES an
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
@@ -69,26 +69,73 @@ class Floquet:
 def floquet(system: System, orbit: Orbit, count: int = COUNT) -> Floquet:
     """The ``count`` leading multipliers of an orbit."""
     if not orbit.circle:
-        return _of_cycle(system, orbit, count)
+        return _of_cycle(jacobians(system, orbit.points), orbit, count)
+    pairs = _leading(system, orbit, count + 1)
+    along = np.fft.fft(orbit.derivative, axis=0) / orbit.m
+    along = along / np.linalg.norm(along)
+    pairs.pop(int(np.argmax([abs(np.vdot(along, v)) for _, v, _ in pairs])))
+    return _result(pairs, orbit, count)
+
+
+def along_orbit(matrices: Array, orbit: Orbit, count: int) -> Floquet:
+    """The same of a linear map (of a flow: velocity) that is ``matrices`` (m, p, p) at the orbit's angles."""
+    if not orbit.circle:
+        return _of_cycle(matrices, orbit, count)
+    return _result(_leading(_Linear(matrices), replace(orbit, points=matrices[:, 0]), count, whole=True), orbit, count)
+
+
+@dataclass(frozen=True, eq=False)
+class _Linear:
+    """A system of which only the derivative at the orbit's angles is known."""
+
+    matrices: Array
+    continuous: bool = False
+
+    @property
+    def size(self) -> int:
+        return self.matrices.shape[1]
+
+    def advance(self, z: Array) -> Array:
+        raise NotImplementedError
+
+    def products(self, z: Array, v: Array) -> Array:
+        return np.einsum("kij,kj->ki", self.matrices, v)
+
+
+def _leading(system: System, orbit: Orbit, count: int, whole: bool = False) -> list[tuple[complex, Array, float]]:
+    """(eigenvalue, Fourier coefficients (m, n) of norm 1, residual) of as many families."""
     m, n = orbit.points.shape
     operator = _Operator(system, orbit)
-    if m * n <= WHOLE:
-        dense = np.stack([operator(e.reshape(m, n)).ravel() for e in np.eye(m * n)], axis=1)
+    if whole or m * n <= WHOLE:
+        dense = np.stack([np.fft.ifft(operator(v), axis=0).real.ravel() * m for v in _units(m, n)], axis=1)
         values, vectors = np.linalg.eig(dense)
-        chosen = _families(values, vectors.T.reshape(-1, m, n), orbit, count + 1)
-        pairs = [(values[i], vectors[:, i].reshape(m, n), 0.0) for i in chosen]
-    else:
-        reduced = _Reduced(system, orbit)
-        values, lifted = reduced.pairs()
-        chosen = _families(values, lifted, orbit, count + 1)
-        pairs = [_refined(operator, reduced, complex(values[i]), lifted[i]) for i in chosen]
-    along = np.fft.fft(orbit.derivative, axis=0) / m
-    along = along / np.linalg.norm(along)
-    overlap = [abs(np.vdot(along, v)) for _, v, _ in pairs]
-    pairs.pop(int(np.argmax(overlap)))
-    exponents = np.array([operator.exponent(value) for value, *_ in pairs])
+        coefficients = np.fft.fft(vectors.T.reshape(-1, m, n), axis=1)
+        coefficients /= np.linalg.norm(coefficients, axis=(1, 2), keepdims=True)
+        return [(complex(values[i]), coefficients[i], 0.0) for i in _families(values, coefficients, orbit, count)]
+    reduced = _Reduced(system, orbit)
+    values, lifted = reduced.pairs()
+    chosen = _families(values, lifted, orbit, count)
+    pairs: list[tuple[complex, Array, float]] = []
+    for place, i in enumerate(chosen):
+        other = [j for j, k in enumerate(chosen[:place]) if values[i].imag and values[k] == values[i].conj()]
+        if other:
+            value, v, left = pairs[other[0]]
+            pairs.append((value.conjugate(), np.roll(v[::-1], 1, axis=0).conj(), left))
+        else:
+            pairs.append(_refined(operator, reduced, complex(values[i]), lifted[i]))
+    return pairs
+
+
+def _units(m: int, n: int) -> Iterator[Array]:
+    """Fourier coefficients of functions that are 1 in one component at one angle."""
+    for unit in np.eye(m * n):
+        yield np.fft.fft(unit.reshape(m, n), axis=0) / m
+
+
+def _result(pairs: list[tuple[complex, Array, float]], orbit: Orbit, count: int) -> Floquet:
+    exponents = np.array([v if orbit.continuous else np.log(complex(v)) for v, *_ in pairs])
     order = np.argsort(-exponents.real, kind="stable")[:count]
-    vectors = np.stack([np.fft.ifft(v, axis=0) * m for _, v, _ in pairs])
+    vectors = np.stack([np.fft.ifft(v, axis=0) * orbit.m for _, v, _ in pairs])
     return Floquet(
         exponents[order],
         np.exp(2 * np.pi * exponents[order] / abs(orbit.angle)),
@@ -97,17 +144,18 @@ def floquet(system: System, orbit: Orbit, count: int = COUNT) -> Floquet:
     )
 
 
-def _of_cycle(system: System, orbit: Orbit, count: int) -> Floquet:
-    """Of fixed points (m = 1) and cycles of two steps."""
-    whole = np.eye(system.size)
-    for jacobian in jacobians(system, orbit.points):
+def _of_cycle(along: Array, orbit: Orbit, count: int) -> Floquet:
+    """Of fixed points (m = 1) and cycles of two steps, from the derivatives (m, n, n)."""
+    whole = along[0]
+    for jacobian in along[1:]:
         whole = jacobian @ whole
     values, vectors = np.linalg.eig(whole)
+    values = values.astype(complex)
     with np.errstate(divide="ignore"):
-        exponents = values.astype(complex) if orbit.continuous else np.log(values.astype(complex)) / orbit.m
+        exponents = values if orbit.continuous else np.log(values) / orbit.m
     order = np.argsort(-exponents.real, kind="stable")[:count]
-    multipliers = np.exp(values) if orbit.continuous else values.astype(complex)
-    shape = np.broadcast_to(vectors.T[order][:, None], (len(order), orbit.m, system.size))
+    multipliers = np.exp(values) if orbit.continuous else values
+    shape = np.broadcast_to(vectors.T[order][:, None], (len(order), orbit.m, len(whole)))
     return Floquet(exponents[order], multipliers[order], shape, np.zeros(len(order)))
 
 
@@ -126,9 +174,6 @@ class _Operator:
         z = self.orbit.points
         Av = self.system.products(z, values.real) + 1j * self.system.products(z, values.imag)
         return self.turned(np.fft.fft(Av, axis=0) / self.m, v)
-
-    def exponent(self, value: complex) -> complex:
-        return complex(value if self.orbit.continuous else np.log(complex(value)))
 
 
 def _families(values: Array, vectors: Array, orbit: Orbit, count: int) -> list[int]:
