@@ -20,6 +20,11 @@ from .orbits import Condition, Equations, NoOrbit, Orbit, resampled
 
 Array = np.ndarray
 
+#: (dz (m, n), dtheta, dmu) per arclength
+Direction = tuple[Array, float, float]
+
+#: why a branch ends
+END_OF_RANGE = "end of the range"
 #: Newton steps above which the next step is shorter, and below which it is longer, by these factors
 MANY, FEW = 6, 4
 SHORTER, LONGER = 0.5, 1.5
@@ -36,7 +41,7 @@ class Point:
     parameter turns back here."""
 
     orbit: Orbit
-    direction: tuple[Array, float, float]
+    direction: Direction
     arclength: float
     fold: bool = False
 
@@ -49,24 +54,24 @@ class Scales:
     points: float
     value: float
 
-    def condition(self, direction: tuple[Array, float, float], orbit: Orbit, step: float) -> Condition:
+    def condition(self, direction: Direction, orbit: Orbit, step: float) -> Condition:
         """<direction, . - orbit> = step."""
         dz, _, dvalue = direction
         row = self.weights * dz / self.points**2
         value = dvalue / self.value**2
         return Condition(row, 0.0, value, float(np.vdot(row, orbit.points)) / orbit.m + value * orbit.value + step)
 
-    def length(self, direction: tuple[Array, float, float]) -> float:
+    def length(self, direction: Direction) -> float:
         dz, _, dvalue = direction
         square = float((self.weights * dz**2).sum(-1).mean()) / self.points**2
         return float(np.sqrt(square + (dvalue / self.value) ** 2))
 
-    def unit(self, direction: tuple[Array, float, float]) -> tuple[Array, float, float]:
+    def unit(self, direction: Direction) -> Direction:
         size = self.length(direction)
         return direction[0] / size, direction[1] / size, direction[2] / size
 
 
-def direction(equations: Equations, scales: Scales, orbit: Orbit, before: tuple[Array, float, float]) -> tuple:
+def direction(equations: Equations, scales: Scales, orbit: Orbit, before: Direction) -> Direction:
     """The branch's direction at an orbit, on the side of the direction ``before``."""
     before = (resampled(before[0], orbit.m), *before[1:])
     rows = [scales.condition(before, orbit, 0.0)]
@@ -77,53 +82,92 @@ def direction(equations: Equations, scales: Scales, orbit: Orbit, before: tuple[
     return scales.unit(equations.solve(orbit, rows, np.zeros_like(orbit.points), np.array(g)))
 
 
-def follow(
-    equations: Equations,
-    scales: Scales,
-    start: Orbit,
-    towards: tuple[Array, float, float],
-    *,
-    first: float,
-    largest: float,
-    inside: Callable[[Orbit], bool],
-    most: int = 200,
-) -> Iterator[Point]:
-    """Orbits of a branch from ``start`` (not itself given) in the direction ``towards``, until ``inside`` does not hold
-    (the first orbit for which it does not is the last), ``most`` are found or no smaller step converges. Folds come as
-    points of their own, in order."""
-    heading, last, arclength = scales.unit(towards), start, 0.0
-    previous: Point | None = None
-    step = first
-    for _ in range(most):
-        while True:
-            guess = replace(
-                last,
-                points=last.points + step * resampled(heading[0], last.m),
-                angle=last.angle + step * heading[1],
-                value=last.value + step * heading[2],
-            )
-            try:
-                orbit, newton = equations.resolved(guess, scales.condition(heading, last, step))
-                break
-            except NoOrbit:
+class Walk:
+    """The orbits of a branch from ``start`` (not itself given) in the direction ``towards``, an iterator of Points.
+
+    It ends at the ends of ``bounds`` (low, high), where the last orbit is placed exactly; where ``ended`` says so of an
+    orbit; after ``most``; or where no step converges. ``reason``: which. Folds come as points of their own, in order.
+    """
+
+    def __init__(
+        self,
+        equations: Equations,
+        scales: Scales,
+        start: Orbit,
+        towards: Direction,
+        *,
+        first: float,
+        largest: float,
+        bounds: tuple[float, float],
+        ended: Callable[[Orbit], str | None] = lambda orbit: None,
+        most: int = 120,
+    ) -> None:
+        self.equations, self.scales, self.bounds, self.ended = equations, scales, bounds, ended
+        self.start, self.towards, self.first, self.largest, self.most = start, towards, first, largest, most
+        self.reason = ""
+
+    def __iter__(self) -> Iterator[Point]:
+        equations, scales, (low, high) = self.equations, self.scales, self.bounds
+        heading, last, arclength, step = scales.unit(self.towards), self.start, 0.0, self.first
+        before: Point | None = None
+        for _ in range(self.most):
+            while True:
+                guess = _ahead(last, heading, step)
+                if before is not None and not low < guess.value < high:
+                    end = self._end(before, low if guess.value <= low else high)
+                    if end is not None:
+                        yield from end
+                        return
+                try:
+                    orbit, newton = equations.resolved(guess, scales.condition(heading, last, step))
+                    if low <= orbit.value <= high:
+                        break
+                except NoOrbit:
+                    pass
                 step *= SHORTER
-                if step < SMALLEST_STEP * largest:
+                if step < SMALLEST_STEP * self.largest:
+                    self.reason = "no nearby orbit was found"
                     return
-        ahead = direction(equations, scales, orbit, heading)
-        arclength += step
-        here = Point(orbit, ahead, arclength)
-        if previous is not None and previous.direction[2] * ahead[2] < 0:
-            found = _fold(equations, scales, previous, here)
+            here = Point(orbit, direction(equations, scales, orbit, heading), arclength + step)
+            if before is not None:
+                yield from self._turned(before, here)
+            yield here
+            end = self.ended(orbit)
+            if end is not None:
+                self.reason = end
+                return
+            arclength, heading, last, before = here.arclength, here.direction, orbit, here
+            if newton > MANY:
+                step *= SHORTER
+            elif newton <= FEW:
+                step = min(step * LONGER, self.largest)
+        self.reason = f"{self.most} orbits were found"
+
+    def _end(self, before: Point, value: float) -> list[Point] | None:
+        """The branch's last points: the orbit at an end of the range; None where it turns back before."""
+        try:
+            orbit = at_value(self.equations, before.orbit, value, before.direction, halvings=0)
+        except NoOrbit:
+            return None
+        heading = direction(self.equations, self.scales, orbit, before.direction)
+        if heading[2] * before.direction[2] < 0:
+            return None
+        self.reason = END_OF_RANGE
+        change = (resampled(before.orbit.points, orbit.m) - orbit.points, 0.0, before.orbit.value - orbit.value)
+        return [Point(orbit, heading, before.arclength + self.scales.length(change))]
+
+    def _turned(self, before: Point, here: Point) -> Iterator[Point]:
+        if before.direction[2] * here.direction[2] < 0:
+            found = _fold(self.equations, self.scales, before, here)
             if found is not None:
                 yield found
-        yield here
-        if not inside(orbit):
-            return
-        if newton > MANY:
-            step *= SHORTER
-        elif newton <= FEW:
-            step = min(step * LONGER, largest)
-        heading, last, previous = ahead, orbit, here
+
+
+def _ahead(orbit: Orbit, heading: Direction, step: float) -> Orbit:
+    """The orbit, moved along a direction."""
+    dz, dtheta, dvalue = heading
+    points = orbit.points + step * resampled(dz, orbit.m)
+    return replace(orbit, points=points, angle=orbit.angle + step * dtheta, value=orbit.value + step * dvalue)
 
 
 def _fold(equations: Equations, scales: Scales, a: Point, b: Point) -> Point | None:
@@ -133,12 +177,7 @@ def _fold(equations: Equations, scales: Scales, a: Point, b: Point) -> Point | N
     found = None
     for _ in range(FOLD_STEPS):
         step = (low * g - high * f) / (g - f)
-        guess = replace(
-            a.orbit,
-            points=a.orbit.points + step * a.direction[0],
-            angle=a.orbit.angle + step * a.direction[1],
-            value=a.orbit.value + step * a.direction[2],
-        )
+        guess = _ahead(a.orbit, a.direction, step)
         try:
             orbit, _ = equations.resolved(guess, scales.condition(a.direction, a.orbit, step))
         except NoOrbit:
@@ -156,10 +195,23 @@ def _fold(equations: Equations, scales: Scales, a: Point, b: Point) -> Point | N
     return found
 
 
-def at_value(equations: Equations, orbit: Orbit, value: float, slope: tuple | None = None) -> Orbit:
-    """The orbit at a value of the parameter next to a known one; ``slope``: the branch's direction there. Raises
-    NoOrbit."""
-    if slope is not None and slope[2]:
-        t = (value - orbit.value) / slope[2]
-        orbit = replace(orbit, points=orbit.points + t * resampled(slope[0], orbit.m), angle=orbit.angle + t * slope[1])
-    return equations.resolved(replace(orbit, value=value), Condition(None, 0.0, 1.0, value))[0]
+def at_value(
+    equations: Equations, orbit: Orbit, value: float, heading: Direction | None = None, halvings: int = 6
+) -> Orbit:
+    """The orbit at a value of the parameter near a known one; ``heading``: the branch's direction there. Goes there in
+    2^halvings parts where it must. Raises NoOrbit."""
+    parts = 1
+    for _ in range(halvings + 1):
+        try:
+            found = orbit
+            for there in np.linspace(orbit.value, value, parts + 1)[1:]:
+                guess = found
+                if found is orbit and heading is not None and heading[2]:
+                    guess = _ahead(found, heading, (there - found.value) / heading[2])
+                found = equations.resolved(
+                    replace(guess, value=float(there)), Condition(None, 0.0, 1.0, float(there))
+                )[0]
+            return replace(found, value=value)
+        except NoOrbit:
+            parts *= 2
+    raise NoOrbit

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.linalg
 
-from .krylov import gmres
+from .krylov import factors, gmres
 from .orbits import Orbit, System, jacobians, resampled, symbol, wavenumbers
 
 Array = np.ndarray
@@ -270,7 +270,7 @@ class _Reduced:
         big[:size, :size] = self.matrix - value * np.eye(size)
         big[:size, size] = (column[self.k] @ self.dual.T).ravel()
         big[size, :size] = (row[self.k].conj() @ self.basis).ravel()
-        factors = scipy.linalg.lu_factor(big, check_finite=False)
+        known = factors(big)
         s = symbol(self.m, self.orbit.angle, self.orbit.continuous)
         eye = np.eye(len(T))
         triangles = [(T - (q + value) * eye) if self.orbit.continuous else (T / q - value * eye) for q in s]
@@ -281,7 +281,7 @@ class _Reduced:
             kept = np.zeros(shape, dtype=complex)
             reduced = r[self.k] @ self.dual.T
             kept[self.k] = reduced @ self.basis.T
-            small = scipy.linalg.lu_solve(factors, np.append(reduced.ravel(), last), check_finite=False)
+            small = scipy.linalg.lu_solve(known, np.append(reduced.ravel(), last), check_finite=False)
             out = np.zeros(shape, dtype=complex)
             rest = (r - kept) @ Q.conj()
             for i, triangle in enumerate(triangles):

@@ -1,10 +1,13 @@
-"""GMRES with a preconditioner on the right (Saad and Schultz, SIAM J. Sci. Stat. Comput. 7, 856 (1986))."""
+"""GMRES with a preconditioner on the right (Saad and Schultz, SIAM J. Sci. Stat. Comput. 7, 856 (1986)), and factors
+for preconditioners."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
+import scipy.linalg
 
 Apply = Callable[[np.ndarray], np.ndarray]
 
@@ -35,3 +38,16 @@ def gmres(apply: Apply, right: np.ndarray, inverse: Apply, tolerance: float, mos
             break
         basis.append(new / size)
     return inverse(sum(c * b for c, b in zip(y, basis, strict=False))), len(y), left
+
+
+def factors(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """LU factors; of a matrix that is singular, those of one next to it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", scipy.linalg.LinAlgWarning)
+        lu, pivots = scipy.linalg.lu_factor(matrix, check_finite=False)
+    diagonal = np.abs(np.diagonal(lu))
+    least = np.finfo(float).eps * diagonal.max(initial=1.0)
+    if diagonal.min(initial=1.0) < least:
+        at = np.flatnonzero(diagonal < least)
+        lu[at, at] = least
+    return lu, pivots

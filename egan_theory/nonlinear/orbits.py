@@ -26,7 +26,8 @@ from typing import Protocol
 import numpy as np
 import scipy.linalg
 
-from .krylov import gmres
+from ..base.errors import InputError
+from .krylov import factors, gmres
 
 Array = np.ndarray
 
@@ -152,6 +153,8 @@ class Orbit:
 
 def resampled(z: Array, m: int) -> Array:
     """Values at m equidistant angles of a trigonometric polynomial given at len(z) of them; both odd."""
+    if m == len(z):
+        return z
     keep = (min(len(z), m) - 1) // 2
     Z, new = np.fft.fft(z, axis=0) / len(z), np.zeros((m, *z.shape[1:]), dtype=complex)
     new[: keep + 1] = Z[: keep + 1]
@@ -193,8 +196,22 @@ class Equations:
         """(m, n) derivative of the residual in the parameter, a central difference: exact where the system is
         quadratic in it."""
         h = DIFFERENCE * self.scale
-        up, down = (self.family(orbit.value + s * h).advance(orbit.points) for s in (1, -1))
-        return (up - down) / (2 * h)
+
+        def ahead(steps: int) -> Array:
+            return self.family(orbit.value + steps * h).advance(orbit.points)
+
+        try:
+            return (ahead(1) - ahead(-1)) / (2 * h)
+        except InputError:  # an end of what the experiment allows: to one side, of the same order
+            side = 1 if self._allowed(orbit.value + 2 * h) else -1
+            return side * (4 * ahead(side) - ahead(2 * side) - 3 * ahead(0)) / (2 * h)
+
+    def _allowed(self, value: float) -> bool:
+        try:
+            self.family(value)
+        except InputError:
+            return False
+        return True
 
     def solve(self, orbit: Orbit, rows: list[Condition], f: Array, g: Array) -> tuple[Array, float, float]:
         """(dz, dtheta, dvalue) of  J (dz, dtheta, dvalue) = f,  rows . (dz, dtheta, dvalue) = g."""
@@ -243,8 +260,11 @@ class Equations:
             rows.insert(0, Condition(along, 0.0, 0.0, float(np.vdot(along, guess.points) / guess.m)))
         orbit, before = guess, np.inf
         for step in range(1, NEWTON_STEPS + 1):
-            with np.errstate(over="ignore", invalid="ignore"):
-                f = self.residual(orbit)
+            try:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    f = self.residual(orbit)
+            except InputError:  # a value that the experiment refuses
+                break
             if not np.isfinite(f).all():
                 break
             g = np.array([row.target - _dot(row, orbit) for row in rows])
@@ -292,7 +312,7 @@ class _Preconditioner:
         self.m = min(orbit.m, 3)  # a circle's serves circles of any resolution
         along = jacobians(system, resampled(orbit.points, m) if orbit.circle else orbit.points)
         self.coefficients = np.fft.fft(along, axis=0) / m
-        self.factors: dict[complex, tuple] = {}
+        self.known: dict[complex, tuple] = {}
 
     def fits(self, orbit: Orbit) -> bool:
         """Whether it is of orbits of this kind."""
@@ -300,12 +320,12 @@ class _Preconditioner:
 
     def _single(self, s: complex) -> tuple:
         """LU factors of the mean derivative minus a symbol."""
-        if s not in self.factors:
-            if len(self.factors) > 4 * MOST_HARMONICS:
-                self.factors.clear()
+        if s not in self.known:
+            if len(self.known) > 4 * MOST_HARMONICS:
+                self.known.clear()
             mean = self.coefficients[0]
-            self.factors[s] = scipy.linalg.lu_factor(mean - s * np.eye(len(mean)), check_finite=False)
-        return self.factors[s]
+            self.known[s] = factors(mean - s * np.eye(len(mean)))
+        return self.known[s]
 
     def bordered(self, orbit: Orbit, columns: list[Array], weights: list[Array], borders: Array) -> Callable:
         """The inverse, applied to (m n + rows,) vectors."""
@@ -326,13 +346,13 @@ class _Preconditioner:
         for i, weight in enumerate(weights):
             big[size + i, :size] = np.fft.fft(weight, axis=0)[low].conj().ravel()
         big[size:, size:] = borders
-        factors = scipy.linalg.lu_factor(big, check_finite=False, overwrite_a=True)
+        known = factors(big)
         high = range(LOW + 1, (m - 1) // 2 + 1) if m > 2 else range(0)
 
         def inverse(u: Array) -> Array:
             R = np.fft.fft(u[: m * n].reshape(m, n), axis=0) / m
             out = np.zeros_like(R)
-            solved = scipy.linalg.lu_solve(factors, np.concatenate([R[low].ravel(), u[m * n :]]), check_finite=False)
+            solved = scipy.linalg.lu_solve(known, np.concatenate([R[low].ravel(), u[m * n :]]), check_finite=False)
             out[low] = solved[:size].reshape(len(low), n)
             for q in high:
                 out[q] = scipy.linalg.lu_solve(self._single(complex(s[q])), R[q], check_finite=False)
