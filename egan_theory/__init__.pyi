@@ -42,6 +42,8 @@ from .papers import two_gaussian as two_gaussian
 from .papers.templates import new as new
 from .predict.asymptotic import Fastest as Fastest
 from .predict.asymptotic import fastest_strength as fastest_strength
+from .predict.branch import Branch as Branch
+from .predict.branch import branch as branch
 from .predict.collapsed import CollapsedState as CollapsedState
 from .predict.collapsed import collapsed_state as collapsed_state
 from .predict.collapsed import collapsed_states as collapsed_states

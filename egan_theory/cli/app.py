@@ -22,6 +22,7 @@ from .. import __version__, papers
 from ..base.errors import EganError, InputError
 from ..console.answer import complain
 from ..console.shared import BAD_INPUT, DONE, FAILED, shared
+from .branch import branch
 from .new import new
 from .runs import compare, remedies, report, simulate
 from .sweep import sweep
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "regularizer": regularizer,
     "advise": advise,
     "threshold": threshold,
+    "branch": branch,
     "phase": phase,
     "simulate": simulate,
     "sweep": sweep,

@@ -24,7 +24,9 @@ Array = np.ndarray
 Direction = tuple[Array, float, float]
 
 #: why a branch ends
-END_OF_RANGE = "end of the range"
+END_OF_RANGE, SINGULAR_END = "end of the range", "end of the range, where no isolated orbit was found"
+#: part of the way to an end of the range that is gone where there is no orbit at the end itself
+SHORT = 0.9
 #: Newton steps above which the next step is shorter, and below which it is longer, by these factors
 MANY, FEW = 6, 4
 SHORTER, LONGER = 0.5, 1.5
@@ -144,15 +146,21 @@ class Walk:
         self.reason = f"{self.most} orbits were found"
 
     def _end(self, before: Point, value: float) -> list[Point] | None:
-        """The branch's last points: the orbit at an end of the range; None where it turns back before."""
-        try:
-            orbit = at_value(self.equations, before.orbit, value, before.direction, halvings=0)
-        except NoOrbit:
+        """The branch's last point: the orbit at an end of the range, or, where there is none (neutral modes), shortly
+        before; None where it turns back."""
+        self.reason = END_OF_RANGE
+        for part in (1.0, SHORT):
+            there = before.orbit.value + part * (value - before.orbit.value) if part < 1 else value
+            try:
+                orbit = at_value(self.equations, before.orbit, there, before.direction, halvings=0)
+                break
+            except NoOrbit:
+                self.reason = SINGULAR_END
+        else:
             return None
         heading = direction(self.equations, self.scales, orbit, before.direction)
         if heading[2] * before.direction[2] < 0:
             return None
-        self.reason = END_OF_RANGE
         change = (resampled(before.orbit.points, orbit.m) - orbit.points, 0.0, before.orbit.value - orbit.value)
         return [Point(orbit, heading, before.arclength + self.scales.length(change))]
 
@@ -208,9 +216,9 @@ def at_value(
                 guess = found
                 if found is orbit and heading is not None and heading[2]:
                     guess = _ahead(found, heading, (there - found.value) / heading[2])
-                found = equations.resolved(
-                    replace(guess, value=float(there)), Condition(None, 0.0, 1.0, float(there))
-                )[0]
+                found = equations.resolved(replace(guess, value=float(there)), Condition(None, 0.0, 1.0, float(there)))[
+                    0
+                ]
             return replace(found, value=value)
         except NoOrbit:
             parts *= 2

@@ -307,7 +307,9 @@ def slowest(mean: Array, continuous: bool, most: int = DIRECTIONS) -> tuple[Arra
     spaces = []
     for matrix in (mean, mean.T):
         _, Q, count = scipy.linalg.schur(
-            matrix, output="real", sort=(lambda re, im: re > cut) if continuous else (lambda re, im: np.hypot(re, im) > cut)
+            matrix,
+            output="real",
+            sort=(lambda re, im: re > cut) if continuous else (lambda re, im: np.hypot(re, im) > cut),
         )
         spaces.append(Q[:, :count])
     right, left = spaces

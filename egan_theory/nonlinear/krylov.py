@@ -12,7 +12,9 @@ import scipy.linalg
 Apply = Callable[[np.ndarray], np.ndarray]
 
 
-def gmres(apply: Apply, right: np.ndarray, inverse: Apply, tolerance: float, most: int) -> tuple[np.ndarray, int, float]:
+def gmres(
+    apply: Apply, right: np.ndarray, inverse: Apply, tolerance: float, most: int
+) -> tuple[np.ndarray, int, float]:
     """(u, iterations, |right - apply(u)| / |right|) with u = inverse(y), the residual over all y of a Krylov space of
     apply(inverse(.)) made least; ends at the tolerance or after ``most`` iterations, without restart."""
     beta = float(np.linalg.norm(right))

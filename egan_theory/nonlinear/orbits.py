@@ -269,9 +269,7 @@ class Equations:
                 break
             g = np.array([row.target - _dot(row, orbit) for row in rows])
             dz, dtheta, dvalue = self.solve(orbit, rows, -f, g)
-            orbit = replace(
-                orbit, points=orbit.points + dz, angle=orbit.angle + dtheta, value=orbit.value + dvalue
-            )
+            orbit = replace(orbit, points=orbit.points + dz, angle=orbit.angle + dtheta, value=orbit.value + dvalue)
             change = float(np.sqrt((dz**2).mean()))
             if not np.isfinite(change) or change > 10 * before:
                 break

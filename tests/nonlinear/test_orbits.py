@@ -101,7 +101,7 @@ def test_multipliers_of_a_circle(monkeypatch, whole):
     _, points, _ = branch(turning, 0.7, (-0.1, 0.3), round_wave(), Planar.centre)
     for point in points[2::4]:
         mu, r = point.orbit.value, radii(turning(0), point.orbit).mean()
-        slope = np.imag(1e-20 ** -1 * _radius(mu, r + 1e-20j))
+        slope = np.imag(1e-20**-1 * _radius(mu, r + 1e-20j))
         found = floquet(turning(mu), point.orbit, 1)
         assert found.exponents[0] == pytest.approx(np.log(slope), abs=1e-8) and found.stable
         assert found.multipliers[0] == pytest.approx(slope ** (2 * np.pi / point.orbit.angle), rel=1e-6)
@@ -252,7 +252,7 @@ def test_a_reversing_bundle_is_counted_once():
     assert np.allclose(np.einsum("kab,kb->ka", matrices, here), 0.9 * ahead)
     found = along_orbit(matrices, orbit, 2)
     assert found.exponents.real == pytest.approx([np.log(0.9), np.log(0.6)], abs=1e-9)
-    assert found.multipliers == pytest.approx(-np.array([0.9, 0.6]) ** orbit.period, rel=1e-6)
+    assert found.multipliers == pytest.approx(-(np.array([0.9, 0.6]) ** orbit.period), rel=1e-6)
 
 
 def test_gmres_solves_with_and_without_a_preconditioner():

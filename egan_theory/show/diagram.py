@@ -1,0 +1,114 @@
+"""A bifurcation diagram in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..base.terminal import cell, sentence
+
+if TYPE_CHECKING:
+    from ..predict.branch import Born, Branch, OrbitState
+
+#: what a branch's orbits are called
+CALLED = {"orbit": "circling orbits", "cycle of two steps": "cycles of two steps", "fixed point": "distorted states"}
+
+
+def diagram_text(found: Branch) -> list[Any]:
+    """The table of orbits, and what becomes of the spread state and of the collapsed one."""
+    lines: list[Any] = [found.rich(f"Orbits in {found.vary} (now {cell(found.current)})")] if found.orbits else []
+    lines += [_on_equilibrium(found)]
+    for i, born in enumerate(found.branches):
+        lines += _on_branch(found, born, [o for o in found.orbits if o.branch == i])
+    lines += _on_collapsed(found)
+    if found.status != "finished":
+        lines.append("Interrupted: this is what was found until then.")
+    return [*lines, f"Method: {found.method}.", f"Assumptions: {'; '.join(found.assumptions)}."]
+
+
+def _on_equilibrium(found: Branch) -> str:
+    said = {True: "stable", False: "unstable", None: "not there"}
+    parts = [f"{said[p.stable]} from {cell(p.low)} to {cell(p.high)}" for p in found.equilibrium]
+    return f"The spread state at rest is {', '.join(parts) or 'not looked at'} in {found.vary}."
+
+
+def _on_branch(found: Branch, born: Born, rows: list[OrbitState]) -> list[str]:
+    start = f"At {cell(born.threshold)} ({born.bifurcation}"
+    if not rows:
+        return [f"{start}): nothing was followed ({born.reason})."]
+    name = CALLED[rows[0].kind]
+    how = "" if born.criticality is None else f", {born.criticality}"
+    text = f"{start}{how}) {name} are born, followed from {cell(born.low)} to {cell(born.high)} ({born.reason})"
+    lines = [f"{text}. {sentence(_sizes(found, rows))}"]
+    if born.folds:
+        lines.append(f"They turn back (folds) at {_listed(born.folds)}.")
+    lines.append(_on_stability(found, born, rows))
+    kept = born.modes_kept
+    if kept is not None:
+        if kept == 1:
+            lines.append("All modes of the target keep a particle along all of these orbits: none is a collapse.")
+        else:
+            first = next(o for o in rows if o.modes_kept < 1)
+            lines.append(
+                f"From {cell(first.value)} on some modes have no particle during a turn (at least {cell(kept)})."
+            )
+    if any(o.parting is not None for o in rows) and born.ever_stable:
+        lines.append(_on_places(found, rows))
+    return lines
+
+
+def _sizes(found: Branch, rows: list[OrbitState]) -> str:
+    """The largest of them."""
+    last = max(rows, key=lambda o: o.rms)
+    turn = "" if last.period is None else f", a turn in {cell(last.period)} {found.unit}s"
+    return (
+        f"the largest, at {cell(last.value)}: particles {cell(last.rms)} (rms) from their places, the centroid up to "
+        f"{cell(last.centroid)}{turn}"
+    )
+
+
+def _on_stability(found: Branch, born: Born, rows: list[OrbitState]) -> str:
+    if not born.changes:
+        return "They are stable." if born.ever_stable else "They are unstable: no run stays on them."
+    first = "stable" if rows[0].stable else "unstable"
+    rest = ", then ".join(f"{'stable' if to else 'unstable'} from {cell(value)} on" for value, to in born.changes)
+    return f"Along the branch they are {first} at first, then {rest}."
+
+
+def _on_places(found: Branch, rows: list[OrbitState]) -> str:
+    steady = [o for o in rows if o.stable and o.parting is not None and not o.fold]
+    apart = [o for o in steady if o.particles_part]
+    if not apart:
+        return "Particles that share a place stay together on the stable ones."
+    most = max(apart, key=lambda o: o.parting or 0.0)
+    where = "on the stable ones" if len(apart) == len(steady) else f"on {len(apart)} of the {len(steady)} stable ones"
+    return (
+        f"Particles that share a place part {where}: distances grow by a factor e in "
+        f"{cell(1 / (most.parting or 1.0))} {found.unit}s at {cell(most.value)}, where they do so fastest."
+    )
+
+
+def _on_collapsed(found: Branch) -> list[str]:
+    states = found.collapsed
+    if not states:
+        return []
+    said = [
+        "leaves the data"
+        if c.escapes
+        else {True: "attracts", False: "does not attract", None: "is undecided"}[c.attracts]
+        for c in states
+    ]
+    parts, first = [], 0
+    for i in range(1, len(said) + 1):
+        if i == len(said) or said[i] != said[first]:
+            low, high = cell(states[first].value), cell(states[i - 1].value)
+            parts.append(f"{said[first]} at {low}" if low == high else f"{said[first]} from {low} to {high}")
+            first = i
+    return [f"The collapsed state (all particles at one point), at {len(states)} values: {'; '.join(parts)}."]
+
+
+def _listed(values: Iterable[float]) -> str:
+    return ", ".join(cell(float(value)) for value in values)
+
+
+__all__ = ["diagram_text"]

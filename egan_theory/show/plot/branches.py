@@ -1,0 +1,113 @@
+"""Bifurcation diagrams: the size of orbits against a parameter, solid where stable, dashed where not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from scipy.interpolate import PchipInterpolator
+
+from .. import style
+from ..style import BLACK, BLUE, GREY, PURPLE, VERMILLION
+
+if TYPE_CHECKING:
+    from ...predict.branch import Branch, OrbitState
+
+#: colours of branches, in turn
+COLOURS = (BLUE, VERMILLION, style.GREEN, style.ORANGE, style.SKY)
+#: height of the collapsed state's strip above the diagram, in parts of it
+STRIP = 1.06
+#: a branch is drawn from the threshold where its first orbit is within this part of its range of it; points between two
+#: orbits; the line where orbits are unstable
+NEAR, BETWEEN, DASHED = 0.05, 12, (0, (4, 2))
+
+
+@style.styled
+def branch(found: Branch, ax: Axes | None = None) -> Axes:
+    """rms displacement of the particles from their places at equilibrium against the parameter (``eg.branch``).
+
+    The equilibrium is the line at 0; solid: stable, dashed: unstable, particles that share a place together (a thin dot
+    on stable orbits on which these part). A diamond marks a fold, a vertical line the equilibrium's thresholds. The strip
+    above is the collapsed state.
+    """
+    ax = style.axes(ax, (7.6, 5.0))
+    for part in found.equilibrium:
+        if part.stable is not None:
+            ax.plot([part.low, part.high], [0, 0], color=BLACK, ls="-" if part.stable else DASHED, lw=2)
+    handles = [Line2D([], [], color=BLACK, lw=2, label="spread equilibrium")]
+    for i, born in enumerate(found.branches):
+        rows = [o for o in found.orbits if o.branch == i]
+        colour = COLOURS[i % len(COLOURS)]
+        if rows:
+            _orbits(ax, born.threshold, rows, colour)
+            handles.append(Line2D([], [], color=colour, lw=2, label=_label(born.threshold, rows[0].kind)))
+    for value in sorted({born.threshold for born in found.branches}):
+        ax.axvline(value, color=GREY, lw=0.8, ls=":")
+    handles.append(Line2D([], [], color=GREY, lw=1.4, label="solid: stable, dashed: unstable"))
+    if any(o.fold for o in found.orbits):
+        handles.append(Line2D([], [], color=GREY, marker="D", ls="", ms=5, label="fold"))
+    if any(o.stable and o.particles_part for o in found.orbits):
+        label = "particles of one point part there"
+        handles.append(Line2D([], [], color=GREY, marker=".", ls="", ms=7, label=label))
+    handles += _collapsed(ax, found)
+    low, high = found.range
+    ax.set(xlabel=found.vary, ylabel="rms displacement of the particles (length)", xlim=(low, high))
+    if found.log:
+        ax.set_xscale("log")
+    ax.set_ylim(bottom=-0.02 * max((o.rms for o in found.orbits), default=1.0))
+    ax.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.11 if found.collapsed else 1.0), ncols=2,
+        frameon=False, columnspacing=1.2, handletextpad=0.5,
+    )  # fmt: skip
+    return ax
+
+
+def _label(threshold: float, kind: str) -> str:
+    return f"{kind}s from {threshold:.4g}"
+
+
+def _orbits(ax: Axes, threshold: float, rows: list[OrbitState], colour: str) -> None:
+    """One branch: the square of the size and the parameter as smooth functions along it, without vertical tangents."""
+    value, square = np.array([o.value for o in rows]), np.array([o.rms**2 for o in rows])
+    stable = [o.stable for o in rows]
+    if abs(value[0] - threshold) < NEAR * np.ptp(value) or len(rows) == 1:
+        value, square, stable = np.append(threshold, value), np.append(0.0, square), [stable[0], *stable]
+    spans = np.hypot(np.diff(value) / (np.ptp(value) or 1.0), np.diff(square) / (np.ptp(square) or 1.0))
+    place = np.concatenate([[0.0], np.cumsum(np.maximum(spans, 1e-12))])
+    fine = np.linspace(place[:-1], place[1:], BETWEEN, axis=-1)
+    x, y = (PchipInterpolator(place, v)(fine) for v in (value, square))
+    for i in range(len(place) - 1):
+        # a fold itself is on the edge: the orbit beyond it tells
+        steady = stable[i + 1] if len(rows) > i and rows[i - (len(place) - len(rows))].fold else stable[i]
+        ax.plot(x[i], np.sqrt(np.maximum(y[i], 0.0)), color=colour, lw=2, ls="-" if steady else DASHED)
+    parting = [o for o in rows if o.stable and o.particles_part and not o.fold]
+    ax.plot([o.value for o in parting], [o.rms for o in parting], ".", color=colour, ms=7)
+    folds = [o for o in rows if o.fold]
+    ax.plot([o.value for o in folds], [o.rms for o in folds], "D", color=colour, ms=5, mec="white", mew=0.6)
+
+
+def _collapsed(ax: Axes, found: Branch) -> list[Line2D]:
+    """The strip of the collapsed state, a mark for each value."""
+    if not found.collapsed:
+        return []
+    across = ax.get_xaxis_transform()
+    groups = {
+        "collapsed state attracts": ([c.value for c in found.collapsed if c.attracts], "s", PURPLE),
+        "... does not": ([c.value for c in found.collapsed if c.attracts is False], "s", "white"),
+        "... undecided": ([c.value for c in found.collapsed if c.attracts is None and not c.escapes], "d", "#dddddd"),
+        "... leaves the data": ([c.value for c in found.collapsed if c.escapes], "x", PURPLE),
+    }
+    handles = []
+    for label, (values, marker, face) in groups.items():
+        if values:
+            line = ax.plot(
+                values, [STRIP] * len(values), marker, transform=across, clip_on=False, ms=6.5, mfc=face, mec=PURPLE,
+                mew=1.3, ls="", label=label,
+            )[0]  # fmt: skip
+            handles.append(line)
+    return handles
+
+
+__all__ = ["branch"]
