@@ -49,6 +49,8 @@ from .predict.collapsed import collapsed_state as collapsed_state
 from .predict.collapsed import collapsed_states as collapsed_states
 from .predict.collective import CollectiveInstability as CollectiveInstability
 from .predict.collective import collective_instability as collective_instability
+from .predict.curves import Curves as Curves
+from .predict.curves import curves as curves
 from .predict.frequency import learning_times as learning_times
 from .predict.left import left_over as left_over
 from .predict.phase import phase as phase

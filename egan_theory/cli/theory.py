@@ -14,6 +14,7 @@ from ..base.terminal import progress_bar, stages
 from ..console.answer import Answer, complain
 from ..console.shared import ExperimentFile, Figure, Json, Output, Text, load, load_if_given
 from ..show import plot
+from ..show.diagram import curves_text
 from ..show.text import (
     phase_dataset,
     phase_json,
@@ -175,6 +176,10 @@ def phase(
         str | None,
         typer.Option("--sweep", metavar="STORE.zarr", help="Compare with this sweep ('egan sweep'); its axes."),
     ] = None,
+    curves: Annotated[
+        bool,
+        typer.Option("--curves", help="Also what is born along the threshold of the spread state, and folds of orbits."),
+    ] = False,
     output: Output = None,
     figure: Figure = None,
     json: Json = False,
@@ -214,9 +219,18 @@ def phase(
                 coarse = [axis.coarser(simulated) for axis in axes]
                 runs = simulate_phase(exp, *coarse, progress=lambda done, total: update("simulating", done, total))
             compared = compare_phase(exp, runs, mechanisms=mechanism or QUICK, progress=update)
+        lines = None
+        if curves:
+            from ..predict.curves import curves as along
+
+            lines = along(exp, *axes, progress=update)
     data = phase_json(found, runs, compared)
     ds = phase_dataset(found, runs, compared)
-    answer.give(data, lambda: phase_text(data), ds, lambda: plot.phase(found, runs, compared))
+    if lines is not None:
+        data["curves"] = lines.to_dict()
+        ds = ds.merge(lines.to_dataset(), combine_attrs="override")
+    text = lambda: [*phase_text(data), *([] if lines is None else curves_text(lines))]  # noqa: E731
+    answer.give(data, text, ds, lambda: plot.phase(found, runs, compared, curves=lines))
 
 
 def universality(

@@ -29,7 +29,7 @@ END_OF_RANGE, SINGULAR_END = "end of the range", "end of the range, where no iso
 SHORT = 0.9
 #: Newton steps above which the next step is shorter, and below which it is longer, by these factors
 MANY, FEW = 6, 4
-SHORTER, LONGER = 0.5, 1.5
+SHORTER, LONGER = 0.5, 2.0
 #: smallest step over the largest
 SMALLEST_STEP = 1e-4
 #: a fold is placed to this part of the parameter's scale
@@ -102,7 +102,7 @@ class Walk:
         largest: float,
         bounds: tuple[float, float],
         ended: Callable[[Orbit], str | None] = lambda orbit: None,
-        most: int = 120,
+        most: int = 60,
     ) -> None:
         self.equations, self.scales, self.bounds, self.ended = equations, scales, bounds, ended
         self.start, self.towards, self.first, self.largest, self.most = start, towards, first, largest, most

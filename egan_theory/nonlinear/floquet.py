@@ -27,7 +27,7 @@ from .orbits import Orbit, System, jacobians, resampled, symbol, wavenumbers
 Array = np.ndarray
 
 #: multipliers computed
-COUNT = 6
+COUNT = 4
 #: directions and harmonics of the reduced problem, at most
 DIRECTIONS, ORDERS = 40, 3
 #: of these directions, those whose answers from the others are included; angles that the derivative's first harmonic is
@@ -40,10 +40,12 @@ WHOLE = 480
 #: of a reduced mode's square that may lie in its highest harmonics
 EDGE = 0.2
 #: Newton's method: steps, and residual of v = 1 at which it ends
-STEPS, SMALL = 8, 1e-10
-INNER, INNER_STEPS = 1e-3, 40
+STEPS, SMALL = 6, 1e-8
+INNER, INNER_STEPS = 3e-3, 30
 #: exponents closer than this, relative to the angle, are one
 SAME = 1e-6
+#: vectors of norm 1 with a larger product are one
+ONE = 1 - 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,18 +72,16 @@ def floquet(system: System, orbit: Orbit, count: int = COUNT) -> Floquet:
     """The ``count`` leading multipliers of an orbit."""
     if not orbit.circle:
         return _of_cycle(jacobians(system, orbit.points), orbit, count)
-    pairs = _leading(system, orbit, count + 1)
     along = np.fft.fft(orbit.derivative, axis=0) / orbit.m
-    along = along / np.linalg.norm(along)
-    pairs.pop(int(np.argmax([abs(np.vdot(along, v)) for _, v, _ in pairs])))
-    return _result(pairs, orbit, count)
+    return _result(_leading(system, orbit, count, along / np.linalg.norm(along)), orbit, count)
 
 
 def along_orbit(matrices: Array, orbit: Orbit, count: int) -> Floquet:
     """The same of a linear map (of a flow: velocity) that is ``matrices`` (m, p, p) at the orbit's angles."""
     if not orbit.circle:
         return _of_cycle(matrices, orbit, count)
-    return _result(_leading(_Linear(matrices), replace(orbit, points=matrices[:, 0]), count, whole=True), orbit, count)
+    there = replace(orbit, points=matrices[:, 0])
+    return _result(_leading(_Linear(matrices), there, count, None), orbit, count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,28 +102,40 @@ class _Linear:
         return np.einsum("kij,kj->ki", self.matrices, v)
 
 
-def _leading(system: System, orbit: Orbit, count: int, whole: bool = False) -> list[tuple[complex, Array, float]]:
-    """(eigenvalue, Fourier coefficients (m, n) of norm 1, residual) of as many families."""
+def _leading(system: System, orbit: Orbit, count: int, along: Array | None) -> list[tuple[complex, Array, float]]:
+    """(eigenvalue, Fourier coefficients (m, n) of norm 1, residual) of as many families, leaving out ``along``, the
+    motion along the orbit, whose eigenvalue is known; without it the problem is a small one."""
     m, n = orbit.points.shape
     operator = _Operator(system, orbit)
-    if whole or m * n <= WHOLE:
+    reduced = None
+    if along is None or m * n <= WHOLE:
         dense = np.stack([np.fft.ifft(operator(v), axis=0).real.ravel() * m for v in _units(m, n)], axis=1)
         values, vectors = np.linalg.eig(dense)
-        coefficients = np.fft.fft(vectors.T.reshape(-1, m, n), axis=1)
-        coefficients /= np.linalg.norm(coefficients, axis=(1, 2), keepdims=True)
-        return [(complex(values[i]), coefficients[i], 0.0) for i in _families(values, coefficients, orbit, count)]
-    reduced = _Reduced(system, orbit)
-    values, lifted = reduced.pairs()
-    chosen = _families(values, lifted, orbit, count)
+        vectors = np.fft.fft(vectors.T.reshape(-1, m, n), axis=1)
+        vectors /= np.linalg.norm(vectors, axis=(1, 2), keepdims=True)
+    else:
+        reduced = _Reduced(system, orbit)
+        values, vectors = reduced.pairs()
+    chosen = _families(values, vectors, orbit, count + 1)
+    if along is not None:
+        chosen.remove(max(chosen, key=lambda i: abs(np.vdot(along, vectors[i]))))
     pairs: list[tuple[complex, Array, float]] = []
     for place, i in enumerate(chosen):
-        other = [j for j, k in enumerate(chosen[:place]) if values[i].imag and values[k] == values[i].conj()]
-        if other:
-            value, v, left = pairs[other[0]]
+        twin = [j for j, k in enumerate(chosen[:place]) if values[i].imag and values[k] == values[i].conj()]
+        if reduced is None:
+            pairs.append((complex(values[i]), vectors[i], 0.0))
+        elif twin:
+            value, v, left = pairs[twin[0]]
             pairs.append((value.conjugate(), np.roll(v[::-1], 1, axis=0).conj(), left))
         else:
-            pairs.append(_refined(operator, reduced, complex(values[i]), lifted[i]))
-    return pairs
+            pairs.append(_refined(operator, reduced, complex(values[i]), vectors[i]))
+    known = [] if along is None else [along]
+    out = []
+    for value, v, left in pairs:  # two guesses may lead to one
+        if all(abs(np.vdot(u, v)) < ONE for u in known):
+            out.append((value, v, left))
+            known.append(v)
+    return out
 
 
 def _units(m: int, n: int) -> Iterator[Array]:

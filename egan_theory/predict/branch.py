@@ -14,6 +14,7 @@ from ..base.table import Column, Record, Table
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..nonlinear.normal import NormalForm
+from ..nonlinear.orbits import Orbit
 from ..problem.problem import Problem
 from ..runs.outcome import covered_modes, data_radius
 from .collective import locate
@@ -66,6 +67,8 @@ class OrbitState(Record):
     harmonics: int
     #: (angle, place, component) positions along the orbit
     positions: np.ndarray = field(repr=False, compare=False)
+    #: states of the step map along the orbit (its value is on the scale of the axis)
+    solution: Orbit = field(repr=False, compare=False)
 
     KEYS = (
         "branch", "value", "kind", "rms", "centroid", "period", "angle", "modes_kept", "exponent", "multiplier_re",
@@ -302,7 +305,7 @@ def _row(exp: Experiment, follower: Follower, number: int, found: Found) -> Orbi
         modes_kept=float(covered_modes(exp, cloud).min()), exponent=leading.real, multiplier_re=multiplier.real,
         multiplier_im=multiplier.imag, stable=found.floquet.stable, parting=found.parting,
         particles_part=bool(found.parting is not None and found.parting > 0), fold=found.fold,
-        harmonics=orbit.harmonics, positions=x,
+        harmonics=orbit.harmonics, positions=x, solution=orbit,
     )  # fmt: skip
 
 

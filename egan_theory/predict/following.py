@@ -20,17 +20,17 @@ from .crossings import Axis
 Array = np.ndarray
 
 #: lengths along a branch are counted in this part of the discriminator's length scale, and in the range
-PART = 0.2
+PART = 1.0
 #: first step, and largest, in these units
-FIRST, LARGEST = 0.02, 0.1
+FIRST, LARGEST = 0.004, 0.1
 #: angles that an orbit is first taken with
 ANGLES = 9
 #: a branch whose particles are this many data radii from their places has left
-FAR = 3.0
+FAR = 1.0
 #: branches whose size and angle agree to this part are one
 SAME = 0.01
 #: angles at which the particles are looked at
-LOOKED = 64
+LOOKED = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +144,17 @@ class Follower:
             out.found.pop()  # beyond the equilibrium: an orbit of the branch again
         out.reason = "; ".join(dict.fromkeys(reasons))
         yield out
+
+    def first_fold(self, form: NormalForm) -> float | None:
+        """The value of the field where the branch first turns back; None where it does not in the range."""
+        try:
+            for walk in self.walks(form):
+                for point in walk:
+                    if point.fold:
+                        return self.axis.from_scale(point.orbit.value)
+        except (NoOrbit, InputError, np.linalg.LinAlgError):
+            pass
+        return None
 
     def insert(self, branch: Followed, values: Sequence[float]) -> None:
         """Orbits at these values of the field, wherever the branch passes them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from ..base.terminal import cell, sentence
 
 if TYPE_CHECKING:
     from ..predict.branch import Born, Branch, OrbitState
+    from ..predict.curves import Curves, Place
 
 #: what a branch's orbits are called
 CALLED = {"orbit": "circling orbits", "cycle of two steps": "cycles of two steps", "fixed point": "distorted states"}
@@ -111,4 +113,23 @@ def _listed(values: Iterable[float]) -> str:
     return ", ".join(cell(float(value)) for value in values)
 
 
-__all__ = ["diagram_text"]
+def curves_text(found: Curves) -> list[Any]:
+    """What is born along the thresholds of the spread state over two parameters."""
+    count = Counter(p.criticality for p in found.thresholds)
+    names = (found.first, found.second)
+
+    def at(places: Iterable[Place]) -> str:
+        return "; ".join(f"{names[0]} = {cell(p.first)}, {names[1]} = {cell(p.second)}" for p in places)
+
+    lines = [
+        f"Along the threshold of the spread state: small orbits are born, modes kept, at {count['supercritical']} of "
+        f"{len(found.thresholds)} places; the cloud jumps at {count['subcritical']}; no normal form at {count[None]}."
+    ]
+    if found.changes:
+        lines.append(f"Between small orbits and jumps it changes at {at(found.changes)}.")
+    if found.folds:
+        lines.append(f"Orbits turn back (the spread state and an orbit are both stable up to there) at {at(found.folds)}.")
+    return [*lines, f"The curves assume: {'; '.join(found.assumptions)}."]
+
+
+__all__ = ["curves_text", "diagram_text"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -13,13 +15,22 @@ from matplotlib.patheffects import withStroke
 from ...runs.outcome import UNKNOWN, Outcome, counts
 from ...sweeps.phase import UNION
 from .. import style
-from ..style import BLACK, BLUE, GREEN, GREY, OUTCOMES, VERMILLION
+from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, OUTCOMES, VERMILLION
+
+if TYPE_CHECKING:
+    from ...predict.curves import Curves
 
 #: colour, line and hatch of each mechanism
 LOOK = {
     "collective instability": (VERMILLION, "-", "//"),
     "too slow to split": (BLUE, "--", "\\\\"),
     "collapsed state": (GREEN, "-.", ".."),
+}
+#: marker and face of thresholds, and what they are
+CRITICALITY = {
+    "supercritical": ("o", "white", "small orbits, modes kept"),
+    "subcritical": ("s", BLACK, "the cloud jumps"),
+    None: ("x", BLACK, "no normal form"),
 }
 #: outcomes are also marked in diagrams of at most this many cells along an axis, where they have this share of a cell's
 #: runs, at this part of its height (the cross of a wrong prediction is in the middle); size in points
@@ -33,12 +44,15 @@ def phase(
     simulated: xr.Dataset | None = None,
     compared: xr.Dataset | None = None,
     ax: Axes | None = None,
+    *,
+    curves: Curves | None = None,
 ) -> Axes:
     """Boundary of each mechanism (``predict.phase``), hatched where it predicts that modes are lost.
 
     Below it what became of the simulated runs (``simulate_phase``): each cell is divided among the outcomes of its runs
     in proportion, by colour and marker. A cross on cells where the union of mechanisms is wrong, and balanced
-    accuracies in the legend (``compare_phase``).
+    accuracies in the legend (``compare_phase``). ``curves`` (``predict.curves``): thresholds of the spread equilibrium
+    where small orbits are born and where the cloud jumps, changes between them, and folds of orbits.
     """
     ax = style.axes(ax, (8.6, 6.2))
     if simulated is not None:
@@ -71,6 +85,8 @@ def phase(
         )  # fmt: skip
         label = f"{UNION} wrong: {wrong.sum()} of {known.sum()} cells{_accuracy(compared, UNION)}"
         handles.append(Line2D([], [], color=BLACK, marker="x", ls="", label=label))
+    if curves is not None:
+        handles += _curves(ax, curves)
     for which, name in (("x", "first"), ("y", "second")):
         about = predicted[name].attrs
         # whole cells, or the crosses on the rim would be cut
@@ -90,6 +106,24 @@ def phase(
             bbox_to_anchor=(1.0, 0.5), frameon=False, alignment="left",
         )  # fmt: skip
     return ax
+
+
+def _curves(ax: Axes, curves: Curves) -> list[Line2D]:
+    """Thresholds by what is born there, changes of criticality and folds of orbits."""
+    handles = []
+    for kind, (marker, face, text) in CRITICALITY.items():
+        at = [(p.first, p.second) for p in curves.thresholds if p.criticality == kind]
+        if at:
+            label = f"threshold: {text}"
+            handles += ax.plot(*zip(*at, strict=True), marker, color=BLACK, mfc=face, ms=5, mew=0.9, ls="", label=label)
+    for places, marker, label in ((curves.changes, "*", "change between the two"), (curves.folds, "D", "fold of orbits")):
+        if places:
+            at = [(p.first, p.second) for p in places]
+            size = 13 if marker == "*" else 6
+            handles += ax.plot(
+                *zip(*at, strict=True), marker, color=BLACK, mfc=ORANGE, ms=size, mew=0.9, ls="", label=label
+            )
+    return handles
 
 
 def _outcomes(ax: Axes, simulated: xr.Dataset) -> None:
