@@ -213,7 +213,9 @@ class Equations:
             return False
         return True
 
-    def solve(self, orbit: Orbit, rows: list[Condition], f: Array, g: Array) -> tuple[Array, float, float]:
+    def solve(
+        self, orbit: Orbit, rows: list[Condition], f: Array, g: Array, tolerance: float = INNER
+    ) -> tuple[Array, float, float]:
         """(dz, dtheta, dvalue) of  J (dz, dtheta, dvalue) = f,  rows . (dz, dtheta, dvalue) = g."""
         system = self.family(orbit.value)
         m, n = orbit.points.shape
@@ -235,8 +237,10 @@ class Equations:
         while True:
             known = _Preconditioner(system, orbit) if fresh else self._preconditioner
             assert known is not None
-            u, steps, left = gmres(apply, right, known.bordered(orbit, columns, weights, borders), INNER, INNER_STEPS)
-            if left <= INNER or fresh:
+            u, steps, left = gmres(
+                apply, right, known.bordered(orbit, columns, weights, borders), tolerance, INNER_STEPS
+            )
+            if left <= tolerance or fresh:
                 break
             fresh = True
         self._preconditioner = known if steps <= STALE else None

@@ -42,8 +42,8 @@ class OrbitState(Record):
     branch: its number; value: of the parameter; kind: "orbit" (an invariant circle, of a flow a limit cycle), "cycle of
     two steps" or "fixed point". rms: displacement of the particles from their places at equilibrium, root mean square
     over particles and one turn; centroid: largest distance of the centroid from its place there (lengths). period:
-    steps (flow: time) of a turn, None at a fixed point; angle: radians per step. modes_kept: smallest share of the
-    target's modes with a particle, along the orbit (runs.outcome). exponent: growth rate of the slowest small deviation
+    steps (flow: time) of a turn, None at a fixed point; angle: radians per step. modes_kept: share that
+    keeps a particle along the orbit of the target's modes that have one at equilibrium (runs.outcome). exponent: growth rate of the slowest small deviation
     with particles that share a place together, multiplier_re, multiplier_im: over one turn (fixed points: one step);
     stable: exponent < 0. parting: growth rate of the distance between particles that share a place (per step; None where
     none do), particles_part: > 0. fold: the branch turns back in the parameter here.
@@ -296,13 +296,14 @@ def _row(exp: Experiment, follower: Follower, number: int, found: Found) -> Orbi
     x, home = looked_at(follower, orbit)
     shares = follower.family(orbit.value).steps.shares
     centroid = np.linalg.norm(np.einsum("m,kmd->kd", shares, x - home), axis=-1).max()
-    cloud = xr.DataArray(x, dims=("time", "particle", "component"))
+    covered = covered_modes(exp, xr.DataArray(np.concatenate([home[None], x]), dims=("time", "particle", "component")))
+    kept = float(covered[1:].min() / covered[0]) if covered[0] > 0 else float("nan")
     leading, multiplier = complex(found.floquet.exponents[0]), complex(found.floquet.multipliers[0])
     return OrbitState(
-        branch=number, value=follower.axis.from_scale(orbit.value), kind=KINDS.get(orbit.m, "orbit"),
+        branch=number, value=float(follower.axis.from_scale(orbit.value)), kind=KINDS.get(orbit.m, "orbit"),
         rms=follower.rms(orbit), centroid=float(centroid),
         period=float(orbit.period) if orbit.m > 1 else None, angle=float(orbit.angle),
-        modes_kept=float(covered_modes(exp, cloud).min()), exponent=leading.real, multiplier_re=multiplier.real,
+        modes_kept=kept, exponent=leading.real, multiplier_re=multiplier.real,
         multiplier_im=multiplier.imag, stable=found.floquet.stable, parting=found.parting,
         particles_part=bool(found.parting is not None and found.parting > 0), fold=found.fold,
         harmonics=orbit.harmonics, positions=x, solution=orbit,
@@ -324,7 +325,7 @@ def _born(follower: Follower, followed: Followed, rows: list[OrbitState]) -> Bor
         threshold=form.threshold, bifurcation=form.bifurcation, criticality=form.criticality, motion=form.motion,
         low=min(values, default=None), high=max(values, default=None),
         folds=tuple(r.value for r in rows if r.fold), changes=tuple(changes),
-        ever_stable=any(r.stable for r in plain), modes_kept=min((r.modes_kept for r in rows), default=None),
+        ever_stable=any(r.stable for r in plain), modes_kept=min((r.modes_kept for r in rows if r.modes_kept == r.modes_kept), default=None),
         parts=any(r.particles_part for r in plain if r.stable), reason=followed.reason,
     )  # fmt: skip
 

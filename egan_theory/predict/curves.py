@@ -84,7 +84,11 @@ class Curves(Record):
             for key, path in (("first", self.first), ("second", self.second)):
                 about = {"long_name": f"{path} of {what}", "units": "1"}
                 data[f"{dim}_{key}"] = dim, np.array([getattr(r, key) for r in rows], dtype=float), about
-            data[f"{dim}_curve"] = dim, np.array([r.curve for r in rows], dtype=int), {"long_name": "number", "units": "1"}
+            data[f"{dim}_curve"] = (
+                dim,
+                np.array([r.curve for r in rows], dtype=int),
+                {"long_name": "number", "units": "1"},
+            )
         kinds = np.array([p.criticality or "unknown" for p in self.thresholds], dtype=str)
         data["threshold_criticality"] = "threshold", kinds
         data["threshold_bifurcation"] = "threshold", np.array([p.bifurcation for p in self.thresholds], dtype=str)
@@ -174,7 +178,11 @@ def _folds(
     progress: Callable[[str, int, int], None] | None,
 ) -> tuple[Place, ...]:  # fmt: skip
     """The first fold of the branch that leaves a subcritical threshold."""
-    candidates = [(p, f) for p, f in found if f is not None and p.criticality == "subcritical" and f.bifurcation != "transcritical"]
+    candidates = [
+        (p, f)
+        for p, f in found
+        if f is not None and p.criticality == "subcritical" and f.bifurcation != "transcritical"
+    ]
     chosen = sorted({int(i) for i in np.rint(np.linspace(0, len(candidates) - 1, min(most, len(candidates))))})
     out = []
     for done, i in enumerate(chosen):

@@ -23,6 +23,8 @@ Array = np.ndarray
 PART = 1.0
 #: first step, and largest, in these units
 FIRST, LARGEST = 0.004, 0.1
+#: the first orbit is within this part of the range of its threshold
+BEGIN = 0.01
 #: angles that an orbit is first taken with
 ANGLES = 9
 #: a branch whose particles are this many data radii from their places has left
@@ -93,7 +95,9 @@ class Follower:
         angle = {1: 0.0, 2: np.pi}.get(m, float(form.angle or 0.0))
         if form.at is None:
             start = Orbit(np.tile(here.rest, (m, 1)), angle, self.axis.to_scale(form.threshold), here.continuous)
-            return [self._walk(scales, start, (wave, 0.0, 0.0))]
+            # no further than the amplitude equation is good for
+            small = (form.rms_amplitude or np.inf) * (BEGIN * (self.axis.high - self.axis.low)) ** form.exponent
+            return [self._walk(scales, start, (wave, 0.0, 0.0), min(FIRST, small / self.length))]
         value, away = self.axis.to_scale(form.at), abs(form.at - form.threshold)
         shift = (form.frequency_shift or 0.0) * (form.at - form.threshold)
         guess = Orbit(self.family(value).rest + away**form.exponent * wave, angle + shift, value, here.continuous)
@@ -103,7 +107,7 @@ class Follower:
         ahead = direction(self.equations, scales, start, (np.zeros_like(start.points), 0.0, 1.0))
         return [self._walk(scales, start, way) for way in (ahead, _turned(ahead))]
 
-    def _walk(self, scales: Scales, start: Orbit, towards: Direction) -> Walk:
+    def _walk(self, scales: Scales, start: Orbit, towards: Direction, first: float = FIRST) -> Walk:
         before = [start]
 
         def ended(orbit: Orbit) -> str | None:
@@ -117,7 +121,7 @@ class Follower:
             return None
 
         return Walk(
-            self.equations, scales, start, towards, first=FIRST, largest=LARGEST, bounds=(self.low, self.high),
+            self.equations, scales, start, towards, first=first, largest=LARGEST, bounds=(self.low, self.high),
             ended=ended,
         )  # fmt: skip
 
@@ -140,8 +144,6 @@ class Follower:
                 told(point.orbit.value)
                 yield out
             reasons.append(walk.reason)
-        if out.found and reasons[-1] == "back at the equilibrium":
-            out.found.pop()  # beyond the equilibrium: an orbit of the branch again
         out.reason = "; ".join(dict.fromkeys(reasons))
         yield out
 

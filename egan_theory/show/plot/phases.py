@@ -116,7 +116,10 @@ def _curves(ax: Axes, curves: Curves) -> list[Line2D]:
         if at:
             label = f"threshold: {text}"
             handles += ax.plot(*zip(*at, strict=True), marker, color=BLACK, mfc=face, ms=5, mew=0.9, ls="", label=label)
-    for places, marker, label in ((curves.changes, "*", "change between the two"), (curves.folds, "D", "fold of orbits")):
+    for places, marker, label in (
+        (curves.changes, "*", "change between the two"),
+        (curves.folds, "D", "fold of orbits"),
+    ):
         if places:
             at = [(p.first, p.second) for p in places]
             size = 13 if marker == "*" else 6
