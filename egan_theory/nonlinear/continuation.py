@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .orbits import Condition, Equations, NoOrbit, Orbit, resampled
+from .circle import Orbit, resampled
+from .orbits import Condition, Equations, NoOrbit
 
 Array = np.ndarray
 
@@ -90,7 +91,8 @@ class Walk:
     """The orbits of a branch from ``start`` (not itself given) in the direction ``towards``, an iterator of Points.
 
     It ends at the ends of ``bounds`` (low, high), where the last orbit is placed exactly; before an orbit of which
-    ``ended`` says so; after ``most``; or where no step converges. ``reason``: which. Folds come as points of their own, in order.
+    ``ended`` says so; after ``most``; or where no step converges. ``reason``: which. Folds come as points of their own,
+    in order.
     """
 
     def __init__(
@@ -132,9 +134,9 @@ class Walk:
                 if step < SMALLEST_STEP * self.largest:
                     self.reason = "no nearby orbit was found"
                     return
-            end = self.ended(orbit)
-            if end is not None:
-                self.reason = end
+            over = self.ended(orbit)
+            if over is not None:
+                self.reason = over
                 return
             here = Point(orbit, direction(equations, scales, orbit, heading), arclength + step)
             if before is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ import xarray as xr
 from ..base.table import Column, Record, Table
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..nonlinear.circle import Orbit
 from ..nonlinear.normal import NormalForm
-from ..nonlinear.orbits import Orbit
 from ..problem.problem import Problem
 from ..runs.outcome import covered_modes, data_radius
 from .collective import locate
@@ -42,11 +43,11 @@ class OrbitState(Record):
     branch: its number; value: of the parameter; kind: "orbit" (an invariant circle, of a flow a limit cycle), "cycle of
     two steps" or "fixed point". rms: displacement of the particles from their places at equilibrium, root mean square
     over particles and one turn; centroid: largest distance of the centroid from its place there (lengths). period:
-    steps (flow: time) of a turn, None at a fixed point; angle: radians per step. modes_kept: share that
-    keeps a particle along the orbit of the target's modes that have one at equilibrium (runs.outcome). exponent: growth rate of the slowest small deviation
-    with particles that share a place together, multiplier_re, multiplier_im: over one turn (fixed points: one step);
-    stable: exponent < 0. parting: growth rate of the distance between particles that share a place (per step; None where
-    none do), particles_part: > 0. fold: the branch turns back in the parameter here.
+    steps (flow: time) of a turn, None at a fixed point; angle: radians per step. modes_kept: of the target's modes that
+    have a particle at equilibrium, the share that keeps one along the orbit (runs.outcome). exponent: growth rate of
+    the slowest small deviation with particles that share a place together, multiplier_re, multiplier_im: over one turn
+    (fixed points: one step); stable: exponent < 0. parting: growth rate of the distance between particles that share a
+    place (per step; None where none do), particles_part: > 0. fold: the branch turns back in the parameter here.
     """
 
     branch: int
@@ -108,7 +109,7 @@ class Part(Record):
 
 @dataclass(frozen=True)
 class Branch(Table):
-    """A bifurcation diagram over ``vary`` in ``range``: equilibrium (parts), branches, their orbits, the collapsed state.
+    """A bifurcation diagram over ``vary`` in ``range``: equilibrium (parts), branches, their orbits, collapsed state.
     status: "finished" or "interrupted" (then what there was until then)."""
 
     KEYS = (
@@ -283,7 +284,7 @@ def _add(follower: Follower, branches: list[Followed], form: NormalForm, told: C
 def _equilibrium(exp: Experiment, axis: Axis, thresholds: Sequence[float]) -> tuple[Part, ...]:
     """Stable and unstable parts between thresholds."""
     ends = [axis.low, *thresholds, axis.high]
-    middles = [axis.from_scale((axis.to_scale(a) + axis.to_scale(b)) / 2) for a, b in zip(ends, ends[1:], strict=False)]
+    middles = [axis.from_scale((axis.to_scale(a) + axis.to_scale(b)) / 2) for a, b in pairwise(ends)]
     members = [changed(exp, {axis.path: value}) for value in middles]
     margin = [float("nan") if member is None else float(margins([member])[0]) for member in members]
     return tuple(
@@ -313,7 +314,7 @@ def _row(exp: Experiment, follower: Follower, number: int, found: Found) -> Orbi
 def _born(follower: Follower, followed: Followed, rows: list[OrbitState]) -> Born:
     changes = []
     plain = [r for r in rows if not r.fold]
-    for a, b in zip(plain, plain[1:], strict=False):
+    for a, b in pairwise(plain):
         if a.stable != b.stable:
             t = a.exponent / (a.exponent - b.exponent)
             scale = follower.axis.to_scale
@@ -321,11 +322,12 @@ def _born(follower: Follower, followed: Followed, rows: list[OrbitState]) -> Bor
     values, form = [r.value for r in rows], followed.form
     if form.exponent == 0.5 and form.at is None and rows:
         values.append(form.threshold)
+    kept = [r.modes_kept for r in rows if np.isfinite(r.modes_kept)]
     return Born(
         threshold=form.threshold, bifurcation=form.bifurcation, criticality=form.criticality, motion=form.motion,
         low=min(values, default=None), high=max(values, default=None),
         folds=tuple(r.value for r in rows if r.fold), changes=tuple(changes),
-        ever_stable=any(r.stable for r in plain), modes_kept=min((r.modes_kept for r in rows if r.modes_kept == r.modes_kept), default=None),
+        ever_stable=any(r.stable for r in plain), modes_kept=min(kept, default=None),
         parts=any(r.particles_part for r in plain if r.stable), reason=followed.reason,
     )  # fmt: skip
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..base.errors import InputError
+from ..nonlinear.circle import Orbit, resampled
 from ..nonlinear.continuation import Direction, Point, Scales, Walk, at_value, direction
 from ..nonlinear.floquet import Floquet, along_orbit, floquet
 from ..nonlinear.normal import NormalForm
-from ..nonlinear.orbits import Condition, Equations, NoOrbit, Orbit, resampled
+from ..nonlinear.orbits import Condition, Equations, NoOrbit
 from ..nonlinear.systems import Dynamics, family, parting
 from ..nonlinear.transverse import SplitMap
 from ..problem.problem import Problem
@@ -25,6 +26,8 @@ PART = 1.0
 FIRST, LARGEST = 0.004, 0.1
 #: the first orbit is within this part of the range of its threshold
 BEGIN = 0.01
+#: and within so many times the distance at which the amplitude equation is good to 5 %
+WITHIN = 2.0
 #: angles that an orbit is first taken with
 ANGLES = 9
 #: a branch whose particles are this many data radii from their places has left
@@ -96,7 +99,10 @@ class Follower:
         if form.at is None:
             start = Orbit(np.tile(here.rest, (m, 1)), angle, self.axis.to_scale(form.threshold), here.continuous)
             # no further than the amplitude equation is good for
-            small = (form.rms_amplitude or np.inf) * (BEGIN * (self.axis.high - self.axis.low)) ** form.exponent
+            reach = BEGIN * (self.axis.high - self.axis.low)
+            if form.valid_to is not None:
+                reach = min(reach, WITHIN * abs(form.valid_to - form.threshold))
+            small = (form.rms_amplitude or np.inf) * reach**form.exponent
             return [self._walk(scales, start, (wave, 0.0, 0.0), min(FIRST, small / self.length))]
         value, away = self.axis.to_scale(form.at), abs(form.at - form.threshold)
         shift = (form.frequency_shift or 0.0) * (form.at - form.threshold)
