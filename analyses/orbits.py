@@ -8,7 +8,7 @@
 # the number of turns is compared with that of the multiplier.
 #
 # The same for random experiments (seed and number of draws are arguments) over losses, penalties, kernels, update rules
-# and targets, as `collapse_transition.py` draws them: 5 % beyond the threshold, wherever the branch there is stable and
+# and targets, as `collapse_transition.py` draws them: 2 % beyond the threshold, wherever the branch there is stable and
 # its period is not longer than a run allows. What is left out is counted, with the reason.
 # Run: python -m analyses.orbits --seed 1 --draws 6 --output out/orbits
 
@@ -23,8 +23,8 @@ import xarray as xr
 import egan_theory as eg
 from analyses.collapse_transition import draw
 from analyses.script import options, write
+from egan_theory.nonlinear.circle import Orbit
 from egan_theory.nonlinear.floquet import floquet
-from egan_theory.nonlinear.orbits import Orbit
 from egan_theory.nonlinear.systems import Dynamics
 from egan_theory.predict.branch import OrbitState
 from egan_theory.problem.problem import Problem
@@ -33,7 +33,7 @@ RATIO = "generator.kernel.ratio"
 RATIOS = (0.17, 0.2, 0.25, 0.4, 0.6)
 KICK, STEPS, LATE = 0.02, 40_000, 0.2
 #: random experiments: how far beyond the threshold, kick in length scales, steps at least and at most
-BEYOND, DRAWN_KICK, LEAST, MOST = 0.05, 0.02, 20_000, 80_000
+BEYOND, DRAWN_KICK, LEAST, MOST = 0.02, 0.01, 20_000, 80_000
 #: of a decay: e-foldings that a run should hold, turns and part of the orbit's size that perturbed states are apart
 FOLDS, TURNS, APART = 12.0, 20, 1e-6
 AGREE = 0.01
@@ -128,7 +128,7 @@ def rows_of_draws(seed: int, draws: int) -> tuple[list[tuple[float, list[float]]
         there = [o for o in found.orbits if abs(o.value - value) < 1e-12 and o.stable and o.period]
         if not there:
             reasons = "; ".join(f"{b.bifurcation} {b.criticality or ''} {b.reason}" for b in found.branches)
-            left.append(f"{label}: no stable orbit at 1.05 of the threshold ({reasons})")
+            left.append(f"{label}: no stable orbit 2 % above the threshold ({reasons})")
         elif FOLDS / abs(there[0].exponent) > MOST:
             left.append(f"{label}: settles in {FOLDS / abs(there[0].exponent):.0f} steps, longer than a run")
         else:

@@ -204,9 +204,7 @@ def phase(
     ] = None,
     curves: Annotated[
         bool,
-        typer.Option(
-            "--curves", help="Also what is born along the threshold of the spread state, and folds of orbits."
-        ),
+        typer.Option("--curves", help="Also what is born along the threshold of the spread state, and folds."),
     ] = False,
     output: Output = None,
     figure: Figure = None,

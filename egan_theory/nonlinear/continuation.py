@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .orbits import Condition, Equations, NoOrbit, Orbit, resampled
+from .circle import Orbit, resampled
+from .orbits import Condition, Equations, NoOrbit
 
 Array = np.ndarray
 
@@ -27,6 +28,8 @@ Direction = tuple[Array, float, float]
 END_OF_RANGE, SINGULAR_END = "end of the range", "end of the range, where no isolated orbit was found"
 #: part of the way to an end of the range that is gone where there is no orbit at the end itself
 SHORT = 0.9
+#: the direction is found to this part: near a threshold the parameter's share of it is small
+EXACT = 1e-9
 #: Newton steps above which the next step is shorter, and below which it is longer, by these factors
 MANY, FEW = 6, 4
 SHORTER, LONGER = 0.5, 2.0
@@ -81,14 +84,15 @@ def direction(equations: Equations, scales: Scales, orbit: Orbit, before: Direct
     if orbit.circle:
         rows.insert(0, Condition(orbit.derivative, 0.0, 0.0, 0.0))
         g.insert(0, 0.0)
-    return scales.unit(equations.solve(orbit, rows, np.zeros_like(orbit.points), np.array(g)))
+    return scales.unit(equations.solve(orbit, rows, np.zeros_like(orbit.points), np.array(g), EXACT))
 
 
 class Walk:
     """The orbits of a branch from ``start`` (not itself given) in the direction ``towards``, an iterator of Points.
 
-    It ends at the ends of ``bounds`` (low, high), where the last orbit is placed exactly; where ``ended`` says so of an
-    orbit; after ``most``; or where no step converges. ``reason``: which. Folds come as points of their own, in order.
+    It ends at the ends of ``bounds`` (low, high), where the last orbit is placed exactly; before an orbit of which
+    ``ended`` says so; after ``most``; or where no step converges. ``reason``: which. Folds come as points of their own,
+    in order.
     """
 
     def __init__(
@@ -130,14 +134,14 @@ class Walk:
                 if step < SMALLEST_STEP * self.largest:
                     self.reason = "no nearby orbit was found"
                     return
+            over = self.ended(orbit)
+            if over is not None:
+                self.reason = over
+                return
             here = Point(orbit, direction(equations, scales, orbit, heading), arclength + step)
             if before is not None:
                 yield from self._turned(before, here)
             yield here
-            end = self.ended(orbit)
-            if end is not None:
-                self.reason = end
-                return
             arclength, heading, last, before = here.arclength, here.direction, orbit, here
             if newton > MANY:
                 step *= SHORTER

@@ -39,7 +39,7 @@ def gmres(
         if left <= tolerance or size <= np.finfo(float).eps * beta or not np.isfinite(left):
             break
         basis.append(new / size)
-    return inverse(sum(c * b for c, b in zip(y, basis, strict=False))), len(y), left
+    return inverse(np.tensordot(y, np.array(basis[: len(y)]), axes=1)), len(y), left
 
 
 def factors(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -56,8 +56,8 @@ def family(
 
 
 def parting(split: SplitMap, z: Array) -> Array:
-    """(k, G, p, p): at every state z (k, n) of the step map, for each of the G positions with several particles, the map
-    (flow: velocity) of their displacements of zero sum, p = d times the blocks of the state that are positions.
+    """(k, G, p, p): at every state z (k, n) of the step map, for each of the G positions with several particles, the
+    map (flow: velocity) of their displacements of zero sum, p = d times the blocks of the state that are positions.
 
     By the symmetry of exchange a displacement +u of one half of a position's particles and -u of the other changes
     neither the discriminator nor other positions at first order; any displacements of zero sum move so, for every

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ import xarray as xr
 from ..base.table import Column, Record, Table
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..nonlinear.circle import Orbit
 from ..nonlinear.normal import NormalForm
-from ..nonlinear.orbits import Orbit
 from ..problem.problem import Problem
 from ..runs.outcome import covered_modes, data_radius
 from .collective import locate
@@ -42,11 +43,11 @@ class OrbitState(Record):
     branch: its number; value: of the parameter; kind: "orbit" (an invariant circle, of a flow a limit cycle), "cycle of
     two steps" or "fixed point". rms: displacement of the particles from their places at equilibrium, root mean square
     over particles and one turn; centroid: largest distance of the centroid from its place there (lengths). period:
-    steps (flow: time) of a turn, None at a fixed point; angle: radians per step. modes_kept: smallest share of the
-    target's modes with a particle, along the orbit (runs.outcome). exponent: growth rate of the slowest small deviation
-    with particles that share a place together, multiplier_re, multiplier_im: over one turn (fixed points: one step);
-    stable: exponent < 0. parting: growth rate of the distance between particles that share a place (per step; None where
-    none do), particles_part: > 0. fold: the branch turns back in the parameter here.
+    steps (flow: time) of a turn, None at a fixed point; angle: radians per step. modes_kept: of the target's modes that
+    have a particle at equilibrium, the share that keeps one along the orbit (runs.outcome). exponent: growth rate of
+    the slowest small deviation with particles that share a place together, multiplier_re, multiplier_im: over one turn
+    (fixed points: one step); stable: exponent < 0. parting: growth rate of the distance between particles that share a
+    place (per step; None where none do), particles_part: > 0. fold: the branch turns back in the parameter here.
     """
 
     branch: int
@@ -108,7 +109,7 @@ class Part(Record):
 
 @dataclass(frozen=True)
 class Branch(Table):
-    """A bifurcation diagram over ``vary`` in ``range``: equilibrium (parts), branches, their orbits, the collapsed state.
+    """A bifurcation diagram over ``vary`` in ``range``: equilibrium (parts), branches, their orbits, collapsed state.
     status: "finished" or "interrupted" (then what there was until then)."""
 
     KEYS = (
@@ -283,7 +284,7 @@ def _add(follower: Follower, branches: list[Followed], form: NormalForm, told: C
 def _equilibrium(exp: Experiment, axis: Axis, thresholds: Sequence[float]) -> tuple[Part, ...]:
     """Stable and unstable parts between thresholds."""
     ends = [axis.low, *thresholds, axis.high]
-    middles = [axis.from_scale((axis.to_scale(a) + axis.to_scale(b)) / 2) for a, b in zip(ends, ends[1:], strict=False)]
+    middles = [axis.from_scale((axis.to_scale(a) + axis.to_scale(b)) / 2) for a, b in pairwise(ends)]
     members = [changed(exp, {axis.path: value}) for value in middles]
     margin = [float("nan") if member is None else float(margins([member])[0]) for member in members]
     return tuple(
@@ -296,13 +297,14 @@ def _row(exp: Experiment, follower: Follower, number: int, found: Found) -> Orbi
     x, home = looked_at(follower, orbit)
     shares = follower.family(orbit.value).steps.shares
     centroid = np.linalg.norm(np.einsum("m,kmd->kd", shares, x - home), axis=-1).max()
-    cloud = xr.DataArray(x, dims=("time", "particle", "component"))
+    covered = covered_modes(exp, xr.DataArray(np.concatenate([home[None], x]), dims=("time", "particle", "component")))
+    kept = float(covered[1:].min() / covered[0]) if covered[0] > 0 else float("nan")
     leading, multiplier = complex(found.floquet.exponents[0]), complex(found.floquet.multipliers[0])
     return OrbitState(
-        branch=number, value=follower.axis.from_scale(orbit.value), kind=KINDS.get(orbit.m, "orbit"),
+        branch=number, value=float(follower.axis.from_scale(orbit.value)), kind=KINDS.get(orbit.m, "orbit"),
         rms=follower.rms(orbit), centroid=float(centroid),
         period=float(orbit.period) if orbit.m > 1 else None, angle=float(orbit.angle),
-        modes_kept=float(covered_modes(exp, cloud).min()), exponent=leading.real, multiplier_re=multiplier.real,
+        modes_kept=kept, exponent=leading.real, multiplier_re=multiplier.real,
         multiplier_im=multiplier.imag, stable=found.floquet.stable, parting=found.parting,
         particles_part=bool(found.parting is not None and found.parting > 0), fold=found.fold,
         harmonics=orbit.harmonics, positions=x, solution=orbit,
@@ -312,7 +314,7 @@ def _row(exp: Experiment, follower: Follower, number: int, found: Found) -> Orbi
 def _born(follower: Follower, followed: Followed, rows: list[OrbitState]) -> Born:
     changes = []
     plain = [r for r in rows if not r.fold]
-    for a, b in zip(plain, plain[1:], strict=False):
+    for a, b in pairwise(plain):
         if a.stable != b.stable:
             t = a.exponent / (a.exponent - b.exponent)
             scale = follower.axis.to_scale
@@ -320,11 +322,12 @@ def _born(follower: Follower, followed: Followed, rows: list[OrbitState]) -> Bor
     values, form = [r.value for r in rows], followed.form
     if form.exponent == 0.5 and form.at is None and rows:
         values.append(form.threshold)
+    kept = [r.modes_kept for r in rows if np.isfinite(r.modes_kept)]
     return Born(
         threshold=form.threshold, bifurcation=form.bifurcation, criticality=form.criticality, motion=form.motion,
         low=min(values, default=None), high=max(values, default=None),
         folds=tuple(r.value for r in rows if r.fold), changes=tuple(changes),
-        ever_stable=any(r.stable for r in plain), modes_kept=min((r.modes_kept for r in rows), default=None),
+        ever_stable=any(r.stable for r in plain), modes_kept=min(kept, default=None),
         parts=any(r.particles_part for r in plain if r.stable), reason=followed.reason,
     )  # fmt: skip
 

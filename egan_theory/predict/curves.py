@@ -1,9 +1,10 @@
-"""Curves over two parameters: thresholds of the spread equilibrium, where their criticality changes, folds of orbits."""
+"""Curves over two parameters: thresholds of the spread equilibrium, changes of criticality, folds of orbits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,8 @@ ASSUMPTIONS = (
 
 @dataclass(frozen=True)
 class CurvePoint(Record):
-    """A threshold: values of both fields; curve: its number along the first (0: smallest); bifurcation, criticality (None
-    where there is no normal form), rms_amplitude, points: see nonlinear.normal."""
+    """A threshold: values of both fields; curve: its number along the first (0: smallest); bifurcation, criticality
+    (None where there is no normal form), rms_amplitude, points: see nonlinear.normal."""
 
     first: float
     second: float
@@ -59,9 +60,9 @@ class Place(Record):
 
 @dataclass(frozen=True)
 class Curves(Record):
-    """Two-parameter curves: thresholds row by row of the second field; changes: where along them the orbits that are born
-    change from small and stable ones to a jump; folds: where orbits born subcritically turn back (between fold and
-    threshold the spread state and an orbit are both stable)."""
+    """Two-parameter curves: thresholds row by row of the second field; changes: where along them small orbits give way
+    to a jump; folds: where orbits born subcritically turn back (between fold and threshold the spread state is stable,
+    and so may an orbit be)."""
 
     KEYS = ("first", "second", "thresholds", "changes", "folds", "assumptions")
 
@@ -105,8 +106,8 @@ def curves(
     folds: int = FOLDS,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Curves:
-    """Thresholds in the first field at ``rows`` values of the second, with their normal forms; the change of criticality
-    between rows by halving; and the first fold of the orbits at up to ``folds`` of the subcritical rows.
+    """Thresholds in the first field at ``rows`` values of the second, with their normal forms; the change of
+    criticality between rows by halving; and the first fold of the orbits at up to ``folds`` of the subcritical rows.
 
     Raises InputError for a bad axis; the first field must be real-valued.
     """
@@ -131,7 +132,8 @@ def _axis(exp: Experiment, axis: PhaseAxis) -> Axis:
 
 
 def _row(exp: Experiment, across: Axis, path: str, value: float) -> list[tuple[CurvePoint, NormalForm | None]]:
-    """Thresholds at one value of the second field, each with the form that decides; none where the experiment refuses."""
+    """Thresholds at one value of the second field, each with the form that decides; none where there is no
+    experiment."""
     member = changed(exp, {path: value})
     if member is None:
         return []
@@ -159,7 +161,7 @@ def _changes(
     out = []
     for curve in sorted({p.curve for p in points}):
         on = {p.second: p for p in points if p.curve == curve and p.criticality is not None}
-        for low, high in zip(values, values[1:], strict=False):
+        for low, high in pairwise(values):
             if low not in on or high not in on or on[low].criticality == on[high].criticality:
                 continue
             a, b = on[low], on[high]

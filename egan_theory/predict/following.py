@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..base.errors import InputError
+from ..nonlinear.circle import Orbit, resampled
 from ..nonlinear.continuation import Direction, Point, Scales, Walk, at_value, direction
 from ..nonlinear.floquet import Floquet, along_orbit, floquet
 from ..nonlinear.normal import NormalForm
-from ..nonlinear.orbits import Condition, Equations, NoOrbit, Orbit, resampled
+from ..nonlinear.orbits import Condition, Equations, NoOrbit
 from ..nonlinear.systems import Dynamics, family, parting
 from ..nonlinear.transverse import SplitMap
 from ..problem.problem import Problem
@@ -23,6 +24,10 @@ Array = np.ndarray
 PART = 1.0
 #: first step, and largest, in these units
 FIRST, LARGEST = 0.004, 0.1
+#: the first orbit is within this part of the range of its threshold
+BEGIN = 0.01
+#: and within so many times the distance at which the amplitude equation is good to 5 %
+WITHIN = 2.0
 #: angles that an orbit is first taken with
 ANGLES = 9
 #: a branch whose particles are this many data radii from their places has left
@@ -93,7 +98,12 @@ class Follower:
         angle = {1: 0.0, 2: np.pi}.get(m, float(form.angle or 0.0))
         if form.at is None:
             start = Orbit(np.tile(here.rest, (m, 1)), angle, self.axis.to_scale(form.threshold), here.continuous)
-            return [self._walk(scales, start, (wave, 0.0, 0.0))]
+            # no further than the amplitude equation is good for
+            reach = BEGIN * (self.axis.high - self.axis.low)
+            if form.valid_to is not None:
+                reach = min(reach, WITHIN * abs(form.valid_to - form.threshold))
+            small = (form.rms_amplitude or np.inf) * reach**form.exponent
+            return [self._walk(scales, start, (wave, 0.0, 0.0), min(FIRST, small / self.length))]
         value, away = self.axis.to_scale(form.at), abs(form.at - form.threshold)
         shift = (form.frequency_shift or 0.0) * (form.at - form.threshold)
         guess = Orbit(self.family(value).rest + away**form.exponent * wave, angle + shift, value, here.continuous)
@@ -103,7 +113,7 @@ class Follower:
         ahead = direction(self.equations, scales, start, (np.zeros_like(start.points), 0.0, 1.0))
         return [self._walk(scales, start, way) for way in (ahead, _turned(ahead))]
 
-    def _walk(self, scales: Scales, start: Orbit, towards: Direction) -> Walk:
+    def _walk(self, scales: Scales, start: Orbit, towards: Direction, first: float = FIRST) -> Walk:
         before = [start]
 
         def ended(orbit: Orbit) -> str | None:
@@ -117,7 +127,7 @@ class Follower:
             return None
 
         return Walk(
-            self.equations, scales, start, towards, first=FIRST, largest=LARGEST, bounds=(self.low, self.high),
+            self.equations, scales, start, towards, first=first, largest=LARGEST, bounds=(self.low, self.high),
             ended=ended,
         )  # fmt: skip
 
@@ -140,8 +150,6 @@ class Follower:
                 told(point.orbit.value)
                 yield out
             reasons.append(walk.reason)
-        if out.found and reasons[-1] == "back at the equilibrium":
-            out.found.pop()  # beyond the equilibrium: an orbit of the branch again
         out.reason = "; ".join(dict.fromkeys(reasons))
         yield out
 

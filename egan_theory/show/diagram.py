@@ -48,7 +48,9 @@ def _on_branch(found: Branch, born: Born, rows: list[OrbitState]) -> list[str]:
     kept = born.modes_kept
     if kept is not None:
         if kept == 1:
-            lines.append("All modes of the target keep a particle along all of these orbits: none is a collapse.")
+            lines.append(
+                "Every mode that has a particle at rest keeps one along all of these orbits: none is a collapse."
+            )
         else:
             first = next(o for o in rows if o.modes_kept < 1)
             lines.append(

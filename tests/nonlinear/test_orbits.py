@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from egan_theory.nonlinear import floquet as floquet_module
+from egan_theory.nonlinear.circle import Orbit, resampled
 from egan_theory.nonlinear.continuation import END_OF_RANGE, Scales, Walk, at_value
 from egan_theory.nonlinear.floquet import along_orbit, floquet
 from egan_theory.nonlinear.krylov import gmres
-from egan_theory.nonlinear.orbits import Equations, Orbit, resampled
+from egan_theory.nonlinear.orbits import Equations
 
 
 class Planar:

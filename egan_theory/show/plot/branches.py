@@ -28,9 +28,9 @@ NEAR, BETWEEN, DASHED = 0.05, 12, (0, (4, 2))
 def branch(found: Branch, ax: Axes | None = None) -> Axes:
     """rms displacement of the particles from their places at equilibrium against the parameter (``eg.branch``).
 
-    The equilibrium is the line at 0; solid: stable, dashed: unstable, particles that share a place together (a thin dot
-    on stable orbits on which these part). A diamond marks a fold, a vertical line the equilibrium's thresholds. The strip
-    above is the collapsed state.
+    The equilibrium is the line at 0; solid: stable, dashed: unstable, particles that share a place together (a dot on
+    stable orbits on which these part). A diamond marks a fold, a vertical line a threshold of the equilibrium. The
+    strip above is the collapsed state.
     """
     ax = style.axes(ax, (7.6, 5.0))
     for part in found.equilibrium:
