@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -164,7 +163,8 @@ class _Context:
                 form = self._form(state, direction, delta)
                 twins = [f for f in alike if f.motion == form.motion and f.stable == form.stable] or alike
                 if twins:  # the next order, as of the branch that there would be if both crossed together
-                    twin = twins[int(np.argmin([abs(f.rms_amplitude - form.rms_amplitude) for f in twins]))]
+                    apart = [abs((f.rms_amplitude or 0) - (form.rms_amplitude or 0)) for f in twins]
+                    twin = twins[int(np.argmin(apart))]
                     form = replace(form, valid_to=twin.valid_to)
                 forms.append(form)
         if not forms:

@@ -130,8 +130,8 @@ def test_the_next_term_is_that_of_a_known_series():
 
 
 def test_the_next_term_of_a_map_that_turns_faster_on_its_orbit():
-    """z' = exp(i) z (1 + mu - n)(1 + i k n - k^2 n^2/2), n = |z|^2: the second factor turns alone (but for n^4), so that
-    n = mu without any further term."""
+    """z' = exp(i) z (1 + mu - n)(1 + i k n - k^2 n^2/2), n = |z|^2: the second factor turns alone (but for n^4), so
+    that n = mu without any further term."""
 
     def at(mu):
         def g(z):
