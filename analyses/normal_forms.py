@@ -3,7 +3,7 @@
 # Random experiments (seed and number of draws are arguments) over targets, kernels, losses, penalties and update rules,
 # all with some weight decay, so that no weight is free to drift. Each has a threshold in the kernel ratio or in the
 # generator's learning rate. Theory: the bifurcation there, super- or subcritical, and the size of the orbit.
-# Simulation: the step of the particle model itself is iterated, 2 % of the threshold's value beyond it and at a third
+# Simulation: the step of the particle model itself is iterated, 2 % of the threshold's value beyond it and at half
 # of that, from a small kick along the mode that grows (and some of everything else). Where the size it settles at falls
 # with a power of the distance above 1/4 it is a small orbit, otherwise a jump. The amplitude at 2 % is compared where
 # theory says supercritical: by the cubic truncation, and with the next term of the series.
@@ -29,8 +29,9 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.draws import KERNELS, UPDATES, draw_target
+from analyses.draws import KERNELS, MAX_SUBSTEPS, UPDATES, draw_target
 from analyses.script import options, write
+from egan_theory.linear.resolved import resolved_rule
 from egan_theory.nonlinear.normal import NormalForm
 from egan_theory.nonlinear.stepmap import StepMap
 from egan_theory.predict.collective import locate
@@ -41,12 +42,12 @@ RATIO, RATE = "generator.kernel.ratio", "generator.learning_rate"
 BEYOND, AGREE = 0.02, 0.05
 #: the second run is this many times nearer to the threshold; the size of a small orbit falls with the root of the
 #: distance, that of what a jump leads to hardly: told apart half way
-NEARER, SMALL_ORBIT = 3.0, 0.25
+NEARER, SMALL_ORBIT = 2.0, 0.25
 #: kicks, and where a run that jumps is ended, in sizes that the normal form names
 KICK, JUMPED = 0.3, 4.0
 APART = 0.75
 SLOW = "a mode decays more slowly than the orbit forms"
-LEAST_GROWTH, EFOLDS, MOST_NUMBERS, MOST_STEPS = 3e-4, 6.0, 500, 100_000
+LEAST_GROWTH, EFOLDS, MOST_NUMBERS, MOST_STEPS = 3e-4, 5.0, 500, 60_000
 FLOWS = (
     {"update": {"rule": "flow"}, "memory": "generator"},
     {"update": {"rule": "flow"}, "memory": "discriminator"},
@@ -73,6 +74,8 @@ def draw(rng: np.random.Generator) -> tuple[eg.Experiment, str, tuple[NormalForm
         exp, vary, branches = found
         if branches[0].reason:
             refused[branches[0].reason] = refused.get(branches[0].reason, 0) + 1
+            continue
+        if resolved_rule(exp).substeps > MAX_SUBSTEPS:
             continue
         growth = growth_at(branches[0])
         if growth < LEAST_GROWTH:

@@ -32,6 +32,7 @@ from .experiment.targets import Uniform as Uniform
 from .kernels import kernel_from_profile as kernel_from_profile
 from .linear import eigenvalues as eigenvalues
 from .linear import linearize as linearize
+from .nonlinear.form import NormalForm as NormalForm
 from .papers import dirac as dirac
 from .papers import isolated as isolated
 from .papers import packing as packing

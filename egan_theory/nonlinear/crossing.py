@@ -11,7 +11,7 @@ Array = np.ndarray
 #: a threshold's multiplier may be this far from the unit circle
 ON_CIRCLE = 1e-4
 #: a second mode joins where it crosses within this part of the parameter, at an angle within this part of the first
-GAP, DETUNING = 0.1, 0.1
+GAP, DETUNING = 0.03, 0.1
 #: an eigenvalue is real when its imaginary part is below this
 REAL = 1e-6
 
@@ -77,7 +77,7 @@ def _realigned(space: CriticalSpace) -> CriticalSpace:
     if np.ptp(space.values.real) < 1e-9:  # a double one: any real basis
         both = np.concatenate([space.right.real, space.right.imag], axis=1)
         basis = np.linalg.svd(both, full_matrices=False)[0][:, : space.size]
-        left = space.left @ np.linalg.inv(basis.T @ space.left).conj()
+        left = space.left @ np.linalg.inv(basis.T @ space.left)
         return CriticalSpace(space.values.real, basis, left.real, True, space.continuous)
     for right, left in zip(space.right.T, space.left.T, strict=True):
         turn = right[np.argmax(np.abs(right))]

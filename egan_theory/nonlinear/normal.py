@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,7 @@ STEP = 1e-4
 ZERO = 1e-9
 #: the amplitude of the cubic truncation is good to this part
 ACCURACY = 0.05
-#: where two modes cross one after the other, amplitudes are given this part of the parameter beyond the second crossing
+#: where two modes cross one after the other, amplitudes are given this part of the parameter beyond the threshold
 BEYOND = 0.02
 #: larger states are not looked at: their dense matrix takes more than some seconds
 MAX_SIZE = 1200
@@ -63,11 +62,7 @@ def normal_forms(
     try:
         return _found(at, here, value, target, side, ends, kind, blank)
     except Refused as refused:
-        return (_with(blank, reason=str(refused)),)
-
-
-def _with(form: NormalForm, **changes: Any) -> NormalForm:
-    return replace(form, **changes)
+        return (replace(blank, reason=str(refused)),)
 
 
 def _found(
@@ -114,7 +109,7 @@ def _quadratic(
     if space.size > 1:
         raise Refused("several real eigenvalues cross together with quadratic terms: the branches were not sought")
     z = 2 * float(eq.linear_1[0, 0]) / float(eq.quadratic[0, 0, 0])
-    form = _with(
+    form = replace(
         blank, bifurcation="transcritical", criticality="subcritical", exponent=1.0, side=side, stable=True,
         rms_amplitude=abs(z) * float(np.sqrt(eq.gram[0, 0].real)),
         centroid_amplitude=_centroid(here, z * space.right[:, 0], True), frequency_shift=0.0, equations=eq,
@@ -156,20 +151,24 @@ class _Context:
         return (self._form(state, direction, 1.0),)
 
     def several(self) -> tuple[NormalForm, ...]:
-        together = np.abs(self.crossings).max() <= TOGETHER * self.scale
+        exact = AmplitudeEquations(0 * self.equations.linear_0, *self._rest())
         forms = []
-        if together:
-            exact = AmplitudeEquations(0 * self.equations.linear_0, *self._rest())
-            for direction in (self.sign, -self.sign):
-                forms += [self._form(state, direction, 1.0, exact) for state in exact.states(direction)]
-        else:
-            last = np.abs(self.crossings).max()
-            delta = BEYOND * self.scale + last
-            for direction in (self.sign, -self.sign):
-                for state in self.equations.states(direction * delta):
-                    forms.append(self._form(state, direction, delta))
+        for direction in (self.sign, -self.sign):
+            alike = [self._form(state, direction, 1.0, exact) for state in exact.states(direction)]
+            if np.abs(self.crossings).max() <= TOGETHER * self.scale:
+                forms += alike
+                continue
+            delta = BEYOND * self.scale
+            for state in self.equations.states(direction * delta):
+                form = self._form(state, direction, delta)
+                twins = [f for f in alike if f.motion == form.motion and f.stable == form.stable] or alike
+                if twins:  # the next order, as of the branch that there would be if both crossed together
+                    apart = [abs((f.rms_amplitude or 0) - (form.rms_amplitude or 0)) for f in twins]
+                    twin = twins[int(np.argmin(apart))]
+                    form = replace(form, valid_to=twin.valid_to)
+                forms.append(form)
         if not forms:
-            raise Refused("the amplitude equations of the modes that cross together have no orbit")
+            raise Refused("the amplitude equations of the modes that cross together have no orbit of one frequency")
         forms.sort(key=lambda f: (not f.stable, f.criticality != "supercritical", f.rms_amplitude))
         return tuple(forms)
 
@@ -186,7 +185,7 @@ class _Context:
         supercritical = direction == self.sign
         c = self._correction(eq, state, direction) if distance == 1.0 else None
         valid = None if c is None else self.value + direction * ACCURACY / max(abs(c), 1e-12)
-        return _with(
+        return replace(
             self.blank,
             criticality="supercritical" if supercritical else "subcritical",
             rms_amplitude=rms,

@@ -129,6 +129,45 @@ def test_the_next_term_is_that_of_a_known_series():
     assert form.valid_to == pytest.approx(0.05 / (-(f - e) / 2), rel=1e-4)
 
 
+def test_the_next_term_of_a_map_that_turns_faster_on_its_orbit():
+    """z' = exp(i) z (1 + mu - n)(1 + i k n - k^2 n^2/2), n = |z|^2: the second factor turns alone (but for n^4), so
+    that n = mu without any further term."""
+
+    def at(mu):
+        def g(z):
+            n = z * z.conj()
+            return [np.exp(1j) * z * (1 + mu - n) * (1 + 1.5j * n - 1.125 * n * n)]
+
+        return point(of_complex(g, 1), [0, 0])
+
+    (form,) = normal_forms(at, 0.0, np.exp(1j), "above")
+    assert form.rms_amplitude == pytest.approx(1, rel=1e-8) and form.frequency_shift == pytest.approx(1.5, rel=1e-6)
+    assert abs(form.relative_correction) < 1e-4
+
+
+def test_real_directions_are_real_whatever_their_phase():
+    """A flip among many slow directions: the growth beyond the threshold is that of the eigenvalue."""
+    rng = np.random.default_rng(0)
+    turn = rng.normal(size=(6, 6))
+    back = np.linalg.inv(turn)
+
+    def at(mu):
+        A = turn @ np.diag([-1 - 0.3 * mu, 0.9, 0.5, -0.4, 0.2, 0.7]) @ back
+
+        def row(weights, x):
+            return sum((x[j] * weights[j] for j in range(1, 6)), x[0] * weights[0])
+
+        def f(*x):
+            y = row(back[0], x)
+            return [row(A[i], x) + y * y * y * (0.7 * turn[i, 0]) for i in range(6)]
+
+        return point(f, np.zeros(6))
+
+    (form,) = normal_forms(at, 0.0, -1.0, "above")
+    assert form.stable and form.equations.simple()[0] == pytest.approx(0.3, rel=1e-6)
+    assert form.rms_amplitude == pytest.approx(np.sqrt(0.3 / 0.7) * np.linalg.norm(turn[:, 0]), rel=1e-6)
+
+
 def test_flip_of_the_logistic_map():
     """The orbit of period 2 has the points (r + 1 +- sqrt((r - 3)(r + 1)))/(2 r)."""
     (form,) = normal_forms(lambda r: point(lambda x: [r * x * (1 - x)], [1 - 1 / r]), 3.0, -1.0, "above")
@@ -217,11 +256,12 @@ def test_square_has_terms_that_a_circle_has_not():
 
 def test_pair_that_is_nearly_symmetric():
     """The second mode crosses later: amplitudes from the amplitude equations with both growth rates."""
-    A, B, shift = -1 - 0.5j, -2 + 0.3j, 0.004
+    A, B, shift = -1 - 0.5j, -2 + 0.3j, 0.001
     at = two_modes(A, B, shift=shift)
     base = lambda mu: at(mu - 0.1)  # noqa: E731  a threshold of 0.1 gives the scale
     forms = normal_forms(base, 0.1, 1j, "above")
-    assert forms[0].modes == 2 and forms[0].at == pytest.approx(0.1 + 0.002 + shift)
+    assert forms[0].modes == 2 and forms[0].at == pytest.approx(0.1 + 0.002)
+    assert forms[0].valid_to > 0.2  # nothing of higher order is there
     for value in (0.102, 0.12):
         assert forms[0].amplitude(value) == pytest.approx(np.sqrt(value - 0.1), rel=1e-6)
 

@@ -126,7 +126,7 @@ def test_stable_branches_of_a_square_are_reached(square, which, round_):
     stepmap = StepMap(Problem(exp.replace({RATIO: critical + delta})))
     noise = 0.02 * np.random.default_rng(0).standard_normal(stepmap.size) * np.linalg.norm(forms[which].shape) / 8
     z = stepmap.rest + 0.7 * np.sqrt(delta) * (2 * np.real(forms[which].shape) + noise)
-    rms, roundness = settled(stepmap, z, 12_000, 2000)
+    rms, roundness = settled(stepmap, z, 5000, 1000)
     assert rms == pytest.approx(forms[which].amplitude(critical + delta, next_term=True), rel=0.01)
     assert roundness == pytest.approx(round_, abs=0.05)
 
@@ -137,9 +137,41 @@ def test_unstable_branch_of_a_square_is_left(square):
     assert form.motion == "along lines" and not form.stable
     stepmap = StepMap(Problem(exp.replace({RATIO: critical + delta})))
     noise = 0.05 * np.random.default_rng(0).standard_normal(stepmap.size) * np.linalg.norm(form.shape) / 8
-    rms, _ = settled(stepmap, stepmap.rest + np.sqrt(delta) * (2 * np.real(form.shape) + noise), 20_000, 2000)
+    rms, _ = settled(stepmap, stepmap.rest + np.sqrt(delta) * (2 * np.real(form.shape) + noise), 9000, 1000)
     ends = [f.amplitude(critical + delta, next_term=True) for f in forms if f.stable]
-    assert min(abs(rms / end - 1) for end in ends) < 0.01 and abs(rms / form.amplitude(critical + delta) - 1) > 0.1
+    assert min(abs(rms / end - 1) for end in ends) < 0.02 and abs(rms / form.amplitude(critical + delta) - 1) > 0.1
+
+
+@pytest.mark.parametrize("update", [{"momentum_generator": 0.3}, {"rule": "optimistic"}])
+def test_points_part_with_memory(update):
+    """The same where the rule remembers, and turns so fast (0.4 and 1.4 rad per step) that every term counts."""
+    exp = Experiment(
+        target={"kind": "ring", "modes": 4, "radius": 0.8},
+        generator={"particles": 8},
+        discriminator={"kernel": "gaussian", "length_scale": 0.9, "features": 0, "learning_rate": 0.5},
+        loss={"kind": "logistic"},
+        penalty={"r1": 0.0, "weight_decay": 0.4},
+        update=update,
+    )
+    found = locate(exp, RATE, 0.01, 100.0)
+    form, critical = found.normal_forms[0][0], found.values[0]
+    delta, kick = 3e-3 * critical, 1e-7
+    problem = Problem(exp.replace({RATE: critical + delta}))
+    stepmap, split = StepMap(problem), SplitMap(problem)
+    z = stepmap.rest + 2 * np.real(form.shape) * np.sqrt(delta) * (1 + form.relative_correction * delta)
+    for _ in range(2000):
+        z = stepmap.step(z)
+    z, apart = split.embedded(z), split.apart()[0]
+    z = np.stack([z, *(z + kick * apart[:, c].sum(0) for c in range(2))])
+    # so many steps that the orbit is back where it was
+    count = np.arange(2000, 3000)
+    angle = form.angle + form.frequency_shift * delta
+    steps = int(count[np.argmin(np.abs(np.exp(1j * angle * count) - 1))])
+    for _ in range(steps):
+        z = split.step(z)
+    maps = np.einsum("in,gcn->gci", (z[1:] - z[0]) / kick, apart)
+    measured = np.log(np.abs(np.linalg.eigvals(maps)).max()) / steps
+    assert measured == pytest.approx(form.transverse_rate * delta, rel=0.02)
 
 
 def test_alternating_steps_flip():
