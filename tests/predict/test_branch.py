@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 import egan_theory as eg
+from analyses.orbits import decay
 from egan_theory.nonlinear.systems import Dynamics
 from egan_theory.nonlinear.transverse import SplitMap
 from egan_theory.predict import branch as branch_module
@@ -73,22 +74,10 @@ def test_orbits_are_what_simulations_settle_on():
 
 
 def test_the_leading_multiplier_is_the_decay_of_a_perturbation():
-    state, steps = state_at(VALUE), Dynamics(Problem(ring().replace({RATIO: VALUE}))).steps
-    on = run(steps, state.solution.points[0], 1)[0]
-    rng = np.random.default_rng(0)
-    away = run(steps, on + 1e-4 * rng.standard_normal(len(on)), int(60 * state.period))
-    curve = state.solution.at(np.linspace(0, 2 * np.pi, 4001))
-
-    def distance(z):
-        """From the orbit: of the nearest point, on the chord between neighbours."""
-        i = int(np.argmin(((curve - z) ** 2).sum(1)))
-        tangent = curve[(i + 1) % 4000] - curve[i - 1]
-        gap = z - curve[i]
-        return np.linalg.norm(gap - tangent * (gap @ tangent) / (tangent @ tangent))
-
-    turns = np.array([np.mean([distance(z) for z in part]) for part in np.array_split(away[1:], 60)])
-    leading = np.log(np.hypot(state.multiplier_re, state.multiplier_im))
-    assert np.log(turns[-1] / turns[40]) / 19 == pytest.approx(leading, rel=0.01)
+    state, steps = state_at(VALUE), Dynamics(Problem(ring().replace({RATIO: VALUE})))
+    predicted, measured = decay(steps, state.solution)
+    assert np.exp(predicted) == pytest.approx(np.hypot(state.multiplier_re, state.multiplier_im))
+    assert measured == pytest.approx(predicted, rel=2e-3)
 
 
 def test_particles_that_share_a_place_part_at_the_predicted_rate():
