@@ -4,8 +4,8 @@
 # state at a kernel ratio of 0.158. The orbits that take its place are followed by `eg.branch`; simulations from a kick
 # of 0.02 at five ratios up to 0.6 run until they have settled. Compared: rms displacement of the particles, largest
 # excursion of the centroid, period. Then the leading Floquet multiplier: two states next to the orbit, apart by the
-# real and the imaginary part of its vector, are stepped through whole turns, and the logarithm of their distance over
-# the number of turns is compared with that of the multiplier.
+# real and the imaginary part of its vector, are stepped through many turns, and what their distance loses in a turn is
+# compared with the multiplier.
 #
 # The same for random experiments (seed and number of draws are arguments) over losses, penalties, kernels, update rules
 # and targets, as `collapse_transition.py` draws them: 2 % beyond the threshold, wherever the branch there is stable and
@@ -23,7 +23,7 @@ import xarray as xr
 import egan_theory as eg
 from analyses.collapse_transition import draw
 from analyses.script import options, write
-from egan_theory.nonlinear.circle import Orbit
+from egan_theory.nonlinear.circle import Orbit, wavenumbers
 from egan_theory.nonlinear.floquet import floquet
 from egan_theory.nonlinear.systems import Dynamics
 from egan_theory.predict.branch import OrbitState
@@ -72,16 +72,19 @@ def settled(exp: eg.Experiment, steps: int, kick: float) -> tuple[float, float, 
 def decay(steps: Dynamics, orbit: Orbit) -> tuple[float, float]:
     """(predicted, measured) logarithm of the leading multiplier's modulus over one turn."""
     leading = floquet(steps, orbit)
-    v = leading.vectors[0] / np.linalg.norm(leading.vectors[0][0])
-    size = APART * np.sqrt(((orbit.points - orbit.centre) ** 2).sum(-1).mean())
+    v = leading.vectors[0]
+    size = APART * np.sqrt(((orbit.points - orbit.centre) ** 2).sum(-1).mean()) / np.linalg.norm(v[0])
     z = np.stack([orbit.points[0], orbit.points[0] + size * v[0].real, orbit.points[0] + size * v[0].imag])
-    distance = [1.0]
-    for _ in range(int(np.ceil(TURNS * orbit.period)) + 1):
+    distance = [np.sqrt(((z[1:] - z[0]) ** 2).sum())]
+    for _ in range(int(TURNS * orbit.period)):
         z = steps.steps.step(z)
-        distance.append(float(np.sqrt(((z[1:] - z[0]) ** 2).sum())) / size)
-    at = np.arange(len(distance))
-    logs = np.interp(orbit.period * np.arange(TURNS + 1), at, np.log(distance))
-    return float(np.log(np.abs(leading.multipliers[0]))), float((logs[-1] - logs[0]) / TURNS)
+        distance.append(np.sqrt(((z[1:] - z[0]) ** 2).sum()))
+    # the vector is longer at some angles than at others: what is left is the decay
+    phi = orbit.angle * np.arange(len(distance))
+    waves = np.exp(1j * np.multiply.outer(phi, wavenumbers(orbit.m)))
+    length = np.linalg.norm(waves @ (np.fft.fft(v, axis=0) / orbit.m), axis=1)
+    slope = np.polyfit(np.arange(len(distance)), np.log(np.array(distance) / length), 1)[0]
+    return float(np.log(np.abs(leading.multipliers[0]))), float(slope * orbit.period)
 
 
 # %%

@@ -1,4 +1,4 @@
-"""A branch of closed orbits along a parameter, followed by its arclength: Eq. (ARC, pseudo-arclength).
+"""A branch of closed orbits along a parameter, followed by its arclength: Eq. (106, pseudo-arclength).
 
 From an orbit (z, theta, mu) and the branch's direction there, the next one solves the equations of the orbit and
 <direction, change> = step (Keller, in Applications of Bifurcation Theory, 1977), so that folds in mu are passed. The
@@ -28,6 +28,8 @@ Direction = tuple[Array, float, float]
 END_OF_RANGE, SINGULAR_END = "end of the range", "end of the range, where no isolated orbit was found"
 #: part of the way to an end of the range that is gone where there is no orbit at the end itself
 SHORT = 0.9
+#: ... unless the last orbit is within this part of the parameter's scale of the end
+NEAR_END = 0.02
 #: the direction is found to this part: near a threshold the parameter's share of it is small
 EXACT = 1e-9
 #: Newton steps above which the next step is shorter, and below which it is longer, by these factors
@@ -151,15 +153,17 @@ class Walk:
 
     def _end(self, before: Point, value: float) -> list[Point] | None:
         """The branch's last point: the orbit at an end of the range, or, where there is none (neutral modes), shortly
-        before; None where it turns back."""
+        before, or no more; None where it turns back."""
         self.reason = END_OF_RANGE
-        for part in (1.0, SHORT):
-            there = before.orbit.value + part * (value - before.orbit.value) if part < 1 else value
+        left = value - before.orbit.value
+        for there in (value, before.orbit.value + SHORT * left):
             try:
                 orbit = at_value(self.equations, before.orbit, there, before.direction, halvings=0)
                 break
             except NoOrbit:
                 self.reason = SINGULAR_END
+                if abs(left) <= NEAR_END * self.scales.value:
+                    return []
         else:
             return None
         heading = direction(self.equations, self.scales, orbit, before.direction)

@@ -147,8 +147,8 @@ class Follower:
                 out.found.append(self.look(Point(walk.start, walk.towards, 0.0)))
             for point in walk:
                 out.found.append(self.look(point))
-                told(point.orbit.value)
                 yield out
+                told(point.orbit.value)
             reasons.append(walk.reason)
         out.reason = "; ".join(dict.fromkeys(reasons))
         yield out
