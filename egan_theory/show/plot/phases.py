@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from textwrap import fill
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
