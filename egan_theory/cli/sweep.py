@@ -144,9 +144,9 @@ def _compared(found: Agreement, data: dict[str, Any]) -> list[Any]:
         errors = np.array([q.relative_error for q in rows])
         lines.append(f"Relative error: median {np.nanmedian(errors):.2g}, largest {np.nanmax(errors):.2g}.")
     if "accuracy" in data:
-        a = {k: v if isinstance(v, str) else f"{v:.2f}" for k, v in data["accuracy"].items()}
+        a = {k: f"{v:.2f}" for k, v in data["accuracy"].items()}
         lines.append(
-            f"Modes lost by {a['mechanism']}: balanced accuracy {a['balanced_accuracy']} (sensitivity "
+            f"Modes kept against lost: balanced accuracy {a['balanced_accuracy']} (sensitivity "
             f"{a['sensitivity']}, specificity {a['specificity']})."
         )
     return lines

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..base.errors import InputError
+from ..base.spelling import one_of
 from ..base.terminal import progress_bar, stages
 from ..console.answer import Answer, complain
 from ..console.shared import ExperimentFile, Figure, Json, Output, Text, load, load_if_given
@@ -198,6 +199,9 @@ def phase(
     simulated: Annotated[
         int, typer.Option("--simulate", metavar="POINTS", help="Also simulate this many values of each axis.")
     ] = 0,
+    start: Annotated[
+        str, typer.Option("--start", metavar="random|kick", help="Where the simulated runs start.")
+    ] = "random",
     sweep: Annotated[
         str | None,
         typer.Option("--sweep", metavar="STORE.zarr", help="Compare with this sweep ('egan sweep'); its axes."),
@@ -212,8 +216,8 @@ def phase(
 ) -> None:
     """Predicted phase diagram over two parameters: the boundary of each mechanism, and what lies beyond it.
 
-    With --simulate, run.runs runs per cell from random starts on a coarser grid are compared with it, and the share of
-    each outcome is shown; with --sweep, those of a sweep.
+    With --simulate, run.runs runs per cell on a coarser grid (from random starts, or --start kick) are compared with
+    it: the share of each outcome, and which kind was predicted where; with --sweep, those of a sweep.
     """
     answer = Answer(json, output, figure, inputs=[experiment])
     vary = vary or []
@@ -221,6 +225,7 @@ def phase(
         raise InputError("--vary", "be given twice, once for each axis", f"{len(vary)} times")
     if sweep and simulated:
         raise InputError("--simulate", "not be given together with --sweep")
+    start = one_of("--start", start, ("random", "kick"))
     if simulated < 0 or simulated == 1:
         raise InputError("--simulate", "be at least 2 (or 0: nothing is simulated)", simulated)
     exp = load(experiment)
@@ -238,13 +243,15 @@ def phase(
         found = predict(exp, *axes, mechanisms=mechanism or QUICK, progress=update)
         runs = compared = None
         if simulated or swept is not None:
-            from ..sweeps.phase import compare_phase, simulate_phase
+            from ..sweeps.phase import DEFAULT, compare_phase, simulate_phase
 
             runs = swept
             if runs is None:
                 coarse = [axis.coarser(simulated) for axis in axes]
-                runs = simulate_phase(exp, *coarse, progress=lambda done, total: update("simulating", done, total))
-            compared = compare_phase(exp, runs, mechanisms=mechanism or QUICK, progress=update)
+                runs = simulate_phase(
+                    exp, *coarse, start=start, progress=lambda done, total: update("simulating", done, total)
+                )
+            compared = compare_phase(exp, runs, mechanisms=mechanism or DEFAULT, progress=update)
         lines = None
         if curves:
             from ..predict.curves import curves as along

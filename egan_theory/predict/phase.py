@@ -15,7 +15,7 @@ from ..base.spelling import one_of
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from .crossings import changed, check_range, spelled
-from .threshold import MECHANISMS, known_margins
+from .mechanism import MECHANISMS, known_margins
 
 #: cells between the nodes that are always evaluated: islands smaller than this can be missed
 BLOCK = 16
@@ -162,7 +162,7 @@ def phase(
     progress: Callable[[str, int, int], None] | None = None,
 ) -> xr.Dataset:
     """Margins of the mechanisms over two fields of the experiment; > 0 beyond a mechanism's boundary, where what
-    ``beyond`` (mechanism,) says is predicted, < 0 where what ``within`` says is (threshold.MECHANISMS).
+    ``beyond`` (mechanism,) says is predicted, < 0 where what ``within`` says is (mechanism.MECHANISMS).
 
     ``margin`` (mechanism, second, first), in the mechanism's own unit (see its module); NaN where it makes no statement
     (no equilibrium, a cluster that escapes, values that the experiment refuses together). Evaluated on every

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from ..experiment.provenance import provenance
 from ..nonlinear.normal import NormalForm
 from .collective import first_of
 from .crossings import Axis, axis_of, changed, changes, parse_range, sign_changes
+from .mechanism import MECHANISMS, Mechanism, known_margins
 from .normal import born
 
 Progress = Callable[[int, int, str], None]
@@ -27,88 +27,6 @@ Progress = Callable[[int, int, str], None]
 SCAN = 25
 #: a margin measured on an orbit: values added between those that bracket a sign change, and how often
 BETWEEN, ROUNDS = 9, 2
-
-
-@dataclass(frozen=True)
-class Mechanism:
-    """One boundary. Called with an experiment it gives its margin: > 0 where what ``beyond`` says is predicted, < 0
-    where what ``within`` says is, 0 the boundary; ``margins`` does many at once. noisy: the margin is measured (an
-    average along an orbit, or a share of draws). beyond, within: clauses, which every text, figure and JSON form takes
-    from here.
-
-    ``home``: what has ASSUMPTIONS, ``margin(exp)`` and perhaps ``margins(exps)``, for thresholds that it finds itself
-    ``locate(exp, path, low, high)``, and for diagrams that it fills itself ``diagram(exps)``: a module of
-    egan_theory.predict by name, imported at the first use, or any object.
-    """
-
-    name: str
-    home: Any
-    beyond: str
-    within: str
-    noisy: bool = False
-
-    def meaning(self, margin: float) -> str:
-        """What a margin says; empty for NaN, no statement."""
-        return "" if np.isnan(margin) else self.beyond if margin > 0 else self.within
-
-    def __call__(self, exp: Experiment) -> float:
-        return float(self.source.margin(exp))
-
-    def margins(self, exps: Sequence[Experiment]) -> np.ndarray:
-        """(len(exps),) margins; NaN where the mechanism makes no statement about that experiment."""
-        source = self.source
-        if hasattr(source, "margins"):
-            return np.asarray(source.margins(list(exps)), dtype=float)
-        out = np.full(len(exps), np.nan)
-        for i, exp in enumerate(exps):
-            try:
-                out[i] = source.margin(exp)
-            except InputError:
-                continue
-        return out
-
-    @property
-    def assumptions(self) -> tuple[str, ...]:
-        return tuple(self.source.ASSUMPTIONS)
-
-    @property
-    def source(self) -> Any:
-        return import_module(f"{__package__}.{self.home}") if isinstance(self.home, str) else self.home
-
-
-MECHANISMS: dict[str, Mechanism] = {
-    m.name: m
-    for m in (
-        Mechanism(
-            "collective instability", "collective",
-            beyond="the spread state does not stay at rest: it circles with its modes kept, or jumps",
-            within="the spread state stays at rest",
-        ),
-        Mechanism(
-            "collapsed state", "collapsed", noisy=True,
-            beyond="the collapsed state attracts", within="a collapsed cloud spreads",
-        ),
-        Mechanism(
-            "too slow to split", "splitting",
-            beyond="neighbouring modes are too slow to split within the run",
-            within="neighbouring modes split within the run",
-        ),
-        Mechanism(
-            "state reached from the start", "basin", noisy=True,
-            beyond="starts like the run's lose modes, more often than not",
-            within="starts like the run's keep every mode, more often than not",
-        ),
-    )
-}  # fmt: skip
-
-
-def known_margins(mechanism: Mechanism, members: Sequence[Experiment | None]) -> np.ndarray:
-    """``margins`` of the members that there are, NaN for the others."""
-    out = np.full(len(members), np.nan)
-    there = [i for i, member in enumerate(members) if member is not None]
-    if there:
-        out[there] = mechanism.margins([member for member in members if member is not None])
-    return out
 
 
 @dataclass(frozen=True)
@@ -355,7 +273,7 @@ def _missing(count: int, total: int) -> tuple[str, ...]:
     return (f"no statement at {count} of {total} scanned values",) if count else ()
 
 
-__all__ = ["MECHANISMS", "Mechanism", "Threshold", "Thresholds", "thresholds"]
+__all__ = ["Threshold", "Thresholds", "thresholds"]
 
 
 #: as the command is called

@@ -8,7 +8,8 @@ from ..base.errors import InputError
 from ..base.terminal import cell, sentence
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
-from ..predict.threshold import MECHANISMS, Threshold, Thresholds, thresholds
+from ..predict.mechanism import MECHANISMS
+from ..predict.threshold import Threshold, Thresholds, thresholds
 
 RATIO = "generator.kernel.ratio"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..base.errors import InputError
 from ..experiment.targets import TARGETS
 from ..kernels import KERNELS
-from ..predict.threshold import MECHANISMS
+from ..predict.mechanism import MECHANISMS
 from ..tables.activations import ACTIVATIONS, NETWORK_ACTIVATIONS
 from ..tables.losses import LOSSES
 from ..tables.penalties import PENALTIES

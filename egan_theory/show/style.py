@@ -31,7 +31,7 @@ REGIMES = {"underdamped": (BLUE, "o"), "critical": (GREEN, "D"), "overdamped": (
 #: colour and marker of each outcome of a run; light ones, for lines and hatches lie over them
 OUTCOMES = {
     Outcome.SETTLED: ("#FFFFFF", "o"),
-    Outcome.CIRCLING: ("#7058F0", "h"),
+    Outcome.CIRCLING: ("#AAF0A0", "P"),
     Outcome.PARTLY_LOST: ("#F0E442", "v"),
     Outcome.NOT_SETTLED: ("#B8B8B8", "D"),
     Outcome.COLLAPSED: ("#B5528A", "s"),

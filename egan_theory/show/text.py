@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from math import isfinite, pi
 from typing import TYPE_CHECKING, Any
 
+from ..base.json import number
 from ..base.terminal import cell, sentence, table
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ def phase_json(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Dataset 
         field = ds[name]
         return {"vary": field.attrs["long_name"], "log": bool(field.attrs["log"]), "values": field.values.tolist()}
 
-    from ..runs.outcome import counts
+    from ..runs.outcome import UNKNOWN, Outcome, counts
 
     data: dict[str, Any] = {
         "first": axis(found, "first"),
@@ -260,18 +261,45 @@ def phase_json(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Dataset 
         "assumptions": found.attrs["assumptions"],
     }
     if runs is not None and compared is not None:
+        word = lambda codes: [[Outcome(c).word if c != UNKNOWN else None for c in row] for row in codes]  # noqa: E731
         data["simulated"] = {
             "first": axis(runs, "first"),
             "second": axis(runs, "second"),
+            "start": runs.attrs.get("start", "random"),
             "runs": runs.sizes["run"],
             "outcomes": {word: runs["share"].sel(kind=word).values.tolist() for word in counts(runs["outcome"].values)},
             "covered": runs["covered"].mean("run").values.tolist(),
-            "accuracy": [
-                {"mechanism": str(name)} | {key: float(compared[key].sel(mechanism=name)) for key in ACCURACY}
-                for name in compared["mechanism"].values
-            ],
+            "kind": word(compared["simulated_kind"].values),
+            "predicted_kind": word(compared["predicted_kind"].values),
+            "confusion": confusion_json(compared),
+            "accuracy": {key: float(compared[key]) for key in ACCURACY},
         }
     return data
+
+
+def confusion_json(compared: xr.Dataset) -> dict[str, Any]:
+    """The confusion table: rows simulated kinds, columns predicted ones, of the kinds that occur."""
+    counts = compared["confusion"].values
+    rows, columns = counts.sum(1) > 0, counts.sum(0) > 0
+    columns[: len(rows)] |= rows
+    own = lambda name: [number(v) for v in compared[name].values[rows]]  # noqa: E731
+    return {
+        "simulated": compared["kind"].values[rows].tolist(),
+        "predicted": compared["predicted"].values[columns].tolist(),
+        "cells": counts[rows][:, columns].tolist(),
+        "recall": own("recall"),
+        "precision": own("precision"),
+    }
+
+
+def confusion_table(found: dict[str, Any]) -> Any:
+    """The table of ``confusion_json``: cells, and their share of the row."""
+    head = ["simulated", *(f"predicted: {word}" for word in found["predicted"]), "recall", "precision"]
+    rows = []
+    for word, cells, *scores in zip(*(found[n] for n in ("simulated", "cells", "recall", "precision")), strict=True):
+        total = sum(cells)
+        rows.append([word, *(f"{n} ({100 * n / total:.0f} %)" if n else "0" for n in cells), *scores])
+    return table("Cells by kind, simulated against predicted", head, rows)
 
 
 def phase_dataset(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Dataset | None) -> xr.Dataset:
@@ -280,7 +308,7 @@ def phase_dataset(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Datas
         return found
     names = {n: f"simulated_{n}" for n in ("first", "second")}
     measured = runs.rename(names)
-    accuracy = compared.drop_vars(["first", "second"]).rename(names | {"mechanism": "predictor"})
+    accuracy = compared.drop_vars(["first", "second"]).rename(names)
     return found.assign({**measured.data_vars, **accuracy.data_vars}).assign_coords(
         {**measured.coords, **accuracy.coords}
     )
@@ -307,7 +335,10 @@ def phase_text(data: dict[str, Any]) -> list[Any]:
         accuracy, kinds = data["simulated"]["accuracy"], data["simulated"]["outcomes"]
         lines.append(_outcomes_table(kinds, data["simulated"]["runs"]))
         lines += meanings(kinds)
-        columns = ["mechanism", *ACCURACY.values()]
-        rows = [[a["mechanism"], *(a[key] for key in ACCURACY)] for a in accuracy]
-        lines.append(table("Modes lost (any end but covered), predicted against simulated", columns, rows))
+        lines.append(confusion_table(data["simulated"]["confusion"]))
+        lines.append(
+            f"Modes kept against lost: balanced accuracy {cell(accuracy['balanced_accuracy'])} +- "
+            f"{cell(accuracy['stderr'])} (of the cells that lost modes {cell(accuracy['sensitivity'])} were predicted "
+            f"to, of the others {cell(accuracy['specificity'])} not)."
+        )
     return lines + _basis(data)

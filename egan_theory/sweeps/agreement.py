@@ -14,11 +14,13 @@ from ..base.errors import InputError
 from ..comparison.agreement import Agreement, Quantity
 from ..comparison.compare import E_FOLDS, compare
 from ..experiment import Experiment
-from ..predict.phase import QUICK, diagram_coordinates
-from ..predict.threshold import MECHANISMS
-from ..runs.outcome import FLAGS, UNKNOWN, have_left, modes_are_lost, outcomes, tally
+from ..predict.kinds import MOST, likeliest, predicted_kinds
+from ..predict.mechanism import MECHANISMS
+from ..predict.phase import diagram_coordinates
+from ..runs.outcome import FLAGS, UNKNOWN, Outcome, have_left, modes_are_lost, outcomes, tally
 from .batch import DIVERGED, DONE, FAILED, PENDING, STATUS
-from .phase import MEASURED, MOST, UNION, accuracies, with_shares
+from .confusion import confusion, scores
+from .phase import DEFAULT, MEASURED, with_shares
 from .plan import Plan
 from .reading import loaded, plan_of, sweep_grid, sweep_runs
 
@@ -35,16 +37,16 @@ def compare_sweep(
     exp: Experiment,
     ds: xr.Dataset,
     *,
-    mechanisms: Sequence[str] = QUICK,
+    mechanisms: Sequence[str] = DEFAULT,
     progress: Callable[[int, int], None] | None = None,
 ) -> Agreement:
     """Predicted against measured for each cell of a sweep (``open_sweep``), named by its values.
 
     Kicked starts: "rate", the decay rate of the slowest mode against the late slope of the deviation's norm; of a
     recorded sweep every quantity of ``compare`` instead; a cell whose modes are all predicted to decay and whose runs
-    left the target (escaped, diverged) agrees in nothing and is listed in ``unmatched``. Random starts: "modes lost", 1
-    where a mechanism predicts it (0 where none does), against the share of runs that do not keep every mode
-    (outcome.Outcome; the note counts them), with its binomial error. Cells that failed or are pending are in
+    left the target (escaped, diverged) agrees in nothing and is listed in ``unmatched``. Random starts: "modes lost",
+    the predicted probability (predict.kinds; 0 without a statement), against the share of runs that do not keep every
+    mode (outcome.Outcome; the note counts them), with its binomial error. Cells that failed or are pending are in
     ``unmatched``.
 
     Memory: one batch, and one row per cell. ``exp`` must be the sweep's: not checked here (check_experiment).
@@ -54,7 +56,9 @@ def compare_sweep(
     unmatched: list[dict[str, str]] = []
     kicked = plan.exp.run.start == "kick"
     method = (
-        "decay rate against the late slope of the deviation's norm" if kicked else "margins against outcomes of runs"
+        "decay rate against the late slope of the deviation's norm"
+        if kicked
+        else "predicted against simulated outcomes"
     )
     names = ["status", "reason", "outcome", *(["rate", "rate_stderr", "predicted_rate"] if kicked else [])]
     ds = _with_outcomes(plan, ds)
@@ -150,16 +154,18 @@ def _lost(plan: Plan, part: _Cells, chosen: Sequence[int], mechanisms: Sequence[
     if not chosen:
         return []
     members = [plan.member(part.cells[k]) for k in chosen]
-    margins = np.array([MECHANISMS[m].margins(members) for m in mechanisms])
+    probability = predicted_kinds(np.array(members, dtype=object), mechanisms)
+    lost = probability[modes_are_lost(np.array(Outcome))].sum(0)
     quantities = []
-    for k, margin in zip(chosen, margins.T, strict=True):
+    for k, kind, p in zip(chosen, likeliest(probability), lost, strict=True):
         codes = part.values["outcome"][k]
         share = float(modes_are_lost(codes).mean())
         error = float(np.sqrt(share * (1 - share) / len(codes)))
-        why = ", ".join(m for m, v in zip(mechanisms, margin, strict=True) if v > 0)
+        said = "no statement" if kind == UNKNOWN else f"predicted: {Outcome(kind).word}"
         name = f"modes lost[{cell_name(plan, part.cells[k])}]"
-        note = f"predicted by: {why or 'no mechanism'}; runs: {tally(codes)}"
-        quantities.append(Quantity(name, float(bool(why)), share, error, 1.0, "1", note))
+        quantities.append(
+            Quantity(name, float(np.nan_to_num(p)), share, error, 1.0, "1", f"{said}; runs: {tally(codes)}")
+        )
     return quantities
 
 
@@ -207,8 +213,10 @@ def phase_of_sweep(ds: xr.Dataset, first: str, second: str) -> xr.Dataset:
 
 def accuracy(agreement: Agreement) -> dict[str, Any]:
     """Of the "modes lost" quantities: shares of the cells that lost modes and of the others that were predicted, and
-    their mean. A cell has lost modes when more than half of its runs have."""
+    their mean. A cell has lost modes when more than half of its runs have, and is predicted to when that is likelier
+    than not."""
     rows = [q for q in agreement.quantities if q.name.startswith("modes lost[")]
-    lost, predicted = np.array([[q.measured > MOST, q.predicted > 0] for q in rows], dtype=bool).reshape(-1, 2).T
-    found = accuracies(predicted, lost)
-    return {"mechanism": UNION} | {n: float(found[n]) for n in ("sensitivity", "specificity", "balanced_accuracy")}
+    sides = np.array([[q.measured, q.predicted] for q in rows]).reshape(-1, 2) > MOST
+    kinds = np.where(sides, Outcome.PARTLY_LOST, Outcome.SETTLED)
+    found = scores(confusion(*kinds.T))
+    return {n: found[n] for n in ("sensitivity", "specificity", "balanced_accuracy")}

@@ -99,16 +99,22 @@ def test_phase(experiment, tmp_path, capsys):
         assert row["share"] == pytest.approx(np.mean(row["beyond"]))
     simulated = data["simulated"]
     assert simulated["first"]["values"] == [0.0, 0.9] and np.shape(simulated["covered"]) == (2, 2)
-    assert [a["mechanism"] for a in simulated["accuracy"]][-1] == "any mechanism"
+    table = simulated["confusion"]
+    assert np.shape(table["cells"]) == (len(table["simulated"]), len(table["predicted"]))
+    assert np.sum(table["cells"]) == 4
+    assert set(table["simulated"]) == set(np.ravel(simulated["kind"])) and "balanced_accuracy" in simulated["accuracy"]
     assert simulated["runs"] == 2  # run.runs
     np.testing.assert_allclose(sum(np.array(share) for share in simulated["outcomes"].values()), 1.0)
     with xr.open_dataset(out, engine="h5netcdf") as ds:
         assert ds["margin"].shape == (2, 4, 5) and ds["covered"].shape == ds["outcome"].shape == (2, 2, 2)
         np.testing.assert_array_equal(ds["margin"].values[0] > 0, np.array(data["mechanisms"][0]["beyond"]) > 0)
+    assert main(["phase", experiment, "--vary", RATIO, "--vary", R1, "--simulate", "2", "--start", "kick"]) == 0
+    assert "Cells by kind, simulated against predicted" in capsys.readouterr().out
+    assert main(["phase", experiment, "--vary", RATIO, "--vary", R1, "--start", "here"]) == 2
+    assert "--start: must be" in capsys.readouterr().err
     assert main(["phase", experiment, "--vary", RATIO, "--vary", R1]) == 0
-    assert "Predicted boundaries over generator.kernel.ratio and penalty.r1" in " ".join(
-        capsys.readouterr().out.split()
-    )
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Predicted boundaries over generator.kernel.ratio and penalty.r1" in text
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ PLACES = {
     "kernel": ("egan_theory/kernels/stationary.py", None, None),
     "penalty": ("egan_theory/tables/penalties.py", "    )\n}  # fmt: skip", "penalty_particle_value"),
     "update rule": ("egan_theory/tables/updates.py", "#: fields of [update] beside", "rule_lookahead"),
-    "mechanism": ("egan_theory/predict/threshold.py", "MECHANISMS: dict", None),
+    "mechanism": ("egan_theory/predict/mechanism.py", "MECHANISMS: dict", None),
 }
 CONTRACT = ["tests/contract/test_entries.py", "tests/tables", "tests/kernels/test_kernels.py"]
 

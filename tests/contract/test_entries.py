@@ -22,7 +22,7 @@ from egan_theory.kernels import KERNELS
 from egan_theory.kernels import PARAMETERS as OF_KERNELS
 from egan_theory.kernels.spectral import radial_fourier
 from egan_theory.linear import linearize
-from egan_theory.predict.threshold import MECHANISMS
+from egan_theory.predict.mechanism import MECHANISMS
 from egan_theory.problem.field import VARIABLE, Field
 from egan_theory.problem.problem import Problem
 from egan_theory.show.coverage import between, covered

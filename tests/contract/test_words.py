@@ -17,8 +17,8 @@ from egan_theory.cli.app import main
 from egan_theory.experiment.players import DISCRIMINATORS, OF_KERNELS
 from egan_theory.nonlinear.normal import NormalForm
 from egan_theory.papers.solvable import Solvable
+from egan_theory.predict.mechanism import MECHANISMS
 from egan_theory.predict.normal import born
-from egan_theory.predict.threshold import MECHANISMS
 from egan_theory.show import style
 from egan_theory.tables.activations import NETWORK_ACTIVATIONS
 from egan_theory.tables.losses import LOSSES

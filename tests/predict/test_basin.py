@@ -6,7 +6,8 @@ import pytest
 import egan_theory as eg
 from egan_theory.base.errors import InputError
 from egan_theory.predict import basin
-from egan_theory.predict.threshold import MECHANISMS, thresholds
+from egan_theory.predict.mechanism import MECHANISMS
+from egan_theory.predict.threshold import thresholds
 from egan_theory.predict.transverse import clustered, gains
 from egan_theory.problem.problem import Problem
 from egan_theory.runs.outcome import Outcome, modes_are_lost

@@ -15,7 +15,8 @@ from egan_theory.cli.app import main
 from egan_theory.experiment.targets import Ring
 from egan_theory.predict import threshold
 from egan_theory.predict.collective import collective_instability, margin
-from egan_theory.predict.threshold import MECHANISMS, thresholds
+from egan_theory.predict.mechanism import MECHANISMS
+from egan_theory.predict.threshold import thresholds
 from egan_theory.runs.outcome import KEPT, Outcome, modes_are_lost
 from tests.builders import small
 

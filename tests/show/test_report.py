@@ -18,7 +18,7 @@ from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.agreement import Agreement, Quantity
 from egan_theory.predict.asymptotic import rates_over
 from egan_theory.predict.learnt import Boundary
-from egan_theory.predict.threshold import MECHANISMS
+from egan_theory.predict.mechanism import MECHANISMS
 from egan_theory.show import folder, page, plot, style, words
 from egan_theory.show.folder import MARK
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from ...runs.outcome import UNKNOWN, Outcome, counts
-from ...sweeps.phase import UNION
+from ...runs.outcome import UNKNOWN, Outcome, counts, modes_are_lost
 from .. import style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, OUTCOMES, VERMILLION
 
@@ -54,9 +53,10 @@ def phase(
     """Boundary of each mechanism (``predict.phase``), hatched beyond it; the legend says what holds there.
 
     Below it what became of the simulated runs (``simulate_phase``): each cell is divided among the outcomes of its runs
-    in proportion, by colour and marker. A cross on cells where the union of mechanisms is wrong, and balanced
-    accuracies in the legend (``compare_phase``). ``curves`` (``predict.curves``): thresholds of the spread equilibrium
-    where small orbits are born and where the cloud jumps, changes between them, and folds of orbits.
+    in proportion, by colour and marker. On cells of another kind than predicted (``compare_phase``) the predicted one's
+    marker, a cross where modes were predicted to be kept and are not, or the reverse. ``curves`` (``predict.curves``):
+    thresholds of the spread equilibrium where small orbits are born and where the cloud jumps, changes between them, and
+    folds of orbits.
     """
     ax = style.axes(ax, (8.6, 6.2))
     if simulated is not None:
@@ -68,7 +68,7 @@ def phase(
         margin = predicted["margin"].sel(mechanism=name).values
         level = np.where(np.isnan(margin), -1.0, np.sign(margin))
         beyond = predicted["beyond"].sel(mechanism=name).item()
-        label = f"{name}{_accuracy(compared, str(name))}:\n{fill(beyond, LEGEND)}"
+        label = f"{name}:\n{fill(beyond, LEGEND)}"
         if (level > 0).any() and (level <= 0).any():
             ax.contour(first, second, _signed(margin), levels=[0.0], colors=[colour], linestyles=[line], linewidths=2)
         if (level > 0).any():
@@ -80,16 +80,7 @@ def phase(
         else:
             handles.append(Line2D([], [], color=colour, ls=line, label=f"{label} (nowhere here)"))
     if compared is not None:
-        lost = compared["lost"].values
-        known = lost != UNKNOWN
-        wrong = known & (lost != compared["predicted"].sel(mechanism=UNION).values)
-        rows, columns = np.nonzero(wrong)
-        ax.plot(
-            compared["first"].values[columns], compared["second"].values[rows], "x", color=BLACK, ms=6, mew=1.6,
-            path_effects=[withStroke(linewidth=3.2, foreground="white")],
-        )  # fmt: skip
-        label = f"{UNION} wrong: {wrong.sum()} of {known.sum()} cells{_accuracy(compared, UNION)}"
-        handles.append(Line2D([], [], color=BLACK, marker="x", ls="", label=label))
+        handles += _wrong(ax, compared)
     if curves is not None:
         handles += _curves(ax, curves)
     for which, name in (("x", "first"), ("y", "second")):
@@ -178,14 +169,63 @@ def _outcome_title(simulated: xr.Dataset) -> str:
     runs = simulated.sizes["run"]
     steps = f" of {simulated.attrs['steps']} steps" if "steps" in simulated.attrs else ""
     what = f"outcome of {runs} simulated run{'s' * (runs > 1)}{steps}"
-    return f"{what}\nper cell, from random starts\n(share of all runs)"
+    starts = "kicks off equilibrium" if simulated.attrs.get("start") == "kick" else "random starts"
+    return f"{what}\nper cell, from {starts}\n(share of all runs)"
 
 
-def _accuracy(compared: xr.Dataset | None, name: str) -> str:
-    if compared is None or name not in compared["mechanism"].values:
-        return ""
-    row = compared.sel(mechanism=name)
-    return f" (balanced accuracy {float(row['balanced_accuracy']):.2f} ± {float(row['stderr']):.2f})"
+def _wrong(ax: Axes, compared: xr.Dataset) -> list[Line2D | Patch]:
+    """Where another kind was predicted its marker; a cross where modes are kept and predicted lost, or the reverse."""
+    observed, predicted = compared["simulated_kind"].values, compared["predicted_kind"].values
+    known = observed != UNKNOWN
+    wrong = known & (modes_are_lost(observed) != modes_are_lost(predicted))
+    other = known & ~wrong & (observed != predicted) & (predicted != UNKNOWN)
+    style_of: dict[str, Any] = dict(
+        ls="", color=BLACK, mew=1.2, path_effects=[withStroke(linewidth=3.0, foreground="white")]
+    )
+    for kind, (_, marker) in OUTCOMES.items():
+        rows, columns = np.nonzero(other & (predicted == kind))
+        x, y = compared["first"].values[columns], compared["second"].values[rows]
+        ax.plot(x, y, marker, ms=5, mfc="none", **style_of)
+    rows, columns = np.nonzero(wrong)
+    ax.plot(compared["first"].values[columns], compared["second"].values[rows], "x", ms=6, **style_of)
+    score, error = float(compared["balanced_accuracy"]), float(compared["stderr"])
+    right = "" if np.isnan(score) else f" (balanced accuracy {score:.2f} ± {error:.2f})"
+    return [
+        Line2D([], [], color=BLACK, marker="x", ls="",
+               label=f"kept or lost predicted wrongly: {wrong.sum()} of {known.sum()} cells{right}"),
+        Line2D([], [], color=BLACK, marker="o", mfc="none", ls="",
+               label=f"another kind predicted, by its marker: {other.sum()} cells"),
+    ]  # fmt: skip
+
+
+@style.styled
+def confusion(compared: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Cells by simulated (rows) and predicted kind (columns) of ``compare_phase``: numbers, shaded by their share of
+    the row; kinds that do not occur are left out. At the right recall, at the top precision, of each kind."""
+    ax = style.axes(ax, (7.2, 4.8))
+    counts = compared["confusion"].values
+    rows, columns = counts.sum(1) > 0, counts.sum(0) > 0
+    columns[: len(rows)] |= rows
+    shown = counts[rows][:, columns]
+    share = shown / shown.sum(1, keepdims=True)
+    ax.imshow(share, cmap=LinearSegmentedColormap.from_list("share", ["white", BLUE]), vmin=0, vmax=1.15, aspect="auto")
+    for r, c in np.ndindex(shown.shape):
+        if shown[r, c]:
+            ax.text(c, r, f"{shown[r, c]}\n{100 * share[r, c]:.0f} %", ha="center", va="center",
+                    color="white" if share[r, c] > 0.6 else BLACK)  # fmt: skip
+    own = [fill(w, 14) for w in compared["kind"].values[rows]]
+    ax.set_yticks(range(len(own)), own)
+    ax.set_xticks(range(shown.shape[1]), [fill(w, 14) for w in compared["predicted"].values[columns]])
+    recall = compared["recall"].values[rows]
+    right, top = ax.secondary_yaxis("right"), ax.secondary_xaxis("top")
+    right.set_yticks(range(len(own)), [f"{v:.2f}" for v in recall])
+    right.set_ylabel("recall")
+    precision = np.append(compared["precision"].values, np.nan)[columns]
+    top.set_xticks(range(shown.shape[1]), ["" if np.isnan(v) else f"{v:.2f}" for v in precision])
+    top.set_xlabel("precision")
+    ax.set(xlabel="predicted kind (cells, share of the row)", ylabel="simulated kind")
+    ax.grid(False)
+    return ax
 
 
 def _signed(margin: np.ndarray) -> np.ndarray:
