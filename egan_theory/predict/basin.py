@@ -137,29 +137,53 @@ def diagram(exps: np.ndarray, clusters: int | None = None) -> tuple[np.ndarray, 
     SMOOTHING mean distances. So neighbours serve as each other's repeated draws, and a boundary is known to about that
     distance. ``clusters``: as in ``reached``.
     """
-    rows, columns = np.indices(exps.shape)
-    chosen = (rows * SPACING[0] + columns * SPACING[1]) % 1 < CELLS / exps.size
-    chosen &= exps != None  # noqa: E711 (elementwise)
-    cells = np.argwhere(chosen)
-    lost = np.full(len(cells), np.nan)
-    draws = int(np.clip(CELLS // max(len(cells), 1), 1, MANY))
-    members = [exps[tuple(cell)] for cell in cells]
-    for where in _groups(members):
+    weights, evaluated = _smoothed(exps, clusters)
+    lost, total = weights[modes_are_lost(np.array(Outcome))].sum(0), weights.sum(0)
+    return _margin(lost, total), evaluated
+
+
+def kinds(exps: np.ndarray) -> np.ndarray:
+    """(kind, *shape) probability of each outcome.Outcome: of a grid of experiments (row, column) smoothed as in
+    ``diagram``, else from FEW draws of each; NaN where there is no experiment or it is refused."""
+    if exps.ndim == 2:
+        weights = _smoothed(exps, None, kinds=True)[0]
+        return weights / weights.sum(0)
+    out = np.full((len(Outcome), exps.size), np.nan)
+    there = np.flatnonzero(exps.ravel() != None)  # noqa: E711 (elementwise)
+    out[:, there] = _counts([exps.flat[i] for i in there], FEW, None, True) / FEW
+    return out.reshape(len(Outcome), *exps.shape)
+
+
+def _counts(exps: Sequence[Experiment], draws: int, clusters: int | None, kinds: bool) -> np.ndarray:
+    """(kind, experiment) how many of so many draws end as what; NaN where refused."""
+    out = np.full((len(Outcome), len(exps)), np.nan)
+    for where in _groups(exps):
         try:
-            codes, _ = _codes([members[i] for i in where], draws, clusters)
+            codes, _ = _codes([exps[i] for i in where], draws, clusters, kinds)
         except InputError:
             continue
-        lost[where] = modes_are_lost(codes).sum(-1)
-    known = np.isfinite(lost)
-    cells, lost = cells[known], lost[known]
-    out = np.full(exps.shape, np.nan)
+        out[:, where] = [(codes == kind).sum(-1) for kind in Outcome]
+    return out
+
+
+def _smoothed(exps: np.ndarray, clusters: int | None, kinds: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """((kind, row, column) draws of each outcome around every cell, weighted by their distance, NaN without any; which
+    cells were evaluated)."""
+    rows, columns = np.indices(exps.shape)
+    there = exps != None  # noqa: E711 (elementwise)
+    cells = np.argwhere(there & ((rows * SPACING[0] + columns * SPACING[1]) % 1 < CELLS / exps.size))
+    draws = int(np.clip(CELLS // max(len(cells), 1), 1, MANY))
+    count = _counts([exps[tuple(cell)] for cell in cells], draws, clusters, kinds)
+    known = np.isfinite(count).all(0)
+    cells, count = cells[known], count[:, known]
+    out = np.full((len(Outcome), *exps.shape), np.nan)
     if len(cells):
         scale = -0.5 * draws * len(cells) / exps.size / SMOOTHING**2
         near = [np.exp(scale * (np.arange(n)[:, None] - cells[:, i]) ** 2) for i, n in enumerate(exps.shape)]
-        out = _margin(np.einsum("rn,cn,n->rc", *near, lost), draws * np.einsum("rn,cn->rc", *near))
+        out[:, there] = np.einsum("rn,cn,kn->krc", *near, count)[:, there]
     evaluated = np.zeros(exps.shape, dtype=bool)
     evaluated[tuple(cells.T)] = True
-    return np.where(exps != None, out, np.nan), evaluated  # noqa: E711
+    return out, evaluated
 
 
 @dataclass(frozen=True)
@@ -270,4 +294,4 @@ def _refuse(exp: Experiment) -> None:
         raise InputError("discriminator.features", rule, 0)
 
 
-__all__ = ["Reached", "diagram", "locate", "margin", "margins", "reached"]
+__all__ = ["Reached", "diagram", "kinds", "locate", "margin", "margins", "reached"]

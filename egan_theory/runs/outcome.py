@@ -16,9 +16,9 @@ R). The first of these that holds, at the last sample:
     part of the modes lost    some (all, of a wide cloud beside the target) have none, now and then at least
 
 The particles move on (``moves_on``) when their rms displacement from their own mean places over the last fifth exceeds
-R/200 and does not fade (the peak of the later half, about its own mean places, is not below 3/4 of the earlier half's),
-or, of any size down to R/100,000, when it grows (that peak more than doubles). What comes to rest has settled; whatever
-else keeps every mode, a slow drift as well, counts as circling.
+R/200 and does not fade (its peak in the later half of that time is not below 3/4 of that in the earlier half), or, of
+any size down to R/100,000, when it grows (that peak more than doubles). What comes to rest has settled; whatever else
+keeps every mode, a slow drift as well, counts as circling.
 A cloud narrower than R/5 keeps no modes, though single particles may sit on every one. Nothing escapes from a
 periodic box. Fewer than 6 samples in the last fifth show no motion: such runs are judged by their last sample alone.
 """
@@ -227,17 +227,13 @@ def moves_on(x: np.ndarray, size: float, period: float | None = None) -> np.ndar
     if period is not None:  # from the first sample seen, on the shortest way
         first = np.take_along_axis(x, seen.argmax(1)[:, None, None, None], 1)
         x = first + (x - first) - period * np.round((x - first) / period)
-
-    def displacement(y: np.ndarray) -> np.ndarray:
-        """(run, time): root mean square over the particles."""
-        return np.sqrt(((y - np.nanmean(y, 1, keepdims=True)) ** 2).sum(-1).mean(-1))
-
     middle = x.shape[1] // 2
     with catch_warnings():
         simplefilter("ignore", RuntimeWarning)  # a half, or a run, without a finite sample
-        whole = np.sqrt(np.nanmean(displacement(x) ** 2, 1))
-        # peaks, of which an oscillation that is seen a few times a turn has as many in either half
-        early, late = (np.nanmax(displacement(half), 1) for half in (x[:, :middle], x[:, middle:]))
+        square = ((x - np.nanmean(x, 1, keepdims=True)) ** 2).sum(-1).mean(-1)  # over the particles
+        whole = np.sqrt(np.nanmean(square, 1))
+        # peaks, of which an oscillation that is seen a few times a turn has as high ones in either half
+        early, late = (np.sqrt(np.nanmax(half, 1)) for half in (square[:, :middle], square[:, middle:]))
     large, grows = (whole > REST * size) & ~(late < FADING * early), (whole > UNSEEN * size) & (late > DOUBLED * early)
     return enough & (large | grows)
 

@@ -13,7 +13,7 @@ from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.base.netcdf import save
 from egan_theory.cli.app import main
 from egan_theory.experiment.targets import Ring
-from egan_theory.predict import threshold
+from egan_theory.predict import mechanism as registry
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.predict.mechanism import MECHANISMS
 from egan_theory.predict.threshold import thresholds
@@ -46,9 +46,9 @@ def stub(monkeypatch, margin, margins=None, assumptions=("a stub",)):
             return margins(np.array([e.get(RATIO) for e in exps]))
 
         module.margins = many
-    real = threshold.import_module
+    real = registry.import_module
     monkeypatch.setattr(
-        threshold, "import_module", lambda name: module if not name.endswith(".collective") else real(name)
+        registry, "import_module", lambda name: module if not name.endswith(".collective") else real(name)
     )
     return calls
 
@@ -138,7 +138,7 @@ def test_forms(monkeypatch, tmp_path):
     stub(monkeypatch, lambda x: float("inf") if x > 0.5 else -1.0)
     found = thresholds(ring(), RATIO)
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert data["vary"] == RATIO and len(data["thresholds"]) == 3
+    assert data["vary"] == RATIO and len(data["thresholds"]) == len(MECHANISMS)
     for entry in data["thresholds"]:
         assert {"mechanism", "value", "range", "assumptions"} <= set(entry)
     assert data["thresholds"][1]["value"] == pytest.approx(0.5, abs=1e-3)

@@ -15,7 +15,7 @@ from egan_theory.experiment.targets import Grid, Mixture, Ring
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.predict.kinds import likeliest
 from egan_theory.predict.mechanism import MECHANISMS, Mechanism
-from egan_theory.predict.phase import PhaseAxis, parse_axis, phase, phase_axis, refined
+from egan_theory.predict.phase import QUICK, PhaseAxis, parse_axis, phase, phase_axis, refined
 from egan_theory.runs.outcome import UNKNOWN, Outcome, mode_centres, modes_are_lost
 from egan_theory.runs.outcome import shares as runs_shares
 from egan_theory.show.style import OUTCOMES
@@ -339,7 +339,7 @@ def test_kicked_runs_settle_below_the_threshold_and_circle_beyond():
     )  # fmt: skip
     axes = "generator.kernel.ratio=0:0.6:4", "penalty.weight_decay=0.02:0.08:3"
     found = simulate_phase(exp, *axes, runs=1, start="kick")
-    compared = compare_phase(exp, found)
+    compared = compare_phase(exp, found, mechanisms=QUICK)
     assert found.attrs["start"] == "kick" and "kick" in compared.attrs["experiment"]
     np.testing.assert_array_equal(compared["simulated_kind"], compared["predicted_kind"])
     assert {*compared["predicted_kind"].values.ravel().tolist()} == {Outcome.SETTLED, Outcome.CIRCLING}

@@ -45,10 +45,10 @@ def reached(
     x = np.arange(len(found)) if values is None else np.asarray(values, dtype=float)
     words = list(found[0].kinds)
     parts = np.array([[f.kinds[w] for f in found] for w in words])
-    seen = parts.any(axis=1)
+    seen = [bool(row.any()) for row in parts]
     ax.stackplot(
-        x, parts[seen], labels=[w for w, s in zip(words, seen, strict=True) if s],
-        colors=[COLOURS[words[i]] for i in np.flatnonzero(seen)], alpha=0.7,
+        x, parts[np.array(seen)], labels=[w for w, s in zip(words, seen, strict=True) if s],
+        colors=[COLOURS[w] for w, s in zip(words, seen, strict=True) if s], alpha=0.7,
     )  # fmt: skip
     ax.errorbar(x, [f.lost for f in found], [f.stderr for f in found], color=BLACK, marker="o", label="modes lost")
     ax.set_ylim(0, 1)

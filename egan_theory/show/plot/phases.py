@@ -215,7 +215,7 @@ def confusion(compared: xr.Dataset, ax: Axes | None = None) -> Axes:
                     color="white" if share[r, c] > 0.6 else BLACK)  # fmt: skip
     own = [fill(w, 14) for w in compared["kind"].values[rows]]
     ax.set_yticks(range(len(own)), own)
-    ax.set_xticks(range(shown.shape[1]), [fill(w, 14) for w in compared["predicted"].values[columns]])
+    ax.set_xticks(range(shown.shape[1]), [fill(w, 10) for w in compared["predicted"].values[columns]])
     recall = compared["recall"].values[rows]
     right, top = ax.secondary_yaxis("right"), ax.secondary_xaxis("top")
     right.set_yticks(range(len(own)), [f"{v:.2f}" for v in recall])
