@@ -1,10 +1,11 @@
 # %% [markdown]
-# # Do the mechanisms predict where training from random starts loses modes?
+# # Is what becomes of training from random starts predicted, kind by kind?
 # Random experiments (seed and number of diagrams are arguments), one per family: a ring with weight decay over
 # (kernel ratio, critic's learning rate), from starts half as wide as the ring; random points with a gradient penalty
 # over (ratio, R1); a grid with momentum over (ratio, generator's learning rate). Each cell is simulated from random
 # positions; what becomes of a run is one of seven outcomes (egan_theory.runs.outcome), and modes are lost where it is
-# neither "settled" nor "circling with modes kept". Predictions know nothing of the simulation. What they miss is drawn.
+# neither "settled" nor "circling with modes kept". Predicted are the same kinds (egan_theory.predict.kinds), which know
+# nothing of the simulation: a confusion table per diagram, and the balanced accuracy of modes kept against lost.
 # "State reached from the start" knows the mean and width of as many clusters of the start as the target has modes (and,
 # in a row of its own, of the whole start alone). Where another draw of the start decides a cell otherwise, nobody who
 # does not know the draw can be right: --repeats further draws, simulated in single precision and in leaps, tell how
@@ -24,19 +25,21 @@ import xarray as xr
 import egan_theory as eg
 from analyses.script import options, write
 from egan_theory.predict.basin import diagram
+from egan_theory.predict.mechanism import MECHANISMS
 from egan_theory.predict.phase import QUICK, phase, phase_axis
-from egan_theory.predict.threshold import MECHANISMS
 from egan_theory.problem.problem import Problem
-from egan_theory.runs.outcome import modes_are_lost, tally
+from egan_theory.runs.outcome import Outcome, modes_are_lost, recording_interval, tally
 from egan_theory.simulation.accelerated import follow
-from egan_theory.simulation.macro import judged, verdict_times
+from egan_theory.simulation.macro import judged
 from egan_theory.simulation.start import random_starts
-from egan_theory.sweeps.phase import UNION, accuracies, compare_phase, simulate_phase
+from egan_theory.sweeps.confusion import sided
+from egan_theory.sweeps.phase import compare_phase, simulate_phase
 
 SIDE, FINE, STEPS, RUNS, REPEATS = 20, 120, 3000, 1, 3
 #: third difference of the leaps in which repeated starts are simulated: a sixth of what the prediction allows
 ACCURATE = 0.01
-START, ALONE = "state reached from the start", "mean and width alone"
+START, ALONE, SPREAD = "state reached from the start", "mean and width alone", "spread state alone"
+ACCURACY = ("balanced_accuracy", "stderr", "sensitivity", "specificity")
 FAMILIES = ("ring, weight decay", "random points, R1", "grid, momentum")
 
 
@@ -99,23 +102,20 @@ def examine(
     cost = time.process_time() - began
     members = grid(exp, coarse, runs)
     began = time.process_time()
-    margins = diagram(members)[0]
+    compared = compare_phase(exp, simulated, mechanisms=[START])
     spent = time.process_time() - began
-    compared = compare_phase(exp, simulated, mechanisms=mechanisms)
+    lost, known = modes_are_lost(compared["simulated_kind"].values), compared["simulated_kind"].values >= 0
+    spread = compare_phase(exp, simulated, mechanisms=QUICK)
+    alone = sided(lost, diagram(members, clusters=1)[0] > 0)
+    rows = [compared, spread, xr.Dataset({n: alone[n] for n in ACCURACY})]
+    rows = xr.concat([r[list(ACCURACY)] for r in rows], xr.Variable("predictor", [START, SPREAD, ALONE]),
+                     coords="minimal", compat="override")  # fmt: skip
     drawn = [m for m in mechanisms if m in QUICK]
-    predicted = phase(exp, *fine, mechanisms=drawn)
-    lost, known = (compared["lost"].values == 1), (compared["lost"].values >= 0)
-    guesses = np.stack([margins > 0, diagram(members, clusters=1)[0] > 0])
-    found = {n: ("mechanism", v) for n, v in accuracies(guesses[:, known], lost[known]).items()}
-    found["predicted"] = ("mechanism", "second", "first"), guesses.astype(np.int8)
-    added = xr.Dataset(found, coords={"mechanism": [START, ALONE]})
-    rows = xr.concat(
-        [added, compared[list(found)].drop_vars(["first", "second"])], "mechanism", combine_attrs="override"
-    )
+    predicted = phase(exp, *fine, mechanisms=[*drawn, START])
     draws = [lost, *(repeated(members, r) for r in range(1, repeats + 1))]
     return {
         "simulated": simulated, "compared": compared, "predicted": predicted, "rows": rows,
-        "probability": (margins + 1) / 2, "seconds": cost, "spent": spent, **ceiling(np.array(draws), known),
+        "seconds": cost, "spent": spent, **ceiling(np.array(draws), known),
     }  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def repeated(members: np.ndarray, number: int) -> np.ndarray:
     """Whether modes are lost in each cell from another draw of the start, all particles simulated."""
     exp = members.flat[0].replace({"run.runs": 1})
     start = random_starts(Problem(exp.replace({"run.seed": (exp.run.seed + number) % 2**31})))
-    times = verdict_times(exp)
+    times = np.arange(0, exp.run.steps + 1, recording_interval(exp))
     problems = [Problem(e) for e in members.flat]
     found = follow(problems, np.repeat(start, len(problems), axis=0), times, tolerance=ACCURATE)
     codes = judged(exp, found.x, times, found.diverged_at)
@@ -148,7 +148,7 @@ def ceiling(draws: np.ndarray, known: np.ndarray) -> dict[str, float]:
     right = []
     for i, lost in enumerate(draws):
         others = np.delete(draws, i, axis=0).mean(0)
-        right.append(accuracies((others > 0.5)[known], lost[known])["balanced_accuracy"])
+        right.append(sided(lost[known], (others > 0.5)[known])["balanced_accuracy"])
     mixed = (draws.any(0) & ~draws.all(0))[known].mean()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -156,11 +156,9 @@ def ceiling(draws: np.ndarray, known: np.ndarray) -> dict[str, float]:
 
 
 def missed(found: dict) -> dict[str, int | str]:
-    """What the cells are like that the union gets wrong."""
-    compared, simulated = found["compared"], found["simulated"]
-    predicted = compared["predicted"].sel(mechanism=UNION).values.astype(bool)
-    lost = compared["lost"].values.astype(bool)
-    codes = simulated["outcome"].values
+    """What the cells are like of which it is predicted wrongly whether modes are kept."""
+    predicted, lost = (modes_are_lost(found["compared"][f"{n}_kind"]) for n in ("predicted", "simulated"))
+    codes = found["simulated"]["outcome"].values
     alarm, surprise = predicted & ~lost, ~predicted & lost
     return {
         "cells": int(lost.size), "with modes lost": int(lost.sum()), "runs": tally(codes),
@@ -169,20 +167,29 @@ def missed(found: dict) -> dict[str, int | str]:
     }  # fmt: skip
 
 
+def table(compared: xr.Dataset) -> str:
+    """The confusion table in words, row by row."""
+    lines = []
+    for kind, row in zip(Outcome, compared["confusion"].values, strict=True):
+        if row.sum():
+            words = [f"{n} {word}" for n, word in zip(row, compared["predicted"].values, strict=True) if n]
+            lines.append(f"  simulated {kind.word}: predicted {', '.join(words)}")
+    return "\n".join(lines)
+
+
 def study(
     seed: int, draws: int, side: int, mechanisms=QUICK, runs: int = RUNS, repeats: int = REPEATS
 ) -> tuple[xr.Dataset, list[dict]]:
-    """One diagram per draw: accuracies of each mechanism and the union, and the diagrams themselves."""
+    """One diagram per draw: its confusion table and what follows from it, and the diagrams themselves."""
     found, rows, labels = [], [], []
     for i in range(draws):
         family = FAMILIES[i % len(FAMILIES)]
         exp, second = draw(family, np.random.default_rng([seed, i]))
         found.append(examine(exp, second, side, mechanisms, family, runs, repeats))
-        rows.append(found[-1]["rows"][["balanced_accuracy", "stderr", "sensitivity", "specificity"]])
+        rows.append(found[-1]["rows"])
         labels.append(family)
-        table = rows[-1]
-        for name in table["mechanism"].values:
-            row = table.sel(mechanism=name)
+        for name in rows[-1]["predictor"].values:
+            row = rows[-1].sel(predictor=name)
             print(f"{family:20s} {name:28s} balanced accuracy {float(row['balanced_accuracy']):.3f} +- "
                   f"{float(row['stderr']):.3f} (sensitivity {float(row['sensitivity']):.2f}, "
                   f"specificity {float(row['specificity']):.2f})")  # fmt: skip
@@ -190,41 +197,41 @@ def study(
         print(f"{family:20s} ceiling {here['ceiling']:.3f} ({here['ceiling_here']:.3f} of this draw), "
               f"{here['undecided']:.0%} of the cells undecided; {here['spent']:.1f} s for {START!r} against "
               f"{here['seconds']:.1f} s: {here['spent'] / here['seconds']:.3f}")  # fmt: skip
-        print(f"{family:20s} {missed(found[-1])}", flush=True)
+        print(f"{table(here['compared'])}\n{family:20s} {missed(here)}", flush=True)
     ds = xr.concat(rows, "draw", combine_attrs="drop").assign_coords(family=("draw", labels))
     for name in ("covered", "spread", "deficit", "displacement"):
         stacked = np.stack([f["simulated"][name].mean("run").values for f in found])
         ds[name] = ("draw", "row", "column"), stacked, found[0]["simulated"][name].attrs
-    ds["share"] = (
-        ("draw", "kind", "row", "column"), np.stack([f["simulated"]["share"] for f in found]),
-        found[0]["simulated"]["share"].attrs,
-    )  # fmt: skip
-    ds = ds.assign_coords(kind=found[0]["simulated"]["kind"].values)
-    ds["predicted"] = ("draw", "mechanism", "row", "column"), np.stack([f["rows"]["predicted"] for f in found])
+    for name, part in (("share", "simulated"), ("probability", "compared")):
+        stacked = np.stack([f[part][name].values for f in found])
+        ds[name] = ("draw", "kind", "row", "column"), stacked, found[0][part][name].attrs
+    for name in ("confusion", "recall", "precision"):
+        ds[name] = xr.concat([f["compared"][name] for f in found], "draw", coords="minimal", compat="override")
     about = {"ceiling": "balanced accuracy of the majority of other draws of the start",
              "ceiling_here": "the same, of the simulated draw", "undecided": "share of the cells decided apart",
              "seconds": "processor time of the simulation", "spent": f"processor time of {START!r}"}  # fmt: skip
     for name, text in about.items():
         ds[name] = "draw", [f[name] for f in found], {"long_name": text, "units": "s" if "time" in text else "1"}
-    ds["probability"] = ("draw", "row", "column"), np.stack([f["probability"] for f in found]), {
-        "long_name": "probability that modes are lost, from the start", "units": "1"}  # fmt: skip
     ds["experiment"] = "draw", [f["simulated"].attrs["experiment"] for f in found]
     return ds.assign_attrs(seed=seed, draws=draws, side=side), found
 
 
 def figure(found: list[dict], labels: list[str]):
-    """One panel per diagram."""
+    """One panel per diagram, its confusion table below."""
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=(8.6 * len(found), 6.2), layout="constrained")
-    for ax, f, label in zip(np.atleast_1d(fig.subplots(1, len(found))), found, labels, strict=True):
+    fig = Figure(figsize=(8.6 * len(found), 11), layout="constrained")
+    panels = fig.subplots(2, len(found), squeeze=False, height_ratios=(6, 4))
+    for ax, below, f, label in zip(*panels, found, labels, strict=True):
         eg.plot.phase(f["predicted"], f["simulated"], f["compared"], ax=ax)
+        eg.plot.confusion(f["compared"], ax=below)
         ax.text(0.99, 0.01, label, transform=ax.transAxes, ha="right", va="bottom", bbox={"fc": "white", "lw": 0})
     return fig
 
 
-def benchmark(side: int = 200, sample: int = 400) -> dict[str, float]:
-    """Seconds of the default ring's predicted diagram, and of evaluating every cell (from a random sample of them)."""
+def benchmark(side: int = 200, sample: int = 400, seed: int = 1) -> dict[str, float]:
+    """Seconds of predicted diagrams of the default ring and of one experiment of each family; of the ring also those of
+    evaluating every cell (from a random sample of them)."""
     exp, rng = eg.Experiment(), np.random.default_rng(0)
     axes = (
         phase_axis(exp, "generator.kernel.ratio", 0.0, 0.9, side),
@@ -235,13 +242,25 @@ def benchmark(side: int = 200, sample: int = 400) -> dict[str, float]:
     for name in QUICK:
         MECHANISMS[name].margins([exp.replace(cell) for cell in cells])
     every = (time.perf_counter() - start) * side**2 / sample
+    elapsed = timed("the default ring", exp, axes)
+    print(f"every cell: {every:.0f} s, {every / elapsed:.0f} times as long")
+    slowest = elapsed
+    for i, family in enumerate(FAMILIES):
+        exp, second = draw(family, np.random.default_rng([seed, i]))
+        axes = phase_axis(exp, "generator.kernel.ratio", 0.0, 0.95, side), phase_axis(exp, *second[:3], side, second[3])
+        slowest = max(slowest, timed(family, exp, axes))
+    return {"cells": side**2, "predicted": elapsed, "every": every, "slowest": slowest}
+
+
+def timed(label: str, exp: eg.Experiment, axes: tuple) -> float:
+    """Seconds of the predicted diagram with all quick mechanisms."""
     start, cpu = time.perf_counter(), time.process_time()
     found = phase(exp, *axes)
     elapsed, cpu = time.perf_counter() - start, time.process_time() - cpu
     looked = ", ".join(f"{int(found['evaluated'].sel(mechanism=m).sum())} cells for {m}" for m in QUICK)
-    print(f"{side} x {side} predicted diagram of the default ring: {elapsed:.2f} s, {cpu:.2f} s CPU ({looked})")
-    print(f"every cell: {every:.0f} s, {every / elapsed:.0f} times as long")
-    return {"cells": side**2, "predicted": elapsed, "every": every}
+    side = " x ".join(str(len(a.values)) for a in axes)
+    print(f"{side} predicted diagram, {label}: {elapsed:.2f} s, {cpu:.2f} s CPU ({looked})", flush=True)
+    return elapsed
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
@@ -250,10 +269,10 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser.add_argument("--runs", type=int, default=RUNS, help="runs per cell")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="further draws of the start, for the ceiling")
     parser.add_argument("--collapsed-state", action="store_true", help="also the collapsed state's stability (slow)")
-    parser.add_argument("--benchmark", action="store_true", help="only time the default ring's predicted diagram")
+    parser.add_argument("--benchmark", action="store_true", help="only time predicted diagrams")
     args = parser.parse_args(argv)
     if args.benchmark:
-        benchmark()
+        benchmark(seed=args.seed)
         return xr.Dataset()
     mechanisms = (*QUICK, "collapsed state") if args.collapsed_state else QUICK
     ds, found = study(args.seed, args.draws, args.side, mechanisms, args.runs, args.repeats)

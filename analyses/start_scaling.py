@@ -26,7 +26,7 @@ from egan_theory.runs.outcome import modes_are_lost
 from egan_theory.simulation.accelerated import follow
 from egan_theory.simulation.macro import judged, verdict_times
 from egan_theory.simulation.start import random_starts
-from egan_theory.sweeps.phase import accuracies
+from egan_theory.sweeps.confusion import sided
 
 FACTORS = (1, 10, 100)
 RATIOS, RATES, STEPS = 6, 4, 20
@@ -66,7 +66,7 @@ def study(seed: int, draws: int, factors=FACTORS) -> xr.Dataset:
             guess = margins(members) > 0
             predicted = time.process_time() - began
             lost = outcome(members)
-            row = accuracies(guess, lost) | {
+            row = sided(lost, guess) | {
                 "particles": members[0].generator.particles, "simulated": simulated, "predicted": predicted,
                 "right": float((guess == lost).mean()), "lost": float(lost.mean()), "draw": i, "factor": factor,
             }  # fmt: skip

@@ -19,7 +19,7 @@ from ..predict.mechanism import MECHANISMS
 from ..predict.phase import diagram_coordinates
 from ..runs.outcome import FLAGS, UNKNOWN, Outcome, have_left, modes_are_lost, outcomes, tally
 from .batch import DIVERGED, DONE, FAILED, PENDING, STATUS
-from .confusion import confusion, scores
+from .confusion import sided
 from .phase import DEFAULT, MEASURED, with_shares
 from .plan import Plan
 from .reading import loaded, plan_of, sweep_grid, sweep_runs
@@ -216,7 +216,5 @@ def accuracy(agreement: Agreement) -> dict[str, Any]:
     their mean. A cell has lost modes when more than half of its runs have, and is predicted to when that is likelier
     than not."""
     rows = [q for q in agreement.quantities if q.name.startswith("modes lost[")]
-    sides = np.array([[q.measured, q.predicted] for q in rows]).reshape(-1, 2) > MOST
-    kinds = np.where(sides, Outcome.PARTLY_LOST, Outcome.SETTLED)
-    found = scores(confusion(*kinds.T))
+    found = sided(*np.array([[q.measured, q.predicted] for q in rows]).reshape(-1, 2).T > MOST)
     return {n: found[n] for n in ("sensitivity", "specificity", "balanced_accuracy")}

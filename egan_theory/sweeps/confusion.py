@@ -44,6 +44,12 @@ def scores(counts: np.ndarray) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def sided(lost: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """``scores`` of predictions that modes are lost, of whatever kind (booleans of one shape)."""
+    kinds = (np.where(v, Outcome.PARTLY_LOST, Outcome.SETTLED) for v in (lost, predicted))
+    return {name: value for name, value in scores(confusion(*kinds)).items() if np.ndim(value) == 0}
+
+
 #: long names of what ``scores`` finds
 TEXT = {
     "recall": "share of the cells of this kind predicted to be of it",
@@ -70,4 +76,4 @@ def confusion_dataset(simulated: np.ndarray, predicted: np.ndarray) -> xr.Datase
     )  # fmt: skip
 
 
-__all__ = ["confusion", "confusion_dataset", "scores"]
+__all__ = ["confusion", "confusion_dataset", "scores", "sided"]

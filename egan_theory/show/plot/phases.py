@@ -55,8 +55,8 @@ def phase(
     Below it what became of the simulated runs (``simulate_phase``): each cell is divided among the outcomes of its runs
     in proportion, by colour and marker. On cells of another kind than predicted (``compare_phase``) the predicted one's
     marker, a cross where modes were predicted to be kept and are not, or the reverse. ``curves`` (``predict.curves``):
-    thresholds of the spread equilibrium where small orbits are born and where the cloud jumps, changes between them, and
-    folds of orbits.
+    thresholds of the spread equilibrium where small orbits are born and where the cloud jumps, changes between them,
+    and folds of orbits.
     """
     ax = style.axes(ax, (8.6, 6.2))
     if simulated is not None:
