@@ -7,7 +7,7 @@ again with n macro-particles, at most MOST per mode, whatever the number N of pa
     r = (omega/N) (g1 - g2),   G = (omega/N) [g1 + (N-1) g2]                   (predict.transverse.gains)
 
 Gamma has the eigenvalue r on displacements without a mean, and G on the mean. n particles of mass 1/n keep both
-(Eq. (MACRO)) with g1' = r + (G - r)/n, g2' = (G - r)/n under normalisation "sum": they move as N particles would that
+(Eq. (79, macro-particles)) with g1' = r + (G - r)/n, g2' = (G - r)/n under normalisation "sum": they move as N particles would that
 are tied together in groups of N/n. What the grouping leaves out is that a group could part.
 
 The macro-particles are trained by the experiment's own update rule, in leaps (simulation.accelerated), and judged as
@@ -103,7 +103,7 @@ def reached(exp: Experiment, *, draws: int = DRAWS, clusters: int | None = None)
         kinds={o.word: float((codes[0] == o).mean()) for o in Outcome},
         lost=float(lost), stderr=float(error), draws=draws, particles=found.particles, clusters=found.clusters,
         saving=found.evaluations,
-        method="macro-particles followed in leaps of several steps, Eq. (MACRO), Eq. (ACC)",
+        method="macro-particles followed in leaps of several steps, Eq. (79, macro-particles), Eq. (81, leap)",
         assumptions=ASSUMPTIONS,
     )  # fmt: skip
 

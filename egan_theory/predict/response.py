@@ -2,7 +2,7 @@
 
 A mode is a 2 x 2 block (discriminator, particles). It starts displaced by x(0) = 1 with the discriminator at D*, as at
 the start of training, so its decay rate alone does not say how soon it acts: an undamped mode acts within a quarter
-period and never decays. For s^2 + a s + w^2 = 0 in continuous time (Eq. (79, response))
+period and never decays. For s^2 + a s + w^2 = 0 in continuous time (Eq. (82, response))
 
     x(t) = [s1 exp(s2 t) - s2 exp(s1 t)] / (s1 - s2);   t_act = arccos(1/e)/w for a = 0,   -> a/w^2 for a >> w
 

@@ -13,7 +13,7 @@ With responsibilities r_ij proportional to weight_j exp(-|x_i - z_j|^2/2 s^2) a 
 (r Z - x)/s^2. On the periodic box G_s has the box's modes below the Nyquist wavenumber, exp(-s^2 k^2/2) each; s = 0 is
 allowed there, and both scores of the target are 0.
 
-At q = p with displacements xi_b = sum_(i on b) m_i dx_i, r = y_a - y_b, to first order (Eq. (86, score-jacobian)):
+At q = p with displacements xi_b = sum_(i on b) m_i dx_i, r = y_a - y_b, to first order (Eq. (89, score-jacobian)):
 
     dv(y_a) = sum_b L_ab xi_b,   L_ab = G(r)/p_s(y_a) [r r^T/s^4 - 1/s^2 + (grad log p_s)(y_a) r^T/s^2]
 

@@ -62,7 +62,8 @@ def labels(x: np.ndarray, clusters: int) -> np.ndarray:
 
 def filled(x: np.ndarray, label: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """(n, d) particles drawn from normal distributions of the clusters' means and covariances, as many of each as its
-    share (largest remainders), the mean of each exactly that of the cluster."""
+    share (largest remainders), the mean of each exactly that of the cluster; all moved by what rounded shares leave of
+    the difference of the means."""
     count = np.bincount(label)
     share = count * (n / len(x))
     own = np.floor(share).astype(int)
@@ -77,7 +78,8 @@ def filled(x: np.ndarray, label: np.ndarray, n: int, rng: np.random.Generator) -
             z = 0 * z
         values, axes = np.linalg.eigh(np.atleast_2d(np.cov(member.T, bias=True)))
         out.append(member.mean(0) + (z * np.sqrt(np.maximum(values, 0))) @ axes.T)
-    return np.concatenate(out)
+    drawn = np.concatenate(out)
+    return drawn + (x.mean(0) - drawn.mean(0))
 
 
 def judged(exp: Experiment, x: np.ndarray, time: np.ndarray, diverged_at: np.ndarray | None = None) -> np.ndarray:

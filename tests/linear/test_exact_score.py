@@ -95,7 +95,7 @@ def test_jacobian_of_the_score_anywhere(place, seed):
 
 
 def test_jacobian_at_the_data_is_the_one_that_was_derived():
-    """On distinct data with q = p, kernel score: L of Eq. (86, score-jacobian), per unit of mass."""
+    """On distinct data with q = p, kernel score: L of Eq. (89, score-jacobian), per unit of mass."""
     exp = experiment("masses", likelihood=KERNEL).replace({"generator.particles": 3})
     score = Score(exp)
     L = np.einsum("acbe,b->acbe", score.jacobian(), exp.points.weights)

@@ -10,6 +10,7 @@ from scipy.optimize import brentq
 from egan_theory.experiment import Experiment
 from egan_theory.kernels.stationary import Gaussian
 from egan_theory.predict.splitting import splitting
+from egan_theory.simulation.accelerated import several
 from egan_theory.symbolic import (
     play,
     remedies,
@@ -235,6 +236,32 @@ def _(rng):
         r"\Gamma_r": own[0],
         r"\nabla^2[h(D)]": hessian,
     }
+
+
+@check("macro-particles")
+def _(rng):
+    """The two eigenvalues of the macro-particles' kernel are asked for, and its entries found from them."""
+    toy, n = Toy(rng), 3
+    own = toy.v["Omega"] / 5 * np.linalg.eigvalsh(toy.Gamma)
+    g1, g2 = np.linalg.solve([[1, -1], [1, n - 1]], [own[0], own[-1]])
+    return {r"\Gamma_c": own[-1], r"\Gamma_r": own[0], "n": n, "g'_1": g1, "g'_2": g2}
+
+
+@check("leap-stages", "leap")
+def _(rng):
+    """Of a map that is linear with a nilpotent part: four stages are exact for it, whatever k."""
+    A, k = np.triu(rng.normal(size=(5, 5)), 1), 9
+    z = rng.normal(size=(1, 5))
+    stages = []
+
+    def increment(state):
+        stages.append(state[0])
+        return (state[0] @ A,)
+
+    several(increment, (z,), k)
+    out = {f"y_{j}": column(y) for j, y in enumerate(stages, 1)}
+    out |= {f"G_{j}": column(y @ A) for j, y in enumerate(stages, 1)}
+    return out | {"k": k, "z_0": column(z), "z_k": column(z @ np.linalg.matrix_power(np.eye(5) + A, k))}
 
 
 @check("splitting-pattern", "splitting-secant")
