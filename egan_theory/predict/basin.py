@@ -7,8 +7,8 @@ again with n macro-particles, at most MOST per mode, whatever the number N of pa
     r = (omega/N) (g1 - g2),   G = (omega/N) [g1 + (N-1) g2]                   (predict.transverse.gains)
 
 Gamma has the eigenvalue r on displacements without a mean, and G on the mean. n particles of mass 1/n keep both
-(Eq. (79, macro-particles)) with g1' = r + (G - r)/n, g2' = (G - r)/n under normalisation "sum": they move as N particles would that
-are tied together in groups of N/n. What the grouping leaves out is that a group could part.
+with g1' = r + (G - r)/n, g2' = (G - r)/n under normalisation "sum", Eq. (79, macro-particles): they move as N particles
+would that are tied together in groups of N/n. What the grouping leaves out is that a group could part.
 
 The macro-particles are trained by the experiment's own update rule, in leaps (simulation.accelerated), and judged as
 runs are (runs.outcome). Clusters are filled at random, so that the outcome is a probability.
@@ -24,6 +24,7 @@ import numpy as np
 from ..base.errors import InputError
 from ..base.table import Record
 from ..experiment import Experiment
+from ..features import feature_map
 from ..problem.field import VARIABLE
 from ..problem.problem import Problem
 from ..runs.outcome import Outcome, mode_centres, modes_are_lost, recording_interval
@@ -46,6 +47,8 @@ DRAWS, FEW, MANY = 16, 3, 8
 CELLS, SMOOTHING = 170, 1.0
 #: steps of a sequence that fills the square evenly: 1/r and 1/r^2 with r^3 = r + 1 (Roberts 2018)
 SPACING = (0.7548776662466927, 0.5698402909980532)
+#: runs times particles times features times steps, at most: minutes
+WORK = 5e10
 #: values scanned for a threshold
 SCAN = 25
 #: fields in which experiments that are followed side by side may differ
@@ -245,6 +248,10 @@ def _codes(exps: Sequence[Experiment], draws: int, clusters: int | None) -> tupl
         problems = [Problem(e) if n == e.generator.particles else clustered(Problem(e), n) for e in exps]
         x, w = np.concatenate([filled_starts(e, n, count, draws) for e in exps]), None
     time = np.arange(0, exp.run.steps + 1, recording_interval(exp))
+    work = float(len(x)) * x.shape[1] * feature_map(exp).size * exp.run.steps
+    if work > WORK:
+        rule = f"need at most {WORK:g} evaluations of features for the state reached from the start (fewer run.steps)"
+        raise InputError("run", rule, f"{work:.2g}")
     lanes = [p for p in problems for _ in range(draws)]
     found = follow(lanes, x, time, w=w, decided=lambda x, t: decided(exp, x, t))
     codes = judged(exp, found.x, time, found.diverged_at)

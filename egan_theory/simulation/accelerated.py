@@ -1,4 +1,4 @@
-"""Many steps of any update rule at the price of four: Eq. (81, leap), for clouds whose fate matters more than their way.
+"""Many steps of any update rule at the price of four, Eq. (81, leap): for clouds whose fate matters, not their way.
 
 k steps of a map F are k steps of Euler's method, of unit length, for the field G(z) = F(z) - z on the whole state z
 (memory included): a Runge-Kutta method of k stages. The four stages

@@ -54,7 +54,9 @@ def test_draws_take_the_starts_in_turn_and_differ_between_neighbours():
     assert not np.any(found == other)
     for i, x in enumerate(found):  # 12 of 40 particles in 4 clusters: shares are rounded
         np.testing.assert_allclose(x.mean(0), starts[i % 2].mean(0), atol=1e-14)
-    box = small(eg.Uniform(side=5, length=2.0, dimension=2), particles=25).replace({"run.start": "random"})
+    box = small(eg.Uniform(side=5, length=2.0, dimension=2), particles=25, discriminator={"features": 0}).replace(
+        {"run.start": "random"}
+    )
     inside = filled_starts(box, 10, 25, 3)
     assert inside.min() >= 0 and inside.max() <= 2 and inside.std() == pytest.approx(2 / np.sqrt(12), rel=0.2)
 

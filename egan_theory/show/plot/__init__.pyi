@@ -1,5 +1,6 @@
 from .advised import advice as advice
 from .architecture import universality as universality
+from .basins import reached as reached
 from .branches import branch as branch
 from .modes import damping_ratio as damping_ratio
 from .modes import dispersion as dispersion

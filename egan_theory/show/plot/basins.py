@@ -1,0 +1,56 @@
+"""Figure of what becomes of runs from a start: probabilities of each kind, of one start or along a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from ...predict.basin import Reached
+from ...runs.outcome import Outcome
+from .. import style
+from ..style import BLACK, OUTCOMES
+
+
+@style.styled
+def reached(
+    found: Reached | Sequence[Reached],
+    values: Sequence[float] | None = None,
+    label: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """Probability of each outcome (``predict.basin.reached``): bars of one start; of several, stacked over ``values``
+    of a parameter (``label``: its name, say "run.spread"), with the probability that modes are lost and its error.
+
+        widths = [0.1, 0.2, 0.4]
+        eg.plot.reached([eg.reached(exp.replace({"run.spread": s})) for s in widths], widths, "run.spread")
+    """
+    ax = style.axes(ax, (6.4, 4.2))
+    if isinstance(found, Reached):
+        words = list(found.kinds)
+        ax.barh(
+            words,
+            [found.kinds[w] for w in words],
+            edgecolor=BLACK,
+            color=[OUTCOMES[Outcome(i)][0] for i in range(len(words))],
+        )
+        ax.invert_yaxis()
+        ax.set_xlim(0, 1)
+        ax.set_xlabel(f"share of {found.draws} draws of the start")
+        ax.set_title(f"modes are lost with probability {found.lost:.2f} ± {found.stderr:.2f}")
+        return ax
+    x = np.arange(len(found)) if values is None else np.asarray(values, dtype=float)
+    words = list(found[0].kinds)
+    parts = np.array([[f.kinds[w] for f in found] for w in words])
+    seen = parts.any(axis=1)
+    ax.stackplot(
+        x, parts[seen], labels=[w for w, s in zip(words, seen, strict=True) if s],
+        colors=[OUTCOMES[Outcome(i)][0] for i in np.flatnonzero(seen)], alpha=0.7,
+    )  # fmt: skip
+    ax.errorbar(x, [f.lost for f in found], [f.stderr for f in found], color=BLACK, marker="o", label="modes lost")
+    ax.set_ylim(0, 1)
+    ax.set_xlabel(label)
+    ax.set_ylabel("probability")
+    ax.legend()
+    return ax
