@@ -12,6 +12,8 @@ from ...runs.outcome import Outcome
 from .. import style
 from ..style import BLACK, OUTCOMES
 
+COLOURS = {o.word: OUTCOMES[o][0] for o in Outcome}
+
 
 @style.styled
 def reached(
@@ -33,7 +35,7 @@ def reached(
             words,
             [found.kinds[w] for w in words],
             edgecolor=BLACK,
-            color=[OUTCOMES[Outcome(i)][0] for i in range(len(words))],
+            color=[COLOURS[w] for w in words],
         )
         ax.invert_yaxis()
         ax.set_xlim(0, 1)
@@ -46,7 +48,7 @@ def reached(
     seen = parts.any(axis=1)
     ax.stackplot(
         x, parts[seen], labels=[w for w, s in zip(words, seen, strict=True) if s],
-        colors=[OUTCOMES[Outcome(i)][0] for i in np.flatnonzero(seen)], alpha=0.7,
+        colors=[COLOURS[words[i]] for i in np.flatnonzero(seen)], alpha=0.7,
     )  # fmt: skip
     ax.errorbar(x, [f.lost for f in found], [f.stderr for f in found], color=BLACK, marker="o", label="modes lost")
     ax.set_ylim(0, 1)
