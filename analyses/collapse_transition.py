@@ -1,5 +1,5 @@
 # %% [markdown]
-# # At which kernel ratio are modes lost, and how does the discriminator shape that transition?
+# # At which kernel ratio are modes lost, with a smooth and with a rough discriminator?
 # The default ring (8 points, 64 particles, 256 random features, weight decay alone) from random starts of rms 0.5 per
 # coordinate (the ring's own is 0.71), trained with a smooth discriminator (Gaussian kernel) and a rough one (Matern
 # 3/2) of equal K(0) and length scale 0.8, about the distance of neighbouring points. Over the kernel ratio g2/g1: the
@@ -23,7 +23,7 @@ import egan_theory as eg
 from analyses.script import options, write
 from egan_theory.predict.basin import reached
 from egan_theory.predict.collective import margin
-from egan_theory.runs.outcome import FLAGS, LATE, Outcome, covered_modes, data_radius
+from egan_theory.runs.outcome import KEPT, LATE, covered_modes, data_radius
 
 RATIO = "generator.kernel.ratio"
 #: label: fields of the discriminator, colour, marker
@@ -58,14 +58,13 @@ def at_ratios(exp: eg.Experiment, ratios) -> list[eg.Experiment]:
 
 # %%
 def simulated(label: str, seed: int, draw: int, ratios=RATIOS, steps: int = STEPS) -> dict[str, np.ndarray]:
-    """Over the ratios, of one start: the outcome, and the mean over the last fifth of the run of the share of the modes
-    kept and of the cloud's width over the ring's."""
+    """Over the ratios, of one start: the share of the modes that have a particle and the cloud's width over the ring's,
+    means over the last fifth of the run."""
     exp = ring(label, seed, draw, steps)
     runs = eg.simulate(exp, variants=at_ratios(exp, ratios))
     late = runs["particles"].isel(time=runs["time"].values >= (1 - LATE) * steps)
     width = eg.order_parameters(late, runs["target"])["spread"] / data_radius(exp)
-    found = {"outcome": runs["outcome"], "kept": covered_modes(exp, late).mean("time"), "width": width.mean("time")}
-    return {name: values.values for name, values in found.items()}
+    return {"kept": covered_modes(exp, late).mean("time").values, "width": width.mean("time").values}
 
 
 def predicted(
@@ -75,7 +74,8 @@ def predicted(
     which the spread state circles (0: from the first on, NaN: at none); and the rms radius of its orbit, over the root
     of the distance from there (normal form)."""
     exp = ring(label, seed, draw, steps)
-    keeps = [reached(one, draws=clouds).kinds[Outcome.COVERED.word] for one in at_ratios(exp, ratios)]
+    found = [reached(one, draws=clouds).kinds for one in at_ratios(exp, ratios)]
+    keeps = [sum(kinds[kept.word] for kept in KEPT) for kinds in found]
     spread = eg.thresholds(exp, RATIO, mechanisms=[SPREAD]).thresholds[0]
     never = 0.0 if margin(exp.replace({RATIO: 0.0})) > 0 else np.nan
     forms = spread.normal_forms[0] if spread.normal_forms else ()
@@ -88,7 +88,6 @@ def predicted(
 
 
 DESCRIBED = {
-    "outcome": {"long_name": "outcome of the simulated run", "units": "1", **FLAGS},
     "kept": {"long_name": "share of the modes kept", "units": "1"},
     "width": {"long_name": "rms width of the cloud over the ring's", "units": "1"},
     "predicted": {"long_name": "share of the predicted clouds that keep every mode", "units": "1"},
@@ -127,10 +126,10 @@ def mean(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
 
 
 def keepers(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    """(share of the runs that keep every mode, its standard error) over (discriminator, ratio); of n runs, k of which
-    keep them, the error is that of (k + 1)/(n + 2), so that 0 and n of n are not certain."""
+    """(share of the runs that keep every mode throughout their last fifth, its standard error) over (discriminator,
+    ratio); of n runs, k of which do, the error is that of (k + 1)/(n + 2), so that 0 and n of n are not certain."""
     n = ds.sizes["draw"]
-    share = (ds["outcome"] == Outcome.COVERED).mean("draw")
+    share = (ds["kept"] == 1).mean("draw")
     smoothed = (n * share + 1) / (n + 2)
     return share, np.sqrt(smoothed * (1 - smoothed) / (n + 3))
 
@@ -160,41 +159,47 @@ def summary(ds: xr.Dataset) -> dict[str, float]:
 
 
 # %%
-def rug(ax, starts: np.ndarray, height: float, colour: str) -> None:
-    """The ratios from which the spread state circles: range and median over the draws."""
-    ax.plot([starts.min(), starts.max()], [height] * 2, color=colour, lw=4, alpha=0.35, solid_capstyle="butt")
-    ax.plot([np.median(starts)], [height], "|", color=colour, ms=11, mew=2.4)
-
-
 def figure(ds: xr.Dataset):
-    """Starts that keep every mode, and modes kept, over the kernel ratio."""
+    """Runs that keep every mode over the kernel ratio, and where the spread state begins to circle."""
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=(8.6, 5.6), layout="constrained")
-    upper, lower = fig.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    fig = Figure(figsize=(8.6, 5.4), layout="constrained")
+    upper, lower = fig.subplots(2, 1, sharex=True, height_ratios=[5, 1])
     x = ds["ratio"].values
-    (share, error), (theory, unsure), (kept, spread) = keepers(ds), mean(ds["predicted"]), mean(ds["kept"])
+    (share, error), (theory, unsure) = keepers(ds), mean(ds["predicted"])
     for i, (label, (_, colour, marker)) in enumerate(KERNELS.items()):
         one = {"discriminator": label}
-        look = {"fmt": marker, "color": colour, "ms": 6, "mfc": "white", "mew": 1.6, "capsize": 2.5, "elinewidth": 1.1}
         line, band = theory.sel(one).values, unsure.sel(one).values
         upper.fill_between(x, np.maximum(line - band, 0), np.minimum(line + band, 1), color=colour, alpha=0.15, lw=0)
-        upper.plot(x, line, color=colour, lw=2.2, label=f"{label}: theory")
-        upper.errorbar(x, share.sel(one), yerr=error.sel(one), label=f"{label}: simulated", **look)
-        lower.errorbar(x, kept.sel(one), yerr=spread.sel(one), ls="-", lw=0.8, **look)
+        upper.plot(x, line, color=colour, lw=2.2, label=f"{label}: theory, from the start")
+        y, bar = share.sel(one).values, error.sel(one).values
+        look = {
+            "fmt": marker,
+            "ms": 6.5,
+            "color": colour,
+            "mfc": "white",
+            "mew": 1.7,
+            "capsize": 2.5,
+            "elinewidth": 1.1,
+        }
+        ends = [np.minimum(bar, y), np.minimum(bar, 1 - y)]
+        upper.errorbar(x + (2 * i - 1) * 0.004, y, yerr=ends, label=f"{label}: simulated", **look)
         starts = ds["circles"].sel(one).values
         starts = starts[np.isfinite(starts)]
         if len(starts):
-            rug(lower, starts, 0.04 + 0.09 * (1 - i), colour)
+            lower.plot([starts.min(), starts.max()], [-i, -i], color=colour, lw=7, alpha=0.3, solid_capstyle="butt")
+            lower.plot([np.median(starts)], [-i], "|", color=colour, ms=13, mew=2.6)
+    upper.set_ylim(-0.04, 1.06)
+    upper.set_ylabel("runs that keep all 8 modes (share)", fontsize=12)
+    upper.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, fontsize=11)
+    lower.set(ylim=(-1.6, 0.6), yticks=[0, -1], yticklabels=[label.split()[0] for label in KERNELS])
+    lower.set_title("linear theory: from here the spread state circles (median and range of the draws)", fontsize=11)
+    lower.set_xlabel("kernel ratio g2/g1 of the generator (1)", fontsize=12)
     for ax in (upper, lower):
-        ax.set_ylim(-0.06, 1.08)
-        ax.grid(color="#e4e4e4", lw=0.6)
+        ax.grid(axis="x" if ax is lower else "both", color="#e4e4e4", lw=0.6)
+        ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
-        ax.tick_params(labelsize=10.5)
-    upper.set_ylabel("starts that keep\nevery mode (share)", fontsize=11.5)
-    lower.set_ylabel("modes kept\n(share)", fontsize=11.5)
-    lower.set_xlabel("kernel ratio g2/g1 of the generator (1)", fontsize=11.5)
-    upper.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, fontsize=10.5)
+        ax.tick_params(labelsize=11)
     return fig
 
 
