@@ -4,8 +4,9 @@
 # coordinate (the ring's own is 0.71), trained with a smooth discriminator (Gaussian kernel) and a rough one (Matern
 # 3/2) of equal K(0) and length scale 0.8, about the distance of neighbouring points. Over the kernel ratio g2/g1: the
 # share of the runs that keep every mode, and the share of the modes that they keep; what theory says of the first
-# (predict.basin: macro-particles in the clusters of the same starts); and from which ratio the spread state is unstable
-# and circles instead. Every draw has a start and random features of its own. Errors are over the draws.
+# (predict.basin: macro-particles in the clusters of the same starts); from which ratio the spread state is unstable and
+# circles instead; and from which one the collapsed state attracts, where it does not escape. Every draw has a start and
+# random features of its own. Errors are over the draws.
 #
 # Length scale 0.8, weight decay 0.1 and starts of 0.5 were chosen on another seed, so that transitions and thresholds
 # of both discriminators lie inside (0, 1) and thresholds scatter little over the features.
@@ -21,6 +22,7 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.script import options, write
+from egan_theory.predict import collapsed
 from egan_theory.predict.basin import reached
 from egan_theory.predict.collective import margin
 from egan_theory.runs.outcome import KEPT, LATE, covered_modes, data_radius
@@ -71,8 +73,9 @@ def predicted(
     label: str, seed: int, draw: int, ratios=RATIOS, steps: int = STEPS, clouds: int = CLOUDS
 ) -> dict[str, np.ndarray]:
     """What theory says of the same draw: over the ratios the share of the clouds that keep every mode; the ratio from
-    which the spread state circles (0: from the first on, NaN: at none); and the rms radius of its orbit, over the root
-    of the distance from there (normal form)."""
+    which the spread state circles (0: from the first on, NaN: at none); the rms radius of its orbit, over the root of
+    the distance from there (normal form); over the ratios minus the top transverse exponent of the collapsed state
+    (> 0: it attracts, NaN: it escapes)."""
     exp = ring(label, seed, draw, steps)
     found = [reached(one, draws=clouds).kinds for one in at_ratios(exp, ratios)]
     keeps = [sum(kinds[kept.word] for kept in KEPT) for kinds in found]
@@ -82,6 +85,7 @@ def predicted(
     radius = [form.rms_amplitude for form in forms if form.rms_amplitude is not None]
     return {
         "predicted": np.array(keeps),
+        "collapsed": collapsed.margins(at_ratios(exp, ratios)),
         "circles": np.array(never if spread.value is None else spread.value),
         "radius": np.array(radius[0] if radius else np.nan),
     }
@@ -91,6 +95,7 @@ DESCRIBED = {
     "kept": {"long_name": "share of the modes kept", "units": "1"},
     "width": {"long_name": "rms width of the cloud over the ring's", "units": "1"},
     "predicted": {"long_name": "share of the predicted clouds that keep every mode", "units": "1"},
+    "collapsed": {"long_name": "minus the top transverse exponent of the collapsed state", "units": "1/step"},
     "circles": {"long_name": "ratio from which the spread state circles", "units": "1"},
     "radius": {"long_name": "rms radius of the circling over the root of the distance from its threshold",
                "units": "length"},
@@ -134,8 +139,19 @@ def keepers(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
     return share, np.sqrt(smoothed * (1 - smoothed) / (n + 3))
 
 
+def attracts(ds: xr.Dataset) -> xr.DataArray:
+    """(discriminator, draw) the first ratio from which the collapsed state attracts, linear between those looked at;
+    NaN where it attracts nowhere, or escapes before."""
+    x, out = ds["ratio"].values, ds["circles"] * np.nan
+    for i, draws in enumerate(ds["collapsed"].values):
+        for j, margins in enumerate(draws):
+            known = np.isfinite(margins)
+            out[i, j] = half(x[known], -margins[known], 0.0) if known.any() else np.nan
+    return out
+
+
 def half(x: np.ndarray, y: np.ndarray, level: float = 0.5) -> float:
-    """Where a share that falls from 1 is ``level`` for the first time, linear in between; NaN: nowhere."""
+    """Where a number is down to ``level`` for the first time, linear in between; NaN: nowhere, or from the first on."""
     below = np.flatnonzero(y < level)
     if not below.size or below[0] == 0:
         return float("nan")
@@ -154,6 +170,9 @@ def summary(ds: xr.Dataset) -> dict[str, float]:
             out |= {f"{label}, {level:g} kept, {name}": half(x, y, level) for level in (0.75, 0.5, 0.25)}
         out[f"{label}, mean difference"] = float(np.abs(share - theory).sel(discriminator=label).mean())
         out[f"{label}, circles from"] = float(ds["circles"].sel(discriminator=label).median())
+        starts = attracts(ds).sel(discriminator=label)
+        out[f"{label}, draws in which the collapsed state attracts"] = int(starts.notnull().sum())
+        out[f"{label}, attracts from"] = float(starts.median())
         out[f"{label}, radius / sqrt"] = float(ds["radius"].sel(discriminator=label).median())
     return out
 
@@ -163,8 +182,8 @@ def figure(ds: xr.Dataset):
     """Runs that keep every mode over the kernel ratio, and where the spread state begins to circle."""
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=(8.6, 5.4), layout="constrained")
-    upper, lower = fig.subplots(2, 1, sharex=True, height_ratios=[5, 1])
+    fig = Figure(figsize=(8.6, 5.8), layout="constrained")
+    upper, lower = fig.subplots(2, 1, sharex=True, height_ratios=[3.4, 1])
     x = ds["ratio"].values
     (share, error), (theory, unsure) = keepers(ds), mean(ds["predicted"])
     for i, (label, (_, colour, marker)) in enumerate(KERNELS.items()):
@@ -173,27 +192,23 @@ def figure(ds: xr.Dataset):
         upper.fill_between(x, np.maximum(line - band, 0), np.minimum(line + band, 1), color=colour, alpha=0.15, lw=0)
         upper.plot(x, line, color=colour, lw=2.2, label=f"{label}: theory, from the start")
         y, bar = share.sel(one).values, error.sel(one).values
-        look = {
-            "fmt": marker,
-            "ms": 6.5,
-            "color": colour,
-            "mfc": "white",
-            "mew": 1.7,
-            "capsize": 2.5,
-            "elinewidth": 1.1,
-        }
+        look = {"ms": 6.5, "color": colour, "mfc": "white", "mew": 1.7, "capsize": 2.5, "elinewidth": 1.1}
         ends = [np.minimum(bar, y), np.minimum(bar, 1 - y)]
-        upper.errorbar(x + (2 * i - 1) * 0.004, y, yerr=ends, label=f"{label}: simulated", **look)
-        starts = ds["circles"].sel(one).values
-        starts = starts[np.isfinite(starts)]
-        if len(starts):
-            lower.plot([starts.min(), starts.max()], [-i, -i], color=colour, lw=7, alpha=0.3, solid_capstyle="butt")
-            lower.plot([np.median(starts)], [-i], "|", color=colour, ms=13, mew=2.6)
+        upper.errorbar(x + (2 * i - 1) * 0.004, y, yerr=ends, fmt=marker, label=f"{label}: simulated", **look)
+        for row, found in enumerate((ds["circles"], attracts(ds))):
+            starts, height = found.sel(one).values, -2.6 * row - i
+            starts = starts[np.isfinite(starts)]
+            if not len(starts):
+                lower.text(0.0, height, "at none: it escapes", color=colour, va="center", fontsize=10)
+                continue
+            lower.plot([starts.min(), starts.max()], [height] * 2, color=colour, lw=7, alpha=0.3, solid_capstyle="butt")
+            lower.plot([np.median(starts)], [height], "|", color=colour, ms=13, mew=2.6)
     upper.set_ylim(-0.04, 1.06)
     upper.set_ylabel("runs that keep all 8 modes (share)", fontsize=12)
     upper.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, fontsize=11)
-    lower.set(ylim=(-1.6, 0.6), yticks=[0, -1], yticklabels=[label.split()[0] for label in KERNELS])
-    lower.set_title("linear theory: from here the spread state circles (median and range of the draws)", fontsize=11)
+    lower.set(ylim=(-4.4, 0.8), yticks=[-0.5, -3.1])
+    lower.set_yticklabels(["spread state\ncircles from", "collapsed state\nattracts from"])
+    lower.set_title("mechanisms by themselves: median and range over the draws", fontsize=11)
     lower.set_xlabel("kernel ratio g2/g1 of the generator (1)", fontsize=12)
     for ax in (upper, lower):
         ax.grid(axis="x" if ax is lower else "both", color="#e4e4e4", lw=0.6)
@@ -206,7 +221,7 @@ def figure(ds: xr.Dataset):
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("collapse_transition", draws=12, help_draws="starts and features at each ratio").parse_args(argv)
     ds = study(args.seed, args.draws)
-    write(args.output, ds, figure(ds), dpi=110)
+    write(args.output, ds, figure(ds), dpi=105)
     for name, value in summary(ds).items():
         print(f"{name}: {value:.3f}")
     return ds

@@ -13,11 +13,11 @@ LABELS = list(script.KERNELS)
 
 def made(kept, predicted, ratios=(0.0, 0.5, 1.0), circles=(0.2, 0.3)):
     """A study of two discriminators alike: kept (draw, ratio) by simulation, predicted (draw, ratio) by theory."""
-    rows = []
+    rows, margins = [], np.array([-1.0, 1.0, np.nan])[: len(ratios)]
     for _ in LABELS:
         for row, theory, start in zip(kept, predicted, circles, strict=True):
             simulated = {"kept": np.array(row), "width": np.ones(len(row))}
-            numbers = {"predicted": theory, "circles": start, "radius": 0.1}
+            numbers = {"predicted": theory, "collapsed": margins, "circles": start, "radius": 0.1}
             rows.append(simulated | {name: np.array(value) for name, value in numbers.items()})
     return script.gathered(rows, 0, len(kept), ratios, 100)
 
@@ -34,6 +34,8 @@ def test_shares_errors_and_where_they_pass_a_level():
     np.testing.assert_allclose(stderr[0], [0, 0.375, 0.25])  # half the difference of two
     assert script.half(np.array([0.0, 0.5, 1.0]), np.array([1.0, 0.75, 0.25])) == pytest.approx(0.75)
     assert np.isnan(script.half(np.array([0.0, 1.0]), np.array([1.0, 0.6])))
+    np.testing.assert_allclose(script.attracts(ds), 0.25)  # from -1 at 0 to 1 at 0.5
+    assert script.attracts(ds.assign(collapsed=-ds["collapsed"].fillna(1))).isnull().all()
     said = script.summary(ds)
     assert said[f"{LABELS[0]}, 0.75 kept, simulated"] == pytest.approx(0.25)
     assert said[f"{LABELS[0]}, mean difference"] == 0 and said[f"{LABELS[1]}, circles from"] == pytest.approx(0.25)
@@ -58,8 +60,12 @@ def test_figure_shows_theory_and_simulation_of_both(tmp_path):
     upper, lower = figure.axes
     labels = [text.get_text() for text in upper.get_legend().get_texts()]
     assert all(f"{label}: {how}" in labels for label in LABELS for how in ("theory, from the start", "simulated"))
-    assert "kernel ratio" in lower.get_xlabel() and "share" in upper.get_ylabel() and "circles" in lower.get_title()
-    assert [list(line.get_xdata()) for line in lower.get_lines()] == 2 * [[0.2, 0.3], [0.25]]
+    assert "kernel ratio" in lower.get_xlabel() and "share" in upper.get_ylabel()
+    assert [list(line.get_xdata()) for line in lower.get_lines()] == 2 * [[0.2, 0.3], [0.25], [0.25, 0.25], [0.25]]
+    ticks = " ".join(text.get_text() for text in lower.get_yticklabels())
+    assert "spread state" in ticks and "collapsed state" in ticks
+    gone = script.figure(ds.assign(collapsed=ds["collapsed"] * np.nan)).axes[1]
+    assert [text.get_text() for text in gone.texts] == 2 * ["at none: it escapes"]
     curves = [line.get_ydata() for line in upper.get_lines() if line.get_label() in labels]
     assert len(curves) == 2 and all(np.array_equal(y, [1.0, 0.5, 0.0]) for y in curves)
     figure.savefig(tmp_path / "figure.png", dpi=110)
