@@ -37,6 +37,8 @@ RATIOS = (0.0, 0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8, 0
 STEPS, RECORDS = 3000, 50
 #: clouds that theory follows of each draw and ratio
 CLOUDS = 4
+#: steps over which the orbit of the collapsed state is followed first and averaged first
+ORBIT = 1000
 #: mechanism of `egan threshold` that says where the spread state begins to circle
 SPREAD = "collective instability"
 
@@ -85,7 +87,7 @@ def predicted(
     radius = [form.rms_amplitude for form in forms if form.rms_amplitude is not None]
     return {
         "predicted": np.array(keeps),
-        "collapsed": collapsed.margins(at_ratios(exp, ratios)),
+        "collapsed": collapsed.margins(at_ratios(exp, ratios), steps=ORBIT, windows=2),
         "circles": np.array(never if spread.value is None else spread.value),
         "radius": np.array(radius[0] if radius else np.nan),
     }
