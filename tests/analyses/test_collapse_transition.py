@@ -11,13 +11,13 @@ from analyses import collapse_transition as script
 LABELS = list(script.KERNELS)
 
 
-def made(kept, predicted, ratios=(0.0, 0.5, 1.0), circles=(0.2, 0.3)):
+def made(kept, predicted, ratios=(0.0, 0.5, 1.0), swings=(0.2, 0.3)):
     """A study of two discriminators alike: kept (draw, ratio) by simulation, predicted (draw, ratio) by theory."""
     rows, margins = [], np.array([-1.0, 1.0, np.nan])[: len(ratios)]
     for _ in LABELS:
-        for row, theory, start in zip(kept, predicted, circles, strict=True):
+        for row, theory, start in zip(kept, predicted, swings, strict=True):
             simulated = {"kept": np.array(row), "width": np.ones(len(row))}
-            numbers = {"predicted": theory, "collapsed": margins, "circles": start, "radius": 0.1}
+            numbers = {"predicted": theory, "collapsed": margins, "swings": start, "amplitude": 0.1}
             rows.append(simulated | {name: np.array(value) for name, value in numbers.items()})
     return script.gathered(rows, 0, len(kept), ratios, 100)
 
@@ -36,9 +36,13 @@ def test_shares_errors_and_where_they_pass_a_level():
     assert np.isnan(script.half(np.array([0.0, 1.0]), np.array([1.0, 0.6])))
     np.testing.assert_allclose(script.attracts(ds), 0.25)  # from -1 at 0 to 1 at 0.5
     assert script.attracts(ds.assign(collapsed=-ds["collapsed"].fillna(1))).isnull().all()
+    away = ds.assign(collapsed=ds["collapsed"].roll(ratio=1))  # unknown at 0, then a sign that changes at 0.75
+    np.testing.assert_allclose(script.attracts(away), 0.75)
+    away["collapsed"][:, :, 1] = np.nan
+    assert script.attracts(away).isnull().all()
     said = script.summary(ds)
     assert said[f"{LABELS[0]}, 0.75 kept, simulated"] == pytest.approx(0.25)
-    assert said[f"{LABELS[0]}, mean difference"] == 0 and said[f"{LABELS[1]}, circles from"] == pytest.approx(0.25)
+    assert said[f"{LABELS[0]}, mean difference"] == 0 and said[f"{LABELS[1]}, swings from"] == pytest.approx(0.25)
 
 
 def test_draws_have_starts_and_features_of_their_own_and_are_the_same_for_both_discriminators():
@@ -80,7 +84,7 @@ def test_a_short_study_has_both_on_the_same_axis(tmp_path):
     np.testing.assert_allclose(ds["width"].isel(ratio=0), 1, rtol=0.05)
     assert (ds["predicted"].isel(ratio=0) == 1).all() and (ds["predicted"].isel(ratio=1) < 1).all()
     expected = [eg.collective_instability(script.ring(label, 7, 0)).value for label in LABELS]
-    np.testing.assert_allclose(ds["circles"][:, 0], expected)
+    np.testing.assert_allclose(ds["swings"][:, 0], expected)
     eg.save(ds, tmp_path / "study.nc")
     assert xr.load_dataset(tmp_path / "study.nc", engine="h5netcdf").attrs["seed"] == 7
 
