@@ -8,8 +8,8 @@
 # swings instead; and from which one the collapsed state attracts, where it does not escape. Every draw has a start and
 # random features of its own. Errors are over the draws.
 #
-# Length scale 0.8, weight decay 0.1 and starts of 0.5 were chosen on another seed, by theory and a few runs, so that the
-# transitions and thresholds of both discriminators lie inside (0, 1) for most features.
+# Length scale 0.8, weight decay 0.1 and starts of 0.5 were chosen on another seed, by theory and a few runs, so that
+# the transitions and thresholds of both discriminators lie inside (0, 1) for most features.
 # Run: python -m analyses.collapse_transition --seed 1 --draws 12 --output out/collapse_transition
 
 # %%
