@@ -4,7 +4,7 @@
 # coordinate (the ring's own is 0.71), trained with a smooth discriminator (Gaussian kernel) and a rough one (Matern
 # 3/2) of equal K(0) and length scale 0.8, about the distance of neighbouring points. Over the kernel ratio g2/g1: the
 # share of the runs that keep every mode, and the share of the modes that they keep; what theory says of the first
-# (predict.basin: macro-particles in the clusters of the same starts); from which ratio the spread state is unstable and
+# (`eg.reached`: macro-particles in the clusters of the same starts); from which ratio the spread state is unstable and
 # swings instead; and from which one the collapsed state attracts, where it does not escape. Every draw has a start and
 # random features of its own. Errors are over the draws.
 #
@@ -23,7 +23,6 @@ import xarray as xr
 import egan_theory as eg
 from analyses.script import options, write
 from egan_theory.predict import collapsed
-from egan_theory.predict.basin import reached
 from egan_theory.predict.collective import margin
 from egan_theory.runs.outcome import KEPT, LATE, covered_modes, data_radius
 
@@ -79,7 +78,7 @@ def predicted(
     of the distance from there (normal form); over the ratios minus the top transverse exponent of the collapsed state
     (> 0: it attracts, NaN: it escapes)."""
     exp = ring(label, seed, draw, steps)
-    found = [reached(one, draws=clouds).kinds for one in at_ratios(exp, ratios)]
+    found = [eg.reached(one, draws=clouds).kinds for one in at_ratios(exp, ratios)]
     keeps = [sum(kinds[kept.word] for kept in KEPT) for kinds in found]
     spread = eg.thresholds(exp, RATIO, mechanisms=[SPREAD]).thresholds[0]
     never = 0.0 if margin(exp.replace({RATIO: 0.0})) > 0 else np.nan
