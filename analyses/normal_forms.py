@@ -207,7 +207,7 @@ def simulated(exp: eg.Experiment, vary: str, form: NormalForm, part: float, rng:
             drift = abs(means[-1] / means[len(means) * 7 // 8 - 1] - 1) if len(means) > 8 else np.inf
     last = means[-1] if means[-1] < largest else largest
     return {"value": value, "measured": float(last), "expected": expected, "steps": step,
-            "drift": float(drift),
+            "drift": float(drift)}  # fmt: skip
 
 
 def continued(exp: eg.Experiment, vary: str, form: NormalForm, value: float) -> float:
