@@ -51,6 +51,8 @@ BEYOND, AGREE = 0.02, 0.05
 NEARER, SMALL_ORBIT = 2.0, 0.25
 #: kicks, and where a run that jumps is ended, in sizes that the normal form names
 KICK, JUMPED = 0.3, 4.0
+#: turns at the end of a run of eg.simulate that are looked at
+TURNS = 40
 #: a size that changes by less over the last eighth of a run has settled
 SETTLED = 3e-3
 APART = 0.75
@@ -306,10 +308,11 @@ def by_simulate(exp: eg.Experiment, vary: str, form: NormalForm, rng: np.random.
     expected = size_at(form, abs(value - form.threshold))
     steps = int(min(2 * EFOLDS / growth_at(form), MOST_STEPS))
     every = max(1, int(2 * np.pi / form.angle / 16))
+    steps = max(steps, 4 * TURNS * 16 * every)
     run = {"run.start": "kick", "run.runs": 1, "run.steps": steps, "run.record_every": every}
     there = exp.replace({vary: value, **run, "run.kick": 0.3 * expected, "run.seed": int(rng.integers(1 << 30))})
     ds = eg.simulate(there)
-    x = ds["particles"].values[0][-40 * 16 :] - Problem(there).home
+    x = ds["particles"].values[0][-TURNS * 16 :] - Problem(there).home
     return float(np.sqrt(np.mean(np.sum(x**2, axis=-1))))
 
 
