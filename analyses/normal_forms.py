@@ -10,15 +10,15 @@
 # itself says that 2 % is beyond its range, by the closed orbit that is found from it (harmonic balance).
 #
 # How the draws are conditioned. The generator's learning rate is set so that the threshold lies in the range. Drawn
-# again are those without one, those that grow by less than 1e-3 per step at 2 % (flows: 3e-3 per unit of time; runs
-# would take too long), states of more than 500 numbers and, counted, those with a reason in place of a normal form, and
+# again are those without one, those that grow by less than 1e-3 per step (flow: unit of time) at 2 % (runs would
+# take too long), states of more than 500 numbers and, counted, those with a reason in place of a normal form, and
 # those whose slowest other mode decays more slowly than the orbit forms at 2 %: soft modes that decay in 10^4 to 10^6
 # steps are dragged along by the orbit as far as nonlinear terms of their own let them, and the normal form holds to a
 # distance (which it names) far below 2 %. For that reason targets have no points closer than 0.75 of the
 # discriminator's length, either.
 # The flow has no threshold at D = D*: with w scaled by sqrt(b/c), J + J^T = -2 diag(A, 0) <= 0, so that the energy
-# |w|^2/eta_D + theta.S^-1 theta/eta_G never grows, whatever the loss. Flows are therefore drawn with averaged
-# opponents, or with a discriminator at its best response to them, which do have one.
+# |w|^2/eta_D + theta.S^-1 theta/eta_G never grows, whatever the loss. Flows are therefore drawn with an averaged
+# opponent, and with a discriminator at its best response where both are averaged, which do have one.
 #
 # Also: the default ring with weight decay 0.05 and no R1: the centroid's largest excursion over the root of the
 # distance against simulations at four ratios, extrapolated to the threshold, and two draws once more by eg.simulate.
@@ -58,11 +58,10 @@ SETTLED = 3e-3
 APART = 0.75
 SLOW = "a mode decays more slowly than the orbit forms"
 LEAST_GROWTH, EFOLDS, MOST_NUMBERS, MOST_STEPS = 1e-3, 5.0, 500, 60_000
+#: flows, and whose play has to be averaged for a threshold
 FLOWS = (
-    {"update": {"rule": "flow"}, "memory": "generator"},
-    {"update": {"rule": "flow"}, "memory": "discriminator"},
-    {"update": {"rule": "best_response_flow"}, "memory": "generator"},
-)
+    ("flow", ("generator",)), ("flow", ("discriminator",)), ("best_response_flow", ("generator", "discriminator")),
+)  # fmt: skip
 RULES = tuple(u for u in UPDATES if u["rule"] != "flow")
 #: the ring of the first part, and its ratios beyond the threshold
 RING = {"penalty.r1": 0.0, "penalty.weight_decay": 0.05}
@@ -88,7 +87,7 @@ def draw(rng: np.random.Generator) -> tuple[eg.Experiment, str, tuple[NormalForm
         if resolved_rule(exp).substeps > MAX_SUBSTEPS:
             continue
         growth = growth_at(branches[0])
-        if growth < LEAST_GROWTH * (3 if exp.update_rule.continuous else 1):
+        if growth < LEAST_GROWTH:
             continue
         if slowest(exp, branches[0].modes) < growth:
             refused[SLOW] = refused.get(SLOW, 0) + 1
@@ -134,9 +133,9 @@ def _draw(rng: np.random.Generator) -> eg.Experiment:
         penalty["multiplier"], penalty["alpha"] = float(rng.uniform(0.1, 1.0)), float(rng.uniform(0, 0.5))
     memory: dict[str, float] = {}
     update = dict(RULES[int(rng.integers(len(RULES)))])
-    if rng.random() < 0.15:
-        flow = FLOWS[int(rng.integers(len(FLOWS)))]
-        update, memory = dict(flow["update"]), {flow["memory"]: float(rng.uniform(1.0, 5.0))}
+    if rng.random() < 0.25:
+        flow, averaged = FLOWS[int(rng.integers(len(FLOWS)))]
+        update, memory = {"rule": flow}, {player: float(rng.uniform(1.0, 5.0)) for player in averaged}
         penalty.pop("consensus", None)
     return eg.Experiment(
         target=target,
@@ -244,11 +243,13 @@ def compare(exp: eg.Experiment, vary: str, branches: tuple[NormalForm, ...], rng
     cubic = form.amplitude(run["value"])
     better = form.amplitude(run["value"], next_term=True)
     small = form.criticality == "supercritical"
+    momenta = exp.update.momentum_discriminator or exp.update.momentum_generator
     nan, reach = float("nan"), abs(run["value"] - form.threshold)
     valid = form.valid_to is not None and abs(form.valid_to - form.threshold) >= reach
     orbit = nan if valid or not small else continued(exp, vary, form, run["value"])
     return {
-        "rule": exp.update.rule, "loss": exp.loss.kind, "kernel": exp.discriminator.kernel, "vary": vary,
+        "rule": exp.update.rule + " momentum" * bool(momenta),
+        "loss": exp.loss.kind, "kernel": exp.discriminator.kernel, "vary": vary,
         "bifurcation": form.bifurcation, "criticality": form.criticality, "seen": seen, "modes": form.modes,
         "agrees": seen == form.criticality, "exponent": law, **run, "cubic": cubic if small else nan,
         "next": better if small else nan, "error": run["measured"] / cubic - 1 if small else nan,
@@ -319,7 +320,7 @@ def by_simulate(exp: eg.Experiment, vary: str, form: NormalForm, rng: np.random.
 def told(i: int, row: dict) -> str:
     """One line of the table."""
     return (
-        f"{i:3d} {row['rule']:14s} {row['loss']:16s} {row['kernel']:18s} {row['vary'].rpartition('.')[2]:13s} "
+        f"{i:3d} {row['rule']:21s} {row['loss']:16s} {row['kernel']:18s} {row['vary'].rpartition('.')[2]:13s} "
         f"{row['bifurcation']:15s} x{row['modes']} {row['criticality']:13s} seen {row['seen']:13s} "
         f"(exponent {row['exponent']:+.2f}) cubic {row['error']:+.2%} next {row['error_next']:+.2%} "
         f"(said {row['correction']:+.2%}) nearer {row['error_nearer']:+.2%}, {row['steps']} steps, "
@@ -363,7 +364,8 @@ def figure(ds: xr.Dataset, ring: dict):
              title="Default ring")  # fmt: skip
     left.legend()
     small = ds["criticality"].values == "supercritical"
-    right.loglog(ds["next"].values[small], ds["measured"].values[small], "o", label="supercritical")
+    best = np.where(ds["valid"], ds["next"], ds["orbit"])
+    right.loglog(best[small], ds["measured"].values[small], "o", label="supercritical")
     jumps = ~small
     right.loglog(ds["expected"].values[jumps], ds["measured"].values[jumps], "^", label="subcritical: jumps")
     ends = np.array(right.get_xlim())
