@@ -6,17 +6,19 @@
 # Simulation: the step of the particle model itself is iterated, 2 % of the threshold's value beyond it and at half
 # of that, from a small kick along the mode that grows (and some of everything else). Where the size it settles at falls
 # with a power of the distance above 1/4 it is a small orbit, otherwise a jump. The amplitude at 2 % is compared where
-# theory says supercritical: by the cubic truncation, and with the next term of the series.
+# theory says supercritical: by the cubic truncation, with the next term of the series, and, where the normal form
+# itself says that 2 % is beyond its range, by the closed orbit that is found from it (harmonic balance).
 #
 # How the draws are conditioned. The generator's learning rate is set so that the threshold lies in the range. Drawn
-# again are those without one, those that grow by less than 3e-4 per step at 2 % (runs would take too long), states of
-# more than 500 numbers and, counted, those with a reason in place of a normal form, and those whose slowest other mode
-# decays more slowly than the orbit forms at 2 %: soft modes that decay in 10^4 to 10^6 steps are dragged along by the
-# orbit as far as nonlinear terms of their own let them, and the normal form holds to a distance (which it names) far
-# below 2 %. For that reason targets have no points closer than 0.75 of the discriminator's length, either.
+# again are those without one, those that grow by less than 1e-3 per step (flow: unit of time) at 2 % (runs would
+# take too long), states of more than 500 numbers and, counted, those with a reason in place of a normal form, and
+# those whose slowest other mode decays more slowly than the orbit forms at 2 %: soft modes that decay in 10^4 to 10^6
+# steps are dragged along by the orbit as far as nonlinear terms of their own let them, and the normal form holds to a
+# distance (which it names) far below 2 %. For that reason targets have no points closer than 0.75 of the
+# discriminator's length, either.
 # The flow has no threshold at D = D*: with w scaled by sqrt(b/c), J + J^T = -2 diag(A, 0) <= 0, so that the energy
-# |w|^2/eta_D + theta.S^-1 theta/eta_G never grows, whatever the loss. Flows are therefore drawn with averaged
-# opponents, or with a discriminator at its best response to them, which do have one.
+# |w|^2/eta_D + theta.S^-1 theta/eta_G never grows, whatever the loss. Flows are therefore drawn with an averaged
+# opponent, and with a discriminator at its best response where both are averaged, which do have one.
 #
 # Also: the default ring with weight decay 0.05 and no R1: the centroid's largest excursion over the root of the
 # distance against simulations at four ratios, extrapolated to the threshold, and two draws once more by eg.simulate.
@@ -32,9 +34,13 @@ import egan_theory as eg
 from analyses.draws import KERNELS, MAX_SUBSTEPS, UPDATES, draw_target
 from analyses.script import options, write
 from egan_theory.linear.resolved import resolved_rule
+from egan_theory.nonlinear.circle import Orbit
 from egan_theory.nonlinear.normal import NormalForm
+from egan_theory.nonlinear.orbits import Condition, NoOrbit
 from egan_theory.nonlinear.stepmap import StepMap
 from egan_theory.predict.collective import locate
+from egan_theory.predict.crossings import axis_of
+from egan_theory.predict.following import Follower
 from egan_theory.problem.problem import Problem
 from egan_theory.tables.losses import LOSSES
 
@@ -45,14 +51,17 @@ BEYOND, AGREE = 0.02, 0.05
 NEARER, SMALL_ORBIT = 2.0, 0.25
 #: kicks, and where a run that jumps is ended, in sizes that the normal form names
 KICK, JUMPED = 0.3, 4.0
+#: turns at the end of a run of eg.simulate that are looked at
+TURNS = 40
+#: a size that changes by less over the last eighth of a run has settled
+SETTLED = 3e-3
 APART = 0.75
 SLOW = "a mode decays more slowly than the orbit forms"
-LEAST_GROWTH, EFOLDS, MOST_NUMBERS, MOST_STEPS = 3e-4, 5.0, 500, 60_000
+LEAST_GROWTH, EFOLDS, MOST_NUMBERS, MOST_STEPS = 1e-3, 5.0, 500, 60_000
+#: flows, and whose play has to be averaged for a threshold
 FLOWS = (
-    {"update": {"rule": "flow"}, "memory": "generator"},
-    {"update": {"rule": "flow"}, "memory": "discriminator"},
-    {"update": {"rule": "best_response_flow"}, "memory": "generator"},
-)
+    ("flow", ("generator",)), ("flow", ("discriminator",)), ("best_response_flow", ("generator", "discriminator")),
+)  # fmt: skip
 RULES = tuple(u for u in UPDATES if u["rule"] != "flow")
 #: the ring of the first part, and its ratios beyond the threshold
 RING = {"penalty.r1": 0.0, "penalty.weight_decay": 0.05}
@@ -124,9 +133,9 @@ def _draw(rng: np.random.Generator) -> eg.Experiment:
         penalty["multiplier"], penalty["alpha"] = float(rng.uniform(0.1, 1.0)), float(rng.uniform(0, 0.5))
     memory: dict[str, float] = {}
     update = dict(RULES[int(rng.integers(len(RULES)))])
-    if rng.random() < 0.15:
-        flow = FLOWS[int(rng.integers(len(FLOWS)))]
-        update, memory = dict(flow["update"]), {flow["memory"]: float(rng.uniform(1.0, 5.0))}
+    if rng.random() < 0.25:
+        flow, averaged = FLOWS[int(rng.integers(len(FLOWS)))]
+        update, memory = {"rule": flow}, {player: float(rng.uniform(1.0, 5.0)) for player in averaged}
         penalty.pop("consensus", None)
     return eg.Experiment(
         target=target,
@@ -184,7 +193,10 @@ def simulated(exp: eg.Experiment, vary: str, form: NormalForm, part: float, rng:
     block = max(50, round(20 * np.pi / max(form.angle, 1e-3)))
     steps = max(int(min(EFOLDS / growth, MOST_STEPS)), 16 * block)
     means, square = [], 0.0
-    for step in range(1, steps + 1):
+    step, drift = 0, np.inf
+    # until it is settled, at most four times as long as a small orbit needs
+    while step < steps or (drift > SETTLED and step < 4 * steps):
+        step += 1
         z = stepmap.step(z)
         x = stepmap.positions(z) - home
         square += float(np.einsum("m,md,md->", stepmap.shares, x, x))
@@ -193,9 +205,33 @@ def simulated(exp: eg.Experiment, vary: str, form: NormalForm, part: float, rng:
             square = 0.0
             if not means[-1] < largest:
                 break
+            drift = abs(means[-1] / means[len(means) * 7 // 8 - 1] - 1) if len(means) > 8 else np.inf
     last = means[-1] if means[-1] < largest else largest
     return {"value": value, "measured": float(last), "expected": expected, "steps": step,
-            "drift": float(abs(means[-1] / means[max(len(means) * 7 // 8 - 1, 0)] - 1))}  # fmt: skip
+            "drift": float(drift)}  # fmt: skip
+
+
+def continued(exp: eg.Experiment, vary: str, form: NormalForm, value: float) -> float:
+    """rms displacement on the closed orbit itself at a value of the parameter, by harmonic balance from the series of
+    the normal form; NaN where there is none (the branch has turned back before)."""
+    axis = axis_of(exp, vary, 0.9 * form.threshold, min(1.1 * form.threshold, 1.0 if vary == RATIO else np.inf))
+    follower = Follower(Problem(exp), axis, 1.0)
+    m = {"flip": 2, "pitchfork": 1, "transcritical": 1}.get(form.bifurcation, 9)
+    wave = np.multiply.outer(np.exp(2j * np.pi * np.arange(m) / m), form.shape).real * (2 if m > 2 else 1)
+    angle = form.angle if m > 1 else 0.0
+    for size in (1.0, 1.3, 0.7):
+        away = value - form.threshold
+        u = axis.to_scale(value)
+        rest = follower.family(u).rest
+        turned = angle + (form.frequency_shift or 0.0) * away
+        guess = Orbit(rest + size * abs(away) ** form.exponent * wave, turned, u, exp.update_rule.continuous)
+        try:
+            orbit = follower.equations.resolved(guess, Condition(None, 0.0, 1.0, u))[0]
+        except NoOrbit:
+            continue
+        if follower.rms(orbit) > 0.1 * follower.rms(guess):
+            return follower.rms(orbit)
+    return float("nan")
 
 
 def compare(exp: eg.Experiment, vary: str, branches: tuple[NormalForm, ...], rng: np.random.Generator) -> dict:
@@ -207,15 +243,19 @@ def compare(exp: eg.Experiment, vary: str, branches: tuple[NormalForm, ...], rng
     cubic = form.amplitude(run["value"])
     better = form.amplitude(run["value"], next_term=True)
     small = form.criticality == "supercritical"
+    momenta = exp.update.momentum_discriminator or exp.update.momentum_generator
     nan, reach = float("nan"), abs(run["value"] - form.threshold)
+    valid = form.valid_to is not None and abs(form.valid_to - form.threshold) >= reach
+    orbit = nan if valid or not small else continued(exp, vary, form, run["value"])
     return {
-        "rule": exp.update.rule, "loss": exp.loss.kind, "kernel": exp.discriminator.kernel, "vary": vary,
+        "rule": exp.update.rule + " momentum" * bool(momenta),
+        "loss": exp.loss.kind, "kernel": exp.discriminator.kernel, "vary": vary,
         "bifurcation": form.bifurcation, "criticality": form.criticality, "seen": seen, "modes": form.modes,
         "agrees": seen == form.criticality, "exponent": law, **run, "cubic": cubic if small else nan,
         "next": better if small else nan, "error": run["measured"] / cubic - 1 if small else nan,
         "error_next": run["measured"] / better - 1 if small else nan,
         "error_nearer": nearer["measured"] / nearer["expected"] - 1 if small else nan,
-        "valid": form.valid_to is not None and abs(form.valid_to - form.threshold) >= reach,
+        "valid": valid, "orbit": orbit, "error_orbit": run["measured"] / orbit - 1,
         "correction": nan if form.relative_correction is None else form.relative_correction * reach,
         "angle": form.angle,
     }  # fmt: skip
@@ -269,21 +309,22 @@ def by_simulate(exp: eg.Experiment, vary: str, form: NormalForm, rng: np.random.
     expected = size_at(form, abs(value - form.threshold))
     steps = int(min(2 * EFOLDS / growth_at(form), MOST_STEPS))
     every = max(1, int(2 * np.pi / form.angle / 16))
+    steps = max(steps, 4 * TURNS * 16 * every)
     run = {"run.start": "kick", "run.runs": 1, "run.steps": steps, "run.record_every": every}
     there = exp.replace({vary: value, **run, "run.kick": 0.3 * expected, "run.seed": int(rng.integers(1 << 30))})
     ds = eg.simulate(there)
-    x = ds["particles"].values[0][-40 * 16 :] - Problem(there).home
+    x = ds["particles"].values[0][-TURNS * 16 :] - Problem(there).home
     return float(np.sqrt(np.mean(np.sum(x**2, axis=-1))))
 
 
 def told(i: int, row: dict) -> str:
     """One line of the table."""
     return (
-        f"{i:3d} {row['rule']:14s} {row['loss']:16s} {row['kernel']:18s} {row['vary'].rpartition('.')[2]:13s} "
+        f"{i:3d} {row['rule']:21s} {row['loss']:16s} {row['kernel']:18s} {row['vary'].rpartition('.')[2]:13s} "
         f"{row['bifurcation']:15s} x{row['modes']} {row['criticality']:13s} seen {row['seen']:13s} "
         f"(exponent {row['exponent']:+.2f}) cubic {row['error']:+.2%} next {row['error_next']:+.2%} "
         f"(said {row['correction']:+.2%}) nearer {row['error_nearer']:+.2%}, {row['steps']} steps, "
-        f"drift {row['drift']:.0e}, {'' if row['valid'] else 'beyond its range'}"
+        f"drift {row['drift']:.0e}" + ("" if row["valid"] else f", beyond its range, orbit {row['error_orbit']:+.2%}")
     )
 
 
@@ -323,7 +364,8 @@ def figure(ds: xr.Dataset, ring: dict):
              title="Default ring")  # fmt: skip
     left.legend()
     small = ds["criticality"].values == "supercritical"
-    right.loglog(ds["next"].values[small], ds["measured"].values[small], "o", label="supercritical")
+    best = np.where(ds["valid"], ds["next"], ds["orbit"])
+    right.loglog(best[small], ds["measured"].values[small], "o", label="supercritical")
     jumps = ~small
     right.loglog(ds["expected"].values[jumps], ds["measured"].values[jumps], "^", label="subcritical: jumps")
     ends = np.array(right.get_xlim())
@@ -348,6 +390,10 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
         print(
             f"{name}: within {AGREE:.0%} in {int((error <= AGREE).sum())} of {small.sum()}, largest {error.max():.2%}"
         )
+    chosen = np.where(ds["valid"], ds["error"], ds["error_orbit"])[small]
+    good, none = int((np.abs(chosen) <= AGREE).sum()), int(np.isnan(chosen).sum())
+    print(f"normal form where it holds, else the orbit: within {AGREE:.0%} in {good} of {small.sum()}")
+    print(f"no orbit there, its branch has turned back: {none}")
     print(f"sign agrees in {int(ds['agrees'].sum())} of {args.draws}")
     write(args.output, ds, figure(ds, ring))
     return ds

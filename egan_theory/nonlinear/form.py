@@ -20,8 +20,9 @@ class NormalForm(Record):
 
     bifurcation: "neimark-sacker" (flow: "hopf"), "flip", "transcritical" or "pitchfork". criticality: "supercritical"
     (small orbits on the unstable side, modes kept) or "subcritical" (unstable orbits on the stable side, so that the
-    cloud jumps beyond). rms_amplitude: displacement of the particles, root mean square over particles and one turn,
-    over |value - threshold|^exponent (exponent 1/2; of a transcritical bifurcation 1), in length per that power of the
+    cloud jumps beyond; of a transcritical bifurcation for kicks one way). rms_amplitude: displacement of the particles,
+    root mean square over particles and one turn, over |value - threshold|^exponent (exponent 1/2; of a transcritical
+    bifurcation 1), in length per that power of the
     parameter; centroid_amplitude: the largest excursion of the centroid, likewise. side: "above" or "below" the
     threshold the branch exists. angle: radians per step (flow: per unit of time); frequency_shift: what it changes by
     per unit of the parameter, along the branch. motion: "along lines" (every particle goes back and forth, a standing

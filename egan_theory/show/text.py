@@ -149,6 +149,11 @@ def branch_text(form: dict[str, Any], value: float, vary: str, per: str) -> str:
         return f"{start}: no normal form ({form['reason']})."
     distance = f"|{vary.rpartition('.')[2]} - {cell(value)}|"
     size = f"{cell(form['rms_amplitude'])} {distance if form['exponent'] == 1 else f'sqrt({distance})'}"
+    if name == "transcritical":
+        return (
+            f"{start}: another equilibrium passes through the spread one, at an rms distance of {size} on both sides; "
+            "beyond the threshold the cloud settles there or jumps, depending on which way it is kicked."
+        )
     if form["criticality"] == "subcritical":
         return (
             f"{start}, subcritical: the spread cloud jumps beyond it; {form['side']} the threshold, unstable states "
