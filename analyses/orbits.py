@@ -8,7 +8,7 @@
 # compared with the multiplier.
 #
 # The same for random experiments (seed and number of draws are arguments) over losses, penalties, kernels, update rules
-# and targets, as `collapse_transition.py` draws them: 2 % beyond the threshold, wherever the branch there is stable and
+# and targets, as `critical_ratios.py` draws them: 2 % beyond the threshold, wherever the branch there is stable and
 # its period is not longer than a run allows. What is left out is counted, with the reason.
 # Run: python -m analyses.orbits --seed 1 --draws 6 --output out/orbits
 
@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.collapse_transition import draw
+from analyses.critical_ratios import draw
 from analyses.script import options, write
 from egan_theory.nonlinear.circle import Orbit, wavenumbers
 from egan_theory.nonlinear.floquet import floquet
@@ -79,6 +79,9 @@ def decay(steps: Dynamics, orbit: Orbit) -> tuple[float, float]:
     for _ in range(int(TURNS * orbit.period)):
         z = steps.steps.step(z)
         distance.append(np.sqrt(((z[1:] - z[0]) ** 2).sum()))
+    if not orbit.circle:  # a cycle of two steps: as far apart in the same direction after both
+        slope = np.polyfit(np.arange(len(distance[:: orbit.m])), np.log(distance[:: orbit.m]), 1)[0]
+        return float(np.log(np.abs(leading.multipliers[0]))), float(slope)
     # the vector is longer at some angles than at others: what is left is the decay
     phi = orbit.angle * np.arange(len(distance))
     waves = np.exp(1j * np.multiply.outer(phi, wavenumbers(orbit.m)))
@@ -104,14 +107,15 @@ def compared(exp: eg.Experiment, state: OrbitState, steps: int, kick: float) -> 
     return [state.rms, rms, state.centroid, centroid, float(state.period or np.nan), period, predicted, measured]
 
 
-def rows_of_ring() -> list[tuple[float, list[float]]]:
+def rows_of_ring() -> tuple[list[tuple[float, list[float]]], eg.Branch]:
+    """(rows at RATIOS, the whole diagram)."""
     found = eg.branch(ring(), RATIO, 0.0, 0.7, at=RATIOS, collapsed=0)
     rows = []
     for state in found.orbits:
         if any(abs(state.value - ratio) < 1e-12 for ratio in RATIOS):
             rows.append((state.value, compared(ring(), state, STEPS, KICK)))
             told(f"ratio {state.value:g}", rows[-1][1])
-    return rows
+    return rows, found
 
 
 def told(name: str, row: list[float]) -> None:
@@ -124,14 +128,15 @@ def rows_of_draws(seed: int, draws: int) -> tuple[list[tuple[float, list[float]]
     rows, labels, left = [], [], []
     for i in range(draws):
         exp, threshold = draw(np.random.default_rng([seed, i]))
-        value = threshold * (1 + BEYOND)
+        side = eg.collective_instability(exp, RATIO, 0.9 * threshold, min(1.1 * threshold, 1.0)).unstable_side
+        value = threshold * (1 + (BEYOND if side[:1] == ("above",) else -BEYOND))
         label = f"{exp.target.kind} d={exp.dimension} {exp.loss.kind} {exp.update.rule}"
-        low, high = threshold * (1 - BEYOND), min(threshold * (1 + 1.2 * BEYOND), 1.0)
+        low, high = threshold * (1 - 1.2 * BEYOND), min(threshold * (1 + 1.2 * BEYOND), 1.0)
         found = eg.branch(exp, RATIO, low, high, at=[value], collapsed=0)
         there = [o for o in found.orbits if abs(o.value - value) < 1e-12 and o.stable and o.period]
         if not there:
             reasons = "; ".join(f"{b.bifurcation} {b.criticality or ''} {b.reason}" for b in found.branches)
-            left.append(f"{label}: no stable orbit 2 % above the threshold ({reasons})")
+            left.append(f"{label}: no stable orbit 2 % beyond the threshold ({reasons})")
         elif FOLDS / abs(there[0].exponent) > MOST:
             left.append(f"{label}: settles in {FOLDS / abs(there[0].exponent):.0f} steps, longer than a run")
         else:
@@ -146,7 +151,7 @@ def rows_of_draws(seed: int, draws: int) -> tuple[list[tuple[float, list[float]]
 
 def study(seed: int, draws: int) -> xr.Dataset:
     """The ring's orbits over "ratio", the random experiments' over "draw"."""
-    ring_rows = rows_of_ring()
+    ring_rows, found = rows_of_ring()
     drawn, labels, left = rows_of_draws(seed, draws)
     data = {}
     for dim, rows in (("ratio", ring_rows), ("draw", drawn)):
@@ -155,6 +160,11 @@ def study(seed: int, draws: int) -> xr.Dataset:
                 values = np.array([row[2 * i + j] for _, row in rows])
                 about = {"long_name": f"{how} {long}", "units": units}
                 data[f"{dim}_{name}_{how}"] = (dim, values, about)
+    about = {"long_name": "kernel ratio of the ring's orbits", "units": "1"}
+    data["branch_value"] = ("orbit", np.array([o.value for o in found.orbits]), about)
+    for name in ("rms", "period"):
+        about = {"long_name": NAMES[name][0], "units": NAMES[name][1]}
+        data[f"branch_{name}"] = ("orbit", np.array([getattr(o, name) for o in found.orbits]), about)
     data["draw_value"] = ("draw", np.array([v for v, _ in drawn]), {"long_name": "kernel ratio", "units": "1"})
     data["draw_label"] = ("draw", np.array(labels, dtype=str))
     data["left_out"] = ("left", np.array(left, dtype=str))
@@ -178,7 +188,7 @@ def figure(ds: xr.Dataset):
     left, middle, right = fig.subplots(1, 3)
     x = ds["ratio"].values
     for ax, name, what in ((left, "rms", "rms displacement (length)"), (middle, "period", "period (steps)")):
-        ax.plot(x, ds[f"ratio_{name}_predicted"], "-", color=BLUE, label="orbit, followed")
+        ax.plot(ds["branch_value"], ds[f"branch_{name}"], ".-", ms=4, color=BLUE, label="orbits, followed")
         ax.plot(x, ds[f"ratio_{name}_measured"], "o", mfc="none", color=VERMILLION, ms=8, label="simulated from a kick")
         ax.set(xlabel="kernel ratio", ylabel=what)
         ax.legend(fontsize=9)

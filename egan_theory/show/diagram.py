@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from ..predict.branch import Born, Branch, OrbitState
     from ..predict.curves import Curves, Place
 
+#: how particles move on orbits next to the threshold
+MOTION = {"along lines": "orbits along lines", "circles": "circling orbits", "ellipses": "orbits on ellipses"}
 #: what a branch's orbits are called
-CALLED = {"orbit": "circling orbits", "cycle of two steps": "cycles of two steps", "fixed point": "distorted states"}
+CALLED = {"orbit": "orbits", "cycle of two steps": "cycles of two steps", "fixed point": "distorted states"}
 
 
 def diagram_text(found: Branch) -> list[Any]:
@@ -38,7 +40,7 @@ def _on_branch(found: Branch, born: Born, rows: list[OrbitState]) -> list[str]:
     start = f"At {cell(born.threshold)} ({born.bifurcation}"
     if not rows:
         return [f"{start}): nothing was followed ({born.reason})."]
-    name = CALLED[rows[0].kind]
+    name = MOTION.get(born.motion, CALLED[rows[0].kind]) if rows[0].kind == "orbit" else CALLED[rows[0].kind]
     how = "" if born.criticality is None else f", {born.criticality}"
     text = f"{start}{how}) {name} are born, followed from {cell(born.low)} to {cell(born.high)} ({born.reason})"
     lines = [f"{text}. {sentence(_sizes(found, rows))}"]

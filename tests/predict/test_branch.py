@@ -140,9 +140,8 @@ def test_bad_axes_are_refused(vary, low, high):
 
 
 def test_exact_kernels_on_a_dictionary_are_refused_with_the_reason():
-    found = eg.branch(ring(**{"discriminator.features": 0}), RATIO, 0.0, 0.9, collapsed=0)
-    assert not found.orbits
-    assert all("discriminator.evaluation" in b.reason for b in found.branches)
+    with pytest.raises(eg.InputError, match=r"discriminator.evaluation 'fourier', for orbits"):
+        Dynamics(Problem(ring(**{"discriminator.features": 0})))
 
 
 def test_curves_are_the_thresholds_of_every_row():
@@ -177,7 +176,7 @@ def test_words_and_figure():
     from egan_theory.show.style import detached
 
     text = " ".join(str(part) for part in diagram_text(diagram()))
-    assert "circling orbits are born" in text and "none is a collapse" in text
+    assert "orbits along lines are born" in text and "none is a collapse" in text
     with detached():
         ax = plot.branch(diagram())
     assert ax.get_xlabel() == RATIO and len(ax.lines) > 3
