@@ -28,7 +28,7 @@ from egan_theory.predict.basin import diagram
 from egan_theory.predict.mechanism import MECHANISMS
 from egan_theory.predict.phase import QUICK, phase, phase_axis
 from egan_theory.problem.problem import Problem
-from egan_theory.runs.outcome import Outcome, modes_are_lost, recording_interval, tally
+from egan_theory.runs.outcome import Outcome, modes_are_lost, tally
 from egan_theory.simulation.accelerated import follow
 from egan_theory.simulation.macro import judged, verdict_times
 from egan_theory.simulation.start import random_starts

@@ -264,9 +264,10 @@ class _Runs:
 
 
 def _array(v: Any, runs: int) -> np.ndarray:
-    """A block of the state as an array with a run axis; the clock of uniform averages has one number per run."""
+    """A block of the state as an array with a run axis; the clock of uniform averages has one number per run, which
+    divides averages of the shape (run, P)."""
     v = getattr(v, "x", v)
-    return np.full(runs, float(v)) if np.ndim(v) == 0 else v
+    return np.full((runs, 1), float(v)) if np.ndim(v) == 0 else v
 
 
 def _increment(field: LaneField, rule: UpdateRule) -> Increment:
