@@ -1,4 +1,4 @@
-"""One mode of training with a feature that saturates: SymPy's normal forms, those of jets, and what theory.md prints."""
+"""One mode whose feature saturates: SymPy's normal forms, those of jets, and what theory.md prints."""
 
 import numpy as np
 import pytest
