@@ -27,7 +27,8 @@ class NormalForm(Record):
     threshold the branch exists. angle: radians per step (flow: per unit of time); frequency_shift: what it changes by
     per unit of the parameter, along the branch. motion: "along lines" (every particle goes back and forth, a standing
     orbit), "circles" (a rotating one), "ellipses"; "" without motion. stable: against the modes that become unstable
-    there. valid_to: value of the parameter up to which the cubic truncation is good to about 5 %;
+    there. valid_to: value of the parameter up to which the cubic truncation is good to about 5 % and no other
+    mode grows;
     relative_correction: c in amplitude (1 + c |value - threshold|), from which that follows. modes: how many
     eigenvalues (pairs) become unstable together; where they do so one after the other, ``at`` is the value of the
     parameter at which rms_amplitude and what goes with it were evaluated. points: "merge" or "part", what particles

@@ -28,6 +28,9 @@ ZERO = 1e-9
 ACCURACY = 0.05
 #: where two modes cross one after the other, amplitudes are given this part of the parameter beyond the threshold
 BEYOND = 0.02
+#: larger states are not searched for other modes that begin to grow; a growth below this is rounding; halvings of the
+#: distance at which they do
+MAX_EIGENVALUES, ROUNDING, HALVINGS = 600, 1e-10, 6
 #: larger states are not looked at: their dense matrix takes more than some seconds
 MAX_SIZE = 1200
 
@@ -86,7 +89,31 @@ def _found(
     if np.abs(reduced.cubic).max() <= ZERO * reduced.scale or reduced.scale == 0:
         raise Refused("the cubic coefficient is zero to rounding: what happens is decided by higher orders")
     context = _Context(here, before, after, step, value, side, space, eq, crossings, blank)
-    return context.simple() if space.size == 1 else context.several()
+    found = context.simple() if space.size == 1 else context.several()
+    return tuple(_until_next(at, form, ends) for form in found)
+
+
+def _until_next(at: Callable[[float], Point], form: NormalForm, ends: tuple[float, float]) -> NormalForm:
+    """``valid_to`` no further than where other modes of the equilibrium begin to grow."""
+    if form.valid_to is None or form.criticality != "supercritical":
+        return form
+    low = form.threshold
+    high = min(max(form.valid_to, ends[0]), ends[1])
+    if at(low).size > MAX_EIGENVALUES:
+        return form
+    own = form.modes * (2 if form.bifurcation in BIFURCATION["pair"] else 1)
+
+    def others(value: float) -> bool:
+        values = np.linalg.eigvals(at(value).A)
+        growth = values.real if at(value).continuous else np.abs(values) - 1
+        return bool(np.sum(growth > ROUNDING) > own)
+
+    if not others(high):
+        return form
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if others(middle) else (middle, high)
+    return replace(form, valid_to=low)
 
 
 def _refuse_resonance(kind: str, continuous: bool, angle: float) -> None:

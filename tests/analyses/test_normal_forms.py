@@ -21,17 +21,13 @@ def test_one_random_experiment(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_ring_and_twenty_random_experiments():
-    """The excursion of the ring's centroid within 1 % of simulations extrapolated to the threshold, and within 2 % of
-    .1178; of random experiments the sign in all but one."""
+def test_the_ring_extrapolated_to_its_threshold():
+    """The excursion of the ring's centroid within 1 % of simulations, and within 2 % of .1178; its change with the
+    distance within 2 %."""
     ring = script.ring_coefficients()
     assert ring["predicted"] == pytest.approx(0.1178, rel=0.02)
     assert ring["extrapolated"] == pytest.approx(ring["predicted"], rel=0.01)
-    ds = script.study(seed=2, draws=20)
-    assert int(ds["agrees"].sum()) >= 19
-    small = ds["criticality"].values == "supercritical"
-    known = np.where(ds["valid"], ds["error"], ds["error_orbit"])[small]
-    assert np.all(np.abs(known[np.isfinite(known)]) < script.AGREE)
+    assert ring["slope"] == pytest.approx(ring["correction"], rel=0.02)
 
 
 def test_the_excursion_of_an_ellipse():
