@@ -8,7 +8,7 @@
 # compared with the multiplier.
 #
 # The same for random experiments (seed and number of draws are arguments) over losses, penalties, kernels, update rules
-# and targets, as `collapse_transition.py` draws them: 2 % beyond the threshold, wherever the branch there is stable and
+# and targets, as `critical_ratios.py` draws them: 2 % beyond the threshold, wherever the branch there is stable and
 # its period is not longer than a run allows. What is left out is counted, with the reason.
 # Run: python -m analyses.orbits --seed 1 --draws 6 --output out/orbits
 
@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.collapse_transition import draw
+from analyses.critical_ratios import draw
 from analyses.script import options, write
 from egan_theory.nonlinear.circle import Orbit, wavenumbers
 from egan_theory.nonlinear.floquet import floquet
