@@ -22,7 +22,8 @@ def frequency_text(found: Frequency) -> list[Any]:
     lines += [f"{row.kernel}: {row.note}." for row in found.kernels if row.note]
     lines.append(
         "A learning time is that in which a wave's slowest part decays by a factor e; never: it does not decay. The "
-        "wave pi/Delta is a rule of thumb; the time until neighbours are apart takes all that separates them."
+        "wave pi/Delta is a rule of thumb; the time until neighbours are apart takes all that separates them. Where "
+        "the spread state is unstable modes need not be lost: egan threshold says what takes its place."
     )
     return [*lines, f"Method: {found.method}.", f"Assumptions: {'; '.join(found.assumptions)}."]
 
@@ -111,7 +112,10 @@ def caption_frequency(found: Frequency) -> str:
         text += f" The dashed line is the wave that separates neighbouring modes, Δ = {cell(found.distance)} apart."
     if found.sample.wavenumber:
         text += " Circles are waves of the target's own points."
-    text += " Right: kernel ratios at which the spread state is unstable with each kernel (shaded)."
+    text += (
+        " Right: kernel ratios at which the spread state is unstable with each kernel (shaded); modes need not be lost "
+        "there."
+    )
     return f"{text} Assumes: {'; '.join(found.assumptions)}."
 
 

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
+from markupsafe import escape
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
@@ -424,9 +425,9 @@ def test_page_holds_every_number_figure_and_file(fakes, monkeypatch, tmp_path):
     found = json.loads((index.parent / "boundaries.json").read_text())["thresholds"]
     assert [t["mechanism"] for t in found] == list(MECHANISMS)
     for t in found:  # every number and clause of the file is on the page
-        assert not t["meaning"] or f">{t['meaning']}</td>" in text
+        assert not t["meaning"] or f">{escape(t['meaning'])}</td>" in text
         for value, side, said in zip(t["values"], t["unstable_side"], t["meanings"], strict=True):
-            assert f"{side} {value:.4g}: {said[side]}" in text
+            assert f"{side} {value:.4g}: {escape(said[side])}" in text
     assert stages[-2:] == ["figures", "write"]
     assert all(0 <= done <= total for _, done, total in seen)
 
