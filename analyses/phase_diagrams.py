@@ -27,9 +27,9 @@ from egan_theory.predict.basin import diagram
 from egan_theory.predict.phase import QUICK, phase, phase_axis
 from egan_theory.predict.threshold import MECHANISMS
 from egan_theory.problem.problem import Problem
-from egan_theory.runs.outcome import modes_are_lost, recording_interval, tally
+from egan_theory.runs.outcome import modes_are_lost, tally
 from egan_theory.simulation.accelerated import follow
-from egan_theory.simulation.macro import judged
+from egan_theory.simulation.macro import judged, verdict_times
 from egan_theory.simulation.start import random_starts
 from egan_theory.sweeps.phase import UNION, accuracies, compare_phase, simulate_phase
 
@@ -132,7 +132,7 @@ def repeated(members: np.ndarray, number: int) -> np.ndarray:
     """Whether modes are lost in each cell from another draw of the start, all particles simulated."""
     exp = members.flat[0].replace({"run.runs": 1})
     start = random_starts(Problem(exp.replace({"run.seed": (exp.run.seed + number) % 2**31})))
-    times = np.arange(0, exp.run.steps + 1, recording_interval(exp))
+    times = verdict_times(exp)
     problems = [Problem(e) for e in members.flat]
     found = follow(problems, np.repeat(start, len(problems), axis=0), times, tolerance=ACCURATE)
     codes = judged(exp, found.x, times, found.diverged_at)
@@ -219,6 +219,10 @@ def figure(found: list[dict], labels: list[str]):
     fig = Figure(figsize=(8.6 * len(found), 6.2), layout="constrained")
     for ax, f, label in zip(np.atleast_1d(fig.subplots(1, len(found))), found, labels, strict=True):
         eg.plot.phase(f["predicted"], f["simulated"], f["compared"], ax=ax)
+        where = f["simulated"]["first"].values, f["simulated"]["second"].values
+        p = f["probability"]  # modes are lost from this start: even chances, and one in four either way
+        if p.min() < 0.5 < p.max():
+            ax.contour(*where, p, levels=[0.25, 0.5, 0.75], colors="black", linestyles=[":", "-", ":"], linewidths=1.5)
         ax.text(0.99, 0.01, label, transform=ax.transAxes, ha="right", va="bottom", bbox={"fc": "white", "lw": 0})
     return fig
 

@@ -22,9 +22,9 @@ from egan_theory.predict.basin import margins
 from egan_theory.predict.phase import phase_axis
 from egan_theory.predict.transverse import clustered
 from egan_theory.problem.problem import Problem
-from egan_theory.runs.outcome import modes_are_lost, recording_interval
+from egan_theory.runs.outcome import modes_are_lost
 from egan_theory.simulation.accelerated import follow
-from egan_theory.simulation.macro import judged
+from egan_theory.simulation.macro import judged, verdict_times
 from egan_theory.simulation.start import random_starts
 from egan_theory.sweeps.phase import accuracies
 
@@ -45,7 +45,7 @@ def outcome(members: list[eg.Experiment]) -> np.ndarray:
     """Whether modes are lost in each cell, all particles followed from the start that a simulation has."""
     exp, problems = members[0], [Problem(e) for e in members]
     x = np.repeat(random_starts(problems[0]), len(members), axis=0)
-    times = np.arange(0, exp.run.steps + 1, recording_interval(exp))
+    times = verdict_times(exp)
     found = follow(problems, x, times, tolerance=ACCURATE)
     return modes_are_lost(judged(exp, found.x, times, found.diverged_at))
 

@@ -27,10 +27,10 @@ from ..experiment import Experiment
 from ..features import feature_map
 from ..problem.field import VARIABLE
 from ..problem.problem import Problem
-from ..runs.outcome import Outcome, mode_centres, modes_are_lost, recording_interval
+from ..runs.outcome import Outcome, mode_centres, modes_are_lost
 from ..simulation.accelerated import follow
 from ..simulation.condense import condensed
-from ..simulation.macro import decided, filled_starts, judged, kicked_starts
+from ..simulation.macro import decided, filled_starts, judged, kicked_starts, verdict_times
 from .crossings import axis_of, changed, changes
 from .transverse import clustered
 
@@ -100,7 +100,7 @@ def reached(exp: Experiment, *, draws: int = DRAWS, clusters: int | None = None)
     for name, value in (("draws", draws), ("clusters", 1 if clusters is None else clusters)):
         if value < 1:
             raise InputError(name, "be at least 1", value)
-    codes, found = _codes([exp], draws, clusters)
+    codes, found = _codes([exp], draws, clusters, kinds=True)
     lost, error = posterior(modes_are_lost(codes[0]).sum(), draws)
     return Reached(
         kinds={o.word: float((codes[0] == o).mean()) for o in Outcome},
@@ -231,8 +231,10 @@ class _Found:
     evaluations: float
 
 
-def _codes(exps: Sequence[Experiment], draws: int, clusters: int | None) -> tuple[np.ndarray, _Found]:
-    """(experiment, draw) outcomes."""
+def _codes(
+    exps: Sequence[Experiment], draws: int, clusters: int | None, kinds: bool = False
+) -> tuple[np.ndarray, _Found]:
+    """(experiment, draw) outcomes; ``kinds``: also of those that keep every mode, else only kept or lost is sure."""
     exp = exps[0]
     _refuse(exp)
     modes = len(mode_centres(exp))
@@ -247,7 +249,7 @@ def _codes(exps: Sequence[Experiment], draws: int, clusters: int | None) -> tupl
         count = min(modes if clusters is None else clusters, n)
         problems = [Problem(e) if n == e.generator.particles else clustered(Problem(e), n) for e in exps]
         x, w = np.concatenate([filled_starts(e, n, count, draws) for e in exps]), None
-    time = np.arange(0, exp.run.steps + 1, recording_interval(exp))
+    time = verdict_times(exp, kinds)
     work = float(len(x)) * x.shape[1] * feature_map(exp).size * exp.run.steps
     if work > WORK:
         rule = f"need at most {WORK:g} evaluations of features for the state reached from the start (fewer run.steps)"

@@ -168,7 +168,7 @@ def follow(
     A discriminator whose features grow with the particles' ways (the exact kernel) is none that this follows.
     """
     whole = _Runs(members, x, w, np.asarray(times, dtype=int), tolerance)
-    ends = np.unique(np.rint(np.array((*CHECKS, 1.0)) * (len(times) - 1)).astype(int))
+    ends = np.unique([*np.searchsorted(times, np.array(CHECKS) * times[-1]), len(times) - 1])
     for end in ends[ends > 0]:
         whole.advance(int(end))
         if decided is not None and end < len(times) - 1:

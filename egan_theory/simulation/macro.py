@@ -17,11 +17,13 @@ from ..features import feature_map
 from ..problem.field import VARIABLE
 from ..problem.problem import Problem
 from ..runs.order import spread
-from ..runs.outcome import ESCAPE, NARROW, Outcome, data_radius, outcomes
+from ..runs.outcome import ESCAPE, LATE, MOST, NARROW, Outcome, data_radius, outcomes, recording_interval
 from .start import random_starts, starts
 
 #: starts of more particles than this are clustered by a sample of them
 SAMPLE = 1000
+#: intervals before the last fifth of a run at whose ends it is looked at
+EARLY = 40
 
 
 def kicked_starts(problem: Problem, draws: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,6 +84,16 @@ def filled(x: np.ndarray, label: np.ndarray, n: int, rng: np.random.Generator) -
     return drawn + (x.mean(0) - drawn.mean(0))
 
 
+def verdict_times(exp: Experiment, motion: bool = False) -> np.ndarray:
+    """Steps at which runs are looked at whose verdict is wanted: EARLY intervals, and of the last fifth as many samples
+    as outcomes look at; ``motion``: as many as tell rest from circling (outcome.recording_interval)."""
+    steps = exp.run.steps
+    late = round((1 - LATE) * steps)
+    every = recording_interval(exp) if motion else max(round((steps - late) / MOST), 1)
+    early = np.rint(np.linspace(0, late, EARLY + 1)).astype(int)
+    return np.unique(np.concatenate([early, np.arange(steps, late, -every)]))
+
+
 def judged(exp: Experiment, x: np.ndarray, time: np.ndarray, diverged_at: np.ndarray | None = None) -> np.ndarray:
     """(run,) outcomes of particles x (run, time, n, d), as the integers of outcome.Outcome."""
     return outcomes(_runs(x, time, diverged_at), exp)
@@ -112,4 +124,4 @@ def decided(exp: Experiment, x: np.ndarray, time: np.ndarray) -> np.ndarray:
     return far | ((width[:, 2] < NARROW * radius) & (width[:, 2] < width[:, 1:2].min(-1) / 2))
 
 
-__all__ = ["decided", "filled", "filled_starts", "judged", "kicked_starts", "labels"]
+__all__ = ["decided", "filled", "filled_starts", "judged", "kicked_starts", "labels", "verdict_times"]

@@ -9,14 +9,14 @@ from egan_theory.runs.outcome import Outcome
 
 
 def found(lost):
-    kinds = {o.word: 0.0 for o in Outcome} | {"collapsed": lost, "covered": 1 - lost}
+    kinds = {o.word: 0.0 for o in Outcome} | {"collapsed": lost, "settled": 1 - lost}
     return Reached(kinds, lost, 0.1, 8, 6, 2, 0.3, "by hand", ("none",))
 
 
 def test_bars_are_the_kinds():
     ax = eg.plot.reached(found(0.25))
     widths = {t.get_text(): bar.get_width() for t, bar in zip(ax.get_yticklabels(), ax.patches, strict=True)}
-    assert widths["collapsed"] == 0.25 and widths["covered"] == 0.75 and len(widths) == len(Outcome)
+    assert widths["collapsed"] == 0.25 and widths["settled"] == 0.75 and len(widths) == len(Outcome)
     assert "0.25" in ax.get_title() and "8 draws" in ax.get_xlabel()
 
 

@@ -6,7 +6,16 @@ import pytest
 import egan_theory as eg
 from egan_theory.problem.problem import Problem
 from egan_theory.runs.outcome import Outcome, data_radius
-from egan_theory.simulation.macro import SAMPLE, decided, filled, filled_starts, judged, kicked_starts, labels
+from egan_theory.simulation.macro import (
+    SAMPLE,
+    decided,
+    filled,
+    filled_starts,
+    judged,
+    kicked_starts,
+    labels,
+    verdict_times,
+)
 from egan_theory.simulation.start import random_starts
 from tests.builders import small
 
@@ -68,6 +77,17 @@ def test_kicks_are_drawn_anew():
     assert (x - Problem(exp).home).std() == pytest.approx(0.1, rel=0.15)
     own = eg.simulate(exp.replace({"run.steps": 1, "run.runs": 1, "run.record_every": 1}))["particles"].values[0, 0]
     assert np.abs(x - own).max((1, 2)).min() > 1e-3
+
+
+def test_verdicts_are_those_of_evenly_spaced_records():
+    exp = ring(penalty={"weight_decay": 0.1}).replace({"run.steps": 1000, "run.record_every": 1})
+    x = eg.simulate(exp)["particles"].values
+    for motion in (False, True):
+        times = verdict_times(exp, motion)
+        assert times[0] == 0 and times[-1] == 1000 and (np.diff(times) > 0).all()
+        assert (times >= 800).sum() >= 25 and (times < 800).sum() == 40
+    np.testing.assert_array_equal(judged(exp, x[:, times], times), judged(exp, x, np.arange(1001)))
+    assert verdict_times(exp.replace({"run.steps": 3})).tolist() == [0, 1, 2, 3]
 
 
 def test_only_what_leaves_or_shrinks_is_decided():

@@ -12,6 +12,8 @@ from ...runs.outcome import Outcome
 from .. import style
 from ..style import BLACK, OUTCOMES
 
+COLOURS = {o.word: OUTCOMES[o][0] for o in Outcome}
+
 
 @style.styled
 def reached(
@@ -33,7 +35,7 @@ def reached(
             words,
             [found.kinds[w] for w in words],
             edgecolor=BLACK,
-            color=[OUTCOMES[Outcome(i)][0] for i in range(len(words))],
+            color=[COLOURS[w] for w in words],
         )
         ax.invert_yaxis()
         ax.set_xlim(0, 1)
@@ -43,10 +45,10 @@ def reached(
     x = np.arange(len(found)) if values is None else np.asarray(values, dtype=float)
     words = list(found[0].kinds)
     parts = np.array([[f.kinds[w] for f in found] for w in words])
-    seen = [bool(row.any()) for row in parts]
+    seen = parts.any(axis=1)
     ax.stackplot(
-        x, parts[np.array(seen)], labels=[w for w, s in zip(words, seen, strict=True) if s],
-        colors=[OUTCOMES[Outcome(i)][0] for i, s in enumerate(seen) if s], alpha=0.7,
+        x, parts[seen], labels=[w for w, s in zip(words, seen, strict=True) if s],
+        colors=[COLOURS[words[i]] for i in np.flatnonzero(seen)], alpha=0.7,
     )  # fmt: skip
     ax.errorbar(x, [f.lost for f in found], [f.stderr for f in found], color=BLACK, marker="o", label="modes lost")
     ax.set_ylim(0, 1)
