@@ -111,7 +111,7 @@ def examine(
     rows = xr.concat([r[list(ACCURACY)] for r in rows], xr.Variable("predictor", [START, SPREAD, ALONE]),
                      coords="minimal", compat="override")  # fmt: skip
     drawn = [m for m in mechanisms if m in QUICK]
-    predicted = phase(exp, *fine, mechanisms=[*drawn, START])
+    predicted = phase(exp, *fine, mechanisms=drawn)
     draws = [lost, *(repeated(members, r) for r in range(1, repeats + 1))]
     return {
         "simulated": simulated, "compared": compared, "predicted": predicted, "rows": rows,
@@ -224,6 +224,11 @@ def figure(found: list[dict], labels: list[str]):
     panels = fig.subplots(2, len(found), squeeze=False, height_ratios=(6, 4))
     for ax, below, f, label in zip(*panels, found, labels, strict=True):
         eg.plot.phase(f["predicted"], f["simulated"], f["compared"], ax=ax)
+        where = f["simulated"]["first"].values, f["simulated"]["second"].values
+        # modes are lost from this start: even chances, and one in four either way
+        p = f["compared"]["probability"].values[modes_are_lost(np.array(Outcome))].sum(0)
+        if p.min() < 0.5 < p.max():
+            ax.contour(*where, p, levels=[0.25, 0.5, 0.75], colors="black", linestyles=[":", "-", ":"], linewidths=1.5)
         eg.plot.confusion(f["compared"], ax=below)
         where = f["simulated"]["first"].values, f["simulated"]["second"].values
         p = f["probability"]  # modes are lost from this start: even chances, and one in four either way

@@ -92,7 +92,8 @@ def test_diagram_against_simulation():
     axes = (f"{RATIO}=0:0.9:5", "discriminator.learning_rate=0.03:0.3:3:log")
     simulated = simulate_phase(exp, *axes, runs=2)
     found = compare_phase(exp, simulated, mechanisms=[NAME])
-    assert float(found["balanced_accuracy"].sel(mechanism=NAME)) > 0.8
+    assert float(found["balanced_accuracy"]) > 0.8
+    np.testing.assert_allclose(found["probability"].sum("kind"), 1.0)
     predicted = eg.phase(exp, *axes, mechanisms=[NAME])
     assert predicted["evaluated"].values.all() and np.abs(predicted["margin"].values).max() < 1
 
@@ -103,9 +104,15 @@ def test_large_diagrams_are_sampled_evenly(monkeypatch):
     for r, c in np.ndindex(exps.shape):
         exps[r, c] = ring(0.01 + 0.02 * c)
     exps[3, 5] = None
-    monkeypatch.setattr(basin, "_codes", lambda exps, draws, clusters: (
+    monkeypatch.setattr(basin, "_codes", lambda exps, draws, clusters, kinds=False: (
         np.array([[3 * (e.get(RATIO) > 0.4)] * draws for e in exps]), None))  # fmt: skip
     margins, evaluated = basin.diagram(exps)
+    told = basin.kinds(exps)  # the same draws, kind by kind
+    lost = told[modes_are_lost(np.array(Outcome))].sum(0)
+    known = ~np.isnan(margins)
+    np.testing.assert_array_equal(known, np.isfinite(told).all(0))
+    np.testing.assert_allclose(told.sum(0)[known], 1.0)
+    np.testing.assert_array_equal(margins[known] > 0, lost[known] > 0.5)
     assert 0.8 * basin.CELLS < evaluated.sum() < 1.2 * basin.CELLS and np.isnan(margins[3, 5])
     assert (margins[:, :16] < 0).all() or np.isnan(margins[:, :16]).sum() == 1
     assert np.nanmax(margins[:, :16]) < 0 < margins[:, 24:].min()
