@@ -133,7 +133,8 @@ def curves_text(found: Curves) -> list[Any]:
         lines.append(f"Between small orbits and jumps it changes at {at(found.changes)}.")
     if found.folds:
         lines.append(
-            f"Orbits turn back (the spread state and an orbit are both stable up to there) at {at(found.folds)}."
+            f"Orbits turn back at {at(found.folds)}: between there and the threshold they stand beside the stable "
+            "spread state."
         )
     return [*lines, f"The curves assume: {'; '.join(found.assumptions)}."]
 

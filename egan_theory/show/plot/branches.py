@@ -78,10 +78,16 @@ def _orbits(ax: Axes, threshold: float, rows: list[OrbitState], colour: str) -> 
     place = np.concatenate([[0.0], np.cumsum(np.maximum(spans, 1e-12))])
     fine = np.linspace(place[:-1], place[1:], BETWEEN, axis=-1)
     x, y = (PchipInterpolator(place, v)(fine) for v in (value, square))
+    added = len(place) - len(rows)
+    growth = [rows[0].exponent] * added + [o.exponent for o in rows]
     for i in range(len(place) - 1):
+        size = np.sqrt(np.maximum(y[i], 0.0))
         # a fold itself is on the edge: the orbit beyond it tells
-        steady = stable[i + 1] if len(rows) > i and rows[i - (len(place) - len(rows))].fold else stable[i]
-        ax.plot(x[i], np.sqrt(np.maximum(y[i], 0.0)), color=colour, lw=2, ls="-" if steady else DASHED)
+        first = stable[i + 1] if i >= added and rows[i - added].fold else stable[i]
+        last = first if rows[i + 1 - added].fold else stable[i + 1]
+        cut = BETWEEN - 1 if first == last else round((BETWEEN - 1) * growth[i] / (growth[i] - growth[i + 1]))
+        for part, steady in ((slice(0, cut + 1), first), (slice(cut, BETWEEN), last)):
+            ax.plot(x[i][part], size[part], color=colour, lw=2, ls="-" if steady else DASHED)
     parting = [o for o in rows if o.stable and o.particles_part and not o.fold]
     ax.plot([o.value for o in parting], [o.rms for o in parting], ".", color=colour, ms=7)
     folds = [o for o in rows if o.fold]
@@ -94,10 +100,14 @@ def _collapsed(ax: Axes, found: Branch) -> list[Line2D]:
         return []
     across = ax.get_xaxis_transform()
     groups = {
-        "collapsed state attracts": ([c.value for c in found.collapsed if c.attracts], "s", PURPLE),
-        "... does not": ([c.value for c in found.collapsed if c.attracts is False], "s", "white"),
-        "... undecided": ([c.value for c in found.collapsed if c.attracts is None and not c.escapes], "d", "#dddddd"),
-        "... leaves the data": ([c.value for c in found.collapsed if c.escapes], "x", PURPLE),
+        "collapsed state: attracts": ([c.value for c in found.collapsed if c.attracts], "s", PURPLE),
+        "collapsed state: does not attract": ([c.value for c in found.collapsed if c.attracts is False], "s", "white"),
+        "collapsed state: undecided": (
+            [c.value for c in found.collapsed if c.attracts is None and not c.escapes],
+            "d",
+            "#dddddd",
+        ),
+        "collapsed state: leaves the data": ([c.value for c in found.collapsed if c.escapes], "x", PURPLE),
     }
     handles = []
     for label, (values, marker, face) in groups.items():
