@@ -173,8 +173,10 @@ def study(seed: int, draws: int) -> xr.Dataset:
 
 
 def errors(ds: xr.Dataset, dim: str, name: str) -> np.ndarray:
-    """Relative errors of a prediction."""
-    return np.abs(ds[f"{dim}_{name}_measured"].values / ds[f"{dim}_{name}_predicted"].values - 1)
+    """Relative errors of a prediction; of the centroid, which may hardly move, over the particles' rms displacement."""
+    predicted, measured = (ds[f"{dim}_{name}_{how}"].values for how in ("predicted", "measured"))
+    scale = ds[f"{dim}_rms_predicted"].values if name == "centroid" else predicted
+    return np.abs((measured - predicted) / scale)
 
 
 # %%
