@@ -126,9 +126,10 @@ class Resolvent:
         left_over = np.linalg.norm(M @ x - b, axis=0)
         if np.any(left_over > LEFT_OVER * np.linalg.norm(b, axis=0)):
             raise Refused(
-                "the orbit pushes the state along a direction that nothing damps (multiplier exactly 1: weights "
-                "without decay, or a cloud that may slide on a periodic box), so that it drifts and has no fixed size; "
-                "weight decay, however small, bounds weights"
+                "the orbit pushes the state along a direction that nothing damps (multiplier 1 to rounding: weights "
+                "without decay, particles on points so close that the discriminator does not tell them apart, or a "
+                "cloud that may slide on a periodic box), so that it drifts and has no fixed size; weight decay, "
+                "however small, bounds weights"
             )
         return x
 

@@ -2,22 +2,24 @@
 
 Positions x = y + u near rest see psi by its Taylor polynomial in u alone. To fifth order in the displacement (what
 normal forms and their next term take) D and its gradient need derivatives of psi up to order K = 5 (6 where D != D* at
-rest), and weights are pushed along those up to K - 1: every term of F_w is psi or grad psi at a point, times something
-that vanishes at rest where w does. Weights orthogonal to these decay on their own (weight decay), pushed by nothing and
-felt by nobody, to that order. With tau_a(y) = s^|a| d^a psi(y)/a! and the Gram matrix G of all of them, that of those
-up to K - 1 being V diag(sigma) V^T,
+rest), and weights are pushed along those up to K - 1: of the last order in the displacement only what it does to the
+critical modes counts, which see first derivatives alone, and every term of F_w with grad psi has a factor that vanishes
+at rest where w does. Weights orthogonal to these decay on their own (weight decay), pushed by nothing and felt by
+nobody, to that order. With Q an orthonormal basis of the rest, w = Q v and
 
-    w = Q v,   Q = tau^T V sigma^(-1/2) (orthonormal),   Q^T tau_a(y) = (G V sigma^(-1/2))_(a, y):
+    D(y + u) = sum_a v . (Q^T tau_a(y)) (u/s)^a,   tau_a(y) = s^|a| d^a psi(y)/a!
 
-the expansion of the map is the same in v, whose size does not grow with the number of features. One more weight that
-nothing pushes stands for all that were left out, with the eigenvalue that they share.
+the expansion of the map is the same in v, whose size does not grow with the number of features. Only products of the
+tau count, so that those which products cannot tell from others are left out. One more weight that nothing pushes stands
+for all that were left out, with the eigenvalue that they share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import combinations_with_replacement
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -30,10 +32,11 @@ from .stepmap import BLOCK, StepMap, smooth
 Array = np.ndarray
 #: orders in the displacement
 ORDER = 5
-#: fewer features are taken as they are; more derivatives than this are not looked at
-FEW, MOST_ROWS = 150, 6000
-#: eigenvalues of the Gram matrix below this part of the largest are its rounding; weights at rest outside of the span
-ROUNDING, OUTSIDE = 1e-14, 1e-7
+#: fewer features are taken as they are; no more derivatives than this are looked at at every point
+FEW, MOST_DERIVATIVES = 150, 500
+#: what is left of derivatives below this part of all of them (squared lengths) is rounding; so are weights at rest
+#: outside of the span (squared lengths), and distances between points as a part of the length scale
+ROUNDING, OUTSIDE, SAME = 1e-15, 1e-7, 1e-12
 
 
 class LocalFeatures:
@@ -116,77 +119,103 @@ def taylor(features: Any, points: Array, degree: int, scale: float) -> Array:
 
 
 class Basis:
-    """The weights v of several step maps that differ in a parameter, Q (P, r) from their Taylor coefficients.
+    """The weights v of several step maps that differ in a parameter: w = Q v, Q (P, r) orthonormal.
 
-    ``maps``: the same step maps on v."""
+    ``maps``: the same step maps on v; ``whole``: P."""
 
-    def __init__(self, maps: Sequence[StepMap], tables: list[Array], spans: list[Array], places: list[tuple]) -> None:
-        """tables: (J, A, P) of every map; spans (J, A): which of them weights are pushed along; places: (points,
-        exponents, scale)."""
-        flat = [t.reshape(-1, t.shape[-1]) for t in tables]
-        once = flat[:1] if all(np.array_equal(t, flat[0]) for t in flat) else flat
-        self.pushed = np.concatenate([t[s.ravel()] for t, s in zip(once, spans, strict=False)])
-        sigma, V = np.linalg.eigh(self.pushed @ self.pushed.T)
-        kept = sigma > ROUNDING * len(sigma) * sigma[-1]
-        self.turn = V[:, kept] / np.sqrt(sigma[kept])
-        self.whole = tables[0].shape[-1]
-        self.left_out = int(kept.sum()) < self.whole
-        self.size = int(kept.sum()) + self.left_out
-        self.maps: list[StepMap] = []
-        for stepmap, table, place in zip(maps, tables, places, strict=True):
-            reduced = self.seen(table)
-            self.maps.append(stepmap.with_features(LocalFeatures(*place, reduced), self.seen(stepmap.weights_at_rest)))
+    def __init__(self, maps: Sequence[StepMap]) -> None:
+        here = [Around(m) for m in maps]
+        first = here[0]
+        alike = [one.like(first) for one in here]
+        self.whole = first.features.size
+        self.Q = np.zeros((self.whole, 0))
+        self._largest = 0.0
+        for one, same in zip(here, alike, strict=True):
+            for part in one.parts() if one is first or not same else ():
+                self._extend(one.table(part)[one.pushed[part]])
+        self.left_out = self.Q.shape[1] < self.whole
+        self.size = self.Q.shape[1] + self.left_out
+        seen = [first.seen(self.seen)]
+        seen += [seen[0] if same else one.seen(self.seen) for one, same in zip(here[1:], alike[1:], strict=True)]
+        self.maps = [m.with_features(f, self.seen(m.weights_at_rest)) for m, f in zip(maps, seen, strict=True)]
+
+    def _extend(self, rows: Array) -> None:
+        """Q spans these rows, too, to the rounding of their products."""
+        self._largest = max(self._largest, float(np.square(rows).sum()))
+        for _ in range(2):
+            rows = rows - (rows @ self.Q) @ self.Q.T
+        sigma, V = np.linalg.eigh(rows @ rows.T)
+        kept = sigma > ROUNDING * self._largest
+        new = np.linalg.qr(rows.T @ (V[:, kept] / np.sqrt(sigma[kept])))[0]
+        self.Q = np.concatenate([self.Q, new], axis=1)
 
     def seen(self, w: Array) -> Array:
-        """v of weights (..., P) in the span."""
-        v = w @ self.pushed.T @ self.turn
+        """v of weights (..., P), or features on v of features."""
+        v = w @ self.Q
         return np.concatenate([v, np.zeros((*v.shape[:-1], 1))], axis=-1) if self.left_out else v
 
     def lifted(self, z: Array) -> Array:
-        """Small states (..., n) of the reduced maps as those of the maps themselves."""
+        """States of the maps themselves from those of the reduced maps, (..., n)."""
         stepmap = self.maps[0]
         out = []
         for block, shape in zip(np.split(z, stepmap.ends[:-1], axis=-1), stepmap.shapes, strict=True):
-            if len(shape) == 1:
-                block = block[..., : self.turn.shape[1]] @ self.turn.T @ self.pushed
-            out.append(block)
+            out.append(block[..., : self.Q.shape[1]] @ self.Q.T if len(shape) == 1 else block)
         return np.concatenate(out, axis=-1)
+
+
+class Around:
+    """The points that a step map at rest evaluates features at: those that move first, then the other data.
+
+    pushed (J, A): the Taylor coefficients along which weights are pushed."""
+
+    def __init__(self, stepmap: StepMap) -> None:
+        field = stepmap.field
+        self.features, self.scale = field.features, stepmap.problem.exp.discriminator.length_scale
+        moving = field.nodes(stepmap.positions(stepmap.rest))
+        still = field.Y[[np.abs(y - moving).max(-1).min() > SAME * self.scale for y in field.Y]]
+        self.points = np.concatenate([moving, still])
+        self.order = ORDER if stepmap.equilibrium.matched else ORDER + 1
+        self.exponents = exponents_of(moving.shape[1], self.order)
+        degree = self.exponents.sum(1)
+        self.pushed = np.where(np.arange(len(self.points))[:, None] < len(moving), degree < self.order, degree <= 1)
+
+    def parts(self) -> list[slice]:
+        """Of the points, so many at once as memory has room for."""
+        count = max(1, BLOCK // (self.features.size * len(self.exponents)))
+        return [slice(start, start + count) for start in range(0, len(self.points), count)]
+
+    def table(self, part: slice) -> Array:
+        return taylor(self.features, self.points[part], self.order, self.scale)
+
+    def like(self, other: Around) -> bool:
+        """Whether the features at these points are the same (the parameter acts on none of them)."""
+        if self is other or not np.array_equal(self.points, other.points) or self.scale != other.scale:
+            return self is other
+        return np.array_equal(*(one.table(slice(0, 1)) for one in (self, other)))
+
+    def seen(self, seen: Callable[[Array], Array]) -> LocalFeatures:
+        """On the reduced weights."""
+        table = np.concatenate([seen(self.table(part)) for part in self.parts()])
+        return LocalFeatures(self.points, self.exponents, self.scale, table)
 
 
 def local_basis(maps: Sequence[StepMap]) -> Basis | None:
     """The basis that serves the expansions of all of these step maps about their rest; None where it would be no
-    smaller than the features (few of them, or many points), and for an exact kernel's, which is such a basis itself."""
-    first = maps[0].field.features
-    for stepmap in maps:
-        features = stepmap.field.features
-        if isinstance(features, PackedFeatures) or stepmap.field.grows or not smooth(features):
-            return None
-        if features.size != first.size or features.size <= FEW:
-            return None
-    tables, spans, places = [], [], []
-    for stepmap in maps:
-        field, scale = stepmap.field, stepmap.problem.exp.discriminator.length_scale
-        moving = field.nodes(stepmap.positions(stepmap.rest))
-        order = ORDER if stepmap.equilibrium.matched else ORDER + 1
-        e = exponents_of(moving.shape[1], order)
-        away = np.abs(field.Y[:, None] - moving).max(-1).min(1) > 1e-12 * scale
-        points = np.concatenate([moving, field.Y[away]])
-        if len(moving) * (e.sum(1) < order).sum() + away.sum() * (1 + moving.shape[1]) > MOST_ROWS:
-            return None
-        still = np.arange(len(points)) >= len(moving)
-        table = taylor(field.features, points, order, scale)
-        span = np.where(still[:, None], e.sum(1) <= 1, e.sum(1) < order)
-        tables.append(table)
-        spans.append(span)
-        places.append((points, e, scale))
-    basis = Basis(maps, tables, spans, places)
-    if basis.size >= basis.whole:
+    smaller than the features (few of them, or many dimensions), and for an exact kernel's, which is such a basis
+    itself."""
+    sizes = {m.field.features.size for m in maps}
+    if len(sizes) > 1 or min(sizes) <= FEW:
         return None
+    if any(isinstance(m.field.features, PackedFeatures) or m.field.grows or not smooth(m.field.features) for m in maps):
+        return None
+    if comb(maps[0].problem.d + ORDER + 1, ORDER + 1) > MOST_DERIVATIVES:
+        return None
+    basis = Basis(maps)
     for stepmap, reduced in zip(maps, basis.maps, strict=True):
         w, v = (np.linalg.norm(m.weights_at_rest) for m in (stepmap, reduced))
         if w**2 - v**2 > OUTSIDE * w**2:
             return None
-    return basis
+    return basis if basis.size < basis.whole else None
 
 
 __all__ = ["Basis", "LocalFeatures", "local_basis"]
