@@ -23,10 +23,13 @@ from math import comb
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 
 from ..base.series import first_of
 from ..features import PackedFeatures, PolynomialFeatures
+from .critical import EPS
 from .jet import Jet
+from .point import Point
 from .stepmap import BLOCK, StepMap, smooth
 
 Array = np.ndarray
@@ -121,17 +124,19 @@ def taylor(features: Any, points: Array, degree: int, scale: float) -> Array:
 class Basis:
     """The weights v of several step maps that differ in a parameter: w = Q v, Q (P, r) orthonormal.
 
-    ``maps``: the same step maps on v; ``whole``: P."""
+    ``maps``: the same step maps on v; ``whole``: P; ``core``: the first so many of v hold all that psi and grad psi at
+    the points do, so that the others act on nothing, and nothing on them, at first order."""
 
     def __init__(self, maps: Sequence[StepMap]) -> None:
         here = [Around(m) for m in maps]
         first = here[0]
         alike = [one.like(first) for one in here]
         self.whole = first.features.size
-        self.Q = np.zeros((self.whole, 0))
-        self._largest = 0.0
-        for one, same in zip(here, alike, strict=True):
-            for part in one.parts() if one is first or not same else ():
+        apart = [one for one, same in zip(here, alike, strict=True) if one is first or not same]
+        self.Q = spanned(np.concatenate([one.table(slice(None), 1).reshape(-1, self.whole) for one in apart]))
+        self.core, self._largest = self.Q.shape[1], 0.0
+        for one in apart:
+            for part in one.parts():
                 self._extend(one.table(part)[one.pushed[part]])
         self.left_out = self.Q.shape[1] < self.whole
         self.size = self.Q.shape[1] + self.left_out
@@ -146,13 +151,19 @@ class Basis:
             rows = rows - (rows @ self.Q) @ self.Q.T
         sigma, V = np.linalg.eigh(rows @ rows.T)
         kept = sigma > ROUNDING * self._largest
-        new = np.linalg.qr(rows.T @ (V[:, kept] / np.sqrt(sigma[kept])))[0]
+        new = rows.T @ (V[:, kept] / np.sqrt(sigma[kept]))
+        new = np.linalg.qr(new - self.Q @ (self.Q.T @ new))[0]
         self.Q = np.concatenate([self.Q, new], axis=1)
 
     def seen(self, w: Array) -> Array:
         """v of weights (..., P), or features on v of features."""
         v = w @ self.Q
         return np.concatenate([v, np.zeros((*v.shape[:-1], 1))], axis=-1) if self.left_out else v
+
+    @property
+    def points(self) -> list[Point]:
+        """About the equilibria of the reduced maps."""
+        return [Point.of(stepmap, self.core) for stepmap in self.maps]
 
     def lifted(self, z: Array) -> Array:
         """States of the maps themselves from those of the reduced maps, (..., n)."""
@@ -161,6 +172,13 @@ class Basis:
         for block, shape in zip(np.split(z, stepmap.ends[:-1], axis=-1), stepmap.shapes, strict=True):
             out.append(block[..., : self.Q.shape[1]] @ self.Q.T if len(shape) == 1 else block)
         return np.concatenate(out, axis=-1)
+
+
+def spanned(rows: Array) -> Array:
+    """(P, r) orthonormal: the span of rows (K, P) to the rounding of the longest."""
+    Q, R, _ = scipy.linalg.qr(rows.T, mode="economic", pivoting=True)
+    size = np.abs(np.diag(R))
+    return Q[:, size > 4 * EPS * size[0]]
 
 
 class Around:
@@ -184,8 +202,9 @@ class Around:
         count = max(1, BLOCK // (self.features.size * len(self.exponents)))
         return [slice(start, start + count) for start in range(0, len(self.points), count)]
 
-    def table(self, part: slice) -> Array:
-        return taylor(self.features, self.points[part], self.order, self.scale)
+    def table(self, part: slice, order: int | None = None) -> Array:
+        """Taylor coefficients (part of J, A, P), up to the order if given."""
+        return taylor(self.features, self.points[part], order or self.order, self.scale)
 
     def like(self, other: Around) -> bool:
         """Whether the features at these points are the same (the parameter acts on none of them)."""
@@ -215,7 +234,7 @@ def local_basis(maps: Sequence[StepMap]) -> Basis | None:
         w, v = (np.linalg.norm(m.weights_at_rest) for m in (stepmap, reduced))
         if w**2 - v**2 > OUTSIDE * w**2:
             return None
-    return basis if basis.size < basis.whole else None
+    return basis if basis.size < basis.whole or 2 * basis.core < basis.whole else None
 
 
 __all__ = ["Basis", "LocalFeatures", "local_basis"]

@@ -75,8 +75,8 @@ def _found(
     at: Callable[[float], Point], here: Point, value: float, target: complex, side: str, ends: tuple[float, float],
     kind: str, blank: NormalForm,
 ) -> tuple[NormalForm, ...]:  # fmt: skip
-    if here.size > MAX_SIZE:
-        raise Refused(f"the state of {here.size} numbers is larger than normal forms are computed for ({MAX_SIZE})")
+    if here.largest > MAX_SIZE:
+        raise Refused(f"{here.largest} numbers push each other, more than normal forms are computed for ({MAX_SIZE})")
     _refuse_resonance(kind, here.continuous, blank.angle or 0.0)
     step = spacing(value, ends)
     before, after = at(value - step), at(value + step)

@@ -45,15 +45,18 @@ def _found(
     values = (value, value - step, value + step)
     maps = [StepMap(Problem(exp.replace({axis.path: v}))) for v in values]
     basis = local_basis(maps)
-    maps = maps if basis is None else basis.maps
-    if maps[0].size > MAX_SIZE:
-        rule = f"need at most {MAX_SIZE} numbers for a normal form, positions and weights that push them"
-        raise InputError("discriminator.features", rule, maps[0].size)
-    points = {v: Point.of(stepmap) for v, stepmap in zip(values, maps, strict=True)}
+    if basis is None:
+        points = [Point.of(stepmap) for stepmap in maps]
+    else:
+        maps, points = basis.maps, basis.points
+    if points[0].largest > MAX_SIZE:
+        rule = f"leave at most {MAX_SIZE} numbers that push each other, for a normal form (fewer points or features)"
+        raise InputError("target", rule, points[0].largest)
+    at = dict(zip(values, points, strict=True))
     out = []
-    for form in normal_forms(points.__getitem__, value, target, side, ends=(axis.low, axis.high)):
+    for form in normal_forms(at.__getitem__, value, target, side, ends=(axis.low, axis.high)):
         if form.shape is not None and kind != "plus":
-            form = _with_points(form, maps[0], points[value], target)
+            form = _with_points(form, maps[0], points[0], target)
         if form.shape is not None and basis is not None:
             form = replace(form, shape=basis.lifted(form.shape))
         out.append(form)
