@@ -6,7 +6,7 @@ eigendecomposition.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
@@ -102,8 +102,9 @@ class Resolvent:
     """(zeta - A)^-1 b for several zeta, with one factorization each. ``resonant``: directions (right, left) with that
     eigenvalue that are kept out, so that the solution has no component there."""
 
-    def __init__(self, A: Array) -> None:
-        self.A = A
+    def __init__(self, A: Array, scale: float = 0.0) -> None:
+        """scale: what zeta - A is singular against, where it is part of a larger matrix."""
+        self.A, self.scale = A, scale
         self._kept: dict[tuple[complex, bool], tuple] = {}
 
     def __call__(self, zeta: complex, b: Array, resonant: CriticalSpace | None = None) -> Array:
@@ -121,19 +122,21 @@ class Resolvent:
         if how == "lu":
             return scipy.linalg.lu_solve(factors, b, check_finite=False)
         U, sigma, Vh = factors
-        kept = sigma > SINGULAR * sigma[0]
+        kept = sigma > SINGULAR * max(sigma[0], self.scale)
         x = Vh[kept].conj().T @ ((U[:, kept].conj().T @ b).T / sigma[kept]).T
         left_over = np.linalg.norm(M @ x - b, axis=0)
         if np.any(left_over > LEFT_OVER * np.linalg.norm(b, axis=0)):
             raise Refused(
-                "the orbit pushes the state along a direction that nothing damps (multiplier exactly 1: weights "
-                "without decay, or a cloud that may slide on a periodic box), so that it drifts and has no fixed size; "
-                "weight decay, however small, bounds weights"
+                "the orbit pushes the state along a direction that nothing damps (multiplier 1 to rounding: weights "
+                "without decay, particles on points so close that the discriminator does not tell them apart, or a "
+                "cloud that may slide on a periodic box), so that it drifts and has no fixed size; weight decay, "
+                "however small, bounds weights"
             )
         return x
 
-    @staticmethod
-    def _factored(M: Array) -> tuple:
+    def _factored(self, M: Array) -> tuple:
+        if self.scale:
+            return "svd", np.linalg.svd(M), M
         lu = scipy.linalg.lu_factor(M, check_finite=False)
         condition = scipy.linalg.get_lapack_funcs("gecon", (lu[0],))
         rcond, _ = condition(lu[0], np.linalg.norm(M, 1))
@@ -142,4 +145,40 @@ class Resolvent:
         return "svd", np.linalg.svd(M), M
 
 
-__all__ = ["CriticalSpace", "Refused", "Resolvent", "nearby"]
+@dataclass(frozen=True)
+class Split:
+    """A of n coordinates that falls apart: ``core`` (c,) and T groups ``others`` (T, k) that it treats alike."""
+
+    core: Array
+    others: Array
+    size: int
+
+    def embedded(self, v: Array) -> Array:
+        """(n, k) from the core's columns (c, k)."""
+        out = np.zeros((self.size, *v.shape[1:]), dtype=v.dtype)
+        out[self.core] = v
+        return out
+
+
+class SplitResolvent:
+    """``Resolvent`` of such a matrix: A on the core (c, c), one (k, k) on every other group."""
+
+    def __init__(self, split: Split, core: Array, one: Array) -> None:
+        self.split = split
+        self.core, self.one = Resolvent(core), Resolvent(one, max(1.0, float(np.abs(core).max())))
+
+    def __call__(self, zeta: complex, b: Array, resonant: CriticalSpace | None = None) -> Array:
+        s, within = self.split, resonant
+        if resonant is not None:
+            within = replace(resonant, right=resonant.right[s.core], left=resonant.left[s.core])
+        found = self.core(zeta, b[s.core], within)
+        groups = b[s.others]  # (T, k), or with columns (T, k, j)
+        columns = np.moveaxis(groups, 1, 0).reshape(groups.shape[1], -1)
+        rest = self.one(zeta, columns)
+        out = np.zeros(b.shape, dtype=np.result_type(found, rest))
+        out[s.core] = found
+        out[s.others] = np.moveaxis(rest.reshape(groups.shape[1], len(groups), *b.shape[1:]), 0, 1)
+        return out
+
+
+__all__ = ["CriticalSpace", "Refused", "Resolvent", "Split", "SplitResolvent", "nearby"]

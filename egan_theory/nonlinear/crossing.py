@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .critical import CriticalSpace, Refused, nearby
+from .critical import CriticalSpace, Refused
 from .point import Point
 
 Array = np.ndarray
@@ -22,7 +22,7 @@ def critical_modes(
     """The eigenvalue that crosses at ``value``, nearest to ``target``, and those that cross close by: (space, slope
     (k, k) p_i^H (dA/dmu) q_j, distances (k,) in the parameter at which each crosses). before, after: the map at
     value -+ step."""
-    values, right, left = nearby(here.A, target)
+    values, right, left = here.nearby(target)
     growth = values.real if here.continuous else np.log(np.abs(values))
 
     def speed(right: Array, left: Array, values: Array) -> tuple[Array, Array]:

@@ -44,6 +44,12 @@ def kind_of(target: complex, continuous: bool) -> str:
     return "plus" if target.real > 0 else "minus"
 
 
+def spacing(value: float, ends: tuple[float, float]) -> float:
+    """Distance in the parameter on either side of ``value`` at which ``normal_forms`` takes derivatives in it."""
+    step = STEP * abs(value) if value else STEP
+    return min(step, 0.5 * abs(ends[1] - value) or step, 0.5 * abs(value - ends[0]) or step)
+
+
 def normal_forms(
     at: Callable[[float], Point],
     value: float,
@@ -72,11 +78,10 @@ def _found(
     at: Callable[[float], Point], here: Point, value: float, target: complex, side: str, ends: tuple[float, float],
     kind: str, blank: NormalForm,
 ) -> tuple[NormalForm, ...]:  # fmt: skip
-    if here.size > MAX_SIZE:
-        raise Refused(f"the state of {here.size} numbers is larger than normal forms are computed for ({MAX_SIZE})")
+    if here.largest > MAX_SIZE:
+        raise Refused(f"{here.largest} numbers push each other, more than normal forms are computed for ({MAX_SIZE})")
     _refuse_resonance(kind, here.continuous, blank.angle or 0.0)
-    step = STEP * abs(value) if value else STEP
-    step = min(step, 0.5 * abs(ends[1] - value) or step, 0.5 * abs(value - ends[0]) or step)
+    step = spacing(value, ends)
     before, after = at(value - step), at(value + step)
     if not before.size == after.size == here.size:
         raise Refused("the discriminator's basis changes with the parameter")
@@ -249,4 +254,4 @@ def _motion(here: Point, vector: Array) -> str:
     return "along lines" if each > 0.9 else ("circles" if each < 0.1 else "ellipses")
 
 
-__all__ = ["BIFURCATION", "MAX_SIZE", "NormalForm", "Refused", "kind_of", "normal_forms"]
+__all__ = ["BIFURCATION", "MAX_SIZE", "NormalForm", "Refused", "kind_of", "normal_forms", "spacing"]

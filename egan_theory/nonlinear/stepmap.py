@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -84,6 +84,19 @@ class StepMap:
             raise InputError("discriminator.features", rule, 0)
         self.field = before.with_features(refined(before.features).extended(places, True))
         self._w = self.field.padded(self._w, before.features)
+
+    @property
+    def weights_at_rest(self) -> np.ndarray:
+        """(P,)."""
+        return self._w
+
+    def with_features(self, features: FeatureMap, weights: np.ndarray) -> Self:
+        """The same map on other features, with these weights at rest."""
+        out = copy(self)
+        out.field, out._w = self.field.with_features(features), weights
+        for name in ("shapes", "ends", "rest"):
+            out.__dict__.pop(name, None)
+        return out
 
     # -- states -----------------------------------------------------------------------------------------------------
 

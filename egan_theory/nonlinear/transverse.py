@@ -13,8 +13,11 @@ block of E, so that one displacement of all points at once tells all of them.
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 
+from ..features import FeatureMap
 from ..problem.condense import CondensedField, Groups
 from ..problem.problem import Problem
 from .differentials import Differentials
@@ -50,6 +53,11 @@ class SplitMap(StepMap):
             self.__dict__.pop(name, None)
         self.shares = self.groups.shares
 
+    def with_features(self, features: FeatureMap, weights: Array) -> Self:
+        out = super().with_features(features, weights)
+        out.whole = [(features.size,) if len(shape) == 1 else shape for shape in self.whole]
+        return out
+
     def embedded(self, v: Array) -> Array:
         """(..., n) of the halves together from states of the step map."""
         ends = np.cumsum([int(np.prod(shape)) for shape in self.whole])[:-1]
@@ -77,11 +85,15 @@ class SplitMap(StepMap):
         return np.array(out)
 
 
-def transverse_rate(problem: Problem, point: Point, shape: Array, eigenvalue: complex) -> float | None:
+def transverse_rate(
+    problem: Problem, point: Point, shape: Array, eigenvalue: complex, stepmap: StepMap | None = None
+) -> float | None:
     """Largest growth rate of displacements within a point, per step (flow: per time) on the orbit of first harmonic
-    ``shape`` (n,) (real: of period 2); point: the step map at rest. None where no two particles share a place, or
-    where such displacements are not neutral at rest."""
+    ``shape`` (n,) (real: of period 2); point: the step map at rest; stepmap: that map, where its features are not the
+    problem's own. None where no two particles share a place, or where such displacements are not neutral at rest."""
     split = SplitMap(problem)
+    if stepmap is not None:
+        split = split.with_features(stepmap.field.features, stepmap.weights_at_rest)
     if not len(split.twins):
         return None
     flow, z = split.continuous, split.rest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ import numpy as np
 from ..base.errors import InputError
 from ..base.terminal import cell
 from ..experiment import Experiment
-from ..nonlinear.normal import BIFURCATION, MAX_SIZE, NormalForm, kind_of, normal_forms
+from ..nonlinear.local import local_basis
+from ..nonlinear.normal import BIFURCATION, MAX_SIZE, NormalForm, kind_of, normal_forms, spacing
 from ..nonlinear.point import Point
 from ..nonlinear.stepmap import StepMap
 from ..nonlinear.transverse import transverse_rate
@@ -25,14 +25,6 @@ def branches(
     """The branches at the threshold ``value`` of ``axis``, the stable ones first; where there is no normal form, one
     record that says why. mode: what becomes unstable there (predict.fastest)."""
 
-    @lru_cache(maxsize=4)
-    def at(parameter: float) -> Point:
-        stepmap = StepMap(Problem(exp.replace({axis.path: parameter})))
-        if stepmap.size > MAX_SIZE:
-            rule = f"have a state of at most {MAX_SIZE} numbers for a normal form"
-            raise InputError("discriminator.features", rule, stepmap.size)
-        return Point.of(stepmap)
-
     if mode is None:
         reason = "the mode that becomes unstable was not looked for: the system is too large"
         return (NormalForm(BIFURCATION["pair"][exp.update_rule.continuous], reason=reason, threshold=value),)
@@ -41,10 +33,34 @@ def branches(
     target = complex(mode[names[0]] if not flow else 0.0, mode[names[1]])
     kind = kind_of(target, flow)
     try:
-        found = normal_forms(at, value, target, side, ends=(axis.low, axis.high))
-        return tuple(_with_points(exp, axis, at, form, target) if kind != "plus" else form for form in found)
+        return _found(exp, axis, value, target, side, kind)
     except (InputError, ValueError, FloatingPointError, np.linalg.LinAlgError) as error:
         return (NormalForm(BIFURCATION[kind][flow], reason=str(error), threshold=value),)
+
+
+def _found(
+    exp: Experiment, axis: Axis, value: float, target: complex, side: str, kind: str
+) -> tuple[NormalForm, ...]:
+    step = spacing(value, (axis.low, axis.high))
+    values = (value, value - step, value + step)
+    maps = [StepMap(Problem(exp.replace({axis.path: v}))) for v in values]
+    basis = local_basis(maps)
+    if basis is None:
+        points = [Point.of(stepmap) for stepmap in maps]
+    else:
+        maps, points = basis.maps, basis.points
+    if points[0].largest > MAX_SIZE:
+        rule = f"leave at most {MAX_SIZE} numbers that push each other, for a normal form (fewer points or features)"
+        raise InputError("target", rule, points[0].largest)
+    at = dict(zip(values, points, strict=True))
+    out = []
+    for form in normal_forms(at.__getitem__, value, target, side, ends=(axis.low, axis.high)):
+        if form.shape is not None and kind != "plus":
+            form = _with_points(form, maps[0], points[0], target)
+        if form.shape is not None and basis is not None:
+            form = replace(form, shape=basis.lifted(form.shape))
+        out.append(form)
+    return tuple(out)
 
 
 def born(form: NormalForm) -> str:
@@ -58,16 +74,12 @@ def born(form: NormalForm) -> str:
     return f"the spread state {how.get(form.bifurcation, 'is distorted')} (rms radius {size}; modes kept)"
 
 
-def _with_points(exp: Experiment, axis: Axis, at: Any, form: NormalForm, target: complex) -> NormalForm:
+def _with_points(form: NormalForm, stepmap: StepMap, point: Point, target: complex) -> NormalForm:
     """With what particles do that share a place."""
-    if form.shape is None:
-        return form
-    problem = Problem(exp.replace({axis.path: form.threshold}))
-    rate = transverse_rate(problem, at(form.threshold), form.shape, target)
+    rate = transverse_rate(stepmap.problem, point, form.shape, target, stepmap)
     if rate is None:
         return form
-    points = "part" if rate > 0 else "merge"
-    return replace(form, points=points, transverse_rate=rate)
+    return replace(form, points="part" if rate > 0 else "merge", transverse_rate=rate)
 
 
 __all__ = ["born", "branches"]
