@@ -99,11 +99,12 @@ def _found(
 
 
 def _until_next(at: Callable[[float], Point], form: NormalForm, ends: tuple[float, float]) -> NormalForm:
-    """``valid_to`` no further than where other modes of the equilibrium begin to grow."""
+    """``valid_to`` within the range, and no further than where other modes of the equilibrium begin to grow."""
     if form.valid_to is None or form.criticality != "supercritical":
         return form
     low = form.threshold
     high = min(max(form.valid_to, ends[0]), ends[1])
+    form = replace(form, valid_to=high)
     if at(low).size > MAX_EIGENVALUES:
         return form
     own = form.modes * (2 if form.bifurcation in BIFURCATION["pair"] else 1)

@@ -32,7 +32,7 @@ class Point:
 
     @classmethod
     def of(cls, stepmap: Any, core: int | None = None) -> Point:
-        """Of a StepMap, at its rest; core: so many weights alone are tied to others at first order (nonlinear.local)."""
+        """Of a StepMap, at its rest; core: so many weights alone are tied to others at first order (local.Basis)."""
         from .jet import Jet
 
         z, flow = stepmap.rest, stepmap.continuous

@@ -38,9 +38,7 @@ def branches(
         return (NormalForm(BIFURCATION[kind][flow], reason=str(error), threshold=value),)
 
 
-def _found(
-    exp: Experiment, axis: Axis, value: float, target: complex, side: str, kind: str
-) -> tuple[NormalForm, ...]:
+def _found(exp: Experiment, axis: Axis, value: float, target: complex, side: str, kind: str) -> tuple[NormalForm, ...]:
     step = spacing(value, (axis.low, axis.high))
     values = (value, value - step, value + step)
     maps = [StepMap(Problem(exp.replace({axis.path: v}))) for v in values]
@@ -52,9 +50,17 @@ def _found(
     if points[0].largest > MAX_SIZE:
         rule = f"leave at most {MAX_SIZE} numbers that push each other, for a normal form (fewer points or features)"
         raise InputError("target", rule, points[0].largest)
-    at = dict(zip(values, points, strict=True))
+    known = dict(zip(values, points, strict=True))
+
+    def at(parameter: float) -> Point:
+        if parameter not in known:
+            stepmap = StepMap(Problem(exp.replace({axis.path: parameter})))
+            own = None if basis is None else local_basis([stepmap])
+            known[parameter] = Point.of(stepmap) if own is None else own.points[0]
+        return known[parameter]
+
     out = []
-    for form in normal_forms(at.__getitem__, value, target, side, ends=(axis.low, axis.high)):
+    for form in normal_forms(at, value, target, side, ends=(axis.low, axis.high)):
         if form.shape is not None and kind != "plus":
             form = _with_points(form, maps[0], points[0], target)
         if form.shape is not None and basis is not None:
