@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .critical import CriticalSpace, Resolvent
+from .critical import CriticalSpace, Resolvent, SplitResolvent
 from .differentials import Differentials
 
 Array = np.ndarray
@@ -47,7 +47,9 @@ def realified(space: CriticalSpace) -> tuple[Array, Array]:
     return np.concatenate([q.real, q.imag]), np.block([[eye, 1j * eye], [eye, -1j * eye]])
 
 
-def responses(space: CriticalSpace, differentials: Differentials, resolvent: Resolvent) -> tuple[Array, Array]:
+def responses(
+    space: CriticalSpace, differentials: Differentials, resolvent: Resolvent | SplitResolvent
+) -> tuple[Array, Array]:
     """(B_ij (m, m, n), h_ij (m, m, n)) of the critical directions."""
     basis, M = realified(space)
     B = np.einsum("ia,jb,abn->ijn", M, M, differentials.form(basis, 2), optimize=True)
@@ -72,7 +74,7 @@ def _quadratic(space: CriticalSpace) -> bool:
     return space.real and bool(np.all(np.abs(space.values - (0.0 if space.continuous else 1.0)) < 0.5))
 
 
-def reduce(space: CriticalSpace, differentials: Differentials, resolvent: Resolvent) -> Reduced:
+def reduce(space: CriticalSpace, differentials: Differentials, resolvent: Resolvent | SplitResolvent) -> Reduced:
     """The resonant coefficients. Raises Refused (weights that nothing damps)."""
     basis, M = realified(space)
     k, m = space.size, len(M)
