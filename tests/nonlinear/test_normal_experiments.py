@@ -68,20 +68,24 @@ def test_ring_in_the_contract(ring):
 def test_points_part_as_on_the_iterated_orbit(ring):
     """Halves of every point, 1e-7 apart, on the orbit: their largest growth per step over 40 turns."""
     exp, critical, form = ring
-    delta, kick = 0.001, 1e-7  # the rate is right to first order in delta
+    delta, kick = 0.002, 1e-7  # the next order changes the rate by 7 delta
     problem = Problem(exp.replace({RATIO: critical + delta}))
     split = SplitMap(problem)
     size = np.sqrt(delta) * (1 + form.relative_correction * delta)
-    z0 = split.embedded(StepMap(problem).rest + 2 * np.real(form.shape) * size)
+    stepmap = StepMap(problem)
+    y = stepmap.rest + 2 * np.real(form.shape) * size
+    for _ in range(30_000):  # onto the orbit itself: what is left of the way decays by 2 d|lambda|/d ratio delta a step
+        y = stepmap.step(y)
+    z0 = split.embedded(y)
     apart = split.apart()[0]
     z = np.stack([z0, *(z0 + kick * apart[:, c].sum(0) for c in range(2))])
-    steps = 40 * round(2 * np.pi / (form.angle + form.frequency_shift * delta))
+    steps = round(40 * 2 * np.pi / (form.angle + form.frequency_shift * delta))
     for _ in range(steps):
         z = split.step(z)
     maps = np.einsum("in,gcn->gci", (z[1:] - z[0]) / kick, apart)
     measured = np.log(np.abs(np.linalg.eigvals(maps)).max()) / steps
     assert form.points == "part"
-    assert measured == pytest.approx(form.transverse_rate * delta, rel=0.01)
+    assert measured == pytest.approx(form.transverse_rate * delta, rel=0.02)
 
 
 @pytest.fixture(scope="module")
