@@ -31,8 +31,8 @@ BEYOND = 0.02
 #: larger states are not searched for other modes that begin to grow; a growth below this is rounding; halvings of the
 #: distance at which they do
 MAX_EIGENVALUES, ROUNDING, HALVINGS = 600, 1e-10, 6
-#: larger states are not looked at: their dense matrix takes more than some seconds
-MAX_SIZE = 1200
+#: no larger matrices are factored: they take more than ten seconds
+MAX_SIZE = 2400
 
 
 def kind_of(target: complex, continuous: bool) -> str:

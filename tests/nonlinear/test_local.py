@@ -105,6 +105,17 @@ def test_linear_map_falls_apart(name):
     np.testing.assert_allclose(point.resolvent(zeta, b), Point.of(small).resolvent(zeta, b), rtol=1e-9, atol=1e-10)
 
 
+def test_weights_left_out_have_a_stand_in():
+    """200 random features of a polynomial of six coefficients: what they have beyond those decays, on all alike."""
+    exp = square().replace({"discriminator": {"kernel": "polynomial", "degree": 2, "features": 200}})
+    stepmap = StepMap(Problem(exp))
+    basis = local_basis([stepmap] * 3)
+    assert basis.size == 7 and basis.left_out
+    whole, found = (np.linalg.eigvals(m.jacobian()) for m in (stepmap, basis.maps[0]))
+    assert len(whole) - len(found) == 193
+    assert all(np.abs(found - value).min() < 1e-7 for value in whole)
+
+
 def test_polynomials_of_the_features():
     """D, its gradient and Hessian and the adjoint near the points: off by the next order of the displacement."""
     stepmap = StepMap(Problem(square()))
