@@ -13,6 +13,8 @@ from .critical import Resolvent, Split, SplitResolvent, nearby
 from .differentials import Differentials
 
 Array = np.ndarray
+#: directions whose products with A are taken together
+AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class Point:
         assert self.split is not None
         unit = np.zeros((len(self.split.core), self.size))
         unit[np.arange(len(unit)), self.split.core] = 1.0
-        return self.jets(unit, 1)[:, 0, self.split.core].T
+        parts = [self.jets(unit[i : i + AT_ONCE], 1)[:, 0, self.split.core] for i in range(0, len(unit), AT_ONCE)]
+        return np.concatenate(parts).T
 
     def nearby(self, target: complex) -> tuple[Array, Array, Array]:
         """critical.nearby of A."""

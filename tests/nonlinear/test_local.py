@@ -19,7 +19,7 @@ def ring(**changes):
     return Experiment().replace({"penalty.r1": 0.0, "penalty.weight_decay": 0.05, **changes})
 
 
-def square(features=200, target=None, **tables):
+def square(kernel="gaussian", target=None, length_scale=0.8, degree=None, **tables):
     tables = {
         "generator": {"particles": 8, "learning_rate": 0.3, "kernel": {"ratio": 0.3}},
         "penalty": {"r1": 0.0, "weight_decay": 0.4},
@@ -28,7 +28,8 @@ def square(features=200, target=None, **tables):
     }
     return Experiment(
         target=target or {"kind": "ring", "modes": 4, "radius": 0.9},
-        discriminator={"kernel": "gaussian", "length_scale": 0.8, "features": features, "learning_rate": 0.5},
+        discriminator={"kernel": kernel, "length_scale": length_scale, "features": 200, "learning_rate": 0.5}
+        | ({"degree": degree} if degree else {}),
         **tables,
     )
 
@@ -107,8 +108,7 @@ def test_linear_map_falls_apart(name):
 
 def test_weights_left_out_have_a_stand_in():
     """200 random features of a polynomial of six coefficients: what they have beyond those decays, on all alike."""
-    exp = square().replace({"discriminator": {"kernel": "polynomial", "degree": 2, "features": 200}})
-    stepmap = StepMap(Problem(exp))
+    stepmap = StepMap(Problem(square(kernel="polynomial", degree=2, length_scale=1.0)))
     basis = local_basis([stepmap] * 3)
     assert basis.size == 7 and basis.left_out
     whole, found = (np.linalg.eigvals(m.jacobian()) for m in (stepmap, basis.maps[0]))
