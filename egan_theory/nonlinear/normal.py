@@ -105,12 +105,12 @@ def _until_next(at: Callable[[float], Point], form: NormalForm, ends: tuple[floa
     low = form.threshold
     high = min(max(form.valid_to, ends[0]), ends[1])
     form = replace(form, valid_to=high)
-    if at(low).size > MAX_EIGENVALUES:
+    if at(low).largest > MAX_EIGENVALUES:
         return form
     own = form.modes * (2 if form.bifurcation in BIFURCATION["pair"] else 1)
 
     def others(value: float) -> bool:
-        values = np.linalg.eigvals(at(value).A)
+        values = np.linalg.eigvals(at(value).block)
         growth = values.real if at(value).continuous else np.abs(values) - 1
         return bool(np.sum(growth > ROUNDING) > own)
 

@@ -59,6 +59,11 @@ class Point:
         """Rows of the largest matrix that is factored."""
         return self.size if self.split is None else len(self.split.core)
 
+    @property
+    def block(self) -> Array:
+        """That matrix: all eigenvalues of A, those of groups that are alike once."""
+        return self.A if self.split is None else self.core
+
     @cached_property
     def core(self) -> Array:
         """A on the core of ``split``, to which one of the other groups is added so that its eigenvalues are there."""
@@ -70,9 +75,9 @@ class Point:
 
     def nearby(self, target: complex) -> tuple[Array, Array, Array]:
         """critical.nearby of A."""
+        values, right, left = nearby(self.block, target)
         if self.split is None:
-            return nearby(self.A, target)
-        values, right, left = nearby(self.core, target)
+            return values, right, left
         return values, self.split.embedded(right), self.split.embedded(left)
 
     def product(self, v: Array) -> Array:

@@ -35,6 +35,9 @@ def square(kernel="gaussian", target=None, length_scale=0.8, degree=None, **tabl
 
 
 MIXTURE = {"kind": "mixture", "means": [[-1.0, 0.0], [1.0, 0.3], [0.0, 1.2]], "samples": 6, "std": 0.3}
+NUMBERS = (
+    "rms_amplitude", "centroid_amplitude", "frequency_shift", "transverse_rate", "relative_correction", "valid_to",
+)  # fmt: skip
 #: experiment, parameter, range: everything that takes derivatives of features, and what moves the points at rest
 CASES = {
     "ring": (ring(), RATIO, 0.0, 1.0),
@@ -72,7 +75,7 @@ def test_as_on_all_weights(name, monkeypatch):
     assert [len(forms) for forms in few] == [len(forms) for forms in every] != []
     for one, other in zip(sum(few, ()), sum(every, ()), strict=True):
         assert one.reason == other.reason == "" and one.rms_amplitude > 0 and one.relative_correction is not None
-        for key in ("rms_amplitude", "centroid_amplitude", "frequency_shift", "transverse_rate", "relative_correction"):
+        for key in NUMBERS:
             a, b = getattr(one, key), getattr(other, key)
             assert a == b if b is None else a == pytest.approx(b, rel=1e-8), key
         for key in ("criticality", "motion", "points", "stable"):
