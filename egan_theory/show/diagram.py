@@ -23,6 +23,8 @@ def diagram_text(found: Branch) -> list[Any]:
     """The table of orbits, and what becomes of the spread state and of the collapsed one."""
     lines: list[Any] = [found.rich(f"Orbits in {found.vary} (now {cell(found.current)})")] if found.orbits else []
     lines += [_on_equilibrium(found)]
+    if not found.branches and any(p.stable is False for p in found.equilibrium) and found.status == "finished":
+        lines.append("No threshold lies in this range: orbits that begin at one outside of it were not followed.")
     for i, born in enumerate(found.branches):
         lines += _on_branch(found, born, [o for o in found.orbits if o.branch == i])
     lines += _on_collapsed(found)
