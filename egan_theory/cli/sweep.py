@@ -131,6 +131,7 @@ def _compared(found: Agreement, data: dict[str, Any]) -> list[Any]:
     """The cells that agree worst, and a summary of all."""
     import numpy as np
 
+    from ..show.diagram import kept_or_lost
     from ..show.text import ROWS, compare_text
 
     rows, missed = found.quantities, found.unmatched
@@ -144,11 +145,7 @@ def _compared(found: Agreement, data: dict[str, Any]) -> list[Any]:
         errors = np.array([q.relative_error for q in rows])
         lines.append(f"Relative error: median {np.nanmedian(errors):.2g}, largest {np.nanmax(errors):.2g}.")
     if "accuracy" in data:
-        a = {k: f"{v:.2f}" for k, v in data["accuracy"].items()}
-        lines.append(
-            f"Modes kept against lost: balanced accuracy {a['balanced_accuracy']} (sensitivity "
-            f"{a['sensitivity']}, specificity {a['specificity']})."
-        )
+        lines.append(kept_or_lost(data["accuracy"]))
     return lines
 
 

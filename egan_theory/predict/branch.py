@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..base.errors import InputError
 from ..base.table import Column, Record, Table
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
@@ -232,10 +233,15 @@ def branch(
     placed exactly; ``collapsed``: values at which the collapsed state is simulated (0: not at all).
     Default range: see ``crossings.axis_of``. KeyboardInterrupt ends it early with what was found.
 
-    Raises InputError (vary, its range), NotLinearizable.
+    Raises InputError (vary, its range, at, collapsed), NotLinearizable.
     """
     vary, low, high = parse_range(vary, low, high)
     axis = axis_of(exp, vary, low, high)
+    for value in at:
+        if not axis.low <= value <= axis.high:
+            raise InputError("at", f"lie in the range of {vary}, {axis.low:g} to {axis.high:g}", f"{value:g}")
+    if collapsed < 0:
+        raise InputError("collapsed", "be at least 0 (0: the collapsed state is not simulated)", collapsed)
     problem = Problem(exp)
     follower = Follower(problem, axis, data_radius(exp) or exp.discriminator.length_scale)
     branches: list[Followed] = []
@@ -256,7 +262,7 @@ def branch(
         for followed in branches:
             follower.insert(followed, at)
         if progress is not None and collapsed:
-            progress(100, 100, "the collapsed state")
+            progress(100, 100, f"the collapsed state, {collapsed} values at once")
         states = collapsed_along(exp, axis, collapsed) if collapsed else ()
     except KeyboardInterrupt:
         status = "interrupted"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from ..base.terminal import cell, sentence
@@ -22,6 +23,8 @@ def diagram_text(found: Branch) -> list[Any]:
     """The table of orbits, and what becomes of the spread state and of the collapsed one."""
     lines: list[Any] = [found.rich(f"Orbits in {found.vary} (now {cell(found.current)})")] if found.orbits else []
     lines += [_on_equilibrium(found)]
+    if not found.branches and any(p.stable is False for p in found.equilibrium) and found.status == "finished":
+        lines.append("No threshold lies in this range: orbits that begin at one outside of it were not followed.")
     for i, born in enumerate(found.branches):
         lines += _on_branch(found, born, [o for o in found.orbits if o.branch == i])
     lines += _on_collapsed(found)
@@ -139,4 +142,20 @@ def curves_text(found: Curves) -> list[Any]:
     return [*lines, f"The curves assume: {'; '.join(found.assumptions)}."]
 
 
-__all__ = ["curves_text", "diagram_text"]
+def kept_or_lost(accuracy: dict[str, float]) -> str:
+    """How often it is right that modes are lost; without one of the two kinds of cells there is no mean over both."""
+    lost, kept = accuracy["sensitivity"], accuracy["specificity"]
+    start = "Modes kept against lost:"
+    if isnan(lost) and isnan(kept):
+        return f"{start} no cell was simulated."
+    if isnan(lost):
+        return f"{start} no simulated cell lost modes; share of them predicted to: {cell(1 - kept)}."
+    if isnan(kept):
+        return f"{start} every simulated cell lost modes; share of them predicted to: {cell(lost)}."
+    return (
+        f"{start} balanced accuracy {cell(accuracy['balanced_accuracy'])} +- {cell(accuracy['stderr'])} (of the cells "
+        f"that lost modes {cell(lost)} were predicted to, of the others {cell(kept)} not)."
+    )
+
+
+__all__ = ["curves_text", "diagram_text", "kept_or_lost"]

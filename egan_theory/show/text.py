@@ -328,6 +328,8 @@ def _share(margin: xr.DataArray) -> dict[str, Any]:
 
 
 def phase_text(data: dict[str, Any]) -> list[Any]:
+    from .diagram import kept_or_lost
+
     rows = [
         [m["mechanism"], m["meaning"]["beyond"], m["share"], str(m["silent"]), str(m["evaluated"])]
         for m in data["mechanisms"]
@@ -341,9 +343,5 @@ def phase_text(data: dict[str, Any]) -> list[Any]:
         lines.append(_outcomes_table(kinds, data["simulated"]["runs"]))
         lines += meanings(kinds)
         lines.append(confusion_table(data["simulated"]["confusion"]))
-        lines.append(
-            f"Modes kept against lost: balanced accuracy {cell(accuracy['balanced_accuracy'])} +- "
-            f"{cell(accuracy['stderr'])} (of the cells that lost modes {cell(accuracy['sensitivity'])} were predicted "
-            f"to, of the others {cell(accuracy['specificity'])} not)."
-        )
+        lines.append(kept_or_lost(accuracy))
     return lines + _basis(data)

@@ -262,6 +262,8 @@ def test_pair_that_is_nearly_symmetric():
     forms = normal_forms(base, 0.1, 1j, "above")
     assert forms[0].modes == 2 and forms[0].at == pytest.approx(0.1 + 0.002)
     assert forms[0].valid_to > 0.2  # nothing of higher order is there
+    within = normal_forms(base, 0.1, 1j, "above", ends=(0.05, 0.15))
+    assert within[0].valid_to == 0.15 and forms[0].rms_amplitude == pytest.approx(within[0].rms_amplitude, rel=1e-4)
     for value in (0.102, 0.12):
         assert forms[0].amplitude(value) == pytest.approx(np.sqrt(value - 0.1), rel=1e-6)
 

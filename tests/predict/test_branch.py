@@ -139,6 +139,20 @@ def test_bad_axes_are_refused(vary, low, high):
         eg.branch(ring(), vary, low, high)
 
 
+@pytest.mark.parametrize("wrong", [{"at": [0.6]}, {"at": [np.nan]}, {"collapsed": -1}])
+def test_values_outside_of_the_range_are_refused(wrong):
+    with pytest.raises(eg.InputError, match=next(iter(wrong))):
+        eg.branch(ring(), RATIO, 0.2, 0.5, **wrong)
+
+
+def test_a_range_beyond_the_threshold_says_that_orbits_begin_outside():
+    from egan_theory.show.diagram import diagram_text
+
+    beyond = eg.branch(ring(), RATIO, 0.4, 0.5, collapsed=0)
+    assert "No threshold lies in this range" in " ".join(str(part) for part in diagram_text(beyond))
+    assert "No threshold lies" not in " ".join(str(part) for part in diagram_text(diagram()))
+
+
 def test_exact_kernels_on_a_dictionary_are_refused_with_the_reason():
     with pytest.raises(eg.InputError, match=r"discriminator.evaluation 'fourier', for orbits"):
         Dynamics(Problem(ring(**{"discriminator.features": 0})))
