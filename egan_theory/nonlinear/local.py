@@ -129,7 +129,7 @@ class Basis:
 
     def __init__(self, maps: Sequence[StepMap]) -> None:
         here = [Around(m) for m in maps]
-        first = here[0]
+        self._first = first = here[0]
         alike = [one.like(first) for one in here]
         self.whole = first.features.size
         apart = [one for one, same in zip(here, alike, strict=True) if one is first or not same]
@@ -164,6 +164,14 @@ class Basis:
     def points(self) -> list[Point]:
         """About the equilibria of the reduced maps."""
         return [Point.of(stepmap, self.core) for stepmap in self.maps]
+
+    def point(self, stepmap: StepMap) -> Point:
+        """About the equilibrium at another value of the parameter."""
+        if stepmap.equilibrium.matched and Around(stepmap).like(self._first):
+            reduced = stepmap.with_features(self.maps[0].field.features, self.seen(stepmap.weights_at_rest))
+            return Point.of(reduced, self.core)
+        own = local_basis([stepmap])
+        return Point.of(stepmap) if own is None else own.points[0]
 
     def lifted(self, z: Array) -> Array:
         """States of the maps themselves from those of the reduced maps, (..., n)."""

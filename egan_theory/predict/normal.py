@@ -55,8 +55,7 @@ def _found(exp: Experiment, axis: Axis, value: float, target: complex, side: str
     def at(parameter: float) -> Point:
         if parameter not in known:
             stepmap = StepMap(Problem(exp.replace({axis.path: parameter})))
-            own = None if basis is None else local_basis([stepmap])
-            known[parameter] = Point.of(stepmap) if own is None else own.points[0]
+            known[parameter] = Point.of(stepmap) if basis is None else basis.point(stepmap)
         return known[parameter]
 
     out = []

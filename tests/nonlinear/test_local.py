@@ -119,6 +119,19 @@ def test_weights_left_out_have_a_stand_in():
     assert all(np.abs(found - value).min() < 1e-7 for value in whole)
 
 
+@pytest.mark.parametrize("path, factor", [(RATIO, 1.1), (LENGTH, 0.9), (RATE, 1.2)])
+@pytest.mark.parametrize("name", ["ring", "not on the data"])
+def test_other_values_of_the_parameter(name, path, factor):
+    """Whether the features and points at rest are the same there or not, the eigenvalues are."""
+    exp = CASES[name][0]
+    basis = local_basis([StepMap(Problem(exp))] * 3)
+    stepmap = StepMap(Problem(exp.replace({path: factor * exp.get(path)})))
+    found, whole = (np.linalg.eigvals(A) for A in (basis.point(stepmap).block, stepmap.jacobian()))
+    assert len(found) < len(whole)
+    assert all(np.abs(found - value).min() < 1e-7 for value in whole)
+    assert all(np.abs(whole - value).min() < 1e-7 for value in found)
+
+
 def test_polynomials_of_the_features():
     """D, its gradient and Hessian and the adjoint near the points: off by the next order of the displacement."""
     stepmap = StepMap(Problem(square()))
