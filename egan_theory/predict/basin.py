@@ -39,6 +39,8 @@ ASSUMPTIONS = (
     "at most 3 macro-particles per mode, drawn anew within them; groups of particles do not part",
     "run.steps of training, judged as a run is; a probability from a few draws",
 )
+#: what starts are, by run.start
+STARTS = {"kick": "kicks off equilibrium", "random": "random starts"}
 #: macro-particles per mode of the target, at most
 MOST = 3
 #: draws of the start: of one experiment, of each of many, of each cell of a coarse diagram at most
@@ -203,6 +205,8 @@ def locate(exp: Experiment, path: str, low: float, high: float) -> Located:
     """Where along ``path`` the probability that modes are lost crosses 1/2: at SCAN values, FEW draws each, smoothed as
     in ``diagram``. bracket: around the smallest crossing, where the probability is within its standard error of 1/2,
     or the values next to it. Raises InputError."""
+    if exp.run.start == "kick" and path == "run.spread":
+        raise InputError("run.start", "be 'random' for starts of a width (run.spread)", repr(exp.run.start))
     axis = axis_of(exp, path, low, high)
     x = axis.grid(SCAN)
     members = [changed(exp, {path: float(v)}) for v in x]
@@ -228,7 +232,8 @@ def locate(exp: Experiment, path: str, low: float, high: float) -> Located:
         bracket = float(x[a]), float(x[b])
     return Located(
         tuple(values), tuple("above" if mean[i + 1] > 0.5 else "below" for i in at), bracket,
-        f"probability 1/2 among {FEW} draws at each of {SCAN} values, smoothed", ASSUMPTIONS, margin(exp),
+        f"probability 1/2 among {FEW} draws at each of {SCAN} values, smoothed; {STARTS[exp.run.start]}",
+        ASSUMPTIONS, margin(exp),
     )  # fmt: skip
 
 

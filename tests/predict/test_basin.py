@@ -87,6 +87,11 @@ def test_threshold_of_a_probability():
     assert refused.thresholds[0].value is None and "exact kernel" in refused.thresholds[0].reason
 
 
+def test_kicks_have_no_width_to_vary():
+    (found,) = thresholds(ring(start="kick"), "run.spread", 0.1, 1.0, mechanisms=[NAME]).thresholds
+    assert found.value is None and found.reason.startswith("run.start: must be 'random'")
+
+
 def test_diagram_against_simulation():
     exp = ring(steps=1000)
     axes = (f"{RATIO}=0:0.9:5", "discriminator.learning_rate=0.03:0.3:3:log")
