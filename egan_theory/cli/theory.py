@@ -239,6 +239,8 @@ def phase(
         axes, swept = phase_runs(exp, sweep, vary)
     else:
         axes = parse_axes(exp, vary)
+    if simulated:
+        exp = exp.replace({"run.start": start})  # predictions that depend on it are of the starts simulated
     with stages("phase diagram") as update:
         found = predict(exp, *axes, mechanisms=mechanism or QUICK, progress=update)
         runs = compared = None

@@ -106,6 +106,7 @@ def test_phase(experiment, tmp_path, capsys):
     assert simulated["runs"] == 2  # run.runs
     np.testing.assert_allclose(sum(np.array(share) for share in simulated["outcomes"].values()), 1.0)
     with xr.open_dataset(out, engine="h5netcdf") as ds:
+        assert 'start = "random"' in ds.attrs["experiment"]  # the boundaries are those of the starts simulated
         assert ds["margin"].shape == (2, 4, 5) and ds["covered"].shape == ds["outcome"].shape == (2, 2, 2)
         np.testing.assert_array_equal(ds["margin"].values[0] > 0, np.array(data["mechanisms"][0]["beyond"]) > 0)
     assert main(["phase", experiment, "--vary", RATIO, "--vary", R1, "--simulate", "2", "--start", "kick"]) == 0
