@@ -151,6 +151,12 @@ def test_a_range_beyond_the_threshold_says_that_orbits_begin_outside():
     beyond = eg.branch(ring(), RATIO, 0.4, 0.5, collapsed=0)
     assert "No threshold lies in this range" in " ".join(str(part) for part in diagram_text(beyond))
     assert "No threshold lies" not in " ".join(str(part) for part in diagram_text(diagram()))
+    from egan_theory.show import plot
+    from egan_theory.show.style import detached
+
+    with detached():
+        ax = plot.branch(beyond)
+    assert list(ax.get_yticks()) == [0.0] and ax.texts[0].get_text() == "no orbits were followed"
 
 
 def test_exact_kernels_on_a_dictionary_are_refused_with_the_reason():

@@ -45,6 +45,8 @@ def branch(found: Branch, ax: Axes | None = None) -> Axes:
             handles.append(Line2D([], [], color=colour, lw=2, label=_label(born.threshold, rows[0].kind)))
     for value in sorted({born.threshold for born in found.branches}):
         ax.axvline(value, color=GREY, lw=0.8, ls=":")
+    if found.branches:
+        handles.append(Line2D([], [], color=GREY, lw=0.8, ls=":", label="threshold of the spread state"))
     handles.append(Line2D([], [], color=GREY, lw=1.4, label="solid: stable, dashed: unstable"))
     if any(o.fold for o in found.orbits):
         handles.append(Line2D([], [], color=GREY, marker="D", ls="", ms=5, label="fold"))
@@ -57,6 +59,9 @@ def branch(found: Branch, ax: Axes | None = None) -> Axes:
     if found.log:
         ax.set_xscale("log")
     ax.set_ylim(bottom=-0.02 * max((o.rms for o in found.orbits), default=1.0))
+    if not found.orbits:
+        ax.set(ylim=(-0.02, 1.0), yticks=[0.0])  # a size would mean nothing
+        ax.text(0.5, 0.5, "no orbits were followed", transform=ax.transAxes, ha="center", color=GREY)
     ax.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.11 if found.collapsed else 1.0), ncols=2,
         frameon=False, columnspacing=1.2, handletextpad=0.5,
