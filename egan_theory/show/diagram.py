@@ -152,9 +152,10 @@ def kept_or_lost(accuracy: dict[str, float]) -> str:
         return f"{start} no simulated cell lost modes; share of them predicted to: {cell(1 - kept)}."
     if isnan(kept):
         return f"{start} every simulated cell lost modes; share of them predicted to: {cell(lost)}."
+    error = f" +- {cell(accuracy['stderr'])}" if "stderr" in accuracy else ""
     return (
-        f"{start} balanced accuracy {cell(accuracy['balanced_accuracy'])} +- {cell(accuracy['stderr'])} (of the cells "
-        f"that lost modes {cell(lost)} were predicted to, of the others {cell(kept)} not)."
+        f"{start} balanced accuracy {cell(accuracy['balanced_accuracy'])}{error} (of the cells that lost modes "
+        f"{cell(lost)} were predicted to, of the others {cell(kept)} not)."
     )
 
 
