@@ -47,6 +47,11 @@ def sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
+def plural(unit: str) -> str:
+    """Several of a unit of time: "steps", "units of time"."""
+    return "units of time" if unit == "time" else f"{unit}s"
+
+
 def show(*parts: Any) -> None:
     """Print strings and Rich renderables to stdout, as plain text unless it is a terminal."""
     from rich.console import Console

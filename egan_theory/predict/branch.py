@@ -13,6 +13,7 @@ import xarray as xr
 
 from ..base.errors import InputError
 from ..base.table import Column, Record, Table
+from ..base.terminal import plural
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..nonlinear.circle import Orbit
@@ -193,7 +194,7 @@ class Branch(Table):
             name,
             "rms",
             "centroid",
-            f"turn [{self.unit}s]",
+            f"turn [{plural(self.unit)}]",
             f"exponent [1/{self.unit}]",
             "",
             "modes kept",

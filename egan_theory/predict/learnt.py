@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..base.table import Column, Record, Table
-from ..base.terminal import cell
+from ..base.terminal import cell, plural
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Frequency(Table):
         return ds
 
     def grid(self) -> tuple[list[str], list[list[Any]]]:
-        unit = f"{self.unit}s"
+        unit = plural(self.unit)
         head = ["kernel", f"k learnt in {self.steps} {unit} [1/length]"]
         if self.distance is not None:
             head += [f"k = {cell(self.separating_wavenumber)} learnt [{unit}]", f"neighbours apart [{unit}]"]

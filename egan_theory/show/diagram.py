@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from ..base.terminal import cell, sentence
+from ..base.terminal import cell, plural, sentence
 
 if TYPE_CHECKING:
     from ..predict.branch import Born, Branch, OrbitState
@@ -69,7 +69,7 @@ def _on_branch(found: Branch, born: Born, rows: list[OrbitState]) -> list[str]:
 def _sizes(found: Branch, rows: list[OrbitState]) -> str:
     """The largest of them."""
     last = max(rows, key=lambda o: o.rms)
-    turn = "" if last.period is None else f", a turn in {cell(last.period)} {found.unit}s"
+    turn = "" if last.period is None else f", a turn in {cell(last.period)} {plural(found.unit)}"
     return (
         f"the largest, at {cell(last.value)}: particles {cell(last.rms)} (rms) from their places, the centroid up to "
         f"{cell(last.centroid)}{turn}"
@@ -93,7 +93,7 @@ def _on_places(found: Branch, rows: list[OrbitState]) -> str:
     where = "on the stable ones" if len(apart) == len(steady) else f"on {len(apart)} of the {len(steady)} stable ones"
     return (
         f"Particles that share a place part {where}: distances grow by a factor e in "
-        f"{cell(1 / (most.parting or 1.0))} {found.unit}s at {cell(most.value)}, where they do so fastest."
+        f"{cell(1 / (most.parting or 1.0))} {plural(found.unit)} at {cell(most.value)}, where they do so fastest."
     )
 
 

@@ -7,7 +7,7 @@ from math import isfinite, pi
 from typing import TYPE_CHECKING, Any
 
 from ..base.json import number
-from ..base.terminal import cell, sentence, table
+from ..base.terminal import cell, plural, sentence, table
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -58,7 +58,7 @@ def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
     if slowest is None:
         verdict = "No mode decays or grows."
     elif data["stable"]:
-        verdict = f"Stable: every mode decays; the slowest by a factor e in {cell(1 / slowest)} {unit}s."
+        verdict = f"Stable: every mode decays; the slowest by a factor e in {cell(1 / slowest)} {plural(unit)}."
     else:
         verdict = f"Not stable: the slowest decay rate is {cell(slowest)} {per}."
     lines = [*_modes_table("Eigenvalues, slowest first", modes, per), verdict]
@@ -161,7 +161,7 @@ def branch_text(form: dict[str, Any], value: float, vary: str, per: str) -> str:
         )
     if name in ("neimark-sacker", "hopf"):
         how = {"circles": "circles", "ellipses": "moves on ellipses"}.get(form["motion"], "swings")
-        what = f"the spread cloud {how}, period {cell(2 * pi / form['angle'])} {unit}s"
+        what = f"the spread cloud {how}, period {cell(2 * pi / form['angle'])} {plural(unit)}"
     else:
         what = "the spread cloud jumps to and fro at every step" if name == "flip" else "the spread cloud is distorted"
     part = {"part": "; particles that share a place part", "merge": "; particles that share a place stay together"}
