@@ -192,8 +192,8 @@ class Branch(Table):
         head = [
             "branch",
             name,
-            "rms",
-            "centroid",
+            "rms [length]",
+            "centroid [length]",
             f"turn [{plural(self.unit)}]",
             f"exponent [1/{self.unit}]",
             "",
