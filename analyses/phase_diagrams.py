@@ -230,10 +230,6 @@ def figure(found: list[dict], labels: list[str]):
         if p.min() < 0.5 < p.max():
             ax.contour(*where, p, levels=[0.25, 0.5, 0.75], colors="black", linestyles=[":", "-", ":"], linewidths=1.5)
         eg.plot.confusion(f["compared"], ax=below)
-        where = f["simulated"]["first"].values, f["simulated"]["second"].values
-        p = f["probability"]  # modes are lost from this start: even chances, and one in four either way
-        if p.min() < 0.5 < p.max():
-            ax.contour(*where, p, levels=[0.25, 0.5, 0.75], colors="black", linestyles=[":", "-", ":"], linewidths=1.5)
         ax.text(0.99, 0.01, label, transform=ax.transAxes, ha="right", va="bottom", bbox={"fc": "white", "lw": 0})
     return fig
 
