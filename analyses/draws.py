@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from egan_theory.experiment import Experiment
@@ -135,3 +137,20 @@ def _draw(rng: np.random.Generator, runs: int) -> Experiment:
         update=dict(rng.choice(np.array(UPDATES, dtype=object))),
         run={"runs": runs, "seed": int(rng.integers(1 << 30)), "kick": 1e-5 * length},
     )
+
+
+def draw_players(rng: np.random.Generator, points: int, length: float, kernel: str | Sequence[str]) -> dict[str, dict]:
+    """Fields of a generator of one to three particles per point and of a discriminator with random features; kernel:
+    its name, or names to draw from."""
+    return {
+        "generator": {"particles": points * int(rng.integers(1, 4)), "learning_rate": 0.01},
+        "discriminator": {
+            "kernel": kernel if isinstance(kernel, str) else str(rng.choice(kernel)),
+            "length_scale": length,
+            "smoothness": float(rng.choice([1.5, 2.5, 2.2])),
+            "alpha": float(rng.uniform(1.0, 3.0)),
+            "features": 2 * int(rng.integers(20, 60)),
+            "learning_rate": float(np.exp(rng.uniform(np.log(0.1), np.log(1.0)))),
+            "seed": int(rng.integers(1 << 30)),
+        },
+    }

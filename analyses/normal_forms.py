@@ -31,7 +31,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.draws import KERNELS, MAX_SUBSTEPS, UPDATES, draw_target
+from analyses.draws import KERNELS, MAX_SUBSTEPS, UPDATES, draw_players, draw_target
 from analyses.script import options, write
 from egan_theory.linear.resolved import resolved_rule
 from egan_theory.nonlinear.circle import Orbit
@@ -139,16 +139,7 @@ def _draw(rng: np.random.Generator) -> eg.Experiment:
         penalty.pop("consensus", None)
     return eg.Experiment(
         target=target,
-        generator={"particles": points * int(rng.integers(1, 4)), "learning_rate": 0.01},
-        discriminator={
-            "kernel": str(rng.choice(KERNELS)),
-            "length_scale": length,
-            "smoothness": float(rng.choice([1.5, 2.5, 2.2])),
-            "alpha": float(rng.uniform(1.0, 3.0)),
-            "features": 2 * int(rng.integers(20, 60)),
-            "learning_rate": float(np.exp(rng.uniform(np.log(0.1), np.log(1.0)))),
-            "seed": int(rng.integers(1 << 30)),
-        },
+        **draw_players(rng, points, length, KERNELS),
         loss={"kind": loss},
         penalty=penalty,
         update=update,

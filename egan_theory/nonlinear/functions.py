@@ -68,23 +68,18 @@ def _logarithm(first: Callable, shift: float) -> Callable[[Any], Taylor]:
     return taylor
 
 
-def _tanh(jet: Any) -> Taylor:
-    """From t' = 1 - t^2."""
-    t = np.tanh(_value(jet))
-    out = [t]
-    for m in range(jet.order):
-        square = sum(out[j] * out[m - j] for j in range(m + 1))
-        out.append(((1 if m == 0 else 0) - square) / (m + 1))
-    return out
+def _tangent(first: Callable, sign: int) -> Callable[[Any], Taylor]:
+    """From t' = 1 + sign t^2: tan (+1), tanh (-1)."""
 
+    def taylor(jet: Any) -> Taylor:
+        t = first(_value(jet))
+        out = [t]
+        for m in range(jet.order):
+            square = sum(out[j] * out[m - j] for j in range(m + 1))
+            out.append(((1 if m == 0 else 0) + sign * square) / (m + 1))
+        return out
 
-def _tan(jet: Any) -> Taylor:
-    t = np.tan(_value(jet))
-    out = [t]
-    for m in range(jet.order):
-        square = sum(out[j] * out[m - j] for j in range(m + 1))
-        out.append(((1 if m == 0 else 0) + square) / (m + 1))
-    return out
+    return taylor
 
 
 def binomial(x: np.ndarray, exponent: Any, order: int) -> Taylor:
@@ -109,12 +104,12 @@ def _sqrt(jet: Any) -> Taylor:
 TAYLOR: dict[str, Callable[[Any], Taylor]] = {
     "sin": _sin,
     "cos": _cos,
-    "tan": _tan,
+    "tan": _tangent(np.tan, 1),
     "exp": _exp,
     "expm1": _expm1,
     "sinh": _sinh,
     "cosh": _cosh,
-    "tanh": _tanh,
+    "tanh": _tangent(np.tanh, -1),
     "sqrt": _sqrt,
     "log": _logarithm(np.log, 0.0),
     "log1p": _logarithm(np.log1p, 1.0),

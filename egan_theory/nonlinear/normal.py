@@ -79,7 +79,10 @@ def _found(
     kind: str, blank: NormalForm,
 ) -> tuple[NormalForm, ...]:  # fmt: skip
     if here.largest > MAX_SIZE:
-        raise Refused(f"{here.largest} numbers push each other, more than normal forms are computed for ({MAX_SIZE})")
+        raise Refused(
+            f"{here.largest} numbers push each other, more than normal forms are computed for ({MAX_SIZE}): take fewer "
+            "points or features"
+        )
     _refuse_resonance(kind, here.continuous, blank.angle or 0.0)
     step = spacing(value, ends)
     before, after = at(value - step), at(value + step)

@@ -121,14 +121,7 @@ def margin(exp: Experiment) -> float:
 
 def margins(exps: Sequence[Experiment]) -> np.ndarray:
     """``margin`` of each, from FEW draws, side by side where they differ in BESIDE alone; NaN where refused."""
-    out = np.full(len(exps), np.nan)
-    for where in _groups(exps):
-        try:
-            codes, _ = _codes([exps[i] for i in where], FEW, None)
-        except InputError:
-            continue
-        out[where] = _margin(modes_are_lost(codes).sum(-1), FEW)
-    return out
+    return _margin(_lost(_counts(exps, FEW, None, False)), FEW)
 
 
 def diagram(exps: np.ndarray, clusters: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -140,8 +133,7 @@ def diagram(exps: np.ndarray, clusters: int | None = None) -> tuple[np.ndarray, 
     distance. ``clusters``: as in ``reached``.
     """
     weights, evaluated = _smoothed(exps, clusters)
-    lost, total = weights[modes_are_lost(np.array(Outcome))].sum(0), weights.sum(0)
-    return _margin(lost, total), evaluated
+    return _margin(_lost(weights), weights.sum(0)), evaluated
 
 
 def kinds(exps: np.ndarray) -> np.ndarray:
@@ -166,6 +158,11 @@ def _counts(exps: Sequence[Experiment], draws: int, clusters: int | None, kinds:
             continue
         out[:, where] = [(codes == kind).sum(-1) for kind in Outcome]
     return out
+
+
+def _lost(counts: np.ndarray) -> np.ndarray:
+    """Of counts (kind, ...), those that lost modes."""
+    return counts[modes_are_lost(np.array(Outcome))].sum(0)
 
 
 def _smoothed(exps: np.ndarray, clusters: int | None, kinds: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from ..base.errors import InputError
 from ..base.terminal import cell
 from ..experiment import Experiment
 from ..nonlinear.local import local_basis
-from ..nonlinear.normal import BIFURCATION, MAX_SIZE, NormalForm, kind_of, normal_forms, spacing
+from ..nonlinear.normal import BIFURCATION, NormalForm, kind_of, normal_forms, spacing
 from ..nonlinear.point import Point
 from ..nonlinear.stepmap import StepMap
 from ..nonlinear.transverse import transverse_rate
@@ -47,9 +47,6 @@ def _found(exp: Experiment, axis: Axis, value: float, target: complex, side: str
         points = [Point.of(stepmap) for stepmap in maps]
     else:
         maps, points = basis.maps, basis.points
-    if points[0].largest > MAX_SIZE:
-        rule = f"leave at most {MAX_SIZE} numbers that push each other, for a normal form (fewer points or features)"
-        raise InputError("target", rule, points[0].largest)
     known = dict(zip(values, points, strict=True))
 
     def at(parameter: float) -> Point:
@@ -70,12 +67,15 @@ def _found(exp: Experiment, axis: Axis, value: float, target: complex, side: str
 
 def born(form: NormalForm) -> str:
     """What becomes of the spread state beyond a threshold, in one clause; empty where there is no normal form."""
+    if form.bifurcation == "transcritical":
+        size = f"{cell(form.rms_amplitude)} distance"
+        return f"the spread state moves to a neighbour (rms {size}; modes kept) or jumps, as the kick goes"
     if form.criticality == "subcritical":
         return "the spread state jumps (subcritical)"
     if form.criticality is None:
         return ""
     how = {"neimark-sacker": "starts to circle", "hopf": "starts to circle", "flip": "starts to jump to and fro"}
-    size = f"{cell(form.rms_amplitude)} {'' if form.exponent == 1 else 'sqrt '}distance"
+    size = f"{cell(form.rms_amplitude)} sqrt distance"
     return f"the spread state {how.get(form.bifurcation, 'is distorted')} (rms radius {size}; modes kept)"
 
 

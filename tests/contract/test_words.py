@@ -223,4 +223,6 @@ def test_what_a_normal_form_says_of_the_spread_state():
     assert born(replace(small, bifurcation="flip")).startswith("the spread state starts to jump to and fro")
     assert born(replace(small, bifurcation="pitchfork")).startswith("the spread state is distorted")
     assert born(replace(small, criticality="subcritical")) == "the spread state jumps (subcritical)"
+    aside = born(replace(small, bifurcation="transcritical", criticality="subcritical", exponent=1.0))
+    assert aside.endswith("moves to a neighbour (rms 0.1178 distance; modes kept) or jumps, as the kick goes")
     assert born(NormalForm("fold", reason="none")) == ""

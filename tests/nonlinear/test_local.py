@@ -173,6 +173,6 @@ def test_many_features():
 
 
 def test_reason_where_too_many_push_each_other(monkeypatch):
-    monkeypatch.setattr(predicted, "MAX_SIZE", 30)
+    monkeypatch.setattr(normal, "MAX_SIZE", 30)
     form = locate(ring(), RATIO, 0.0, 1.0).normal_form
-    assert form.rms_amplitude is None and "at most 30 numbers" in form.reason
+    assert form.rms_amplitude is None and "computed for (30)" in form.reason
