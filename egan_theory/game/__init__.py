@@ -1,1 +1,1 @@
-"""The game of two real networks at a checkpoint: one training step as a map, its products, spectrum and kernel numbers."""
+"""The game of two real networks at a checkpoint: one training step as a map, its spectrum and kernel numbers."""

@@ -1,8 +1,10 @@
 """What the theory asks of a framework: both networks at one checkpoint, their objectives and derivatives.
 
 Numbers cross this line as flat float64 NumPy vectors; tensors stay behind it. Player 0 is the discriminator D with
-weights psi (n_D,), player 1 the generator G with weights theta (n_G,). Both objectives are minimised. Samples x are rows:
-(N, ...) in the data's own shape where they are values, (N, d) flattened where they are directions.
+weights psi (n_D,), player 1 the generator G with weights theta (n_G,). Both objectives are minimised. Samples x are
+rows: (N, ...) in the data's own shape where they are values, (N, d) flattened where they are directions.
+
+A vector that cannot be written (``flags.writeable`` False) keeps its value: a back end may keep what it built at it.
 """
 
 from __future__ import annotations
