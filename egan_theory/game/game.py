@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..base.errors import InputError
 from .optimizers import Optimizer
 from .protocol import Players, Strengths
 from .stepmap import GameMap, Schedule
 
+if TYPE_CHECKING:
+    from .kernel import KernelNumbers
+    from .result import GameSpectrum
 
-@dataclass(frozen=True)
+Loss = str | tuple[Callable[..., Any], Callable[..., Any]]
+
+
+@dataclass(frozen=True, repr=False)
 class Game:
-    """Two players at a checkpoint: a handle that costs nothing until something is asked of it."""
+    """Two players at a checkpoint: a handle on weights and optimisers as they were when it was made.
+
+    ``players``: networks, data and losses; ``optimizers``, (of D, of G); ``schedule``: who moves when; ``strengths``:
+    of the penalties. Nothing is computed until something is asked of it, but for one evaluation that checks the input.
+    """
 
     players: Players
     optimizers: tuple[Optimizer, Optimizer]
@@ -23,19 +37,69 @@ class Game:
 
     @cached_property
     def map(self) -> GameMap:
-        """One training step as a map, second moments frozen, the mean over the batches held."""
+        """One training step as a map, second moments as they are on it, the mean over the batches held."""
         return GameMap(self.players, self.optimizers, self.schedule, self.strengths)
 
     def at(self, **strengths: float) -> Game:
         """The same game at other penalty strengths: ``game.at(r1=2.0)``."""
-        return replace(self, strengths={**self.strengths, **strengths})
+        return replace(self, strengths=_strengths({**self.strengths, **strengths}))
+
+    def spectrum(self, products: int = 300, **options: Any) -> GameSpectrum:
+        """The leading multipliers of the training step and what they say; options of ``spectrum.spectrum_of``."""
+        from .spectrum import spectrum_of
+
+        return spectrum_of(self, products, **options)
+
+    def kernel(self, **options: Any) -> KernelNumbers:
+        """The two kernel numbers of the generator, with the share that they explain; options of
+        ``kernel.kernel_numbers``."""
+        from .kernel import kernel_numbers
+
+        return kernel_numbers(self, **options)
+
+    def __repr__(self) -> str:
+        n_D, n_G = self.players.sizes
+        batches = self.players.batches
+        strengths = ", ".join(f"{name} {value:g}" for name, value in self.strengths.items()) or "no penalty"
+        s = self.schedule
+        steps = "alternating" if s.alternating else "simultaneous"
+        steps += f" steps, {s.critic_steps} of D" if s.critic_steps > 1 else " steps"
+        steps += f", penalty every {s.lazy} steps with {s.lazy} times its strength" if s.lazy > 1 else ""
+        cost = self.map.cost
+        return (
+            f"Game in {self.players.framework} ({getattr(self.players, 'precision', 'float64')}): D {n_D:,} weights, "
+            f"{_named(self.optimizers[0])}; G {n_G:,} weights, {_named(self.optimizers[1])}; {strengths}; {steps}; "
+            f"{batches} mini-batch{'es' if batches > 1 else ''}. One product of its step map: {cost} derivatives of a "
+            f"gradient, the time of {_times(cost)} gradients."
+        )
+
+
+def _times(cost: int) -> str:
+    return f"{2 * cost} to {4 * cost}"
+
+
+def _named(optimizer: Optimizer) -> str:
+    rate = np.asarray(optimizer.settings["learning_rate"])
+    rates = f"{rate.min():g}" if rate.min() == rate.max() else f"{rate.min():g} to {rate.max():g}"
+    return f"{optimizer.kind} (learning rate {rates}, step {int(np.max(optimizer.count))})"
+
+
+def _strengths(penalty: Mapping[str, float] | None) -> dict[str, float]:
+    if penalty is not None and not isinstance(penalty, Mapping):
+        raise InputError("penalty", 'be strengths by name, {"r1": 1.0}', repr(penalty))
+    found = {}
+    for name, value in (penalty or {}).items():
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
+            raise InputError(f"penalty.{name}", "be a finite number", repr(value))
+        found[name] = float(value)
+    return found
 
 
 def game(
     D: Any,
     G: Any,
     *,
-    loss: str | tuple[Callable[..., Any], Callable[..., Any]],
+    loss: Loss,
     data: Any,
     latents: Any,
     optimizers: tuple[Any, Any],
@@ -45,12 +109,70 @@ def game(
     lazy: int = 1,
     precision: str | None = None,
 ) -> Game:
-    """The game of discriminator D and generator G at this checkpoint.
+    """The game of discriminator D and generator G at this checkpoint; networks and optimisers stay as they are.
 
-    PyTorch: D, G are ``torch.nn.Module``, optimizers ``torch.optim`` objects. JAX: D, G are pairs (function(weights,
-    batch), weights), optimizers ``Optimizer`` entries with the state of Optax. ``loss``: a name of the table of losses,
-    "relativistic", or (loss_D(real_scores, fake_scores), loss_G(real_scores, fake_scores)), both minimised.
-    ``penalty``: strengths, {"r1": s}: (s/2) mean |grad_x D|^2 over the data, "r2" over the generated samples.
-    ``data``, ``latents``: an array or tensor, or a list of mini-batches.
+    PyTorch: D, G are ``torch.nn.Module``, optimizers (opt_D, opt_G) ``torch.optim`` objects (SGD, Adam, AdamW), whose
+    settings and state are read. JAX: D, G are (function(weights, batch), weights), each optimiser an ``Optimizer`` or
+    (Optimizer, its Optax state).
+
+    ``loss``: a loss of the table by name ("non_saturating", "hinge", "least_squares", "wasserstein", ...),
+    "relativistic", or (loss_D(real_scores, fake_scores), loss_G(real_scores, fake_scores)), both minimised and one
+    number for a batch. ``penalty``: strengths by name, of what D minimises besides: {"r1": s} is
+    (s/2) mean |grad_x D|^2 over the data, "r2" the same over the generated samples. ``data``, ``latents``: an array or tensor (N, ...), or lists of as
+    many mini-batches, over which derivatives are averaged.
+
+    ``alternating``: the generator sees the new discriminator, as in most training loops, else both move at once;
+    ``critic_steps``: discriminator steps per generator step; ``lazy`` k: the penalty acts at every k-th step, with k
+    times its strength. ``precision`` (PyTorch): "double", "own", or None: double for networks of up to 200,000 weights.
+
+    Not seen, since they are parts of the loop: clipping of gradients, accumulation, learning rates that change.
+
+    Raises InputError for what cannot be a game, MissingExtra where the framework is not installed.
     """
-    raise NotImplementedError
+    schedule = Schedule(alternating, critic_steps, lazy)
+    strengths = _strengths(penalty)
+    if not (isinstance(optimizers, tuple | list) and len(optimizers) == 2):
+        raise InputError("optimizers", "be those of D and of G, (opt_D, opt_G)", type(optimizers).__name__)
+    torch = sys.modules.get("torch")  # whoever has a module of it has imported it
+    if torch is not None and isinstance(D, torch.nn.Module) and isinstance(G, torch.nn.Module):
+        players, found = _torch_game(D, G, loss, data, latents, optimizers, precision)
+    elif all(isinstance(net, tuple) and len(net) == 2 and callable(net[0]) for net in (D, G)):
+        players, found = _jax_game(D, G, loss, data, latents, optimizers)
+    else:
+        rule = "be two torch.nn.Module, or two pairs (function(weights, batch), weights) in JAX"
+        raise InputError("D, G", rule, f"{type(D).__name__} and {type(G).__name__}")
+    made = Game(players, found, schedule, strengths)
+    _ = made.map  # optimisers that do not fit
+    return made
+
+
+def _torch_game(
+    D: Any, G: Any, loss: Any, data: Any, latents: Any, optimizers: Any, precision: str | None
+) -> tuple[Players, tuple[Optimizer, Optimizer]]:
+    from . import torchoptim
+    from .pytorch import TorchPlayers
+
+    held = torchoptim.held("D", optimizers[0]), torchoptim.held("G", optimizers[1])
+    players = TorchPlayers(D, G, loss, data, latents, held, precision)
+    of_D, of_G = (torchoptim.read(net.name, o, net) for net, o in zip(players.nets, optimizers, strict=True))
+    return players, (of_D, of_G)
+
+
+def _jax_game(
+    D: Any, G: Any, loss: Any, data: Any, latents: Any, optimizers: Any
+) -> tuple[Players, tuple[Optimizer, Optimizer]]:
+    from ..features.networks.double import require_jax
+    from .jaxed import JaxPlayers
+    from .optax_states import with_state
+    from .scores import Functions, objectives
+
+    jax = require_jax()
+    players = JaxPlayers(D, G, objectives(loss, Functions(jax.numpy, jax.nn.softplus)), data, latents)
+    found = []
+    for i, given in enumerate(optimizers):
+        own, state = given if isinstance(given, tuple | list) and len(given) == 2 else (given, None)
+        if not isinstance(own, Optimizer):
+            rule = "be an egan_theory.Optimizer, or a pair of it and its Optax state"
+            raise InputError(f"optimizers ({'DG'[i]})", rule, type(given).__name__)
+        found.append(with_state(players, i, own, state))
+    return players, (found[0], found[1])

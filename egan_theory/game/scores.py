@@ -100,11 +100,12 @@ def stable(expression: sp.Expr) -> sp.Expr:
         total, rest = sp.S(0), sp.S(1)
         for factor in sp.Mul.make_args(sp.factor(sp.together(argument))):
             base, power = factor.as_base_exp()
-            found = _logistic(base, softplus)
+            sign = -1 if base.as_coeff_Add()[0].is_negative else 1
+            found = _logistic(sp.expand(sign * base), softplus)
             if found is None:
                 rest *= factor
             else:
-                total += power * found
+                total, rest = total + power * found, rest * sign**power
         return total + sp.log(rest)
 
     return expression.replace(sp.log, rewritten)
