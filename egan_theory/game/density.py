@@ -1,4 +1,4 @@
-"""Densities of eigenvalues by quadrature: of the step's multipliers (Arnoldi), of each player's own curvature (Lanczos).
+"""Densities of eigenvalues by quadrature: of the step's multipliers (Arnoldi), of a player's own curvature (Lanczos).
 
 For a random vector u of norm 1, the mean of u^T f(A) u is tr f(A) / n; the first m steps of Arnoldi or Lanczos
 iteration from u give a quadrature of it, exact for polynomials of degree below m (Arnoldi) and 2 m (Lanczos; Golub and

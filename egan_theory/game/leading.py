@@ -61,7 +61,7 @@ class Budget:
         return self.seconds / self.used if self.used else float("nan")
 
     def counted(self, apply: Apply, cost: float = 1.0) -> Apply:
-        """``apply``, counted. Raises Spent instead of exceeding the total, InputError where the result is not finite."""
+        """``apply``, counted. Raises Spent instead of exceeding the total, InputError where a result is not finite."""
 
         def product(v: Array) -> Array:
             if self.interrupted or self.used + cost > self.total + 1e-9:

@@ -24,6 +24,8 @@ KINDS = {
 }
 #: kinds that something should be changed for
 TROUBLE = ("step too large", "rotation, growing")
+#: modes that checks of one or two products each are made for
+CHECKED = 6
 #: an overshooting mode is at the edge of stability where its modulus lies between these
 EDGE = (0.95, 1.05)
 
@@ -40,8 +42,8 @@ class Mode(Record):
     share_D, share_G: parts of |mode|^2 in each player's weights, together 1; share_moments: part of |mode|^2 in the
     optimisers' moments. carried_D, carried_G: the same with the adjoint mode (participation factors; Perez-Arriaga,
     Verghese and Schweppe, IEEE Trans. PAS 101, 3117 (1982)), which do not depend on units; nan without it.
-    residual: |A x - z x| for |x| = 1; condition: of the multiplier, |u| |x| / |u^T x| with the adjoint mode u: the error
-    of z is at most their product to first order. converged: the residual is at most 1e-5 of |z - 1|; certain: the
+    residual: |A x - z x| for |x| = 1; condition: of the multiplier, |u| |x| / |u^T x| with the adjoint mode u: the
+    error of z is at most their product to first order. converged: the residual is at most 1e-5 of |z - 1|; certain: the
     error leaves no doubt on which side of the unit circle z lies.
     turnover: the mode's rate |ln z| over the rate at which the optimisers' second moments change along it (inf: they
     do not); neglected: what freezing them neglects, |A_live x - A x|, over |z - 1|.
@@ -127,7 +129,7 @@ class Mode(Record):
 
     @property
     def mainly(self) -> str:
-        """"D" or "G", whoever carries three quarters of it, else "both"."""
+        """ "D" or "G", whoever carries three quarters of it, else "both"."""
         d = self.carried_D if np.isfinite(self.carried_D) else self.share_D
         return "D" if d >= 0.75 else "G" if d <= 0.25 else "both"
 
@@ -205,4 +207,16 @@ def adjoint(values: Array, left: Array, tails: Array, left_tails: Array) -> Arra
     return out
 
 
-__all__ = ["CONVERGED", "KINDS", "TROUBLE", "Mode", "adjoint", "averaged", "carried", "kind", "root", "shares"]
+__all__ = [
+    "CHECKED",
+    "CONVERGED",
+    "KINDS",
+    "TROUBLE",
+    "Mode",
+    "adjoint",
+    "averaged",
+    "carried",
+    "kind",
+    "root",
+    "shares",
+]

@@ -9,11 +9,18 @@ S_jk = Q_jk / (1 - lambda_j conj(lambda_k)): the Lyapunov equation S = A S A^T +
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..base.table import Record
+from .leading import Budget, Leading, Spent
+from .modes import CHECKED, Mode
+from .stepmap import GameMap
+
+if TYPE_CHECKING:
+    from .game import Game
 
 Array = np.ndarray
 
@@ -73,4 +80,62 @@ def floors(
     return one, everything, int(decays.sum())
 
 
-__all__ = ["Noise", "both", "floors", "stationary"]
+def over_batches(
+    game: Game, right: Leading, adjoints: Array, modes: list[Mode], budget: Budget
+) -> tuple[Noise | None, list[Mode]]:
+    """Scatter of the multipliers over mini-batches, and the floor of the modes that decay, of those with an adjoint."""
+    A, players = game.map, game.players
+    B = players.batches
+    known = np.isfinite(adjoints[0]) if len(right.values) else np.zeros(0, dtype=bool)
+    if B < 2 or budget.left < 2:
+        return None, modes
+    maps = [GameMap(players, game.optimizers, game.schedule, game.strengths, batch=b) for b in range(B)]
+    try:
+        steps = np.stack([budget.counted(step.step, 1 / B)(A.state) for step in maps])
+    except Spent:
+        return None, modes
+    own = [p for name, p in A.parts.items() if name in ("psi", "theta")]
+    noise = steps - steps.mean(0)
+    step = float(np.sqrt((np.concatenate([noise[:, p] for p in own], axis=1) ** 2).sum() / (B - 1)))
+    rows = np.flatnonzero(known)
+    X, U, z = right.vectors[:, rows], adjoints[:, rows], right.values[rows]
+    weights = np.concatenate([X[p] for p in own])
+    samples = _samples(game, X[A.parts["theta"]], budget)
+    each, total, decaying = floors(z, noise, U, X, [weights, samples] if samples is not None else [weights])
+    for i, j in enumerate(rows):
+        modes[j] = replace(
+            modes[j], floor=float(each[0, i]), floor_samples=float(each[1, i]) if samples is not None else np.nan,
+            spread=_spread(maps, U[:, i], X[:, i], modes[j], budget) if j < CHECKED else np.nan,
+        )  # fmt: skip
+    in_samples = float(total[1]) if samples is not None else float("nan")
+    return Noise(B, step, float(total[0]), in_samples, decaying, len(rows) - decaying), modes
+
+
+def _samples(game: Game, directions: Array, budget: Budget) -> Array | None:
+    """(N d, m) images of the generator's parts of modes, over sqrt(N), so that norms are rms over samples."""
+    theta = game.players.weights[1]
+    push = budget.counted(lambda v: game.players.generator_push(theta, v))
+    images = []
+    try:
+        for x in directions.T:
+            image = push(x.real) + (1j * push(x.imag) if np.abs(x.imag).max(initial=0.0) > 0 else 0)
+            images.append(np.asarray(image).ravel() / np.sqrt(len(image)))
+    except Spent:
+        return None
+    return np.stack(images, axis=1) if images else None
+
+
+def _spread(maps: list[GameMap], u: Array, x: Array, mode: Mode, budget: Budget) -> float:
+    """Standard deviation over batches of u^T A_b x, per training step; nan where no products are left."""
+    values = []
+    try:
+        for step in maps:
+            product = budget.counted(step.product, 1 / len(maps))
+            values.append(u @ product(x.real) + (1j * (u @ product(x.imag)) if mode.of_product.imag else 0))
+    except Spent:
+        return float("nan")
+    scale = abs(mode.multiplier) / (mode.steps * abs(mode.of_product)) if mode.of_product else 1.0
+    return float(np.std(values, ddof=1)) * scale
+
+
+__all__ = ["Noise", "both", "floors", "over_batches", "stationary"]

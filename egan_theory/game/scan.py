@@ -18,7 +18,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..base.table import Record
-from .leading import LISTED, ONE, Budget, Leading, Spent, leading, order
+from .leading import LISTED, ONE, Budget, Leading, Spent, leading
 from .modes import kind, root
 
 Array = np.ndarray
@@ -26,8 +26,8 @@ Array = np.ndarray
 POINTS, RANGE = 61, 30.0
 #: overlap of two Ritz vectors that are one mode at neighbouring strengths
 SAME = 0.5
-#: parts of the products for each of the two ends, and vectors that products are made with at least
-END, SMALL = 0.2, 3
+#: parts of the products for each of the two ends, and to check what is found; vectors of a basis at least
+END, CHECK, SMALL = 0.15, 0.2, 3
 
 
 class Step(Protocol):
@@ -45,7 +45,8 @@ class Crossing(Record):
 
     at: its multiplier now (re, im); strength: of the crossing nearest to now, None where there is none in the range
     that can be trusted; change: "raise" or "lower"; angle: of the multiplier there; residual: |A x - z x| there, by
-    products; others: the largest modulus of the other modes seen there; reason: why there is none.
+    products; others: the largest modulus of the other modes seen there,
+    drift left out; reason: why there is none.
     """
 
     at: tuple[float, float]
@@ -62,13 +63,18 @@ class Crossing(Record):
 class Scan(Record):
     """Multipliers over the strength of one penalty, those of the modes found now followed.
 
-    strengths (g,); multipliers, residuals (g, m) of the followed modes, nan where one is lost; largest (g,): modulus of
-    the largest multiplier seen at all; trusted (g, m): its residual is at most a tenth of |z - 1|. curved: how far A
-    is from a straight line in the strength, relative to its change. vectors: size of the basis.
+    strengths (g,); multipliers, residuals (g, m) of the followed modes, nan where one is lost; trusted (g, m): its
+    residual is at most a tenth of |z - 1|. largest (g,): largest modulus of all multipliers seen there but drift (real
+    and above 1); inside: the range of strengths nearest to now in which that is below 1, None where it never is.
+    checked: (strength, largest modulus but drift) in the middle of that range, from a search of its own; None where no
+    products were left. curved: how far A is from a straight line in the strength, relative to its change. vectors: size
+    of the basis.
     """
 
-    KEYS: ClassVar[Sequence[str]] = ("penalty", "now", "strengths", "re", "im", "residuals", "largest", "crossings",
-                                     "vectors", "curved", "products")  # fmt: skip
+    KEYS: ClassVar[Sequence[str]] = (
+        "penalty", "now", "strengths", "re", "im", "residuals", "largest", "inside", "checked", "crossings", "vectors",
+        "curved", "products",
+    )  # fmt: skip
 
     penalty: str
     now: float
@@ -80,6 +86,7 @@ class Scan(Record):
     vectors: int
     curved: float
     products: float
+    checked: tuple[float, float] | None = None
 
     @property
     def re(self) -> Array:
@@ -92,6 +99,21 @@ class Scan(Record):
     @property
     def trusted(self) -> Array:
         return trusted(self.multipliers, self.residuals)
+
+    @property
+    def inside(self) -> tuple[float, float] | None:
+        with np.errstate(invalid="ignore"):
+            good = np.flatnonzero(self.largest < 1)
+        if not len(good):
+            return None
+        start = int(np.searchsorted(self.strengths, self.now))
+        at = int(good[np.argmin(np.abs(good - start))])
+        low = high = at
+        while low - 1 in good:
+            low -= 1
+        while high + 1 in good:
+            high += 1
+        return float(self.strengths[low]), float(self.strengths[high])
 
     def __repr__(self) -> str:
         low, high = self.strengths[[0, -1]]
@@ -122,7 +144,7 @@ def scan(
     nodes = (low, inner, high)
     maps = [at(s) for s in nodes]
     modes = _real(found.vectors)[:, : max(2 * count, SMALL)]
-    most = int((1 - 2 * END) * limit) // len(nodes)
+    most = int((1 - 2 * END - CHECK) * limit) // len(nodes)
     if not modes.size or most < SMALL:
         return None
     begun = modes.sum(1)
@@ -146,7 +168,24 @@ def scan(
     crossings = tuple(
         _crossing(run, out, j, Y, at, budget) for j in range(z.shape[1]) if _grows(z[:, j], grid, now, low)
     )
-    return replace(out, crossings=crossings, products=budget.used - begin)
+    left = limit - int(budget.used - begin)
+    out = replace(out, crossings=crossings, checked=_inside(out, at, begun, min(left, budget.left), budget, seed))
+    return replace(out, products=budget.used - begin)
+
+
+def _inside(
+    s: Scan, at: Callable[[float], Step], start: Array, products: int, budget: Budget, seed: int
+) -> tuple[float, float] | None:
+    """``Scan.checked``: leading modes in the middle of the range, begun with what grows now and some of all else."""
+    if s.inside is None or products < 4:
+        return None
+    middle = float(np.sqrt(s.inside[0] * s.inside[1]))
+    step = at(middle)
+    noise = np.random.default_rng(seed).standard_normal(step.n)
+    first = start / np.linalg.norm(start) + noise / np.linalg.norm(noise)
+    found = leading(step.product, step.n, budget, products, count=2, start=first)
+    z = found.values[~((found.values.imag == 0) & (found.values.real > 1))]
+    return middle, float(np.abs(z).max() ** (1 / step.steps)) if len(z) else float("nan")
 
 
 def _grows(z: Array, grid: Array, now: float, low: float) -> bool:
@@ -216,12 +255,12 @@ class _Followed:
         """(multipliers, residuals (g, m), largest (g,), Ritz vectors by strength) of the modes found."""
         start = int(np.searchsorted(grid, now))
         every = [self.pairs(s) for s in grid]
-        z0, _, Y0 = every[start]
+        _, _, Y0 = every[start]
         wanted = self.V.T @ found.vectors
         first = []
         for j in range(wanted.shape[1]):
             size = np.linalg.norm(wanted[:, j])
-            if size < 0.9:  # not in the basis
+            if size < 0.99:  # not in the basis
                 continue
             best = int(np.argmax(np.abs(Y0.conj().T @ wanted[:, j])))
             if best not in first:
@@ -248,13 +287,11 @@ class _Followed:
         return root(z, self.steps), residuals / self.steps, largest, vectors
 
     def _largest(self, z: Array, residuals: Array) -> float:
-        good = trusted(z, residuals)
+        good = trusted(z, residuals) & ~((z.imag == 0) & (z.real > 1))
         return float(np.abs(z[good]).max() ** (1 / self.steps)) if good.any() else float("nan")
 
 
-def _crossing(
-    run: _Followed, s: Scan, j: int, Y: list[Any], at: Callable[[float], Step], budget: Budget
-) -> Crossing:
+def _crossing(run: _Followed, s: Scan, j: int, Y: list[Any], at: Callable[[float], Step], budget: Budget) -> Crossing:
     """The crossing of mode j nearest to the present strength."""
     grid, z, good = s.strengths, s.multipliers[:, j], s.trusted[:, j]
     now = s.now if s.now > 0 else grid[0]
@@ -288,7 +325,8 @@ def _crossing(
     _, where, change, g = min(candidates)
     values, residuals, vectors = run.pairs(where)
     near = int(np.argmax(np.abs(vectors.conj().T @ Y[g][j])))
-    others = np.delete(values, near)[np.delete(trusted(values, residuals), near)]
+    drift = (values.imag == 0) & (values.real > 1)
+    others = np.delete(values, near)[np.delete(trusted(values, residuals) & ~drift, near)]
     largest = float(np.abs(others).max() ** (1 / run.steps)) if len(others) else nan
     angle = float(np.angle(root(values[near : near + 1], run.steps)[0]))
     true = _checked(run, where, values[near], vectors[:, near], at, budget)
@@ -298,9 +336,7 @@ def _crossing(
     return Crossing(pair, kind(value), where, change, angle, true / run.steps, largest, "")
 
 
-def _checked(
-    run: _Followed, where: float, z: complex, y: Array, at: Callable[[float], Step], budget: Budget
-) -> float:
+def _checked(run: _Followed, where: float, z: complex, y: Array, at: Callable[[float], Step], budget: Budget) -> float:
     """|A x - z x| at a strength, by products; nan where none are left."""
     x = run.V @ y
     product = budget.counted(at(where).product)
@@ -311,4 +347,4 @@ def _checked(
     return float(np.linalg.norm(image - z * x))
 
 
-__all__ = ["Crossing", "Scan", "scan", "order"]
+__all__ = ["Crossing", "Scan", "scan"]

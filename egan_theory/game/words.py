@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NEGLECTED, TURNOVER = 0.1, 3.0
 #: distance of the point of rest, over the norm of the weights, from where on a mode is not read as motion about it
 FAR = 0.1
+NAMES = {"step too large": "overshoot with growing size", "rotation, growing": "circle with growing size"}
 #: names of the players in sentences
 PLAYERS = {"D": "the discriminator", "G": "the generator", "both": "both players"}
 
@@ -63,9 +64,31 @@ def _verdict(s: GameSpectrum) -> str:
         drift = s.of_kind("drift")
         rest = f" {_many(len(drift), 'mode')} grow{'s' if len(drift) == 1 else ''} without turning." if drift else ""
         return f"{base}, none overshoots or circles with growing size.{rest}"
-    by = [f"{_many(len(found), 'mode')} of kind “{kind}”" for kind in TROUBLE if (found := s.of_kind(kind))]
+    by = [f"{len(found)} {NAMES[kind]}" for kind in TROUBLE if (found := s.of_kind(kind))]
     unsure = f" (for {doubt} of them the residual leaves a doubt)" if doubt else ""
-    return f"{base}, {' and '.join(by)} grow at every step{unsure}; the largest factor per step is {s.largest:.4g}."
+    factor = max(m.modulus for m in bad)
+    return f"{base}, {' and '.join(by)}{unsure}; the largest factor of these per step is {factor:.4g}.{_inside(s)}"
+
+
+def _inside(s: GameSpectrum) -> str:
+    """Where the scan sees no such mode, a sentence with a space before it, or nothing."""
+    if s.scan is None:
+        return ""
+    name, ends = s.scan.penalty.upper(), s.scan.strengths[[0, -1]]
+    if s.scan.inside is None:
+        return f" None of the strengths of {name} from {ends[0]:.3g} to {ends[1]:.3g} ends all of them."
+    low, high = s.scan.inside
+    text = f" With {name} from {low:.3g} to {high:.3g} (now {s.scan.now:.3g}) the scan sees none that does"
+    if s.scan.checked is None or not np.isfinite(s.scan.checked[1]):
+        return f"{text}, which no products were left to check."
+    middle, largest = s.scan.checked
+    if largest < 1:
+        return f"{text}; a search at {middle:.3g} confirms it (largest factor found {largest:.4g})."
+    return f"{text}, but a search at {middle:.3g} finds one, of factor {largest:.4g}: not confirmed."
+
+
+def _worst(s: GameSpectrum, m: Mode) -> str:
+    return "a mode" if len(s.of_kind(m.kind)) == 1 else f"the fastest growing of {len(s.of_kind(m.kind))} modes"
 
 
 def _crossing(s: GameSpectrum, m: Mode) -> Crossing | None:
@@ -83,6 +106,8 @@ def _strength(s: GameSpectrum, m: Mode) -> str:
         return ""
     name, now = s.scan.penalty.upper(), s.scan.now
     if c.strength is None:
+        if s.scan.checked is not None and s.scan.checked[1] < 1:
+            return ""  # the verdict says where all modes are inside
         return f" No change of {name} alone is known to stop this: {c.reason}."
     beside = ""
     if np.isfinite(c.others) and c.others > 1 + 1e-6:
@@ -129,11 +154,11 @@ def rate_factor(z: complex, momentum: float) -> float | None:
 
 def _too_large(s: GameSpectrum) -> list[str]:
     out = []
-    for m in s.of_kind("step too large")[:2]:
+    for m in s.of_kind("step too large")[:1]:
         penalty = " The penalty's own curvature may be the cause." if s.scan is None and s.strengths.get("r1") else ""
         out.append(
-            f"Step too large: a mode carried by {PLAYERS[m.mainly]} is multiplied by {multiplier(m.multiplier)} per "
-            f"step: it overshoots, its sign turns at every step and its size grows by {m.modulus:.4g}."
+            f"Step too large: {_worst(s, m)} carried by {PLAYERS[m.mainly]} is multiplied by {multiplier(m.multiplier)} "
+            f"per step: it overshoots, its sign turns at every step and its size grows by {m.modulus:.4g}."
             f"{_rate(s, m)}{_strength(s, m)}{penalty}"
         )
     return out
@@ -141,12 +166,12 @@ def _too_large(s: GameSpectrum) -> list[str]:
 
 def _rotation(s: GameSpectrum) -> list[str]:
     out = []
-    for m in s.of_kind("rotation, growing")[:2]:
+    for m in s.of_kind("rotation, growing")[:1]:
         what = _strength(s, m)
         if not what:
-            what = " More R1 damps rotation; how much, a scan tells (scan=\"r1\")."
+            what = ' More R1 damps rotation; how much, a scan tells (scan="r1").'
         out.append(
-            f"Growing rotation: {PLAYERS[m.mainly]} circle{'' if m.mainly == 'both' else 's'} with a period of "
+            f"Growing rotation: {_worst(s, m)} carried by {PLAYERS[m.mainly]} circles with a period of "
             f"{m.period:.3g} steps, e-fold larger every {m.growth:.3g} steps (multiplier "
             f"{multiplier(m.multiplier)}).{what}"
         )
@@ -202,8 +227,8 @@ def _rest(s: GameSpectrum) -> list[str]:
     if far:
         m = max(far, key=lambda m: m.distance)
         out[0] += (
-            f" The checkpoint is not at rest: along {_many(len(far), 'mode')} the point of rest of the linear theory is "
-            f"up to {m.distance:.2g} times the norm of the weights away; such multipliers say how neighbouring "
+            f" The checkpoint is not at rest: along {_many(len(far), 'mode')} the point of rest of the linear theory "
+            f"is up to {m.distance:.2g} times the norm of the weights away; such multipliers say how neighbouring "
             "trainings part or join now, not how training circles about a point."
         )
     return out
@@ -245,8 +270,8 @@ def _noise(s: GameSpectrum) -> list[str]:
     if np.isfinite(n.floor):
         seen = f", {n.floor_samples:.2g} (rms norm) in generated samples" if np.isfinite(n.floor_samples) else ""
         out[0] += (
-            f" This noise keeps the {_many(n.modes, 'decaying mode')} found at an rms of {n.floor:.2g} in weights{seen}: "
-            "they do not settle below it at this learning rate and batch size."
+            f" This noise keeps the {_many(n.modes, 'decaying mode')} found at an rms of {n.floor:.2g} in weights{seen}"
+            ": they do not settle below it at this learning rate and batch size."
         )
     wide = [m for m in s.modes if np.isfinite(m.spread) and m.spread > abs(m.modulus - 1) and m.kind in TROUBLE]
     if wide:
