@@ -1,11 +1,12 @@
 """The multipliers over a penalty's strength, from one basis.
 
-The step's Jacobian is a polynomial in every strength: of degree 1 for simultaneous steps, 2 where the generator's step
-sees the discriminator's (as far as its intermediate point moves little). Its products with an orthonormal basis V at
-three strengths give those at all: A(s) V = sum of L_i(s) A(s_i) V with Lagrange's polynomials L_i. The Ritz values of
-V^T A(s) V are its multipliers up to their residuals |A(s) V y - z V y|, which cost no further product; V holds leading
-modes at each of the three strengths, so that it is no extrapolation. What is reported as a crossing of the unit circle
-is checked by products of its own.
+Every gradient is affine in every strength. With the weights, the optimisers' second moments and the intermediate points
+of the step held as they are at the checkpoint (``GameMap.at``), the step's Jacobian A(s) is a polynomial, of degree 1,
+or of the number of the discriminator's steps where the players alternate. Its products with an orthonormal basis V at
+enough strengths s_i give those at all: A(s) V = sum of L_i(s) A(s_i) V with Lagrange's polynomials L_i. The Ritz values
+of V^T A(s) V are its multipliers up to their residuals |A(s) V y - z V y|, which cost no further product; V holds
+leading modes of both ends and of the present strength, so that it is no extrapolation. What is reported as a crossing
+of the unit circle is checked by products of its own.
 """
 
 from __future__ import annotations
@@ -18,16 +19,15 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..base.table import Record
+from .followed import SMALL, Followed, basis, real, trusted
 from .leading import LISTED, ONE, Budget, Leading, Spent, leading
 from .modes import kind, root
 
 Array = np.ndarray
 #: strengths of a scan; its range either side of the present strength
 POINTS, RANGE = 61, 30.0
-#: overlap of two Ritz vectors that are one mode at neighbouring strengths
-SAME = 0.5
-#: parts of the products for each of the two ends, and to check what is found; vectors of a basis at least
-END, CHECK, SMALL = 0.15, 0.2, 3
+#: parts of the products for each of the two ends, and to check what is found
+END, CHECK = 0.15, 0.2
 
 
 class Step(Protocol):
@@ -120,19 +120,15 @@ class Scan(Record):
         return f"Scan({self.penalty} from {low:.3g} to {high:.3g}: {len(self.crossings)} crossings)"
 
 
-def trusted(z: Array, residuals: Array) -> Array:
-    """Whether each multiplier is worth listing."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(residuals <= LISTED * np.maximum(np.abs(z - 1), ONE))
-
-
 def scan(
     at: Callable[[float], Step], penalty: str, now: float, found: Leading, budget: Budget, *,
-    products: int | None = None, low: float | None = None, high: float | None = None, count: int = 4, seed: int = 0,
+    products: int | None = None, low: float | None = None, high: float | None = None, degree: int = 1, count: int = 4,
+    seed: int = 0,
 ) -> Scan | None:  # fmt: skip
     """Follow the modes ``found`` at strength ``now`` from ``low`` to ``high`` (default a factor 30 either side).
 
-    at: the map at a strength. None where the products do not do. Raises InputError for a range without ``now``.
+    at: the map at a strength, a polynomial of that ``degree`` in it. None where the products do not do. Raises InputError
+    for a range without ``now``.
     """
     if low is None or high is None:
         centre = now if now > 0 else 1.0
@@ -141,19 +137,22 @@ def scan(
         raise InputError("scan", f"be a range of strengths above 0 that holds the present one, {now:.4g}", (low, high))
     begin, limit = budget.used, min(budget.left, budget.left if products is None else products)
     inner = now if low < now < high else float(np.sqrt(low * high))
-    nodes = (low, inner, high)
+    nodes = [low, inner, high]
+    while len(nodes) <= degree:  # halve the widest gap
+        gap = int(np.argmax(np.diff(np.log(nodes))))
+        nodes.insert(gap + 1, float(np.sqrt(nodes[gap] * nodes[gap + 1])))
     maps = [at(s) for s in nodes]
-    modes = _real(found.vectors)[:, : max(2 * count, SMALL)]
+    modes = real(found.vectors)[:, : max(2 * count, SMALL)]
     most = int((1 - 2 * END - CHECK) * limit) // len(nodes)
     if not modes.size or most < SMALL:
         return None
     begun = modes.sum(1)
     ends = [
         leading(maps[i].product, maps[i].n, budget, int(END * limit), count=count, start=begun, seed=seed)
-        for i in (0, 2)
+        for i in (0, -1)
     ]
-    spans = [modes, *(_real(end.vectors[:, :count]) for end in ends)]
-    V = _basis(spans, most)
+    spans = [modes, *(real(end.vectors[:, :count]) for end in ends)]
+    V = basis(spans, most)
     try:
         images = []
         for step in maps:
@@ -161,7 +160,7 @@ def scan(
             images.append(np.stack([product(v) for v in V.T], axis=1))
     except Spent:
         return None
-    run = _Followed(V, images, np.array(nodes), maps[0].steps)
+    run = Followed(V, images, np.array(nodes), maps[0].steps)
     grid = np.unique(np.concatenate([np.geomspace(low, high, POINTS), [now] if now > 0 else []]))
     z, residuals, largest, Y = run.follow(grid, now if now > 0 else low, found)
     out = Scan(penalty, now, grid, z, residuals, largest, (), V.shape[1], run.curved(), 0.0)
@@ -193,105 +192,7 @@ def _grows(z: Array, grid: Array, now: float, low: float) -> bool:
     return bool(abs(value) > 1 + 1e-9)
 
 
-def _real(X: Array) -> Array:
-    """Real and imaginary parts as columns, those of the first vector first."""
-    if not X.size:
-        return np.zeros((len(X), 0))
-    columns = np.stack([X.real, X.imag], axis=2).reshape(len(X), -1)
-    return columns[:, np.linalg.norm(columns, axis=0) > 1e-12]
-
-
-def _basis(spans: Sequence[Array], most: int) -> Array:
-    """(n, r <= most) orthonormal: columns of the spans by turns, without what the others hold."""
-    columns = []
-    for i in range(max(s.shape[1] for s in spans)):
-        columns += [s[:, i] for s in spans if i < s.shape[1]]
-    V: list[Array] = []
-    for c in columns:
-        w = c / np.linalg.norm(c)
-        for _ in range(2):
-            for v in V:
-                w = w - (v @ w) * v
-        if np.linalg.norm(w) > 1e-6 and len(V) < most:
-            V.append(w / np.linalg.norm(w))
-    return np.stack(V, axis=1)
-
-
-class _Followed:
-    """The projected map at every strength."""
-
-    def __init__(self, V: Array, images: list[Array], nodes: Array, steps: int) -> None:
-        self.V, self.images, self.nodes, self.steps = V, images, nodes, steps
-        self.inner = [V.T @ W for W in images]
-        self.gram = np.array([[W.T @ X for X in images] for W in images])
-
-    def weights(self, s: float) -> Array:
-        """Lagrange's polynomials at s."""
-        out = np.ones(len(self.nodes))
-        for i, a in enumerate(self.nodes):
-            for j, b in enumerate(self.nodes):
-                if i != j:
-                    out[i] *= (s - b) / (a - b)
-        return out
-
-    def curved(self) -> float:
-        a, b, c = self.nodes
-        low, middle, high = self.images
-        line = low + (high - low) * (b - a) / (c - a)
-        change = np.linalg.norm(high - low)
-        return float(np.linalg.norm(middle - line) / change) if change else 0.0
-
-    def pairs(self, s: float) -> tuple[Array, Array, Array]:
-        """Ritz values of the product of steps with im >= 0, residuals, vectors in V's coordinates (of norm 1)."""
-        w = self.weights(s)
-        H = sum(a * M for a, M in zip(w, self.inner, strict=True))
-        z, Y = np.linalg.eig(np.asarray(H))
-        gram = np.einsum("i,j,ijkl->kl", w, w, self.gram)
-        square = np.real(np.einsum("km,kl,lm->m", Y.conj(), gram, Y)) - np.abs(z) ** 2
-        half = z.imag >= 0
-        return z[half].astype(complex), np.sqrt(np.maximum(square, 0.0))[half], Y[:, half].astype(complex)
-
-    def follow(self, grid: Array, now: float, found: Leading) -> tuple[Array, Array, Array, list[Any]]:
-        """(multipliers, residuals (g, m), largest (g,), Ritz vectors by strength) of the modes found."""
-        start = int(np.searchsorted(grid, now))
-        every = [self.pairs(s) for s in grid]
-        _, _, Y0 = every[start]
-        wanted = self.V.T @ found.vectors
-        first = []
-        for j in range(wanted.shape[1]):
-            size = np.linalg.norm(wanted[:, j])
-            if size < 0.99:  # not in the basis
-                continue
-            best = int(np.argmax(np.abs(Y0.conj().T @ wanted[:, j])))
-            if best not in first:
-                first.append(best)
-        m = len(first)
-        z, residuals = np.full((len(grid), m), np.nan, complex), np.full((len(grid), m), np.nan)
-        vectors: list[Any] = [[None] * m for _ in grid]
-        for way in (range(start, len(grid)), range(start, -1, -1)):
-            last = [Y0[:, j] for j in first]
-            alive = [True] * m
-            for g in way:
-                values, res, Y = every[g]
-                for j in range(m):
-                    if not alive[j]:
-                        continue
-                    overlap = np.maximum(np.abs(Y.conj().T @ last[j]), np.abs(Y.T @ last[j]))
-                    best = int(np.argmax(overlap))
-                    if overlap[best] < SAME:
-                        alive[j] = False
-                        continue
-                    last[j] = Y[:, best]
-                    z[g, j], residuals[g, j], vectors[g][j] = values[best], res[best], last[j]
-        largest = np.array([self._largest(*pair[:2]) for pair in every])
-        return root(z, self.steps), residuals / self.steps, largest, vectors
-
-    def _largest(self, z: Array, residuals: Array) -> float:
-        good = trusted(z, residuals) & ~((z.imag == 0) & (z.real > 1))
-        return float(np.abs(z[good]).max() ** (1 / self.steps)) if good.any() else float("nan")
-
-
-def _crossing(run: _Followed, s: Scan, j: int, Y: list[Any], at: Callable[[float], Step], budget: Budget) -> Crossing:
+def _crossing(run: Followed, s: Scan, j: int, Y: list[Any], at: Callable[[float], Step], budget: Budget) -> Crossing:
     """The crossing of mode j nearest to the present strength."""
     grid, z, good = s.strengths, s.multipliers[:, j], s.trusted[:, j]
     now = s.now if s.now > 0 else grid[0]
@@ -336,7 +237,7 @@ def _crossing(run: _Followed, s: Scan, j: int, Y: list[Any], at: Callable[[float
     return Crossing(pair, kind(value), where, change, angle, true / run.steps, largest, "")
 
 
-def _checked(run: _Followed, where: float, z: complex, y: Array, at: Callable[[float], Step], budget: Budget) -> float:
+def _checked(run: Followed, where: float, z: complex, y: Array, at: Callable[[float], Step], budget: Budget) -> float:
     """|A x - z x| at a strength, by products; nan where none are left."""
     x = run.V @ y
     product = budget.counted(at(where).product)

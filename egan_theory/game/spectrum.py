@@ -120,9 +120,9 @@ def _find(game: Game, budget: Budget, count: int, adjoints: bool, seed: int, cur
 
 def _curvature(game: Game, player: int, budget: Budget, seed: int) -> Density | None:
     """Of P^1/2 H P^1/2, H the Hessian of the player's own objective in its own weights."""
-    players, optimizer = game.players, game.optimizers[player]
+    players, optimizer, P = game.players, game.optimizers[player], game.map.preconditioners[player]
     psi, theta = players.weights
-    n, root_P = players.sizes[player], np.sqrt(np.abs(optimizer.preconditioner))
+    n, root_P = players.sizes[player], np.sqrt(np.abs(P))
     other = np.zeros(players.sizes[1 - player])
 
     def apply(v: Array) -> Array:
@@ -211,8 +211,8 @@ def _scan(
     first = replace(right, values=right.values[rows], vectors=right.vectors[:, rows],
                     residuals=right.residuals[rows], tails=right.tails[rows])  # fmt: skip
     return scan(
-        lambda s: game.at(**{name: s}).map, name, float(game.strengths[name]), first, budget, low=low, high=high,
-        seed=seed,
+        lambda s: game.map.at(**{name: s}), name, float(game.strengths[name]), first, budget, low=low, high=high,
+        degree=game.schedule.critic_steps, seed=seed,
     )  # fmt: skip
 
 

@@ -157,8 +157,9 @@ def _too_large(s: GameSpectrum) -> list[str]:
     for m in s.of_kind("step too large")[:1]:
         penalty = " The penalty's own curvature may be the cause." if s.scan is None and s.strengths.get("r1") else ""
         out.append(
-            f"Step too large: {_worst(s, m)} carried by {PLAYERS[m.mainly]} is multiplied by {multiplier(m.multiplier)} "
-            f"per step: it overshoots, its sign turns at every step and its size grows by {m.modulus:.4g}."
+            f"Step too large: {_worst(s, m)} carried by {PLAYERS[m.mainly]} is multiplied per step by "
+            f"{multiplier(m.multiplier)}: it overshoots, its sign turns at every step and "
+            f"its size grows by {m.modulus:.4g}."
             f"{_rate(s, m)}{_strength(s, m)}{penalty}"
         )
     return out
