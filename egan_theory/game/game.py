@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .optimizers import Optimizer
 from .protocol import Players, Strengths
 from .stepmap import GameMap, Schedule
+
+if TYPE_CHECKING:
+    from .result import GameSpectrum
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,12 @@ class Game:
     def map(self) -> GameMap:
         """One training step as a map, second moments frozen, the mean over the batches held."""
         return GameMap(self.players, self.optimizers, self.schedule, self.strengths)
+
+    def spectrum(self, products: int = 300, **settings: Any) -> GameSpectrum:
+        """The leading multipliers of one training step, and what they say: see ``game.spectrum.spectrum_of``."""
+        from .spectrum import spectrum_of
+
+        return spectrum_of(self, products, **settings)
 
     def at(self, **strengths: float) -> Game:
         """The same game at other penalty strengths: ``game.at(r1=2.0)``."""

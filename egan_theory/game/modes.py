@@ -24,8 +24,10 @@ KINDS = {
 }
 #: kinds that something should be changed for
 TROUBLE = ("step too large", "rotation, growing")
-#: modes that checks of one or two products each are made for
-CHECKED = 6
+#: modes that checks of up to four products each are made for
+CHECKED = 5
+#: what freezing second moments may neglect of |z - 1|
+NEGLECTED = 0.1
 #: an overshooting mode is at the edge of stability where its modulus lies between these
 EDGE = (0.95, 1.05)
 
@@ -46,7 +48,8 @@ class Mode(Record):
     error of z is at most their product to first order. converged: the residual is at most 1e-5 of |z - 1|; certain: the
     error leaves no doubt on which side of the unit circle z lies.
     turnover: the mode's rate |ln z| over the rate at which the optimisers' second moments change along it (inf: they
-    do not); neglected: what freezing them neglects, |A_live x - A x|, over |z - 1|.
+    do not); neglected: what freezing them neglects to first order, over |z - 1| (see game.frozen); valid: at most a
+    tenth.
     distance: how far the point of rest along the mode is, over the norm of the weights; velocity: the part of the
     step F(z) - z along it, in weights.
     averaged: what remains of the mode in averaged weights of the generator, of 1.
@@ -56,7 +59,7 @@ class Mode(Record):
 
     KEYS: ClassVar[Sequence[str]] = (
         "re", "im", "modulus", "angle", "period", "growth", "damping_ratio", "kind", "pair", "residual", "condition",
-        "converged", "certain", "share_D", "share_G", "share_moments", "carried_D", "carried_G", "turnover",
+        "converged", "certain", "valid", "share_D", "share_G", "share_moments", "carried_D", "carried_G", "turnover",
         "neglected", "velocity", "distance", "averaged", "spread", "floor", "floor_samples", "steps",
     )  # fmt: skip
 
@@ -122,6 +125,11 @@ class Mode(Record):
     @property
     def certain(self) -> bool:
         return abs(self.modulus - 1) > self.error
+
+    @property
+    def valid(self) -> bool:
+        """Whether second moments may be held fixed for this mode; False where that was not measured."""
+        return self.neglected <= NEGLECTED
 
     @property
     def kind(self) -> str:

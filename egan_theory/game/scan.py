@@ -127,8 +127,8 @@ def scan(
 ) -> Scan | None:  # fmt: skip
     """Follow the modes ``found`` at strength ``now`` from ``low`` to ``high`` (default a factor 30 either side).
 
-    at: the map at a strength, a polynomial of that ``degree`` in it. None where the products do not do. Raises InputError
-    for a range without ``now``.
+    at: the map at a strength, a polynomial of that ``degree`` in it. None where the products do not do. Raises
+    InputError for a range without ``now``.
     """
     if low is None or high is None:
         centre = now if now > 0 else 1.0

@@ -13,6 +13,7 @@ others have none: its multipliers Z belong to k steps, and one step's is Z^(1/k)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -204,6 +205,19 @@ class GameMap:
             o.rule.preconditioner(o.settings, blocks, o.count + taken)
             for o, blocks, taken in zip(self.optimizers, end.blocks, end.taken, strict=True)
         )
+
+    def at(self, **strengths: float) -> GameMap:
+        """The map whose derivative has other penalty strengths along the trajectory and with the second moments of this
+        one: ``product`` and ``transposed`` are polynomials in every strength, of degree ``critic_steps``."""
+        out = copy(self)
+        out.strengths = {**self.strengths, **strengths}
+        substeps, (moves, end) = len(self.schedule.substeps), self._trajectory
+        held = [
+            [m._replace(strengths=self.schedule.strengths(out.strengths, i // substeps)) for m in group]
+            for i, group in enumerate(moves)
+        ]
+        out.__dict__["_trajectory"] = held, end
+        return out
 
     def product(self, v: Array) -> Array:
         """A v, A = dF/dz at the checkpoint: (n,) or columns (n, c); of a complex v both parts."""

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from .result import GameSpectrum
     from .scan import Crossing
 
-#: from here on it is said that freezing second moments neglects something, or that a mode is no faster than they are
-NEGLECTED, TURNOVER = 0.1, 3.0
+#: a mode that turns over this many times faster than second moments change is called no faster than they are
+TURNOVER = 3.0
 #: distance of the point of rest, over the norm of the weights, from where on a mode is not read as motion about it
 FAR = 0.1
 NAMES = {"step too large": "overshoot with growing size", "rotation, growing": "circle with growing size"}
@@ -237,7 +237,7 @@ def _rest(s: GameSpectrum) -> list[str]:
 
 def _frozen(s: GameSpectrum) -> list[str]:
     known = [m for m in s.modes if np.isfinite(m.neglected) and np.isfinite(m.turnover)]
-    bad = [m for m in known if m.neglected > NEGLECTED]
+    bad = [m for m in known if not m.valid]
     slow = [m for m in known if m.turnover < TURNOVER and m not in bad]
     if not known:
         return []

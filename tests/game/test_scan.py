@@ -87,3 +87,23 @@ def test_it_does_not_extrapolate_beyond_what_it_can_trust():
     for low, high in ((1.0, 2.0), (0.0, 1.0), (2.0, 0.01)):
         with pytest.raises(InputError, match="scan: must be a range"):
             scan(at, "r1", 0.1, found, Budget(50), low=low, high=high)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_polynomial_of_any_degree_is_followed(steps):
+    """D's matrix to a power: a scan that takes it for a straight line would be off."""
+    players = Quadratic(12, stiffness=0.1)
+
+    def at(s):
+        A = players.jacobian(RATES, {"r1": s})
+        D, G = A.copy(), A.copy()
+        D[12:], G[:12] = np.eye(22)[12:], np.eye(22)[:12]
+        return Matrix(G @ np.linalg.matrix_power(D, steps))
+
+    A = at(0.1)
+    s = scan(at, "r1", 0.1, leading(A.product, 22, Budget(22), count=4), Budget(400), degree=steps, low=0.02, high=0.5)
+    assert s.trusted.any()
+    for g in (0, 20, len(s.strengths) - 1):
+        z = np.linalg.eigvals(at(s.strengths[g]).A)
+        for j in np.flatnonzero(s.trusted[g]):
+            assert np.abs(z - s.multipliers[g, j]).min() < 5 * s.residuals[g, j] + 1e-7
