@@ -29,6 +29,7 @@ from .experiment.targets import Mixture as Mixture
 from .experiment.targets import PointSet as PointSet
 from .experiment.targets import Ring as Ring
 from .experiment.targets import Uniform as Uniform
+from .game.result import GameSpectrum as GameSpectrum
 from .kernels import kernel_from_profile as kernel_from_profile
 from .linear import eigenvalues as eigenvalues
 from .linear import linearize as linearize
@@ -75,6 +76,7 @@ from .runs.outcome import outcomes as outcomes
 from .runs.reading import open_runs as open_runs
 from .runs.recording import RunWriter as RunWriter
 from .show import plot as plot
+from .show.game import game_page as game_page
 from .show.page import report as report
 from .show.universality import universality as universality
 from .simulation.run import simulate as simulate

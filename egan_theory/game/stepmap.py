@@ -219,6 +219,19 @@ class GameMap:
             for o, blocks, taken in zip(self.optimizers, end.blocks, end.taken, strict=True)
         )
 
+    def at(self, **strengths: float) -> GameMap:
+        """The map whose derivative has other penalty strengths along the trajectory and with the second moments of this
+        one: ``product`` and ``transposed`` are polynomials in every strength, of degree ``critic_steps``."""
+        out = copy(self)
+        out.strengths = {**self.strengths, **strengths}
+        substeps, (moves, end) = len(self.schedule.substeps), self._trajectory
+        held = [
+            [m._replace(strengths=self.schedule.strengths(out.strengths, i // substeps)) for m in group]
+            for i, group in enumerate(moves)
+        ]
+        out.__dict__["_trajectory"] = held, end
+        return out
+
     def product(self, v: Array) -> Array:
         """A v, A = dF/dz at the checkpoint: (n,) or columns (n, c); of a complex v both parts."""
         return self._apply(v, self._product)

@@ -2,6 +2,9 @@ from .advised import advice as advice
 from .architecture import universality as universality
 from .basins import reached as reached
 from .branches import branch as branch
+from .games import game as game
+from .games import game_curvature as game_curvature
+from .games import game_scan as game_scan
 from .modes import damping_ratio as damping_ratio
 from .modes import dispersion as dispersion
 from .modes import eigenvalues as eigenvalues

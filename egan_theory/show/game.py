@@ -1,0 +1,131 @@
+"""The page of a real game's spectrum: one file, figures inside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..base.files import atomic, check_output
+from ..base.json import json_text
+from ..base.terminal import cell
+from ..game.modes import KINDS, TROUBLE
+from ..game.result import GameSpectrum, duration
+from ..game.words import multiplier
+from . import plot
+from .style import detached
+
+#: resolution of the figures of the page
+DPI = 110
+
+
+def game_page(spectrum: GameSpectrum, path: str | Path) -> Path:
+    """Write the spectrum of a real game (``Game.spectrum``) as one HTML file that needs no other; returns its path.
+
+    What it says in words, the modes, what a scan found, the figures of ``eg.plot.game``, ``game_scan`` and
+    ``game_curvature``, and all numbers as JSON. A file that is there is replaced. Raises InputError where none can be
+    written.
+    """
+    file = check_output(path, field="path")
+    first, *rest = spectrum.reading
+    head, rows = spectrum.grid()
+    environment = Environment(
+        loader=PackageLoader(__package__, ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    scan = spectrum.scan
+    text = environment.get_template("game.html.j2").render(
+        verdict=first,
+        headline=rest,
+        failures={},
+        head=head,
+        rows=[
+            {"cells": [cell(value) for value in row], "off": mode.kind in TROUBLE}
+            for row, mode in zip(rows, spectrum.modes, strict=True)
+        ],
+        kinds={name: KINDS[name] for name in KINDS if spectrum.of_kind(name)},
+        penalty="" if scan is None else scan.penalty.upper(),
+        crossings=[] if scan is None else [_crossing(c) for c in scan.crossings],
+        pictures=_pictures(spectrum),
+        about=_about(spectrum),
+        json=json_text(spectrum.to_dict()),
+    )
+    with atomic(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return file
+
+
+def _crossing(c: Any) -> dict[str, str]:
+    found = c.to_dict()
+    return {"at": multiplier(complex(*c.at))} | {
+        key: cell(found[key]) for key in ("kind", "strength", "others", "residual", "reason")
+    }
+
+
+def _pictures(s: GameSpectrum) -> list[dict[str, str]]:
+    out = [
+        _picture(
+            lambda: plot.game(s),
+            "Multipliers of the training step in the complex plane",
+            "Multipliers per training step. Within the unit circle a mode shrinks, outside it grows; the angle is how "
+            "far it turns per step.",
+        )
+    ]
+    if s.scan is not None:
+        out.append(
+            _picture(
+                lambda: plot.game_scan(s),
+                "Modulus of the modes against a penalty's strength",
+                f"The modes over the strength of {s.scan.penalty.upper()}, followed from now (dotted), drawn where the "
+                "residual is at most a tenth of |z − 1|. The networks are those of this checkpoint throughout.",
+            )
+        )
+    if s.curvature_D is not None or s.curvature_G is not None:
+        out.append(
+            _picture(
+                lambda: plot.game_curvature(s),
+                "Density of step times curvature of each player alone",
+                "Each player's own curvature, times the step that its optimiser takes per unit of gradient, from one "
+                "random direction each: how large a part of all directions has it. Beyond the dashed line (drawn where "
+                "it is near) a player's step overshoots by itself.",
+            )
+        )
+    return out
+
+
+def _picture(draw: Callable[[], Axes], alt: str, caption: str) -> dict[str, str]:
+    with detached():
+        figure = draw().get_figure()
+    assert isinstance(figure, Figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return {"source": f"data:image/png;base64,{data}", "alt": alt, "caption": caption}
+
+
+def _about(s: GameSpectrum) -> list[tuple[str, str]]:
+    def said(values: Any) -> str:
+        return ", ".join(f"{k} {cell(v)}" for k, v in values.items()) or "none"
+
+    return [
+        ("framework", s.framework),
+        ("weights of discriminator, generator", ", ".join(f"{n:,}" for n in s.sizes)),
+        ("optimiser of the discriminator", said(s.optimizers[0])),
+        ("optimiser of the generator", said(s.optimizers[1])),
+        ("penalties", said(s.strengths)),
+        ("schedule", said(s.schedule)),
+        ("mini-batches", str(s.batches)),
+        ("norm of the weights", cell(s.norm)),
+        ("norm of the gradients of discriminator, generator", ", ".join(map(cell, s.gradients))),
+        ("products", f"{s.products:.0f} of {s.allowed}, in {duration(s.seconds)} ({s.ended})"),
+        ("seed", str(s.seed)),
+    ]
+
+
+__all__ = ["game_page"]

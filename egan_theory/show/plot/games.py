@@ -1,0 +1,154 @@
+"""Figures of a real game: multipliers of a training step in the complex plane, and over a penalty's strength."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from .. import style
+from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION
+
+if TYPE_CHECKING:
+    from ...game.density import Density
+    from ...game.result import GameSpectrum
+    from ...game.scan import Scan
+
+#: colour and marker of each kind of mode
+KINDS = {
+    "step too large": (VERMILLION, "X"),
+    "edge of stability": (ORANGE, "P"),
+    "rotation, growing": (PURPLE, "s"),
+    "drift": (BLACK, "^"),
+    "rotation, damped": (BLUE, "o"),
+    "decay": (GREEN, "v"),
+}
+#: area of a marker: of a mode all in the generator, and what the discriminator's share adds
+AREA, MORE = 25.0, 110.0
+#: smallest and largest part of all multipliers that a dot of the density stands for, and its areas
+PARTS, DOTS = (1e-4, 0.1), (2.0, 60.0)
+
+
+@style.styled
+def game(spectrum: GameSpectrum, ax: Axes | None = None) -> Axes:
+    """Multipliers per training step in the complex plane with the unit circle, in colours and markers by kind.
+
+    Area: the discriminator's share of the mode. Hollow: not converged. Grey dots: where all multipliers lie, area by
+    the part of them (quadrature). Outside the shaded disc modes grow.
+    """
+    ax = style.axes(ax, (6.4, 5.6))
+    turn = np.linspace(0, 2 * np.pi, 400)
+    ax.fill(np.cos(turn), np.sin(turn), color="#f1f5f9", zorder=0)
+    ax.plot(np.cos(turn), np.sin(turn), color=BLACK, lw=1.2, ls="--")
+    handles = [Line2D([], [], color=BLACK, lw=1.2, ls="--", label="unit circle: beyond it modes grow")]
+    if (d := spectrum.density) is not None:
+        weight = np.real(d.weights)
+        shown = weight > PARTS[0]
+        part = np.log(np.clip(weight[shown], *PARTS) / PARTS[0]) / np.log(PARTS[1] / PARTS[0])
+        ax.scatter(d.re[shown], d.im[shown], s=DOTS[0] + (DOTS[1] - DOTS[0]) * part, c="#b9bec5", lw=0, zorder=1)
+        handles.append(Line2D([], [], color="#b9bec5", marker="o", ls="", ms=5, label="all multipliers (quadrature)"))
+    for name, (colour, marker) in KINDS.items():
+        found = spectrum.of_kind(name)
+        if not found:
+            continue
+        share = np.array([m.carried_D if np.isfinite(m.carried_D) else m.share_D for m in found])
+        z = np.array([m.multiplier for m in found])
+        rough = [not m.converged for m in found]
+        faces = ["none" if r else colour for r in rough]
+        area = AREA + MORE * np.nan_to_num(share, nan=0.5)
+        for y in (z.imag, -z.imag):
+            ax.scatter(z.real, y, s=area, c=faces, edgecolors=colour, marker=marker, linewidths=1.2, zorder=3)
+        label = f"{name} ({len(found)})"
+        handles.append(Line2D([], [], color=colour, marker=marker, ls="", ms=7, label=label))
+    ax.axhline(0, color=GREY, lw=0.6)
+    ax.axvline(0, color=GREY, lw=0.6)
+    ax.set_aspect("equal", adjustable="box")
+    ax.set(xlabel="Re z per training step", ylabel="Im z per training step")
+    _frame(ax, spectrum.multipliers)
+    if any(not m.converged for m in spectrum.modes):
+        handles.append(Line2D([], [], color=GREY, marker="o", mfc="none", ls="", ms=7, label="hollow: not converged"))
+    title = "larger marker: more of the mode in the discriminator" if spectrum.modes else ""
+    return style.finish(ax, title, 2, handles)
+
+
+def _frame(ax: Axes, z: np.ndarray) -> None:
+    """The unit circle and all modes."""
+    reach = max(1.1, float(np.abs(z.imag).max(initial=0.0)) * 1.1)
+    left, right = (float(f(z.real, initial=b)) for f, b in ((np.min, -1.05), (np.max, 1.05)))
+    pad = 0.06 * (right - left)
+    ax.set_xlim(left - pad, right + pad)
+    ax.set_ylim(-reach, reach)
+
+
+@style.styled
+def game_scan(spectrum: GameSpectrum | Scan, ax: Axes | None = None) -> Axes:
+    """Modulus of the followed modes against the strength of a penalty, drawn where it can be trusted.
+
+    Thick grey: the largest modulus of all multipliers seen, drift left out. Vertical: the present strength. Diamonds:
+    where a mode comes into the unit circle, confirmed by products.
+    """
+    from ...game.scan import Scan
+
+    s = spectrum if isinstance(spectrum, Scan) else spectrum.scan
+    ax = style.axes(ax)
+    if s is None:
+        return style.note(ax, 'no scan over strengths was made (scan="r1")')
+    ax.plot(s.strengths, s.largest, color="#c3c8cf", lw=5, solid_capstyle="round", label="largest seen, without drift")
+    from ...game.modes import kind
+
+    start = int(np.searchsorted(s.strengths, s.now if s.now > 0 else s.strengths[0]))
+    named: set[str] = set()
+    for j in range(s.multipliers.shape[1]):
+        z = np.where(s.trusted[:, j], s.multipliers[:, j], np.nan)
+        if not np.isfinite(s.multipliers[start, j]):
+            continue
+        name = kind(complex(s.multipliers[start, j]))
+        ax.plot(s.strengths, np.abs(z), color=KINDS[name][0], lw=1.6, label=None if name in named else f"{name}, now")
+        named.add(name)
+    ax.axhline(1, color=BLACK, ls="--", lw=1.2, label="unit circle: above it modes grow")
+    if s.now > 0:
+        ax.axvline(s.now, color=GREY, lw=1.0, ls=":", label="now")
+    told = [c.strength for c in s.crossings if c.strength is not None]
+    if told:
+        ax.plot(told, [1.0] * len(told), "D", color=BLACK, ms=6, label="comes into the circle")
+    style.log_if_wide(ax, "x", s.strengths)
+    ax.set(xlabel=f"strength of {s.penalty.upper()}", ylabel="factor per training step, |z|")
+    return style.finish(ax)
+
+
+@style.styled
+def game_curvature(spectrum: GameSpectrum, ax: Axes | None = None) -> Axes:
+    """Density of each player's own step times its curvature (P^1/2 H P^1/2), and from where on a step is too large.
+
+    Both axes are linear within a hundredth of the largest curvature and logarithmic beyond."""
+    ax = style.axes(ax)
+    drawn = False
+    for d, name, colour in (
+        (spectrum.curvature_D, "discriminator", BLUE),
+        (spectrum.curvature_G, "generator", ORANGE),
+    ):
+        if d is not None:
+            _stems(ax, d, name, colour)
+            drawn = True
+    if not drawn:
+        return style.note(ax, "no curvature was asked for")
+    values = np.concatenate([d.re for d in (spectrum.curvature_D, spectrum.curvature_G) if d is not None])
+    top = float(np.abs(values).max(initial=0.0)) or 1.0
+    ax.set_xscale("symlog", linthresh=top / 100)
+    ax.set_yscale("log")
+    ax.set(xlabel="step times curvature (1)", ylabel="part of all directions")
+    return style.finish(ax)
+
+
+def _stems(ax: Axes, d: Density, name: str, colour: str) -> None:
+    weights = np.maximum(np.real(d.weights), 1e-16)
+    kept = weights > 1e-12
+    ax.vlines(d.re[kept], weights[kept].min(initial=1e-12), weights[kept], color=colour, lw=1.2, alpha=0.7)
+    ax.plot(d.re[kept], weights[kept], "o", color=colour, ms=4.5, label=f"{name} ({d.probes} probe)")
+    if d.edge is not None and d.re.max() > d.edge / 5:
+        ax.axvline(d.edge, color=colour, ls="--", lw=1.2, label=f"{name}: too large beyond {d.edge:.3g}")
+
+
+__all__ = ["game", "game_curvature", "game_scan"]
