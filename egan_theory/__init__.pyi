@@ -29,6 +29,8 @@ from .experiment.targets import Mixture as Mixture
 from .experiment.targets import PointSet as PointSet
 from .experiment.targets import Ring as Ring
 from .experiment.targets import Uniform as Uniform
+from .game.kernel import KernelNumbers as KernelNumbers
+from .game.kernel import kernel_numbers as kernel_numbers
 from .kernels import kernel_from_profile as kernel_from_profile
 from .linear import eigenvalues as eigenvalues
 from .linear import linearize as linearize
