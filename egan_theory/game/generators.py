@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import InputError, MissingExtra
+from .optimizers import Optimizer
 from .protocol import GENERATOR, Players
 
 Array = np.ndarray
@@ -79,7 +80,7 @@ def of_jax(network: Any, batches: list[Array]) -> list[GeneratorMap]:
     def at(z: Array) -> GeneratorMap:
         out = arrays(forward, z)
         return GeneratorMap(
-            *out.shape, len(theta), lambda v: arrays(push, z, v), lambda u: arrays(pull, z, u),
+            len(z), out.shape[1], len(theta), lambda v: arrays(push, z, v), lambda u: arrays(pull, z, u),
             coupled=_coupled(out, lambda part: arrays(forward, part), z),
         )  # fmt: skip
 
@@ -142,9 +143,41 @@ def of_torch(module: Any, batches: list[Any]) -> list[GeneratorMap]:
             return np.concatenate([found[name].detach().numpy().ravel() for name in trained])
 
         coupled = _coupled(out, fixed(outputs), z)
-        return GeneratorMap(*out.shape, sum(sizes), fixed(push), fixed(pull), coupled=coupled)
+        return GeneratorMap(len(z), out.shape[1], sum(sizes), fixed(push), fixed(pull), coupled=coupled)
 
     return [at(z) for z in batches]
+
+
+def torch_optimizer(optimizer: Any, module: Any) -> Optimizer:
+    """The state of a torch.optim SGD, Adam or AdamW for the trained weights of ``module``, in their order."""
+    kind = type(optimizer).__name__.lower()
+    if kind not in ("sgd", "adam", "adamw"):
+        raise InputError("optimizer", "be SGD, Adam or AdamW of torch.optim", type(optimizer).__name__)
+    groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    weights = [p for p in module.parameters() if p.requires_grad]
+    if any(id(p) not in groups for p in weights):
+        raise InputError("optimizer", "be that of the generator", "weights of it that the optimizer does not have")
+
+    def each(value: Callable[[Any], Any]) -> Array:
+        parts = [np.broadcast_to(np.asarray(value(p), dtype=float).ravel(), p.numel()) for p in weights]
+        return np.concatenate(parts)
+
+    rate = each(lambda p: groups[id(p)]["lr"])
+    if kind == "sgd":
+        return Optimizer(kind, {"learning_rate": rate})
+    if any("exp_avg_sq" not in optimizer.state.get(p, {}) for p in weights):
+        raise InputError("optimizer", "have taken a step (Adam's second moment is in its state)", "none")
+    second = {"v_max": "max_exp_avg_sq", "v": "exp_avg_sq"}
+    amsgrad = any(group.get("amsgrad") for group in optimizer.param_groups)
+    moments = {
+        name: each(lambda p, key=key: optimizer.state[p][key].detach().cpu().double())
+        for name, key in second.items() if name == "v" or amsgrad
+    }  # fmt: skip
+    settings = {
+        "learning_rate": rate, "beta1": each(lambda p: groups[id(p)]["betas"][0]),
+        "beta2": each(lambda p: groups[id(p)]["betas"][1]), "eps": each(lambda p: groups[id(p)]["eps"]),
+    }  # fmt: skip
+    return Optimizer(kind, settings, moments, each(lambda p: float(optimizer.state[p]["step"])))
 
 
 def _coupled(out: Array, outputs: Callable[[Any], Array], z: Any) -> bool:

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..base.table import Record
-from .generators import GeneratorMap, of_jax, of_players, of_torch
+from .generators import GeneratorMap, of_jax, of_players, of_torch, torch_optimizer
 from .optimizers import Optimizer
 from .probes import Numbers, Probed, estimated, over_latents, probed, whole
 
@@ -207,9 +207,7 @@ def preconditioning(optimizer: Any, G: Any = None) -> tuple[str, Array | float, 
     if optimizer is None:
         return "sgd", 1.0, float("nan")
     if not isinstance(optimizer, Optimizer):
-        from .torched import optimizer_of
-
-        optimizer = optimizer_of(optimizer, G)
+        optimizer = torch_optimizer(optimizer, G)
     rates = np.asarray(optimizer.settings["learning_rate"], dtype=float)
     rate = float(rates.mean())
     if not rate > 0:

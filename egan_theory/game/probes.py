@@ -76,9 +76,13 @@ def whole(product: Product, latents: int, dimension: int) -> Probed:
     theta = np.stack([product(u.reshape(N, d)).ravel() for u in np.eye(N * d)], axis=1)
     theta = ((theta + theta.T) / 2).reshape(N, d, N, d)
     traces, blocks = np.einsum("iaja->ij", theta) / d, np.einsum("iajb,iajb->ij", theta, theta)
+    return _known(traces, blocks, d)
+
+
+def _known(traces: Array, blocks: Array, d: int) -> Probed:
     g1, g2 = two_of(traces)
-    found = (g1 - g2, g1 + (N - 1) * g2, blocks.sum())
-    return Probed(*(np.array([v]) for v in found), traces[None], d, blocks)
+    alpha, beta, square = np.array([[g1 - g2], [g1 + (len(traces) - 1) * g2], [blocks.sum()]])
+    return Probed(alpha, beta, square, traces[None], d, blocks)
 
 
 def two_of(traces: Array) -> tuple[float, float]:
@@ -194,10 +198,7 @@ def _without_latent(p: Probed, i: int) -> Probed:
     assert p.blocks is not None
     kept = np.delete(np.arange(p.latents), i)
     at = np.ix_(kept, kept)
-    T, blocks = p.traces[0][at], p.blocks[at]
-    g1, g2 = two_of(T)
-    found = (g1 - g2, g1 + (len(T) - 1) * g2, blocks.sum())
-    return Probed(*(np.array([v]) for v in found), T[None], p.dimension, blocks)
+    return _known(p.traces[0][at], p.blocks[at], p.dimension)
 
 
 __all__ = ["Numbers", "Probed", "estimated", "numbers", "over_latents", "probed", "two_of", "whole"]
