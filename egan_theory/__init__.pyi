@@ -3,6 +3,8 @@
 from .advice.advise import advise as advise
 from .advice.advise import advise_experiment as advise_experiment
 from .advice.advise import advise_from_gram as advise_from_gram
+from .advice.place import Place as Place
+from .advice.place import place as place
 from .advice.result import Advice as Advice
 from .base.errors import InputError as InputError
 from .base.errors import NotLinearizable as NotLinearizable

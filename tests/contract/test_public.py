@@ -38,7 +38,7 @@ advise_from_gram best_regularizer branch collapsed_state collapsed_states collec
 compare_phase compare_remedies compare_strength compare_sweep curves derive eigenvalues fastest_strength frequency
 kernel_from_profile learning_times left_over linearize new open_runs open_sweep order_parameters outcomes phase
 power_laws reached regularizer report save simulate simulate_phase spectrum splitting sweep sweep_grid sweep_left
-KernelNumbers kernel_numbers
+KernelNumbers Place kernel_numbers place
 sweep_runs sweep_strength threshold thresholds universality""".split()
 
 

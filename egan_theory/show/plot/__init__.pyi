@@ -2,6 +2,8 @@ from .advised import advice as advice
 from .architecture import universality as universality
 from .basins import reached as reached
 from .branches import branch as branch
+from .measured import kernel as kernel
+from .measured import place as place
 from .modes import damping_ratio as damping_ratio
 from .modes import dispersion as dispersion
 from .modes import eigenvalues as eigenvalues
