@@ -3,6 +3,8 @@
 from .advice.advise import advise as advise
 from .advice.advise import advise_experiment as advise_experiment
 from .advice.advise import advise_from_gram as advise_from_gram
+from .advice.place import Place as Place
+from .advice.place import place as place
 from .advice.result import Advice as Advice
 from .base.errors import InputError as InputError
 from .base.errors import NotLinearizable as NotLinearizable
@@ -29,6 +31,8 @@ from .experiment.targets import Mixture as Mixture
 from .experiment.targets import PointSet as PointSet
 from .experiment.targets import Ring as Ring
 from .experiment.targets import Uniform as Uniform
+from .game.kernel import KernelNumbers as KernelNumbers
+from .game.kernel import kernel_numbers as kernel_numbers
 from .game.result import GameSpectrum as GameSpectrum
 from .kernels import kernel_from_profile as kernel_from_profile
 from .linear import eigenvalues as eigenvalues

@@ -31,14 +31,15 @@ MOVED = [
     for name in names.split()
 ]
 #: and those that stayed
-FLAT = """Advice Branch CollapsedState CollectiveInstability Curves Discriminator Experiment Fastest Frequency
-Generator GameSpectrum GeneratorKernel Grid InputError Likelihood LossChoice Memory Mixture NormalForm NotLinearizable
-Outcome Packing Penalties PointSet Reached Regularizer Ring Run RunWriter Splitting Thresholds Uniform Update advise
-advise_experiment advise_from_gram best_regularizer branch collapsed_state collapsed_states collective_instability
-compare compare_left compare_phase compare_remedies compare_strength compare_sweep curves derive eigenvalues
-fastest_strength frequency game_page kernel_from_profile learning_times left_over linearize new open_runs open_sweep
-order_parameters outcomes phase power_laws reached regularizer report save simulate simulate_phase spectrum splitting
-sweep sweep_grid sweep_left sweep_runs sweep_strength threshold thresholds universality""".split()
+FLAT = """Advice advise advise_experiment advise_from_gram best_regularizer Branch branch collapsed_state
+collapsed_states CollapsedState collective_instability CollectiveInstability compare compare_left compare_phase
+compare_remedies compare_strength compare_sweep Curves curves derive Discriminator eigenvalues Experiment Fastest
+fastest_strength Frequency frequency game_page GameSpectrum Generator GeneratorKernel Grid InputError
+kernel_from_profile kernel_numbers KernelNumbers learning_times left_over Likelihood linearize LossChoice Memory Mixture
+new NormalForm NotLinearizable open_runs open_sweep order_parameters Outcome outcomes Packing Penalties phase Place
+place PointSet power_laws Reached reached Regularizer regularizer report Ring Run RunWriter save simulate simulate_phase
+spectrum Splitting splitting sweep sweep_grid sweep_left sweep_runs sweep_strength threshold Thresholds thresholds
+Uniform universality Update""".split()
 
 
 def run(code: str, folder: Path, *options: str) -> str:

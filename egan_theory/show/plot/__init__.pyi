@@ -5,6 +5,8 @@ from .branches import branch as branch
 from .games import game as game
 from .games import game_curvature as game_curvature
 from .games import game_scan as game_scan
+from .measured import kernel as kernel
+from .measured import place as place
 from .modes import damping_ratio as damping_ratio
 from .modes import dispersion as dispersion
 from .modes import eigenvalues as eigenvalues

@@ -1,0 +1,266 @@
+"""Where a real GAN lies on the effective model's phase diagram: its measured kernel ratio against the ratios at which
+the spread state loses its stability.
+
+The discriminator enters through its tangent features at a few points of the data, psi(x) = dD/dweights scaled by the
+root of its optimizer's preconditioner over its learning rate, so that their products are those of a training step; the
+generator through its two kernel numbers; losses are means over the points, with one sample on each. In more dimensions
+than a scan can afford, samples move along those directions in which D's gradients change most, U (d, k): the leading
+eigenvectors of the mean over the points of E[g g^T], g = d(grad_x D) along random weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..base.errors import InputError
+from ..base.table import Record
+from ..experiment import Experiment
+from ..features.rows import RowFeatures
+from ..game.game import Game
+from ..game.kernel import KernelNumbers, kernel_numbers, preconditioning
+from ..predict.collective import CollectiveInstability, collective_instability
+from ..predict.mechanism import MECHANISMS
+from .gram import checked_gram
+from .practice import on, practice, samples_of
+
+Array = np.ndarray
+
+VARY = "generator.kernel.ratio"
+#: rows M (1 + 2 k) of the matrix that a scan of the ratio diagonalises a hundred times (some seconds)
+PLACE_ROWS = 330
+#: points taken where not said otherwise: with fewer, modes between neighbours are missing
+POINTS = 8
+#: random weights from which the directions of D's gradients are found, per direction
+OVERSAMPLED = 2
+#: standard errors from a threshold within which the side is not told
+CERTAIN = 2.0
+
+
+@dataclass(frozen=True)
+class Place(Record):
+    """The measured ratio of a GAN on the axis of kernel ratios.
+
+    ratio, stderr: as measured (below 0 it is placed at 0); thresholds with their unstable_side ("above", "below"), all
+    in ``range``; margin: growth per step of the fastest mode at the measured ratio, > 0: the spread state does not stay
+    at rest, as ``meaning`` says. nearest: the threshold nearest to it, None if there is none; apart: their distance in
+    standard errors. share: of the generator's kernel in the two numbers. points M of the data, in ``directions`` of
+    ``dimension`` dimensions, which hold the part ``captured`` of the mean square of D's tangent gradients.
+    """
+
+    KEYS = (
+        "ratio", "stderr", "thresholds", "unstable_side", "range", "margin", "meaning", "nearest", "apart", "share",
+        "points", "directions", "dimension", "captured", "assumptions", "remarks",
+    )  # fmt: skip
+    SHOWN = ("ratio", "stderr", "thresholds", "meaning", "margin", "share")
+    TITLE = "kernel ratio and where the spread state loses its stability"
+
+    ratio: float
+    stderr: float
+    share: float
+    found: CollectiveInstability
+    numbers: KernelNumbers = field(repr=False)
+    experiment: Experiment = field(repr=False)
+    points: int
+    directions: int
+    dimension: int
+    captured: float = 1.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        return self.found.values
+
+    @property
+    def unstable_side(self) -> tuple[str, ...]:
+        return self.found.unstable_side
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return self.found.range
+
+    @property
+    def margin(self) -> float:
+        return self.found.margin
+
+    @property
+    def meaning(self) -> str:
+        return MECHANISMS["collective instability"].meaning(self.margin)
+
+    @property
+    def nearest(self) -> float | None:
+        return min(self.thresholds, key=lambda v: abs(v - self.ratio), default=None)
+
+    @property
+    def apart(self) -> float | None:
+        """Standard errors of the measured ratio; None without a threshold."""
+        if self.nearest is None:
+            return None
+        distance = abs(self.nearest - self.ratio)
+        return distance / self.stderr if self.stderr > 0 else float("inf")
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        return (
+            f"the generator's kernel is its two numbers, which hold {self.share:.0%} of it, and stays so",
+            "samples are on the data and D is at its equilibrium there, with the tangent features it has now",
+            *self.found.assumptions,
+        )
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """In words: on which side the ratio lies, and what speaks against the statement."""
+        measured = f"the measured ratio {self.ratio:.3g} ± {self.stderr:.1g}"
+        low, high = self.range
+        if self.nearest is None:
+            out = [f"{measured}: no ratio from {low:g} to {high:g} is a threshold; at all of them {self.meaning}"]
+        else:
+            side = "below" if self.ratio < self.nearest else "above"
+            out = [f"{measured} lies {side} the threshold {self.nearest:.3g}: {self.meaning}"]
+            assert self.apart is not None
+            if not self.apart >= CERTAIN:
+                out.append(f"not certain: {self.apart:.2g} standard errors from the threshold")
+        out.append(self.numbers.remarks[0])
+        if self.numbers.coupled:
+            out.append("batch statistics couple the generator's samples: its kernel is of this batch and its size")
+        if self.directions < self.dimension:
+            out.append(
+                f"samples move along {self.directions} of {self.dimension} directions, which hold {self.captured:.0%} "
+                "of D's tangent gradients"
+            )
+        if self.points < 2 * POINTS:
+            out.append(f"{self.points} points stand for the data: modes between nearer neighbours are missing")
+        return (*out, *self.notes)
+
+
+def place(
+    G: Game | KernelNumbers,
+    training: Experiment | Mapping[str, Any] | None = None,
+    data: Any = None,
+    *,
+    numbers: KernelNumbers | None = None,
+    points: int | None = None,
+    directions: int | None = None,
+    seed: int = 0,
+) -> Place:
+    """Where the measured kernel ratio lies among the ratios at which the spread state loses its stability.
+
+    A game with ``data`` (M, ...): D's tangent features at ``points`` of the data; ``training``: tables of an experiment
+    for what a game does not say, {"loss": {"kind": ...}}; learning rates, momenta, penalties and order of the steps are
+    the game's own, Adam with its present preconditioner. numbers: its kernel numbers, if they are known already.
+    Or kernel numbers alone with an experiment, whose target and discriminator then stand for the data and D.
+
+    Raises InputError, NotLinearizable. Assumptions: ``Place.assumptions``. Cost: some 2 ``points`` (1 + directions)
+    passes of D, and a hundred eigenvalue problems of points (1 + 2 directions) rows.
+    """
+    if isinstance(G, KernelNumbers):
+        if not isinstance(training, Experiment) or data is not None:
+            raise InputError("training", "be an experiment, and data left out, for kernel numbers without a game")
+        exp, M, d = training, *training.points.coordinates.shape
+        return _located(G, _with(exp, G), M, d, d, 1.0, ())
+    if data is None:
+        raise InputError("data", "be given: D's features at some of it are needed", "none")
+    known = kernel_numbers(G, seed=seed) if numbers is None else numbers
+    samples, shape = samples_of(data)
+    d, base, notes = samples.shape[1], *_settings(G, training, known)
+    M, k = _affordable(len(samples), d, points, directions)
+    X = samples[np.random.default_rng([seed, 8]).choice(len(samples), M, replace=False)]
+    features, U, captured = _rows(G, X.reshape(M, *shape), d, k, seed)
+    Y = X if U is None else (X - X.mean(0)) @ U
+    return _located(known, _with(on(base, Y, features), known), M, k, d, captured, notes)
+
+
+def _with(exp: Experiment, numbers: KernelNumbers) -> Experiment:
+    return exp.replace({"generator.kernel.diagonal": numbers.g1, "generator.kernel.ratio": max(numbers.ratio, 0.0)})
+
+
+def _located(
+    numbers: KernelNumbers, exp: Experiment, points: int, directions: int, dimension: int, captured: float,
+    notes: tuple[str, ...],
+) -> Place:  # fmt: skip
+    stderr = numbers.stderr.ratio if np.isfinite(numbers.stderr.ratio) else numbers.over_probes.ratio
+    return Place(
+        ratio=numbers.ratio, stderr=stderr, share=numbers.share, found=collective_instability(exp, VARY),
+        numbers=numbers, experiment=exp, points=points, directions=directions, dimension=dimension, captured=captured,
+        notes=notes,
+    )  # fmt: skip
+
+
+def _settings(
+    game: Game, training: Experiment | Mapping[str, Any] | None, numbers: KernelNumbers
+) -> tuple[Experiment, tuple[str, ...]]:
+    """The experiment of the game's optimizers, schedule and strengths, and what of them it leaves out."""
+    if isinstance(training, Experiment):
+        training = {name: getattr(training, name) for name in ("loss", "penalty")}
+    tables = {**(training or {})}
+    notes = []
+    update: dict[str, Any] = {
+        "rule": "alternating" if game.schedule.alternating else "simultaneous",
+        "critic_steps": game.schedule.critic_steps,
+    }
+    rates = []
+    for player, optimizer in zip(("discriminator", "generator"), game.optimizers, strict=True):
+        settings = {name: float(np.mean(value)) for name, value in optimizer.settings.items()}
+        momentum = settings.get("momentum", settings.get("beta1", 0.0))
+        # Adam's average has a factor 1 - beta1, SGD's sum 1 - dampening
+        own = momentum if "beta1" in settings else settings.get("dampening", 0.0) * (momentum > 0)
+        rates.append(preconditioning(optimizer)[2] * (1 - own))
+        update[f"momentum_{player}"] = momentum
+        if settings.get("nesterov"):
+            notes.append(f"Nesterov's form of the momentum of the {player} is taken as heavy ball")
+        if settings.get("weight_decay"):
+            notes.append(f"weight decay of the {player} is left out")
+    if game.schedule.lazy > 1:
+        notes.append(f"the penalty of every {game.schedule.lazy} steps is taken as one of every step")
+    tables |= {
+        "update": update, "penalty": dict(game.strengths), "discriminator": {"learning_rate": rates[0]},
+        "generator": {"learning_rate": rates[1], "kernel": numbers.kernel},
+    }  # fmt: skip
+    if "loss" not in tables:
+        raise InputError("training", 'name the loss, {"loss": {"kind": ...}}', "none")
+    return practice(tables), tuple(notes)
+
+
+def _affordable(available: int, d: int, points: int | None, directions: int | None) -> tuple[int, int]:
+    """(points, directions) within PLACE_ROWS where not given."""
+    if points is not None and not 2 <= points <= available:
+        raise InputError("points", f"be from 2 to the {available} samples of data", points)
+    if directions is not None and not 1 <= directions <= d:
+        raise InputError("directions", f"be from 1 to the {d} dimensions of a sample", directions)
+    if directions is None:
+        directions = min(d, max((PLACE_ROWS // (points or min(POINTS, available)) - 1) // 2, 1))
+    if points is None:
+        points = min(available, max(PLACE_ROWS // (1 + 2 * directions), 2))
+    return points, directions
+
+
+def _rows(game: Game, X: Array, d: int, k: int, seed: int) -> tuple[RowFeatures, Array | None, float]:
+    """(features of D at X along k directions, these (d, k) or None for all, the part of its gradients they hold)."""
+    players, psi = game.players, game.players.weights[0]
+    scale = preconditioning(game.optimizers[0])[1]
+    M, U, captured = len(X), None, 1.0
+    if k < d:
+        rng = np.random.default_rng([seed, 9])
+        count = -(-OVERSAMPLED * k // M) + 1
+        draws = [np.sqrt(scale) * rng.standard_normal(len(psi)) for _ in range(count)]
+        slopes = np.concatenate([players.rows_push(psi, X, w)[1] for w in draws])
+        _, sigma, Vt = np.linalg.svd(slopes, full_matrices=False)
+        U, captured = Vt[:k].T, float((sigma[:k] ** 2).sum() / (sigma**2).sum())
+    along = np.eye(d) if U is None else U
+
+    def products(a: Array, u: Array) -> Array:
+        values, slopes = players.rows_push(psi, X, scale * players.rows_pull(psi, X, a, u @ along.T))
+        return np.concatenate([values, (slopes @ along).ravel()])
+
+    gram = np.empty((M * (1 + k), M * (1 + k)))
+    for i, one in enumerate(np.eye(len(gram))):
+        gram[i] = products(one[:M], one[M:].reshape(M, k))
+    gram = (gram + gram.T) / 2
+    np.fill_diagonal(gram, np.maximum(np.diag(gram), 0))  # of rows that are zero rounding may leave less
+    return checked_gram(gram, M, k).rows(), U, captured
+
+
+__all__ = ["Place", "place"]
