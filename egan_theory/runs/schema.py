@@ -2,8 +2,10 @@
 
 An xarray Dataset (NetCDF-4), required:
 
-    particles        (run, time, particle, component)   positions x_i
-    time             coordinate (time,), increasing; unit "step" for discrete rules, "time" for the flow
+    particles        (run, time, particle, component)   positions x_i; a log of scalars (runs.logs) has none, but at
+                                                        least one variable (run, time)
+    time             coordinate (time,), increasing; unit "step" for discrete rules, "time" for the flow; of a log
+                     what it counts, "epoch" where that are epochs
 
 optional, used when present:
 
@@ -27,6 +29,7 @@ optional, used when present:
     kernel_drift     (run, time)                        |K(t) - K(0)| / |K(0)|, Frobenius norms: how far the
                                                         discriminator's tangent kernel has moved since the start
     generator_drift  (run, time)                        the same for the generator's, a network's
+    wall_time        (run, time)                        seconds since 1970; imported logs have it
     any other name   (run, time)                        a scalar of the loop; kept, not used
     penalty_* , ...  (run,)                             coordinates: parameters that differ between runs, dots as "_"
 
@@ -34,11 +37,13 @@ Where the discriminator judges several samples (packing.degree m > 1), ``discrim
 ``force`` the sum of E grad D over all m, and ``weights`` those of the packed map, flattened (features.packed).
 
 attrs: schema_version, experiment (TOML), seed, versions, status ("finished", "diverged at step n", "interrupted"),
-rewound where a recording was cut back to the checkpoint that training went on from ("cut back from step a to step b").
-Samples after a divergence are NaN. Every variable has long_name and units. The optional variables of training (losses,
-parameters, kernel_drift) may be NaN at samples where they were not measured. One unit of ``time`` is one generator step
-(flow: one unit of time), and the learning rates are per such step: the predictions that runs are compared with count
-alike.
+rewound where a recording was cut back to the checkpoint that training went on from ("cut back from step a to step
+b"). Samples after a divergence are NaN (scalars of a log stay as they were logged). An
+imported log says its source and format, what went back ("to before step b") with the numbers of values replaced and
+given_up, and in notes what was left out. Every variable has long_name and
+units. The optional variables of training (losses, parameters, kernel_drift) may be NaN at samples where they were not
+measured. One unit of ``time`` is one generator step (flow: one unit of time), and the learning rates are per such
+step: the predictions that runs are compared with count alike.
 
 ``RunWriter`` writes this schema from any training loop: NetCDF-4 when it is closed, and until then a Zarr store beside
 it, runs.nc.zarr, that a crash leaves. ``open_runs("runs.nc")``, and so every command, reads the one that is there.
@@ -54,6 +59,7 @@ import xarray as xr
 from ..base.errors import InputError
 from ..experiment.provenance import SCHEMA_VERSION
 from .outcome import FLAGS, WORDS, current
+from .positions import scalars_of
 
 #: dims, long_name and units of each variable
 _VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
@@ -97,7 +103,7 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
     version = ds.attrs.get("schema_version", SCHEMA_VERSION)
     if str(version) != SCHEMA_VERSION:
         refuse("attribute schema_version", f"be {SCHEMA_VERSION!r}", repr(version))
-    if "particles" not in ds:
+    if "particles" not in ds and not scalars_of(ds):
         refuse("variable particles", "be present", f"variables {sorted(map(str, ds.variables))}")
     ds = _with_run(ds)
     for variable_name in [v for v in DIMS if v in ds]:
@@ -106,7 +112,7 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
             refuse(f"variable {variable_name}", f"have dims {dims}", found.dims)
         if found.dtype.kind not in "fiu":
             refuse(f"variable {variable_name}", "hold real numbers", f"dtype {found.dtype}")
-    for dim in DIMS["particles"]:
+    for dim in DIMS["particles" if "particles" in ds else "loss_generator"]:
         if ds.sizes[dim] == 0:
             refuse(f"dimension {dim}", "have at least one entry", 0)
     if "time" not in ds.coords:
@@ -121,8 +127,7 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
     if len(back):
         i = int(back[0])
         refuse("coordinate time", "be increasing", f"{time[i]} before {time[i + 1]} at sample {i}")
-    finite = np.isfinite(ds["particles"].isel(time=0).values)
-    if not np.all(finite):
+    if "particles" in ds and not np.all(finite := np.isfinite(ds["particles"].isel(time=0).values)):
         refuse("variable particles", "be finite at the first time", f"{(~finite).sum()} that are not")
     for weights in ("target_weight", "mass"):
         if weights in ds and not _is_distribution(ds[weights].values):
