@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,9 @@ class Samples:
                 x = x[: self._particles or max(1, NUMBERS // x.shape[1])]
             means = {name: np.asarray(_number(total), dtype=float) / n for name, (total, n) in self._sums.items()}
             set_r1 = {"strength_r1": float(made.strengths["r1"])} if "r1" in made.strengths else {}
-            self.writer.log(step, x, **(means | set_r1 | dict(values)))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # as many samples as dimensions: they are rows, whatever they look like
+                self.writer.log(step, x, **(means | set_r1 | dict(values)))
         except WriteError as error:
             self._complain(f"{error}; training goes on")
         except Exception as error:

@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from egan_theory.game.optimizers import Optimizer
+
 
 class Clock:
     """Seconds since the start; ``pass_`` moves it."""
@@ -28,19 +30,21 @@ class Network:
 class Double:
     """A bilinear game, D psi.theta with R1 strength s on psi: v = -(s psi - theta, psi), stepped by ``rate``.
 
-    Its multipliers are those of [[1 - rate s, rate], [-rate, 1]], each as often as a network has weights.
+    Its multipliers are those of [[1 - rate s, rate], [-rate, 1]], each as often as a network has weights. All samples
+    move together, G(latents) = latents + theta: g1 = g2 = 1, and these explain all of the kernel.
     """
 
     def __init__(self, D, G, *, data, latents, optimizers, loss, penalty=None, clock=None, cost=0.0, **_):
         self.strengths = {"r1": 0.0} | dict(penalty or {})
         self.rate = optimizers[0]
+        self.optimizers = tuple(Optimizer("sgd", {"learning_rate": rate}) for rate in optimizers)
         n, s = len(D.weights), self.strengths["r1"]
         one = np.eye(n)
         self.matrix = np.block([[(1 - self.rate * s) * one, self.rate * one], [-self.rate * one, one]])
         self.latents, self.clock, self.cost, self.made = np.asarray(latents, dtype=float), clock, cost, 0
         self.players = SimpleNamespace(
             framework="NumPy", sizes=(n, n), weights=(D.weights.copy(), G.weights.copy()), batches=1, notes=(),
-            gradient=self.gradient, generated=self.generated,
+            gradient=self.gradient, generated=self.generated, generator_push=self.push, generator_pull=self.pull,
         )  # fmt: skip
         z = np.concatenate(self.players.weights)
         self.map = SimpleNamespace(
@@ -60,8 +64,11 @@ class Double:
     def generated(self, theta, batch=0):
         return self.latents + theta[: self.latents.shape[1]]
 
-    def kernel(self, **_):
-        return SimpleNamespace(g1=2.0, g2=0.5, share=0.75)
+    def push(self, theta, d_theta, batch=0):
+        return np.tile(d_theta[: self.latents.shape[1]], (len(self.latents), 1))
+
+    def pull(self, theta, u, batch=0):
+        return np.concatenate([u.sum(0), np.zeros(len(theta) - u.shape[1])])
 
     def eigenvalues(self):
         s = self.strengths["r1"]

@@ -72,8 +72,9 @@ def test_losses_are_means_since_the_last_sample(run):
 
 def test_what_else_is_recorded(run):
     known = np.isfinite(run["multiplier_re"].values[0, :, 0])
-    assert np.all(run["kernel_share"].values[0, known] == 0.75) and np.all(run["strength_r1"] == 0.5)
-    assert np.all(run["kernel_g1"].values[0, known] == 2) and np.all(run["kernel_g2"].values[0, known] == 0.5)
+    for name in ("kernel_g1", "kernel_g2", "kernel_share"):  # all samples move together
+        np.testing.assert_allclose(run[name].values[0, known], 1, atol=1e-12)
+    assert np.all(run["strength_r1"] == 0.5)
     assert np.isnan(run["kernel_share"].values[0, ~known]).all()
     assert np.all(run["monitor_products"].values[0, known] > 0)
     asked = json.loads(run.attrs["monitor"])
@@ -172,10 +173,10 @@ def test_an_analysis_that_fails_is_recorded_and_the_next_one_made(tmp_path):
                 raise RuntimeError("out of memory\n on device")
             return super().product(v)
 
-        def kernel(self, **_):
+        def push(self, *a, **b):
             if failing:
                 raise InputError("latents", "be at least 2", 1)
-            return super().kernel()
+            return super().push(*a, **b)
 
     with monitor(tmp_path / "r.nc", make=Failing, say=said.append) as m:
         for step in range(41):
