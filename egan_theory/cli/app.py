@@ -23,6 +23,7 @@ from ..base.errors import EganError, InputError
 from ..console.answer import complain
 from ..console.shared import BAD_INPUT, DONE, FAILED, shared
 from .branch import branch
+from .monitor import monitor
 from .new import new
 from .runs import compare, remedies, report, simulate
 from .sweep import sweep
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "compare-remedies": remedies,
     "report": report,
+    "monitor": monitor,
 }
 #: names of Python functions that are called otherwise
 ALIASES: dict[str, str] = {"best-regularizer": "regularizer", "thresholds": "threshold"}

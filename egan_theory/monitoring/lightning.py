@@ -26,9 +26,10 @@ def callback(
     """A ``Callback`` that calls ``monitor.step`` at the end of every training batch, on the first process only.
 
     ``loss_discriminator``, ``loss_generator``, ``scalars``: names under which the module logs them (``self.log``).
-    ``batch``: what of a batch is the data; default, the first of several tensors. Steps are batches, counted from 1, the
-    count is kept in checkpoints: training that goes on from one continues the recording from there (``resume=True``),
-    what was recorded beyond it is cut off. Optimisers that were not given to the monitor are found in the trainer.
+    ``batch``: what of a batch is the data; default, the first of several tensors. Steps are batches, counted from 1;
+    the count is kept in checkpoints: training that goes on from one continues the recording from there, what was
+    recorded beyond it is cut off (with ``resume=True``). Optimisers that were not given to the monitor are found in the
+    trainer.
     Raises MissingExtra without Lightning.
     """
     base = callback_base()
@@ -106,7 +107,9 @@ def owners(monitor: Any, trainer: Any) -> tuple[Any, Any]:
             if any(id(p) in weights for group in opt.param_groups for p in group["params"])
         ]  # fmt: skip
         if len(mine) != 1:
-            raise InputError(f"the optimizer of {name}", "be one of the trainer's", f"{len(mine)} that hold its weights")
+            raise InputError(
+                f"the optimizer of {name}", "be one of the trainer's", f"{len(mine)} that hold its weights"
+            )
         found.append(mine[0])
     return found[0], found[1]
 

@@ -1,4 +1,4 @@
-"""What a monitor measures and records of a loop, on a game whose numbers are known; what fails leaves the loop alone."""
+"""What a monitor measures and records of a loop, on a game of known numbers; what fails leaves the loop alone."""
 
 import json
 import os

@@ -4,7 +4,7 @@
 
 Without axes a figure is made, which a notebook shows. ``modes``: spectra; ``strength``: curves over a penalty's
 strength; ``runs``: recorded runs; ``phases``: phase diagrams; ``basins``: states reached; ``advised``,
-``remedied``, ``architecture``: one each.
+``remedied``, ``architecture``, ``monitored``: one each.
 """
 
 import lazy_loader

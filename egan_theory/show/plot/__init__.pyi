@@ -5,6 +5,7 @@ from .branches import branch as branch
 from .modes import damping_ratio as damping_ratio
 from .modes import dispersion as dispersion
 from .modes import eigenvalues as eigenvalues
+from .monitored import monitor as monitor
 from .phases import confusion as confusion
 from .phases import phase as phase
 from .remedied import remedies as remedies
