@@ -37,6 +37,9 @@ from .game.result import GameSpectrum as GameSpectrum
 from .kernels import kernel_from_profile as kernel_from_profile
 from .linear import eigenvalues as eigenvalues
 from .linear import linearize as linearize
+from .monitoring.monitor import Monitor as Monitor
+from .monitoring.reading import Monitored as Monitored
+from .monitoring.reading import monitor as monitor
 from .nonlinear.form import NormalForm as NormalForm
 from .papers import dirac as dirac
 from .papers import isolated as isolated
@@ -82,6 +85,7 @@ from .runs.reading import open_runs as open_runs
 from .runs.recording import RunWriter as RunWriter
 from .show import plot as plot
 from .show.game import game_page as game_page
+from .show.monitored import monitor_page as monitor_page
 from .show.page import report as report
 from .show.universality import universality as universality
 from .simulation.run import simulate as simulate

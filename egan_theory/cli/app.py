@@ -24,6 +24,7 @@ from ..console.answer import complain
 from ..console.shared import BAD_INPUT, DONE, FAILED, shared
 from .branch import branch
 from .logs import import_
+from .monitor import monitor
 from .new import new
 from .runs import compare, remedies, report, simulate
 from .sweep import sweep
@@ -48,6 +49,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "compare-remedies": remedies,
     "report": report,
+    "monitor": monitor,
 }
 #: names of Python functions that are called otherwise
 ALIASES: dict[str, str] = {"best-regularizer": "regularizer", "thresholds": "threshold", "import-log": "import"}

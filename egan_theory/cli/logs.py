@@ -77,7 +77,7 @@ def summary(ds: xr.Dataset, out: str) -> dict[str, Any]:
         "first": time[0].item(), "last": time[-1].item(), "unit": ds["time"].attrs["units"], "scalars": scalars,
         "diverged_at": [s if s >= 0 else None for s in steps], "rewound": ds.attrs.get("rewound"),
         "replaced": int(ds.attrs.get("replaced", 0)), "given_up": int(ds.attrs.get("given_up", 0)),
-        "notes": ds.attrs["notes"].split("; ") if ds.attrs["notes"] else [],
+        "notes": ds.attrs["import_notes"].split("; ") if ds.attrs["import_notes"] else [],
     }  # fmt: skip
 
 

@@ -23,8 +23,8 @@ class Answer:
     """The answer of a command, made before anything is computed: its paths are then known to be writable, none of the
     inputs, and there only with --overwrite.
 
-    ``form``: what the output may be: "any" (NetCDF, or .json for what --json prints), "json" (a result without arrays)
-    or "netcdf". Raises InputError.
+    ``form``: what the output may be: "any" (NetCDF, or .json for what --json prints), "json" (a result without arrays),
+    "netcdf" or "html" (a page, or .json). Raises InputError.
     """
 
     def __init__(
@@ -41,6 +41,8 @@ class Answer:
             raise InputError("output", "be a NetCDF file (--json prints the summary)", output)
         if form == "json" and suffix not in (None, ".json"):
             raise InputError("output", "end in .json", output)
+        if form == "html" and suffix not in (None, ".json", ".html", ".htm"):
+            raise InputError("output", "end in .html, or in .json for what --json prints", output)
         given = [path for path in inputs if is_file(path)]
         self.json = json
         self.out = None if output is None else new_file(output, *given)
@@ -54,10 +56,13 @@ class Answer:
         text: Callable[[], Iterable[Any]],
         ds: xr.Dataset | None = None,
         draw: Callable[[], Axes] | None = None,
+        page: Callable[[], str] | None = None,
     ) -> None:
-        """Write the result, ``ds`` or in JSON ``data``, and the figure that ``draw`` makes, each whole or not at all;
-        then print ``data`` as JSON, or the ``text`` and what was written."""
-        if self.out is not None and (self.out.suffix.lower() == ".json" or ds is None):
+        """Write the result, ``ds``, its ``page`` or in JSON ``data``, and the figure that ``draw`` makes, each whole or
+        not at all; then print ``data`` as JSON, or the ``text`` and what was written."""
+        if self.out is not None and self.out.suffix.lower() != ".json" and page is not None:
+            write_text(page(), self.out)
+        elif self.out is not None and (self.out.suffix.lower() == ".json" or ds is None):
             write_text(json_text(data), self.out)
         elif self.out is not None and ds is not None:
             from ..base.netcdf import save

@@ -22,7 +22,7 @@ In PyTorch, with ``z`` the fixed latents that the particles are the images of:
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..base.arrays import numbers
 from ..base.errors import InputError
 from ..base.files import check_output, remove
 from ..base.netcdf import read_netcdf
 from ..experiment import Experiment
-from ..experiment.provenance import SCHEMA_VERSION, provenance, versions
+from .header import RECORDER, check_same, free, header_of
 from .reading import parts_of, read_parts
 from .sample import STATE, Form, check_scalar_name, finite_number
 from .schema import DIMS, finished_status, validate_runs, variable
@@ -44,8 +43,8 @@ from .unfinished import CHUNK, CHUNK_BYTES, Recording, WriteError, is_recording,
 
 #: a chunk is also written when this many seconds have passed since its first sample
 SECONDS = 60.0
-#: says that a file was written here, so that it can be continued
-RECORDER = "egan_theory.RunWriter"
+#: longest remark, in characters
+NOTE = 300
 
 
 class RunWriter:
@@ -67,6 +66,7 @@ class RunWriter:
     ``at``: the step of the checkpoint that training goes on from, with ``resume``. What was recorded after it is of a
     trajectory that is given up: it is cut off, all of it at once, and attribute "rewound" says so. Without ``at``
     samples of the old trajectory stay, and those of the new one follow.
+    ``attrs``: further attributes of the runs, by name, texts or numbers; of a recording resumed they are replaced.
 
     Raises InputError: a path that exists already, is being recorded by another writer, or lies nowhere;
     WriteError where the disk is full: what was written stays readable, and the chunk in memory is tried again by the
@@ -87,6 +87,7 @@ class RunWriter:
         seconds: float = SECONDS,
         resume: bool = False,
         at: float | None = None,
+        attrs: Mapping[str, str | int | float] | None = None,
     ) -> None:
         if experiment is not None and not isinstance(experiment, Experiment):
             raise InputError("experiment", "be an Experiment", type(experiment).__name__)
@@ -106,7 +107,8 @@ class RunWriter:
         self._samples: list[tuple[float, dict[str, np.ndarray]]] = []
         self._begun = 0.0
         self._closed = False
-        header = _header(experiment, target, target_weight, assignment, mass, seed)
+        added = free(attrs or {})
+        header = header_of(experiment, target, target_weight, assignment, mass, seed)
         if self.path.exists() and not resume:
             raise InputError("path", "be a new file (resume=True continues the recording)", f"{path}, which exists")
         if not vacant(self.folder) and not is_recording(self.folder):
@@ -120,6 +122,7 @@ class RunWriter:
                 self._end(keep=not vacant(self.folder))
                 raise
         before = self._recording
+        before.attrs.update(added)
         self._form = Form(before.header().sizes, before.shapes())
         self._unit = before.unit or ("step" if experiment is None else experiment.update_rule.time_unit)
         self._diverged = before.diverged_at
@@ -143,8 +146,8 @@ class RunWriter:
         ``step``: number of generator steps done (flow: the time), increasing. ``particles``: (N, d) for one run,
         (run, N, d) for several, (N,) for one run in one dimension; images as rows of numbers, x.reshape(N, -1).
         ``discriminator`` D - D* and ``force`` grad D at the particles: (N,) and (N, d), or with the run axis; at every
-        sample or at none. Losses and other ``scalars``: a number, or (run,). Parameters: (P,) or (run, P). What is not
-        given at a sample is NaN there.
+        sample or at none. Losses and other ``scalars``: a number, or (run,). Parameters: (P,) or (run, P); multiplier_*
+        of the schema alike. What is not given at a sample is NaN there.
 
         Arrays: what numpy.asarray takes, and tensors with detach() and cpu(); stored in their own precision.
         A run whose particles, discriminator or force are not finite has diverged: NaN from then on.
@@ -199,6 +202,11 @@ class RunWriter:
         with self._writing("a chunk could not be written", f"; {len(samples)} samples since then are in memory only"):
             self._recording.append(out, self._diverged, self._chunk or CHUNK)
         self._samples = []
+
+    def note(self, step: float, text: str) -> None:
+        """Keep a remark on a step with the recording (attribute notes), from the next chunk on. The same remark again
+        goes on with the one before."""
+        self._recording.note(finite_number("step", step, ""), " ".join(text.split())[:NOTE])
 
     def close(self, status: str | None = None) -> None:
         """Make the file ``path`` and remove the store. ``status``: default "finished" or "diverged at step n"."""
@@ -263,7 +271,7 @@ class RunWriter:
         elif found is None and parts.is_dir():
             found = self._reopened(read_parts(parts), parts, header, None)
         elif found is not None:
-            _check_same(found.header(), header, self.folder)
+            check_same(found.header(), header, self.folder)
         else:
             return Recording.begun(self.folder, header)
         assert found.last is not None
@@ -280,7 +288,7 @@ class RunWriter:
         moving = [name for name in ds.variables if "time" in ds[name].dims]
         fixed = ds.drop_vars([*moving, "diverged_at"])
         fixed.attrs.pop("status", None)
-        _check_same(fixed, header, source)
+        check_same(fixed, header, source)
         if beside is not None and beside.last is not None and beside.last > float(ds["time"][-1]):
             raise InputError("path", "not exist beside a store that goes further", f"{source}; {beside.kept()}")
         found = Recording.begun(self.folder, fixed)
@@ -289,52 +297,6 @@ class RunWriter:
         )
         remove(source)
         return found
-
-
-def _header(
-    exp: Experiment | None, target: Any, target_weight: Any, assignment: Any, mass: Any, seed: int | None
-) -> xr.Dataset:
-    """What does not change with time, and the attributes. Raises InputError."""
-    if exp is not None:
-        if target is None and target_weight is None:
-            target, target_weight = exp.points.coordinates, exp.points.weights
-        mass = exp.masses if mass is None else mass
-    given = {"target": target, "target_weight": target_weight, "assignment": assignment, "mass": mass}
-    attrs = {"schema_version": SCHEMA_VERSION, "versions": versions(), "recorder": RECORDER}
-    if exp is not None:
-        attrs["experiment"] = provenance(exp)["experiment"]
-    ds = xr.Dataset(attrs=attrs | ({} if seed is None else {"seed": seed}))
-    for name, value in given.items():
-        if value is not None:
-            data = numbers(name, value)
-            if name == "target" and data.ndim == 1:
-                data = data[:, None]
-            if data.ndim != len(DIMS[name]):
-                raise InputError(name, f"have dims {DIMS[name]}", f"shape {data.shape}")
-            if name == "assignment":
-                if data.dtype.kind not in "iu":
-                    raise InputError(name, "hold integers", f"dtype {data.dtype}")
-                data = data.astype(np.int64)
-            for dim, n in zip(DIMS[name], data.shape, strict=True):
-                if n != ds.sizes.get(dim, n) or n == 0:
-                    raise InputError(name, f"have {ds.sizes.get(dim, 'at least 1')} entries along {dim}", n)
-            ds[name] = variable(name, data)
-    # the schema's own rules, with a particle at the origin standing in for those to come
-    N, d = ds.sizes.get("particle", 1), ds.sizes.get("component", 1)
-    validate_runs(
-        ds.assign(particles=variable("particles", np.zeros((1, 1, N, d)))).assign_coords(time=[0]), "RunWriter"
-    )
-    return ds
-
-
-def _check_same(found: xr.Dataset, given: xr.Dataset, where: Path) -> None:
-    """Raise InputError unless what was given is what the recording to resume was begun with."""
-    rule, other = "be that of the recording to resume", f"another one in {where}"
-    if found.attrs.get("experiment") != given.attrs.get("experiment", found.attrs.get("experiment")):
-        raise InputError("experiment", rule, other)
-    for name, value in given.data_vars.items():
-        if name not in found or not np.array_equal(value, found[name]):
-            raise InputError(str(name), rule, other)
 
 
 __all__ = ["RunWriter", "WriteError"]

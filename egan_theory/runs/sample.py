@@ -16,6 +16,8 @@ from .schema import DIMS
 _FLAT = "; images as rows of numbers, x.reshape(N, -1)"
 #: what belongs to the state: at every sample or at none; anything else may be logged now and then
 STATE = ("particles", "discriminator", "force")
+#: several numbers per sample that are logged by name as scalars are
+SERIES = tuple(name for name, dims in DIMS.items() if dims == ("run", "time", "multiplier"))
 
 
 class Form:
@@ -80,13 +82,18 @@ class Form:
         if runs == 1 and array.shape == own:
             array = array[None]
         if array.shape != (runs, *own) or array.size == 0:
-            several = name.startswith("parameters")
+            several = name.startswith("parameters") or name in SERIES
             shape = f"(run, P) with {runs} runs" if several else f"{(runs, *own)}" + f" or {own}" * (runs == 1)
             raise InputError(name, f"have shape {shape}", f"shape {np.shape(array)}")
-        before = self.shapes.get(name)
+        before = next((self.shapes[n] for n in _alike(name) if n in self.shapes), None)
         if before is not None and array.shape != before:
             raise InputError(name, f"have the shape {before} that it had before", array.shape)
         return stored(array)
+
+
+def _alike(name: str) -> tuple[str, ...]:
+    """The variables that have the same shape at every sample."""
+    return (name, *(n for n in SERIES if n != name and DIMS[n] == DIMS[name])) if name in SERIES else (name,)
 
 
 def _is_scalar(name: str) -> bool:
@@ -96,7 +103,8 @@ def _is_scalar(name: str) -> bool:
 def check_scalar_name(name: str) -> None:
     """Raise InputError for the name of a scalar that the schema does not leave free."""
     taken = {*DIMS, "time", *(dim for dims in DIMS.values() for dim in dims)}
-    if (name in taken and not (name in DIMS and _is_scalar(name))) or name.startswith("_") or not name.isidentifier():
+    free = name in SERIES or (name in DIMS and _is_scalar(name))
+    if (name in taken and not free) or name.startswith("_") or not name.isidentifier():
         raise InputError(name, "be a name that the schema leaves free", repr(name))
 
 

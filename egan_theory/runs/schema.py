@@ -30,6 +30,20 @@ optional, used when present:
                                                         discriminator's tangent kernel has moved since the start
     generator_drift  (run, time)                        the same for the generator's, a network's
     wall_time        (run, time)                        seconds since 1970; imported logs have it
+    multiplier_re, multiplier_im  (run, time, multiplier)  leading multipliers of one training step at this checkpoint,
+                                                        most telling first, of a conjugate pair the one with im >= 0
+    multiplier_residual  (run, time, multiplier)        |A x - z x| of each, |x| = 1: how far it is from exact
+    multiplier_share (run, time, multiplier)            the discriminator's part of the mode's weights, 0 to 1
+    path_angle, path_angle_start, path_angle_beyond  (run, time)  cosine between the game's vector field and the
+                                                        straight path from the weights of the analysis before to the
+                                                        present ones: at its end, at its start, a quarter beyond its end
+    velocity         (run, time)                        size of one training step over that of all weights
+    kernel_g1, kernel_g2, kernel_share  (run, time)     the generator's two kernel numbers, and the share of its tangent
+                                                        kernel that they explain
+    strength_r1, strength_advised, strength_edge  (run, time)  R1 strength that is set, that theory advises, and up to
+                                                        which training is stable
+    monitor_seconds, training_seconds  (run, time)      time that analyses and training took since the sample before
+    monitor_products (run, time)                        products with the step's Jacobian in this analysis
     any other name   (run, time)                        a scalar of the loop; kept, not used
     penalty_* , ...  (run,)                             coordinates: parameters that differ between runs, dots as "_"
 
@@ -37,13 +51,15 @@ Where the discriminator judges several samples (packing.degree m > 1), ``discrim
 ``force`` the sum of E grad D over all m, and ``weights`` those of the packed map, flattened (features.packed).
 
 attrs: schema_version, experiment (TOML), seed, versions, status ("finished", "diverged at step n", "interrupted"),
-rewound where a recording was cut back to the checkpoint that training went on from ("cut back from step a to step
-b"). Samples after a divergence are NaN (scalars of a log stay as they were logged). An
-imported log says its source and format, what went back ("to before step b") with the numbers of values replaced and
-given_up, and in notes what was left out. Every variable has long_name and
-units. The optional variables of training (losses, parameters, kernel_drift) may be NaN at samples where they were not
-measured. One unit of ``time`` is one generator step (flow: one unit of time), and the learning rates are per such
-step: the predictions that runs are compared with count alike.
+rewound where a recording was cut back to the checkpoint that training went on from ("cut back from step a to step b"),
+notes: what was said while recording, a JSON list of [first step, last step, text]; of a Monitor also
+monitor_version ("1", the multiplier_* to monitor_* above) and monitor (JSON: what was asked for). An imported log says
+its source and format, and what went back ("to before step b") with the numbers of values replaced and given_up, and in
+import_notes what was left out.
+Samples after a divergence are NaN (scalars of a log stay as they were logged). Every variable has long_name and units.
+The optional variables of training (losses, parameters, kernel_drift, all of a Monitor) may be NaN at samples where they
+were not measured. One unit of ``time`` is one generator step (flow: one unit of time), and the learning rates are per
+such step: the predictions that runs are compared with count alike.
 
 ``RunWriter`` writes this schema from any training loop: NetCDF-4 when it is closed, and until then a Zarr store beside
 it, runs.nc.zarr, that a crash leaves. ``open_runs("runs.nc")``, and so every command, reads the one that is there.
@@ -51,6 +67,7 @@ it, runs.nc.zarr, that a crash leaves. ``open_runs("runs.nc")``, and so every co
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
@@ -79,7 +96,26 @@ _VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "parameters_generator": (("run", "time", "parameter_g"), "parameters of the generator", "1"),
     "kernel_drift": (("run", "time"), "relative change of the discriminator's tangent kernel since the start", "1"),
     "generator_drift": (("run", "time"), "relative change of the generator's tangent kernel since the start", "1"),
+    "multiplier_re": (("run", "time", "multiplier"), "real part of a multiplier of the training step", "1"),
+    "multiplier_im": (("run", "time", "multiplier"), "imaginary part of a multiplier of the training step", "1"),
+    "multiplier_residual": (("run", "time", "multiplier"), "residual of the multiplier", "1"),
+    "multiplier_share": (("run", "time", "multiplier"), "the discriminator's part of the mode's weights", "1"),
+    "path_angle": (("run", "time"), "cosine between field and path at the present weights", "1"),
+    "path_angle_start": (("run", "time"), "cosine between field and path at the weights before", "1"),
+    "path_angle_beyond": (("run", "time"), "cosine between field and path a quarter beyond the present weights", "1"),
+    "velocity": (("run", "time"), "size of one training step relative to the weights", "1/step"),
+    "kernel_g1": (("run", "time"), "the generator's kernel number g1", "length^2"),
+    "kernel_g2": (("run", "time"), "the generator's kernel number g2", "length^2"),
+    "kernel_share": (("run", "time"), "share of the generator's tangent kernel explained by g1 and g2", "1"),
+    "strength_r1": (("run", "time"), "R1 strength that is set", "1"),
+    "strength_advised": (("run", "time"), "R1 strength that theory advises", "1"),
+    "strength_edge": (("run", "time"), "largest R1 strength at which training is stable", "1"),
+    "monitor_seconds": (("run", "time"), "time of the analyses since the sample before", "s"),
+    "training_seconds": (("run", "time"), "time of the training since the sample before", "s"),
+    "monitor_products": (("run", "time"), "products with the training step's Jacobian", "1"),
 }
+#: of what a Monitor records, in attribute monitor_version
+MONITOR_VERSION = "1"
 DIMS = {name: dims for name, (dims, _, _) in _VARIABLES.items()}
 ATTRS = {name: (long_name, units) for name, (_, long_name, units) in _VARIABLES.items()}
 
@@ -134,6 +170,7 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
             refuse(f"variable {weights}", "be positive and sum to 1", f"sum {ds[weights].values.sum()}")
     if "target" in ds and not np.all(np.isfinite(ds["target"].values)):
         refuse("variable target", "be finite", "points that are not")
+    _check_monitored(ds, refuse)
     if "outcome" in ds:
         if not np.isin(ds["outcome"].values, FLAGS["flag_values"]).all():
             refuse("variable outcome", f"hold 0 to {len(WORDS) - 1}", f"{sorted(set(ds['outcome'].values.tolist()))}")
@@ -144,6 +181,21 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
             refuse("variable assignment", "hold indices of target points", f"{given.min()} to {given.max()}")
         ds = ds.assign(assignment=ds["assignment"].astype(np.int64))  # others wrote whole numbers of another type
     return ds.assign({v: ds[v].transpose(*DIMS[v]) for v in DIMS if v in ds})
+
+
+def _check_monitored(ds: xr.Dataset, refuse: Callable[[str, str, Any], NoReturn]) -> None:
+    """What a Monitor records belongs together."""
+    said = ds.attrs.get("monitor_version", MONITOR_VERSION)
+    if str(said) != MONITOR_VERSION:
+        refuse("attribute monitor_version", f"be {MONITOR_VERSION!r}", repr(said))
+    parts = [n for n in ("multiplier_re", "multiplier_im") if n in ds]
+    if len(parts) == 1:
+        refuse("variables multiplier_re and multiplier_im", "be there both or not at all", parts[0])
+    for part in ("multiplier_share", "kernel_share"):
+        if part in ds:
+            values = ds[part].values[np.isfinite(ds[part].values)]
+            if len(values) and not (values.min() >= -1e-6 and values.max() <= 1 + 1e-6):
+                refuse(f"variable {part}", "lie between 0 and 1", f"{values.min()} to {values.max()}")
 
 
 def finished_status(diverged: np.ndarray, status: str = "finished") -> str:

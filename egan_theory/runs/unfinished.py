@@ -32,6 +32,8 @@ CHUNK = 100
 CHUNK_BYTES = 16 * 2**20
 #: samples that an array has room for at first, empty chunks take none; twice as many whenever it is full
 ROOM = 32 * CHUNK
+#: remarks kept with a recording
+NOTES = 200
 #: no compression, no folders of chunks: quickest to write
 PLAIN: dict[str, Any] = {"compressors": None, "chunk_key_encoding": {"name": "default", "separator": "."}}
 
@@ -131,12 +133,24 @@ class Recording:
         self._group.update_attributes({**self.attrs, KEY: state})
         self._arrays, self.samples, self.last, self.diverged_at = arrays, samples, last, np.asarray(diverged_at)
 
+    def note(self, step: float, text: str) -> None:
+        """A remark on a step, kept with the next samples; at most NOTES of them, the latest."""
+        notes = json.loads(self.attrs.get("notes", "[]"))
+        if notes and notes[-1][2] == text:
+            notes[-1][1] = step
+        else:
+            notes.append([step, step, text])
+        self.attrs["notes"] = json.dumps(notes[-NOTES:])
+
     def cut(self, at: float) -> None:
         """Keep what was recorded until step ``at``; attribute "rewound" tells of it. Raises OSError."""
         time = self._arrays["time"][: self.samples]
         keep = int(np.searchsorted(time, at, side="right"))
         said = [text for text in str(self.attrs.get("rewound", "")).split("; ") if text]
         self.attrs["rewound"] = "; ".join([*said, f"cut back from step {self.last:g} to step {at:g}"])
+        if "notes" in self.attrs:
+            kept = [[a, min(b, at), text] for a, b, text in json.loads(self.attrs["notes"]) if a <= at]
+            self.attrs["notes"] = json.dumps(kept)
         arrays = self._arrays if keep else {n: a for n, a in self._arrays.items() if "time" not in _dims(a)}
         diverged = np.where(self.diverged_at > at, -1, self.diverged_at)
         self._complete(arrays, keep, float(time[keep - 1]) if keep else None, diverged)

@@ -82,16 +82,21 @@ class Draft:
 
     def page(self, template: str, package: str = __package__, **context: Any) -> None:
         """Fill in ``template`` of ``package``, which extends layout.html.j2; text in the context is escaped."""
-        packages = dict.fromkeys((package, __package__))
-        environment = Environment(
-            loader=ChoiceLoader([PackageLoader(name, "") for name in packages]),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        text = environment.get_template(template).render(figures=self.figures, data=self.files, **context)
+        text = rendered(template, package, figures=self.figures, data=self.files, **context)
         (self.folder / INDEX).write_text(text, encoding="utf-8")
+
+
+def rendered(template: str, package: str = __package__, **context: Any) -> str:
+    """The page that ``template`` of ``package`` makes of the context, whose text is escaped."""
+    packages = dict.fromkeys((package, __package__))
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(name, "") for name in packages]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**context)
 
 
 def _replace(temporary: Path, folder: Path, files: list[str]) -> None:

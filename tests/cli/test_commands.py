@@ -15,6 +15,7 @@ from egan_theory.base.errors import InputError
 from egan_theory.base.spelling import one_of
 from egan_theory.base.toml import assignments
 from egan_theory.cli.app import COMMANDS, app, main
+from tests.monitoring.test_monitor import monitor
 
 TINY = """
 [target]
@@ -45,8 +46,8 @@ PLAIN = TINY.replace("[generator.architecture]\ndepth = 1\n", "").replace(
 MODEL = "[solvable]\nLambda = [2.0]\nP0 = [[0.1]]\nq0 = [0.1]\ntime = 2.0\nn = 50\nrecord = 51\n"
 AXES = ["--vary", "generator.kernel.ratio=0:0.5:2", "--vary", "penalty.r1=0.1:1:2"]
 
-#: of every command: its arguments before the shared options, E the experiment, M the model, R its runs, and the names
-#: of what -o and --figure write ("" for a command without). A new command needs its line here.
+#: of every command: its arguments before the shared options, E the experiment, M the model, R its runs, W runs of a
+#: Monitor, and the names of what -o and --figure write ("" for a command without). A new command needs its line here.
 EXAMPLES = {
     "new": ([], "e.toml", ""),
     "derive": ([], "d.md", ""),
@@ -65,6 +66,7 @@ EXAMPLES = {
     "compare": (["E", "R"], "c.nc", ""),
     "compare-remedies": (["E", "--single"], "c.nc", "c.png"),
     "report": (["E"], "page", ""),
+    "monitor": (["W"], "m.html", "m.png"),
     "solvable ode": (["M"], "o.nc", "o.png"),
     "solvable sde": (["M", "--weights", "10"], "s.nc", ""),
     "solvable simulate": (["M"], "r.nc", "r.png"),
@@ -78,7 +80,7 @@ OUTPUTS = {
     "Also write the result: NetCDF, or .json as --json prints it.",
     "Write the text, or .json what --json prints, to this file.",
     "NetCDF file to write.", "Folder to write.", "Zarr store to write.", "NetCDF run file to write.",
-    "JSON file to write.",
+    "JSON file to write.", "Write the page: HTML, or .json as --json prints it.",
 }  # fmt: skip
 
 
@@ -136,6 +138,8 @@ def test_options_mean_the_same_everywhere(name, files, tmp_path, capsys, monkeyp
         runs = str(tmp_path / "runs.nc")
         assert main(["simulate", files["E"], "-o", runs]) == 0
         given = [runs if a == "R" else a for a in given]
+    if "W" in given:
+        given = [_watched(tmp_path / "watched.nc")]
     if name.endswith("report"):  # what it computes is tested elsewhere
         where = "papers.solvable.report.solvable_report" if " " in name else "show.page.report"
         monkeypatch.setattr(f"egan_theory.{where}", lambda _, folder, **options: _written(folder))
@@ -150,6 +154,13 @@ def test_options_mean_the_same_everywhere(name, files, tmp_path, capsys, monkeyp
     assert main(target) == 2
     assert re.fullmatch(r"egan: (output|figure): must not be there yet .*\n", capsys.readouterr().err)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == before
+
+
+def _watched(path):
+    with monitor(path) as watching:
+        for step in range(21):
+            watching.step(step, loss_generator=1.0)
+    return str(path)
 
 
 def _written(folder):

@@ -36,10 +36,10 @@ collapsed_states CollapsedState collective_instability CollectiveInstability com
 compare_remedies compare_strength compare_sweep Curves curves derive Discriminator eigenvalues Experiment Fastest
 fastest_strength Frequency frequency game_page GameSpectrum Generator GeneratorKernel Grid import_log InputError
 kernel_from_profile kernel_numbers KernelNumbers learning_times left_over Likelihood linearize LossChoice Memory Mixture
-new NormalForm NotLinearizable open_runs open_sweep order_parameters Outcome outcomes Packing Penalties phase Place
-place PointSet power_laws Reached reached Regularizer regularizer report Ring Run RunWriter save simulate simulate_phase
-spectrum Splitting splitting sweep sweep_grid sweep_left sweep_runs sweep_strength threshold Thresholds thresholds
-Uniform universality Update""".split()
+Monitor monitor monitor_page Monitored new NormalForm NotLinearizable open_runs open_sweep order_parameters Outcome
+outcomes Packing Penalties phase Place place PointSet power_laws Reached reached Regularizer regularizer report Ring Run
+RunWriter save simulate simulate_phase spectrum Splitting splitting sweep sweep_grid sweep_left sweep_runs
+sweep_strength threshold Thresholds thresholds Uniform universality Update""".split()
 
 
 def run(code: str, folder: Path, *options: str) -> str:

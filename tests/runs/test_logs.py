@@ -51,7 +51,7 @@ def test_events_of_torch_with_a_restart():
         11,
         2,
     )
-    assert "left out, no scalars: note/text_summary, weights" in ds.attrs["notes"]
+    assert "left out, no scalars: note/text_summary, weights" in ds.attrs["import_notes"]
 
 
 def test_events_of_tensors():
@@ -59,7 +59,7 @@ def test_events_of_tensors():
     steps = np.arange(6)
     for name, values in (("raw", steps / 4), ("double", steps / 3), ("whole", -steps), (D, steps / 8)):
         np.testing.assert_array_equal(ds[name].values[0], values)
-    assert "vector" not in ds and "left out, no scalars: vector" in ds.attrs["notes"]
+    assert "vector" not in ds and "left out, no scalars: vector" in ds.attrs["import_notes"]
 
 
 def test_folders_of_events_are_runs():
@@ -125,7 +125,7 @@ def test_the_last_event_may_be_cut_off(cut, tmp_path):
     path.write_bytes(whole[:-cut])
     ds = eg.import_log(path)
     assert row(ds, D) == {1: 0.5, 2: 1.0} and ds.attrs["status"] == "interrupted"
-    assert "the last record is not complete" in ds.attrs["notes"]
+    assert "the last record is not complete" in ds.attrs["import_notes"]
 
 
 def test_zeros_at_the_end_of_events_are_what_a_crash_leaves(tmp_path):
@@ -182,20 +182,20 @@ def test_a_step_written_twice_has_its_later_value(tmp_path):
 
 def test_tables_from_the_last_step_to_the_first_are_no_restarts(tmp_path):
     ds = eg.import_log(write(tmp_path / "log.csv", "step,d_loss\n3,30\n2,20\n1,10\n"))
-    assert row(ds, D) == {1: 10, 2: 20, 3: 30} and "read from the end" in ds.attrs["notes"]
+    assert row(ds, D) == {1: 10, 2: 20, 3: 30} and "read from the end" in ds.attrs["import_notes"]
 
 
 def test_a_shuffled_log_is_put_in_order(tmp_path):
     steps = np.random.default_rng(0).permutation(1000)
     text = "step,d_loss\n" + "".join(f"{s},{s}\n" for s in steps)
     ds = eg.import_log(write(tmp_path / "log.csv", text))
-    assert row(ds, D) == {s: s for s in range(1000)} and "put in order" in ds.attrs["notes"]
+    assert row(ds, D) == {s: s for s in range(1000)} and "put in order" in ds.attrs["import_notes"]
 
 
 def test_values_without_steps_are_numbered(tmp_path):
     write(tmp_path / "run" / "metrics" / "d_loss", "1000 0.5 0\n2000 0.25 0\n3000 0.125 0\n")
     ds = eg.import_log(tmp_path / "run")
-    assert row(ds, D) == {0: 0.5, 1: 0.25, 2: 0.125} and "logged without steps" in ds.attrs["notes"]
+    assert row(ds, D) == {0: 0.5, 1: 0.25, 2: 0.125} and "logged without steps" in ds.attrs["import_notes"]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_losses_that_are_not_finite(values, diverged, note, tmp_path):
     text = "step,d_loss,lr\n" + "".join(f"{i},{v},1\n" for i, v in enumerate(values.split(",")))
     ds = eg.import_log(write(tmp_path / "log.csv", text))
     assert ds["diverged_at"].values.tolist() == [diverged] and row(ds, "lr") == {0: 1, 1: 1, 2: 1}
-    assert note in ds.attrs["notes"] and ("not finite" in ds.attrs["notes"]) == bool(note)
+    assert note in ds.attrs["import_notes"] and ("not finite" in ds.attrs["import_notes"]) == bool(note)
     assert ds.attrs["status"] == (f"diverged at step {diverged}" if diverged >= 0 else "finished")
 
 
@@ -228,7 +228,7 @@ def test_chart_of_wandb(tmp_path):
     )
     ds = eg.import_log(path)
     assert ds["run_name"].values.tolist() == ["brisk-sea-2", "a - b"]
-    assert row(ds, D) == {0: 1.5, 10: 1.25} and row(ds, D, 1) == {10: 2} and "__MIN" in ds.attrs["notes"]
+    assert row(ds, D) == {0: 1.5, 10: 1.25} and row(ds, D, 1) == {10: 2} and "__MIN" in ds.attrs["import_notes"]
     assert len([v for v in ds.data_vars if "time" in ds[v].dims]) == 1
 
 
@@ -278,7 +278,7 @@ def test_folder_of_mlflow(tmp_path):
     assert ds["run_name"].values.tolist() == ["sassy-fish-1", "91aa"] and ds["diverged_at"].values.tolist() == [20, -1]
     assert ds.attrs["status"] == "interrupted"
     assert row(ds, D) == {0: 1.5, 10: 1.25} and row(ds, G) == {0: 0.5} and row(ds, G, 1) == {5: 3}
-    assert ds["wall_time"].sel(time=0).values[0] == 1.7e9 + 0.5 and "not complete" in ds.attrs["notes"]
+    assert ds["wall_time"].sel(time=0).values[0] == 1.7e9 + 0.5 and "not complete" in ds.attrs["import_notes"]
 
 
 def test_chart_of_mlflow(tmp_path):
@@ -325,7 +325,7 @@ def test_download_of_tensorboard_and_columns_that_are_named(tmp_path):
     path = write(tmp_path / "own.csv", "n,critic,a=b,note\n0.5,1,2,start\n1.5,3,4,\n")
     ds = eg.import_log(path, step="n", names={"critic": D, "a=b": "ratio"})
     assert row(ds, D) == {0.5: 1, 1.5: 3} and row(ds, "ratio") == {0.5: 2, 1.5: 4}
-    assert "left out, no numbers: note" in ds.attrs["notes"]
+    assert "left out, no numbers: note" in ds.attrs["import_notes"]
 
 
 def test_a_last_line_that_is_cut_off_is_left_out(tmp_path):

@@ -66,12 +66,13 @@ def check_samples(ds, steps):
 def test_every_variable_of_training_is_in_the_schema_with_name_and_unit(tmp_path):
     path = tmp_path / "runs.nc"
     scalars = {name: 0.1 for name, dims in DIMS.items() if dims == ("run", "time")}
-    assert {"loss_generator", "loss_discriminator", "kernel_drift"} <= scalars.keys()
+    assert {"loss_generator", "loss_discriminator", "kernel_drift", "path_angle"} <= scalars.keys()
+    series = {name: np.full(3, 0.1) for name, dims in DIMS.items() if dims[-1] == "multiplier"}
     with eg.RunWriter(path, target=np.eye(2), assignment=[0, 0, 1, 1], mass=[0.25] * 4, seed=7) as w:
         for step in range(3):
             w.log(
                 step, sample(step), discriminator=np.ones((4, 1)), force=np.ones((4, 2)), fid=np.float32(3),
-                parameters_discriminator=np.ones(5), parameters_generator=np.ones((1, 3)), **scalars,
+                parameters_discriminator=np.ones(5), parameters_generator=np.ones((1, 3)), **scalars, **series,
             )  # fmt: skip
     with xr.open_dataset(path, engine="h5netcdf") as ds:
         missing = set(DIMS) - set(ds.data_vars)

@@ -41,7 +41,7 @@ def import_log(
     ``logged_as``. ``wall_time`` in seconds since 1970. Training that went on from an earlier step wins over what it
     replaced: attributes ``rewound``, ``replaced`` and ``given_up`` say from where and how many values. A player's
     loss that is not finite until the end has diverged at its step (``diverged_at``; other scalars stay as logged);
-    where no loss is known, any scalar that was finite before. ``notes`` says what was left out and how names were
+    where no loss is known, any scalar that was finite before. ``import_notes`` says what was left out and how names were
     understood.
 
     Raises InputError, one line that names file and line or record; MissingExtra for Parquet without PyArrow.
@@ -104,7 +104,7 @@ def _dataset(log: Log, runs: list[Settled], given: Mapping[str, str]) -> xr.Data
         notes.append(f"the last record is not complete, as where training goes on or was killed: {', '.join(cut[:5])}")
     attrs = {
         "schema_version": SCHEMA_VERSION, "versions": versions(), "recorder": RECORDER,
-        "status": finished_status(diverged, status), **_rewound(log, runs), "notes": "; ".join(notes),
+        "status": finished_status(diverged, status), **_rewound(log, runs), "import_notes": "; ".join(notes),
     }  # fmt: skip
     label = {"long_name": "name of the run in the log"}
     coords = {

@@ -3,8 +3,8 @@
     eg.plot.eigenvalues(eg.spectrum(exp))
 
 Without axes a figure is made, which a notebook shows. ``modes``: spectra; ``strength``: curves over a penalty's
-strength; ``runs``: recorded runs; ``games``, ``measured``: real networks; ``phases``: phase diagrams; ``basins``:
-states reached; ``advised``, ``remedied``, ``architecture``: one each.
+strength; ``runs``: recorded runs; ``games``, ``measured``, ``monitored``: real networks; ``phases``: phase diagrams;
+``basins``: states reached; ``advised``, ``remedied``, ``architecture``: one each.
 """
 
 import lazy_loader

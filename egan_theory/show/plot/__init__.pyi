@@ -10,6 +10,7 @@ from .measured import place as place
 from .modes import damping_ratio as damping_ratio
 from .modes import dispersion as dispersion
 from .modes import eigenvalues as eigenvalues
+from .monitored import monitor as monitor
 from .phases import confusion as confusion
 from .phases import phase as phase
 from .remedied import remedies as remedies

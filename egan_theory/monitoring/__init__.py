@@ -1,0 +1,1 @@
+"""Training looked at while it goes on: leading multipliers, path angle, kernel numbers and advice, into a run file."""

@@ -1,0 +1,159 @@
+"""What is measured of the game at a checkpoint: a few numbers of each part, with a bounded number of products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..base.errors import InputError
+from ..game.kernel import kernel_numbers
+from ..game.leading import Budget, leading
+from ..game.modes import root, shares
+from ..game.protocol import DISCRIMINATOR, GENERATOR
+from .samples import reason
+
+Array = np.ndarray
+#: places on the straight path from the weights before (0) to the present ones (1) at which the angle is taken
+PLACES = {"path_angle_start": 0.0, "path_angle": 1.0, "path_angle_beyond": 1.25}
+#: part of the first vector that is random where the modes before are known
+WARM_NOISE = 0.1
+#: random probes of the generator's kernel
+PROBES = 8
+
+
+@dataclass
+class Memory:
+    """What one analysis leaves to the next: the weights of both players, and the directions of the leading modes."""
+
+    weights: tuple[Array, Array] | None = None
+    modes: Array | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: products with the step's Jacobian at most, multipliers kept, steps that the advice is for."""
+
+    products: int
+    count: int
+    horizon: float | None = None
+    seed: int = 0
+
+
+@dataclass
+class Found:
+    """Values by the names of the run schema, what failed and why, seconds and products by part."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    products: float = 0.0
+
+
+def multipliers(game: Any, memory: Memory, asked: Request, found: Found) -> dict[str, Any]:
+    """The ``count`` most telling multipliers of one training step, by Krylov-Schur iteration that starts from the modes
+    of the analysis before."""
+    step = game.map
+    budget = Budget(asked.products)
+    start = None
+    if memory.modes is not None and memory.modes.shape == (step.n,):
+        # a little of everything beside them: what has grown since is found, too
+        noise = np.random.default_rng(asked.seed).standard_normal(step.n)
+        start = memory.modes + WARM_NOISE * np.linalg.norm(memory.modes) * noise / np.linalg.norm(noise)
+    try:
+        led = leading(step.product, step.n, budget, count=asked.count, start=start, seed=asked.seed)
+    finally:
+        found.products = budget.used
+    if not len(led.values):
+        raise InputError("products", "be enough for one multiplier to be seen", asked.products)
+    k = min(asked.count, len(led.values))
+    x = led.vectors[:, :k]
+    memory.modes = (x.real + x.imag).sum(axis=1)
+    z = root(led.values[:k], step.steps)
+    at = {
+        "multiplier_re": z.real,
+        "multiplier_im": z.imag,
+        "multiplier_residual": led.residuals[:k] / step.steps,
+        "multiplier_share": np.array([shares(x[:, i], step.parts)[0] for i in range(k)]),
+    }
+    padded = {name: np.concatenate([values, np.full(asked.count - k, np.nan)]) for name, values in at.items()}
+    psi, theta = game.players.weights
+    moved = np.concatenate([step.velocity[step.parts[name]] for name in ("psi", "theta")]) / step.steps
+    size = float(np.sqrt(psi @ psi + theta @ theta))
+    return {**padded, "velocity": float(np.linalg.norm(moved)) / size if size else np.nan}
+
+
+def path(game: Any, memory: Memory, asked: Request, found: Found) -> dict[str, Any]:
+    """Cosine between the game's vector field and the straight path from the weights before (Berard, Gidel, Almahairi,
+    Vincent and Lacoste-Julien, ICLR 2020, Eq. 6, for either end and a quarter beyond the present weights).
+
+    c = w.v(place) / (|w| |v(place)|), v = -(grad_psi L_D, grad_theta L_G), w = present - before. 1 at the end: training
+    goes straight on; about 0: it turns; from positive to negative on the way beyond: it is about to come to rest.
+    Nothing where the weights before are not known, or the same.
+    """
+    if memory.weights is None:
+        return {}
+    (psi0, theta0), (psi, theta) = memory.weights, game.players.weights
+    if psi0.shape != psi.shape or theta0.shape != theta.shape:
+        return {}
+    w = np.concatenate([psi - psi0, theta - theta0])
+    out = {}
+    for name, place in PLACES.items():
+        at = psi0 + place * (psi - psi0), theta0 + place * (theta - theta0)
+        v = -np.concatenate([_gradient(game, player, *at) for player in (DISCRIMINATOR, GENERATOR)])
+        size = float(np.linalg.norm(w) * np.linalg.norm(v))
+        if not np.isfinite(size):
+            raise InputError("game", "have finite gradients on the path", f"others at {place:g} of it")
+        out[name] = float(w @ v) / size if size else np.nan
+    return out
+
+
+def _gradient(game: Any, player: int, psi: Array, theta: Array) -> Array:
+    players = game.players
+    return np.mean([players.gradient(player, psi, theta, game.strengths, b) for b in range(players.batches)], axis=0)
+
+
+def kernel(game: Any, memory: Memory, asked: Request, found: Found) -> dict[str, Any]:
+    """The generator's two kernel numbers, and the share of its tangent kernel that they explain."""
+    numbers = kernel_numbers(game, probes=PROBES, exact=False, seed=asked.seed)
+    return {"kernel_g1": numbers.g1, "kernel_g2": numbers.g2, "kernel_share": numbers.share}
+
+
+PARTS: Mapping[str, Callable[[Any, Memory, Request, Found], dict[str, Any]]] = {
+    "multipliers": multipliers,
+    "path": path,
+    "kernel": kernel,
+}
+
+
+def analyse(
+    game: Callable[[], Any], memory: Memory, asked: Request, parts: tuple[str, ...], clock: Callable[[], float]
+) -> Found:
+    """All parts at one checkpoint. What fails is kept with its reason; nothing is raised but KeyboardInterrupt."""
+    found = Found()
+    begin = clock()
+    try:
+        made = game()
+        psi, theta = made.players.weights
+        for name, weights in (("D", psi), ("G", theta)):
+            if not np.isfinite(weights).all():
+                raise InputError(name, "have finite weights", f"{(~np.isfinite(weights)).sum()} that are not")
+    except Exception as error:  # whatever it is, training is more important
+        found.failures["game"] = reason(error)
+        found.seconds["game"] = clock() - begin
+        return found
+    found.seconds["game"] = clock() - begin
+    for part in parts:
+        begin = clock()
+        try:
+            found.values |= PARTS[part](made, memory, asked, found)
+        except Exception as error:
+            found.failures[part] = reason(error)
+        found.seconds[part] = clock() - begin
+    memory.weights = psi, theta
+    return found
+
+
+__all__ = ["PARTS", "Found", "Memory", "Request", "analyse"]

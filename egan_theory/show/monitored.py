@@ -1,0 +1,105 @@
+"""The page of a monitored training: one HTML file that needs nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..base.errors import InputError
+from ..base.files import atomic, check_output
+from ..game.modes import KINDS
+from ..monitoring.reading import Monitored, monitor
+from ..runs.reading import open_runs
+from ..runs.schema import validate_runs
+from . import plot, style
+from .folder import rendered
+from .plot.monitored import panels
+
+#: analyses listed on the page, the latest
+LISTED = 60
+#: of each figure: what it shows, for those who do not see it, and its caption
+TEXTS = {
+    "losses": ("Losses of discriminator and generator over training",
+               "Losses as the loop reports them, each point the mean over the steps since the one before."),
+    "moduli": ("Moduli of the leading multipliers over training, by kind",
+               "Leading multipliers of one training step: what lies above 1 grows at every step."),
+    "angles": ("Angles of the leading multipliers over training, by kind",
+               "Their angles: 0 is no turning, 180 degrees a change of sign at every step."),
+    "path": ("Cosine between the game's field and the path, over training",
+             "Cosine between the game's vector field and the straight path from the weights of the analysis before to "
+             "the present ones (Berard et al. 2020): 1, training goes straight on; about 0, the players turn; from "
+             "positive at the present weights to negative beyond them, they come to rest."),
+    "kernel": ("The generator's kernel numbers and their share of its kernel, over training",
+               "The generator's two kernel numbers, and the share of its tangent kernel that they explain: the test of "
+               "the effective model on this generator."),
+    "strengths": ("R1 strength that is set and the one that theory advises, over training",
+                  "R1 strength set, advised, and up to which training is stable."),
+}  # fmt: skip
+
+
+def monitor_page(
+    runs: xr.Dataset | str | Path, output: str | Path = "monitor.html", *, overwrite: bool = False
+) -> Path:
+    """Write the page of what an ``eg.Monitor`` recorded, figures inlined; returns its path. While training runs, too.
+
+    Raises InputError: ``runs`` of no Monitor, an output that is there (without ``overwrite``) or cannot be written.
+    """
+    file = check_output(output, field="output", overwrite=overwrite)
+    ds = validate_runs(runs) if isinstance(runs, xr.Dataset) else open_runs(runs)
+    text = page(ds, monitor(ds))
+    with atomic(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return file
+
+
+def page(ds: xr.Dataset, found: Monitored) -> str:
+    """The page's text."""
+    figures = []
+    for name in panels(ds):
+        with style.detached():
+            source = inline(plot.monitor(ds, what=name))
+        figures.append({"file": source, "alt": TEXTS[name][0], "caption": TEXTS[name][1]})
+    head, rows = found.grid()
+    return rendered(
+        "monitored.html.j2",
+        verdict=verdict(found),
+        headline=found.remarks,
+        failures={": ".join(parts[:-1]): parts[-1] for parts in (text.split(": ", 2) for text in found.failures)},
+        figures=figures,
+        head=head,
+        rows=list(rows)[-LISTED:],
+        total=len(found.analyses),
+        kinds=KINDS,
+        asked=found.asked,
+        status=found.status,
+        versions=ds.attrs.get("versions", "not recorded"),
+        schema=ds.attrs.get("schema_version", "not recorded"),
+    )
+
+
+def verdict(found: Monitored) -> str:
+    """The title."""
+    if not found.analyses:
+        return f"Training until step {found.last:g}: nothing measured yet"
+    if found.status.startswith("diverged"):
+        return f"Training {found.status}"
+    last = found.analyses[-1]
+    return f"Training at step {found.last:g}: {last.kind or 'no multipliers'}"
+
+
+def inline(ax: Axes) -> str:
+    """A figure as a data URI."""
+    figure = ax.get_figure()
+    if not isinstance(figure, Figure):
+        raise InputError("ax", "belong to a figure")
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=style.DPI)
+    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+__all__ = ["monitor_page", "page"]

@@ -1,0 +1,159 @@
+"""Figures of a monitored training: its losses, and beside them what analyses found, over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ...base.errors import InputError
+from ...game.modes import KINDS, kind
+from .. import style
+from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
+from .runs import losses
+
+#: colour and marker of each kind of multiplier
+MARKS = dict(zip(KINDS, (
+    (VERMILLION, "v"), (PURPLE, "D"), (ORANGE, "^"), (SKY, "P"), (BLUE, "o"), (GREY, "s"),
+), strict=True))  # fmt: skip
+#: height of one panel
+HEIGHT = 2.5
+
+
+@style.styled
+def monitor(runs: xr.Dataset, ax: Axes | None = None, what: str | None = None, run: int = 0) -> Axes:
+    """What a Monitor recorded over the training. what: one of PANELS, "losses", "moduli", "angles" (of the multipliers,
+    by kind), "path", "kernel", "strengths"; on ``ax`` the moduli by default. Without both all of them that there is
+    something of, below each other with one axis of time; returned are the axes of the first. Raises InputError."""
+    if what is not None and what not in PANELS:
+        raise InputError("what", f"be one of {', '.join(PANELS)}", what)
+    if ax is not None or what is not None:
+        what = what or "moduli"
+        return _panel(what, runs, run, style.axes(ax, (7.6, 3.4)))
+    shown = panels(runs, run) or ["losses"]
+    figure = style.axes(None, (7.6, HEIGHT * len(shown) + 0.6)).get_figure()
+    assert isinstance(figure, Figure)
+    figure.clear()
+    column = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+    for each, name in zip(column, shown, strict=True):
+        _panel(name, runs, run, each)
+        if each is not column[-1]:
+            each.set_xlabel("")
+    first: Axes = column[0]
+    return first
+
+
+def panels(runs: xr.Dataset, run: int = 0) -> list[str]:
+    """Those of PANELS that there is something of."""
+    return [name for name, (_, needs) in PANELS.items() if any(_known(runs, n, run)[1].size for n in needs)]
+
+
+def _panel(name: str, runs: xr.Dataset, run: int, ax: Axes) -> Axes:
+    draw, needs = PANELS[name]
+    if not any(_known(runs, n, run)[1].size for n in needs):
+        return style.note(ax, "nothing of this was recorded")
+    draw(runs, run, ax)
+    unit = runs["time"].attrs.get("units", "step")
+    ax.set_xlabel(style.per(unit))
+    time = runs["time"].values
+    if len(time) > 1:
+        ax.set_xlim(time[0], time[-1])
+    return style.finish(ax, columns=3)
+
+
+def _known(runs: xr.Dataset, name: str, run: int) -> tuple[np.ndarray, np.ndarray]:
+    """(time, value) of the samples where a scalar was measured; of several numbers, flat."""
+    if name not in runs:
+        return np.empty(0), np.empty(0)
+    dims = ("run", "time", *[d for d in runs[name].dims if d not in ("run", "time")])
+    values = runs[name].transpose(*dims).values[run]
+    time = np.broadcast_to(runs["time"].values.reshape(-1, *[1] * (values.ndim - 1)), values.shape)
+    finite = np.isfinite(values)
+    return time[finite], values[finite]
+
+
+def _multipliers(runs: xr.Dataset, run: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """(kind, time, multipliers) of each kind there is."""
+    time, re = _known(runs, "multiplier_re", run)
+    z = re + 1j * _known(runs, "multiplier_im", run)[1]
+    kinds = np.array([kind(complex(value)) for value in z], dtype=object)
+    return [(name, time[kinds == name], z[kinds == name]) for name in KINDS if np.any(kinds == name)]
+
+
+def _losses(runs: xr.Dataset, run: int, ax: Axes) -> None:
+    losses(runs.isel(run=[run]), ax)
+
+
+def _moduli(runs: xr.Dataset, run: int, ax: Axes) -> None:
+    ax.axhline(1, color=BLACK, lw=0.8)
+    for name, time, z in _multipliers(runs, run):
+        colour, marker = MARKS[name]
+        ax.plot(time, np.abs(z), marker, color=colour, mec=BLACK, mew=0.3, ms=5, label=name)
+    ax.set_ylabel("|multiplier| (1)")
+    style.log_if_wide(ax, "y", _moduli_of(runs, run))
+
+
+def _moduli_of(runs: xr.Dataset, run: int) -> np.ndarray:
+    return np.concatenate([np.abs(z) for _, _, z in _multipliers(runs, run)])
+
+
+def _angles(runs: xr.Dataset, run: int, ax: Axes) -> None:
+    for name, time, z in _multipliers(runs, run):
+        colour, marker = MARKS[name]
+        ax.plot(time, np.degrees(np.abs(np.angle(z))), marker, color=colour, mec=BLACK, mew=0.3, ms=5, label=name)
+    ax.set(ylabel="angle per step (degrees)", ylim=(-8, 188), yticks=[0, 45, 90, 135, 180])
+
+
+def _path(runs: xr.Dataset, run: int, ax: Axes) -> None:
+    ax.axhline(0, color=BLACK, lw=0.8)
+    for name, label, colour, mark in (
+        ("path_angle_start", "at the weights before", GREY, "s:"),
+        ("path_angle", "at the present weights", BLUE, "o-"),
+        ("path_angle_beyond", "a quarter beyond", ORANGE, "^--"),
+    ):
+        time, values = _known(runs, name, run)
+        ax.plot(time, values, mark, color=colour, ms=4, lw=1.2, label=label)
+    ax.set(ylabel="cosine of field and path (1)", ylim=(-1.08, 1.08))
+
+
+def _kernel(runs: xr.Dataset, run: int, ax: Axes) -> None:
+    time, g1 = _known(runs, "kernel_g1", run)
+    g2 = _known(runs, "kernel_g2", run)[1]
+    if len(g1) == len(g2) and len(g1):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ax.plot(time, g2 / g1, "^--", color=ORANGE, ms=4, lw=1.2, label="g2/g1")
+    ax.plot(*_known(runs, "kernel_share", run), "o-", color=BLUE, ms=4, lw=1.2, label="share explained by two numbers")
+    if len(g1) and g1[0] > 0:
+        label = f"g1 over its first value, {g1[0]:.3g}"
+        ax.plot(time, g1 / g1[0], "s:", color=GREEN, ms=4, lw=1.2, label=label)
+        style.log_if_wide(ax, "y", g1 / g1[0])
+    ax.set_ylabel("kernel numbers (1)")
+
+
+def _strengths(runs: xr.Dataset, run: int, ax: Axes) -> None:
+    drawn = []
+    for name, label, colour, mark in (
+        ("strength_r1", "set", BLACK, "-"),
+        ("strength_advised", "advised", GREEN, "o--"),
+        ("strength_edge", "stable up to", VERMILLION, "v:"),
+    ):
+        time, values = _known(runs, name, run)
+        if len(values):
+            ax.plot(time, values, mark, color=colour, ms=4, lw=1.5, label=label)
+            drawn.append(values)
+    ax.set_ylabel("R1 strength (1)")
+    style.log_if_wide(ax, "y", np.concatenate([*drawn, np.empty(0)]))
+
+
+#: of each panel: what draws it, and the variables of which one must have been measured
+PANELS: dict[str, tuple[Callable[[xr.Dataset, int, Axes], None], tuple[str, ...]]] = {
+    "losses": (_losses, ("loss_discriminator", "loss_generator")),
+    "moduli": (_moduli, ("multiplier_re",)),
+    "angles": (_angles, ("multiplier_re",)),
+    "path": (_path, ("path_angle",)),
+    "kernel": (_kernel, ("kernel_g1", "kernel_share")),
+    "strengths": (_strengths, ("strength_r1", "strength_advised")),
+}
