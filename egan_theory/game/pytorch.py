@@ -74,7 +74,7 @@ class TorchPlayers:
         self._given = data, latents, held
         small = sum(p.numel() for m in (D, G) for p in m.parameters()) <= AFFORDABLE
         self.notes: tuple[str, ...] = (*notes("The discriminator", D), *notes("The generator", G))
-        if torch.is_autocast_enabled() or torch.is_autocast_cpu_enabled():
+        if torch.is_autocast_enabled("cuda") or torch.is_autocast_enabled("cpu"):
             self.notes += ("Mixed precision is on here: everything is computed without it.",)
         own, double = coarse(D, G), torch.float64
         kinds = {"double": (double,), "own": (own,), None: (double, own) if small else (own,)}[precision]

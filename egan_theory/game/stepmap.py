@@ -124,19 +124,6 @@ class GameMap:
         """Derivatives of a gradient that one product costs: one per player's move and batch."""
         return self.steps * sum(map(len, self.schedule.substeps)) * len(self._batches)
 
-    def at(self, **strengths: float) -> GameMap:
-        """The derivative at other penalty strengths, the trajectory and second moments held as they are here: what
-        changes is polynomial in them, of the degree of the critic's steps. ``Game.at`` takes the step anew."""
-        other = copy(self)
-        other.strengths = {**self.strengths, **strengths}
-        moves = iter(self._trajectory[0])
-        positions = [p for p in range(self.steps) for _ in self.schedule.substeps]
-        held = [
-            [m._replace(strengths=self.schedule.strengths(other.strengths, p)) for m in next(moves)] for p in positions
-        ]
-        other.__dict__["_trajectory"] = held, self._trajectory[1]
-        return other
-
     # -- the step ------------------------------------------------------------------------------------------------------
 
     @cached_property
