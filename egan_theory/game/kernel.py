@@ -20,7 +20,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..base.table import Record
-from .generators import GeneratorMap, of_jax, of_players, of_torch, torch_optimizer
+from .generators import GeneratorMap, of_jax, of_players, of_torch
 from .optimizers import Optimizer
 from .probes import Numbers, Probed, estimated, over_latents, probed, whole
 
@@ -177,7 +177,7 @@ def kernel_numbers(
     G: a game (``eg.game``; latents and optimizer are its own); a torch.nn.Module, in the mode it is in; or for JAX
     (function(params, latents) -> (N, ...), params). latents: (N, ...), or a list of such batches: g2 is of pairs within
     a batch, and only several independent batches give the error over latents of everything. optimizer: that of the
-    generator, a torch.optim object or an Optimizer; None: SGD.
+    generator, a torch.optim object, for JAX an ``Optimizer``; None: SGD.
 
     probes: pairs of random vectors for each batch, 4 passes a pair; all of the kernel is taken (``exact``) where it has
     at most FEW_ROWS rows N d, or no more than the probes would cost. Nothing of G is changed.
@@ -187,27 +187,30 @@ def kernel_numbers(
     if hasattr(G, "players"):
         if latents is not None or optimizer is not None:
             raise InputError("latents, optimizer", "be left out for a game, which has its own")
-        optimizer, maps, notes = G.optimizers[1], of_players(G.players), tuple(G.players.notes)
+        optimizer, maps = G.optimizers[1], of_players(G.players)
     else:
         batches = list(latents) if isinstance(latents, list | tuple) else [latents]
         if latents is None or not batches:
             raise InputError("latents", "be given for a generator without a game", "none")
-        maps, notes = (of_jax if isinstance(G, tuple) else of_torch)(G, batches), ()
-    kind, scale, rate = preconditioning(optimizer, G)
+        if isinstance(G, tuple):
+            maps = of_jax(G, batches)
+        else:
+            maps, optimizer = of_torch(G, batches, optimizer)
+    kind, scale, rate = preconditioning(optimizer)
     return measured(
         maps, scale, probes=probes, exact=exact, seed=seed, preconditioner=kind, learning_rate=rate,
-        coupled=any(m.coupled for m in maps), notes=notes,
+        coupled=any(m.coupled for m in maps), notes=maps[0].notes,
     )  # fmt: skip
 
 
-def preconditioning(optimizer: Any, G: Any = None) -> tuple[str, Array | float, float]:
+def preconditioning(optimizer: Optimizer | None) -> tuple[str, Array | float, float]:
     """(kind, P over the learning rate, the learning rate: its mean over weights where groups differ).
 
     Momentum of SGD is the update rule's, not the kernel's; Adam's averages and leaves a lasting step as it is."""
     if optimizer is None:
         return "sgd", 1.0, float("nan")
     if not isinstance(optimizer, Optimizer):
-        optimizer = torch_optimizer(optimizer, G)
+        raise InputError("optimizer", "be an Optimizer", type(optimizer).__name__)
     rates = np.asarray(optimizer.settings["learning_rate"], dtype=float)
     rate = float(rates.mean())
     if not rate > 0:
