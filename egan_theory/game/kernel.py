@@ -33,6 +33,8 @@ CONVENTION = (
 )
 #: share below which the effective model is said to be a rough one
 ROUGH = 0.5
+#: share that two matrices have to explain beyond the two numbers to be spoken of
+WORTH = 0.2
 #: a ratio of this size is rounding
 NO_RATIO = 1e-9
 #: rows of Theta up to which all of it is taken where ``exact`` is not said, whatever probes would cost
@@ -55,7 +57,8 @@ class KernelNumbers(Record):
 
     What the share is short of 1 by: ``unequal_diagonal`` (tr Theta_ii differs between latents), ``unequal_pairs``
     (tr Theta_ij differs between pairs), ``not_identity`` (blocks Theta_ij that are no multiples of the identity over
-    the output); estimates without bias, which noise may bring below 0.
+    the output); estimates without bias, which noise may bring below 0. ``two_matrices``: the share of the nearest
+    kernel with two d x d matrices in place of the two numbers: large where latents look alike, though outputs do not.
 
     over_probes: standard errors of the numbers at these very latents; over_latents: what other latents would change
     (independent draws; of the share only from several batches, or where exact); stderr: both. All depend on the number
@@ -67,10 +70,10 @@ class KernelNumbers(Record):
 
     KEYS = (
         "g1", "g2", "ratio", "share", "stderr", "over_probes", "over_latents", "unequal_diagonal", "unequal_pairs",
-        "not_identity", "latents", "batches", "dimension", "weights", "products", "exact", "preconditioner",
-        "learning_rate", "coupled", "convention", "remarks",
+        "not_identity", "two_matrices", "latents", "batches", "dimension", "weights", "products", "exact",
+        "preconditioner", "learning_rate", "coupled", "convention", "remarks",
     )  # fmt: skip
-    SHOWN = ("g1", "g2", "ratio", "share", "unequal_diagonal", "unequal_pairs", "not_identity", "preconditioner")
+    SHOWN = ("g1", "g2", "ratio", "share", "unequal_diagonal", "unequal_pairs", "not_identity", "two_matrices")
     TITLE = "two kernel numbers of a generator"
     convention: ClassVar[str] = CONVENTION
 
@@ -83,6 +86,7 @@ class KernelNumbers(Record):
     unequal_diagonal: float
     unequal_pairs: float
     not_identity: float
+    two_matrices: float
     latents: int
     batches: int
     dimension: int
@@ -122,6 +126,11 @@ class KernelNumbers(Record):
         if self.share < 0.99:
             parts = "; ".join(f"{name}: {max(value, 0):.0%}" for name, value in names.items())
             out.append(f"the rest of its square: {parts}")
+        if self.two_matrices - self.share > WORTH:
+            out.append(
+                f"two matrices over the {self.dimension} outputs in place of the two numbers would explain "
+                f"{min(self.two_matrices, 1):.0%}: latents look alike, outputs move at rates of their own"
+            )
         if self.ratio < -2 * self.over_probes.ratio - NO_RATIO:
             out.append("the ratio is negative (outputs of different latents repel): an experiment's is taken as 0")
         if self.coupled:

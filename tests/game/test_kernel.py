@@ -12,7 +12,7 @@ from egan_theory.game.generators import GeneratorMap
 from egan_theory.game.kernel import KernelNumbers, kernel_numbers, measured, preconditioning
 from egan_theory.game.optimizers import Optimizer
 
-NAMES = ("g1", "g2", "ratio", "share", "unequal_diagonal", "unequal_pairs", "not_identity")
+NAMES = ("g1", "g2", "ratio", "share", "unequal_diagonal", "unequal_pairs", "not_identity", "two_matrices")
 
 
 def of_matrix(J, N):
@@ -34,7 +34,10 @@ def dense(theta, N):
     two = np.kron(np.where(off, g2, g1), np.eye(d))
     assert np.allclose(two + diagonal + pairs, traces)
     parts = [np.linalg.norm(part) ** 2 / norm for part in (theta - two, diagonal, pairs, theta - traces)]
-    return np.array([g1, g2, g2 / g1, 1 - parts[0], *parts[1:]])
+    same = np.mean([theta[i * d :][:d, i * d :][:, :d] for i in range(N)], axis=0)
+    other = [theta[i * d :][:d, j * d :][:, :d] for i in range(N) for j in range(N) if i != j]
+    matrices = np.kron(np.eye(N), same) + np.kron(off, np.mean(other, axis=0))
+    return np.array([g1, g2, g2 / g1, 1 - parts[0], *parts[1:], 1 - np.linalg.norm(theta - matrices) ** 2 / norm])
 
 
 def example(seed, N=5, d=4, n=30):
@@ -54,12 +57,12 @@ def test_the_whole_kernel_gives_the_definitions():
     found = measured([of_matrix(J, 5)], P)
     assert found.exact and found.products == 20
     assert numbers(found) == pytest.approx(dense(J * P @ J.T, 5), rel=1e-12)
-    assert numbers(found)[3:].sum() == pytest.approx(1)
+    assert numbers(found)[3:7].sum() == pytest.approx(1)
     # several batches: means, and the ratio of the means
     other, _ = example(1)
     both = measured([of_matrix(J, 5), of_matrix(other, 5)], P)
     mean = (dense(J * P @ J.T, 5) + dense(other * P @ other.T, 5)) / 2
-    assert numbers(both)[[0, 1, 3, 4, 5, 6]] == pytest.approx(mean[[0, 1, 3, 4, 5, 6]])
+    assert numbers(both)[[0, 1, 3, 4, 5, 6, 7]] == pytest.approx(mean[[0, 1, 3, 4, 5, 6, 7]])
     assert both.ratio == pytest.approx(mean[1] / mean[0])
 
 
@@ -157,6 +160,18 @@ def test_bad_input():
     ):
         with pytest.raises(InputError, match=f"^{error}"):
             call()
+
+
+def test_outputs_with_rates_of_their_own():
+    """A common change of all outputs beside small ones of each: two numbers hold little of it, two matrices all."""
+    N, d = 6, 8
+    root = np.linalg.cholesky(0.6 * np.eye(N) + 0.4)
+    J = np.hstack([np.kron(root, np.ones((d, 1))), 0.05 * np.kron(root, np.eye(d))])
+    for exact in (True, False):
+        found = measured([of_matrix(J, N)], exact=exact, probes=64)
+        assert found.two_matrices == pytest.approx(1, abs=1e-9 if exact else 0.25) and found.share < 0.2
+        assert found.ratio == pytest.approx(0.4, abs=1e-9 if exact else 0.1)
+        assert any("rates of their own" in remark for remark in found.remarks)
 
 
 def test_weights_that_do_nothing():
