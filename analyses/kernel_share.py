@@ -6,6 +6,7 @@
 # with what is missing by kind, and beside them the infinitely wide kernel at the same latents (its own recursion, no
 # network). 2. A convolutional and a batch-normalised generator of 8 x 8 digits (batch statistics of the batch and
 # running ones), at the start and after training as a GAN with Adam, under Adam's own preconditioner and without one.
+# And what two matrices over the outputs would hold in place of two numbers: do latents fail to look alike, or outputs?
 # Every number is the mean over draws of networks and latents, with one standard error.
 # Run: python -m analyses.kernel_share --seed 1 --draws 4 --output out/kernel_share
 
@@ -73,9 +74,9 @@ def fully_connected(start: str, dimension: int, width: int, outputs: int = OUTPU
 def of_width(seed: int, draws: int, widths: tuple[int, ...], probes: int) -> xr.Dataset:
     """Of each (start, latent dimension, width, draw): the shares, the ratio and its stated error."""
     dims = ("start", "dimension", "width", "draw")
-    names = (*PARTS, "ratio", "ratio_stderr")
+    names = (*PARTS, "two_matrices", "ratio", "ratio_stderr")
     found = {name: np.empty((len(STARTS), len(DIMENSIONS), len(widths), draws)) for name in names}
-    limit = {name: np.empty((len(DIMENSIONS), draws)) for name in (*PARTS, "ratio")}
+    limit = {name: np.empty((len(DIMENSIONS), draws)) for name in (*PARTS, "two_matrices", "ratio")}
     for k, n0 in enumerate(DIMENSIONS):
         for j in range(draws):
             z = latents(n0, SAMPLES, np.random.default_rng([seed, n0, j]))
@@ -88,7 +89,7 @@ def of_width(seed: int, draws: int, widths: tuple[int, ...], probes: int) -> xr.
                     torch.manual_seed(int(np.random.default_rng([seed, i, n0, width, j]).integers(2**31)))
                     G = fully_connected(start, n0, width)
                     numbers = eg.kernel_numbers(G, torch.as_tensor(z), probes=fewer(probes, width), exact=False, seed=j)
-                    for name in (*PARTS, "ratio"):
+                    for name in (*PARTS, "two_matrices", "ratio"):
                         found[name][i, k, w, j] = getattr(numbers, name)
                     found["ratio_stderr"][i, k, w, j] = numbers.over_probes.ratio
     attrs = {name: {"units": "1", "long_name": name.replace("_", " ")} for name in names}
@@ -113,7 +114,7 @@ def two_number_parts(T: Array) -> dict[str, float]:
     diagonal, pairs = ((np.diag(T) - g1) ** 2).sum() / square, ((T[off] - g2) ** 2).sum() / square
     share = (N * g1**2 + N * (N - 1) * g2**2) / square
     return {"share": share, "unequal_diagonal": diagonal, "unequal_pairs": pairs, "not_identity": 0.0,
-            "ratio": g2 / g1}  # fmt: skip
+            "two_matrices": share, "ratio": g2 / g1}  # fmt: skip
 
 
 # %% [markdown]
@@ -169,7 +170,7 @@ def trained(G: nn.Module, steps: int, seed: int) -> torch.optim.Adam:
 def of_kinds(seed: int, draws: int, steps: int, probes: int) -> xr.Dataset:
     """The shares of each (kind, time, preconditioner, draw). Adam's at the start are NaN: it has no second moment."""
     dims = ("kind", "time", "preconditioner", "draw")
-    found = {name: np.full((len(KINDS), 2, 2, draws), np.nan) for name in (*PARTS, "ratio", "g1")}
+    found = {name: np.full((len(KINDS), 2, 2, draws), np.nan) for name in (*PARTS, "two_matrices", "ratio")}
     for j in range(draws):
         z = torch.randn(SAMPLES, LATENT, generator=torch.Generator().manual_seed(j))
         for network in dict.fromkeys(kind.split(",")[0] for kind in KINDS):
@@ -213,6 +214,9 @@ def stacked(ax, x: Array, ds: xr.Dataset, prefix: str = "") -> None:
         bottom = bottom + middle
         if first is None:
             first = ax.errorbar(x, middle, error, fmt="none", ecolor="black", capsize=3)
+    middle, error = mean_and_error(ds[f"{prefix}two_matrices"])
+    label = "two matrices over the outputs would hold"
+    ax.errorbar(x, middle, error, fmt="_", ms=15, mew=2.2, color="black", capsize=0, elinewidth=1, label=label)
     ax.set(ylim=(0, 1.02))
 
 
@@ -245,7 +249,7 @@ def figure(ds: xr.Dataset):
     parts.set(xlabel="width", title=f"Default start, {DIMENSIONS[0]} latent dimensions: where the rest is")
     parts.legend(fontsize=8, loc="lower right")
     cases = [(kind, time, used) for kind in KINDS for time, used in SHOWN]
-    every = ds[[f"kind_{name}" for name in PARTS]]
+    every = ds[[f"kind_{name}" for name in (*PARTS, "two_matrices")]]
     shown = every.stack(case=("kind", "time", "preconditioner")).sel(case=cases).transpose("case", "draw")
     x = np.concatenate([np.arange(len(SHOWN)) + i * (len(SHOWN) + 0.7) for i in range(len(KINDS))])
     stacked(kinds, x, shown, "kind_")
@@ -281,7 +285,8 @@ def verdict(ds: xr.Dataset) -> str:
                 rest = float(at["kind_not_identity"].mean())
                 lines.append(
                     f"{kind}, {time}, P of {used}: share {share:.3f} +- {error:.3f}, ratio {ratio:.2f}, not the "
-                    f"identity over the output {rest:.3f}"
+                    f"identity over the output {rest:.3f}; two matrices would hold "
+                    f"{float(at['kind_two_matrices'].mean()):.3f}"
                 )
     return "\n".join(lines)
 
@@ -291,7 +296,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser.add_argument("--steps", type=int, default=1000, help="of training of the generators of digits")
     args = parser.parse_args(argv)
     ds = study(args.seed, args.draws, steps=args.steps)
-    write(args.output, ds, figure(ds), dpi=80)
+    write(args.output, ds, figure(ds), dpi=68)
     print(verdict(ds))
     return ds
 

@@ -3,18 +3,18 @@ PyTorch module or a JAX function. Double precision throughout, and nothing of th
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..base.errors import InputError, MissingExtra
 from .optimizers import Optimizer
 from .protocol import GENERATOR, Players
 
 Array = np.ndarray
+#: the word of the notes on modules that says that batch statistics couple samples
+BATCHNORM = "BatchNorm"
 #: outputs of a part of a batch that differ by more than this part of their size from those in the batch are coupled
 COUPLED = 1e-9
 
@@ -39,6 +39,9 @@ class GeneratorMap:
 def of_players(players: Players) -> list[GeneratorMap]:
     """One map for each batch of latents that the players hold, at their checkpoint."""
     theta, maps = players.weights[GENERATOR], []
+    own = tuple(note for note in players.notes if note.startswith("The generator"))
+    coupled = any(BATCHNORM in note for note in own)
+    said = tuple(note for note in own if BATCHNORM not in note)
     for b in range(players.batches):
         shape = players.generated(theta, b).shape
 
@@ -48,7 +51,9 @@ def of_players(players: Players) -> list[GeneratorMap]:
         def pull(u: Array, b: int = b) -> Array:
             return players.generator_pull(theta, u, b)
 
-        maps.append(GeneratorMap(shape[0], int(np.prod(shape[1:])), players.sizes[GENERATOR], push, pull))
+        maps.append(
+            GeneratorMap(shape[0], int(np.prod(shape[1:])), players.sizes[GENERATOR], push, pull, said, coupled)
+        )
     return maps
 
 
@@ -87,97 +92,46 @@ def of_jax(network: Any, batches: list[Array]) -> list[GeneratorMap]:
     return [at(np.asarray(z, dtype=float)) for z in batches]
 
 
-def of_torch(module: Any, batches: list[Any]) -> list[GeneratorMap]:
-    """``module``: a torch.nn.Module, in the mode it is in; its weights that require gradients count, flat in the order
-    of ``parameters()``. A copy in double precision is used; buffers (batch statistics, power iterations) are as at the
-    start at every call, and random numbers (dropout) the same. Raises MissingExtra."""
-    try:
-        import torch
-        from torch.func import functional_call, jvp, vjp
-    except ImportError as error:
-        raise MissingExtra(
-            f"PyTorch modules need the extra 'torch' (pip install 'egan-theory[torch]'); {error}"
-        ) from None
-    from copy import deepcopy
+def of_torch(module: Any, batches: list[Any], optimizer: Any = None) -> tuple[list[GeneratorMap], Optimizer | None]:
+    """``module``: a torch.nn.Module, in the mode it is in; weights that require gradients, and that ``optimizer`` (a
+    torch.optim object) has, count. The maps, and the optimizer's state. Raises MissingExtra, InputError."""
+    from . import torchoptim
+    from .autograd import Linear, to_array
+    from .modules import Apart, Network, notes, require_torch
 
-    copy = deepcopy(module).double()
-    trained = {name: p.detach().clone() for name, p in copy.named_parameters() if p.requires_grad}
-    held = {name: p.detach() for name, p in copy.named_parameters() if not p.requires_grad}
-    sizes = [p.numel() for p in trained.values()]
-    if not sizes:
-        raise InputError("generator", "have weights that are trained (requires_grad)", "none")
-
-    def tree(flat: Any) -> dict[str, Any]:
-        parts = torch.split(torch.as_tensor(flat), sizes)
-        return {name: part.reshape(p.shape) for (name, p), part in zip(trained.items(), parts, strict=True)}
-
-    def value(weights: dict[str, Any], z: Any) -> Any:
-        buffers = {name: b.clone() for name, b in copy.named_buffers()}
-        out = functional_call(copy, (weights, held, buffers), (z,))
-        return out.reshape(len(z), -1)
-
-    def fixed(function: Callable[..., Array]) -> Callable[..., Array]:
-        def inside(*args: Any) -> Array:
-            with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-                # PyTorch's forward mode warns of its own use of torch.jit
-                warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
-                torch.manual_seed(0)
-                return function(*args)
-
-        return inside
+    torch = require_torch()
+    held = {id(p) for p in module.parameters()} if optimizer is None else torchoptim.held("G", optimizer)
+    net = Network("G", module, held, torch.float64)
+    apart = Apart(net.device, module)
+    said = tuple(note for note in notes("The generator", module) if BATCHNORM not in note)
 
     def outputs(z: Any) -> Array:
-        with torch.no_grad():
-            return np.asarray(value(trained, z).numpy())
+        with apart(), torch.no_grad():
+            return to_array(net(net.scattered(net.flat), z).reshape(len(z), -1))
 
     def at(latents: Any) -> GeneratorMap:
-        z = torch.as_tensor(latents).detach().cpu()
-        z = z.double() if z.is_floating_point() else z
-        out = fixed(outputs)(z)
+        z = torch.as_tensor(latents).detach().to(net.device)
+        z = z.to(net.dtype) if z.is_floating_point() else z
+        out = outputs(z)
+        with apart():
+            leaves = net.scattered(net.flat, leaves=True)
+            linear = Linear(leaves, [net(leaves, z).reshape(len(z), -1)])
 
         def push(v: Array) -> Array:
-            return np.asarray(jvp(lambda w: value(w, z), (trained,), (tree(v),))[1].detach().numpy())
+            with apart():
+                return to_array(linear.push(net.scattered(v))[0])
 
         def pull(u: Array) -> Array:
-            found = vjp(lambda w: value(w, z), trained)[1](torch.as_tensor(u))[0]
-            return np.concatenate([found[name].detach().numpy().ravel() for name in trained])
+            with apart():
+                found = linear.pull([torch.from_numpy(np.array(u)).to(net.device)])
+                return net.gathered(
+                    [torch.zeros(s) if g is None else g for g, s in zip(found, net.shapes, strict=True)]
+                )
 
-        coupled = _coupled(out, fixed(outputs), z)
-        return GeneratorMap(len(z), out.shape[1], sum(sizes), fixed(push), fixed(pull), coupled=coupled)
+        return GeneratorMap(len(z), out.shape[1], net.size, push, pull, said, _coupled(out, outputs, z))
 
-    return [at(z) for z in batches]
-
-
-def torch_optimizer(optimizer: Any, module: Any) -> Optimizer:
-    """The state of a torch.optim SGD, Adam or AdamW for the trained weights of ``module``, in their order."""
-    kind = type(optimizer).__name__.lower()
-    if kind not in ("sgd", "adam", "adamw"):
-        raise InputError("optimizer", "be SGD, Adam or AdamW of torch.optim", type(optimizer).__name__)
-    groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-    weights = [p for p in module.parameters() if p.requires_grad]
-    if any(id(p) not in groups for p in weights):
-        raise InputError("optimizer", "be that of the generator", "weights of it that the optimizer does not have")
-
-    def each(value: Callable[[Any], Any]) -> Array:
-        parts = [np.broadcast_to(np.asarray(value(p), dtype=float).ravel(), p.numel()) for p in weights]
-        return np.concatenate(parts)
-
-    rate = each(lambda p: groups[id(p)]["lr"])
-    if kind == "sgd":
-        return Optimizer(kind, {"learning_rate": rate})
-    if any("exp_avg_sq" not in optimizer.state.get(p, {}) for p in weights):
-        raise InputError("optimizer", "have taken a step (Adam's second moment is in its state)", "none")
-    second = {"v_max": "max_exp_avg_sq", "v": "exp_avg_sq"}
-    amsgrad = any(group.get("amsgrad") for group in optimizer.param_groups)
-    moments = {
-        name: each(lambda p, key=key: optimizer.state[p][key].detach().cpu().double())
-        for name, key in second.items() if name == "v" or amsgrad
-    }  # fmt: skip
-    settings = {
-        "learning_rate": rate, "beta1": each(lambda p: groups[id(p)]["betas"][0]),
-        "beta2": each(lambda p: groups[id(p)]["betas"][1]), "eps": each(lambda p: groups[id(p)]["eps"]),
-    }  # fmt: skip
-    return Optimizer(kind, settings, moments, each(lambda p: float(optimizer.state[p]["step"])))
+    found = [at(z) for z in batches]
+    return found, None if optimizer is None else torchoptim.read("G", optimizer, net)
 
 
 def _coupled(out: Array, outputs: Callable[[Any], Array], z: Any) -> bool:

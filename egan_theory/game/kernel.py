@@ -20,7 +20,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..base.table import Record
-from .generators import GeneratorMap, of_jax, of_players, of_torch, torch_optimizer
+from .generators import GeneratorMap, of_jax, of_players, of_torch
 from .optimizers import Optimizer
 from .probes import Numbers, Probed, estimated, over_latents, probed, whole
 
@@ -33,6 +33,8 @@ CONVENTION = (
 )
 #: share below which the effective model is said to be a rough one
 ROUGH = 0.5
+#: share that two matrices have to explain beyond the two numbers to be spoken of
+WORTH = 0.2
 #: a ratio of this size is rounding
 NO_RATIO = 1e-9
 #: rows of Theta up to which all of it is taken where ``exact`` is not said, whatever probes would cost
@@ -55,7 +57,8 @@ class KernelNumbers(Record):
 
     What the share is short of 1 by: ``unequal_diagonal`` (tr Theta_ii differs between latents), ``unequal_pairs``
     (tr Theta_ij differs between pairs), ``not_identity`` (blocks Theta_ij that are no multiples of the identity over
-    the output); estimates without bias, which noise may bring below 0.
+    the output); estimates without bias, which noise may bring below 0. ``two_matrices``: the share of the nearest
+    kernel with two d x d matrices in place of the two numbers: large where latents look alike, though outputs do not.
 
     over_probes: standard errors of the numbers at these very latents; over_latents: what other latents would change
     (independent draws; of the share only from several batches, or where exact); stderr: both. All depend on the number
@@ -67,10 +70,10 @@ class KernelNumbers(Record):
 
     KEYS = (
         "g1", "g2", "ratio", "share", "stderr", "over_probes", "over_latents", "unequal_diagonal", "unequal_pairs",
-        "not_identity", "latents", "batches", "dimension", "weights", "products", "exact", "preconditioner",
-        "learning_rate", "coupled", "convention", "remarks",
+        "not_identity", "two_matrices", "latents", "batches", "dimension", "weights", "products", "exact",
+        "preconditioner", "learning_rate", "coupled", "convention", "remarks",
     )  # fmt: skip
-    SHOWN = ("g1", "g2", "ratio", "share", "unequal_diagonal", "unequal_pairs", "not_identity", "preconditioner")
+    SHOWN = ("g1", "g2", "ratio", "share", "unequal_diagonal", "unequal_pairs", "not_identity", "two_matrices")
     TITLE = "two kernel numbers of a generator"
     convention: ClassVar[str] = CONVENTION
 
@@ -83,6 +86,7 @@ class KernelNumbers(Record):
     unequal_diagonal: float
     unequal_pairs: float
     not_identity: float
+    two_matrices: float
     latents: int
     batches: int
     dimension: int
@@ -122,6 +126,11 @@ class KernelNumbers(Record):
         if self.share < 0.99:
             parts = "; ".join(f"{name}: {max(value, 0):.0%}" for name, value in names.items())
             out.append(f"the rest of its square: {parts}")
+        if self.two_matrices - self.share > WORTH:
+            out.append(
+                f"two matrices over the {self.dimension} outputs in place of the two numbers would explain "
+                f"{min(self.two_matrices, 1):.0%}: latents look alike, outputs move at rates of their own"
+            )
         if self.ratio < -2 * self.over_probes.ratio - NO_RATIO:
             out.append("the ratio is negative (outputs of different latents repel): an experiment's is taken as 0")
         if self.coupled:
@@ -177,7 +186,7 @@ def kernel_numbers(
     G: a game (``eg.game``; latents and optimizer are its own); a torch.nn.Module, in the mode it is in; or for JAX
     (function(params, latents) -> (N, ...), params). latents: (N, ...), or a list of such batches: g2 is of pairs within
     a batch, and only several independent batches give the error over latents of everything. optimizer: that of the
-    generator, a torch.optim object or an Optimizer; None: SGD.
+    generator, a torch.optim object, for JAX an ``Optimizer``; None: SGD.
 
     probes: pairs of random vectors for each batch, 4 passes a pair; all of the kernel is taken (``exact``) where it has
     at most FEW_ROWS rows N d, or no more than the probes would cost. Nothing of G is changed.
@@ -187,27 +196,30 @@ def kernel_numbers(
     if hasattr(G, "players"):
         if latents is not None or optimizer is not None:
             raise InputError("latents, optimizer", "be left out for a game, which has its own")
-        optimizer, maps, notes = G.optimizers[1], of_players(G.players), tuple(G.players.notes)
+        optimizer, maps = G.optimizers[1], of_players(G.players)
     else:
         batches = list(latents) if isinstance(latents, list | tuple) else [latents]
         if latents is None or not batches:
             raise InputError("latents", "be given for a generator without a game", "none")
-        maps, notes = (of_jax if isinstance(G, tuple) else of_torch)(G, batches), ()
-    kind, scale, rate = preconditioning(optimizer, G)
+        if isinstance(G, tuple):
+            maps = of_jax(G, batches)
+        else:
+            maps, optimizer = of_torch(G, batches, optimizer)
+    kind, scale, rate = preconditioning(optimizer)
     return measured(
         maps, scale, probes=probes, exact=exact, seed=seed, preconditioner=kind, learning_rate=rate,
-        coupled=any(m.coupled for m in maps), notes=notes,
+        coupled=any(m.coupled for m in maps), notes=maps[0].notes,
     )  # fmt: skip
 
 
-def preconditioning(optimizer: Any, G: Any = None) -> tuple[str, Array | float, float]:
+def preconditioning(optimizer: Optimizer | None) -> tuple[str, Array | float, float]:
     """(kind, P over the learning rate, the learning rate: its mean over weights where groups differ).
 
     Momentum of SGD is the update rule's, not the kernel's; Adam's averages and leaves a lasting step as it is."""
     if optimizer is None:
         return "sgd", 1.0, float("nan")
     if not isinstance(optimizer, Optimizer):
-        optimizer = torch_optimizer(optimizer, G)
+        raise InputError("optimizer", "be an Optimizer", type(optimizer).__name__)
     rates = np.asarray(optimizer.settings["learning_rate"], dtype=float)
     rate = float(rates.mean())
     if not rate > 0:

@@ -8,9 +8,10 @@ over the latents,
 
 C = 1 - 11^T/N. One probe is a random vector of each kind, uniform on the sphere of its space (radius the root of its
 dimension), so that E u u^T is the projector on it: u.Theta u and |Theta u|^2 are unbiased (Hutchinson 1989), and of a
-kernel that is its two numbers they have no scatter at all. What follows from several means is corrected for its bias,
-and given its error, by leaving out one probe at a time (Quenouille 1956, Tukey 1958): for what is quadratic in one mean
-that correction is exact.
+kernel that is its two numbers they have no scatter at all. With permutations alone there are two matrices over the
+output instead, M = tr_latents[(11^T/N (x) 1) Theta] and R = tr_latents[(C (x) 1) Theta] / (N - 1). What follows from
+several means is corrected for its bias, and given its error, by leaving out one probe at a time (Quenouille 1956, Tukey
+1958): for what is quadratic in one mean that correction is exact.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from typing import NamedTuple
 import numpy as np
 
 Array = np.ndarray
+#: random directions of the output along which R is seen
+SKETCH = 16
 Product = Callable[[Array], Array]
 
 
@@ -30,7 +33,8 @@ class Probed:
     """Per probe, or once from the whole kernel (``exact``), of one batch of N latents with d outputs.
 
     alpha, beta (n,): the two eigenvalues; square (n,): |Theta|_F^2; traces (n, N, N): tr Theta_ij / d, unbiased each,
-    symmetric; blocks (N, N) of |Theta_ij|_F^2 where exact, else None.
+    symmetric; common (n,): |M|_F^2; relative (n, k, d): R S, S (d, k) with E S S^T = 1; blocks (N, N) of |Theta_ij|_F^2
+    and whole (N, d, N, d), Theta, where exact, else None.
     """
 
     alpha: Array
@@ -38,7 +42,9 @@ class Probed:
     square: Array
     traces: Array
     dimension: int
-    blocks: Array | None = None
+    common: Array
+    relative: Array
+    whole: Array | None = None
 
     @property
     def latents(self) -> int:
@@ -46,19 +52,22 @@ class Probed:
 
     @property
     def exact(self) -> bool:
-        return self.blocks is not None
+        return self.whole is not None
 
 
 def probed(product: Product, latents: int, dimension: int, probes: int, rng: np.random.Generator) -> Probed:
     """``product``: (N, d) -> (N, d), Theta u; 2 products a probe (one where there is a single latent)."""
     N, d = latents, dimension
-    alpha, beta, square, traces = np.zeros(probes), np.zeros(probes), np.zeros(probes), np.zeros((probes, N, N))
+    alpha, beta, square, common = np.zeros((4, probes))
+    sketch = rng.standard_normal((d, SKETCH)) / np.sqrt(SKETCH)
+    traces, relative = np.zeros((probes, N, N)), np.zeros((probes, SKETCH, d))
     for p in range(probes):
         e = rng.standard_normal(d)
         e *= np.sqrt(d) / np.linalg.norm(e)
         y = product(np.tile(e, (N, 1)))
         rows = y @ e / d  # sum_j tr Theta_ij / d
         beta[p], square[p], traces[p] = rows.mean(), (y**2).sum() / N, rows[:, None] / N
+        common[p] = (y.mean(0) ** 2).sum()
         if N > 1:
             v = rng.standard_normal((N, d))
             v -= v.mean(0)
@@ -67,7 +76,8 @@ def probed(product: Product, latents: int, dimension: int, probes: int, rng: np.
             alpha[p] = (v * w).sum() / ((N - 1) * d)
             square[p] += (w**2).sum()
             traces[p] += w @ v.T / d
-    return Probed(alpha, beta, square, (traces + traces.transpose(0, 2, 1)) / 2, d)
+            relative[p] = (v @ sketch).T @ w / (N - 1)
+    return Probed(alpha, beta, square, (traces + traces.transpose(0, 2, 1)) / 2, d, common, relative)
 
 
 def whole(product: Product, latents: int, dimension: int) -> Probed:
@@ -75,14 +85,18 @@ def whole(product: Product, latents: int, dimension: int) -> Probed:
     N, d = latents, dimension
     theta = np.stack([product(u.reshape(N, d)).ravel() for u in np.eye(N * d)], axis=1)
     theta = ((theta + theta.T) / 2).reshape(N, d, N, d)
-    traces, blocks = np.einsum("iaja->ij", theta) / d, np.einsum("iajb,iajb->ij", theta, theta)
-    return _known(traces, blocks, d)
+    return _known(theta)
 
 
-def _known(traces: Array, blocks: Array, d: int) -> Probed:
+def _known(theta: Array) -> Probed:
+    """Of all of Theta (N, d, N, d)."""
+    N, d = theta.shape[:2]
+    traces = np.einsum("iaja->ij", theta) / d
     g1, g2 = two_of(traces)
-    alpha, beta, square = np.array([[g1 - g2], [g1 + (len(traces) - 1) * g2], [blocks.sum()]])
-    return Probed(alpha, beta, square, traces[None], d, blocks)
+    M, own = theta.mean((0, 2)) * N, np.einsum("iaib->ab", theta) / N
+    R = (own * N - M) / (N - 1) if N > 1 else 0 * M
+    alpha, beta, square, common = np.array([[g1 - g2], [g1 + (N - 1) * g2], [(theta**2).sum()], [(M**2).sum()]])
+    return Probed(alpha, beta, square, traces[None], d, common, R[None], theta)
 
 
 def two_of(traces: Array) -> tuple[float, float]:
@@ -95,7 +109,8 @@ def two_of(traces: Array) -> tuple[float, float]:
 class Numbers(NamedTuple):
     """What is estimated. share: the part of |Theta|_F^2 in the two-number kernel, its best approximation by such
     kernels; the rest in traces that differ between latents, in traces that differ between pairs, and in blocks Theta_ij
-    that are no multiples of the identity over the output. The four sum to 1."""
+    that are no multiples of the identity over the output. The four sum to 1. two_matrices: the part in the nearest
+    kernel that has one d x d matrix for a sample with itself and one for all pairs."""
 
     g1: float
     g2: float
@@ -104,6 +119,7 @@ class Numbers(NamedTuple):
     unequal_diagonal: float
     unequal_pairs: float
     not_identity: float
+    two_matrices: float
 
 
 def numbers(means: list[Probed]) -> Array:
@@ -120,19 +136,22 @@ def _of_batch(m: Probed) -> tuple[float, ...]:
         g2 = 0.0
     two = d * ((N - 1) * alpha**2 + beta**2)  # |two-number kernel|^2 = d (N g1^2 + N (N - 1) g2^2)
     if not square > 0:
-        return g1, g2, np.nan, np.nan, np.nan, np.nan
+        return (g1, g2, *(np.nan,) * 5)
     off = T.copy()
     np.fill_diagonal(off, 0)
     own, other = two_of(T)
     diagonal = d * float(((np.diag(T) - own) ** 2).sum())
     pairs = d * (float((off**2).sum()) - N * (N - 1) * other**2)
-    return g1, g2, two / square, diagonal / square, pairs / square, (square - two - diagonal - pairs) / square
+    matrices = (N - 1) * float((m.relative.mean(0) ** 2).sum()) + m.common.mean()
+    parts = (two, diagonal, pairs, square - two - diagonal - pairs, matrices)
+    return (g1, g2, *(part / square for part in parts))
 
 
 def without(probed: Probed, p: int) -> Probed:
     """All probes but one."""
     kept = np.arange(len(probed.alpha)) != p
-    return Probed(probed.alpha[kept], probed.beta[kept], probed.square[kept], probed.traces[kept], probed.dimension)
+    parts = {f: getattr(probed, f)[kept] for f in ("alpha", "beta", "square", "traces", "common", "relative")}
+    return Probed(dimension=probed.dimension, **parts)
 
 
 def estimated(batches: list[Probed]) -> tuple[Numbers, Array]:
@@ -172,7 +191,7 @@ def over_latents(batches: list[Probed], error: Array) -> Array:
     N, out = one.latents, np.full(len(Numbers._fields), np.nan)
     if N < 3:
         return out
-    if one.blocks is not None:
+    if one.exact:
         left = np.array([numbers([_without_latent(one, i)]) for i in range(N)])
         return np.sqrt((N - 1) / N * ((left - left.mean(0)) ** 2).sum(0))
     each = np.array([_influences(T) for T in one.traces])  # (probe, number, latent)
@@ -195,10 +214,9 @@ def _influences(T: Array) -> Array:
 
 
 def _without_latent(p: Probed, i: int) -> Probed:
-    assert p.blocks is not None
+    assert p.whole is not None
     kept = np.delete(np.arange(p.latents), i)
-    at = np.ix_(kept, kept)
-    return _known(p.traces[0][at], p.blocks[at], p.dimension)
+    return _known(p.whole[kept][:, :, kept])
 
 
 __all__ = ["Numbers", "Probed", "estimated", "numbers", "over_latents", "probed", "two_of", "whole"]
