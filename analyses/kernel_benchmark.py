@@ -34,6 +34,29 @@ SIDES = ("ours", "theirs")
 RECORDED = (("relu", 3, 2.0, 0.1), ("erf", 2, 1.7, 0.2), ("gelu", 1, 1.3, 0.05))
 DIMENSIONS = (2, 784)
 RECORDED_POINTS = 5
+#: and networks on images: activation, weight and bias variance, image (channels, height, width), layers as in an
+#: experiment file
+RECORDED_IMAGES = (
+    ("relu", 2.0, 0.1, (2, 5, 6), (
+        {"kind": "convolution", "size": 3, "stride": 2, "padding": "same"},
+        {"kind": "convolution", "size": 2, "stride": 1, "padding": "same"},
+        {"kind": "flatten"}, {"kind": "dense"},
+    )),
+    ("gelu", 1.3, 0.05, (1, 8, 8), (
+        {"kind": "convolution", "size": 3, "stride": 1, "padding": "circular"},
+        {"kind": "average_pool", "size": 3, "stride": 2},
+        {"kind": "convolution", "size": 3, "stride": 1, "padding": "same"},
+        {"kind": "flatten"},
+    )),
+    ("erf", 1.7, 0.2, (3, 6, 5), (
+        {"kind": "convolution", "size": 3, "stride": 1, "padding": "valid"},
+        {"kind": "convolution", "size": 3, "stride": 1, "padding": "same"},
+        {"kind": "global_average_pool"},
+    )),
+    ("relu", 1.8, 0.0, (1, 4, 4), ({"kind": "convolution", "size": 3, "stride": 1, "padding": "same"},
+                                   {"kind": "convolution", "size": 3, "stride": 2, "padding": "circular"},
+                                   {"kind": "global_average_pool"}, {"kind": "dense"})),
+)  # fmt: skip
 
 
 def recorded_points(dimension):
@@ -62,6 +85,25 @@ def layers(activation, depth, weight_variance, bias_variance):
     acts = {"relu": stax.Relu, "erf": stax.Erf, "gelu": stax.Gelu}
     width = {"W_std": weight_variance**0.5, "b_std": bias_variance**0.5, "parameterization": "ntk"}
     body = [layer for _ in range(depth) for layer in (stax.Dense(1, **width), acts[activation]())]
+    return stax.serial(*body, stax.Dense(1, **width))[2]
+
+
+def image_layers(activation, weight_variance, bias_variance, listed):
+    from neural_tangents import stax
+
+    acts = {"relu": stax.Relu, "erf": stax.Erf, "gelu": stax.Gelu}
+    width = {"W_std": weight_variance**0.5, "b_std": bias_variance**0.5, "parameterization": "ntk"}
+    body = []
+    for layer in listed:
+        if layer["kind"] == "convolution":
+            filters, strides = (layer["size"],) * 2, (layer["stride"],) * 2
+            body += [stax.Conv(1, filters, strides, layer["padding"].upper(), **width), acts[activation]()]
+        elif layer["kind"] == "average_pool":
+            body.append(stax.AvgPool((layer["size"],) * 2, (layer["stride"],) * 2, "VALID"))
+        elif layer["kind"] == "dense":
+            body += [stax.Dense(1, **width), acts[activation]()]
+        else:
+            body.append({"flatten": stax.Flatten, "global_average_pool": stax.GlobalAvgPool}[layer["kind"]]())
     return stax.serial(*body, stax.Dense(1, **width))[2]
 
 
@@ -121,14 +163,23 @@ def record_worker():
                 "dimension": dimension,
                 "ntk": np.asarray(kernel.ntk).tolist(), "nngp": np.asarray(kernel.nngp).tolist(),
             })  # fmt: skip
+    images = []
+    for name, sw, sb, image, listed in RECORDED_IMAGES:
+        channels, height, width = image
+        points = recorded_points(channels * height * width).reshape(-1, *image).transpose(0, 2, 3, 1)  # theirs: NHWC
+        kernel = image_layers(name, sw, sb, listed)(points, None, ("ntk", "nngp"))
+        images.append({
+            "activation": name, "weight_variance": sw, "bias_variance": sb, "image": image, "layers": listed,
+            "ntk": np.asarray(kernel.ntk).tolist(), "nngp": np.asarray(kernel.nngp).tolist(),
+        })  # fmt: skip
     about = {
         "made_by": "analyses/kernel_benchmark.py --record",
         "neural_tangents": neural_tangents.__version__,
         "jax": jax.__version__,
         "dtype": "float64",
-        "points": "recorded_points(dimension) of that script",
+        "points": "recorded_points(dimension) of that script; of images their pixels, (channels, height, width)",
     }
-    print(json.dumps({"provenance": about, "kernels": rows}))
+    print(json.dumps({"provenance": about, "kernels": rows, "images": images}))
 
 
 # %% the two in alternation

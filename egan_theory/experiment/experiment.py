@@ -58,6 +58,11 @@ class Experiment(Config):
         N = self.generator.particles
         g, d = self.generator, self.discriminator
         kernel = None if d.network else d.kernel_object
+        if d.architecture is not None and d.architecture.image is not None:
+            pixels = int(np.prod(d.architecture.image))
+            if pixels != self.dimension:
+                rule = f"have as many pixels as the target has coordinates, {self.dimension}"
+                raise InputError("discriminator.architecture.image", rule, f"{d.architecture.image}, {pixels} of them")
         if g.per_point is not None:
             if len(g.per_point) != M or min(g.per_point) < 0:
                 raise InputError("generator.per_point", f"have {M} entries >= 0, one per target point", g.per_point)

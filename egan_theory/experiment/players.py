@@ -200,8 +200,11 @@ class Discriminator(_KernelChoice):
             rule = f"be one of {', '.join(KERNELS)} (network features have no kernel of one scalar)"
             raise InputError("discriminator.kernel", rule, repr(self.kernel))
         if self.architecture is not None:
+            from ..kernels.wide.images import ImageKernel
             from ..kernels.wide.tangent import TangentKernel
 
+            if self.architecture.layers is not None:
+                return ImageKernel(self.architecture, self.length_scale)
             return TangentKernel(self.architecture, self.length_scale)
         if isinstance(self.kernel, Kernel):
             return self.kernel

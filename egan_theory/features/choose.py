@@ -8,7 +8,7 @@ from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.targets import Uniform
 from ..kernels.base import FORCE_AT_DATA, check_range
-from ..kernels.wide.tangent import TangentKernel
+from ..kernels.wide.network import WideKernel
 from .base import FeatureMap
 from .box import experiment_grid
 from .dictionary import DictionaryFeatures
@@ -62,10 +62,10 @@ def sample_features(exp: Experiment) -> FeatureMap:
         return ProjectedFeatures(base, rng.standard_normal((disc.features, base.size)) / np.sqrt(disc.features))
     if disc.features == 0:
         if not kernel.differentiable:
-            if isinstance(kernel, TangentKernel):
+            if isinstance(kernel, WideKernel):
                 raise kernel.no_force()
             raise InputError("discriminator.kernel", FORCE_AT_DATA, repr(kernel.name))
-        if isinstance(kernel, TangentKernel):
+        if isinstance(kernel, WideKernel):
             kernel.rounding(Y)  # refuses what rounding spoils
         nodes = (Y[:, None, :] + noise_nodes(exp.penalty.instance_noise, d)[0]).reshape(-1, d)
         return DictionaryFeatures(kernel, nodes, nodes)

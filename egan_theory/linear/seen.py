@@ -9,7 +9,7 @@ import numpy as np
 from ..base.errors import NotLinearizable
 from ..features import FeatureMap, feature_map
 from ..features.choose import sample_features
-from ..kernels.wide.tangent import TangentKernel
+from ..kernels.wide.network import WideKernel
 from ..problem.problem import EPS, Problem, frozen, kept
 from .packed import Rows, packed_rows, packed_weights
 
@@ -96,7 +96,7 @@ def _of_samples(problem: Problem) -> Seen:
         at = fm.at(nodes)
         values, grad = at.psi(), at.grad()
         kernel = getattr(fm, "kernel", None)
-        if isinstance(kernel, TangentKernel):  # of H, whose eigenvalues are squares
+        if isinstance(kernel, WideKernel):  # of H, whose eigenvalues are squares
             eps = max(EPS, float(np.sqrt(kernel.rounding(Y))))
     P = values.shape[-1]
     root = np.sqrt(p[:, None] * weights).ravel()

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..features import FeatureMap, FourierGrid, NetworkFeatures, PackedFeatures
-from ..kernels.wide.tangent import TangentKernel
+from ..kernels.wide.network import WideKernel
 from ..linear.checks import check_linearizable
 from ..linear.equilibria import Equilibrium, equilibrium
 from ..linear.resolved import resolved_rule
@@ -59,7 +59,7 @@ class StepMap:
             if getattr(problem.exp, player).finite_network:
                 rule = "have no network of finite width beyond linear theory (its features change as it is trained)"
                 raise InputError(f"{player}.architecture", rule, "a width")
-        if isinstance(problem.kernel, TangentKernel):
+        if isinstance(problem.kernel, WideKernel):
             rule = "have a profile beyond linear theory (features > 0 of a random network, or another kernel)"
             raise InputError("discriminator.kernel", rule, "an infinitely wide network's")
         self.rule: UpdateRule = resolved_rule(problem.exp)

@@ -1,4 +1,5 @@
-"""A fully connected network of finite width in the tangent parametrisation (see egan_theory.tables.architecture).
+"""A network of finite width in the tangent parametrisation (see egan_theory.tables.architecture), fully connected or
+of layers on images.
 
 Weights are plain lists of (W, b), drawn by NumPy so that a seed means the same network on every machine.
 """
@@ -19,7 +20,17 @@ MAX_WEIGHTS = 200_000_000
 
 
 def sizes(arch: Architecture, inputs: int, outputs: int) -> list[tuple[int, int]]:
-    """(rows, columns) of W_1 ... W_(depth+1)."""
+    """(rows, columns) of W_1 ... W_(depth+1); columns of a layer on images: its channels times its taps."""
+    if arch.layers is not None:
+        assert arch.image is not None
+        out, channels = [], arch.image[0]
+        for layer, taps in arch.taps:
+            if layer.trained:
+                out.append((arch.width if len(out) < arch.depth else outputs, channels * taps.shape[1]))
+                channels = arch.width
+            elif layer.separate:
+                channels *= taps.shape[1]
+        return out
     layers = [inputs, *(arch.width,) * arch.depth, outputs]
     return [(layers[i + 1], layers[i]) for i in range(len(layers) - 1)]
 
@@ -56,12 +67,37 @@ def network(arch: Architecture) -> Callable[[Any, Any], Any]:
     """f(params, x): (..., outputs) for x (..., inputs), params as ``draw`` gives them."""
     act, jnp = activation(arch.activation, arch.leak, arch.coefficients), require_jax().numpy
     sw, sb = float(np.sqrt(arch.weight_variance)), float(np.sqrt(arch.bias_variance))
+    if arch.layers is not None:
+        return _on_images(arch, act, sw, sb)
 
     def forward(params: Any, x: Any) -> Any:
         for layer, (W, b) in enumerate(params):
             h = x if layer == 0 else act(x)
             x = sw / jnp.sqrt(float(W.shape[1])) * (h @ W.T) + sb * b
         return x
+
+    return forward
+
+
+def _on_images(arch: Architecture, act: Callable[[Any], Any], sw: float, sb: float) -> Callable[[Any, Any], Any]:
+    """As ``network``; x holds the pixels of an image. Layer by layer (..., channels, positions)."""
+    jnp, (channels, height, width) = require_jax().numpy, arch.image or (1, 1, 1)
+
+    def forward(params: Any, x: Any) -> Any:
+        h, left = jnp.reshape(x, (*x.shape[:-1], channels, height * width)), list(params)
+        for layer, taps in arch.taps:
+            padded = jnp.concatenate([h, jnp.zeros_like(h[..., :1])], axis=-1) if np.any(taps < 0) else h
+            read = padded[..., taps]  # (..., channels, positions, taps); -1 is the zero at the end
+            if layer.trained:
+                W, b = left.pop(0)
+                each = jnp.reshape(W, (len(W), read.shape[-3], read.shape[-1]))
+                u = sw / jnp.sqrt(float(W.shape[1])) * jnp.einsum("ock,...cpk->...op", each, read) + sb * b[:, None]
+                h = act(u) if left else u
+            elif layer.separate:
+                h = jnp.reshape(jnp.moveaxis(read, -1, -2), (*read.shape[:-3], -1, read.shape[-2]))
+            else:
+                h = read.mean(-1)
+        return h[..., 0]
 
     return forward
 

@@ -235,7 +235,7 @@ def tangent_features(exp: Experiment) -> TangentFeatures:
     assert disc.architecture is not None
     arch = disc.architecture
     function, params = network_of(exp)
-    generic = arch.activation in GENERIC and arch.bias_variance > 0
+    generic = arch.layers is None and arch.activation in GENERIC and arch.bias_variance > 0
     return TangentFeatures(function, params, generic=generic)
 
 

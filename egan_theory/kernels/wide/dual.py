@@ -20,6 +20,9 @@ from .mixture import Smooth, Softplus, Tanh
 
 Array = np.ndarray
 
+#: of jets of a kink: distance of |c| / sqrt(a b) from 1 within which u and v are the same but for a factor
+COINCIDENT = 1e-13
+
 
 class Dual(Protocol):
     """``smooth``: derivatives of both exist at u = v."""
@@ -44,7 +47,8 @@ class LeakyRelu:
         leak + (1 - leak)^2 (pi - theta) / (2 pi)
 
     Arrays are real. A rounded c / sqrt(a b) moves theta by up to sqrt(2 eps) = 2e-8 at u = v, which ``variance`` and
-    ``slope`` avoid. The second has a cusp there: it falls as |u - v|.
+    ``slope`` avoid. The second has a cusp there: it falls as |u - v|. As jets the first is leak c + (1 - leak)^2 c / 2
+    there (where the cosine is -1: leak c), up to the third power of |u - v|; terms of the second are infinite.
     """
 
     smooth = False
@@ -56,8 +60,15 @@ class LeakyRelu:
         if isinstance(c, Jet):
             scale = power(a, 0.5) * power(b, 0.5)
             cosine = c / scale
-            angle = math.pi / 2 + arcsin(cosine)  # pi - theta
-            value = power(1 - cosine * cosine, 0.5) * scale + angle * c
+            at = np.real(cosine.constant)
+            ends = np.abs(at) >= 1 - COINCIDENT
+            cosine = Jet(cosine.terms | {(0, 0, 0): np.where(ends, np.sign(at), cosine.constant)}, cosine.order)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                angle = math.pi / 2 + arcsin(cosine)  # pi - theta
+                value = power(1 - cosine * cosine, 0.5) * scale + angle * c
+            straight = c * np.where(at > 0, math.pi, 0.0)
+            for n in value.terms:
+                value.terms[n] = np.where(ends, straight.terms.get(n, 0.0), value.terms[n])
         else:
             scale = np.sqrt(a) * np.sqrt(b)
             with np.errstate(invalid="ignore", divide="ignore"):

@@ -54,7 +54,8 @@ def propagate_diagonal(arch: Architecture, a: Any) -> tuple[Any, Any]:
 
 def tangent_kernel(arch: Architecture, X: Any, Y: Any = None) -> Array:
     """Theta(x, y) (n, m) of one output, for X (n, d) and Y (m, d), by default X. Equal to neural_tangents'
-    stax.serial(Dense(W_std=sw, b_std=sb), act, ..., Dense) in the parametrisation "ntk". Raises InputError."""
+    stax.serial(Dense(W_std=sw, b_std=sb), act, ..., Dense) in the parametrisation "ntk"; of ``layers`` see ``images``.
+    Raises InputError."""
     return _gram(arch, X, Y, 1)
 
 
@@ -68,6 +69,8 @@ def _gram(arch: Architecture, X: Any, Y: Any, which: int) -> Array:
     other = X if Y is None else _points("Y", Y)
     if X.shape[1] != other.shape[1]:
         raise InputError("Y", f"have points of {X.shape[1]} dimensions, as X", other.shape[1])
+    if arch.layers is not None:
+        return _images(arch, X, None if Y is None else other, which)
     scale, sb = arch.weight_variance / X.shape[1], arch.bias_variance
     a, b = (scale * np.einsum("na,na->n", Z, Z) + sb for Z in (X, other))
     n, m = len(X), len(other)
@@ -87,6 +90,16 @@ def _gram(arch: Architecture, X: Any, Y: Any, which: int) -> Array:
             block = out[i:end, i:end]
             block[...] = np.triu(block) + np.triu(block, 1).T
         np.fill_diagonal(out, propagate_diagonal(arch, a)[which])
+    return out
+
+
+def _images(arch: Architecture, X: Array, Y: Array | None, which: int) -> Array:
+    from .images import ImageKernel
+
+    kernel = ImageKernel(arch.model_copy(update={"trained": ("readout", "all")[which], "width": 0}))
+    out = kernel.value(X, X if Y is None else Y)
+    if Y is None:
+        np.fill_diagonal(out, kernel.diagonal(X))
     return out
 
 

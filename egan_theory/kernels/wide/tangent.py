@@ -4,62 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ...base.errors import InputError
-from ...tables.architecture import Architecture
-from ..base import Kernel, _inexact
-from .dual import dual_activation
+from ..base import _inexact
 from .jets import Jet
+from .network import WideKernel
 from .recursion import propagate, propagate_diagonal
-
-if TYPE_CHECKING:
-    import sympy
 
 Array = np.ndarray
 
-EPS = float(np.finfo(float).eps)
-#: relative rounding error of d_x d_y K beyond which a kernel is refused, and points at which it is looked at
-LARGEST_ROUNDING, SAMPLED = 1e-8, 16
-
 
 @dataclass(frozen=True)
-class TangentKernel(Kernel):
-    """Theta(x / length_scale, y / length_scale) of ``architecture`` in the limit of infinite width.
+class TangentKernel(WideKernel):
+    """The kernel of a fully connected network.
 
     With K = F(p, q, r), p = |x|^2, q = |y|^2, r = x.y, derivatives in x and y are the chain rule on those of F, which
-    are carried through the layers (see ``jets``). Shapes as in Kernel; X and Y may carry complex steps.
-
-    A piecewise linear activation (relu, leaky_relu) has values only: its kernel falls as |x - y| from x = y, so that
-    d_x d_y K is infinite there, and with it the mean square force at the data; derivatives raise InputError.
+    are carried through the layers (see ``jets``).
     """
 
-    architecture: Architecture
-    length_scale: float = 1.0
-
     name: ClassVar[str] = "tangent"
-    kind: ClassVar[str] = "inner"
-
-    def _exists_at_zero(self, order: int) -> bool:
-        return order == 0 or dual_activation(self.architecture).smooth
-
-    def _derivatives(self, u: np.ndarray, order: int) -> list[np.ndarray]:
-        raise _no_profile()
-
-    def profile_expression(self) -> tuple[sympy.Expr, sympy.Symbol]:
-        raise _no_profile()
 
     def value(self, X: Any, Y: Any) -> Array:
         X, Y = self._points(X, Y)
         a, b, c = self._first(_squares(X)[..., None], _squares(Y), X @ Y.T, X.shape[-1])
-        return propagate(self.architecture, a, b, c)[1]
+        return propagate(self.architecture, a, b, c)[self._which]
 
     def diagonal(self, X: Any) -> Array:
         X = _inexact(X)
-        return propagate_diagonal(self.architecture, self._first(_squares(X), 0, 0, X.shape[-1])[0])[1]
+        return propagate_diagonal(self.architecture, self._first(_squares(X), 0, 0, X.shape[-1])[0])[self._which]
 
     def gradient(self, X: Any, Y: Any) -> Array:
         """2 F_p x_a + F_r y_a."""
@@ -118,36 +92,11 @@ class TangentKernel(Kernel):
 
         return product
 
-    def rounding(self, X: Array) -> float:
-        """The rounding error of d_x d_y K between SAMPLED of the points X (n, d), relative to its largest entry.
-
-        Estimated: what a random change of the covariances that each layer is given, by at most eps of themselves, does
-        to the kernel (Monte Carlo arithmetic; Parker, UCLA report CSD-970002 (1997)). Raises InputError where it
-        exceeds LARGEST_ROUNDING, or numbers leave the doubles."""
-        found = _rounding(self, X.shape, np.ascontiguousarray(X, dtype=float).tobytes())
-        if not found <= LARGEST_ROUNDING:
-            depth, sw = self.architecture.depth, self.architecture.weight_variance
-            at = f"{found:.2g} of it" if np.isfinite(found) else "numbers beyond double precision"
-            raise InputError(
-                "discriminator.architecture.depth",
-                f"keep the rounding error of the tangent kernel below {LARGEST_ROUNDING:g} of it (fewer layers, or a "
-                "smaller weight_variance)",
-                f"{at} with depth {depth} and weight_variance {sw:g}",
-            )
-        return found
-
-    def _disturbed(self, X: Array) -> float:
-        rng = np.random.default_rng(0)
-
+    def _mixed_disturbed(self, X: Array, changed: Callable[[Array], Array]) -> Array:
         def disturbed(sigma: Jet) -> Jet:
-            return Jet(
-                {n: t * (1 + EPS * rng.uniform(-1, 1, np.shape(t))) for n, t in sigma.terms.items()}, sigma.order
-            )
+            return Jet({n: changed(t) for n, t in sigma.terms.items()}, sigma.order)
 
-        with np.errstate(all="ignore"):
-            moved = self._mixed(self._jet(X, X, (1, 1), disturbed), X[:, None, :], X)
-            exact = self.mixed(X, X)
-            return float(np.abs(moved - exact).max() / np.abs(exact).max())
+        return self._mixed(self._jet(X, X, (1, 1), disturbed), X[:, None, :], X)
 
     def _jet(self, X: Array, Y: Array, order: tuple[int, int], disturbed: Callable[[Any], Any] = lambda s: s) -> Jet:
         return self._carried(_squares(X)[..., None], _squares(Y), X @ Y.T, X.shape[-1], order, disturbed)
@@ -162,8 +111,6 @@ class TangentKernel(Kernel):
         disturbed: Callable[[Any], Any] = lambda s: s,
     ) -> Jet:
         """F as a jet in (p, q, r)."""
-        if not self.differentiable:
-            raise self.no_force()
         a, b, c = self._first(p, q, r, dimension)
         s = self._scale(dimension)
         first = (
@@ -171,16 +118,16 @@ class TangentKernel(Kernel):
             Jet({(0, 0, 0): b, (0, 1, 0): s} if order[1] else {(0, 0, 0): b}, order),
             Jet({(0, 0, 0): c, (0, 0, 1): s}, order),
         )
-        return propagate(self.architecture, *first, disturbed)[1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out = propagate(self.architecture, *first, disturbed)[self._which]
+        for term in out.terms.values():
+            self._finite(term)
+        return out
 
-    def no_force(self) -> InputError:
-        """Why a piecewise linear activation is refused."""
-        return InputError(
-            "discriminator.architecture.activation",
-            "be smooth at width 0 (its kernel has a cusp at coincident points: the force at the data grows without "
-            "bound with the width); give a smooth activation or a finite width",
-            repr(self.architecture.activation),
-        )
+    @property
+    def _which(self) -> int:
+        """Of what ``propagate`` gives."""
+        return 0 if self.readout_only else 1
 
     def _scale(self, dimension: int) -> float:
         return self.architecture.weight_variance / (dimension * self.length_scale**2)
@@ -189,13 +136,6 @@ class TangentKernel(Kernel):
         """The first layer's covariances."""
         s, sb = self._scale(dimension), self.architecture.bias_variance
         return s * p + sb, s * q + sb, s * r + sb
-
-
-@lru_cache(maxsize=64)
-def _rounding(kernel: TangentKernel, shape: tuple[int, int], points: bytes) -> float:
-    X = np.frombuffer(points).reshape(shape)
-    order = np.argsort(_squares(X), kind="stable")  # the nearest to the origin and the furthest among them
-    return kernel._disturbed(X[order[np.unique(np.linspace(0, len(X) - 1, SAMPLED).round().astype(int))]])
 
 
 def _squares(X: Array) -> Array:
@@ -209,12 +149,6 @@ def _outer(u: Array, v: Array) -> Array:
 def _outer3(u: Array, v: Array) -> Array:
     """A matrix times a vector."""
     return u[..., :, :, None] * v[..., None, None, :]
-
-
-def _no_profile() -> InputError:
-    return InputError(
-        "discriminator.kernel", "be a function of one scalar", "a tangent kernel, of |x|^2, |y|^2 and x.y"
-    )
 
 
 __all__ = ["TangentKernel"]

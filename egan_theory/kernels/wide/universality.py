@@ -119,6 +119,8 @@ def sampled_kernel(arch: Architecture, Z: Any, seed: int | np.random.Generator) 
     """
     if arch.width == 0:
         raise InputError("architecture.width", "be greater than 0 for a network to sample", 0)
+    if arch.layers is not None:
+        raise InputError("architecture.layers", "not be given here (fully connected networks)")
     rng = np.random.default_rng(seed)
     act = get_activation(arch.activation, arch.leak, arch.coefficients)
     sw, sb = math.sqrt(arch.weight_variance), math.sqrt(arch.bias_variance)
