@@ -62,8 +62,7 @@ class DictionaryFeatures:
     def _layout(self) -> tuple[Array, Array, Array, Array, Array]:
         """Which functionals are values, where; the components of the others and the distinct points they sit on."""
         values = self.which < 0
-        centres, centre = np.unique(self.where[~values], axis=0, return_inverse=True)
-        return values, self.where[values], self.which[~values], centres, centre.ravel()
+        return values, self.where[values], self.which[~values], *_distinct(self.where[~values])
 
     def _functionals(self, xw: Array, xc: Array, yw: Array, yc: Array) -> Array:
         """Gram matrix between two lists of functionals."""
@@ -73,20 +72,20 @@ class DictionaryFeatures:
         xg, yg = np.flatnonzero(~xv), np.flatnonzero(~yv)
         if xv.any() and yv.any():
             out[np.ix_(xv, yv)] = K.value(xw[xv], yw[yv])
+        # all components of a point's gradient at once
+        (xp, xi), (yp, yi) = _distinct(xw[xg]), _distinct(yw[yg])
         if len(xg) and yv.any():
-            out[np.ix_(~xv, yv)] = K.gradient(xw[xg], yw[yv])[np.arange(len(xg)), :, xc[xg]]
+            out[np.ix_(~xv, yv)] = K.gradient(xp, yw[yv])[xi, :, xc[xg]]
         if xv.any() and len(yg):
-            out[np.ix_(xv, ~yv)] = K.gradient(yw[yg], xw[xv])[np.arange(len(yg)), :, yc[yg]].T
+            out[np.ix_(xv, ~yv)] = K.gradient(yp, xw[xv])[yi, :, yc[yg]].T
         if len(xg) and len(yg):
-            mixed = K.mixed(xw[xg], yw[yg])
-            out[np.ix_(~xv, ~yv)] = mixed[np.arange(len(xg))[:, None], np.arange(len(yg)), xc[xg][:, None], yc[yg]]
+            out[np.ix_(~xv, ~yv)] = K.mixed(xp, yp)[xi[:, None], yi, xc[xg][:, None], yc[yg]]
         return out
 
     def _raw(self, X: Array, order: int) -> Array:
         """d^order/dx of every functional at x: (n, P), (n, d, P) or (n, d, d, P)."""
-        K, v = self.kernel, self.which < 0
-        Z, Y, comp = self.where[v], self.where[~v], self.which[~v]
-        at = np.arange(len(Y))
+        K = self.kernel
+        v, Z, comp, Y, at = self.layout
         n, d = X.shape
         out = np.empty_like(X, shape=(n, *(d,) * order, self.size))
         if order == 0:
@@ -175,6 +174,12 @@ class DictionaryFeatures:
     def padded(self, w: Array, bigger: DictionaryFeatures) -> Array:
         """Weights of the same D on an extended dictionary."""
         return np.concatenate([w, np.zeros((*w.shape[:-1], bigger.size - self.size), dtype=w.dtype)], axis=-1)
+
+
+def _distinct(points: Array) -> tuple[Array, Array]:
+    """(the distinct ones, which of them every point is)."""
+    found, index = np.unique(points, axis=0, return_inverse=True)
+    return found, index.ravel()
 
 
 class _LocatedStationary:

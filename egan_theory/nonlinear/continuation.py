@@ -1,4 +1,4 @@
-"""A branch of closed orbits along a parameter, followed by its arclength: Eq. (109, pseudo-arclength).
+"""A branch of closed orbits along a parameter, followed by its arclength: Eq. (112, pseudo-arclength).
 
 From an orbit (z, theta, mu) and the branch's direction there, the next one solves the equations of the orbit and
 <direction, change> = step (Keller, in Applications of Bifurcation Theory, 1977), so that folds in mu are passed. The

@@ -1,4 +1,4 @@
-"""Stability of closed orbits: Eq. (110, floquet).
+"""Stability of closed orbits: Eq. (113, floquet).
 
 A small deviation v from an invariant circle moves by the derivative along it, and grows by one factor per step in the
 right frame,

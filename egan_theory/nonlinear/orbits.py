@@ -1,6 +1,6 @@
 """Closed orbits of a map or flow: fixed points, cycles of two steps and invariant circles, by harmonic balance.
 
-Eq. (108, invariant-circle). An orbit is a function z(phi) of an angle on which one step (of a flow: time) acts as a
+Eq. (111, invariant-circle). An orbit is a function z(phi) of an angle on which one step (of a flow: time) acts as a
 rotation,
 
     map:   F(z(phi)) = z(phi + theta)            flow:   V(z(phi)) = omega z'(phi)

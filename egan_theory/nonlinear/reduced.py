@@ -2,7 +2,7 @@
 
 With coordinates z_i on the critical eigenvectors q_i (and the conjugates of complex ones among them) the state is
 z = sum_i q_i z_i + sum_ij h_ij z_i z_j / 2 + ..., and one step multiplies z_i z_j by lambda_i lambda_j (flow: its rate
-is s_i + s_j; read zeta for either). Eq. (102, centre-coefficient) for one pair:
+is s_i + s_j; read zeta for either). Eq. (105, centre-coefficient) for one pair:
 
     h_ij = (zeta_ij - A)^-1 B(q_i, q_j)
     T_l^ijk = <p_l, C(q_i, q_j, q_k) + B(q_i, h_jk) + B(q_j, h_ik) + B(q_k, h_ij)>

@@ -1,4 +1,4 @@
-"""Whether particles that share a place merge or part on a small orbit: Eq. (107, transverse-exponent).
+"""Whether particles that share a place merge or part on a small orbit: Eq. (110, transverse-exponent).
 
 Displacements u with zero sum on one point are felt by nobody at first order: they are neutral at rest. On the orbit
 Z exp(i theta t) + c.c. they grow by exp(E t) with E of second order in Z, per step (flow: per unit of time):

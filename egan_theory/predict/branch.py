@@ -229,8 +229,8 @@ def branch(
     """The bifurcation diagram of an experiment over one real field: "PATH", "PATH=LOW:HIGH" or (PATH, LOW, HIGH).
 
     From every threshold of the spread equilibrium the orbits that are born there are followed through the range by
-    pseudo-arclength, Eq. (108, invariant-circle), folds included, each with its leading Floquet multipliers,
-    Eq. (110, floquet), and with whether particles that share a place part on it. ``at``: values at which orbits are
+    pseudo-arclength, Eq. (111, invariant-circle), folds included, each with its leading Floquet multipliers,
+    Eq. (113, floquet), and with whether particles that share a place part on it. ``at``: values at which orbits are
     placed exactly; ``collapsed``: values at which the collapsed state is simulated (0: not at all).
     Default range: see ``crossings.axis_of``. KeyboardInterrupt ends it early with what was found.
 

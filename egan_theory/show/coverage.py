@@ -13,6 +13,7 @@ from ..experiment.targets import TARGETS
 from ..kernels import KERNELS
 from ..predict.mechanism import MECHANISMS
 from ..tables.activations import ACTIVATIONS, NETWORK_ACTIVATIONS
+from ..tables.layers import LAYERS
 from ..tables.losses import LOSSES
 from ..tables.penalties import PENALTIES
 from ..tables.updates import RULES, rules_with
@@ -29,8 +30,10 @@ def covered() -> str:
         "generator": "ratio of its kernel from 0 (free particles) to 1 (rigid cloud), given or that of a fully "
         "connected architecture; unequal masses, particles per target point; a network of finite width, trained",
         "discriminator": f"{', '.join(kernels)}, or your own profile; random features or the exact kernel, in d <= 3 "
-        f"also by its Fourier modes; random {', '.join(ACTIVATIONS)} features of finite width; a fully connected "
-        f"network ({', '.join(NETWORK_ACTIVATIONS)}), infinitely wide or of finite width, trained in all its weights",
+        f"also by its Fourier modes; random {', '.join(ACTIVATIONS)} features of finite width; a network "
+        f"({', '.join(NETWORK_ACTIVATIONS)}), fully connected or on images ("
+        f"{', '.join(layer.title for layer in LAYERS.values())}), infinitely wide (all weights trained, or the readout "
+        "alone) or of finite width, trained in all its weights",
         "loss": "; ".join(loss.title for loss in LOSSES.values()),
         "likelihood": "a drift of the particles along the difference of the scores of target and particles "
         "(`[likelihood]`); the target's estimated from its points, or exactly that of a mixture",

@@ -33,7 +33,8 @@ def _layers(value: Any) -> Any:
         try:
             out.append(made(one))
         except InputError as error:
-            raise InputError(f"architecture.layers[{i}]", f"be a layer: {error.field} must {error.must}", error.found)
+            rule = f"be a layer: {error.field} must {error.must}"
+            raise InputError(f"architecture.layers[{i}]", rule, error.found) from None
     return tuple(out)
 
 
@@ -52,7 +53,8 @@ class Architecture(Config):
     listed. ``depth`` is then their number, and not given.
 
     ``trained``: "all" weights, or the "readout" alone (of infinite width: the kernel is then the covariance of the
-    outputs at the start). ``leak``: slope of leaky_relu below 0. ``coefficients``: of the polynomial activation, lowest power first.
+    outputs at the start). ``leak``: slope of leaky_relu below 0. ``coefficients``: of the polynomial activation, lowest
+    power first.
     """
 
     table: ClassVar[str] = "discriminator.architecture"
@@ -106,7 +108,6 @@ class Architecture(Config):
             rule = f"be of degree at most {LARGEST_DEGREE}"
             raise InputError("architecture.coefficients", rule, len(self.coefficients) - 1)
         return self
-
 
     @cached_property
     def taps(self) -> tuple[tuple[Layer, Any], ...]:

@@ -20,8 +20,9 @@ from egan_theory.features import feature_map
 from egan_theory.kernels.wide.dual import dual_activation
 from egan_theory.kernels.wide.jets import Jet
 from egan_theory.kernels.wide.mixture import NODES, kolmogorov, kolmogorov_density
+from egan_theory.kernels.wide.network import EPS, LARGEST_ROUNDING
 from egan_theory.kernels.wide.recursion import gp_kernel, tangent_kernel
-from egan_theory.kernels.wide.tangent import EPS, LARGEST_ROUNDING, TangentKernel
+from egan_theory.kernels.wide.tangent import TangentKernel
 from egan_theory.tables.activations import NETWORK_ACTIVATIONS, get_activation
 from egan_theory.tables.architecture import Architecture
 from tests.stepjac import check_step

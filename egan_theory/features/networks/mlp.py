@@ -23,7 +23,8 @@ def sizes(arch: Architecture, inputs: int, outputs: int) -> list[tuple[int, int]
     """(rows, columns) of W_1 ... W_(depth+1); columns of a layer on images: its channels times its taps."""
     if arch.layers is not None:
         assert arch.image is not None
-        out, channels = [], arch.image[0]
+        out: list[tuple[int, int]] = []
+        channels = arch.image[0]
         for layer, taps in arch.taps:
             if layer.trained:
                 out.append((arch.width if len(out) < arch.depth else outputs, channels * taps.shape[1]))

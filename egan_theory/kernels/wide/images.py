@@ -30,6 +30,7 @@ import numpy as np
 
 from ...base.errors import InputError
 from ..base import _inexact
+from . import pixels
 from .dual import Dual, dual_activation
 from .jets import Jet
 from .network import WideKernel
@@ -66,7 +67,7 @@ class ImageKernel(WideKernel):
         """K(x, x), where a position is its own partner exactly."""
         dual, (first, *rest) = dual_activation(self.architecture), self._steps
         sw, sb = self._variances
-        c = sw * first(_products(x, x, first)) + sb
+        c = sw * first(pixels.products(x, x, first)) + sb
         theta = c
         for step in rest:
             own, slope = _own(dual, step, c, slopes=True)
@@ -134,11 +135,16 @@ class ImageKernel(WideKernel):
         out = np.empty((len(x), len(y), *axes), np.result_type(X, Y))
         for rows, columns in self._blocks(len(x), len(y), d ** len(axes)):
             a, b, c = self._start(x[rows], y[columns], directions)
-            for layer in range(len(self._steps)):
-                a, b, c, theta = self._layer(layer, a, b, c, None if layer == 0 else theta)
-            found = (c if self.readout_only else theta).terms.get(directions)
+            theta: Several | None = None
+            with np.errstate(divide="ignore", invalid="ignore"):
+                for layer in range(len(self._steps)):
+                    a, b, c, theta = self._layer(layer, a, b, c, theta)
+            kernel = c if self.readout_only or theta is None else theta
+            found = kernel.terms.get(directions)
             shape = (*out[rows, columns].shape[:2], *axes)
-            out[rows, columns] = 0 if found is None else np.broadcast_to(found[0].reshape(found.shape[1:3] + axes), shape)
+            out[rows, columns] = (
+                0 if found is None else np.broadcast_to(found[0].reshape(found.shape[1:3] + axes), shape)
+            )
         out /= self.length_scale ** len(axes)
         return self._finite(out).reshape(*X.shape[:-1], len(y), *axes)
 
@@ -159,22 +165,22 @@ class ImageKernel(WideKernel):
         n, m = len(x), len(y)
         squares = []
         for z, own, leading in ((x, [s for s in along if s != Y1], (n, 1)), (y, [s for s in along if s == Y1], (1, m))):
-            terms = {0: shaped(_products(z, z, first), 0, leading)}
+            terms = {0: shaped(pixels.products(z, z, first), 0, leading)}
             for s in own:
-                terms[s] = shaped(_by_first(z, first) + _by_second(z, first), s, leading)
+                terms[s] = shaped(pixels.by_first(z, first) + pixels.by_second(z, first), s, leading)
             if len(own) == 2:
-                both = _by_both(z.shape[1], z.shape[2], first)
+                both = pixels.by_both(z.shape[1], z.shape[2], first)
                 both = both + both.swapaxes(-1, -2)
                 terms[X1 | X2] = shaped(np.broadcast_to(both[:, None], (len(both), len(z), size, size)), 5, leading)
             squares.append(Several(terms, kept))
-        cross = {0: shaped(_cross(x, y, first), 0, (n, m))}
+        cross = {0: shaped(pixels.cross(x, y, first), 0, (n, m))}
         for s in along:
             if s == Y1:
-                cross[s] = shaped(_by_second(x, first), s, (n, 1))
+                cross[s] = shaped(pixels.by_second(x, first), s, (n, 1))
             else:
-                cross[s] = shaped(_by_first(y, first), s, (1, m))
+                cross[s] = shaped(pixels.by_first(y, first), s, (1, m))
                 if s | Y1 in kept:
-                    cross[s | Y1] = shaped(_by_both(x.shape[1], x.shape[2], first), s | Y1, (1, 1))
+                    cross[s | Y1] = shaped(pixels.by_both(x.shape[1], x.shape[2], first), s | Y1, (1, 1))
         return (*squares, Several(cross, kept))  # type: ignore[return-value]
 
     def _layer(
@@ -185,7 +191,7 @@ class ImageKernel(WideKernel):
         step, (sw, sb) = self._steps[layer], self._variances
         if layer > 0:
             dual, order = dual_activation(self.architecture), _order(c.kept)
-            left, right = a.mapped(lambda t: t[step.left]), b.mapped(lambda t: t[step.right])
+            left, right = _gathered(step, a, b)
             value, slope = _jets(dual, left, right, c, order) if duals is None else duals
             assert theta is not None
             theta = composed(slope, left, right, c) * theta
@@ -214,8 +220,7 @@ class ImageKernel(WideKernel):
         for layer in range(last):
             if layer:
                 a, b, c = (v.mapped(changed) for v in state[:3])
-                step = self._steps[layer]
-                left, right = a.mapped(lambda t, s=step: t[s.left]), b.mapped(lambda t, s=step: t[s.right])
+                left, right = _gathered(self._steps[layer], a, b)
                 jets.append(_jets(dual, left, right, c, (1, 1)))
                 thetas.append(state[3].terms[0])
                 state = self._layer(layer, a, b, c, state[3], jets[-1])
@@ -235,17 +240,16 @@ class ImageKernel(WideKernel):
                 by_c = by_c + to_slope * theta * slope.derivative(0, 0, 1)
         to_first = sw * first.transposed(by_c + by_theta)
         # second derivatives of every layer between first ones
-        out = np.zeros((n, m, channels, positions, channels, positions), to_first.dtype)
+        first_layer = np.zeros((n, m, channels, positions, channels, positions), to_first.dtype)
         p, q = first.pairs.T
         for ch in range(channels):  # every pair of positions stands once
-            out[:, :, ch, p, ch, q] = np.moveaxis(to_first, 0, -1) / channels
-        out = out.reshape(n, m, channels * positions, channels * positions)
+            first_layer[:, :, ch, p, ch, q] = np.moveaxis(to_first, 0, -1) / channels
+        out = first_layer.reshape(n, m, channels * positions, channels * positions)
         state = (*self._start(x, y, X1 | Y1, frozenset({0, X1, Y1})), None)
         for layer in range(last):
             if layer:
-                a, b, c, theta = (v.mapped(changed) for v in state)
-                step = self._steps[layer]
-                left, right = a.mapped(lambda t, s=step: t[s.left]), b.mapped(lambda t, s=step: t[s.right])
+                a, b, c, theta = [v.mapped(changed) for v in state if v is not None]
+                left, right = _gathered(self._steps[layer], a, b)
                 known = pulls[-layer], jets[layer - 1], thetas[layer - 1]
                 out += self._between(*known, (left, right, c, theta), (n, m, channels * positions))
                 state = self._layer(layer, a, b, c, theta, jets[layer - 1])
@@ -293,11 +297,16 @@ def _jets(dual: Dual, a: Several, b: Several, c: Several, order: tuple[int, int]
     a0, b0, c0 = (v.terms[0].reshape(v.terms[0].shape[:3]) for v in (a, b, c))
     m, n = order
     with np.errstate(divide="ignore", invalid="ignore"):
-        return dual(  # type: ignore[return-value]
+        return dual(
             Jet({(0, 0, 0): a0} | ({(1, 0, 0): 1.0} if m else {}), order),
             Jet({(0, 0, 0): b0} | ({(0, 1, 0): 1.0} if n else {}), order),
             Jet({(0, 0, 0): c0} | ({(0, 0, 1): 1.0} if m + n else {}), order),
         )
+
+
+def _gathered(step: Step, a: Several, b: Several) -> tuple[Several, Several]:
+    """Of every pair of positions the variances at its first and at its second."""
+    return a.mapped(lambda t: t[step.left]), b.mapped(lambda t: t[step.right])
 
 
 def _own(dual: Dual, step: Step, c: Array, slopes: bool = False) -> tuple[Array, Array]:
@@ -316,47 +325,8 @@ def _side(dual: Dual, step: Step, v: Several, order: tuple[int, int]) -> Several
     """E act(u) act(v) of pairs of positions of one image, with its derivatives."""
     if not any(order) or len(v.terms) == 1:
         return Several({0: _own(dual, step, v.terms[0])[0]}, v.kept)
-    left, right = v.mapped(lambda t: t[step.left]), v.mapped(lambda t: t[step.right])
+    left, right = _gathered(step, v, v)
     return composed(_jets(dual, left, right, v, order)[0], left, right, v)
-
-
-def _products(x: Array, y: Array, first: Step) -> Array:
-    """x_p . y_q / channels of one point with itself, (S, n)."""
-    p, q = first.pairs.T
-    return np.einsum("ncs,ncs->sn", x[:, :, p], y[:, :, q]) / x.shape[1]
-
-
-def _cross(x: Array, y: Array, first: Step) -> Array:
-    """x_p . y_q / channels, (S, n, m)."""
-    p, q = first.pairs.T
-    return np.einsum("ncs,mcs->snm", x[:, :, p], y[:, :, q], optimize=True) / x.shape[1]
-
-
-def _by_first(y: Array, first: Step) -> Array:
-    """d(x_p . y_q / channels)/dx, (S, n, d)."""
-    return _by(y, first, 0)
-
-
-def _by_second(x: Array, first: Step) -> Array:
-    """d(x_p . y_q / channels)/dy, (S, n, d)."""
-    return _by(x, first, 1)
-
-
-def _by(z: Array, first: Step, side: int) -> Array:
-    n, channels, positions = z.shape
-    out = np.zeros((len(first.pairs), n, channels, positions), z.dtype)
-    by, other = first.pairs[:, side], first.pairs[:, 1 - side]
-    out[np.arange(len(by)), :, :, by] = np.moveaxis(z[:, :, other], 2, 0) / channels
-    return out.reshape(len(by), n, channels * positions)
-
-
-def _by_both(channels: int, positions: int, first: Step) -> Array:
-    """d^2(x_p . y_q / channels)/dx dy, (S, d, d)."""
-    S, (p, q) = len(first.pairs), first.pairs.T
-    out = np.zeros((S, channels, positions, channels, positions))
-    for ch in range(channels):
-        out[np.arange(S), ch, p, ch, q] = 1 / channels
-    return out.reshape(S, channels * positions, channels * positions)
 
 
 __all__ = ["ImageKernel"]

@@ -164,7 +164,33 @@ def _(rng):
     }
 
 
-@check("relu-dual", draws=2)
+@check("image-covariance", "image-tangent", draws=1)
+def _(rng):
+    """The readout of a filter of one tap on four pixels."""
+    x, z = rng.normal(size=(2, 4))
+    powers = (0.1, 1.0, 0.4, -0.2)
+    settings = {"activation": "polynomial", "coefficients": powers, "weight_variance": 1.4, "bias_variance": 0.3}
+    arch = Architecture(layers=({"kind": "convolution", "size": 1}, "flatten"), image=(1, 2, 2), **settings)
+    act = np.polynomial.Polynomial(powers)
+    first = [1.4 * np.stack([a * a, b * b, a * b]) + 0.3 for a, b in zip(x, z, strict=True)]
+
+    def mean(f, covariance):
+        return sum(w * f(v["u"]) * f(v["v"]) for v, w in gaussians(*covariance, 8))
+
+    return {
+        r"\Sigma_l+1": gp_kernel(arch, x[None], z[None])[0, 0],
+        r"\Theta_l+1": tangent_kernel(arch, x[None], z[None])[0, 0],
+        r"\Theta": np.array([c[2] for c in first]),
+        "V": np.array([mean(act, c) for c in first]),
+        "W": np.array([mean(act.deriv(), c) for c in first]),
+        "K": 4,
+        "s_w": np.sqrt(1.4),
+        "s_b": np.sqrt(0.3),
+        "ranges": over("k", 4),
+    }
+
+
+@check("relu-dual", "relu-coincident", draws=2)
 def _(rng):
     qu, qv, t = float(rng.uniform(0.5, 2)), float(rng.uniform(0.5, 2)), float(rng.uniform(0.5, 2.5))
     # both are positive on one arc; the mean of the squared radius is 2
@@ -177,6 +203,7 @@ def _(rng):
     return {
         "q_u": qu,
         "q_v": qv,
+        "q_uv": np.sqrt(qu * qv) * np.cos(t),
         "t": t,
         r"\varphi": lambda u: max(u, 0),
         r"\varphi'": lambda u: float(u > 0),
