@@ -69,6 +69,7 @@ from .predict.splitting import splitting as splitting
 from .predict.threshold import Thresholds as Thresholds
 from .predict.threshold import threshold as threshold
 from .predict.threshold import thresholds as thresholds
+from .runs.logs.importing import import_log as import_log
 from .runs.order import order_parameters as order_parameters
 from .runs.outcome import Outcome as Outcome
 from .runs.outcome import outcomes as outcomes

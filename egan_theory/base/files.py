@@ -34,12 +34,17 @@ _MARKS = (
 )
 
 
+def encoding_of(start: bytes) -> str:
+    """The encoding of a text file by the byte order mark with which its first bytes begin, else UTF-8."""
+    return next((encoding for mark, encoding in _MARKS if start.startswith(mark)), "utf-8")
+
+
 def decoded(data: bytes, name: str) -> str:
     """The text of a file, UTF-8 unless its byte order mark says another encoding (as those of Windows PowerShell do).
 
     Raises InputError, which names UTF-16 where it looks like that without a mark.
     """
-    encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
+    encoding = encoding_of(data)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:

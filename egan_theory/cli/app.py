@@ -23,6 +23,7 @@ from ..base.errors import EganError, InputError
 from ..console.answer import complain
 from ..console.shared import BAD_INPUT, DONE, FAILED, shared
 from .branch import branch
+from .logs import import_
 from .new import new
 from .runs import compare, remedies, report, simulate
 from .sweep import sweep
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "branch": branch,
     "phase": phase,
     "simulate": simulate,
+    "import": import_,
     "sweep": sweep,
     "compare": compare,
     "compare-remedies": remedies,

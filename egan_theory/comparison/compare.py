@@ -17,6 +17,7 @@ from ..linear import eigenvalues, linearize
 from ..predict.spectrum import merged
 from ..problem.problem import Problem
 from ..runs.outcome import have_left, outcomes, tally
+from ..runs.positions import with_positions
 from ..runs.schema import validate_runs
 from .agreement import Agreement, Quantity
 from .measure import SLOWEST, Measured, Measurement, measure
@@ -69,7 +70,7 @@ def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
     """
     if exp.update_rule.uniform:
         return compare_powers(exp, runs, modes)
-    runs = validate_runs(runs)
+    runs = with_positions(validate_runs(runs))
     found, measured = _observed(exp, runs)
     unit = exp.update_rule.rate_unit
     unmatched = [*found.notes, *_gone(exp, runs)]
@@ -152,7 +153,7 @@ def slowest_measured(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> t
     its own; modes too slow to change during the runs included, zero modes and those that hardly move the particles
     (``Eigenvalues.carried``) not. (nan, nan) where none is seen.
     """
-    found = _observed(exp, validate_runs(runs), slowest=0.0)[1]
+    found = _observed(exp, with_positions(validate_runs(runs)), slowest=0.0)[1]
     values = eigenvalues(linearize(exp), ratios=False)
     decisive, others = values.s[values.decisive], values.s[~values.decisive]
 

@@ -20,6 +20,7 @@ from ..experiment import Experiment
 from ..linear.saddle import saddle
 from ..predict.play import ASSUMPTIONS, laws, power_laws, without_memory
 from ..problem.problem import Problem
+from ..runs.positions import with_positions
 from ..runs.schema import validate_runs
 from .agreement import Agreement, Quantity
 from .modes import ROUNDING, Matched
@@ -43,7 +44,7 @@ def compare_powers(exp: Experiment, runs: xr.Dataset, modes: int) -> Agreement:
     ``runs``: a Dataset of the run schema, recorded from the start on. Modes that grow, or that turn in no phase
     sqrt(T), are listed in ``unmatched``. Raises as predict.play.power_laws does, InputError.
     """
-    runs = validate_runs(runs)
+    runs = with_positions(validate_runs(runs))
     power_laws(exp)  # raises the reason where there are none
     plain = without_memory(exp)
     reduced = Matched(Problem(plain))

@@ -38,6 +38,7 @@ from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.targets import Mixture
 from .order import modes_covered, spread
+from .positions import with_positions
 
 #: centroid (or most particles) this many data radii from the target's mean: escaped
 ESCAPE = 3.0
@@ -160,7 +161,7 @@ def outcomes(runs: xr.Dataset, exp: Experiment | None = None) -> np.ndarray:
     Raises InputError: no experiment, or particles of another dimension than its target's.
     """
     exp = _experiment(runs) if exp is None else exp
-    x = runs["particles"].transpose("run", "time", "particle", "component")
+    x = with_positions(runs)["particles"].transpose("run", "time", "particle", "component")
     if x.sizes["component"] != exp.dimension:
         raise InputError("particles", f"have the target's {exp.dimension} components", x.sizes["component"])
     late = _late(runs["time"].values.astype(float))
@@ -198,7 +199,9 @@ def known_outcomes(runs: xr.Dataset) -> np.ndarray:
             return outcomes(runs)
     if "outcome" in runs:
         return runs["outcome"].values
-    lost = ~np.isfinite(runs["particles"].isel(time=-1).transpose("run", ...).values).all((-2, -1))
+    lost = np.zeros(runs.sizes["run"], bool)
+    if "particles" in runs:
+        lost = ~np.isfinite(runs["particles"].isel(time=-1).transpose("run", ...).values).all((-2, -1))
     if "diverged_at" in runs:
         lost |= runs["diverged_at"].values >= 0
     return np.where(lost, Outcome.DIVERGED, UNKNOWN).astype(np.int8)

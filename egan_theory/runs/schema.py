@@ -2,8 +2,10 @@
 
 An xarray Dataset (NetCDF-4), required:
 
-    particles        (run, time, particle, component)   positions x_i
-    time             coordinate (time,), increasing; unit "step" for discrete rules, "time" for the flow
+    particles        (run, time, particle, component)   positions x_i; a log of scalars (runs.logs) has none, but at
+                                                        least one variable (run, time)
+    time             coordinate (time,), increasing; unit "step" for discrete rules, "time" for the flow; of a log
+                     what it counts, "epoch" where that are epochs
 
 optional, used when present:
 
@@ -27,6 +29,7 @@ optional, used when present:
     kernel_drift     (run, time)                        |K(t) - K(0)| / |K(0)|, Frobenius norms: how far the
                                                         discriminator's tangent kernel has moved since the start
     generator_drift  (run, time)                        the same for the generator's, a network's
+    wall_time        (run, time)                        seconds since 1970; imported logs have it
     any other name   (run, time)                        a scalar of the loop; kept, not used
     penalty_* , ...  (run,)                             coordinates: parameters that differ between runs, dots as "_"
 
@@ -54,6 +57,7 @@ import xarray as xr
 from ..base.errors import InputError
 from ..experiment.provenance import SCHEMA_VERSION
 from .outcome import FLAGS, WORDS, current
+from .positions import scalars_of
 
 #: dims, long_name and units of each variable
 _VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
@@ -97,7 +101,7 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
     version = ds.attrs.get("schema_version", SCHEMA_VERSION)
     if str(version) != SCHEMA_VERSION:
         refuse("attribute schema_version", f"be {SCHEMA_VERSION!r}", repr(version))
-    if "particles" not in ds:
+    if "particles" not in ds and not scalars_of(ds):
         refuse("variable particles", "be present", f"variables {sorted(map(str, ds.variables))}")
     ds = _with_run(ds)
     for variable_name in [v for v in DIMS if v in ds]:
@@ -106,7 +110,7 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
             refuse(f"variable {variable_name}", f"have dims {dims}", found.dims)
         if found.dtype.kind not in "fiu":
             refuse(f"variable {variable_name}", "hold real numbers", f"dtype {found.dtype}")
-    for dim in DIMS["particles"]:
+    for dim in DIMS["particles" if "particles" in ds else "loss_generator"]:
         if ds.sizes[dim] == 0:
             refuse(f"dimension {dim}", "have at least one entry", 0)
     if "time" not in ds.coords:
@@ -121,8 +125,7 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
     if len(back):
         i = int(back[0])
         refuse("coordinate time", "be increasing", f"{time[i]} before {time[i + 1]} at sample {i}")
-    finite = np.isfinite(ds["particles"].isel(time=0).values)
-    if not np.all(finite):
+    if "particles" in ds and not np.all(finite := np.isfinite(ds["particles"].isel(time=0).values)):
         refuse("variable particles", "be finite at the first time", f"{(~finite).sum()} that are not")
     for weights in ("target_weight", "mass"):
         if weights in ds and not _is_distribution(ds[weights].values):

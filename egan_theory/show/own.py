@@ -11,6 +11,7 @@ from ..base.errors import InputError
 from ..comparison.samples import LINEAR_LIMIT
 from ..experiment import Experiment
 from ..experiment.provenance import differences as differing
+from ..runs.positions import with_positions
 from ..runs.schema import validate_runs, variable
 
 
@@ -19,7 +20,7 @@ def fitted(exp: Experiment, runs: xr.Dataset) -> xr.Dataset:
 
     Raises InputError for runs that break the schema or have other particles or another dimension.
     """
-    runs = storable(validate_runs(runs))  # now, not when all is computed and to be written
+    runs = storable(with_positions(validate_runs(runs)))  # now, not when all is computed and to be written
     for dim, field, size in (
         ("particle", "generator.particles", exp.generator.particles),
         ("component", "the target's dimension", exp.dimension),

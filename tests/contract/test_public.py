@@ -36,7 +36,7 @@ GeneratorKernel Grid InputError Likelihood LossChoice Memory Mixture NormalForm 
 Penalties PointSet Reached Regularizer Ring Run RunWriter Splitting Thresholds Uniform Update advise advise_experiment
 advise_from_gram best_regularizer branch collapsed_state collapsed_states collective_instability compare compare_left
 compare_phase compare_remedies compare_strength compare_sweep curves derive eigenvalues fastest_strength frequency
-kernel_from_profile learning_times left_over linearize new open_runs open_sweep order_parameters outcomes phase
+import_log kernel_from_profile learning_times left_over linearize new open_runs open_sweep order_parameters outcomes phase
 power_laws reached regularizer report save simulate simulate_phase spectrum splitting sweep sweep_grid sweep_left
 sweep_runs sweep_strength threshold thresholds universality""".split()
 

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from ...comparison.agreement import Agreement
 from ...runs.outcome import UNKNOWN, Outcome, have_left, known_outcomes
+from ...runs.positions import with_positions
 from .. import style
 from ..own import origin
 from ..style import BLACK, BLUE, GREEN, ORANGE, OUTCOME_LINES, PURPLE, SKY
@@ -38,7 +39,7 @@ def cloud(runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Sequenc
     Displacements from the target points too small to be seen are magnified; the title states the factor, and the run's
     outcome.
     """
-    x = runs["particles"].transpose("run", "time", "particle", "component").values[run]
+    x = with_positions(runs)["particles"].transpose("run", "time", "particle", "component").values[run]
     time, unit = runs["time"].values, runs["time"].attrs.get("units", "step")
     finite = np.flatnonzero(np.isfinite(x).all(axis=(1, 2)))
     one = x.shape[2] == 1
@@ -131,7 +132,7 @@ def relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreement | 
     """
     ax = style.axes(ax)
     time, unit = runs["time"].values, runs["time"].attrs.get("units", "step")
-    distance, label = _distance(runs)
+    distance, label = _distance(with_positions(runs))
     codes = known_outcomes(runs)
     for i, row in enumerate(distance):
         good = np.isfinite(row) & (row > 0)
