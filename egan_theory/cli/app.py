@@ -50,7 +50,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report,
 }
 #: names of Python functions that are called otherwise
-ALIASES: dict[str, str] = {"best-regularizer": "regularizer", "thresholds": "threshold"}
+ALIASES: dict[str, str] = {"best-regularizer": "regularizer", "thresholds": "threshold", "import-log": "import"}
 
 
 class _Commands(TyperGroup):

@@ -37,11 +37,13 @@ Where the discriminator judges several samples (packing.degree m > 1), ``discrim
 ``force`` the sum of E grad D over all m, and ``weights`` those of the packed map, flattened (features.packed).
 
 attrs: schema_version, experiment (TOML), seed, versions, status ("finished", "diverged at step n", "interrupted"),
-rewound where a recording was cut back to the checkpoint that training went on from ("cut back from step a to step b").
-Samples after a divergence are NaN. Every variable has long_name and units. The optional variables of training (losses,
-parameters, kernel_drift) may be NaN at samples where they were not measured. One unit of ``time`` is one generator step
-(flow: one unit of time), and the learning rates are per such step: the predictions that runs are compared with count
-alike.
+rewound where a recording was cut back to the checkpoint that training went on from ("cut back from step a to step
+b"). Samples after a divergence are NaN (scalars of a log stay as they were logged). An
+imported log says its source and format, what went back ("to before step b") with the numbers of values replaced and
+given_up, and in notes what was left out. Every variable has long_name and
+units. The optional variables of training (losses, parameters, kernel_drift) may be NaN at samples where they were not
+measured. One unit of ``time`` is one generator step (flow: one unit of time), and the learning rates are per such
+step: the predictions that runs are compared with count alike.
 
 ``RunWriter`` writes this schema from any training loop: NetCDF-4 when it is closed, and until then a Zarr store beside
 it, runs.nc.zarr, that a crash leaves. ``open_runs("runs.nc")``, and so every command, reads the one that is there.

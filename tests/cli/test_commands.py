@@ -60,6 +60,7 @@ EXAMPLES = {
     "branch": (["E", "--vary", "penalty.r1=0.1:1", "--collapsed", "2"], "b.nc", "b.png"),
     "phase": (["E", *AXES, "--curves"], "p.nc", "p.png"),
     "simulate": (["E"], "r.nc", "r.png"),
+    "import": (["L"], "r.nc", "r.png"),
     "sweep": (["E", "--vary", "penalty.r1=0.1:1:2", "--workers", "1"], "s.zarr", ""),
     "compare": (["E", "R"], "c.nc", ""),
     "compare-remedies": (["E", "--single"], "c.nc", "c.png"),
@@ -99,8 +100,10 @@ def files(tmp_path: Path) -> dict[str, str]:
         (tmp_path / f"{name}.toml").write_text(text)
     psi = np.random.default_rng(0).standard_normal((6, 12))  # values and 2 derivatives at 2 points, 12 weights
     np.save(tmp_path / "gram.npy", psi @ psi.T)
+    (tmp_path / "log.csv").write_text("step,d_loss,g_loss\n0,1.4,0.7\n10,1.3,0.8\n")
     return {name: str(tmp_path / f"{name}.toml") for name in "ENM"} | {
         "H": str(tmp_path / "gram.npy"),
+        "L": str(tmp_path / "log.csv"),
     }
 
 
@@ -177,7 +180,9 @@ def test_json_files_hold_what_json_prints(name, files, tmp_path, capsys):
     assert (tmp_path / "x.json").read_text() == capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["simulate", "E"], ["solvable", "sde", "M"], ["solvable", "simulate", "M"]])
+@pytest.mark.parametrize(
+    "arguments", [["simulate", "E"], ["import", "L"], ["solvable", "sde", "M"], ["solvable", "simulate", "M"]]
+)
 def test_runs_are_netcdf(arguments, files, tmp_path, capsys):
     assert main([*(files.get(a, a) for a in arguments), "-o", str(tmp_path / "r.json")]) == 2
     assert "output: must be a NetCDF file" in capsys.readouterr().err
@@ -292,11 +297,12 @@ def test_an_empty_experiment_is_refused(data, tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_names_are_alike_in_shell_and_python(name, capsys):
-    assert callable(getattr(eg, name.replace("-", "_"))) and name.replace("-", "_") in eg.__all__
-    assert main([name.replace("-", "_"), "--help"]) == 0
+    function = "import_log" if name == "import" else name.replace("-", "_")  # Python's own word
+    assert callable(getattr(eg, function)) and function in eg.__all__
+    assert main([function, "--help"]) == main([name.replace("-", "_"), "--help"]) == 0
 
 
-@pytest.mark.parametrize("name", ["best-regularizer", "best_regularizer", "thresholds"])
+@pytest.mark.parametrize("name", ["best-regularizer", "best_regularizer", "thresholds", "import_log"])
 def test_names_of_python_are_names_of_commands(name, capsys):
     assert callable(getattr(eg, name.replace("-", "_")))
     assert main([name, "--help"]) == 0

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ...base.errors import InputError
 from . import mlflow, wandb
-from .log import Choice, Format, Log
+from .log import Choice, Format, Log, RunLog
 from .table import Layout, Roles, arranged, is_long, long, wide
 from .text import read_text_table
 
@@ -54,7 +54,8 @@ def _files(folder: Path) -> list[Path]:
 def _read(path: Path, choice: Choice) -> Log:
     if not path.is_dir():
         return _file(path, choice, path.stem)
-    logs, runs = [], {}
+    logs: list[Log] = []
+    runs: dict[str, RunLog] = {}
     for file in _files(path):
         below = file.relative_to(path).parent.as_posix()
         log = _file(file, choice, file.stem if below == "." else below)

@@ -40,8 +40,9 @@ def import_log(
     Every scalar is a variable (run, time), NaN at steps at which it was not logged; the name it had is its attribute
     ``logged_as``. ``wall_time`` in seconds since 1970. Training that went on from an earlier step wins over what it
     replaced: attributes ``rewound``, ``replaced`` and ``given_up`` say from where and how many values. A player's
-    loss that is not finite until the end has diverged (``diverged_at``; NaN from then on); where no loss is known,
-    any scalar that was finite before. ``notes`` says what was left out and how names were understood.
+    loss that is not finite until the end has diverged at its step (``diverged_at``; other scalars stay as logged);
+    where no loss is known, any scalar that was finite before. ``notes`` says what was left out and how names were
+    understood.
 
     Raises InputError, one line that names file and line or record; MissingExtra for Parquet without PyArrow.
     """
@@ -85,8 +86,6 @@ def _dataset(log: Log, runs: list[Settled], given: Mapping[str, str]) -> xr.Data
             logged.setdefault(names[name], set()).add(name)
         diverged[i] = _diverged(run.series, names)
         notes += _not_finite(log.runs[i].name, run.series, diverged[i])
-        for values in arrays.values() if diverged[i] >= 0 else ():
-            values[i, time >= diverged[i]] = np.nan
     for loss in (DISCRIMINATOR, GENERATOR):
         if loss not in arrays:
             notes.append(f"no scalar is known as {loss} (--map NAME={loss})")

@@ -63,13 +63,14 @@ def losses(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]:
 
 def clean(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
     """Names -> the variables they become: identifiers that the schema leaves free, each once."""
-    reserved = {*DIMS, "time", WALL, "run_name", *(dim for dims in DIMS.values() for dim in dims), *taken}
+    own = {*DIMS, "time", WALL, "run_name", *(dim for dims in DIMS.values() for dim in dims)}
+    reserved = own | set(taken)
     out: dict[str, str] = {}
     for name in sorted(names):
         base = "".join(c if ("a" + c).isidentifier() else "_" for c in name)
         base = re.sub("_+", "_", base).strip("_")[:80].rstrip("_") or "scalar"
         base = base if base.isidentifier() else f"scalar_{base}"
-        base = f"{base}_logged" if base in reserved else base
+        base = f"{base}_logged" if base in own else base
         variable, k = base, 2
         while variable in reserved:
             variable, k = f"{base}_{k}", k + 1

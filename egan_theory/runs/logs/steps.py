@@ -103,8 +103,8 @@ def _trajectories(
         columns = (s.order[back], s.step[back], s.step[back - 1], s.order[back - 1])
         events += zip(*(c.tolist() for c in columns), strict=True)
     for order, step in restarts:
-        before = [s.step[: np.searchsorted(s.order, order)] for s in series.values()]
-        if highest := [float(b.max()) for b in before if len(b)]:
+        parts = [s.step[: np.searchsorted(s.order, order)] for s in series.values()]
+        if highest := [float(part.max()) for part in parts if len(part)]:
             events.append((order, step, max(highest), -1))
     out: list[tuple[float, float, float, bool]] = []
     begun = -np.inf

@@ -17,7 +17,7 @@ from ...base.errors import InputError
 from ...base.files import encoding_of
 from ...base.ram import check_size
 from .log import head
-from .table import ABSENT, Column, Table, number, words_of
+from .table import ABSENT, STEPS, Column, Table, number, words_of
 
 #: rows of one piece
 CHUNK = 100_000
@@ -107,8 +107,8 @@ def _names(line: str, name: str) -> tuple[list[str], str, bool]:
     found = {d: _cells(text, d) for d in DELIMITERS}
     best = max(DELIMITERS, key=lambda d: len(found[d]))
     if len(found[best]) < 2 and len(text.split()) > 1 and '"' not in text:
-        return _unique(text.split()), r"\s+", "step" in text.lower()
-    return _unique(found[best]), best, any(c.strip().lower() in ("step", "epoch", "iteration") for c in found[best])
+        best, found[best] = r"\s+", text.split()
+    return _unique(found[best]), best, any(c.strip().lower() in STEPS for c in found[best])
 
 
 def _cells(text: str, delimiter: str) -> list[str]:
