@@ -15,7 +15,7 @@ from ...base.spelling import one_of
 from ...experiment.provenance import SCHEMA_VERSION, versions
 from ..schema import ATTRS, finished_status, validate_runs, variable
 from . import delimited, mlflow, tensorboard, wandb
-from .log import Choice, Format, Log, Series, check_source
+from .log import FARTHEST, Choice, Format, Log, Series, check_source
 from .names import DISCRIMINATOR, GENERATOR, WALL, check_given, clean, losses
 from .steps import Settled, settled
 
@@ -59,6 +59,10 @@ def import_log(
         chosen = FORMATS[one_of("format", format, FORMATS)]
     given = {str(k): str(v) for k, v in (names or {}).items()}
     log = chosen.read(source, Choice(step))
+    for run in log.runs:
+        for name, s in run.series.items():
+            if len(beyond := s.step[~(np.abs(s.step.astype(float)) < FARTHEST)]):
+                raise InputError(f"{path}: {run.name}, {name}", "have steps below 2^53", beyond[0])
     check_given(given, {n for run in log.runs for n in run.series})
     ds = _dataset(log, [settled(run) for run in log.runs], given)
     ds.attrs |= {"source": f"{chosen.title}: {source.resolve().name}", "format": chosen.kind}

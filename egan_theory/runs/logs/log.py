@@ -10,6 +10,9 @@ import numpy as np
 
 from ...base.errors import InputError, check_file
 
+#: steps are smaller than this, so that they are exact
+FARTHEST = 2.0**53
+
 
 @dataclass(frozen=True)
 class Series:

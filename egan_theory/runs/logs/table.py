@@ -10,7 +10,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from ...base.errors import InputError
-from .log import Log, RunLog, Series
+from .log import FARTHEST, Log, RunLog, Series
 
 #: names of columns that count steps, the first one that is there; W&B, TensorBoard's web page, Lightning, Keras, ...
 STEPS = (
@@ -178,10 +178,11 @@ def arranged(table: Table, roles: Roles, default: str) -> Log:
         rows, values = _numbers(table, column, "values")
         if not len(rows):
             continue
-        unknown = np.flatnonzero(~np.isfinite(step[rows]))
+        unknown = np.flatnonzero(~(np.abs(step[rows]) < FARTHEST))
         if len(unknown):
             row = int(rows[unknown[0]])
-            raise InputError(table.place(row), f"have a finite number of steps in column {roles.step!r}", "none")
+            found = "none" if np.isnan(step[row]) else f"{step[row]:g}"
+            raise InputError(table.place(row), f"have its step, below 2^53, in column {roles.step!r}", found)
         for i in np.unique(codes[rows]):
             of = rows[mine := codes[rows] == i]
             for k in np.unique(kinds[of]):

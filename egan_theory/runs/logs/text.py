@@ -77,7 +77,8 @@ def _pieces(
     except (UnicodeError, InputError):
         raise
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError, OverflowError) as error:
-        raise _misshapen(name, error, skipped) from None
+        longer = _longer(file, len(names), delimiter, skipped) if isinstance(error, Warning) else 0
+        raise _misshapen(name, error, skipped, longer) from None
 
 
 def _header(file: TextIOBase, name: str) -> tuple[list[str], str, int, str]:
@@ -112,6 +113,8 @@ def _names(line: str, name: str) -> tuple[list[str], str, bool]:
 
 
 def _cells(text: str, delimiter: str) -> list[str]:
+    if delimiter not in DELIMITERS:
+        return text.split()
     try:
         return next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])
     except csv.Error:
@@ -186,11 +189,20 @@ def _drop_last(table: Table) -> None:
             column.texts, column.first = 0, None
 
 
-def _misshapen(name: str, error: Exception, skipped: int) -> InputError:
+def _longer(file: TextIOBase, count: int, delimiter: str, skipped: int) -> int:
+    """The first line of more cells than there are names; 0 for none."""
+    file.seek(0)
+    for i, line in enumerate(file, 1):
+        if i > skipped and len(_cells(line.rstrip("\r\n"), delimiter)) > count:
+            return i
+    return 0
+
+
+def _misshapen(name: str, error: Exception, skipped: int, longer: int) -> InputError:
     text = str(error)
     if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", text):
         line = int(found[2]) + skipped
         return InputError(f"{name}, line {line}", f"have {int(found[1]) - 1} cells as the header", f"{found[3]} cells")
     if isinstance(error, Warning):
-        return InputError(name, "have as many cells in a line as names in the header", "lines with more")
+        return InputError(f"{name}, line {longer}", "have as many cells as the header has names", "more")
     return InputError(name, "be a table of text with a line of names", text.removeprefix("Error tokenizing data. "))
