@@ -14,6 +14,7 @@ import egan_theory as eg
 from egan_theory.base.errors import InputError, MissingExtra
 from egan_theory.cli.app import main
 from egan_theory.runs.logs.names import clean, player_of
+from egan_theory.runs.logs.tensorboard import _Reader
 
 EVENTS = Path(__file__).parent / "logs" / "events"
 D, G = "loss_discriminator", "loss_generator"
@@ -116,6 +117,41 @@ def test_events_by_hand(tmp_path):
     ds = eg.import_log(path)
     assert row(ds, D) == {-3: 1.0, 1: 0.5, 2: 1.0, 300: 150.0} and row(ds, G) == {-3: 2.0, 2**40: 7.0}
     assert ds.attrs["status"] == "finished" and "rewound" not in ds.attrs
+
+
+def tensor(name: str, data: bytes, plugin: bytes = b"") -> bytes:
+    about = block(9, block(1, block(1, plugin))) if plugin else b""
+    return record(b"\x10\x05" + block(5, block(1, block(1, name.encode()) + block(8, data) + about)))
+
+
+def test_tensors_that_are_no_scalars_are_left_out(tmp_path):
+    """Another plugin's, a constant vector (stored as one value and its shape), words; and ones that are."""
+    one, float32 = struct.pack("<f", 3.0), b"\x08\x01"
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(
+        tensor("other", float32 + block(4, one), b"pr_curves")
+        + tensor("constant", float32 + block(2, block(2, b"\x08\x03")) + block(5, one))
+        + tensor("text", b"\x08\x07" + block(8, b"words"))
+        + tensor("d_loss", float32 + block(4, one), b"scalars")
+        + tensor("half", b"\x08\x13" + block(13, varint(0x3E00)))
+        + tensor("bfloat", b"\x08\x0e" + block(4, b"\xc0\x3f"))
+        + tensor("zero", float32)
+        + tensor("flag", b"\x08\x0a\x58\x01")
+    )
+    ds = eg.import_log(path)
+    found = {D: 3.0, "half": 1.5, "bfloat": 1.5, "zero": 0.0, "flag": 1.0}
+    assert {n: row(ds, n) for n in ds.data_vars if "time" in ds[n].dims and n != "wall_time"} == {
+        n: {5: v} for n, v in found.items()
+    }
+    assert "left out, no scalars: constant, other, text" in ds.attrs["import_notes"]
+
+
+def test_events_of_a_form_that_was_seen_are_not_parsed_again(tmp_path, monkeypatch):
+    parsed, real = [], _Reader._event
+    monkeypatch.setattr(_Reader, "_event", lambda self, data: parsed.append(data) or real(self, data))
+    (tmp_path / "events.out.tfevents.1").write_bytes(events(1, 2, 3, 500) + events(1, 2, name="g_loss"))
+    ds = eg.import_log(tmp_path)
+    assert len(parsed) == 2 and row(ds, D) == {1: 0.5, 2: 1, 3: 1.5, 500: 250} and row(ds, G) == {1: 0.5, 2: 1}
 
 
 @pytest.mark.parametrize("cut", [1, 4, 5, 30, 40])
@@ -279,6 +315,28 @@ def test_folder_of_mlflow(tmp_path):
     assert ds.attrs["status"] == "interrupted"
     assert row(ds, D) == {0: 1.5, 10: 1.25} and row(ds, G) == {0: 0.5} and row(ds, G, 1) == {5: 3}
     assert ds["wall_time"].sel(time=0).values[0] == 1.7e9 + 0.5 and "not complete" in ds.attrs["import_notes"]
+
+
+def test_runs_of_mlflow_may_hold_event_files_and_other_folders_be_called_metrics(tmp_path):
+    write(tmp_path / "0" / "8c2f" / "metrics" / "d_loss", "1700000000000 1.5 7\n")
+    (tmp_path / "0" / "8c2f" / "artifacts").mkdir()
+    (tmp_path / "0" / "8c2f" / "artifacts" / "events.out.tfevents.1").write_bytes(events(1))
+    assert row(eg.import_log(tmp_path), D) == {7: 1.5}
+    (tmp_path / "other" / "metrics").mkdir(parents=True)
+    (tmp_path / "other" / "metrics" / "events.out.tfevents.1").write_bytes(events(1))
+    assert row(eg.import_log(tmp_path / "other"), D) == {1: 0.5}
+
+
+def test_statistics_of_stylegan(tmp_path):
+    """stats.jsonl: of every scalar its number, mean and standard deviation."""
+    none = {"num": 0, "mean": math.nan, "std": math.nan}
+    rows = [
+        {"Progress/kimg": {"num": 1, "mean": k, "std": 0}, "Loss/D/loss": {"num": 8, "mean": k / 4}, "r1": none}
+        for k in (4, 8)
+    ]
+    path = write(tmp_path / "stats.jsonl", "".join(json.dumps(r) + "\n" for r in rows))
+    ds = eg.import_log(path, step="Progress/kimg")
+    assert row(ds, D) == {4: 1, 8: 2} and ds["time"].attrs["units"] == "kimg"
 
 
 def test_chart_of_mlflow(tmp_path):

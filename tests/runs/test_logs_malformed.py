@@ -137,7 +137,7 @@ def test_sources_that_hold_no_log(name, tmp_path, capsys):
         (["--map", "d_loss=wall_time"], "map: must give each variable once"),
         (["--map", "d_loss=a", "--map", "g_loss=a"], "map: must give each variable once"),
         (["--step", "stp"], "step: must be a column of"),
-        (["--format", "tensorbord"], "format: must be one of tensorboard, mlflow, wandb, csv"),
+        (["--format", "tensorbord"], "format: must be one of mlflow, tensorboard, wandb, csv"),
         (["--format", "tensorboard"], "must be a TensorBoard event file"),
         (["--format", "mlflow"], "must be a folder of MLflow"),
         (["--format", "wandb"], "must be a JSON object"),

@@ -38,8 +38,8 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout("CSV of TensorBoard's page", _is_download, _download),
     *wandb.LAYOUTS,
     *mlflow.LAYOUTS,
-    Layout("one value a row", is_long, long),
-    Layout("one column a scalar", lambda names: True, wide),
+    Layout("table of single values", is_long, long),
+    Layout("table of text", lambda names: True, wide),
 )
 
 
@@ -71,14 +71,18 @@ def _read(path: Path, choice: Choice) -> Log:
         raise InputError(str(path), "hold logs (*.csv)", "none")
     if len(units := sorted({log.unit for log in logs})) > 1:
         raise InputError(str(path), "hold files that count alike (--step names the column)", " and ".join(units))
-    return Log(list(runs.values()), units[0], [*dict.fromkeys(note for log in logs for note in log.notes)])
+    return Log(
+        list(runs.values()), units[0], [*dict.fromkeys(note for log in logs for note in log.notes)], logs[0].title
+    )
 
 
 def _file(path: Path, choice: Choice, default: str) -> Log:
     table = read_text_table(path)
     names = list(table.columns)
     layout = next(layout for layout in LAYOUTS if layout.fits(names))
-    return arranged(table, layout.roles(names, choice.step, str(path)), default)
+    log = arranged(table, layout.roles(names, choice.step, str(path)), default)
+    log.title = layout.title
+    return log
 
 
 FORMAT = Format("csv", "table of text", _recognises, _read)

@@ -20,7 +20,7 @@ from .names import DISCRIMINATOR, GENERATOR, WALL, check_given, clean, losses
 from .steps import Settled, settled
 
 #: every format, in the order in which a source is asked for it
-FORMATS: dict[str, Format] = {m.FORMAT.kind: m.FORMAT for m in (tensorboard, mlflow, wandb, delimited)}
+FORMATS: dict[str, Format] = {m.FORMAT.kind: m.FORMAT for m in (mlflow, tensorboard, wandb, delimited)}
 #: what says that a file was written here
 RECORDER = "egan_theory.import_log"
 
@@ -65,7 +65,7 @@ def import_log(
                 raise InputError(f"{path}: {run.name}, {name}", "have steps below 2^53", beyond[0])
     check_given(given, {n for run in log.runs for n in run.series})
     ds = _dataset(log, [settled(run) for run in log.runs], given)
-    ds.attrs |= {"source": f"{chosen.title}: {source.resolve().name}", "format": chosen.kind}
+    ds.attrs |= {"source": f"{log.title or chosen.title}: {source.resolve().name}", "format": chosen.kind}
     return validate_runs(ds, str(path))
 
 

@@ -42,11 +42,13 @@ class RunLog:
 
 @dataclass
 class Log:
-    """What a source holds. ``unit`` of its steps; ``notes``: what to tell the user of it."""
+    """What a source holds. ``unit`` of its steps; ``notes``: what to tell the user of it; ``title``: what it is, where
+    that is more than its format."""
 
     runs: list[RunLog]
     unit: str = "step"
     notes: list[str] = field(default_factory=list)
+    title: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...base.errors import InputError
 from ...base.ram import check_size
-from .log import Choice, Format, Log, RunLog, Series
+from .log import Choice, Format, Log, RunLog, Series, head
 from .table import Layout, Roles, is_long, long, named
 
 _METRICS, _RUN_NAME = "metrics", "mlflow.runName"
@@ -59,7 +59,15 @@ def _runs_below(path: Path) -> list[Path]:
 
 
 def _recognises(path: Path) -> bool:
-    return path.is_dir() and bool(_runs_below(path))
+    """Folders of that name are elsewhere, too, and runs of MLflow may hold event files: its lines decide."""
+    if not path.is_dir():
+        return False
+    for run in _runs_below(path):
+        for file in (run / _METRICS).rglob("*"):
+            if start := head(file, 200):
+                words = start.partition(b"\n")[0].split()
+                return len(words) in _WORDS and words[0].isdigit()
+    return False
 
 
 def _read(path: Path, choice: Choice) -> Log:

@@ -78,7 +78,8 @@ def _collected(
     texts: dict[str, dict[int, str]] = {}
     for count, (place, row) in enumerate(rows):
         places.append(place)
-        for key, value in row.items():
+        for key, given in row.items():
+            value = given.get("mean") if isinstance(given, dict) else given  # StyleGAN's stats.jsonl
             if key not in indices:
                 indices[key], values[key], columns[key] = array("q"), array("d"), Column()
             if isinstance(value, str):

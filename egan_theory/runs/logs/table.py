@@ -133,7 +133,7 @@ def wide(names: Sequence[str], given: str | None, file: str) -> Roles:
     walls, runs = named(names, tuple(WALLS)), [n for n in named(names, RUNS) if n != step]
     taken = {step, *runs, *walls[:1]}
     columns = {n: ("", n) for n in names if n not in taken}
-    unit = UNITS.get(step.strip().lower(), "step")
+    unit = UNITS.get(step.strip().lower().rpartition("/")[2], "step")
     return Roles(columns, step, walls[0] if walls else None, tuple(runs), unit=unit)
 
 
@@ -181,8 +181,8 @@ def arranged(table: Table, roles: Roles, default: str) -> Log:
         unknown = np.flatnonzero(~(np.abs(step[rows]) < FARTHEST))
         if len(unknown):
             row = int(rows[unknown[0]])
-            found = "none" if np.isnan(step[row]) else f"{step[row]:g}"
-            raise InputError(table.place(row), f"have its step, below 2^53, in column {roles.step!r}", found)
+            said = "none" if np.isnan(step[row]) else f"{step[row]:g}"
+            raise InputError(table.place(row), f"have its step, below 2^53, in column {roles.step!r}", said)
         for i in np.unique(codes[rows]):
             of = rows[mine := codes[rows] == i]
             for k in np.unique(kinds[of]):

@@ -6,7 +6,6 @@ Every length is checked against what there is; nothing is executed, and no more 
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +36,7 @@ class Records:
 
         try:
             with open(self.path, "rb", buffering=2**20) as file:
-                size, at, number = os.fstat(file.fileno()).st_size, 0, 0
+                at = number = 0
                 while header := file.read(_HEADER.size):
                     number += 1
                     if len(header) < _HEADER.size:
@@ -49,10 +48,6 @@ class Records:
                             self.truncated = True
                             return
                         raise self._broken(number, at, "length")
-                    at += _HEADER.size + length + _CRC.size
-                    if at > size:
-                        self.truncated = True
-                        return
                     if length <= LARGEST:
                         data = file.read(length)
                         found = value(data)
@@ -61,11 +56,12 @@ class Records:
                         while left and (part := file.read(min(left, LARGEST))):
                             found, left = extend(found, part), left - len(part)
                     tail = file.read(_CRC.size)
-                    if len(tail) < _CRC.size:  # it became shorter meanwhile
+                    if len(tail) < _CRC.size:
                         self.truncated = True
                         return
                     if masked(found) != _CRC.unpack(tail)[0]:
-                        raise self._broken(number, at - length - _CRC.size - _HEADER.size, "data")
+                        raise self._broken(number, at, "data")
+                    at += _HEADER.size + length + _CRC.size
                     if data:
                         yield data
         except OSError as error:
