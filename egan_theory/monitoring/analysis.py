@@ -18,18 +18,15 @@ from .samples import reason
 Array = np.ndarray
 #: places on the straight path from the weights before (0) to the present ones (1) at which the angle is taken
 PLACES = {"path_angle_start": 0.0, "path_angle": 1.0, "path_angle_beyond": 1.25}
-#: part of the first vector that is random where the modes before are known
-WARM_NOISE = 0.1
 #: random probes of the generator's kernel
 PROBES = 8
 
 
 @dataclass
 class Memory:
-    """What one analysis leaves to the next: the weights of both players, and the directions of the leading modes."""
+    """What one analysis leaves to the next: the weights of both players."""
 
     weights: tuple[Array, Array] | None = None
-    modes: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -53,24 +50,18 @@ class Found:
 
 
 def multipliers(game: Any, memory: Memory, asked: Request, found: Found) -> dict[str, Any]:
-    """The ``count`` most telling multipliers of one training step, by Krylov-Schur iteration that starts from the modes
-    of the analysis before."""
+    """The ``count`` most telling multipliers of one training step by Krylov-Schur iteration, from a random vector: the
+    modes of the analysis before would save one or two products of thirty."""
     step = game.map
     budget = Budget(asked.products)
-    start = None
-    if memory.modes is not None and memory.modes.shape == (step.n,):
-        # a little of everything beside them: what has grown since is found, too
-        noise = np.random.default_rng(asked.seed).standard_normal(step.n)
-        start = memory.modes + WARM_NOISE * np.linalg.norm(memory.modes) * noise / np.linalg.norm(noise)
     try:
-        led = leading(step.product, step.n, budget, count=asked.count, start=start, seed=asked.seed)
+        led = leading(step.product, step.n, budget, count=asked.count, seed=asked.seed)
     finally:
         found.products = budget.used
     if not len(led.values):
         raise InputError("products", "be enough for one multiplier to be seen", asked.products)
     k = min(asked.count, len(led.values))
     x = led.vectors[:, :k]
-    memory.modes = (x.real + x.imag).sum(axis=1)
     z = root(led.values[:k], step.steps)
     at = {
         "multiplier_re": z.real,
@@ -86,12 +77,13 @@ def multipliers(game: Any, memory: Memory, asked: Request, found: Found) -> dict
 
 
 def path(game: Any, memory: Memory, asked: Request, found: Found) -> dict[str, Any]:
-    """Cosine between the game's vector field and the straight path from the weights before (Berard, Gidel, Almahairi,
-    Vincent and Lacoste-Julien, ICLR 2020, Eq. 6, for either end and a quarter beyond the present weights).
+    """Cosine between the game's vector field and the straight path from the weights before, at either end and a
+    quarter beyond (the path-angle of Berard, Gidel, Almahairi, Vincent and Lacoste-Julien, ICLR 2020, arXiv:1906.04848,
+    who take it along all of the path).
 
-    c = w.v(place) / (|w| |v(place)|), v = -(grad_psi L_D, grad_theta L_G), w = present - before. 1 at the end: training
-    goes straight on; about 0: it turns; from positive to negative on the way beyond: it is about to come to rest.
-    Nothing where the weights before are not known, or the same.
+    c = w.v(place) / (|w| |v(place)|), v = -(grad_psi L_D, grad_theta L_G), w = present - before. 1: training goes
+    straight on; about 0: it turns, or the batch's noise hides where it goes; from positive to negative on the way
+    beyond: it is about to come to rest. Nothing where the weights before are not known, NaN where they are the same.
     """
     if memory.weights is None:
         return {}

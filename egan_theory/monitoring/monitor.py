@@ -66,7 +66,7 @@ class Monitor:
         every: int | None = None,
         share: float = 0.03,
         record: int | None = None,
-        products: int = 60,
+        products: int = 40,
         count: int = 6,
         parts: tuple[str, ...] = tuple(PARTS),
         horizon: float | None = None,

@@ -86,7 +86,7 @@ class Monitored(Table):
 
     def grid(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
         head = ("step", "largest multiplier", "modulus", "kind", "path cosine", "kernel share", "R1 set", "R1 advised")
-        rows = [
+        rows: list[Sequence[Any]] = [
             (f"{a.step:g}", "-" if a.multiplier is None else shown(a.multiplier),
              None if a.multiplier is None else abs(a.multiplier), a.kind, a.path_angle, a.kernel_share, a.strength_r1,
              a.strength_advised)
@@ -183,7 +183,8 @@ def _remarks(
     now = analyses[-1]
     out += [*_modes(now, seen), *_path(now), *_strength(now), *_kernel(now)]
     if np.isfinite(overhead):
-        out.append(f"The analyses took {overhead:.1%} of the training time.")
+        part = f"{overhead:.2g} times" if overhead > 1 else f"{overhead:.1%} of"
+        out.append(f"The analyses took {part} the training time.")
     return [*out, *_failed(notes)]
 
 
@@ -241,7 +242,7 @@ def _path(now: Analysis) -> list[str]:
     elif c <= -STRAIGHT:
         said = "the field points back: the steps overshoot"
     elif abs(c) <= ACROSS:
-        said = "the field goes across the way: the players turn rather than approach"
+        said = "the field goes across the way: the players turn, or the batch's noise is larger than their pull"
     else:
         said = "training goes on along a bent way"
     return [f"The cosine between the game's field and the way gone since the analysis before is {c:.2f}: {said}."]

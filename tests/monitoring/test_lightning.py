@@ -116,3 +116,56 @@ def test_optimizers_are_found_by_their_weights():
     found[1].optimizers = optimizers[:1]
     with pytest.raises(InputError, match="optimizer of D: must be one of the trainer's, but found 0"):
         owners(*found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PACKAGES)
+@pytest.mark.filterwarnings("ignore")
+def test_with_lightning_itself(name, tmp_path):
+    """Training as Lightning's users write it, interrupted, and continued from its checkpoint."""
+    pl = pytest.importorskip(name)
+    torch = pytest.importorskip("torch")
+
+    class Gan(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.automatic_optimization = False
+            self.D, self.G = torch.nn.Linear(2, 1), torch.nn.Linear(2, 2)
+
+        def configure_optimizers(self):
+            return [torch.optim.Adam(net.parameters(), lr=1e-3) for net in (self.G, self.D)], []
+
+        def training_step(self, batch, _):
+            opt_G, opt_D = self.optimizers()
+            softplus = torch.nn.functional.softplus
+            x, made = batch[0], self.G(torch.randn(8, 2))
+            for opt, loss, key in (
+                (opt_D, lambda: (softplus(-self.D(x)) + softplus(self.D(made.detach()))).mean(), "d"),
+                (opt_G, lambda: softplus(-self.D(made)).mean(), "loss_generator"),
+            ):
+                opt.zero_grad()
+                value = loss()
+                self.manual_backward(value)
+                opt.step()
+                self.log(key, value)
+
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(64, 2), torch.zeros(64)), 8)
+
+    def fit(gan, epochs, checkpoint=None, **settings):
+        monitor = eg.Monitor(gan.D, gan.G, loss="non_saturating", latents=torch.randn(4, 2), path=tmp_path / "r.nc",
+                             every=5, say=None, **settings)  # fmt: skip
+        made = monitor.callback(loss_discriminator="d")
+        assert isinstance(made, pl.Callback)
+        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+        trainer = pl.Trainer(max_epochs=epochs, callbacks=[made], enable_checkpointing=False, **quiet)
+        trainer.fit(gan, data, ckpt_path=checkpoint)
+        return trainer
+
+    trainer = fit(Gan(), 2)
+    trainer.save_checkpoint(tmp_path / "c.ckpt")
+    run = eg.open_runs(tmp_path / "r.nc")
+    assert run.attrs["status"] == "finished" and "notes" not in run.attrs and run["time"].values[-1] == 16
+    assert np.isfinite(run["multiplier_re"][0, :, 0]).sel(time=[1, 5, 10, 15]).all()
+    assert np.isfinite(run["loss_discriminator"]).all() and np.isfinite(run["loss_generator"]).all()
+    fit(Gan(), 3, str(tmp_path / "c.ckpt"), resume=True)
+    assert eg.open_runs(tmp_path / "r.nc")["time"].values[-1] == 24

@@ -77,8 +77,11 @@ def _known(runs: xr.Dataset, name: str, run: int) -> tuple[np.ndarray, np.ndarra
 
 def _multipliers(runs: xr.Dataset, run: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(kind, time, multipliers) of each kind there is."""
-    time, re = _known(runs, "multiplier_re", run)
-    z = re + 1j * _known(runs, "multiplier_im", run)[1]
+    if not {"multiplier_re", "multiplier_im"} <= runs.keys():
+        return []
+    re, im = (runs[f"multiplier_{part}"].transpose("run", "time", "multiplier").values[run] for part in ("re", "im"))
+    there = np.isfinite(re) & np.isfinite(im)
+    time, z = np.broadcast_to(runs["time"].values[:, None], re.shape)[there], re[there] + 1j * im[there]
     kinds = np.array([kind(complex(value)) for value in z], dtype=object)
     return [(name, time[kinds == name], z[kinds == name]) for name in KINDS if np.any(kinds == name)]
 
