@@ -30,6 +30,16 @@ def test_known_multipliers_are_found_with_residuals(kept):
     assert np.abs(residual - np.outer(found.next, found.tails)).max() < 1e-12
 
 
+def test_a_restart_works_without_an_ordered_schur_form(monkeypatch):
+    from egan_theory.game import leading as module
+
+    A, run = spread_of(), lambda: leading(lambda v: A @ v, len(A), Budget(110), kept=26, count=3)
+    expected, ordered = run(), module.dtrsen
+    monkeypatch.setattr(module, "dtrsen", lambda *a, **k: (*ordered(*a, **k)[:-1], 1))
+    found = run()
+    assert found.values == pytest.approx(expected.values, abs=1e-8) and found.products == expected.products
+
+
 def test_arpack_finds_the_same_farthest_from_one_and_largest():
     A = spread_of(80)
     found = leading(lambda v: A @ v, 80, Budget(80), count=4)
