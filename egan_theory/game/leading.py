@@ -25,8 +25,9 @@ Apply = Callable[[Array], Array]
 CONVERGED, LISTED = 1e-5, 0.1
 #: |z - 1| below which a multiplier is 1 to rounding
 ONE = 1e-10
-#: multipliers below this modulus count less in the choice of those far from 1: their modes are gone within some steps
-GONE = 0.8
+#: in the choice of those far from 1 multipliers below this modulus count less (their modes are gone within some steps),
+#: and so do those of small angle, down to this part (decay, which lies within the others and is hard to find)
+GONE, DECAY = 0.8, 0.02
 #: products between two looks at the multipliers; vectors kept at least
 LOOK, FEWEST = 8, 24
 #: part of the free memory that the vectors may take
@@ -152,10 +153,12 @@ def leading(
 
 def order(z: Array, count: int) -> tuple[Array, Array]:
     """(indices of z with im >= 0, most telling first; which of them are asked for): by turns the farthest from 1, by
-    |z - 1| min(1, |z| / GONE)^4, and the largest beyond the unit circle."""
+    |z - 1| min(1, |z| / GONE)^4, where Re z > 0 times max(|sin arg z|, DECAY), and the largest beyond the unit
+    circle."""
     half = np.flatnonzero(z.imag >= 0)
     large = np.abs(z[half])
-    far = np.abs(z[half] - 1) * np.minimum(1.0, large / GONE) ** 4
+    turning = np.where(z[half].real < 0, 1.0, np.maximum(np.abs(np.sin(np.angle(z[half]))), DECAY))
+    far = np.abs(z[half] - 1) * np.minimum(1.0, large / GONE) ** 4 * turning
     rank = np.empty((2, len(half)), dtype=int)
     rank[0, np.argsort(-far, kind="stable")] = np.arange(len(half))
     rank[1, np.argsort(-large, kind="stable")] = np.arange(len(half))

@@ -118,7 +118,9 @@ def _find(
     if adjoints and len(right.values):
         # what is seen of the modes is most of their adjoints, if these are not far from orthogonal
         begun = (right.vectors.real + right.vectors.imag).sum(1)
-        left = leading(A.transposed, A.n, budget, max(2, int(LEFT * total)), count=count, start=begun, seed=seed + 1)
+        rest = budget.left - _reserved(game, total, count) - (int(SCANNED * total) if scanned(right.values) else 0)
+        limit = max(2, int(LEFT * total), rest)
+        left = leading(A.transposed, A.n, budget, limit, count=count, start=begun, seed=seed + 1)
         for i, j in enumerate(adjoint(right.values, left.values, right.tails, left.tails)):
             if j >= 0:
                 u = left.vectors[:, j]
@@ -126,6 +128,12 @@ def _find(
     density = joined("multipliers of the step", "1", parts, A.n) if A.steps == 1 else None
     curves = [_curvature(game, player, budget, seed) if curvature else None for player in (0, 1)]
     return _Found(right, U, density, (curves[0], curves[1]), right.ended)
+
+
+def _reserved(game: Game, total: float, count: int) -> int:
+    """Products of what follows the modes and their adjoints, a scan left out."""
+    batches = 1 + 2 * count + 2 * CHECKED if game.players.batches > 1 else 0
+    return 2 * max(8, int(CURVATURE * total)) + 4 * CHECKED + batches
 
 
 def _curvature(game: Game, player: int, budget: Budget, seed: int) -> Density | None:
