@@ -2,7 +2,7 @@
 # # What does the game's spectrum say of a convolutional GAN on digits, while it trains, at three R1 strengths?
 # 64 of the bundled 8 x 8 digits, one latent each, full batch, in PyTorch and float64: a convolutional discriminator and
 # generator (8,625 and 10,641 weights), the non-saturating loss, Adam (learning rate 1e-3, beta 0 and 0.99), alternating
-# steps. At six checkpoints on the way the leading multipliers of the training step are taken by products of its
+# steps. At twelve checkpoints on the way the leading multipliers of the training step are taken by products of its
 # Jacobian, at the last one with everything that `game.spectrum()` says; training itself is not touched by it. Beside
 # them: the energy distance of the generated images to the data, and the norm of the gradients.
 # Run: python -m analyses.game_digits --seed 1 --draws 64 --output out/game_digits
@@ -27,7 +27,7 @@ LATENT, CHANNELS = 16, (16, 32)
 RATE, BETAS, STEPS = 1e-3, (0.0, 0.99), 1500
 STRENGTHS = (0.1, 1.0, 10.0)
 #: parts of the training after which multipliers are taken, and products at the end
-CHECKPOINTS, PRODUCTS = (0.03, 0.1, 0.2, 0.4, 0.7, 1.0), 300
+CHECKPOINTS, PRODUCTS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), 300
 
 Array = np.ndarray
 
@@ -165,26 +165,29 @@ def _dataset(rows: list[tuple[Any, ...]], at: list[int], last: list[GameSpectrum
 
 # %% Figure: modulus by kind over training, and the multipliers at its end
 def figure(ds: xr.Dataset, last: list[GameSpectrum]) -> Figure:
-    fig = Figure(figsize=(13.5, 9.2), layout="constrained")
-    grid = fig.subplots(2, len(STRENGTHS), gridspec_kw={"height_ratios": [1, 1.35]})
+    fig = Figure(figsize=(13.0, 9.6), layout="constrained")
+    grid = fig.subplots(3, len(STRENGTHS), gridspec_kw={"height_ratios": [1, 1.25, 0.55]})
+    told: dict[str, Any] = {}
     for i, r1 in enumerate(STRENGTHS):
-        here, ax = ds.isel(strength=i), grid[0, i]
+        here, (over, plane, words) = ds.isel(strength=i), grid[:, i]
         steps = np.broadcast_to(here["step"].values[:, None], here["modulus"].shape)
         for kind, (colour, marker) in KINDS.items():
             chosen = here["kind"].values == kind
             if chosen.any():
-                ax.plot(steps[chosen], here["modulus"].values[chosen], marker, color=colour, ms=6, label=kind)
-        ax.axhline(1, color="0.2", ls="--", lw=1)
-        away = float(here["energy_distance"][-1])
-        ax.set(xlabel="training steps", ylabel="factor of a mode's size per step, |z|" if i == 0 else "",
-               title=f"R1 = {r1:g}: energy distance {away:.3f} at the end")  # fmt: skip
-        eg.plot.game(last[i], ax=grid[1, i])
-        text = "\n".join(wrap(last[i].reading[0] + " " + last[i].reading[1], 62))
-        grid[1, i].text(0, -0.2, text, transform=grid[1, i].transAxes, va="top", fontsize=8.5)
-    handles: dict[str, Any] = {}
-    for ax in grid[0]:
-        handles |= dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
-    grid[0, 0].legend(handles.values(), handles.keys(), fontsize=8)
+                (told[kind],) = over.plot(
+                    steps[chosen], here["modulus"].values[chosen], marker, color=colour, ms=6, label=kind
+                )
+        over.axhline(1, color="0.2", ls="--", lw=1)
+        away, size = float(here["energy_distance"][-1]), float(here["gradient"][-1])
+        over.set(xlabel="training steps", ylim=(0.5, 1.45), title=f"R1 = {r1:g}: energy distance {away:.3f} at the end")
+        eg.plot.game(last[i], ax=plane)
+        plane.get_legend().remove()
+        plane.set_title(f"multipliers at the end, gradients {size:.2g}")
+        lines = [line for line in last[i].reading if not line.startswith(("Averaging", "One step", "The generator"))]
+        words.text(0, 1, "\n".join(wrap(" ".join(lines), 74)[:13]), va="top", fontsize=7.5)
+        words.axis("off")
+    grid[0, 0].set_ylabel("factor of a mode's size per step, |z|")
+    fig.legend(told.values(), told.keys(), loc="outside upper center", ncols=6, frameon=False)
     return fig
 
 
@@ -192,9 +195,9 @@ def figure(ds: xr.Dataset, last: list[GameSpectrum]) -> Figure:
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("game_digits", draws=64, help_seed="of images, latents and networks", help_draws="images")
     parser.add_argument("--steps", type=int, default=STEPS, help="of training")
-    parser.add_argument("--products", type=int, default=PRODUCTS, help="at the end; a sixth of them on the way")
+    parser.add_argument("--products", type=int, default=PRODUCTS, help="at the end; an eighth of them on the way")
     args = parser.parse_args(argv)
-    ds, last = study(args.seed, args.draws, args.steps, max(2, args.products // 6), args.products)
+    ds, last = study(args.seed, args.draws, args.steps, max(2, args.products // 8), args.products)
     write(args.output, ds, figure(ds, last), dpi=70)
     for i, spectrum in enumerate(last):
         here = ds.isel(strength=i, step=-1)

@@ -25,8 +25,9 @@ Apply = Callable[[Array], Array]
 CONVERGED, LISTED = 1e-5, 0.1
 #: |z - 1| below which a multiplier is 1 to rounding
 ONE = 1e-10
-#: multipliers below this modulus count less in the choice of those far from 1: their modes are gone within some steps
-GONE = 0.8
+#: in the choice of those far from 1 multipliers below this modulus count less (their modes are gone within some steps),
+#: and so do those of small angle, down to this part (decay, which lies within the others and is hard to find)
+GONE, DECAY = 0.8, 0.02
 #: products between two looks at the multipliers; vectors kept at least
 LOOK, FEWEST = 8, 24
 #: part of the free memory that the vectors may take
@@ -112,24 +113,27 @@ class Leading:
 
 def leading(
     apply: Apply, n: int, budget: Budget, products: int | None = None, *, count: int = 8, start: Array | None = None,
-    seed: int = 0, kept: int | None = None,
+    seed: int = 0, kept: int | None = None, more: Callable[[Array], int] | None = None,
 ) -> Leading:  # fmt: skip
     """The ``count`` multipliers farthest from 1 and the ``count`` of largest modulus above 1, conjugate pairs as one.
 
     At most ``products`` of what the budget has left; ends sooner when all of them have converged. start: (n,) the
     first vector, default random by the seed. kept: vectors held at most, default all that a quarter of the free memory
-    holds. Raises InputError for derivatives that are not finite.
+    holds. more: how many products may follow when these are spent, by the multipliers found until then. Raises
+    InputError for derivatives that are not finite.
     """
     if count < 1:
         raise InputError("count", "be at least 1", count)
     limit = min(budget.left, budget.left if products is None else products)
     room = int(MEMORY * free_memory() / (8.0 * n)) if kept is None else kept
-    size = min(n, max(min(limit, room), min(FEWEST, limit)))
+    size = min(n, max(min(limit if more is None else budget.left, room), FEWEST))
     first = np.random.default_rng(seed).standard_normal(n) if start is None else np.asarray(start, dtype=float)
     run = _Krylov(budget.counted(apply), n, size, first, count)
     used = budget.used
     ended = "products"
-    for done in range(1, limit + 1):
+    done = 0
+    while done < limit:
+        done += 1
         if not run.extend():
             ended = "interrupted" if budget.interrupted else "products"
             break
@@ -140,6 +144,8 @@ def leading(
         if (done % LOOK == 0 or full) and run.converged():
             ended = "converged"
             break
+        if done == limit and more is not None:
+            limit, more = limit + min(budget.left, more(run.listed()[0])), None
         if full and done < limit:
             run.restart()
     return run.result(budget.used - used, ended)
@@ -147,10 +153,12 @@ def leading(
 
 def order(z: Array, count: int) -> tuple[Array, Array]:
     """(indices of z with im >= 0, most telling first; which of them are asked for): by turns the farthest from 1, by
-    |z - 1| min(1, |z| / GONE)^4, and the largest beyond the unit circle."""
+    |z - 1| min(1, |z| / GONE)^4, where Re z > 0 times max(|sin arg z|, DECAY), and the largest beyond the unit
+    circle."""
     half = np.flatnonzero(z.imag >= 0)
     large = np.abs(z[half])
-    far = np.abs(z[half] - 1) * np.minimum(1.0, large / GONE) ** 4
+    turning = np.where(z[half].real < 0, 1.0, np.maximum(np.abs(np.sin(np.angle(z[half]))), DECAY))
+    far = np.abs(z[half] - 1) * np.minimum(1.0, large / GONE) ** 4 * turning
     rank = np.empty((2, len(half)), dtype=int)
     rank[0, np.argsort(-far, kind="stable")] = np.arange(len(half))
     rank[1, np.argsort(-large, kind="stable")] = np.arange(len(half))
@@ -223,10 +231,13 @@ class _Krylov:
                 break
             select[members] = 1
             taken = int(select.sum())
-        T, Q, *_, info = dtrsen(select, T, Q, job=b"N", lwork=max(1, j * j), liwork=max(1, j * j))
-        k = taken
-        if info or (k < j and T[k, k - 1] != 0):  # an exchange of blocks that rounding forbids: keep all before it
-            raise np.linalg.LinAlgError("Schur form could not be ordered")
+        T, Q, _, _, k, _, _, info = dtrsen(select, T, Q, job=b"N", lwork=max(1, j * j), liwork=max(1, j * j))
+        if info:  # blocks too near each other to change places: the same space from its eigenvectors
+            H = self.H[:j, :j]
+            values, Y = np.linalg.eig(H)
+            near = [int(np.argmin(np.abs(values - w))) for w in z[select != 0]]
+            Q = sla.orth(np.concatenate([Y[:, near].real, Y[:, near].imag], axis=1), rcond=1e-10)
+            T, k = Q.T @ H @ Q, Q.shape[1]
         tail = self.H[j, :j] @ Q[:, :k]
         for block in range(0, self.V.shape[1], 65536):  # no second copy of all vectors
             part = slice(block, block + 65536)
@@ -244,6 +255,14 @@ class _Krylov:
             weights = Y[0] * np.linalg.solve(Y, np.eye(j)[:, 0])
             self.first = z.astype(complex), weights.astype(complex)
 
+    def listed(self) -> tuple[Array, Array]:
+        """(multipliers, their rows among ``pairs``) that are asked for and worth listing."""
+        z, _, tails = self.pairs()
+        rows, asked = order(z, self.count)
+        rows = rows[asked]
+        good = np.abs(tails[rows]) <= LISTED * np.maximum(np.abs(z[rows] - 1), ONE)
+        return z[rows[good]], rows[good]
+
     def result(self, products: float, ended: str) -> Leading:
         n = self.V.shape[1]
         if not self.length:
@@ -252,13 +271,12 @@ class _Krylov:
         self._quadrature()
         assert self.first is not None
         z, Y, tails = self.pairs()
-        rows, asked = order(z, self.count)
-        rows = rows[asked]
-        good = np.abs(tails[rows]) <= LISTED * np.maximum(np.abs(z[rows] - 1), ONE)
-        chosen = rows[good]
+        chosen = self.listed()[1]
         j = self.length
+        rounding = np.finfo(float).eps * float(np.linalg.norm(self.H[:j, :j], 2))
         return Leading(
-            z[chosen], self.V[:j].T @ Y[:, chosen], np.abs(tails[chosen]), products, ended, *self.first,
+            z[chosen], self.V[:j].T @ Y[:, chosen], np.maximum(np.abs(tails[chosen]), rounding), products, ended,
+            *self.first,
             self.V[j].copy(), tails[chosen],
         )  # fmt: skip
 

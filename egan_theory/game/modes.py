@@ -20,7 +20,7 @@ KINDS = {
     "drift": "grows without turning: training is under way in this direction, or it is a saddle",
     "edge of stability": "overshoots: its sign turns at every step, and its size hardly changes",
     "rotation, damped": "the players circle each other, ever closer",
-    "decay": "shrinks without circling",
+    "decay": "shrinks without circling (where its multiplier is negative, its sign turns at every step)",
 }
 #: kinds that something should be changed for
 TROUBLE = ("step too large", "rotation, growing")

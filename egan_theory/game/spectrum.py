@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 Progress = Callable[[float, float], None]
-#: parts of the products: modes, adjoint modes, and each player's own curvature
-RIGHT, LEFT, CURVATURE = 0.35, 0.2, 0.04
+#: parts of the products: modes, adjoint modes, each player's own curvature, and a scan, or where there is none more for
+#: the modes
+RIGHT, LEFT, CURVATURE, SCANNED = 0.35, 0.2, 0.04, 0.2
 #: products that a scan is worth starting with
 SCAN = 24
 
@@ -69,7 +70,10 @@ def spectrum_of(
     begin = time.perf_counter()
     with _told(game, products, progress) as tell:
         budget = Budget(products, tell)
-        found = _find(game, budget, count, adjoints, seed, curvature)
+        found = _find(
+            game, budget, count, adjoints, seed, curvature,
+            lambda z: wanted is not None and (scan != "auto" or _troubled(root(z, game.map.steps))),
+        )  # fmt: skip
         modes = _modes(game, found, budget, average)
         noise, modes = over_batches(game, found.right, found.adjoints, modes, budget)
         scanned = _scan(game, found, modes, budget, wanted, scan == "auto", seed)
@@ -98,17 +102,25 @@ class _Found(NamedTuple):
     ended: str
 
 
-def _find(game: Game, budget: Budget, count: int, adjoints: bool, seed: int, curvature: bool) -> _Found:
+def _find(
+    game: Game, budget: Budget, count: int, adjoints: bool, seed: int, curvature: bool, scanned: Callable[[Array], bool]
+) -> _Found:
+    """``scanned``: whether a scan will need products, by the multipliers found."""
     A, total = game.map, budget.total
     # without adjoints theirs are the modes'
     share = RIGHT if adjoints else RIGHT + LEFT
-    right = leading(A.product, A.n, budget, max(2, int(share * total)), count=count, seed=seed)
+    right = leading(
+        A.product, A.n, budget, max(2, int(share * total)), count=count, seed=seed,
+        more=lambda z: 0 if scanned(z) else int(SCANNED * total),
+    )  # fmt: skip
     parts = [(right.nodes, right.weights)]
     U = np.full(right.vectors.shape, np.nan, dtype=complex)
     if adjoints and len(right.values):
         # what is seen of the modes is most of their adjoints, if these are not far from orthogonal
         begun = (right.vectors.real + right.vectors.imag).sum(1)
-        left = leading(A.transposed, A.n, budget, max(2, int(LEFT * total)), count=count, start=begun, seed=seed + 1)
+        rest = budget.left - _reserved(game, total, count) - (int(SCANNED * total) if scanned(right.values) else 0)
+        limit = max(2, int(LEFT * total), rest)
+        left = leading(A.transposed, A.n, budget, limit, count=count, start=begun, seed=seed + 1)
         for i, j in enumerate(adjoint(right.values, left.values, right.tails, left.tails)):
             if j >= 0:
                 u = left.vectors[:, j]
@@ -116,6 +128,12 @@ def _find(game: Game, budget: Budget, count: int, adjoints: bool, seed: int, cur
     density = joined("multipliers of the step", "1", parts, A.n) if A.steps == 1 else None
     curves = [_curvature(game, player, budget, seed) if curvature else None for player in (0, 1)]
     return _Found(right, U, density, (curves[0], curves[1]), right.ended)
+
+
+def _reserved(game: Game, total: float, count: int) -> int:
+    """Products of what follows the modes and their adjoints, a scan left out."""
+    batches = 1 + 2 * count + 2 * CHECKED if game.players.batches > 1 else 0
+    return 2 * max(8, int(CURVATURE * total)) + 4 * CHECKED + batches
 
 
 def _curvature(game: Game, player: int, budget: Budget, seed: int) -> Density | None:
@@ -196,6 +214,11 @@ def _scanned(game: Game, asked: str | tuple[str, float, float] | None) -> tuple[
     return name, low, high
 
 
+def _troubled(z: Array) -> bool:
+    """Whether one of the multipliers is of a kind that something should be changed for."""
+    return any(kind_of(complex(value)) in TROUBLE for value in z)
+
+
 def _scan(
     game: Game, found: _Found, modes: list[Mode], budget: Budget, wanted: tuple[str, float | None, float | None] | None,
     only_trouble: bool, seed: int,
@@ -204,7 +227,7 @@ def _scan(
         return None
     name, low, high = wanted
     bad = [i for i, m in enumerate(modes) if kind_of(m.multiplier) in TROUBLE]
-    if only_trouble and not bad:
+    if only_trouble and not _troubled(np.array([m.multiplier for m in modes])):
         return None
     right = found.right
     rows = [*bad, *(i for i in range(len(modes)) if i not in bad)]

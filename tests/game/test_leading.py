@@ -9,6 +9,7 @@ from egan_theory.game.leading import Budget, leading, order
 from tests.game.double import spread
 
 KNOWN = (-1.42 + 0.37j, 1.17, 0.9 + 0.6j, -1.05)
+INSIDE = (0.5 + 0.75j, 0.6 + 0.7j, 0.7 + 0.6j, 0.8 + 0.5j, 0.85 + 0.4j, 0.9 + 0.3j)
 
 
 def spread_of(n=120, condition=0.3, seed=0):
@@ -17,17 +18,27 @@ def spread_of(n=120, condition=0.3, seed=0):
 
 @pytest.mark.parametrize("kept", [None, 26, 40])
 def test_known_multipliers_are_found_with_residuals(kept):
-    A = spread_of()
-    budget = Budget(110)
-    found = leading(lambda v: A @ v, len(A), budget, kept=kept, count=3)
-    assert found.ended == "converged" and budget.used == found.products <= 110
-    for z in KNOWN:
-        assert np.abs(found.values - z).min() < 1e-8
+    A = spread((*KNOWN, *INSIDE), 200)
+    budget = Budget(160)
+    found = leading(lambda v: A @ v, len(A), budget, kept=kept, count=6)
+    assert found.ended == "converged" and budget.used == found.products <= 160
+    for z in (*KNOWN, *INSIDE[:2]):
+        assert np.abs(found.values - z).min() < 1e-6
     X, z = found.vectors, found.values
     residual = A @ X - X * z
     assert np.all(z.imag >= 0) and np.allclose(np.linalg.norm(X, axis=0), 1)
     assert np.linalg.norm(residual, axis=0) == pytest.approx(found.residuals, abs=1e-12)
     assert np.abs(residual - np.outer(found.next, found.tails)).max() < 1e-12
+
+
+def test_a_restart_works_without_an_ordered_schur_form(monkeypatch):
+    from egan_theory.game import leading as module
+
+    A, run = spread_of(), lambda: leading(lambda v: A @ v, len(A), Budget(110), kept=26, count=3)
+    expected, ordered = run(), module.dtrsen
+    monkeypatch.setattr(module, "dtrsen", lambda *a, **k: (*ordered(*a, **k)[:-1], 1))
+    found = run()
+    assert found.values == pytest.approx(expected.values, abs=1e-8) and found.products == expected.products
 
 
 def test_arpack_finds_the_same_farthest_from_one_and_largest():

@@ -90,4 +90,6 @@ def test_adjoints_are_matched_one_to_one():
     z = np.array([0.9 + 0.1j, -1.2, 1.1])
     left = np.array([1.1 + 1e-9, 0.9 + 0.1j, 5.0])
     assert adjoint(z, left, np.zeros(3), np.zeros(3)).tolist() == [1, -1, 0]
+    near = np.array([1.1, 1.1 + 1e-4])
+    assert adjoint(near, np.array([1.1 + 3e-5]), np.zeros(2), np.zeros(1)).tolist() == [0, -1]
     assert adjoint(z, np.zeros(0, complex), np.zeros(3), np.zeros(0)).tolist() == [-1, -1, -1]

@@ -81,8 +81,11 @@ def test_it_does_not_extrapolate_beyond_what_it_can_trust():
     for c in s.crossings:
         if c.strength is None:
             assert c.reason
-        else:  # confirmed by products
+        else:  # confirmed by products, and followed without a gap
             assert c.residual < 0.1
+            (j,) = np.flatnonzero(np.abs(s.multipliers[np.argmin(np.abs(s.strengths - 0.1))] - complex(*c.at)) < 1e-12)
+            between = (s.strengths >= min(0.1, c.strength)) & (s.strengths <= max(0.1, c.strength))
+            assert s.trusted[between, j].all()
     assert scan(at, "r1", 0.1, found, Budget(5)) is None
     for low, high in ((1.0, 2.0), (0.0, 1.0), (2.0, 0.01)):
         with pytest.raises(InputError, match="scan: must be a range"):

@@ -88,6 +88,23 @@ def test_what_freezing_neglects_is_measured_with_the_moments_moving():
     assert "not valid" in " ".join(found[0.5].reading) and ": valid." in " ".join(found[1 - 1e-9].reading)
 
 
+@pytest.mark.parametrize(("schedule", "close"), [(Schedule(False), 1e-4), (Schedule(False, 1, 4), 0.2)], ids=str)
+def test_what_freezing_neglects_is_the_moments_own_answer(schedule, close):
+    """|L_ww x + L_wv (z - L_vv)^-1 L_vw x - z x| / |z - 1| with the blocks of the dense map L whose moments v move."""
+    players = Quadratic(8, stiffness=0.1, rotation=0.3)
+    optimizers = tuple(adam(k, 0.05, 0.0, 0.9, k) for k in players.sizes)
+    game = Game(players, optimizers, schedule, {"r1": 0.1})
+    s = spectrum_of(game, 200, progress=False, count=4)
+    live = GameMap(players, optimizers, schedule, game.strengths, frozen=False)
+    L, n = dense(live), game.map.n
+    assert list(live.parts)[:2] == ["psi", "theta"] and live.n == 2 * n
+    for j, m in enumerate(s.modes[:3]):
+        x, z = s.vectors[:, j], m.of_product
+        v = np.linalg.solve(z * np.eye(n) - L[n:, n:], L[n:, :n] @ x)
+        expected = np.linalg.norm(L[:n, :n] @ x + L[:n, n:] @ v - z * x) / abs(z - 1)
+        assert m.neglected == pytest.approx(expected, rel=close)
+
+
 def test_distance_and_velocity_tell_where_rest_is():
     """Started one mode away from rest, all of the step is along that mode, and rest is as far as it was put."""
     players = Quadratic(10, stiffness=0.1)
@@ -173,6 +190,7 @@ def test_every_form(tmp_path, capsys):
     save(ds, tmp_path / "s.nc")
     again = read_netcdf("s", tmp_path / "s.nc")
     assert again["re"].values == pytest.approx(s.multipliers.real) and again.sizes["strength"] >= 61
+    assert again["scan_re"].shape == s.scan.multipliers.shape and "density_D_re" in again
     assert all(ds[name].attrs.get("units") for name in ds.data_vars if name != "kind")
     assert "GameSpectrum(" in repr(s) and "<table>" in s._repr_html_() and "per step" in s._repr_html_()
     assert "a game of matrices" in s.reading and any("least angle" in line for line in s.reading)
