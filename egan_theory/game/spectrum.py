@@ -163,7 +163,7 @@ def _momentum(optimizer: Optimizer) -> float:
 
 
 def _edge(optimizer: Optimizer) -> float:
-    """P times curvature from where on the step is too large, Eq. (112, step-edge); of Nesterov's momentum b,
+    """P times curvature from where on the step is too large, Eq. (115, step-edge); of Nesterov's momentum b,
     1 + 2 b times less."""
     b = _momentum(optimizer)
     nesterov = bool(np.any(optimizer.settings.get("nesterov", False)))

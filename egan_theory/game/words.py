@@ -133,7 +133,7 @@ def _rate(s: GameSpectrum, m: Mode) -> str:
 def rate_factor(z: complex, momentum: float) -> float | None:
     """Largest factor f < 1 of the learning rate that brings the multiplier z to the unit circle, None where none does.
 
-    By Eq. (111, frozen-adam) (z - 1)(z - b)/z is proportional to the rate. Exact for a mode of
+    By Eq. (114, frozen-adam) (z - 1)(z - b)/z is proportional to the rate. Exact for a mode of
     one player.
     """
     pull = (z - 1) * (z - momentum) / z
