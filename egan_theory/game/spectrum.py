@@ -163,8 +163,8 @@ def _momentum(optimizer: Optimizer) -> float:
 
 
 def _edge(optimizer: Optimizer) -> float:
-    """P times curvature from where on the step is too large: 2 (1 + b) / (1 - b) with momentum b, from z = -1 of
-    (z - 1)(z - b) + (1 - b) P h z = 0 (Cohen et al. 2022, arXiv:2207.14484); of Nesterov's, 1 + 2 b times less."""
+    """P times curvature from where on the step is too large, Eq. (115, step-edge); of Nesterov's momentum b,
+    1 + 2 b times less."""
     b = _momentum(optimizer)
     nesterov = bool(np.any(optimizer.settings.get("nesterov", False)))
     return 2 * (1 + b) / (1 - b) / (1 + 2 * b if nesterov else 1.0)

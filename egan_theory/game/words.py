@@ -133,8 +133,8 @@ def _rate(s: GameSpectrum, m: Mode) -> str:
 def rate_factor(z: complex, momentum: float) -> float | None:
     """Largest factor f < 1 of the learning rate that brings the multiplier z to the unit circle, None where none does.
 
-    A mode of curvature h under momentum b obeys (z - 1)(z - b) = -lr h z; the right side is multiplied by f. Exact for
-    a mode of one player whose curvature does not turn with the rate.
+    By Eq. (114, frozen-adam) (z - 1)(z - b)/z is proportional to the rate. Exact for a mode of
+    one player.
     """
     pull = (z - 1) * (z - momentum) / z
 

@@ -110,3 +110,14 @@ def test_a_polynomial_of_any_degree_is_followed(steps):
         z = np.linalg.eigvals(at(s.strengths[g]).A)
         for j in np.flatnonzero(s.trusted[g]):
             assert np.abs(z - s.multipliers[g, j]).min() < 5 * s.residuals[g, j] + 1e-7
+
+
+def test_a_crossing_beyond_a_gap_of_trust_is_not_told(monkeypatch):
+    from egan_theory.game.scan import Scan
+
+    at, found = setup(rotation=1.0, stiffness=0.8)
+    honest = Scan.trusted.fget
+    assert scan(at, "r1", 0.1, found, Budget(300)).crossings[0].strength is not None
+    monkeypatch.setattr(Scan, "trusted", property(lambda s: honest(s) & (np.abs(s.strengths[:, None] - 0.12) > 0.01)))
+    for c in scan(at, "r1", 0.1, found, Budget(300)).crossings:
+        assert c.strength is None and "as far as it can be trusted" in c.reason

@@ -4,7 +4,7 @@ package's numbers, or from differentiation and propagation by brute force, never
 ``CHECKS[name](rng)`` gives a list of {symbol: value}, "ranges" (see latex_values) and "tolerance" among them.
 """
 
-from . import model, normal, orbits, play, samples, terms
+from . import game, model, normal, orbits, play, samples, terms
 from .toy import CHECKS
 
-__all__ = ["CHECKS", "model", "normal", "orbits", "play", "samples", "terms"]
+__all__ = ["CHECKS", "game", "model", "normal", "orbits", "play", "samples", "terms"]
