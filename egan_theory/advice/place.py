@@ -61,7 +61,7 @@ class Place(Record):
     ratio: float
     stderr: float
     share: float
-    found: CollectiveInstability
+    found: CollectiveInstability = field(repr=False)
     numbers: KernelNumbers = field(repr=False)
     experiment: Experiment = field(repr=False)
     points: int

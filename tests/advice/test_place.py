@@ -155,3 +155,39 @@ def test_bad_input():
     ):
         with pytest.raises(eg.InputError, match=f"^{field}"):
             call()
+
+
+@pytest.mark.slow
+def test_a_game_in_pytorch_lies_where_jax_s_features_say():
+    """Second route: dense rows of D's features by JAX, and g1, g2 of G by its dense kernel."""
+    torch, jnp = pytest.importorskip("torch"), pytest.importorskip("jax").numpy
+    from egan_theory.advice.practice import on, practice
+    from egan_theory.features.networks.tangent import TangentFeatures
+    from egan_theory.features.rows import RowFeatures
+    from egan_theory.game.game import game
+
+    torch.manual_seed(0)
+    nn = torch.nn
+    D = nn.Sequential(nn.Linear(2, 24), nn.Tanh(), nn.Linear(24, 1))
+    G = nn.Sequential(nn.Linear(8, 24), nn.Tanh(), nn.Linear(24, 2))
+    x, z = experiment().points.coordinates, np.random.default_rng(0).standard_normal((10, 8))
+    optimizers = torch.optim.SGD(D.parameters(), 2.0), torch.optim.SGD(G.parameters(), 3.0)
+    found = place(
+        game(D, G, loss="non_saturating", data=torch.as_tensor(x), latents=torch.as_tensor(z), optimizers=optimizers,
+             penalty={"r1": 0.2}),
+        {"loss": {"kind": "non_saturating"}}, x, points=6,
+    )  # fmt: skip
+    W, b, v, c = (np.asarray(p.detach().double()) for p in D.parameters())
+    features = TangentFeatures(lambda p, y: jnp.tanh(y @ p[0].T + p[1]) @ p[2][0] + p[3][0], [W, b, v, c])
+    order = np.random.default_rng([0, 8]).choice(6, 6, replace=False)
+    rows = RowFeatures(features.seen_rows(x[order])[0], 6)
+    numbers = kernel_numbers(G, torch.as_tensor(z))
+    training = {
+        "loss": {"kind": "non_saturating"}, "penalty": {"r1": 0.2}, "update": {"rule": "alternating"},
+        "discriminator": {"learning_rate": 2.0}, "generator": {"learning_rate": 3.0, "kernel": numbers.kernel},
+    }  # fmt: skip
+    theirs = eg.collective_instability(on(practice(training), x[order], rows))
+    assert found.ratio == pytest.approx(numbers.ratio, rel=1e-9)
+    assert found.margin == pytest.approx(theirs.margin, rel=1e-5, abs=1e-9)
+    assert found.thresholds == pytest.approx(theirs.values, rel=1e-4)
+    assert found.numbers.exact and found.share == numbers.share
