@@ -31,7 +31,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: products with the step's Jacobian at most, multipliers kept, steps that the advice is for."""
+    """What is asked for: products with the step's Jacobian at most, multipliers kept, steps of the whole training."""
 
     products: int
     count: int
@@ -41,8 +41,9 @@ class Request:
 
 @dataclass
 class Found:
-    """Values by the names of the run schema, what failed and why, seconds and products by part."""
+    """Values at a step by the names of the run schema, what failed and why, seconds by part, and products."""
 
+    step: float = 0.0
     values: dict[str, Any] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -113,18 +114,33 @@ def kernel(game: Any, memory: Memory, asked: Request, found: Found) -> dict[str,
     return {"kernel_g1": numbers.g1, "kernel_g2": numbers.g2, "kernel_share": numbers.share}
 
 
+def advice(game: Any, memory: Memory, asked: Request, found: Found) -> dict[str, Any]:
+    """The R1 strength that theory advises for the steps that remain, and up to which training is stable; nothing where
+    the length of the training is not known."""
+    if asked.horizon is None:
+        return {}
+    from ..advice import advise as module
+
+    advise: Any = module.advise
+    said = advise(game, horizon=max(asked.horizon - found.step, 1.0))
+    edge = np.nan if said.edge is None else said.edge
+    return {"strength_advised": said.best, "strength_edge": edge if np.isfinite(edge) else np.nan}
+
+
 PARTS: Mapping[str, Callable[[Any, Memory, Request, Found], dict[str, Any]]] = {
     "multipliers": multipliers,
     "path": path,
     "kernel": kernel,
+    "advice": advice,
 }
 
 
 def analyse(
-    game: Callable[[], Any], memory: Memory, asked: Request, parts: tuple[str, ...], clock: Callable[[], float]
-) -> Found:
+    game: Callable[[], Any], step: float, memory: Memory, asked: Request, parts: tuple[str, ...],
+    clock: Callable[[], float],
+) -> Found:  # fmt: skip
     """All parts at one checkpoint. What fails is kept with its reason; nothing is raised but KeyboardInterrupt."""
-    found = Found()
+    found = Found(step)
     begin = clock()
     try:
         made = game()

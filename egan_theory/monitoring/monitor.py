@@ -38,12 +38,13 @@ class Monitor:
 
     ``every``: training steps from one analysis to the next. None: as many as keep the time of all that is done here
     within ``share`` of the training time, counted with the durations measured; the first analysis comes when some
-    steps have been timed, and at any moment the time spent is at most ``share`` of that of the training plus the last
-    analysis. Which it will be is said before the first analysis (``say``, a function of one line; None: nowhere), and
-    every sample records what was spent. ``record``: steps between samples of losses (means of the steps since the
-    last) and particles, default a tenth.
+    steps have been timed, and at any moment the time spent is at most ``share`` of that of the training plus what
+    beginning and the last analysis took. Which it will be is said before the first analysis (``say``, a function of
+    one line; None: nowhere), and every sample records what was spent. ``record``: steps between samples of losses
+    (means of the steps since the last) and particles, default a tenth.
     ``products``: products with the training step's Jacobian per analysis, at most; ``count``: multipliers kept;
-    ``parts``: what is measured, of PARTS; ``horizon``: steps that the advice is for.
+    ``parts``: what is measured, of PARTS; ``horizon``: steps of the whole training, None: no advice, which is for the
+    steps that remain.
 
     ``experiment``, ``seed``, ``resume``, ``at`` as in RunWriter, whose store a crash leaves readable.
 
@@ -88,6 +89,8 @@ class Monitor:
         _whole("count", count)
         if not (isinstance(share, int | float) and 0 < share <= 1):
             raise InputError("share", "be above 0 and at most 1, a part of the training time", repr(share))
+        if horizon is not None and not (isinstance(horizon, int | float) and 0 < horizon < math.inf):
+            raise InputError("horizon", "be a number of steps above 0", repr(horizon))
         unknown = [part for part in parts if part not in PARTS]
         if unknown or isinstance(parts, str):
             raise InputError("parts", f"be some of {', '.join(PARTS)}", parts if isinstance(parts, str) else unknown[0])
@@ -239,7 +242,7 @@ class Monitor:
             begin = self._clock()
             if math.isnan(pace.analysis_seconds):
                 self._announce(game)
-            found = analyse(game, self._memory, self._asked, self._parts, self._clock)
+            found = analyse(game, step, self._memory, self._asked, self._parts, self._clock)
             for part, why in found.failures.items():
                 samples.note(step, f"{part}: {why}")
             between = self._clock()

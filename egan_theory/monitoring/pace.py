@@ -23,7 +23,9 @@ class Pace:
     have been timed, the next ones so that all but the last of them together take at most ``share`` of the training
     time: at any moment
 
-        looked <= share * trained + the last analysis and its samples        [s].
+        looked <= share * trained + the last analysis and its samples        [s]
+
+    (with the first: and what was done before it).
 
     ``every`` k: at the first step seen, and then whenever a multiple of k is reached, whatever it costs.
 

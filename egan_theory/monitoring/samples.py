@@ -52,7 +52,8 @@ class Samples:
                 continue
             if name not in LOSSES:
                 check_scalar_name(name)
-            value = value.detach() if hasattr(value, "detach") else value
+            if hasattr(value, "detach"):
+                value = value.detach().float()  # sums of half precision would not be means
             total, n = self._sums.get(name, (0.0, 0))
             self._sums[name] = total + value, n + 1
 

@@ -1,4 +1,4 @@
-"""The README's lines for PyTorch, run as they stand in a process of their own, around a loop that goes on afterwards."""
+"""The README's lines for PyTorch, run as they stand in a process of their own, around a loop that goes on."""
 
 import re
 import subprocess

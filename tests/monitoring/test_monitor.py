@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -101,6 +102,24 @@ def test_path_angle_is_the_cosine_of_field_and_path(tmp_path):
             expected = w @ v / np.linalg.norm(w) / np.linalg.norm(v)
             assert run[name].sel(time=step).item() == pytest.approx(expected, abs=1e-12)
     assert np.isnan(run["path_angle"].values[0, 0])  # no way has been gone yet
+
+
+def test_the_advice_is_for_the_steps_that_remain(tmp_path, monkeypatch):
+    asked = []
+
+    def advise(game, *, horizon):
+        asked.append(horizon)
+        return SimpleNamespace(best=3.0 * game.strengths["r1"], edge=None if horizon < 5 else 40.0)
+
+    monkeypatch.setattr("egan_theory.advice.advise.advise", advise)
+    with monitor(tmp_path / "r.nc", horizon=32) as m:
+        for step in range(41):
+            m.step(step)
+    assert asked == [32, 22, 12, 2, 1]
+    run = eg.open_runs(tmp_path / "r.nc")
+    known = run["time"].isin([0, 10, 20, 30, 40]).values
+    np.testing.assert_array_equal(run["strength_advised"].values[0, known], 1.5)
+    np.testing.assert_array_equal(run["strength_edge"].values[0, known], [40, 40, 40, np.nan, np.nan])
 
 
 # -- time --------------------------------------------------------------------------------------------------------------
@@ -202,6 +221,7 @@ def test_a_full_disk_stops_no_training(tmp_path, monkeypatch):
     ({"products": 1}, "products: must be a whole number of at least 4"),
     ({"share": 0}, "share: must be above 0"),
     ({"share": "3 %"}, "share: must be above 0"),
+    ({"horizon": 0}, "horizon: must be a number of steps above 0"),
     ({"parts": ("spectrum",)}, "parts: must be some of multipliers, path, kernel"),
     ({"parts": "kernel"}, "parts: must be some of"),
 ])  # fmt: skip
