@@ -103,7 +103,7 @@ BAD_SOURCES = {
     "latin": (lambda f: _made(f / "log.csv", b"step,d\xe9\n0,1\n"), "must be a UTF-8 text file"),
     "image": (lambda f: _made(f / "log.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(99)), "must be a text file"),
     "mlflow": (_deep, 'd_loss, line 2: must be "timestamp value step", but found'),
-    "offline": (lambda f: _made(f / "run-1.wandb", b":W&B\xe1\xbe\0xxxx\5\0\1" + b"x" * 9), "a chunk at byte 7 without"),
+    "offline": (lambda f: _made(f / "run-1.wandb", b":W&B\xe1\xbe\0xxxx\5\0\1" + b"x" * 9), "a chunk at byte 7"),
     "offline, empty": (lambda f: _made(f / "run-1.wandb", b":W&B\xe1\xbe\0"), "run-1.wandb: must hold a history"),
     "no events": (lambda f: _made(f / "a.tfevents", b""), "must hold scalars, but found none in 1 event file"),
     "other events": (lambda f: _made(f / "a.tfevents", b"0123456789" * 9), "must be a TensorBoard event file"),
