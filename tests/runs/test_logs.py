@@ -4,6 +4,7 @@ import codecs
 import json
 import math
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -287,6 +288,51 @@ def test_history_of_wandb(form, tmp_path):
     assert ds["diverged_at"].values.tolist() == [5]  # the discriminator's loss; the generator's at 7
     assert ds["wall_time"].values.tolist() == [[1.7e9, 1.7e9 + 1, 1.7e9 + 2]]
     assert {*ds.data_vars} == {D, G, "wall_time", "diverged_at"}
+
+
+def chunks(*records: bytes) -> bytes:
+    """A file of W&B: records in chunks that end at every 32 KiB."""
+    out = bytearray(b":W&B\xe1\xbe\0")
+    for data in records:
+        first = True
+        while True:
+            if (left := 32768 - len(out) % 32768) < 7:
+                out += bytes(left)
+                left = 32768
+            part, data = data[: left - 7], data[left - 7 :]
+            kind = bytes([(1 if not data else 2) if first else (4 if not data else 3)])
+            out += struct.pack("<IH", zlib.crc32(kind + part), len(part)) + kind + part
+            first = False
+            if not data:
+                break
+    return bytes(out)
+
+
+def logged(**values: object) -> bytes:
+    def item(name: str, value: object) -> bytes:
+        keys = name.split("__")
+        named = block(1, name.encode()) if len(keys) == 1 else b"".join(block(2, k.encode()) for k in keys)
+        return block(1, named + block(16, json.dumps(value).encode()))
+
+    return b"\x08\x01" + block(2, b"".join(item(n, v) for n, v in values.items()))
+
+
+def test_file_of_wandb_itself(tmp_path):
+    """Fields and chunks as wandb 0.31 writes them (a run of its own was read, too); a record longer than a block."""
+    run = block(17, block(1, b"f58e8lo3") + block(8, b"brisk"))
+    rows = [logged(_step=i, _timestamp=1.7e9 + i, d_loss=i / 2, train__g_loss="NaN" if i else 1) for i in range(3)]
+    data = chunks(run, rows[0], logged(_step=0, note="x" * 70_000), *rows[1:], *[block(4, b"y" * 100)] * 400)
+    path = tmp_path / "wandb" / "offline-run-1" / "run-f58e8lo3.wandb"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    ds = eg.import_log(tmp_path / "wandb")
+    assert ds["run_name"].values.tolist() == ["brisk"] and ds.attrs["status"] == "diverged at step 1"
+    assert row(ds, D) == {0: 0, 1: 0.5, 2: 1} and row(ds, G) == {0: 1} and ds["wall_time"].values[0, 2] == 1.7e9 + 2
+    path.write_bytes(data[:-50])
+    assert eg.import_log(path).attrs["status"] == "interrupted"
+    path.write_bytes(data[:200].replace(b"brisk", b"brusk") + data[200:])
+    with pytest.raises(InputError, match="a chunk at byte 7 without its checksum"):
+        eg.import_log(path)
 
 
 def test_parquet_needs_its_extra_or_is_read(tmp_path):

@@ -31,11 +31,11 @@ def import_log(
     """The scalars of a training log as runs of the schema (egan_theory.runs.schema), without particles.
 
     ``path``: a TensorBoard event file or a folder of them; a CSV export of a W&B chart, a run's history as CSV, lines
-    of JSON or Parquet (extra ``logs``); MLflow's folder (mlruns, an experiment's or a run's) or a chart's CSV; any
-    CSV with a column of steps, and folders of them. ``format``: one of "tensorboard", "wandb", "mlflow", "csv";
-    default: what the source looks like. ``step``: the column of steps of a table. ``names``: scalars by their names
-    in the log -> variables, such as {"loss/critic": "loss_discriminator"}; without, losses of both players are known
-    by their names.
+    of JSON or Parquet (extra ``logs``), W&B's own folder; MLflow's folder (mlruns, an experiment's or a run's) or a
+    chart's CSV; any CSV with a column of steps, and folders of them. ``format``: one of "tensorboard", "wandb",
+    "mlflow", "csv"; default: what the source looks like. ``step``: the column of steps of a table. ``names``: scalars
+    by their names in the log -> variables, such as {"loss/critic": "loss_discriminator"}; without, losses of both
+    players are known by their names.
 
     Every scalar is a variable (run, time), NaN at steps at which it was not logged; the name it had is its attribute
     ``logged_as``. ``wall_time`` in seconds since 1970. Training that went on from an earlier step wins over what it

@@ -32,9 +32,11 @@ def read_json_table(path: Path) -> Table:
             listed = start.startswith(b"[")
             rows = _listed(file.read(), name) if listed else _lines(file, name, end)
             what = "record" if listed else "line"
-            columns, words, count, places = _collected(rows)
+            columns, words, count, places = collected(rows)
     except OSError as error:
         raise InputError(name, "be a readable file", error.strerror) from None
+    if not count:
+        raise InputError(name, "hold a history of scalars", "none")
     return Table(name, columns, words, count, lambda row: f"{name}, {what} {places[row]}", end[0])
 
 
@@ -69,7 +71,7 @@ def _lines(file: Iterable[bytes], name: str, end: list[bool]) -> Iterator[tuple[
         yield i, row
 
 
-def _collected(
+def collected(
     rows: Iterable[tuple[int, dict[str, Any]]],
 ) -> tuple[dict[str, Column], dict[str, np.ndarray], int, array]:
     """Columns, words, the number of rows, and where each stands in the file."""

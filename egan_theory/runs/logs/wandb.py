@@ -1,4 +1,4 @@
-"""W&B: exports of its web page and of its public API.
+"""W&B: exports of its web page and of its public API, and its own files (offline.py; a folder "wandb" of runs).
 
 "Export CSV" of a chart gives columns "Step", "RUN - METRIC", "RUN - METRIC__MIN", "RUN - METRIC__MAX" (the least and
 the largest value of the steps that the page drew as one), the first column being whatever the chart's x axis is. The
@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...base.errors import InputError
-from .log import Choice, Format, Log, head
+from .log import Choice, Format, Log, RunLog, head
+from .offline import HEAD, read_offline
 from .rows import PARQUET, read_json_table, read_parquet_table
 from .table import Layout, Roles, arranged, named, step_column, wide
 
@@ -57,13 +57,27 @@ def _recognises(path: Path) -> bool:
     if path.is_dir():
         return next(path.rglob("*.wandb"), None) is not None
     start = head(path).removeprefix(b"\xef\xbb\xbf").lstrip()
-    return start[:1] in (b"{", b"[") or start.startswith(PARQUET) or path.suffix == ".wandb"
+    return start[:1] in (b"{", b"[") or start.startswith((PARQUET, HEAD))
+
+
+def _folder(path: Path, choice: Choice) -> Log:
+    """Every run of a folder "wandb", or the one of a run's own folder."""
+    runs, notes = dict[str, RunLog](), list[str]()
+    for file in sorted(path.rglob("*.wandb")):
+        log = _read(file, choice)
+        for run in log.runs:
+            run.name = f"{run.name} {file.stem}" if run.name in runs else run.name
+            runs[run.name] = run
+        notes += log.notes
+    return Log(list(runs.values()), log.unit, [*dict.fromkeys(notes)])
 
 
 def _read(path: Path, choice: Choice) -> Log:
-    if path.is_dir() or path.suffix == ".wandb":
-        rule = "be an export: a chart's CSV, or a run's history as CSV, lines of JSON or Parquet ('wandb sync' first)"
-        raise InputError(str(path), rule, "W&B's own files of an offline run")
+    if path.is_dir():
+        return _folder(path, choice)
+    if head(path, 4) == HEAD:
+        table, name = read_offline(path)
+        return arranged(table, _history(list(table.columns), choice.step, str(path)), name)
     table = read_parquet_table(path) if head(path, 4) == PARQUET else read_json_table(path)
     names = list(table.columns)
     return arranged(table, (_history if _is_history(names) else wide)(names, choice.step, str(path)), path.stem)
