@@ -19,6 +19,7 @@ PLACES = {
     "penalty": ("egan_theory/tables/penalties.py", "    )\n}  # fmt: skip", "penalty_particle_value"),
     "update rule": ("egan_theory/tables/updates.py", "#: fields of [update] beside", "rule_lookahead"),
     "mechanism": ("egan_theory/predict/mechanism.py", "MECHANISMS: dict", None),
+    "layer": ("egan_theory/tables/layers.py", "def made(value", None),
 }
 CONTRACT = ["tests/contract/test_entries.py", "tests/tables", "tests/kernels/test_kernels.py"]
 

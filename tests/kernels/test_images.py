@@ -171,6 +171,21 @@ def test_kinks_are_refused_where_images_share_a_patch():
     assert np.all(np.isfinite(kernel.value(X, X)))
 
 
+@pytest.mark.filterwarnings("error")
+def test_blank_patches():
+    """Zeros without a bias: values as ever, derivatives of a kink refused, of a smooth activation not."""
+    layers = {"layers": [CONVOLUTION, CONVOLUTION, "flatten"], "image": (1, 3, 3), "bias_variance": 0.0}
+    X = np.random.default_rng(3).standard_normal((2, 9))
+    X[0, [0, 1, 3, 4]] = 0
+    for trained in ("all", "readout"):
+        kernel = ImageKernel(Architecture(**layers, activation="relu", trained=trained))
+        np.testing.assert_allclose(kernel.value(2 * X, X), 2 * kernel.value(X, X), rtol=1e-7)
+        np.testing.assert_allclose(np.diag(kernel.value(X, X)), kernel.diagonal(X), rtol=1e-7)
+        with pytest.raises(eg.InputError, match=r"bias_variance: must be greater than 0|activation: must be smooth"):
+            kernel.mixed(X, X)
+    assert np.all(np.isfinite(ImageKernel(Architecture(**layers, activation="gelu")).mixed(X, X)))
+
+
 # -- networks of finite width -----------------------------------------------------------------------------------------
 
 
@@ -271,7 +286,7 @@ def test_every_prediction(tmp_path):
     exp = experiment(tmp_path, {**POOLED, "activation": "gelu"}, penalty={"r1": 0.1}, run={"steps": 20, "runs": 2})
     assert np.isfinite(eg.spectrum(exp).attrs["slowest_rate"])
     assert 0 < eg.best_regularizer(exp, penalty="r1").left < 1
-    assert np.isfinite(eg.simulate(exp)["x"]).all()
+    assert np.isfinite(eg.simulate(exp)["particles"]).all()
 
 
 @pytest.mark.slow

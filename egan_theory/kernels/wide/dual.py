@@ -20,8 +20,13 @@ from .mixture import Smooth, Softplus, Tanh
 
 Array = np.ndarray
 
-#: of jets of a kink: distance of |c| / sqrt(a b) from 1 within which u and v are the same but for a factor
-COINCIDENT = 1e-13
+#: distance of |c| / sqrt(a b) from 1 within which u and v are the same but for a factor
+COINCIDENT = 1e-14
+
+
+def coincide(a: Any, b: Any, c: Any) -> Any:
+    """Where u is v but for a factor, to rounding, or one of them is 0."""
+    return np.abs(np.real(c)) >= (1 - COINCIDENT) * (np.sqrt(np.abs(np.real(a))) * np.sqrt(np.abs(np.real(b))))
 
 
 class Dual(Protocol):
@@ -48,7 +53,7 @@ class LeakyRelu:
 
     Arrays are real. A rounded c / sqrt(a b) moves theta by up to sqrt(2 eps) = 2e-8 at u = v, which ``variance`` and
     ``slope`` avoid. The second has a cusp there: it falls as |u - v|. As jets the first is leak c + (1 - leak)^2 c / 2
-    there (where the cosine is -1: leak c), up to the third power of |u - v|; terms of the second are infinite.
+    there (where the cosine is -1: leak c), up to the third power of |u - v|; terms of the second are of no use.
     """
 
     smooth = False
@@ -59,16 +64,20 @@ class LeakyRelu:
     def __call__(self, a: Any, b: Any, c: Any) -> tuple[Any, Any]:
         if isinstance(c, Jet):
             scale = power(a, 0.5) * power(b, 0.5)
-            cosine = c / scale
-            at = np.real(cosine.constant)
-            ends = np.abs(at) >= 1 - COINCIDENT
-            cosine = Jet(cosine.terms | {(0, 0, 0): np.where(ends, np.sign(at), cosine.constant)}, cosine.order)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                angle = math.pi / 2 + arcsin(cosine)  # pi - theta
-                value = power(1 - cosine * cosine, 0.5) * scale + angle * c
-            straight = c * np.where(at > 0, math.pi, 0.0)
-            for n in value.terms:
-                value.terms[n] = np.where(ends, straight.terms.get(n, 0.0), value.terms[n])
+            with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 where a variance is 0
+                cosine = c / scale
+            ends = coincide(a.constant, b.constant, c.constant)
+            if np.any(ends):  # inside the range of arcsin and its derivatives
+                at = np.where(ends, np.sign(np.real(c.constant)) * (1 - COINCIDENT), cosine.constant)
+                cosine = Jet(cosine.terms | {(0, 0, 0): at}, cosine.order)
+            angle = math.pi / 2 + arcsin(cosine)  # pi - theta
+            value = power(1 - cosine * cosine, 0.5) * scale + angle * c
+            if np.any(ends):
+                whole = np.where(np.real(c.constant) > 0, math.pi, 0.0)
+                angle.terms[0, 0, 0] = np.where(ends, whole, angle.constant)
+                straight = c * whole
+                for n in value.terms:
+                    value.terms[n] = np.where(ends, straight.terms.get(n, 0.0), value.terms[n])
         else:
             scale = np.sqrt(a) * np.sqrt(b)
             with np.errstate(invalid="ignore", divide="ignore"):

@@ -136,9 +136,8 @@ class ImageKernel(WideKernel):
         for rows, columns in self._blocks(len(x), len(y), d ** len(axes)):
             a, b, c = self._start(x[rows], y[columns], directions)
             theta: Several | None = None
-            with np.errstate(divide="ignore", invalid="ignore"):
-                for layer in range(len(self._steps)):
-                    a, b, c, theta = self._layer(layer, a, b, c, theta)
+            for layer in range(len(self._steps)):
+                a, b, c, theta = self._layer(layer, a, b, c, theta)
             kernel = c if self.readout_only or theta is None else theta
             found = kernel.terms.get(directions)
             shape = (*out[rows, columns].shape[:2], *axes)
@@ -146,7 +145,7 @@ class ImageKernel(WideKernel):
                 0 if found is None else np.broadcast_to(found[0].reshape(found.shape[1:3] + axes), shape)
             )
         out /= self.length_scale ** len(axes)
-        return self._finite(out).reshape(*X.shape[:-1], len(y), *axes)
+        return out.reshape(*X.shape[:-1], len(y), *axes)
 
     def _start(
         self, x: Array, y: Array, directions: int, kept: frozenset[int] | None = None
@@ -192,6 +191,8 @@ class ImageKernel(WideKernel):
         if layer > 0:
             dual, order = dual_activation(self.architecture), _order(c.kept)
             left, right = _gathered(step, a, b)
+            if layer == 1 and len(c.kept) > 1:
+                self._check_apart(*(v.terms[0].reshape(v.terms[0].shape[:3]) for v in (left, right, c)))
             value, slope = _jets(dual, left, right, c, order) if duals is None else duals
             assert theta is not None
             theta = composed(slope, left, right, c) * theta
@@ -205,11 +206,10 @@ class ImageKernel(WideKernel):
     def _all_mixed(self, X: Array, Y: Array, changed: Changed) -> Array:
         x, y, d = self._images(X), self._images(Y), X.shape[-1]
         out = np.empty((len(x), len(y), d, d), np.result_type(X, Y))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            for rows, columns in self._blocks(len(x), len(y), 4 * d):
-                out[rows, columns] = self._mixed_block(x[rows], y[columns], changed)
+        for rows, columns in self._blocks(len(x), len(y), 4 * d):
+            out[rows, columns] = self._mixed_block(x[rows], y[columns], changed)
         out /= self.length_scale**2
-        return self._finite(out).reshape(*X.shape[:-1], len(y), d, d)
+        return out.reshape(*X.shape[:-1], len(y), d, d)
 
     def _mixed_block(self, x: Array, y: Array, changed: Changed) -> Array:
         (n, channels, positions), m, sw = x.shape, len(y), self._variances[0]
@@ -221,6 +221,8 @@ class ImageKernel(WideKernel):
             if layer:
                 a, b, c = (v.mapped(changed) for v in state[:3])
                 left, right = _gathered(self._steps[layer], a, b)
+                if layer == 1:
+                    self._check_apart(left.terms[0], right.terms[0], c.terms[0])
                 jets.append(_jets(dual, left, right, c, (1, 1)))
                 thetas.append(state[3].terms[0])
                 state = self._layer(layer, a, b, c, state[3], jets[-1])

@@ -12,7 +12,7 @@ import numpy as np
 from ...base.errors import InputError
 from ...tables.architecture import Architecture
 from ..base import Kernel
-from .dual import dual_activation
+from .dual import coincide, dual_activation
 
 if TYPE_CHECKING:
     import sympy
@@ -55,11 +55,17 @@ class WideKernel(Kernel):
     def profile_expression(self) -> tuple[sympy.Expr, sympy.Symbol]:
         raise _no_profile()
 
-    def _finite(self, derivative: Array) -> Array:
-        """A derivative, refused where a kink of the activation leaves none."""
-        if not dual_activation(self.architecture).smooth and not np.all(np.isfinite(derivative)):
+    def _check_apart(self, a: Array, b: Array, c: Array) -> None:
+        """Raise InputError where the first layer's covariances coincide and a kink then leaves no derivative, or
+        vanish, where the kink itself is."""
+        if dual_activation(self.architecture).smooth:
+            return
+        if not self.differentiable and np.any(coincide(a, b, c)):
             raise self.no_force()
-        return derivative
+        if not (np.all(a) and np.all(b)):
+            what = "point" if self.architecture.layers is None else "patch"
+            rule = f"be greater than 0 for derivatives at a {what} of zeros, the kink of {self.architecture.activation}"
+            raise InputError("discriminator.architecture.bias_variance", rule, 0.0)
 
     def no_force(self) -> InputError:
         """Why a piecewise linear activation is refused."""
