@@ -13,6 +13,7 @@ import numpy as np
 from ..base.errors import InputError
 from .optimizers import Optimizer
 from .protocol import Players, Strengths
+from .scores import KEYS
 from .stepmap import GameMap, Schedule
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def _strengths(penalty: Mapping[str, float] | None) -> dict[str, float]:
         raise InputError("penalty", 'be strengths by name, {"r1": 1.0}', repr(penalty))
     found = {}
     for name, value in (penalty or {}).items():
+        if name not in KEYS:
+            raise InputError("penalty", f"be of {', '.join(KEYS)}", repr(name))
         if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
             raise InputError(f"penalty.{name}", "be a finite number", repr(value))
         found[name] = float(value)
@@ -118,8 +121,8 @@ def game(
     ``loss``: a loss of the table by name ("non_saturating", "hinge", "least_squares", "wasserstein", ...),
     "relativistic", or (loss_D(real_scores, fake_scores), loss_G(real_scores, fake_scores)), both minimised and one
     number for a batch. ``penalty``: strengths by name, of what D minimises besides: {"r1": s} is
-    (s/2) mean |grad_x D|^2 over the data, "r2" the same over the generated samples. ``data``, ``latents``: an array or tensor (N, ...), or lists of as
-    many mini-batches, over which derivatives are averaged.
+    (s/2) mean |grad_x D|^2 over the data, "r2" the same over the generated samples. ``data``, ``latents``: an array or
+    tensor (N, ...), or lists of as many mini-batches, over which derivatives are averaged.
 
     ``alternating``: the generator sees the new discriminator, as in most training loops, else both move at once;
     ``critic_steps``: discriminator steps per generator step; ``lazy`` k: the penalty acts at every k-th step, with k

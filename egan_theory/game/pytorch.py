@@ -17,17 +17,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..base.errors import InputError
-from ..tables.penalties import PENALTIES, Coefficients, coefficients
+from ..tables.penalties import Coefficients, coefficients
 from .autograd import Linear, gradients, product, to_array
 from .checkpoint import batched, checked, coarse, loss_of, told
 from .kept import Kept
 from .modules import Apart, Network, apart, notes, require_torch, unwrapped
 from .protocol import DISCRIMINATOR, Strengths
-from .scores import Functions, objectives
+from .scores import KEYS, Functions, objectives
 
 Array = np.ndarray
-#: penalties whose strength is all that they have
-KEYS = tuple(p.key for p in PENALTIES.values() if p.terms is not None and not p.parameters)
 #: weights of both players up to which the default is double precision
 AFFORDABLE = 200_000
 #: bytes of graphs that are kept between products, and of one part of a batch
@@ -74,7 +72,7 @@ class TorchPlayers:
         self._given = data, latents, held
         small = sum(p.numel() for m in (D, G) for p in m.parameters()) <= AFFORDABLE
         self.notes: tuple[str, ...] = (*notes("The discriminator", D), *notes("The generator", G))
-        if torch.is_autocast_enabled("cuda") or torch.is_autocast_enabled("cpu"):
+        if any(torch.is_autocast_enabled(p.device.type) for p in D.parameters()):
             self.notes += ("Mixed precision is on here: everything is computed without it.",)
         own, double = coarse(D, G), torch.float64
         kinds = {"double": (double,), "own": (own,), None: (double, own) if small else (own,)}[precision]
@@ -116,7 +114,8 @@ class TorchPlayers:
         self._saved, self._real_counts, self.notes = found.saved, found.real_counts, (*self.notes, *found.notes)
         self._parts = 1
         if found.separate:
-            self._parts = min(found.samples, max(2, -(-GROWTH * self._saved // PART)))
+            least = 4 if self.device.type == "cpu" else 2  # launches of small kernels take time of their own elsewhere
+            self._parts = min(found.samples, max(least, -(-GROWTH * self._saved // PART)))
 
     # -- objectives ----------------------------------------------------------------------------------------------------
 

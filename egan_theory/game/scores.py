@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
 from ..tables.losses import LOSSES, get_loss
+from ..tables.penalties import PENALTIES
 
 if TYPE_CHECKING:
     import sympy as sp
 
 Objective = Callable[[Any, Any], Any]
+#: penalties whose strength is all that they have
+KEYS = tuple(p.key for p in PENALTIES.values() if p.terms is not None and not p.parameters)
 #: L_D = -mean f(D(x_i) - D(y_i)), L_G = -mean f(D(y_i) - D(x_i)), f = log s, over pairs of data and generated samples
 #: (Jolicoeur-Martineau 2019, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441). A table of losses that has pairs
 #: is joined in ``objectives``.
@@ -97,6 +100,8 @@ def stable(expression: sp.Expr) -> sp.Expr:
     softplus = softplus_symbol()
 
     def rewritten(argument: Any) -> Any:
+        if (found := _logistic(argument, softplus)) is not None:
+            return found
         total, rest = sp.S(0), sp.S(1)
         for factor in sp.Mul.make_args(sp.factor(sp.together(argument))):
             base, power = factor.as_base_exp()
