@@ -1,6 +1,7 @@
 """The formulas of the package, derived by SymPy, and the text that explains them, theory.md.
 
-Layers: ``linearize`` <- ``maps``, ``damping`` <- ``remedies``, ``play`` <- ``document``, ``generated`` <- ``theory``.
+Layers: ``linearize`` <- ``maps``, ``damping`` <- ``remedies``, ``play`` <- ``document``, ``generated`` <- ``theory``;
+``checkpoint`` is of real optimisers.
 Numerics call the lambdified forms.
 """
 

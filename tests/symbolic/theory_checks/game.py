@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import solve_discrete_lyapunov
 from scipy.optimize import brentq
 
-from .toy import check, draw
+from .toy import check, draw, jacobian
 
 
 def adam(P, beta, h):
@@ -26,6 +26,31 @@ def _(rng):
     P, beta = rng.uniform(0.5, 2), rng.uniform(0.1, 0.9)
     h = brentq(lambda h: np.linalg.det(adam(P, beta, h) + np.eye(2)), 0, 1e3)
     return {"P": P, "h": h, r"\beta": beta}
+
+
+@check("live-adam", draws=4)
+def _(rng):
+    v = draw(rng, "h", "g", "v_0") | {r"\beta": rng.uniform(0.3, 0.9), r"\beta_2": rng.uniform(0.5, 0.9)}
+    rate, m_0, beta, beta_2 = 0.3, float(rng.normal()), v[r"\beta"], v[r"\beta_2"]
+
+    def step(x):  # the weight as its distance from the checkpoint
+        slope = v["g"] + v["h"] * x[0]
+        m, s = beta * x[1] + (1 - beta) * slope, beta_2 * x[2] + (1 - beta_2) * slope**2
+        return np.array([x[0] - rate * m / np.sqrt(s), m, s])
+
+    at = np.array([0.0, m_0, v["v_0"]])
+    _, m, s = step(at)
+    z = np.linalg.eigvals(jacobian(step, at).astype(complex))[rng.integers(3)]
+    return {"z": z, "P": rate / np.sqrt(s), "r": m * v["g"] / s, **{k: v[k] for k in ("h", r"\beta", r"\beta_2")}}
+
+
+@check("lazy-penalty", draws=3)
+def _(rng):
+    v, k = draw(rng, "P", "h", "s"), int(rng.integers(3, 6))
+    w = 1.0
+    for i in range(k):
+        w -= v["P"] * (v["h"] * w + (k * v["s"] * w if i == 0 else 0.0))
+    return v | {"k": k, "z": complex(w) ** (1 / k)}
 
 
 @check("noise-floor", draws=3)
