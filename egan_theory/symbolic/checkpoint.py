@@ -1,8 +1,8 @@
 """Multipliers of a training step at a checkpoint: optimisers as maps of one weight, by SymPy.
 
 A weight w of a quadratic objective has the gradient g + h (w - w0), g at the checkpoint w0. Every map here is
-differentiated at the checkpoint itself, at rest (g = 0) or not. Adam is Kingma and Ba's without eps and bias correction,
-which a late step does not have (arXiv:1412.6980, algorithm 1).
+differentiated at the checkpoint itself, at rest (g = 0) or not. Adam is that of Kingma and Ba without eps and bias
+correction, which a late step does not have (arXiv:1412.6980, algorithm 1).
 """
 
 from __future__ import annotations
