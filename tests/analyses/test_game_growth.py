@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from analyses import game_growth  # noqa: E402
+from analyses import game_growth
 
 
 @pytest.mark.slow

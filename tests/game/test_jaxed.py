@@ -33,6 +33,7 @@ def along(pair):
     return tuple(rng.standard_normal(n) for n in pair.sizes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("player", [0, 1])
 def test_gradient_and_push_are_those_of_the_objective(pair, along, player):
     psi, theta = pair.weights
@@ -50,6 +51,7 @@ def test_gradient_and_push_are_those_of_the_objective(pair, along, player):
     assert np.abs(push - change).max() < 1e-7 * np.abs(push).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("player", [0, 1])
 def test_pull_is_the_transpose_of_push(pair, along, player):
     psi, theta = pair.weights
@@ -59,12 +61,14 @@ def test_pull_is_the_transpose_of_push(pair, along, player):
     assert sum(b @ d for b, d in zip(back, along, strict=True)) == pytest.approx(left, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_gradient_is_affine_in_the_strengths(pair):
     psi, theta = pair.weights
     g = [pair.gradient(0, psi, theta, {"r1": s, "r2": 1 - s}) for s in (0.0, 0.3, 1.0)]
     assert np.allclose(g[1], 0.7 * g[0] + 0.3 * g[2], rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_rows_and_samples(pair, along):
     psi, theta = pair.weights
     rng, h = np.random.default_rng(2), 1e-5
@@ -100,6 +104,7 @@ def test_order_is_that_of_ravel_pytree_and_precision_is_left(pair):
     assert two.tree(0, two.weights[0] + 1)["b"] == 3.0
 
 
+@pytest.mark.slow
 def test_weights_that_are_held(pair):
     held = np.zeros((2, 1, 3, 3), bool)
     held[0] = True
@@ -117,6 +122,7 @@ def test_weights_that_are_held(pair):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["adam", "adamw", "sgd"])
 def test_states_of_optax_step_as_optax_does(pair, rule):
     chosen = {

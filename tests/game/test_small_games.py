@@ -1,6 +1,6 @@
 """The step's Jacobian by products against dense ones, on twelve small games in PyTorch and in JAX.
 
-The dense ones are those of the training step as tests.game.games writes it out; each of its entries is compared, in
+The dense ones are those of the training step as tests.game.training writes it out; each of its entries is compared, in
 units of the largest entry of its row: Adam's step per unit of gradient reaches lr/eps where a gradient is 0, as that of
 the last bias of D is under a loss of differences, beside which other rows would not be seen.
 """
@@ -16,20 +16,29 @@ pytest.importorskip("jax")
 from egan_theory.game.jaxed import JaxPlayers  # noqa: E402
 from egan_theory.game.optimizers import Optimizer  # noqa: E402
 from egan_theory.game.stepmap import GameMap, Schedule  # noqa: E402
-from tests.game import games  # noqa: E402
+from tests.game import games, training  # noqa: E402
 from tests.game.games import GAMES  # noqa: E402
 
 TOLERANCE = 1e-8
 LIVE = ("least squares + R2, Adam", "least squares + lazy R1, Adam / Nesterov, 2 critic steps")
-#: in the default suite, for JAX: compiling takes seconds for each
-QUICK = ("hinge + R1, Nesterov / momentum",)
+#: in the default suite, for both frameworks (compiling for JAX takes seconds for each) and for PyTorch
+BOTH = ("non-saturating, SGD",)
+TORCH = (
+    *BOTH,
+    "hinge + R1, Nesterov / momentum",
+    "least squares + R2, Adam",
+    "non-saturating + R1, Adam, 2 critic steps",
+)
 CASES = [(name, True) for name in GAMES] + [(name, False) for name in LIVE]
-SLOW = [pytest.param(*c, marks=() if c[0] in QUICK else pytest.mark.slow) for c in CASES]
+
+
+def cases(quick):
+    return [pytest.param(*c, marks=() if c[0] in quick and c[1] else pytest.mark.slow) for c in CASES]
 
 
 @cache
 def checkpoint(name):
-    return games.checkpoint(GAMES[name])
+    return training.checkpoint(GAMES[name])
 
 
 @cache
@@ -71,8 +80,8 @@ def torch_map(name, frozen):
 
 
 def ordered(name, found, frozen):
-    """Rows and columns in the order of tests.game.games."""
-    names, _ = games.blocks(GAMES[name], checkpoint(name), frozen)
+    """Rows and columns in the order of tests.game.training."""
+    names, _ = training.blocks(GAMES[name], checkpoint(name), frozen)
     assert set(names) == set(found.parts)
     return np.concatenate([np.arange(found.n)[found.parts[part]] for part in names])
 
@@ -94,7 +103,7 @@ def jax_products(name, frozen):
 
 @cache
 def torch_dense(name, frozen):
-    return games.torch_dense(GAMES[name], checkpoint(name), frozen)
+    return training.torch_dense(GAMES[name], checkpoint(name), frozen)
 
 
 def deviation(A, B):
@@ -102,19 +111,19 @@ def deviation(A, B):
     return (np.abs(A - B).max(1) / np.abs(B).max(1)).max()
 
 
-@pytest.mark.parametrize("name, frozen", CASES)
+@pytest.mark.parametrize("name, frozen", cases(TORCH))
 def test_torch_products_are_the_dense_jacobian(name, frozen):
     dense = torch_dense(name, frozen)
     assert max(deviation(A, dense) for A in torch_products(name, frozen)) < TOLERANCE
 
 
-@pytest.mark.parametrize("name, frozen", SLOW)
+@pytest.mark.parametrize("name, frozen", cases(BOTH))
 def test_jax_products_are_the_dense_jacobian(name, frozen):
-    dense = games.jax_dense(GAMES[name], checkpoint(name), frozen)
+    dense = training.jax_dense(GAMES[name], checkpoint(name), frozen)
     assert max(deviation(A, dense) for A in jax_products(name, frozen)) < TOLERANCE
 
 
-@pytest.mark.parametrize("name, frozen", SLOW)
+@pytest.mark.parametrize("name, frozen", cases(BOTH))
 def test_frameworks_agree(name, frozen):
     assert deviation(jax_products(name, frozen)[0], torch_products(name, frozen)[0]) < TOLERANCE
 
@@ -123,7 +132,7 @@ def table():
     """The largest deviations of every game, as rows of numbers."""
     for name, frozen in CASES:
         t, j = torch_products(name, frozen), jax_products(name, frozen)
-        dense = torch_dense(name, frozen), games.jax_dense(GAMES[name], checkpoint(name), frozen)
+        dense = torch_dense(name, frozen), training.jax_dense(GAMES[name], checkpoint(name), frozen)
         yield (
             name + ("" if frozen else " (live)"), len(dense[0]), deviation(t[0], dense[0]), deviation(t[1], dense[0]),
             deviation(j[0], dense[1]), deviation(j[1], dense[1]), deviation(j[0], t[0]), deviation(*dense),
