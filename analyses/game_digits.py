@@ -20,6 +20,7 @@ from scipy.spatial.distance import cdist
 
 import egan_theory as eg
 from analyses.script import options, write
+from egan_theory.game.game import game
 from egan_theory.game.result import GameSpectrum
 from egan_theory.show.plot.games import KINDS
 
@@ -28,6 +29,9 @@ RATE, BETAS, STEPS = 1e-3, (0.0, 0.99), 1500
 STRENGTHS = (0.1, 1.0, 10.0)
 #: parts of the training after which multipliers are taken, and products at the end
 CHECKPOINTS, PRODUCTS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), 300
+
+#: sentences of the reading that the figure has no room for
+LEFT_OUT = ("Averaging", "One step", "The generator")
 
 Array = np.ndarray
 
@@ -107,11 +111,11 @@ class Training:
             return np.asarray(self.G(self.latents).numpy())
 
     def spectrum(self, products: int, seed: int, **settings: Any) -> GameSpectrum:
-        game = eg.game(
+        checkpoint = game(
             self.D, self.G, loss="non_saturating", penalty={"r1": self.r1}, data=self.data, latents=self.latents,
             optimizers=self.optimizers,
         )  # fmt: skip
-        return game.spectrum(products, seed=seed, progress=False, **settings)
+        return checkpoint.spectrum(products, seed=seed, progress=False, **settings)
 
 
 def study(seed: int, count: int, steps: int, on_the_way: int, at_the_end: int) -> tuple[xr.Dataset, list[GameSpectrum]]:
@@ -183,7 +187,7 @@ def figure(ds: xr.Dataset, last: list[GameSpectrum]) -> Figure:
         eg.plot.game(last[i], ax=plane)
         plane.get_legend().remove()
         plane.set_title(f"multipliers at the end, gradients {size:.2g}")
-        lines = [line for line in last[i].reading if not line.startswith(("Averaging", "One step", "The generator"))]
+        lines = [line for line in last[i].reading if not line.startswith(LEFT_OUT) and "did not converge" not in line]
         words.text(0, 1, "\n".join(wrap(" ".join(lines), 74)[:13]), va="top", fontsize=7.5)
         words.axis("off")
     grid[0, 0].set_ylabel("factor of a mode's size per step, |z|")

@@ -25,7 +25,7 @@ from .modes import kind, root
 
 Array = np.ndarray
 #: strengths of a scan; its range either side of the present strength
-POINTS, RANGE = 61, 30.0
+POINTS, RANGE = 61, 10.0
 #: parts of the products for each of the two ends, and to check what is found
 END, CHECK = 0.15, 0.2
 
@@ -125,7 +125,7 @@ def scan(
     products: int | None = None, low: float | None = None, high: float | None = None, degree: int = 1, count: int = 4,
     seed: int = 0,
 ) -> Scan | None:  # fmt: skip
-    """Follow the modes ``found`` at strength ``now`` from ``low`` to ``high`` (default a factor 30 either side).
+    """Follow the modes ``found`` at strength ``now`` from ``low`` to ``high`` (default a factor 10 either side).
 
     at: the map at a strength, a polynomial of that ``degree`` in it. None where the products do not do. Raises
     InputError for a range without ``now``.

@@ -56,7 +56,7 @@ def spectrum_of(
     mini-batch count as one each, too); said beforehand with the time they take. count: multipliers farthest from 1, and
     as many of largest modulus above 1. adjoints: with the adjoint modes, which conditions, participations, distances
     and noise need. scan: a penalty's strength that the modes are followed over, ("r1", low, high) or its name (a factor
-    30 either side); "auto": r1, where it is there, some mode overshoots or circles growing, and products are left; None
+    10 either side); "auto": r1, where it is there, some mode overshoots or circles growing, and products are left; None
     for none. curvature: each player's own. average: factor per step of the generator's moving average, None for none.
     progress: True for a bar, False, or a function (done, total). KeyboardInterrupt ends it with what was found.
 
