@@ -60,8 +60,8 @@ def of_players(players: Players) -> list[GeneratorMap]:
 
 def of_jax(network: Any, batches: list[Array], optimizer: Any = None) -> tuple[list[GeneratorMap], Optimizer | None]:
     """``network``: (function(params, latents) -> (N, ...), params); floating-point leaves of params are trained,
-    flat in the order of jax.tree.leaves. ``optimizer``: an Optimizer, or a pair of it and its Optax state. The maps, and
-    the optimizer with that state. Raises MissingExtra, InputError."""
+    flat in the order of jax.tree.leaves. ``optimizer``: an Optimizer, or a pair of it and its Optax state. The maps,
+    and the optimizer with that state. Raises MissingExtra, InputError."""
     from ..features.networks.double import double, require_jax
     from .trees import FlatNetwork
 

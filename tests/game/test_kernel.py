@@ -306,6 +306,7 @@ def test_adam_of_pytorch():
         kernel_numbers(G, z, torch.optim.Adam(G.parameters()))
 
 
+@pytest.mark.slow
 def test_adam_of_optax_is_adam_of_pytorch():
     jax, optax, torch = (pytest.importorskip(name) for name in ("jax", "optax", "torch"))
     rng = np.random.default_rng(10)
