@@ -113,28 +113,34 @@ def of_torch(module: Any, batches: list[Any], optimizer: Any = None) -> tuple[li
         with apart(), torch.no_grad():
             return to_array(net(net.scattered(net.flat), z).reshape(len(z), -1))
 
-    def at(latents: Any) -> GeneratorMap:
+    kept: dict[int, Linear] = {}  # the graph of one batch at a time
+
+    def graph(i: int, z: Any) -> Linear:
+        if i not in kept:
+            kept.clear()
+            leaves = net.scattered(net.flat, leaves=True)
+            kept[i] = Linear(leaves, [net(leaves, z).reshape(len(z), -1)])
+        return kept[i]
+
+    def at(i: int, latents: Any) -> GeneratorMap:
         z = torch.as_tensor(latents).detach().to(net.device)
         z = z.to(net.dtype) if z.is_floating_point() else z
         out = outputs(z)
-        with apart():
-            leaves = net.scattered(net.flat, leaves=True)
-            linear = Linear(leaves, [net(leaves, z).reshape(len(z), -1)])
 
         def push(v: Array) -> Array:
             with apart():
-                return to_array(linear.push(net.scattered(v))[0])
+                return to_array(graph(i, z).push(net.scattered(v))[0])
 
         def pull(u: Array) -> Array:
             with apart():
-                found = linear.pull([torch.from_numpy(np.array(u)).to(net.device)])
+                found = graph(i, z).pull([torch.from_numpy(np.array(u)).to(net.device)])
                 return net.gathered(
                     [torch.zeros(s) if g is None else g for g, s in zip(found, net.shapes, strict=True)]
                 )
 
         return GeneratorMap(len(z), out.shape[1], net.size, push, pull, said, _coupled(out, outputs, z))
 
-    found = [at(z) for z in batches]
+    found = [at(i, z) for i, z in enumerate(batches)]
     return found, None if optimizer is None else torchoptim.read("G", optimizer, net)
 
 
