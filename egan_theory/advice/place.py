@@ -259,6 +259,8 @@ def _rows(game: Game, X: Array, d: int, k: int, seed: int) -> tuple[RowFeatures,
     for i, one in enumerate(np.eye(len(gram))):
         gram[i] = products(one[:M], one[M:].reshape(M, k))
     gram = (gram + gram.T) / 2
+    if getattr(players, "precision", "float64") != "float64":  # its rounding is that of the products
+        gram = gram.astype(np.float32)
     np.fill_diagonal(gram, np.maximum(np.diag(gram), 0))  # of rows that are zero rounding may leave less
     return checked_gram(gram, M, k).rows(), U, captured
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -57,24 +58,22 @@ def of_players(players: Players) -> list[GeneratorMap]:
     return maps
 
 
-def of_jax(network: Any, batches: list[Array]) -> list[GeneratorMap]:
-    """``network``: (function(params, latents) -> (N, ...), params); every leaf of params is trained, flat in the order
-    of jax.tree.leaves. Raises MissingExtra, InputError."""
+def of_jax(network: Any, batches: list[Array], optimizer: Any = None) -> tuple[list[GeneratorMap], Optimizer | None]:
+    """``network``: (function(params, latents) -> (N, ...), params); floating-point leaves of params are trained,
+    flat in the order of jax.tree.leaves. ``optimizer``: an Optimizer, or a pair of it and its Optax state. The maps,
+    and the optimizer with that state. Raises MissingExtra, InputError."""
     from ..features.networks.double import double, require_jax
+    from .trees import FlatNetwork
 
     jax = require_jax()
-    jnp = jax.numpy
-    function, params = network
-    leaves, tree = jax.tree.flatten(params)
-    shapes = [np.shape(leaf) for leaf in leaves]
-    ends = np.cumsum([int(np.prod(s)) for s in shapes])
-    theta = np.concatenate([np.asarray(leaf, dtype=float).ravel() for leaf in leaves])
+    with jax.enable_x64(True):
+        net = FlatNetwork("G", network, None)
+    theta = net.flat
 
     def value(t: Any, z: Any) -> Any:
-        parts = [jnp.reshape(p, s) for p, s in zip(jnp.split(t, ends[:-1]), shapes, strict=True)]
-        return jnp.reshape(function(jax.tree.unflatten(tree, parts), z), (len(z), -1))
+        return jax.numpy.reshape(net.apply(t, z), (len(z), -1))
 
-    forward = jax.jit(lambda z: value(jnp.asarray(theta), z))
+    forward = jax.jit(value)
     push = jax.jit(lambda z, v: jax.jvp(lambda t: value(t, z), (theta,), (v,))[1])
     pull = jax.jit(lambda z, u: jax.vjp(lambda t: value(t, z), theta)[1](u)[0])
 
@@ -83,13 +82,18 @@ def of_jax(network: Any, batches: list[Array]) -> list[GeneratorMap]:
         return np.asarray(f(*args), dtype=float)
 
     def at(z: Array) -> GeneratorMap:
-        out = arrays(forward, z)
+        out = arrays(forward, theta, z)
+        coupled = _coupled(out, lambda part: arrays(forward, theta, part), z)
         return GeneratorMap(
-            len(z), out.shape[1], len(theta), lambda v: arrays(push, z, v), lambda u: arrays(pull, z, u),
-            coupled=_coupled(out, lambda part: arrays(forward, part), z),
-        )  # fmt: skip
+            len(z), out.shape[1], net.size, lambda v: arrays(push, z, v), lambda u: arrays(pull, z, u), coupled=coupled
+        )
 
-    return [at(np.asarray(z, dtype=float)) for z in batches]
+    if isinstance(optimizer, tuple):
+        from .optax_states import with_state
+
+        trees: Any = SimpleNamespace(flat=lambda player, tree: net.flatten(tree))
+        optimizer = with_state(trees, 1, *optimizer)
+    return [at(np.asarray(z, dtype=float)) for z in batches], optimizer
 
 
 def of_torch(module: Any, batches: list[Any], optimizer: Any = None) -> tuple[list[GeneratorMap], Optimizer | None]:
@@ -109,28 +113,34 @@ def of_torch(module: Any, batches: list[Any], optimizer: Any = None) -> tuple[li
         with apart(), torch.no_grad():
             return to_array(net(net.scattered(net.flat), z).reshape(len(z), -1))
 
-    def at(latents: Any) -> GeneratorMap:
+    kept: dict[int, Linear] = {}  # the graph of one batch at a time
+
+    def graph(i: int, z: Any) -> Linear:
+        if i not in kept:
+            kept.clear()
+            leaves = net.scattered(net.flat, leaves=True)
+            kept[i] = Linear(leaves, [net(leaves, z).reshape(len(z), -1)])
+        return kept[i]
+
+    def at(i: int, latents: Any) -> GeneratorMap:
         z = torch.as_tensor(latents).detach().to(net.device)
         z = z.to(net.dtype) if z.is_floating_point() else z
         out = outputs(z)
-        with apart():
-            leaves = net.scattered(net.flat, leaves=True)
-            linear = Linear(leaves, [net(leaves, z).reshape(len(z), -1)])
 
         def push(v: Array) -> Array:
             with apart():
-                return to_array(linear.push(net.scattered(v))[0])
+                return to_array(graph(i, z).push(net.scattered(v))[0])
 
         def pull(u: Array) -> Array:
             with apart():
-                found = linear.pull([torch.from_numpy(np.array(u)).to(net.device)])
+                found = graph(i, z).pull([torch.from_numpy(np.array(u)).to(net.device)])
                 return net.gathered(
                     [torch.zeros(s) if g is None else g for g, s in zip(found, net.shapes, strict=True)]
                 )
 
         return GeneratorMap(len(z), out.shape[1], net.size, push, pull, said, _coupled(out, outputs, z))
 
-    found = [at(z) for z in batches]
+    found = [at(i, z) for i, z in enumerate(batches)]
     return found, None if optimizer is None else torchoptim.read("G", optimizer, net)
 
 

@@ -186,7 +186,7 @@ def kernel_numbers(
     G: a game (``eg.game``; latents and optimizer are its own); a torch.nn.Module, in the mode it is in; or for JAX
     (function(params, latents) -> (N, ...), params). latents: (N, ...), or a list of such batches: g2 is of pairs within
     a batch, and only several independent batches give the error over latents of everything. optimizer: that of the
-    generator, a torch.optim object, for JAX an ``Optimizer``; None: SGD.
+    generator, a torch.optim object, for JAX an ``Optimizer`` or a pair of it and its Optax state; None: SGD.
 
     probes: pairs of random vectors for each batch, 4 passes a pair; all of the kernel is taken (``exact``) where it has
     at most FEW_ROWS rows N d, or no more than the probes would cost. Nothing of G is changed.
@@ -201,10 +201,7 @@ def kernel_numbers(
         batches = list(latents) if isinstance(latents, list | tuple) else [latents]
         if latents is None or not batches:
             raise InputError("latents", "be given for a generator without a game", "none")
-        if isinstance(G, tuple):
-            maps = of_jax(G, batches)
-        else:
-            maps, optimizer = of_torch(G, batches, optimizer)
+        maps, optimizer = (of_jax if isinstance(G, tuple) else of_torch)(G, batches, optimizer)
     kind, scale, rate = preconditioning(optimizer)
     return measured(
         maps, scale, probes=probes, exact=exact, seed=seed, preconditioner=kind, learning_rate=rate,

@@ -172,10 +172,13 @@ def test_a_game_in_pytorch_lies_where_jax_s_features_say():
     G = nn.Sequential(nn.Linear(8, 24), nn.Tanh(), nn.Linear(24, 2))
     x, z = experiment().points.coordinates, np.random.default_rng(0).standard_normal((10, 8))
     optimizers = torch.optim.SGD(D.parameters(), 2.0), torch.optim.SGD(G.parameters(), 3.0)
-    found = place(
-        game(D, G, loss="non_saturating", data=torch.as_tensor(x), latents=torch.as_tensor(z), optimizers=optimizers,
-             penalty={"r1": 0.2}),
-        {"loss": {"kind": "non_saturating"}}, x, points=6,
+    found, single = (
+        place(
+            game(D, G, loss="non_saturating", data=torch.as_tensor(x), latents=torch.as_tensor(z),
+                 optimizers=optimizers, penalty={"r1": 0.2}, precision=precision),
+            {"loss": {"kind": "non_saturating"}}, x, points=6,
+        )
+        for precision in ("double", "own")
     )  # fmt: skip
     W, b, v, c = (np.asarray(p.detach().double()) for p in D.parameters())
     features = TangentFeatures(lambda p, y: jnp.tanh(y @ p[0].T + p[1]) @ p[2][0] + p[3][0], [W, b, v, c])
@@ -190,4 +193,7 @@ def test_a_game_in_pytorch_lies_where_jax_s_features_say():
     assert found.ratio == pytest.approx(numbers.ratio, rel=1e-9)
     assert found.margin == pytest.approx(theirs.margin, rel=1e-5, abs=1e-9)
     assert found.thresholds == pytest.approx(theirs.values, rel=1e-4)
+    assert single.margin == pytest.approx(found.margin, rel=1e-2) and single.share == pytest.approx(
+        found.share, rel=1e-4
+    )
     assert found.numbers.exact and found.share == numbers.share

@@ -306,6 +306,30 @@ def test_adam_of_pytorch():
         kernel_numbers(G, z, torch.optim.Adam(G.parameters()))
 
 
+@pytest.mark.slow
+def test_adam_of_optax_is_adam_of_pytorch():
+    jax, optax, torch = (pytest.importorskip(name) for name in ("jax", "optax", "torch"))
+    rng = np.random.default_rng(10)
+    p, z = [np.float32(a) for a in weights(rng)], rng.standard_normal((7, 6))
+    G, theirs = torch_generator(p).double(), torch.as_tensor(z)
+    optimizer = torch.optim.Adam(G.parameters(), 1e-3, betas=(0.5, 0.9), eps=1e-4)
+    with jax.enable_x64(True):
+        rule = optax.adam(1e-3, b1=0.5, b2=0.9, eps=1e-4)
+        q, f = [jax.numpy.asarray(a, dtype=float) for a in p], jax_generator()
+        state = rule.init(q)
+        for k in range(3):
+            optimizer.zero_grad()
+            (G(theirs) - k).square().mean().backward()
+            optimizer.step()
+            g = jax.grad(lambda p, k=k: ((f(p, z) - k) ** 2).mean())(q)
+            change, state = rule.update(g, state)
+            q = optax.apply_updates(q, change)
+    own = Optimizer("adam", {"learning_rate": 1e-3, "beta1": 0.5, "beta2": 0.9, "eps": 1e-4})
+    ours = kernel_numbers((f, q), z, (own, state))
+    assert numbers(ours) == pytest.approx(numbers(kernel_numbers(G, theirs, optimizer)), rel=1e-8)
+    assert ours.share != pytest.approx(kernel_numbers((f, q), z).share, rel=1e-2)
+
+
 def test_a_game_s_numbers_are_those_of_its_generator():
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(9)
