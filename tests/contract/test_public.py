@@ -76,7 +76,9 @@ def test_a_room_of_the_same_name_takes_no_place(tmp_path):
     """eg.game is the function, before and after its room and modules of it are imported."""
     code = "import egan_theory as eg, egan_theory.game.leading; print(callable(eg.game), eg.game.__module__)"
     assert run(code, tmp_path) == "True egan_theory.game.game\n"
-    code = "import egan_theory as eg; f = eg.game; import egan_theory.game.leading, egan_theory.game; print(eg.game is f)"
+    code = (
+        "import egan_theory as eg; f = eg.game; import egan_theory.game.leading, egan_theory.game; print(eg.game is f)"
+    )
     assert run(code, tmp_path) == "True\n"
 
 
