@@ -31,6 +31,8 @@ from .experiment.targets import Mixture as Mixture
 from .experiment.targets import PointSet as PointSet
 from .experiment.targets import Ring as Ring
 from .experiment.targets import Uniform as Uniform
+from .game.game import Game as Game
+from .game.game import game as game
 from .game.kernel import KernelNumbers as KernelNumbers
 from .game.kernel import kernel_numbers as kernel_numbers
 from .game.result import GameSpectrum as GameSpectrum

@@ -67,7 +67,7 @@ class Monitor:
         every: int | None = None,
         share: float = 0.03,
         record: int | None = None,
-        products: int = 40,
+        products: int = 30,
         count: int = 6,
         parts: tuple[str, ...] = tuple(PARTS),
         horizon: float | None = None,

@@ -60,7 +60,8 @@ def _panel(name: str, runs: xr.Dataset, run: int, ax: Axes) -> Axes:
     ax.set_xlabel(style.per(unit))
     time = runs["time"].values
     if len(time) > 1:
-        ax.set_xlim(time[0], time[-1])
+        margin = 0.015 * (time[-1] - time[0])  # marks at the ends are seen whole
+        ax.set_xlim(time[0] - margin, time[-1] + margin)
     return style.finish(ax, columns=3)
 
 
@@ -148,7 +149,9 @@ def _strengths(runs: xr.Dataset, run: int, ax: Axes) -> None:
             ax.plot(time, values, mark, color=colour, ms=4, lw=1.5, label=label)
             drawn.append(values)
     ax.set_ylabel("R1 strength (1)")
-    style.log_if_wide(ax, "y", np.concatenate([*drawn, np.empty(0)]))
+    values = np.concatenate([*drawn, np.empty(0)])
+    if not style.log_if_wide(ax, "y", values) and values.size:
+        ax.set_ylim(0, 1.25 * values.max() or 1)
 
 
 #: of each panel: what draws it, and the variables of which one must have been measured
