@@ -17,7 +17,8 @@ def with_positions(ds: xr.Dataset) -> xr.Dataset:
     positions can be compared with."""
     if "particles" in ds:
         return ds
+    count = len(scalars_of(ds))
     losses = [n for n in ("loss_discriminator", "loss_generator") if n in ds]
     use = "eg.plot.losses draws its losses" if losses else "its scalars have no prediction"
     must = "be present: modes, rates, outcomes and clouds are of positions"
-    raise InputError("runs: variable particles", must, f"a log of {len(scalars_of(ds))} scalars; {use}")
+    raise InputError("runs: variable particles", must, f"a log of {count} scalar{'s' * (count != 1)}; {use}")

@@ -209,7 +209,10 @@ def _with_run(ds: xr.Dataset) -> xr.Dataset:
     if ds.sizes.get("run", 1) != 1:
         return ds
     missing = [v for v, dims in DIMS.items() if v in ds and "run" in dims and "run" not in ds[v].dims]
-    return ds.assign({v: ds[v].expand_dims("run") for v in missing if set(ds[v].dims) == set(DIMS[v]) - {"run"}})
+    missing = [v for v in missing if set(ds[v].dims) == set(DIMS[v]) - {"run"}]
+    if "particles" not in ds:
+        missing += [v for v in scalars_of(ds) if v not in DIMS and ds[v].dims == ("time",)]
+    return ds.assign({v: ds[v].expand_dims("run") for v in missing})
 
 
 def _is_distribution(weights: np.ndarray) -> bool:

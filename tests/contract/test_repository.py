@@ -13,7 +13,7 @@ TOP = (
     "CONTRIBUTING.md", "data", "egan_theory", "LICENSE", "pyproject.toml", "README.md", "tests",
 )  # fmt: skip
 WORKFLOW = ROOT / ".github" / "workflows" / "checks.yml"
-BINARY = {".nc", ".npy", ".png"}
+BINARY = {".nc", ".npy", ".png", ".tfevents"}
 MACHINE = r"(?<![\w.~-])/(?:work|root|home|Users)(?:/|\b)|[A-Z]:\\\\?Users"
 FORBIDDEN = {
     "an issue": r"\b(?:issues?|pull requests?|PR|GH|tickets?|bug)[ -]?#?\d+|(?<=[\s(])#\d{1,4}(?![\w;,\"'])",

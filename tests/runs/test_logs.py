@@ -16,6 +16,7 @@ from egan_theory.base.errors import InputError, MissingExtra
 from egan_theory.cli.app import main
 from egan_theory.runs.logs.names import clean, player_of
 from egan_theory.runs.logs.tensorboard import _Reader
+from egan_theory.runs.schema import validate_runs
 
 EVENTS = Path(__file__).parent / "logs" / "events"
 D, G = "loss_discriminator", "loss_generator"
@@ -513,6 +514,20 @@ def test_command_and_what_reads_its_file(tmp_path, capsys):
             figure(ds)
     with pytest.raises(InputError, match="variable particles"):
         eg.outcomes(ds, eg.Experiment())
+
+
+@pytest.mark.parametrize("name", [D, "fid"])
+def test_a_log_of_ones_own_of_one_run_may_lack_its_dimension(name, tmp_path):
+    xr.Dataset({name: ("time", [1.0, np.nan, 3.0])}, {"time": [0, 5, 9]}).to_netcdf(
+        tmp_path / "r.nc", engine="h5netcdf"
+    )
+    ds = eg.open_runs(tmp_path / "r.nc")
+    assert ds[name].dims == ("run", "time") and row(ds, name) == {0: 1, 9: 3}
+    with pytest.raises(InputError, match="a log of 1 scalar;"):
+        eg.compare(eg.Experiment(), ds)
+    empty = ds.isel(time=slice(0))
+    with pytest.raises(InputError, match="dimension time: must have at least one entry"):
+        validate_runs(empty)
 
 
 def test_text_of_the_command(tmp_path, capsys):

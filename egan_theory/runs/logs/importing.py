@@ -41,8 +41,8 @@ def import_log(
     ``logged_as``. ``wall_time`` in seconds since 1970. Training that went on from an earlier step wins over what it
     replaced: attributes ``rewound``, ``replaced`` and ``given_up`` say from where and how many values. A player's
     loss that is not finite until the end has diverged at its step (``diverged_at``; other scalars stay as logged);
-    where no loss is known, any scalar that was finite before. ``import_notes`` says what was left out and how names were
-    understood.
+    where no loss is known, any scalar that was finite before. ``import_notes`` says what was left out and how names
+    were understood.
 
     Raises InputError, one line that names file and line or record; MissingExtra for Parquet without PyArrow.
     """

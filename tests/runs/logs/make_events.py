@@ -2,6 +2,8 @@
 
     python tests/runs/logs/make_events.py tests/runs/logs/events
 
+Each file events.out.tfevents.TIME.HOST.PROCESS.N was then renamed to events.N.tfevents.
+
 ``torch/`` is a training that logs until step 9, goes on from a checkpoint at step 5 with the discriminator's loss
 lowered by 1, logs to curves by ``add_scalars``, a histogram and a text, and is not finite from step 12 on.
 ``tensors/`` has the tensor events of TensorFlow 2, of float32 (as raw bytes and as a list), float64 and int64, from
