@@ -2,8 +2,9 @@
 
 Layers, lowest first: ``bessel`` and ``tensors`` and ``spectral`` (plain functions), ``base`` (the contract),
 ``stationary``, ``dot`` and ``profile`` (the kernels). Of wide networks: ``jets``, ``mixture``, ``dual``, ``recursion``,
-then ``tangent`` (the kernel of a discriminator), ``universality`` and ``depth`` (the numbers of a generator); these are
-imported where an architecture asks for them.
+``pairs``, ``pixels``, ``several`` and ``network``, then ``tangent`` and ``images`` (the kernels of fully connected and
+of convolutional discriminators), ``universality`` and ``depth`` (the numbers of a generator); these are imported where
+an architecture asks for them.
 """
 
 from __future__ import annotations

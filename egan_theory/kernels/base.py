@@ -39,7 +39,7 @@ class Kernel:
     """A discriminator kernel K(x, y) = psi(x).psi(y) that is a function of one scalar.
 
     ``kind`` "stationary": K(x, y) = k(u), u = |x - y|^2; "dot": K(x, y) = k(u), u = x.y; "inner", of |x|^2, |y|^2 and
-    x.y, has no profile and methods of its own (TangentKernel).
+    x.y or of pixels, has no profile and methods of its own (WideKernel).
 
     Shapes: X is (..., n, d), Y is (m, d); results put (..., n, m) first and one axis of length d per derivative, in the
     order in which the method names them.  X, Y and u may be complex: every method continues the profile analytically,

@@ -44,6 +44,7 @@ def _with_tables(text: str) -> str:
     """The text with the entries of the tables and their parameters in place of ``{name}``."""
     from ...kernels import KERNELS, PARAMETERS, parameters_of
     from ...tables.activations import ACTIVATIONS
+    from ...tables.layers import LAYERS
     from ...tables.losses import LOSSES
     from ...tables.penalties import STRENGTHS
     from ...tables.updates import PARAMETERS as OF_UPDATES
@@ -55,6 +56,7 @@ def _with_tables(text: str) -> str:
     kernels = {name: parameters_of(kernel) for name, kernel in KERNELS.items()}
     rules = {name: rule.parameters for name, rule in RULES.items()}
     parts = {
+        "layers": [", ".join(LAYERS)],
         "kernel": [_field(exp.discriminator, "kernel", f"{', '.join(KERNELS)}; {', '.join(ACTIVATIONS)}")],
         "kernel parameters": _fields(exp.discriminator, PARAMETERS, kernels),
         "loss": [_field(exp.loss, "kind", losses)],
