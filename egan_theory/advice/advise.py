@@ -14,7 +14,7 @@ with omega = 1 for losses that are means over the batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,15 +27,19 @@ from .gram import checked_gram
 from .practice import batches_of, choices, practice, samples_of, value_damping
 from .reach import Surroundings, distance, drift, spacing
 from .result import Advice
+from .trained import PRODUCTS, advise_game
+
+if TYPE_CHECKING:
+    from ..game.game import Game
 
 Array = np.ndarray
 Progress = Callable[[int, int], None]
 
 
 def advise(
-    D: Callable[[Any, Any], Any],
-    params: Any,
-    data: Array,
+    D: Callable[[Any, Any], Any] | Game,
+    params: Any = None,
+    data: Array | None = None,
     training: Experiment | Mapping[str, Any] | None = None,
     *,
     horizon: float | None = None,
@@ -45,10 +49,21 @@ def advise(
     generated: Array | None = None,
     later: Any = None,
     variations: bool = True,
+    products: int = PRODUCTS,
+    fresh: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Advice:
-    """The R1 strength that theory advises to a GAN with discriminator ``D`` for training of ``horizon`` steps.
+    """The R1 strength that theory advises to a GAN for training of ``horizon`` steps.
+
+    A real game at a checkpoint, PyTorch or JAX, of any size: ``advise(game, horizon=steps that remain)`` with the
+    ``game`` of ``egan_theory.game``: both networks, loss, optimisers with their state, schedule, mini-batches as they are.
+    The strength leaves least of what D sees of the error of the generated samples, each assigned to a data point
+    (trained.py); ``products`` with both networks per mini-batch (their number is that of the modes told apart);
+    ``fresh`` False: every mini-batch of training is all of the data. Ask after a short pilot: Adam has no preconditioner
+    before it, and that of the first steps is not the later one. ``later``: not of a game.
+
+    One discriminator ``D`` in JAX alone, its generator given by two kernel numbers, near the end of training:
 
     D(params, x): JAX, a number for one sample x of the shape of ``data[0]``; all leaves of ``params`` are trained.
     data: (n, ...) samples; mini-batches of ``batch_size`` are drawn from its distinct rows with ``seed``.
@@ -64,6 +79,18 @@ def advise(
 
     Raises MissingExtra without JAX, InputError, NotLinearizable. Not checked: that D is smooth at the data.
     """
+    from ..game.game import Game
+
+    if isinstance(D, Game):
+        given = {"params": params, "data": data, "training": training, "generated": generated, "later": later}
+        for name, value in given.items():
+            if value is not None:
+                raise InputError(name, "be left out for a game, which holds its own", type(value).__name__)
+        if horizon is None:
+            raise InputError("horizon", "be given for a game: the steps of training that remain", "none")
+        return advise_game(D, horizon, products=products, fresh=fresh, seed=seed, progress=progress)
+    if data is None:
+        raise InputError("data", "be given (or a game in place of D)", "none")
     samples, shape = samples_of(data)
     settings = _Settings(practice(training), horizon, batch_size, batches, variations, seed, progress)
     around = {"generated": generated, "later": later}

@@ -73,7 +73,8 @@ class Advice(ForHorizon):
     the batches; exponents: of their powers of the number of points. variations: the first draw, one setting changed.
     stable: strengths at which every draw is stable. check: left of the first draw with nothing neglected, or None.
     reach: how far from the end of training all this was taken. precision: of the products that the modes are from.
-    strengths, lefts (draw, strength): the curves, of what can move. unit: of rates.
+    strengths, lefts (draw, strength): the curves, of what can move. unit: of rates. left_of: what all "left" is part
+    of: a small isotropic kick, or for a real game what D sees of its samples' error; notes: of a real game.
     """
 
     KEYS = (
@@ -100,6 +101,8 @@ class Advice(ForHorizon):
     reach: Reach
     precision: str
     convention: str = CONVENTION
+    left_of: str = "a small kick"
+    notes: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:

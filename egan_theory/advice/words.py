@@ -18,12 +18,12 @@ def remarks(a: Advice) -> tuple[str, ...]:
     choice, out = a.choice, []
     if a.best > 0:
         out.append(
-            f"strength {a.best:.4g} leaves {part(a.moving)} of what can move of a small kick after {a.span}; "
+            f"strength {a.best:.4g} leaves {part(a.moving)} of {_moving(a)} after {a.span}; "
             f"{part(a.moving_without)} is left without R1"
         )
     elif np.isfinite(a.moving_without):
         out.append(
-            f"no R1 strength helps within {a.span}: {part(a.moving_without)} of what can move is left without, and no "
+            f"no R1 strength helps within {a.span}: {part(a.moving_without)} of {_moving(a)} is left without, and no "
             f"strength leaves {FLAT:.0%} less in the draw that fares worst"
         )
     else:
@@ -43,7 +43,11 @@ def remarks(a: Advice) -> tuple[str, ...]:
             f"{lost} of the {a.draws[0].modes} modes of the particles on a batch are left out: D does not see them, or "
             f"their stiffness is below the rounding error of the numbers given ({a.precision})"
         )
-    return (*out, *a.never_moves, *a.reach.words(a.span))
+    return (*out, *a.never_moves, *(a.notes or a.reach.words(a.span)))
+
+
+def _moving(a: Advice) -> str:
+    return a.left_of if a.notes else f"what can move of {a.left_of}"
 
 
 def headline(a: Advice) -> list[tuple[str, str]]:
@@ -52,7 +56,7 @@ def headline(a: Advice) -> list[tuple[str, str]]:
     edge = "" if a.share_of_edge is None else f" ({a.share_of_edge:.2g} of it is advised)"
     rows = [
         ("R1 strength", f"{a.best:.4g}"),
-        (f"left of a kick after {a.span}, of 1", part(a.left)),
+        (f"left of {a.left_of} after {a.span}, of 1", part(a.left)),
         ("without R1", part(a.left_without)),
         ("at half and at twice the strength", f"{part(a.left_at_half)}, {part(a.left_at_double)}"),
         ("best of a draw, one standard deviation", f"{a.low:.4g} to {a.high:.4g}"),

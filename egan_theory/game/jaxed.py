@@ -128,6 +128,17 @@ class JaxPlayers:
         """The gradient in (psi, theta) of w . ``gradient``: the transpose of ``push``."""
         return self._call("pull", player, psi, theta, (_vector("w", w, self.sizes[player]),), strengths, batch)
 
+    def real(self, batch: int = 0) -> Array:
+        """The data of a mini-batch, (N, ...)."""
+        return np.asarray(self._data[self._index(batch)])
+
+    @double
+    def losses(self, real: Array, fake: Array) -> tuple[float, float]:
+        """(loss of D, loss of G) of given scores at the data and at the generated samples, without penalties."""
+        scores = [require_jax().numpy.asarray(s, dtype=float) for s in (real, fake)]
+        loss_D, loss_G = (float(objective(*scores)) for objective in self._objectives)
+        return loss_D, loss_G
+
     @double
     def generated(self, theta: Array, batch: int = 0) -> Array:
         """G(latents), (N, ...) in the shape of the data."""

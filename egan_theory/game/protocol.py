@@ -52,6 +52,14 @@ class Players(Protocol):
         """The transpose of ``push``: the derivatives of w . gradient with respect to psi and to theta."""
         ...
 
+    def real(self, batch: int = 0) -> Array:
+        """The data of a mini-batch: (N, ...)."""
+        ...
+
+    def losses(self, real: Array, fake: Array) -> tuple[float, float]:
+        """(loss of D, loss of G) of given scores at the data and at the generated samples, without penalties."""
+        ...
+
     def generated(self, theta: Array, batch: int = 0) -> Array:
         """G(latents): (N, ...)."""
         ...

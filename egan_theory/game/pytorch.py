@@ -266,6 +266,18 @@ class TorchPlayers:
         z = self._latents[batch]
         return self._linear(("G", batch), 1, lambda leaves: [self.nets[1](leaves, z)], self._saved, theta)
 
+    def real(self, batch: int = 0) -> Array:
+        """The data of a mini-batch: (N, ...)."""
+        return to_array(self._data[batch])
+
+    def losses(self, real: Array, fake: Array) -> tuple[float, float]:
+        """(loss of D, loss of G) of given scores at the data and at the generated samples, without penalties."""
+        torch = require_torch()
+        scores = [torch.as_tensor(np.array(s, dtype=float), device=self.device) for s in (real, fake)]
+        with torch.no_grad():
+            found = [float(objective(*scores)) for objective in self._objectives]
+        return found[0], found[1]
+
     @apart
     def generated(self, theta: Array, batch: int = 0) -> Array:
         """G(latents): (N, ...)."""
