@@ -32,9 +32,13 @@ class Players(Protocol):
 
     framework: str
     sizes: tuple[int, int]
-    weights: tuple[Array, Array]
     batches: int
     notes: tuple[str, ...]
+
+    @property
+    def weights(self) -> tuple[Array, Array]:
+        """(psi, theta), copies."""
+        ...
 
     def gradient(self, player: int, psi: Array, theta: Array, strengths: Strengths, batch: int = 0) -> Array:
         """Gradient of the player's own objective with respect to its own weights: (n_D,) or (n_G,)."""
