@@ -25,8 +25,8 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.script import options, write
-from egan_theory.game.game import game
-from egan_theory.game.optimizers import Optimizer
+from egan_theory.games.game import game
+from egan_theory.games.optimizers import Optimizer
 
 BATCH, SAMPLES, WIDTH, CHANNELS, LEAK = 32, 512, 64, (8, 16), 0.2
 BETA = (0.0, 0.99)
@@ -235,9 +235,7 @@ def examine(of: Setup, seed: int, draws: int) -> xr.Dataset:
         s = training.run(s, jnp.asarray(seeds), jnp.asarray(strength, jnp.float32), at - done)
         done = at
         states = [jax.tree.map(lambda a, i=i: a[i], s) for i in range(draws)]
-        said = [
-            training.advice(one, float(strength[i]), of.steps - at, int(seeds[i])) for i, one in enumerate(states)
-        ]
+        said = [training.advice(one, float(strength[i]), of.steps - at, int(seeds[i])) for i, one in enumerate(states)]
         strength = np.array([a.best for a in said])
         asked.append(strength)
     # none advised: training goes on without R1
@@ -247,7 +245,10 @@ def examine(of: Setup, seed: int, draws: int) -> xr.Dataset:
     mean = energy.mean(0)
     best = int(np.nanargmin(mean))
     advised = float(np.exp(np.log(np.maximum(strength, 1e-300)).mean()))
-    factor, excess = float(max(advised / of.strengths[best], of.strengths[best] / advised)), float(reached.mean() / mean[best])
+    factor, excess = (
+        float(max(advised / of.strengths[best], of.strengths[best] / advised)),
+        float(reached.mean() / mean[best]),
+    )
     passed = factor <= FACTOR or excess <= QUALITY
     print(
         f"{of.name:28s} best {of.strengths[best]:.3g} ({mean[best]:.4f}), advised {np.round(strength, 3)} (before: "
@@ -291,13 +292,19 @@ def figure(ds: xr.Dataset) -> Any:
         ax.loglog(x, row["energy"].values.T, "o", color="#0072B2", ms=3, alpha=0.5)
         ax.loglog(x, mean, "-", color="#0072B2", label="trained at one strength: each start, mean")
         best = int(np.nanargmin(mean))
-        ax.axvspan(x[best] / FACTOR, x[best] * FACTOR, color="#0072B2", alpha=0.12, lw=0, label="factor 3 around the best")
-        ax.loglog(np.clip(row["advised"].values[-1], x[0], x[-1]), row["reached"], "D", color="#D55E00", label="at the advice")
+        ax.axvspan(
+            x[best] / FACTOR, x[best] * FACTOR, color="#0072B2", alpha=0.12, lw=0, label="factor 3 around the best"
+        )
+        ax.loglog(
+            np.clip(row["advised"].values[-1], x[0], x[-1]), row["reached"], "D", color="#D55E00", label="at the advice"
+        )
         other = ax.twinx()
         other.loglog(x, row["left"].values.T, "--", color="#009E73", lw=1)
         other.set_ylabel("predicted left of what D sees", color="#009E73", fontsize=8)
         word = "" if bool(row["passed"]) else "fails: "
-        ax.set_title(f"{word}{row['setup'].values}: factor {float(row['factor']):.2g}, {float(row['excess']):.2f} x", fontsize=9)
+        ax.set_title(
+            f"{word}{row['setup'].values}: factor {float(row['factor']):.2g}, {float(row['excess']):.2f} x", fontsize=9
+        )
         ax.set_xlabel("R1 strength")
         ax.set_ylabel("energy distance to the data", fontsize=8)
     axes[0].legend(fontsize=7)

@@ -20,8 +20,8 @@ from scipy.spatial.distance import cdist
 
 import egan_theory as eg
 from analyses.script import options, write
-from egan_theory.game.game import game
-from egan_theory.game.result import GameSpectrum
+from egan_theory.games.game import game
+from egan_theory.games.result import GameSpectrum
 from egan_theory.show.plot.games import KINDS
 
 LATENT, CHANNELS = 16, (16, 32)

@@ -33,9 +33,9 @@ import numpy as np
 import xarray as xr
 
 from analyses.script import options, write
-from egan_theory.game.game import game
-from egan_theory.game.modes import NEGLECTED
-from egan_theory.game.stepmap import GameMap
+from egan_theory.games.game import game
+from egan_theory.games.modes import NEGLECTED
+from egan_theory.games.stepmap import GameMap
 
 STEPS, PERTURBATION, VALID = 50, 1e-6, 0.01
 #: standard deviation of the weights' displacement from rest where a set-up begins beside it

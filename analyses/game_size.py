@@ -108,7 +108,7 @@ def measured(case: str, precision: str, seed: int, draws: int, channels: Any) ->
     """{weights of D and G, median and least time (s), peak memory (bytes)} of one case, in this process."""
     import torch
 
-    from egan_theory.game.game import game
+    from egan_theory.games.game import game
 
     torch.set_num_threads(1)
     # products of either precision are those of single-precision networks, as a user has them

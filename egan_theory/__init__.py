@@ -10,8 +10,6 @@ The names and their signatures are in ``__init__.pyi``. Figures are ``eg.plot.*`
 ``eg.solvable.*``, ``eg.published.*``, ``eg.dirac.*`` and so on.
 """
 
-import sys
-from types import ModuleType
 from typing import Any
 
 import lazy_loader
@@ -59,14 +57,3 @@ def __getattr__(name: str) -> Any:
     space, new = _MOVED[name].split(".")
     warnings.warn(f"egan_theory.{name} is now egan_theory.{space}.{new}", DeprecationWarning, stacklevel=2)
     return getattr(_public(space), new)
-
-
-class _Package(ModuleType):
-    """Keeps public names that are those of rooms, too: importing the room does not take the function's place."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name == "game" and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

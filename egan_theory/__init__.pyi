@@ -31,11 +31,12 @@ from .experiment.targets import Mixture as Mixture
 from .experiment.targets import PointSet as PointSet
 from .experiment.targets import Ring as Ring
 from .experiment.targets import Uniform as Uniform
-from .game.game import Game as Game
-from .game.game import game as game
-from .game.kernel import KernelNumbers as KernelNumbers
-from .game.kernel import kernel_numbers as kernel_numbers
-from .game.result import GameSpectrum as GameSpectrum
+from .games.game import Game as Game
+from .games.game import game as game
+from .games.kernel import KernelNumbers as KernelNumbers
+from .games.kernel import kernel_numbers as kernel_numbers
+from .games.optimizers import Optimizer as Optimizer
+from .games.result import GameSpectrum as GameSpectrum
 from .kernels import kernel_from_profile as kernel_from_profile
 from .linear import eigenvalues as eigenvalues
 from .linear import linearize as linearize

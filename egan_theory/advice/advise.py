@@ -30,7 +30,7 @@ from .result import Advice
 from .trained import PRODUCTS, advise_game
 
 if TYPE_CHECKING:
-    from ..game.game import Game
+    from ..games.game import Game
 
 Array = np.ndarray
 Progress = Callable[[int, int], None]
@@ -57,7 +57,7 @@ def advise(
     """The R1 strength that theory advises to a GAN for training of ``horizon`` steps.
 
     A real game at a checkpoint, PyTorch or JAX, of any size: ``advise(game, horizon=steps that remain)`` with the
-    ``game`` of ``egan_theory.game``: both networks, loss, optimisers with their state, schedule, mini-batches as they are.
+    ``game`` of ``egan_theory.games``: both networks, loss, optimisers with their state, schedule, mini-batches as they are.
     The strength leaves least of what D sees of the error of the generated samples, each assigned to a data point
     (trained.py); ``products`` with both networks per mini-batch (their number is that of the modes told apart);
     ``fresh`` False: every mini-batch of training is all of the data. Ask after a short pilot: Adam has no preconditioner
@@ -79,7 +79,7 @@ def advise(
 
     Raises MissingExtra without JAX, InputError, NotLinearizable. Not checked: that D is smooth at the data.
     """
-    from ..game.game import Game
+    from ..games.game import Game
 
     if isinstance(D, Game):
         given = {"params": params, "data": data, "training": training, "generated": generated, "later": later}

@@ -20,8 +20,8 @@ from ..base.errors import InputError
 from ..base.table import Record
 from ..experiment import Experiment
 from ..features.rows import RowFeatures
-from ..game.game import Game
-from ..game.kernel import KernelNumbers, kernel_numbers, preconditioning
+from ..games.game import Game
+from ..games.kernel import KernelNumbers, kernel_numbers, preconditioning
 from ..predict.collective import CollectiveInstability, collective_instability
 from ..predict.mechanism import MECHANISMS
 from .gram import checked_gram

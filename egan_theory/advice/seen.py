@@ -158,9 +158,7 @@ def step_map(game: Seen, rates: Rates, strength: float, slower: float = 1.0, fas
     return several + G - np.eye(4 * k)
 
 
-def left_of(
-    game: Seen, rates: Rates, strength: float, steps: int, slower: float = 1.0, faster: float = 1.0
-) -> Left:
+def left_of(game: Seen, rates: Rates, strength: float, steps: int, slower: float = 1.0, faster: float = 1.0) -> Left:
     """What ``steps`` of training leave."""
     k = len(game.start)
     F = step_map(game, rates, strength, slower, faster)

@@ -18,9 +18,9 @@ from .result import Advice, Asymptotic, Draw
 from .seen import PROBES, Rates, Seen, left_of, seen, step_map
 
 if TYPE_CHECKING:
-    from ..game.game import Game
-    from ..game.optimizers import Optimizer
-    from ..game.protocol import Players
+    from ..games.game import Game
+    from ..games.optimizers import Optimizer
+    from ..games.protocol import Players
 
 Array = np.ndarray
 
@@ -168,7 +168,9 @@ def loss_numbers(players: Players, count: int = 8) -> tuple[float, float, float,
     at = 0.0
     if not centred:
         if tilt(low) * tilt(high) > 0:
-            raise InputError("loss", "have an equilibrium, a score between -2 and 2 at which equal scores are best", "none")
+            raise InputError(
+                "loss", "have an equilibrium, a score between -2 and 2 at which equal scores are best", "none"
+            )
         at = float(brentq(tilt, low, high, xtol=1e-12))
     base = at * one
 
@@ -190,9 +192,7 @@ def preconditioner(optimizer: Optimizer, n: int) -> tuple[Array, float, bool]:
     return np.broadcast_to(optimizer.preconditioner, (n,)), float(np.mean(beta)), adaptive
 
 
-def curves(
-    game: Game, horizon: int, products: int = PRODUCTS, fresh: bool = True, seed: int = 0
-) -> list[Curve]:
+def curves(game: Game, horizon: int, products: int = PRODUCTS, fresh: bool = True, seed: int = 0) -> list[Curve]:
     """One for each mini-batch that the game holds. ``fresh``: the batches of training are draws from more data than one
     of them; else each is all of the data."""
     players, schedule = game.players, game.schedule

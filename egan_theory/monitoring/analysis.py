@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import InputError
-from ..game.kernel import kernel_numbers
-from ..game.leading import Budget, leading
-from ..game.modes import root, shares
-from ..game.protocol import DISCRIMINATOR, GENERATOR
+from ..games.kernel import kernel_numbers
+from ..games.leading import Budget, leading
+from ..games.modes import root, shares
+from ..games.protocol import DISCRIMINATOR, GENERATOR
 from .samples import reason
 
 Array = np.ndarray

@@ -14,7 +14,7 @@ import numpy as np
 from ..base.errors import InputError
 from ..base.files import check_output
 from ..experiment import Experiment
-from ..game.game import game as make_game
+from ..games.game import game as make_game
 from ..runs.recording import WriteError
 from .analysis import PARTS, Memory, Request, analyse
 from .pace import WARM, Pace

@@ -13,8 +13,8 @@ import xarray as xr
 
 from ..base.errors import InputError
 from ..base.table import Column, Record, Table
-from ..game.modes import KINDS, TROUBLE, kind
-from ..game.words import multiplier as shown
+from ..games.modes import KINDS, TROUBLE, kind
+from ..games.words import multiplier as shown
 from ..runs.reading import open_runs
 from ..runs.schema import validate_runs
 

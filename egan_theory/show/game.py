@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from ..base.files import atomic, check_output
 from ..base.json import json_text
 from ..base.terminal import cell
-from ..game.modes import KINDS, TROUBLE
-from ..game.result import GameSpectrum, duration
-from ..game.words import multiplier
+from ..games.modes import KINDS, TROUBLE
+from ..games.result import GameSpectrum, duration
+from ..games.words import multiplier
 from . import plot
 from .style import detached
 

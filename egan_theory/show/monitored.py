@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ..base.errors import InputError
 from ..base.files import atomic, check_output
-from ..game.modes import KINDS
+from ..games.modes import KINDS
 from ..monitoring.reading import Monitored, monitor
 from ..runs.reading import open_runs
 from ..runs.schema import validate_runs

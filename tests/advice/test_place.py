@@ -7,10 +7,10 @@ import pytest
 
 import egan_theory as eg
 from egan_theory.advice.place import place
-from egan_theory.game.game import Game
-from egan_theory.game.kernel import kernel_numbers
-from egan_theory.game.optimizers import Optimizer
-from egan_theory.game.stepmap import Schedule
+from egan_theory.games.game import Game
+from egan_theory.games.kernel import kernel_numbers
+from egan_theory.games.optimizers import Optimizer
+from egan_theory.games.stepmap import Schedule
 from egan_theory.linear.seen import features_of
 from egan_theory.problem.problem import Problem
 
@@ -164,7 +164,7 @@ def test_a_game_in_pytorch_lies_where_jax_s_features_say():
     from egan_theory.advice.practice import on, practice
     from egan_theory.features.networks.tangent import TangentFeatures
     from egan_theory.features.rows import RowFeatures
-    from egan_theory.game.game import game
+    from egan_theory.games.game import game
 
     torch.manual_seed(0)
     nn = torch.nn

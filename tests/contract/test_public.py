@@ -36,7 +36,7 @@ collapsed_states CollapsedState collective_instability CollectiveInstability com
 compare_remedies compare_strength compare_sweep Curves curves derive Discriminator eigenvalues Experiment Fastest
 fastest_strength Frequency frequency Game game game_page GameSpectrum Generator GeneratorKernel Grid import_log
 InputError kernel_from_profile kernel_numbers KernelNumbers learning_times left_over Likelihood linearize LossChoice
-Memory Mixture Monitor monitor monitor_page Monitored new NormalForm NotLinearizable open_runs open_sweep
+Memory Mixture Monitor monitor monitor_page Monitored new NormalForm NotLinearizable open_runs open_sweep Optimizer
 order_parameters Outcome outcomes Packing Penalties phase Place place PointSet power_laws Reached reached Regularizer
 regularizer report Ring Run RunWriter save simulate simulate_phase spectrum Splitting splitting sweep sweep_grid
 sweep_left sweep_runs sweep_strength threshold Thresholds thresholds Uniform universality Update""".split()
@@ -70,16 +70,6 @@ def test_only_the_new_names_are_shown():
     assert {n for n in dir(eg) if isinstance(getattr(eg, n), ModuleType)} == NAMESPACES
     with pytest.raises(AttributeError, match="nothing"):
         _ = eg.nothing
-
-
-def test_a_room_of_the_same_name_takes_no_place(tmp_path):
-    """eg.game is the function, before and after its room and modules of it are imported."""
-    code = "import egan_theory as eg, egan_theory.game.leading; print(callable(eg.game), eg.game.__module__)"
-    assert run(code, tmp_path) == "True egan_theory.game.game\n"
-    code = (
-        "import egan_theory as eg; f = eg.game; import egan_theory.game.leading, egan_theory.game; print(eg.game is f)"
-    )
-    assert run(code, tmp_path) == "True\n"
 
 
 @pytest.mark.parametrize("stub", sorted(PACKAGE.rglob("*.pyi")), ids=lambda path: path.parent.name)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from egan_theory.game.optimizers import Optimizer
+from egan_theory.games.optimizers import Optimizer
 
 
 class Clock:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import egan_theory as eg
-from egan_theory.game.spectrum import spectrum_of
+from egan_theory.games.spectrum import spectrum_of
 from egan_theory.show.plot.games import KINDS
-from tests.game.double import Quadratic, descent
+from tests.games.double import Quadratic, descent
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import egan_theory as eg
-from egan_theory.game.generators import GeneratorMap
-from egan_theory.game.kernel import measured
+from egan_theory.games.generators import GeneratorMap
+from egan_theory.games.kernel import measured
 from egan_theory.show import style
 from tests.advice.test_place import experiment, game_of, located
 

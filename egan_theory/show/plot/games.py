@@ -12,9 +12,9 @@ from .. import style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION
 
 if TYPE_CHECKING:
-    from ...game.density import Density
-    from ...game.result import GameSpectrum
-    from ...game.scan import Scan
+    from ...games.density import Density
+    from ...games.result import GameSpectrum
+    from ...games.scan import Scan
 
 #: colour and marker of each kind of mode
 KINDS = {
@@ -89,14 +89,14 @@ def game_scan(spectrum: GameSpectrum | Scan, ax: Axes | None = None) -> Axes:
     Thick grey: the largest modulus of all multipliers seen, drift left out. Vertical: the present strength. Diamonds:
     where a mode comes into the unit circle, confirmed by products.
     """
-    from ...game.scan import Scan
+    from ...games.scan import Scan
 
     s = spectrum if isinstance(spectrum, Scan) else spectrum.scan
     ax = style.axes(ax)
     if s is None:
         return style.note(ax, 'no scan over strengths was made (scan="r1")')
     ax.plot(s.strengths, s.largest, color="#c3c8cf", lw=5, solid_capstyle="round", label="largest seen, without drift")
-    from ...game.modes import kind
+    from ...games.modes import kind
 
     start = int(np.searchsorted(s.strengths, s.now if s.now > 0 else s.strengths[0]))
     named: set[str] = set()

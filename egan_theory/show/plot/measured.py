@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ...advice.place import Place
-from ...game.kernel import KernelNumbers
+from ...games.kernel import KernelNumbers
 from .. import style
 from ..style import BLACK, BLUE, GREEN, ORANGE, VERMILLION
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...base.errors import InputError
-from ...game.modes import KINDS, kind
+from ...games.modes import KINDS, kind
 from .. import style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 from .runs import losses

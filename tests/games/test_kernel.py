@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from egan_theory.base.errors import InputError
-from egan_theory.game import probes
-from egan_theory.game.game import game
-from egan_theory.game.generators import GeneratorMap
-from egan_theory.game.kernel import KernelNumbers, kernel_numbers, measured, preconditioning
-from egan_theory.game.optimizers import Optimizer
+from egan_theory.games import probes
+from egan_theory.games.game import game
+from egan_theory.games.generators import GeneratorMap
+from egan_theory.games.kernel import KernelNumbers, kernel_numbers, measured, preconditioning
+from egan_theory.games.optimizers import Optimizer
 
 NAMES = ("g1", "g2", "ratio", "share", "unequal_diagonal", "unequal_pairs", "not_identity", "two_matrices")
 

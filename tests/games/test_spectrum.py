@@ -8,11 +8,11 @@ import pytest
 from egan_theory.base.errors import InputError
 from egan_theory.base.json import json_text
 from egan_theory.base.netcdf import read_netcdf, save
-from egan_theory.game.game import Game
-from egan_theory.game.optimizers import Optimizer
-from egan_theory.game.spectrum import cost_of, spectrum_of
-from egan_theory.game.stepmap import GameMap, Schedule
-from tests.game.double import Quadratic, descent
+from egan_theory.games.game import Game
+from egan_theory.games.optimizers import Optimizer
+from egan_theory.games.spectrum import cost_of, spectrum_of
+from egan_theory.games.stepmap import GameMap, Schedule
+from tests.games.double import Quadratic, descent
 
 
 def dense(A):

@@ -7,7 +7,7 @@ away where they divide.
 
 import numpy as np
 
-from tests.game.games import drawn, flat, jax_gradients, torch_gradients, torch_modules, torch_optimizer
+from tests.games.games import drawn, flat, jax_gradients, torch_gradients, torch_modules, torch_optimizer
 
 
 def torch_dense(game, checkpoint, frozen=True):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from egan_theory.game.density import joined, lanczos
-from egan_theory.game.leading import Budget, leading
-from tests.game.double import spread
+from egan_theory.games.density import joined, lanczos
+from egan_theory.games.leading import Budget, leading
+from tests.games.double import spread
 
 
 def symmetric(n, seed=0):

@@ -1,7 +1,7 @@
 """Twelve small games with the same weights in PyTorch and in JAX, independent of the package.
 
 Networks, losses and penalties are written here once more for each framework; their training step is in
-tests.game.training.
+tests.games.training.
 """
 
 from dataclasses import dataclass, field

@@ -15,7 +15,7 @@ from torch import nn  # noqa: E402
 from torch.nn.utils import parametrizations, spectral_norm  # noqa: E402
 
 from egan_theory.base.errors import InputError  # noqa: E402
-from egan_theory.game.game import game  # noqa: E402
+from egan_theory.games.game import game  # noqa: E402
 
 F = nn.functional
 

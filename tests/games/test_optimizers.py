@@ -7,7 +7,7 @@ import pytest
 import sympy as sp
 
 from egan_theory.base.errors import InputError
-from egan_theory.game.optimizers import FUNCTIONS, OPTIMIZERS, Functions, Optimizer, cotangent, tangent
+from egan_theory.games.optimizers import FUNCTIONS, OPTIMIZERS, Functions, Optimizer, cotangent, tangent
 
 SYMBOLIC = Functions(sp.sqrt, sp.Max)
 #: settings that use every part of every entry

@@ -1,6 +1,6 @@
 """The step's Jacobian by products against dense ones, on twelve small games in PyTorch and in JAX.
 
-The dense ones are those of the training step as tests.game.training writes it out; each of its entries is compared, in
+The dense ones are those of the training step as tests.games.training writes it out; each of its entries is compared, in
 units of the largest entry of its row: Adam's step per unit of gradient reaches lr/eps where a gradient is 0, as that of
 the last bias of D is under a loss of differences, beside which other rows would not be seen.
 """
@@ -13,11 +13,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("jax")
 
-from egan_theory.game.jaxed import JaxPlayers  # noqa: E402
-from egan_theory.game.optimizers import Optimizer  # noqa: E402
-from egan_theory.game.stepmap import GameMap, Schedule  # noqa: E402
+from egan_theory.games.jaxed import JaxPlayers  # noqa: E402
+from egan_theory.games.optimizers import Optimizer  # noqa: E402
+from egan_theory.games.stepmap import GameMap, Schedule  # noqa: E402
 from tests.game import games, training  # noqa: E402
-from tests.game.games import GAMES  # noqa: E402
+from tests.games.games import GAMES  # noqa: E402
 
 TOLERANCE = 1e-8
 LIVE = ("least squares + R2, Adam", "least squares + lazy R1, Adam / Nesterov, 2 critic steps")
@@ -68,7 +68,7 @@ def jax_map(name, frozen):
 
 
 def torch_map(name, frozen):
-    from egan_theory.game.game import game as describe
+    from egan_theory.games.game import game as describe
 
     game, at = GAMES[name], checkpoint(name)
     D, G, data, latents = at["torch"]
@@ -80,7 +80,7 @@ def torch_map(name, frozen):
 
 
 def ordered(name, found, frozen):
-    """Rows and columns in the order of tests.game.training."""
+    """Rows and columns in the order of tests.games.training."""
     names, _ = training.blocks(GAMES[name], checkpoint(name), frozen)
     assert set(names) == set(found.parts)
     return np.concatenate([np.arange(found.n)[found.parts[part]] for part in names])

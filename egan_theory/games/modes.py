@@ -48,7 +48,7 @@ class Mode(Record):
     error of z is at most their product to first order. converged: the residual is at most 1e-5 of |z - 1|; certain: the
     error leaves no doubt on which side of the unit circle z lies.
     turnover: the mode's rate |ln z| over the rate at which the optimisers' second moments change along it (inf: they
-    do not); neglected: what freezing them neglects to first order, over |z - 1| (see game.frozen); valid: at most a
+    do not); neglected: what freezing them neglects to first order, over |z - 1| (see games.frozen); valid: at most a
     tenth.
     distance: how far the point of rest along the mode is, over the norm of the weights; velocity: the part of the
     step F(z) - z along it, in weights.

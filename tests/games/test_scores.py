@@ -9,7 +9,7 @@ import pytest
 import sympy as sp
 
 from egan_theory.base.errors import InputError
-from egan_theory.game.scores import RELATIVISTIC, Functions, evaluate, names, objectives, stable, terms
+from egan_theory.games.scores import RELATIVISTIC, Functions, evaluate, names, objectives, stable, terms
 from egan_theory.tables.losses import LOSSES
 
 POINTS = [-40.0, -3.0, 0.4, 45.0]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.linalg import solve_discrete_lyapunov
 
-from egan_theory.game.noise import floors, stationary
-from tests.game.double import spread
+from egan_theory.games.noise import floors, stationary
+from tests.games.double import spread
 
 
 def eigen(A):

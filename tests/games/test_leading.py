@@ -5,8 +5,8 @@ import pytest
 from scipy.sparse.linalg import LinearOperator, eigs
 
 from egan_theory.base.errors import InputError
-from egan_theory.game.leading import Budget, leading, order
-from tests.game.double import spread
+from egan_theory.games.leading import Budget, leading, order
+from tests.games.double import spread
 
 KNOWN = (-1.42 + 0.37j, 1.17, 0.9 + 0.6j, -1.05)
 INSIDE = (0.5 + 0.75j, 0.6 + 0.7j, 0.7 + 0.6j, 0.8 + 0.5j, 0.85 + 0.4j, 0.9 + 0.3j)
@@ -32,7 +32,7 @@ def test_known_multipliers_are_found_with_residuals(kept):
 
 
 def test_a_restart_works_without_an_ordered_schur_form(monkeypatch):
-    from egan_theory.game import leading as module
+    from egan_theory.games import leading as module
 
     A, run = spread_of(), lambda: leading(lambda v: A @ v, len(A), Budget(110), kept=26, count=3)
     expected, ordered = run(), module.dtrsen

@@ -5,9 +5,9 @@ import pytest
 from scipy.optimize import brentq
 
 from egan_theory.base.errors import InputError
-from egan_theory.game.leading import Budget, leading
-from egan_theory.game.scan import scan
-from tests.game.double import Matrix, Quadratic
+from egan_theory.games.leading import Budget, leading
+from egan_theory.games.scan import scan
+from tests.games.double import Matrix, Quadratic
 
 RATES = (0.3, 0.3)
 
@@ -113,7 +113,7 @@ def test_a_polynomial_of_any_degree_is_followed(steps):
 
 
 def test_a_crossing_beyond_a_gap_of_trust_is_not_told(monkeypatch):
-    from egan_theory.game.scan import Scan
+    from egan_theory.games.scan import Scan
 
     at, found = setup(rotation=1.0, stiffness=0.8)
     honest = Scan.trusted.fget

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from egan_theory.game.modes import KINDS, Mode, adjoint, averaged, carried, kind, root, shares
-from egan_theory.game.words import rate_factor
+from egan_theory.games.modes import KINDS, Mode, adjoint, averaged, carried, kind, root, shares
+from egan_theory.games.words import rate_factor
 
 CASES = {
     -1.42 + 0.37j: "step too large",

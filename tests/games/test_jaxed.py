@@ -7,10 +7,10 @@ jax = pytest.importorskip("jax")
 optax = pytest.importorskip("optax")
 
 from egan_theory.base.errors import InputError  # noqa: E402
-from egan_theory.game.jaxed import JaxPlayers  # noqa: E402
-from egan_theory.game.optax_states import with_state  # noqa: E402
-from egan_theory.game.optimizers import Optimizer  # noqa: E402
-from tests.game.games import GAMES, drawn, jax_networks, jax_pair  # noqa: E402
+from egan_theory.games.jaxed import JaxPlayers  # noqa: E402
+from egan_theory.games.optax_states import with_state  # noqa: E402
+from egan_theory.games.optimizers import Optimizer  # noqa: E402
+from tests.games.games import GAMES, drawn, jax_networks, jax_pair  # noqa: E402
 
 STRENGTHS = {"r1": 0.4, "r2": 0.6, "weight_decay": 0.1}
 

@@ -7,11 +7,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from egan_theory.game import pytorch  # noqa: E402
-from egan_theory.game.game import game  # noqa: E402
-from egan_theory.game.kept import Kept  # noqa: E402
-from egan_theory.game.protocol import Players  # noqa: E402
-from egan_theory.game.stepmap import GameMap  # noqa: E402
+from egan_theory.games import pytorch  # noqa: E402
+from egan_theory.games.game import game  # noqa: E402
+from egan_theory.games.kept import Kept  # noqa: E402
+from egan_theory.games.protocol import Players  # noqa: E402
+from egan_theory.games.stepmap import GameMap  # noqa: E402
 
 from .torch_games import SETUPS  # noqa: E402
 

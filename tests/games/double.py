@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from egan_theory.game.game import Game
-from egan_theory.game.stepmap import Schedule
+from egan_theory.games.game import Game
+from egan_theory.games.stepmap import Schedule
 
 
 class Quadratic:
@@ -99,7 +99,7 @@ class Matrix:
 
 def descent(players, rates, strengths, alternating=False):
     """The game with gradient descent at these learning rates."""
-    from egan_theory.game.optimizers import Optimizer
+    from egan_theory.games.optimizers import Optimizer
 
     optimizers = tuple(Optimizer("sgd", {"learning_rate": r, "momentum": 0.0}) for r in rates)
     return Game(players, optimizers, Schedule(alternating=alternating), strengths)

@@ -102,7 +102,7 @@ class GameSpectrum(Table):
         return max((m.modulus for m in self.modes), default=float("nan"))
 
     def of_kind(self, *kinds: str) -> tuple[Mode, ...]:
-        """The modes of these kinds (``KINDS`` of game.modes), by descending modulus."""
+        """The modes of these kinds (``KINDS`` of games.modes), by descending modulus."""
         return tuple(sorted((m for m in self.modes if m.kind in kinds), key=lambda m: -m.modulus))
 
     @property
