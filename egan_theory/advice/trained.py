@@ -235,8 +235,8 @@ def advise_game(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Advice:
-    """The strength that leaves least of what D sees of the error after ``horizon`` more steps, noise of the mini-batches
-    included; of several batches the one that fares worst decides. SGD: at most half of the edge of stability; Adam: at
+    """The strength that leaves least of what D sees of the error after ``horizon`` more steps, noise of
+    mini-batches included; of several batches the worst decides. SGD: at most half of the edge of stability; Adam: at
     most the edge itself, where it begins to hold itself by its own second moment."""
     if not (np.isfinite(horizon) and horizon >= 1):
         raise InputError("horizon", "be a number of steps > 0", horizon)

@@ -190,15 +190,15 @@ def test_words_and_bad_input():
     said = eg.advise(made(Rows()), horizon=50)
     assert said.best <= said.edge / 2 and "of what D sees of the error" in said.remarks[0]
     assert any("products with both networks" in text for text in said.remarks)
-    with pytest.raises(InputError, match="^horizon: must be given"):
+    with pytest.raises(InputError, match=r"^horizon: must be given"):
         eg.advise(made(Rows()))
-    with pytest.raises(InputError, match="^data: must be left out for a game"):
+    with pytest.raises(InputError, match=r"^data: must be left out for a game"):
         eg.advise(made(Rows()), None, np.ones((3, 2)), horizon=5)
-    with pytest.raises(InputError, match="^horizon: must be a number of steps"):
+    with pytest.raises(InputError, match=r"^horizon: must be a number of steps"):
         eg.advise(made(Rows()), horizon=0)
     blind = Rows()
     blind.B[:] = 0
-    with pytest.raises(InputError, match="^D: must see an error"):
+    with pytest.raises(InputError, match=r"^D: must see an error"):
         eg.advise(made(blind), horizon=5)
 
 
