@@ -4,9 +4,9 @@
 # convolutional networks, each with SGD and with Adam; mini-batches of 32, leaky ReLU, alternating, non-saturating
 # loss. Each is trained at nine R1 strengths over four decades, from `--draws` starts; what counts is the energy
 # distance of 512 generated samples to the data at the end. A user trains at strength 1 for 2 % of the steps, asks
-# `eg.advise` and goes on at the advice; with Adam, whose steps depend on the strength trained at, one asks again at 5 % and at
-# 10 %. It passes where the geometric mean of the last advices is within a factor 3 of the best strength of the sweep,
-# or where its energy distance is within 10 % of the least. When to ask was chosen on seed 1; other seeds are tests.
+# `eg.advise` and goes on at the advice; with Adam, whose steps depend on the strength trained at, one asks again at
+# 5 % and at 10 %. It passes where the geometric mean of the last advices is within a factor 3 of the best strength of
+# the sweep, or where its energy distance is within 10 % of the least. When to ask was chosen on seed 1; others are tests.
 # Run: python -m analyses.advise_training --seed 2 --draws 3 --output out/advise_training
 
 # %%
@@ -258,8 +258,8 @@ def examine(of: Setup, seed: int, draws: int) -> xr.Dataset:
     before = "; ".join(str(np.round(a, 3)) for a in asked[:-1])
     print(
         f"{of.name:28s} best {of.strengths[best]:.3g} ({mean[best]:.4f}), advised {np.round(strength, 3)} (before: "
-        f"{before}): {'passes' if passed else 'FAILS'}, a factor {factor:.2f} from it, {excess:.2f} times its distance; "
-        f"{time.perf_counter() - began:.0f} s",
+        f"{before}): {'passes' if passed else 'FAILS'}, a factor {factor:.2f} from it, {excess:.2f} times its "
+        f"distance; {time.perf_counter() - began:.0f} s",
         file=sys.stderr, flush=True,
     )  # fmt: skip
     length = {"units": "length"}
