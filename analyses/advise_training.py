@@ -6,7 +6,8 @@
 # distance of 512 generated samples to the data at the end. A user trains at strength 1 for 2 % of the steps, asks
 # `eg.advise` and goes on at the advice; with Adam, whose steps depend on the strength trained at, one asks again at
 # 5 % and at 10 %. It passes where the geometric mean of the last advices is within a factor 3 of the best strength of
-# the sweep, or where its energy distance is within 10 % of the least. When to ask was chosen on seed 1; others are tests.
+# the sweep, or where its energy distance is within 10 % of the least. When to ask was chosen on
+# seed 1; others are tests.
 # Run: python -m analyses.advise_training --seed 2 --draws 3 --output out/advise_training
 
 # %%
@@ -248,7 +249,9 @@ def examine(of: Setup, seed: int, draws: int) -> xr.Dataset:
         asked.append(strength)
     s = training.run(s, jnp.asarray(seeds), jnp.asarray(strength, jnp.float32), of.steps - done)
     reached = training.energies(s)
-    predicted = np.array([np.interp(np.log(of.strengths), np.log(a.strengths), a.lefts.max(0)) for a in said])
+    predicted = np.array(
+        [np.interp(np.log(of.strengths), np.log(a.strengths), a.lefts.max(0), right=np.nan) for a in said]
+    )
     mean = energy.mean(0)
     best = int(np.nanargmin(mean))
     advised = float(np.exp(np.log(np.maximum(strength, 1e-300)).mean()))
@@ -313,7 +316,8 @@ def figure(ds: xr.Dataset) -> Any:
         )
         ax.set_xlabel("R1 strength")
         ax.set_ylabel("energy distance to the data", fontsize=8)
-    axes[0].legend(fontsize=7)
+    handles, names = axes[0].get_legend_handles_labels()
+    fig.legend(handles, names, loc="outside upper center", ncols=3, fontsize=8)
     return fig
 
 

@@ -328,8 +328,8 @@ def _notes(asked: list[Curve], choice: Choice, game: Game) -> tuple[str, ...]:
         pilot = asked[0].pilot
         out.append(
             f"Adam's steps follow the size of gradients, which the strength changes: measured at {pilot:.3g}. "
-            "Train some steps at the advised strength and ask again. Beyond the edge Adam holds itself: the curve is flat "
-            "there and theory does not tell strengths apart; in training from scratch larger ones were often better"
+            "Train some steps at the advised strength and ask again. Beyond the edge Adam holds itself: the curve is "
+            "flat there, theory does not tell strengths apart; in training from scratch larger ones were often better"
         )
         if choice.best and not 1 / CONSISTENT <= choice.best / max(pilot, 1e-300) <= CONSISTENT:
             out.append(f"it is more than a factor {CONSISTENT:g} from the strength trained at: ask again")

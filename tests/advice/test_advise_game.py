@@ -189,6 +189,8 @@ def test_adam_holds_itself_at_the_edge_and_keeps_the_size_of_steps():
 def test_words_and_bad_input():
     said = eg.advise(made(Rows()), horizon=50)
     assert said.best <= said.edge / 2 and "of what D sees of the error" in said.remarks[0]
+    hasty = eg.advise(made(Rows(scalar=0.4, loss="wasserstein"), (0.1, 3.0)), horizon=500)
+    assert hasty.choice.limited and hasty.best == pytest.approx(hasty.edge / 2)
     assert any("products with both networks" in text for text in said.remarks)
     with pytest.raises(InputError, match=r"^horizon: must be given"):
         eg.advise(made(Rows()))
