@@ -88,8 +88,8 @@ def seen(products: Products, start: Array, noise: Array, most: int, samples: int
         scale = max(scale, *(float(np.linalg.norm(f)) for f in found))
         queue += [f for f in found if np.linalg.norm(f) > 1e-14 * scale]
     U = np.array(basis[: len(images)])
-    small = [_symmetric(U @ np.array([image[i] for image in images]).T) for i in range(3)]
-    return Seen(*small, U @ start, U @ noise, len(images), exact, samples)
+    A, C, S = (_symmetric(U @ np.array([image[i] for image in images]).T) for i in range(3))
+    return Seen(A, C, S, U @ start, U @ noise, len(images), exact, samples)
 
 
 def _left(v: Array, basis: list[Array]) -> Array | None:

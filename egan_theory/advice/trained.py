@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ PRODUCTS = 50
 #: step of a numerical derivative of a loss
 STEP = 1e-3
 #: multipliers this near to 1 are of what the generator cannot change
-RESTING = 1e-12
+RESTING, ACTING = 1e-9, 1e-12
 #: factor between the strength trained at and the advised one beyond which Adam's sizes are others
 CONSISTENT = 3.0
 SEEN = "what D sees of the error of the generated samples"
@@ -142,11 +142,26 @@ class Curve:
         """Left over, noise included."""
         return self._left(strength, self.scales(strength)[1])[1].total
 
+    @cached_property
+    def _acting(self) -> Seen:
+        """On the range of A, C and S alone: outside of it nothing acts, and multipliers are 1 twice."""
+        together = (
+            self.seen.A
+            + self.seen.C
+            + self.seen.S / max(np.linalg.norm(self.seen.S), 1e-300) * np.linalg.norm(self.seen.A)
+        )
+        values, V = np.linalg.eigh(together)
+        V = V[:, values > ACTING * values[-1]]
+        small = [V.T @ X @ V for X in (self.seen.A, self.seen.C, self.seen.S)]
+        return replace(
+            self.seen, A=small[0], C=small[1], S=small[2], start=V.T @ self.seen.start, noise=V.T @ self.seen.noise
+        )
+
     def rate(self, strength: float) -> float:
         """Slowest decay of the modes of r, per step, at the steps of the checkpoint; below 0: one grows."""
         if not np.isfinite(strength):
             return -np.inf
-        multipliers = np.linalg.eigvals(step_map(self.seen, self.rates, strength))
+        multipliers = np.linalg.eigvals(step_map(self._acting, self.rates, strength))
         turning = np.abs(multipliers - 1) > RESTING  # what G cannot change rests
         return float(-np.log(np.abs(multipliers[turning]).max())) if turning.any() else 0.0
 
@@ -168,9 +183,7 @@ def loss_numbers(players: Players, count: int = 8) -> tuple[float, float, float,
     at = 0.0
     if not centred:
         if tilt(low) * tilt(high) > 0:
-            raise InputError(
-                "loss", "have an equilibrium, a score between -2 and 2 at which equal scores are best", "none"
-            )
+            raise InputError("loss", "have an equilibrium: equal scores between -2 and 2 that are best", "none")
         at = float(brentq(tilt, low, high, xtol=1e-12))
     base = at * one
 
@@ -222,8 +235,8 @@ def advise_game(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Advice:
-    """The strength that leaves least of what D sees of the error after ``horizon`` more steps, noise of the mini-batches
-    included; of several batches the one that fares worst decides. SGD: at most half of the edge of stability; Adam: at
+    """The strength that leaves least of what D sees of the error after ``horizon`` more steps, noise of
+    mini-batches included; of several batches the worst decides. SGD: at most half of the edge of stability; Adam: at
     most the edge itself, where it begins to hold itself by its own second moment."""
     if not (np.isfinite(horizon) and horizon >= 1):
         raise InputError("horizon", "be a number of steps > 0", horizon)
@@ -295,7 +308,7 @@ def _fastest(curve: Curve, strengths: Array) -> tuple[float, float]:
 def _assumptions(curve: Curve, fresh: bool) -> tuple[str, ...]:
     r, held = curve.rates, "divided by running sizes of gradients" if any(curve.adaptive) else "plain gradient steps"
     return (
-        "every generated sample is one data point with an error, by an assignment; D tells nothing apart but these errors",
+        "every generated sample is one data point with an error, by an assignment; D sees these errors alone",
         f"the networks' derivatives stay those of the checkpoint; steps are {held}",
         f"loss: c = {r.c:.4g}, b = {r.b:.4g}, kappa = {r.kappa:.4g}, at equal scores of data and samples",
         "only what D sees of the error counts; noise: "
@@ -314,8 +327,9 @@ def _notes(asked: list[Curve], choice: Choice, game: Game) -> tuple[str, ...]:
     if any(asked[0].adaptive):
         pilot = asked[0].pilot
         out.append(
-            f"Adam's steps follow the size of gradients, which the strength changes: they were measured at {pilot:.3g}. "
-            "Train some steps at the advised strength and ask again: where it no longer moves it is consistent"
+            f"Adam's steps follow the size of gradients, which the strength changes: measured at {pilot:.3g}. "
+            "Train some steps at the advised strength and ask again. Beyond the edge Adam holds itself: the curve is "
+            "flat there, theory does not tell strengths apart; in training from scratch larger ones were often better"
         )
         if choice.best and not 1 / CONSISTENT <= choice.best / max(pilot, 1e-300) <= CONSISTENT:
             out.append(f"it is more than a factor {CONSISTENT:g} from the strength trained at: ask again")
