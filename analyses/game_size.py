@@ -2,7 +2,8 @@
 # # What does a product with the training step's Jacobian cost, for a network of a million weights?
 # A convolutional pair in PyTorch on images of 3 x 32 x 32 pixels, about a million weights each, batch 64,
 # non-saturating loss with R1, Adam, alternating steps. Time and peak memory of a training step (D with R1, then G), of
-# a product A v and of A^T w with the step's Jacobian (eg.game), in single and in double precision, on one thread.
+# a product A v and of A^T w with the step's Jacobian (eg.game), in single and in double precision, on one thread; time
+# is processor time, which other processes disturb less.
 #
 # Every case runs in a process of its own, of which the system tells the largest resident memory: PyTorch's arrays are
 # not Python's. What a process holds before, with the networks, Adam's state and the batch, is measured, too, and
@@ -19,7 +20,7 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -135,9 +136,9 @@ def timed(act: Any, draws: int) -> list[float]:
     act()  # what is prepared once
     out = []
     for _ in range(draws):
-        start = perf_counter()
+        start = process_time()
         act()
-        out.append(perf_counter() - start)
+        out.append(process_time() - start)
     return out
 
 
@@ -151,8 +152,8 @@ def study(seed: int, draws: int, channels: Any = CHANNELS) -> xr.Dataset:
                 print(f"{precision}, {case} ...", file=sys.stderr)
                 found[case, precision] = process.submit(measured, case, precision, seed, draws, channels).result()
     texts = {
-        "time": ("time, median of the draws", "s"),
-        "least": ("time, least of the draws", "s"),
+        "time": ("processor time, median of the draws", "s"),
+        "least": ("processor time, least of the draws", "s"),
         "memory": ("largest resident memory of the process", "byte"),
     }
     data = {
@@ -188,7 +189,7 @@ def figure(ds: xr.Dataset):
     fig = Figure(figsize=(9.6, 3.8), layout="constrained")
     left, right = fig.subplots(1, 2)
     for ax, values, what, most in (
-        (left, ds["least"], "time (s)", SLOWER),
+        (left, ds["least"], "processor time (s)", SLOWER),
         (right, ds["memory"] / 2**20, "memory (MiB)", LARGER),
     ):
         for i, (precision, colour) in enumerate(zip(PRECISIONS, (BLUE, ORANGE), strict=True)):

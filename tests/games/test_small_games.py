@@ -16,7 +16,7 @@ pytest.importorskip("jax")
 from egan_theory.games.jaxed import JaxPlayers  # noqa: E402
 from egan_theory.games.optimizers import Optimizer  # noqa: E402
 from egan_theory.games.stepmap import GameMap, Schedule  # noqa: E402
-from tests.game import games, training  # noqa: E402
+from tests.games import games, training  # noqa: E402
 from tests.games.games import GAMES  # noqa: E402
 
 TOLERANCE = 1e-8
