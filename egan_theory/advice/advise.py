@@ -57,7 +57,7 @@ def advise(
     """The R1 strength that theory advises to a GAN for training of ``horizon`` steps.
 
     A real game at a checkpoint, PyTorch or JAX, of any size: ``advise(game, horizon=steps that remain)`` with the
-    ``game`` of ``egan_theory.game``: both networks, loss, optimisers with their state, schedule, mini-batches.
+    ``game`` of ``egan_theory.games``: both networks, loss, optimisers with their state, schedule, mini-batches.
     The strength leaves least of what D sees of the error of the generated samples, each assigned to a data
     point (trained.py); ``products`` with both networks per mini-batch (as many modes are told apart);
     ``fresh`` False: every mini-batch of training is all of the data. Ask after a short pilot: Adam has no

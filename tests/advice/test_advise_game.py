@@ -7,9 +7,9 @@ import egan_theory as eg
 from egan_theory.advice.seen import Rates, left_of, seen, step_map
 from egan_theory.advice.trained import Curve, curves, loss_numbers
 from egan_theory.base.errors import InputError
-from egan_theory.game.game import Game, game
-from egan_theory.game.optimizers import Optimizer
-from egan_theory.game.stepmap import Schedule
+from egan_theory.games.game import Game, game
+from egan_theory.games.optimizers import Optimizer
+from egan_theory.games.stepmap import Schedule
 
 M, d, N_D, N_G = 5, 2, 24, 30
 
