@@ -35,6 +35,12 @@ def circles(*packages):
     return [[names[k] for k in np.flatnonzero(group == g)] for g in np.flatnonzero(np.bincount(group) > 1)]
 
 
+@pytest.fixture(autouse=True)
+def handlers_of_others(monkeypatch):
+    """The linter's set-up of logging closes every handler there is, and with that of absl pytest's captured stream."""
+    monkeypatch.setattr("importlinter.cli._configure_logging", lambda verbose: None)
+
+
 @pytest.mark.parametrize("contract", CONTRACTS)
 def test_contract_is_kept(contract, capsys):
     code = lint_imports(config_filename=str(PYPROJECT), limit_to_contracts=(contract,), no_cache=True)

@@ -25,7 +25,7 @@ torch.set_num_threads(1)
 torch.manual_seed(0)
 D = torch.nn.Sequential(torch.nn.Linear(2, 16), torch.nn.LeakyReLU(0.2), torch.nn.Linear(16, 1))
 G = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU(), torch.nn.Linear(16, 2))
-opt_D, opt_G = (torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.0, 0.99)) for net in (D, G))
+oD, oG = (torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.0, 0.99)) for net in (D, G))
 z, r1, steps = torch.randn(32, 4), 1.0, 60
 angles = torch.rand(steps, 32) * 2 * torch.pi
 batches = torch.stack([angles.cos(), angles.sin()], dim=2)
@@ -38,13 +38,13 @@ def train_step(x):
     slope = torch.autograd.grad(scores.sum(), x, create_graph=True)[0]
     loss_d = softplus(-scores).mean() + softplus(D(G(torch.randn(32, 4)).detach())).mean()
     loss_d = loss_d + r1 / 2 * slope.square().sum(1).mean()
-    opt_D.zero_grad()
+    oD.zero_grad()
     loss_d.backward()
-    opt_D.step()
+    oD.step()
     loss_g = softplus(-D(G(torch.randn(32, 4)))).mean()
-    opt_G.zero_grad()
+    oG.zero_grad()
     loss_g.backward()
-    opt_G.step()
+    oG.step()
     return loss_d, loss_g
 """
 AFTER = """

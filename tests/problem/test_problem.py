@@ -151,8 +151,15 @@ def test_all_that_is_kept_is_tested_here():
     }
 
 
+#: files that tell parameters and modules of PyTorch apart, which compare elementwise or not at all, within one call
+TOLD_APART = {f"games/{name}.py" for name in ("generators", "modules", "torchoptim")} | {"monitoring/lightning.py"}
+
+
 def test_no_cache_is_keyed_by_the_address_of_an_object():
-    for file in Path(egan_theory.__file__).parent.rglob("*.py"):
+    package = Path(egan_theory.__file__).parent
+    for file in package.rglob("*.py"):
+        if file.relative_to(package).as_posix() in TOLD_APART:
+            continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             assert not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "id"), file
 
