@@ -48,8 +48,9 @@ class Mode(Record):
     error of z is at most their product to first order. converged: the residual is at most 1e-5 of |z - 1|; certain: the
     error leaves no doubt on which side of the unit circle z lies.
     turnover: the mode's rate |ln z| over the rate at which the optimisers' second moments change along it (inf: they
-    do not); neglected: what freezing them neglects to first order, over |z - 1| (see games.frozen); valid: at most a
-    tenth.
+    do not); neglected: what freezing them neglects to first order, over |z - 1| (see games.frozen); shift: how far the
+    multiplier moves, to first order, while training goes on for the steps that were asked for, over |z - 1| (nan: not
+    asked for); valid: each at most a tenth, of ``shift`` where it is known.
     distance: how far the point of rest along the mode is, over the norm of the weights; velocity: the part of the
     step F(z) - z along it, in weights.
     averaged: what remains of the mode in averaged weights of the generator, of 1.
@@ -60,7 +61,7 @@ class Mode(Record):
     KEYS: ClassVar[Sequence[str]] = (
         "re", "im", "modulus", "angle", "period", "growth", "damping_ratio", "kind", "pair", "residual", "condition",
         "converged", "certain", "valid", "share_D", "share_G", "share_moments", "carried_D", "carried_G", "turnover",
-        "neglected", "velocity", "distance", "averaged", "spread", "floor", "floor_samples", "steps",
+        "neglected", "shift", "velocity", "distance", "averaged", "spread", "floor", "floor_samples", "steps",
     )  # fmt: skip
 
     multiplier: complex
@@ -76,6 +77,7 @@ class Mode(Record):
     carried_G: float = float("nan")
     turnover: float = float("nan")
     neglected: float = float("nan")
+    shift: float = float("nan")
     velocity: float = float("nan")
     distance: float = float("nan")
     averaged: float = float("nan")
@@ -128,8 +130,9 @@ class Mode(Record):
 
     @property
     def valid(self) -> bool:
-        """Whether second moments may be held fixed for this mode; False where that was not measured."""
-        return self.neglected <= NEGLECTED
+        """Whether second moments may be held fixed for this mode (False where that was not measured), and, where it was
+        asked for, whether its multiplier stays while training goes on."""
+        return self.neglected <= NEGLECTED and not self.shift > NEGLECTED
 
     @property
     def kind(self) -> str:

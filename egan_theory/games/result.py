@@ -179,6 +179,7 @@ _COLUMNS = (
     Column("carried_G", "participation of the generator", "1"),
     Column("turnover", "rate of the mode over the rate of the second moments", "1"),
     Column("neglected", "what frozen second moments neglect, over |z - 1|", "1"),
+    Column("shift", "change of the multiplier during the steps looked ahead, over |z - 1|", "1"),
     Column("velocity", "the present step along the mode", "norm of weights"),
     Column("distance", "point of rest along the mode, over the norm of the weights", "1"),
     Column("averaged", "what averaging the generator leaves of the mode", "1"),

@@ -15,13 +15,14 @@ from ..base.ram import free_memory
 from ..base.terminal import progress_bar
 from .density import Density, joined, lanczos
 from .frozen import Frozen
-from .leading import MEMORY, Budget, Leading, leading
+from .leading import MEMORY, Budget, Leading, Spent, leading
 from .modes import CHECKED, CONVERGED, TROUBLE, Mode, adjoint, averaged, carried, root, shares
 from .modes import kind as kind_of
 from .noise import Noise, over_batches
 from .optimizers import Optimizer
 from .result import Cost, GameSpectrum
 from .scan import Scan, scan
+from .stepmap import GameMap
 
 if TYPE_CHECKING:
     from .game import Game
@@ -33,6 +34,8 @@ Progress = Callable[[float, float], None]
 RIGHT, LEFT, CURVATURE, SCANNED = 0.35, 0.2, 0.04, 0.2
 #: products that a scan is worth starting with
 SCAN = 24
+#: training steps that take about the time of one product
+STEPS_PER_PRODUCT = 4
 
 
 def cost_of(game: Game, products: int = 300) -> Cost:
@@ -47,7 +50,7 @@ def cost_of(game: Game, products: int = 300) -> Cost:
 
 def spectrum_of(
     game: Game, products: int = 300, *, count: int = 8, adjoints: bool = True, scan: str | tuple[str, float, float]
-    | None = "auto", curvature: bool = True, average: float | None = 0.999, seed: int = 0,
+    | None = "auto", curvature: bool = True, average: float | None = 0.999, ahead: int = 0, seed: int = 0,
     progress: Progress | bool = True,
 ) -> GameSpectrum:  # fmt: skip
     """The leading multipliers of one training step about the checkpoint, and what they say (``GameSpectrum``).
@@ -58,6 +61,8 @@ def spectrum_of(
     and noise need. scan: a penalty's strength that the modes are followed over, ("r1", low, high) or its name (a factor
     10 either side); "auto": r1, where it is there, some mode overshoots or circles growing, and products are left; None
     for none. curvature: each player's own. average: factor per step of the generator's moving average, None for none.
+    ahead: so many training steps are made on the batches held (in the map; four count as a product), to see how far
+    the multipliers of the leading modes move meanwhile.
     progress: True for a bar, False, or a function (done, total). KeyboardInterrupt ends it with what was found.
 
     Multipliers that are equal by symmetry are found once. Raises InputError for derivatives that are not finite.
@@ -66,15 +71,18 @@ def spectrum_of(
         raise InputError("products", "be at least 2", products)
     if average is not None and not 0 <= average < 1:
         raise InputError("average", "be a factor from 0 to below 1, or None", average)
+    if ahead < 0:
+        raise InputError("ahead", "be a number of training steps, at least 0", ahead)
     wanted = _scanned(game, scan)
     begin = time.perf_counter()
     with _told(game, products, progress) as tell:
         budget = Budget(products, tell)
         found = _find(
             game, budget, count, adjoints, seed, curvature,
+            -(-ahead // STEPS_PER_PRODUCT) + 2 * CHECKED if ahead else 0,
             lambda z: wanted is not None and (scan != "auto" or _troubled(root(z, game.map.steps))),
         )  # fmt: skip
-        modes = _modes(game, found, budget, average)
+        modes = _modes(game, found, budget, average, ahead)
         noise, modes = over_batches(game, found.right, found.adjoints, modes, budget)
         scanned = _scan(game, found, modes, budget, wanted, scan == "auto", seed)
     return _result(game, found, modes, noise, scanned, budget, average, seed, time.perf_counter() - begin)
@@ -103,9 +111,11 @@ class _Found(NamedTuple):
 
 
 def _find(
-    game: Game, budget: Budget, count: int, adjoints: bool, seed: int, curvature: bool, scanned: Callable[[Array], bool]
-) -> _Found:
-    """``scanned``: whether a scan will need products, by the multipliers found."""
+    game: Game, budget: Budget, count: int, adjoints: bool, seed: int, curvature: bool, ahead: int,
+    scanned: Callable[[Array], bool],
+) -> _Found:  # fmt: skip
+    """ahead: products that looking ahead will take; ``scanned``: whether a scan will need products, by the multipliers
+    found."""
     A, total = game.map, budget.total
     # without adjoints theirs are the modes'
     share = RIGHT if adjoints else RIGHT + LEFT
@@ -118,7 +128,9 @@ def _find(
     if adjoints and len(right.values):
         # what is seen of the modes is most of their adjoints, if these are not far from orthogonal
         begun = (right.vectors.real + right.vectors.imag).sum(1)
-        rest = budget.left - _reserved(game, total, count) - (int(SCANNED * total) if scanned(right.values) else 0)
+        rest = (
+            budget.left - _reserved(game, total, count, ahead) - (int(SCANNED * total) if scanned(right.values) else 0)
+        )
         limit = max(2, int(LEFT * total), rest)
         left = leading(A.transposed, A.n, budget, limit, count=count, start=begun, seed=seed + 1)
         for i, j in enumerate(adjoint(right.values, left.values, right.tails, left.tails)):
@@ -130,10 +142,10 @@ def _find(
     return _Found(right, U, density, (curves[0], curves[1]), right.ended)
 
 
-def _reserved(game: Game, total: float, count: int) -> int:
+def _reserved(game: Game, total: float, count: int, ahead: int) -> int:
     """Products of what follows the modes and their adjoints, a scan left out."""
     batches = 1 + 2 * count + 2 * CHECKED if game.players.batches > 1 else 0
-    return 2 * max(8, int(CURVATURE * total)) + 4 * CHECKED + batches
+    return 2 * max(8, int(CURVATURE * total)) + 4 * CHECKED + batches + ahead
 
 
 def _curvature(game: Game, player: int, budget: Budget, seed: int) -> Density | None:
@@ -170,7 +182,37 @@ def _edge(optimizer: Optimizer) -> float:
     return 2 * (1 + b) / (1 - b) / (1 + 2 * b if nesterov else 1.0)
 
 
-def _modes(game: Game, found: _Found, budget: Budget, average: float | None) -> list[Mode]:
+def _later(A: GameMap, steps: int, budget: Budget) -> GameMap | None:
+    """The map after so many training steps; None: not asked for, or not within the budget, or training diverges."""
+    if not steps:
+        return None
+    found: list[GameMap] = []
+
+    def made(_: Array) -> Array:
+        found.append(A.after(steps))
+        return np.zeros(1)
+
+    try:
+        budget.counted(made, steps / STEPS_PER_PRODUCT)(np.zeros(1))
+    except Spent:
+        return None
+    return found[0] if np.isfinite(found[0].state).all() else None
+
+
+def _shift(later: GameMap, x: Array, u: Array, value: complex, budget: Budget) -> float:
+    """|u^T (A' - value) x|, the first-order change of the multiplier, over |value - 1|; without the adjoint mode u the
+    most that it can be."""
+    product = budget.counted(later.product)
+    try:
+        image = product(x.real) + (1j * product(x.imag) if np.any(x.imag) else 0.0)
+    except Spent:
+        return float("nan")
+    change = image - value * x
+    size = abs(u @ change) if np.isfinite(u[0]) else np.linalg.norm(change) / np.linalg.norm(x)
+    return float(size / max(abs(value - 1), 1e-300))
+
+
+def _modes(game: Game, found: _Found, budget: Budget, average: float | None, ahead: int) -> list[Mode]:
     A, right = game.map, found.right
     z = root(right.values, A.steps)
     weights = np.zeros(A.n, dtype=bool)
@@ -178,6 +220,7 @@ def _modes(game: Game, found: _Found, budget: Budget, average: float | None) -> 
         weights[A.parts[name]] = True
     norm = float(np.linalg.norm(A.state[weights]))
     checks = Frozen(game, budget)
+    later = _later(A, ahead, budget)
     out = []
     for j, value in enumerate(right.values):
         x, u, r = right.vectors[:, j], found.adjoints[:, j], float(right.residuals[j])
@@ -195,6 +238,8 @@ def _modes(game: Game, found: _Found, budget: Budget, average: float | None) -> 
             more["distance"] = more["velocity"] / max(abs(value - 1), 1e-300) / norm if norm else float("nan")
         if j < CHECKED:
             more["turnover"], more["neglected"] = checks(x, right.next, complex(right.tails[j]), complex(value))
+            if later is not None:
+                more["shift"] = _shift(later, x, u, complex(value), budget)
         if average is not None:
             more["averaged"] = averaged(complex(z[j]), average)
         precise = r <= CONVERGED * abs(value - 1) or r <= 1e-12

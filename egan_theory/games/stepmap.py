@@ -175,6 +175,20 @@ class GameMap:
             taken[player] += 1
         return _State((blocks[0], blocks[1]), (taken[0], taken[1])), gradients
 
+    def after(self, steps: int) -> GameMap:
+        """The map about the state that ``steps`` more training steps on the batches held lead to, rounded up to whole
+        maps of ``self.steps``; about a state that is not finite where training diverges."""
+        state = self._start
+        for _ in range(-(-steps // self.steps)):
+            for position in range(self.steps):
+                for movers in self.schedule.substeps:
+                    state = self._advanced(state, movers, position)[0]
+        out = copy(self)
+        out._start = state
+        for name in ("state", "velocity", "_trajectory"):
+            out.__dict__.pop(name, None)
+        return out
+
     # -- its derivative ------------------------------------------------------------------------------------------------
 
     @cached_property

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .modes import TROUBLE, Mode
+from .modes import NEGLECTED, TROUBLE, Mode
 
 if TYPE_CHECKING:
     from .result import GameSpectrum
@@ -27,7 +27,7 @@ def reading(s: GameSpectrum) -> tuple[str, ...]:
         out = ["No multiplier could be told from 1 within the products made: allow more of them (products=...)."]
         return (*out, *_limits(s), *s.notes)
     lines = [_verdict(s), *_too_large(s), *_rotation(s), *_edge(s), *_drift(s), *_averaging(s), *_rest(s), *_frozen(s),
-             *_noise(s), *_curvature(s), *_limits(s), *s.notes]  # fmt: skip
+             *_ahead(s), *_noise(s), *_curvature(s), *_limits(s), *s.notes]  # fmt: skip
     return tuple(lines)
 
 
@@ -235,9 +235,27 @@ def _rest(s: GameSpectrum) -> list[str]:
     return out
 
 
+def _ahead(s: GameSpectrum) -> list[str]:
+    known = [m for m in s.modes if np.isfinite(m.shift)]
+    if not known:
+        return []
+    moving = [m for m in known if m.shift > NEGLECTED]
+    if not moving:
+        return [
+            f"The multipliers of the {_many(len(known), 'mode')} looked at stay where they are in the steps looked "
+            f"ahead, to {_percent(max(m.shift for m in known))} of their distance from 1."
+        ]
+    m = max(moving, key=lambda m: m.shift)
+    return [
+        f"{_many(len(moving), 'multiplier')} will not stay in the steps looked ahead: the one at "
+        f"{multiplier(m.multiplier)} moves by {_percent(m.shift)} of its distance from 1. Growth over many steps is "
+        "another than it says."
+    ]
+
+
 def _frozen(s: GameSpectrum) -> list[str]:
     known = [m for m in s.modes if np.isfinite(m.neglected) and np.isfinite(m.turnover)]
-    bad = [m for m in known if not m.valid]
+    bad = [m for m in known if m.neglected > NEGLECTED]
     slow = [m for m in known if m.turnover < TURNOVER and m not in bad]
     if not known:
         return []
