@@ -20,7 +20,7 @@ from scipy.spatial.distance import cdist
 
 import egan_theory as eg
 from analyses.script import options, write
-from egan_theory.games.game import game
+from egan_theory.games.game import Game, game
 from egan_theory.games.result import GameSpectrum
 from egan_theory.show.plot.games import KINDS
 
@@ -110,12 +110,14 @@ class Training:
         with torch.no_grad():
             return np.asarray(self.G(self.latents).numpy())
 
-    def spectrum(self, products: int, seed: int, **settings: Any) -> GameSpectrum:
-        checkpoint = game(
+    def game(self) -> Game:
+        return game(
             self.D, self.G, loss="non_saturating", penalty={"r1": self.r1}, data=self.data, latents=self.latents,
             optimizers=self.optimizers,
         )  # fmt: skip
-        return checkpoint.spectrum(products, seed=seed, progress=False, **settings)
+
+    def spectrum(self, products: int, seed: int, **settings: Any) -> GameSpectrum:
+        return self.game().spectrum(products, seed=seed, progress=False, **settings)
 
 
 def study(seed: int, count: int, steps: int, on_the_way: int, at_the_end: int) -> tuple[xr.Dataset, list[GameSpectrum]]:
