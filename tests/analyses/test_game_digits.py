@@ -14,8 +14,8 @@ from egan_theory.games.stepmap import GameMap
 
 @pytest.mark.slow
 def test_at_strong_r1_the_first_steps_of_d_are_too_large_and_training_shows_it():
-    """After 30 steps at R1 = 10 the mode that overshoots turns its sign in the next real step of Adam and grows by |z|, up
-    to what holding second moments neglects. Over further steps it goes on turning its sign, but stops growing: the
+    """After 30 steps at R1 = 10 the mode that overshoots turns its sign in the next real step of Adam and grows by |z|,
+    up to what holding second moments neglects. Over further steps it goes on turning its sign, but stops growing: the
     multiplier is that of the checkpoint, and weights and second moments move."""
     training = study.Training(1, 64, 10.0)
     training.advance(30)
