@@ -25,7 +25,7 @@ from egan_theory.predict.orbits import block_stderr
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
 from egan_theory.simulation.run import stepped
-from egan_theory.tables.losses import LOSSES
+from egan_theory.tables.losses import LOSSES, single_losses
 
 #: rms distance of the particles from their centre at the start, in length scales
 SPREAD = 1e-6
@@ -62,7 +62,7 @@ def _draw(rng: np.random.Generator) -> eg.Experiment:
     # the exact kernel of a moving cluster needs a new function wherever it has been: few on a line
     exact = box or (rng.random() < 0.3 and kernel == "gaussian" and d == 1 and update["rule"] != "flow")
     length = float(rng.uniform(0.15, 0.35)) * target["length"] if box else float(rng.uniform(0.5, 1.6))
-    loss = str(rng.choice(list(LOSSES)))
+    loss = str(rng.choice(single_losses()))
     moving = rng.random() < 0.67
     penalty = {"weight_decay": between(0.01, 0.1) if moving else between(0.05, 0.5)}
     for key, low, high, chance in (("r1", 0.1, 2.0, 0.6), ("r2", 0.1, 2.0, 0.3), ("consensus", 0.05, 1.0, 0.15)):

@@ -37,7 +37,7 @@ from analyses.script import options, write
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.runs.outcome import FLAGS, Outcome
 from egan_theory.show.style import OUTCOMES
-from egan_theory.tables.losses import LOSSES
+from egan_theory.tables.losses import LOSSES, single_losses
 
 RATIO = "generator.kernel.ratio"
 #: ratios simulated first, side by side; then INNER between the first two of different verdict
@@ -76,7 +76,7 @@ def _draw(rng: np.random.Generator) -> eg.Experiment | None:
         return None
     kernel = str(rng.choice(KERNELS))
     length = float(rng.uniform(0.4, 1.0))
-    loss = str(rng.choice(list(LOSSES)))
+    loss = str(rng.choice(single_losses()))
     penalty: dict[str, float] = {}
     for key, chance, low, high in (
         ("r1", 0.5, 0.1, 2.0), ("r2", 0.25, 0.1, 2.0), ("weight_decay", 0.7, 0.05, 0.5), ("consensus", 0.15, 0.05, 0.5),

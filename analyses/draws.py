@@ -10,7 +10,7 @@ from egan_theory.experiment import Experiment
 from egan_theory.kernels import KERNELS as ENTRIES
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.linear.resolved import resolved_rule
-from egan_theory.tables.losses import LOSSES
+from egan_theory.tables.losses import LOSSES, single_losses
 from egan_theory.tables.penalties import PENALTIES
 from egan_theory.tables.updates import RULES
 
@@ -105,7 +105,7 @@ def _draw(rng: np.random.Generator, runs: int) -> Experiment:
     box = target["kind"] == "uniform"
     exact = box or (ENTRIES[kernel]().differentiable and rng.random() < 0.4)
     length = float(rng.uniform(0.15, 0.35)) * target["length"] if box else float(rng.uniform(0.4, 1.0))
-    loss = str(rng.choice(list(LOSSES)))
+    loss = str(rng.choice(single_losses()))
     penalty: dict[str, float] = {}
     for key, (probability, low, high) in STRENGTHS.items():
         if rng.random() < probability:

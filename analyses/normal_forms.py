@@ -42,7 +42,7 @@ from egan_theory.predict.collective import locate
 from egan_theory.predict.crossings import axis_of
 from egan_theory.predict.following import Follower
 from egan_theory.problem.problem import Problem
-from egan_theory.tables.losses import LOSSES
+from egan_theory.tables.losses import LOSSES, single_losses
 
 RATIO, RATE = "generator.kernel.ratio", "generator.learning_rate"
 BEYOND, AGREE = 0.02, 0.05
@@ -124,7 +124,7 @@ def _draw(rng: np.random.Generator) -> eg.Experiment:
     target, points = draw_target(rng)
     while target["kind"] == "uniform" or closest(target) < APART * length:
         target, points = draw_target(rng)
-    loss = str(rng.choice(list(LOSSES)))
+    loss = str(rng.choice(single_losses()))
     penalty = {"weight_decay": float(np.exp(rng.uniform(np.log(0.05), np.log(0.5))))}
     for key, chance, low, high in (("r1", 0.4, 0.1, 1.0), ("r2", 0.25, 0.1, 1.0), ("consensus", 0.1, 0.05, 0.5)):
         if rng.random() < chance:

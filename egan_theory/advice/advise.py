@@ -155,7 +155,8 @@ def _seen(features: Any, Y: Array) -> tuple[Array, int, bool]:
 def _surroundings(features: Any, samples: Array, base: Experiment) -> Surroundings:
     """D - D* and its slope at the data."""
     offset = features.output(samples) - float(base.loss_object.equilibrium)
-    if not value_damping(base):  # only differences of D count
+    loss = base.loss_object
+    if value_damping(base) == loss.kappa * loss.pairs:  # only differences of D count
         offset = offset - offset.mean()
     slope = features.output_slope(samples)
     return Surroundings(

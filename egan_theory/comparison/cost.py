@@ -53,8 +53,10 @@ class _Counting(Field):
 
     def _sides(self) -> list[tuple[int, bool, bool]]:
         """(points, whether D is needed there, whether its gradient is) on the target's and on the particles' side."""
-        sides = ((self.p, self.loss.df1, self.value_p, self.grad_p), (self.q, self.loss.df2, self.value_q, self.grad_q))
-        return [(len(w), df.constant is None or bool(v), bool(g)) for w, df, v, g in sides]
+        pairs = self.loss.pairs  # which need D on both sides
+        on_p, on_q = (pairs or getattr(self.loss, df).constant is None for df in ("df1", "df2"))
+        sides = ((self.p, on_p, self.value_p, self.grad_p), (self.q, on_q, self.value_q, self.grad_q))
+        return [(len(w), needed or bool(v), bool(g)) for w, needed, v, g in sides]
 
     def discriminator_gradient(self, w: np.ndarray, x: Positions) -> np.ndarray:
         self.evaluations += 1
@@ -66,7 +68,9 @@ class _Counting(Field):
 
     def generator_gradient(self, w: np.ndarray, x: Positions) -> np.ndarray:
         self.evaluations += 1
-        linear = self.loss.dh.constant is not None
+        linear = not self.loss.pairs and self.loss.dh.constant is not None
+        if self.loss.pairs:
+            self.products += self._pass(len(self.p))
         self.products += (self.problem.d + (not linear)) * self._pass(len(self.q), mean=linear)
         if self.score is not None:
             self.products += float(len(self.masses)) * (len(self.masses) + len(self.Y)) * (self.problem.d + 1)

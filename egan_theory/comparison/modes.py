@@ -16,7 +16,7 @@ import xarray as xr
 from ..linear.eigenvalues import COUPLING_TOLERANCE, log_multiplier
 from ..linear.equilibria import equilibrium
 from ..linear.saddle import saddle
-from ..linear.seen import seen, seen_weights
+from ..linear.seen import seen, seen_weights, values_seen
 from ..linear.system import update_matrix
 from ..problem.jacobian import jacobian_at
 from ..problem.problem import Problem
@@ -175,7 +175,7 @@ class Matched:
         if "force" not in runs or "discriminator" not in runs or self.problem.exp.penalty.instance_noise:
             return []
         problem, (M, d) = self.problem, self.problem.Y.shape
-        psi, _, mean, _ = seen(problem)
+        mean = seen(problem).mean
         count = np.sqrt(np.bincount(problem.assignment, minlength=M))
         rows = mean @ self.saddle.basis.T
         f = np.zeros((runs.sizes["run"], runs.sizes["time"], M))
@@ -187,7 +187,7 @@ class Matched:
         out = [("force", g.reshape(*f.shape[:2], M * d), np.repeat(count, d)[:, None] * rows)]
         # D also shows weights that the linear dynamics leaves frozen (kappa = 0): only where grad D does not suffice
         if np.linalg.matrix_rank(rows, tol=1e-12 * np.linalg.norm(rows, 2)) < rows.shape[1] and problem.packing is None:
-            values = psi / np.sqrt(problem.p)[:, None] @ self.saddle.basis.T
+            values = values_seen(problem) / np.sqrt(problem.p)[:, None] @ self.saddle.basis.T
             out.append(("discriminator", f, count[:, None] * values))
         return out
 

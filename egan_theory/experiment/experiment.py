@@ -100,6 +100,7 @@ class Experiment(Config):
             unless = "unless both players are networks with architecture.width > 0"
             raise InputError("update.rule", f"be one of {', '.join(LINEAR_RULES)} {unless}", repr(self.update.rule))
         self._check_remedies()
+        self._check_pairs()
         if g.architecture is not None and self.run.spread != 0:
             raise InputError("run.spread", "be 0 with generator.architecture, whose outputs are the start")
         if self.run.record_every > self.run.steps:
@@ -125,6 +126,18 @@ class Experiment(Config):
                 if not self.update_rule.continuous and time != UNIFORM and 0 < time < 1:
                     raise InputError(f"memory.{name}", "be 0 or at least 1 step", time)
         self._check_scores()
+
+    def _check_pairs(self) -> None:
+        """Refuse what is not derived for a loss of pairs."""
+        if not self.loss_object.pairs:
+            return
+        what = f"loss.kind {self.loss.kind!r} (a loss of pairs)"
+        self.refuse_remedies(what)
+        if self.penalty.consensus:
+            raise InputError("penalty.consensus", f"be 0 for {what}", self.penalty.consensus)
+        for name in ("generator", "discriminator"):
+            if getattr(self, name).finite_network:
+                raise InputError(f"{name}.architecture.width", f"be left out for {what}", "a network of finite width")
 
     def _check_scores(self) -> None:
         like, target = self.likelihood, self.target

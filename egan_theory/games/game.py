@@ -118,8 +118,8 @@ def game(
     settings and state are read. JAX: D, G are (function(weights, batch), weights), each optimiser an ``Optimizer`` or
     (Optimizer, its Optax state).
 
-    ``loss``: a loss of the table by name ("non_saturating", "hinge", "least_squares", "wasserstein", ...),
-    "relativistic", or (loss_D(real_scores, fake_scores), loss_G(real_scores, fake_scores)), both minimised and one
+    ``loss``: a loss of the table by name ("non_saturating", "hinge", "least_squares", "wasserstein", "relativistic",
+    ...), or (loss_D(real_scores, fake_scores), loss_G(real_scores, fake_scores)), both minimised and one
     number for a batch. ``penalty``: strengths by name, of what D minimises besides: {"r1": s} is
     (s/2) mean |grad_x D|^2 over the data, "r2" the same over the generated samples. ``data``, ``latents``: an array or
     tensor (N, ...), or lists of as many mini-batches, over which derivatives are averaged.

@@ -1,8 +1,10 @@
 """Objectives of both players as functions of scores, for any framework: those of the table of losses, and the user's.
 
 A named loss is evaluated from its SymPy terms f1, f2, h: L_D = -mean f1(D(x)) - mean f2(D(y)) and L_G = -mean h(D(y)),
-both minimised, x data and y generated. Logarithms of sigmoids are written with softplus first, so that neither they nor
-their derivatives are lost at saturation: log s(D) = -softplus(-D), where log(1 - s(D)) of a rounded s is log 0.
+both minimised, x data and y generated. Of a loss of pairs, L_D = -mean f(D(x_i) - D(y_i)) and L_G with the sign of the
+difference turned: the i-th sample with the i-th, which on average over mini-batches is all pairs. Logarithms of
+sigmoids are written with softplus first, so that neither they nor their derivatives are lost at saturation:
+log s(D) = -softplus(-D), where log(1 - s(D)) of a rounded s is log 0.
 """
 
 from __future__ import annotations
@@ -22,10 +24,6 @@ if TYPE_CHECKING:
 Objective = Callable[[Any, Any], Any]
 #: penalties whose strength is all that they have
 KEYS = tuple(p.key for p in PENALTIES.values() if p.terms is not None and not p.parameters)
-#: L_D = -mean f(D(x_i) - D(y_i)), L_G = -mean f(D(y_i) - D(x_i)), f = log s, over pairs of data and generated samples
-#: (Jolicoeur-Martineau 2019, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441). A table of losses that has pairs
-#: is joined in ``objectives``.
-RELATIVISTIC = "relativistic"
 
 
 @dataclass(frozen=True)
@@ -38,18 +36,16 @@ class Functions:
 
 def names() -> tuple[str, ...]:
     """The losses that can be named."""
-    return (*(kind for kind, loss in LOSSES.items() if not loss.needs_multiplier), RELATIVISTIC)
+    return tuple(kind for kind, loss in LOSSES.items() if not loss.needs_multiplier)
 
 
 def objectives(loss: Any, functions: Functions) -> tuple[Objective, Objective]:
     """(loss_D, loss_G) of (real scores, fake scores), both minimised: named, or as given. Raises InputError."""
     if isinstance(loss, str):
         kind = loss.replace("-", "_")
-        if kind == RELATIVISTIC:
-            return _relativistic(functions)
         if kind not in names():
             raise InputError("loss", f"be one of {', '.join(names())}, or two functions", repr(loss))
-        return _named(kind, functions)
+        return _paired(kind, functions) if get_loss(kind).pairs else _named(kind, functions)
     if not (isinstance(loss, tuple | list) and len(loss) == 2 and all(map(callable, loss))):
         raise InputError("loss", "be a name or two functions (loss_D, loss_G) of (real, fake) scores", repr(loss))
     return loss[0], loss[1]
@@ -67,20 +63,23 @@ def _named(kind: str, functions: Functions) -> tuple[Objective, Objective]:
     return loss_D, loss_G
 
 
-def _relativistic(functions: Functions) -> tuple[Objective, Objective]:
+def _paired(kind: str, functions: Functions) -> tuple[Objective, Objective]:
+    (f,) = terms(kind)
+
     def paired(a: Any, b: Any) -> Any:
         if a.shape != b.shape:
             raise InputError("latents", "be as many as the data where a loss pairs them", f"{a.shape}, {b.shape}")
-        return functions.softplus(b - a).mean()
+        return -evaluate(f, a - b, functions).mean()
 
     return paired, lambda real, fake: paired(fake, real)
 
 
 @cache
-def terms(kind: str) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
-    """(f1, f2, h) of the table's loss in the SymPy symbol D, in a form that is stable at saturation."""
-    e = get_loss(kind).expressions
-    return tuple(stable(e[name]) for name in ("f1", "f2", "h"))
+def terms(kind: str) -> tuple[sp.Expr, ...]:
+    """(f1, f2, h) of the table's loss, or (f,) of a loss of pairs, in the SymPy symbol D, in a form that is stable at
+    saturation."""
+    loss = get_loss(kind)
+    return tuple(stable(loss.expressions[name]) for name in (("f",) if loss.pairs else ("f1", "f2", "h")))
 
 
 def softplus_symbol() -> Any:

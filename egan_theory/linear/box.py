@@ -43,7 +43,8 @@ def linearize_box(problem: Problem) -> Linearization:
         blocks[:, 1, 1] -= drift
     constant: tuple[Scalars, ...]
     if problem.packing is None:
-        A0 = nu + kappa * rho * density[0]
+        # only differences count to a loss of pairs: its own kappa does not hold the constant
+        A0 = nu + (kappa - loss.kappa * loss.pairs) * rho * density[0]
         constant = (Scalars("w", float(-problem.eta_D * (A0 + problem.gamma * A0**2)), 1),)
     else:
         rates = box_scalars(problem.packing, nu, kappa, lam, rho * density, rho * k**2 * density[1:], 2 * count)

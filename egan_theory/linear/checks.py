@@ -37,6 +37,8 @@ def bounded(problem: Problem) -> bool:
     """Whether the discriminator's objective has a maximum: every weight is damped, by weight decay or, of few weights,
     by the values and gradients that the loss and the penalties see (of an exact kernel there are always more)."""
     nu, kappa, lam = problem.damping
+    if problem.loss.pairs and problem.box is not None:
+        kappa -= problem.loss.kappa
     if nu or problem.box is not None:
         return bool(nu or kappa)  # no gradient damps the box's constant
     features = features_of(problem) if kappa or lam else None

@@ -49,9 +49,28 @@ def features_of(problem: Problem) -> FeatureMap:
 def seen(problem: Problem) -> Seen:
     """The features that the data see."""
     if problem.packing is None:
-        return _of_samples(problem)
+        found = _of_samples(problem)
+        root = np.sqrt(problem.p[:, None] * problem.noise[1]).ravel()
+        return found._replace(psi=centred(problem, found.psi, root))
     rows = _packed(problem, _damped(problem))
     return Seen(rows.psi, rows.gradients, rows.felt, EPS)
+
+
+def values_seen(problem: Problem) -> np.ndarray:
+    """Weighted rows sqrt(p w) psi (MQ, P) of D itself at the data's nodes, one sample at a time, in the basis of
+    ``seen``."""
+    return _of_samples(problem).psi
+
+
+def centred(problem: Problem, psi: np.ndarray, root: np.ndarray) -> np.ndarray:
+    """Weighted rows psi (n, P) as values damp them: psi^T psi with kappa, or, of a loss of pairs, whose part s of
+    kappa acts on D minus its mean alone, Eq. (121, pair-damping), psi^T (1 - s u u^T) psi; u = root = sqrt(weights),
+    |u| = 1.
+    """
+    if not problem.loss.pairs or not len(psi):
+        return psi
+    left = problem.damping.kappa - problem.loss.kappa
+    return psi - (1 - np.sqrt(left / problem.damping.kappa)) * np.outer(root, root @ psi)
 
 
 def seen_weights(problem: Problem, w: np.ndarray) -> np.ndarray | None:

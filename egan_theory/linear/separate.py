@@ -22,6 +22,7 @@ from .eigenvalues import eigenvalues
 from .extreme import extremes
 from .limits import MAX_DENSE, Estimate
 from .saddle import on_seen_features
+from .seen import centred
 from .structured import INSTEAD, Split, applies, split, stiffness
 from .system import Linearization, Scalars, System, frozen_particles, unseen_weights
 
@@ -181,7 +182,7 @@ def _dense(problem: Problem, parts: Split) -> Linearization:
     known = None if parts.radial else kernel.polynomial_features(m)
     fm = DictionaryFeatures(kernel, parts.Y, parts.Y) if known is None else PolynomialFeatures(*known)
     at, root = fm.at(parts.Y), np.sqrt(parts.p)
-    sets = [(root[:, None] * at.psi(), at.grad(), 1)]
+    sets = [(centred(problem, root[:, None] * at.psi(), root), at.grad(), 1)]
     if parts.complement:
         half = _across_features(parts)
         sets.append((np.zeros((0, half.shape[1])), half[:, None, :], parts.complement))

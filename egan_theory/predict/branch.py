@@ -244,6 +244,7 @@ def branch(
     if collapsed < 0:
         raise InputError("collapsed", "be at least 0 (0: the collapsed state is not simulated)", collapsed)
     problem = Problem(exp)
+    problem.loss.refuse_pairs("branches of orbits")
     follower = Follower(problem, axis, data_radius(exp) or exp.discriminator.length_scale)
     branches: list[Followed] = []
     states: tuple[Collapsed, ...] = ()

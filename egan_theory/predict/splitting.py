@@ -232,6 +232,7 @@ def _patterns(problem: Problem) -> _Patterns:
 
 def _blocks(problem: Problem, patterns: _Patterns) -> np.ndarray:
     """(pairs + 1, 2, 2) oscillators of every pair's pattern and, last, of the collective one."""
+    problem.loss.refuse_pairs("the modes of a pair of points")
     loss, (nu, kappa, lam) = problem.loss, problem.damping
     s = relative_coupling(problem)
     with np.errstate(divide="ignore"):

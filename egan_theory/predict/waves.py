@@ -139,7 +139,9 @@ def _check(problem: Problem) -> None:
     if problem.ratio == 1:
         raise InputError("generator.kernel.ratio", "be less than 1 (a rigid cloud learns no frequency)", 1.0)
     if problem.box is None:
-        problem.exp.refuse_remedies("learning times of wavenumbers, unless target.kind is 'uniform'")
+        what = "learning times of wavenumbers, unless target.kind is 'uniform'"
+        problem.exp.refuse_remedies(what)
+        problem.loss.refuse_pairs(what)
         if len(modes(problem).mass) == 1:
             raise InputError("target", "have at least two modes to have waves", "one")
 
@@ -231,6 +233,7 @@ def relative_coupling(problem: Problem) -> np.ndarray:
 
 def _sample_blocks(problem: Problem, k: np.ndarray) -> np.ndarray:
     """(K, 2, 2) mean oscillators of the patterns of each wavenumber."""
+    problem.loss.refuse_pairs("the waves of a finite sample")
     Y, p, (offsets, weights) = problem.Y, problem.p, problem.noise
     fm, s = features_of(problem), relative_coupling(problem)
     nodes = (Y[:, None, :] + offsets).reshape(-1, Y.shape[1])

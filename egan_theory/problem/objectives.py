@@ -24,7 +24,7 @@ from .batch import inverse_or_nan, merged, over, present
 from .cloud import Cloud
 from .likelihood import Score
 from .problem import Problem
-from .terms import coupled, generator_force, slope_pull, value_pull
+from .terms import coupled, generator_force, pair_force, pair_pulls, slope_pull, value_pull
 
 Positions = Cloud | np.ndarray
 
@@ -136,8 +136,22 @@ class Objectives:
 
     def discriminator_gradient(self, w: np.ndarray, x: Positions) -> np.ndarray:
         """F_w = dL_D/dw, (..., P)."""
+        if self.loss.pairs:
+            return self._paired(w, self.place(x).located) - over(self.nu, 1) * w
         on_q = (self.q, self.q_judged, self.loss.df2, self.value_q, self.grad_q)
         return self._target_side(w) + self._side(w, self.place(x).located, *on_q) - over(self.nu, 1) * w
+
+    def _paired(self, w: np.ndarray, at: Located) -> np.ndarray:
+        """F_w of a loss of pairs, without weight decay."""
+        sides, f = (self.at_Y, at), (self.at_Y.value(w), at.value(w))
+        pulls = pair_pulls(self.p, self.q, self.loss.df, *f)
+        out: Any = 0.0
+        for side, one, v, pull, value, grad in zip(
+            sides, (self.p, self.q), f, pulls, (self.value_p, self.value_q), (self.grad_p, self.grad_q), strict=True
+        ):
+            b = slope_pull(one * over(grad, 1), side.gradient(w)) if present(grad) else None
+            out = out + side.adjoint(pull - one * over(value, 1) * v, b)
+        return out
 
     def _side(
         self, w: np.ndarray, at: Located, one: np.ndarray, judged: np.ndarray, df: Any, value: Any, grad: Any
@@ -172,9 +186,12 @@ class Objectives:
 
     def generator_gradient(self, w: np.ndarray, x: Positions) -> np.ndarray:
         """F_x = dL_G/dx, (..., N, d), masses included, Gamma not."""
-        cloud, dh = self.place(x), self.loss.dh
-        at = cloud.located
-        if isinstance(at, LocatedPacked):
+        cloud = self.place(x)
+        at, loss = cloud.located, self.loss
+        dh = None if loss.pairs else loss.dh
+        if dh is None:
+            force = pair_force(self.p, self.q, loss.df, self.at_Y.value(w), at.value(w), at.gradient(w))
+        elif isinstance(at, LocatedPacked):
             if dh.constant is not None:
                 force = self.q[:, None] * dh.constant * at.felt(w, self.q)[1]
             else:

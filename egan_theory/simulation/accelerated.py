@@ -24,7 +24,7 @@ import numpy as np
 from ..features import FeatureMap, FourierFeatures, feature_map
 from ..problem.field import Field
 from ..problem.problem import Problem
-from ..tables.losses import Loss
+from ..tables.losses import PAIR, SINGLE, Loss
 from ..tables.updates import UpdateRule
 from .start import DIVERGENCE, resolved_rule, size_of
 
@@ -114,7 +114,7 @@ class _SameKind:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._loss, name)
-        if name in ("df1", "ddf1", "df2", "ddf2", "dh", "ddh"):
+        if name in (*SINGLE, *PAIR):
             found = _Kept(found)
             setattr(self, name, found)
         return found

@@ -74,7 +74,11 @@ def losses() -> Table:
 
     rows = []
     for loss in LOSSES.values():
-        cells = [readable(loss.expressions[name]) for name in ("f1", "f2", "h")]
+        if loss.pairs:  # f of differences in place of f1, f2 and h
+            f = readable(loss.expressions["f"])
+            cells = [f.replace("D", "D(x) - D(y)"), r"\text{the same}", f.replace("D", "D(y) - D(x)")]
+        else:
+            cells = [readable(loss.expressions[name]) for name in ("f1", "f2", "h")]
         cells += [tex(v) for v in (loss.equilibrium, *(loss.exact[name] for name in ("c", "b", "kappa")))]
         rows.append((loss.title, *(f"${cell}$" for cell in cells)))
     return Table(("loss", "$f_1$", "$f_2$", "$h$", "$D_*$", "$c$", "$b$", "$\\kappa$"), tuple(rows))

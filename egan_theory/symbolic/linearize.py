@@ -98,6 +98,7 @@ def _forces(loss: Loss | None) -> tuple[Callable[[Any], Any], Callable[[Any], An
             lambda D: y.b + curvature_h * (D - D_star),
             D_star,
         )
+    loss.refuse_pairs("the field of a single score")
     D0 = sp.Symbol("D", real=True)
     e = loss.expressions
 

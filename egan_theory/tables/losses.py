@@ -5,8 +5,14 @@ The discriminator maximises ``L_D = E_p[f1(D)] + E_q[f2(D)] - penalty``, the gen
 
     c = f1'(D*) = -f2'(D*),   b = h'(D*),   kappa = -(f1'' + f2'')(D*)
 
+A loss of pairs is one function f of a difference: L_D = E_(x~p, y~q)[f(D(x) - D(y))] - penalty, and the generator
+ascends E f(D(y) - D(x)). D* = 0 stands for any constant, and
+
+    c = b = f'(0),   kappa = -2 f''(0), which acts on D minus its mean under p
+
 Source of the losses: Goodfellow et al. 2014 (logistic), Arjovsky et al. 2017 (Wasserstein), Mao et al. 2017 (least
-squares), Lim and Ye 2017 (hinge), Mroueh and Sercu 2017, Mroueh et al. 2018 (Fisher and Sobolev IPM).
+squares), Lim and Ye 2017 (hinge), Mroueh and Sercu 2017, Mroueh et al. 2018 (Fisher and Sobolev IPM),
+Jolicoeur-Martineau 2019, arXiv:1807.00734, and Huang et al. 2024, arXiv:2501.05441 (relativistic pairing).
 """
 
 from __future__ import annotations
@@ -18,10 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base.errors import InputError
+from ..base.errors import InputError, NotLinearizable
 
 if TYPE_CHECKING:
     import sympy as sp
+
+
+#: derivatives of a loss of single scores, and of one of pairs
+SINGLE, PAIR = ("df1", "ddf1", "df2", "ddf2", "dh", "ddh"), ("df", "ddf")
 
 
 def _symbol() -> sp.Symbol:
@@ -33,28 +43,44 @@ def _symbol() -> sp.Symbol:
 @dataclass(frozen=True)
 class Loss:
     """One loss. ``terms(D)`` returns (f1, f2, h); ``D_star`` is the value of D where q = p. ``needs_multiplier``: it is
-    used with the penalty of that name.
+    used with the penalty of that name. ``pair(D)``: f of a difference D of scores, of a loss of pairs (``pairs``); it
+    has f, df, ddf in place of f1, f2, h and their derivatives: asking for those is refused with InputError, so that
+    whatever is not derived for pairs ends in one line.
 
     Raises ValueError at the first use of its numbers if f1'(D*) + f2'(D*) != 0, i.e. if D* is no equilibrium.
     """
 
     kind: str
     title: str
-    terms: Callable[[Any], tuple[Any, Any, Any]]
+    terms: Callable[[Any], tuple[Any, Any, Any]] | None = None
     D_star: str = "0"
     needs_multiplier: bool = False
+    pair: Callable[[Any], Any] | None = None
+
+    @property
+    def pairs(self) -> bool:
+        """Whether only differences of scores count."""
+        return self.pair is not None
+
+    def refuse_pairs(self, what: str) -> None:
+        """Raise NotLinearizable, naming loss.kind, for a loss of pairs, for which ``what`` is not derived."""
+        if self.pairs:
+            raise NotLinearizable("loss.kind", f"be one of {', '.join(single_losses())} for {what}", repr(self.kind))
 
     @cached_property
     def expressions(self) -> dict[str, Any]:
-        """f1, f2, h and their first two derivatives in the SymPy symbol D (real)."""
+        """f1, f2, h (of pairs: f) and their first two derivatives in the SymPy symbol D (real)."""
         import sympy as sp
 
         D = _symbol()
+        given = {"f": self.pair(D)} if self.pair else dict(zip(("f1", "f2", "h"), self.terms(D), strict=True))  # type: ignore[misc]
         out: dict[str, Any] = {}
-        for name, f in zip(("f1", "f2", "h"), self.terms(D), strict=True):
+        for name, f in given.items():
             out[name] = f
             out[f"d{name}"] = _tidy(sp.diff(f, D))
             out[f"dd{name}"] = _tidy(sp.diff(out[f"d{name}"], D))
+        if self.pairs:
+            return out
         if sp.simplify((out["df1"] + out["df2"]).subs(D, self.equilibrium)) != 0:
             raise ValueError(f"loss {self.kind}: f1' + f2' must vanish at D* = {self.D_star}")
         return out
@@ -73,6 +99,9 @@ class Loss:
 
         D, e = _symbol(), self.expressions
         at = {D: self.equilibrium}
+        if self.pairs:
+            slope = sp.nsimplify(e["df"].subs(at))
+            return {"c": slope, "b": slope, "kappa": sp.nsimplify(-2 * e["ddf"].subs(at))}
         return {
             "c": sp.nsimplify(e["df1"].subs(at)),
             "b": sp.nsimplify(e["dh"].subs(at)),
@@ -98,16 +127,19 @@ class Loss:
 
     @cached_property
     def functions(self) -> dict[str, Derivative]:
-        """Vectorised df1, ddf1, df2, ddf2, dh, ddh of the full value D; real or complex arguments."""
+        """Vectorised df1, ddf1, df2, ddf2, dh, ddh of the full value D, of pairs df, ddf of a difference; real or
+        complex arguments."""
         import sympy as sp
 
         D, e = _symbol(), self.expressions
-        names = ("df1", "ddf1", "df2", "ddf2", "dh", "ddh")
+        names = PAIR if self.pairs else SINGLE
         return {n: Derivative(sp.lambdify(D, e[n], "numpy"), e[n]) for n in names}
 
     def __getattr__(self, name: str) -> Derivative:
-        # df1(D), ddf1(D), df2(D), ddf2(D), dh(D), ddh(D)
-        if name in ("df1", "ddf1", "df2", "ddf2", "dh", "ddh"):
+        # df1(D), ddf1(D), df2(D), ddf2(D), dh(D), ddh(D); of pairs df(D), ddf(D)
+        if name in SINGLE:
+            self.refuse_pairs("what is asked (it takes functions of single scores)")
+        if name in (PAIR if self.pairs else SINGLE):
             return self.functions[name]
         raise AttributeError(name)
 
@@ -145,6 +177,21 @@ def loss(kind: str, title: str, D_star: str = "0", needs_multiplier: bool = Fals
         return terms
 
     return entered
+
+
+def pair_loss(kind: str, title: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Decorator: the function becomes f of a new entry of LOSSES, a loss of pairs."""
+
+    def entered(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        LOSSES[kind] = Loss(kind, title, pair=f)
+        return f
+
+    return entered
+
+
+def single_losses() -> tuple[str, ...]:
+    """The losses that are functions of single scores."""
+    return tuple(kind for kind, entry in LOSSES.items() if not entry.pairs)
 
 
 @cache
@@ -202,3 +249,10 @@ def _hinge(D: Any) -> tuple[Any, Any, Any]:
 @loss("sobolev", "Fisher / Sobolev IPM", needs_multiplier=True)
 def _sobolev(D: Any) -> tuple[Any, Any, Any]:
     return _wasserstein(D)
+
+
+@pair_loss("relativistic", "relativistic pairing, logistic")
+def _relativistic(D: Any) -> Any:
+    import sympy as sp
+
+    return sp.log(_sigmoid(D))

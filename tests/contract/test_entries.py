@@ -28,7 +28,7 @@ from egan_theory.problem.problem import Problem
 from egan_theory.show.coverage import between, covered
 from egan_theory.symbolic import derive
 from egan_theory.symbolic.maps import characteristic_polynomial, step_matrix, update_matrices
-from egan_theory.tables.losses import LOSSES
+from egan_theory.tables.losses import LOSSES, single_losses
 from egan_theory.tables.penalties import (
     FUNCTIONAL,
     PENALTIES,
@@ -162,7 +162,7 @@ def test_a_parameter_that_the_rule_does_not_have_is_refused():
 # -- losses, penalties ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("kind", single_losses())
 def test_loss_functions_are_sympys(kind, derivation):
     loss, D = LOSSES[kind], sp.Symbol("D", real=True)
     at = np.array([-2.3, -0.4, 0.3, 0.8, 1.9])
@@ -171,6 +171,16 @@ def test_loss_functions_are_sympys(kind, derivation):
         exact = [float(sp.diff(f, D, name.count("d")).subs(D, float(v)).evalf(30)) for v in at]
         np.testing.assert_allclose(getattr(loss, name)(at) * np.ones(5), exact, rtol=ROUNDING, atol=ROUNDING)
     assert loss.c > 0 and loss.b != 0 and f"| {loss.title} |" in derivation
+
+
+@pytest.mark.parametrize("kind", [kind for kind, loss in LOSSES.items() if loss.pairs])
+def test_functions_of_pairs_are_sympys(kind, derivation):
+    loss, D = LOSSES[kind], sp.Symbol("D", real=True)
+    at = np.array([-2.3, -0.4, 0.3, 0.8, 1.9])
+    for order, name in enumerate(("df", "ddf"), start=1):
+        exact = [float(sp.diff(loss.pair(D), D, order).subs(D, float(v)).evalf(30)) for v in at]
+        np.testing.assert_allclose(getattr(loss, name)(at) * np.ones(5), exact, rtol=ROUNDING, atol=ROUNDING)
+    assert loss.c == loss.b > 0 and f"| {loss.title} |" in derivation
 
 
 def test_penalty_coefficients_are_sympys():

@@ -9,7 +9,7 @@ from scipy.linalg import expm
 from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.linear.kick import block_answers, kick
 from egan_theory.problem.problem import Problem
-from egan_theory.tables.losses import LOSSES
+from egan_theory.tables.losses import single_losses
 from egan_theory.tables.updates import UpdateRule
 from tests.builders import small
 from tests.stepjac import at_equilibrium, derivative, field_jacobian
@@ -106,7 +106,7 @@ def test_every_route(name):
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", single_losses())
 def test_remedies(loss, ratio):
     base = small(Ring(modes=3), particles=6, loss=loss, penalty={"weight_decay": 0.4},
                  generator={"kernel": {"ratio": ratio}})  # fmt: skip

@@ -18,7 +18,7 @@ from egan_theory.problem.condense import groups
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
 from egan_theory.tables.activations import ACTIVATIONS
-from egan_theory.tables.losses import LOSSES
+from egan_theory.tables.losses import LOSSES, single_losses
 from egan_theory.tables.penalties import PENALTIES, STRENGTHS
 from egan_theory.tables.updates import LINEAR_RULES, RULES
 from tests.builders import small
@@ -114,7 +114,7 @@ def test_tables_hold_every_entry():
 
 
 @pytest.mark.parametrize("rule", STEPS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", single_losses())
 def test_every_loss_penalty_and_rule(loss, rule):
     for penalty in PENALTY.values():
         for table in settings(RULES[rule]):
@@ -128,8 +128,19 @@ def test_every_loss_penalty_and_rule(loss, rule):
                 check_series(m)
 
 
+@pytest.mark.parametrize("rule", STEPS)
+@pytest.mark.parametrize("loss", [kind for kind, loss in LOSSES.items() if loss.pairs])
+def test_losses_of_pairs(loss, rule):
+    """Without consensus, which they refuse."""
+    for penalty in ({}, {name: strength for name, strength in MIXED.items() if name != "consensus"}):
+        m = StepMap(Problem(ring(loss=loss, penalty=penalty, update=settings(RULES[rule])[0])))
+        assert np.abs(m.step(m.rest) - m.rest).max() <= 1e-15
+        check_particles(m)
+        check_series(m)
+
+
 @pytest.mark.parametrize("rule", RESPONSES)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", single_losses())
 def test_best_responses(loss, rule):
     for penalty in ({"weight_decay": 0.3}, DAMPED):
         m = StepMap(Problem(ring(loss=loss, penalty=penalty, update={"rule": rule})))

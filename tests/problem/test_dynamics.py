@@ -10,7 +10,7 @@ from egan_theory.features import FourierFeatures, feature_map
 from egan_theory.problem.field import VARIABLE, Field
 from egan_theory.problem.problem import Problem
 from egan_theory.simulation import simulate
-from egan_theory.tables.losses import LOSSES
+from egan_theory.tables.losses import single_losses
 from tests.builders import small
 from tests.stepjac import COMPLEX_STEP, at_equilibrium
 
@@ -193,7 +193,7 @@ PENALTIES = {
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", single_losses())
 def test_every_loss_and_penalty(loss, penalty):
     """Unequal masses and weights, a collective kernel."""
     exp = small(
@@ -269,7 +269,7 @@ def test_particles_are_interchangeable():
 
 
 @pytest.mark.parametrize("features", [40, 0])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", single_losses())
 def test_equilibrium_is_a_fixed_point(loss, features):
     """q = p and D = D*: no force on anyone, whatever the loss and the penalties."""
     exp = small(

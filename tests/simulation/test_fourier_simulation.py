@@ -25,7 +25,7 @@ from egan_theory.linear import eigenvalues, linearize
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
 from egan_theory.simulation import run as run_module
-from egan_theory.tables.losses import LOSSES
+from egan_theory.tables.losses import single_losses
 from tests.entries import STEPS
 
 #: two expressions of one number by sums over up to 10^3 modes, relative to the largest
@@ -235,7 +235,7 @@ def pushed(exp, a, b, Z):
     return D, grad
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", single_losses())
 def test_velocities_are_kernel_sums(loss):
     """Equation (2) with every loss and R1, R2: the push on D at other points, from sums over pairs of K alone."""
     exp = ring(loss, penalty={"r1": 0.2, "r2": 0.1, "weight_decay": 0.05}, tolerance=1e-8)

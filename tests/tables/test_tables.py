@@ -14,7 +14,7 @@ from egan_theory.base.parameters import fraction
 from egan_theory.experiment.targets import Ring
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
-from egan_theory.tables.losses import LOSSES, Loss, get_loss
+from egan_theory.tables.losses import LOSSES, Loss, get_loss, single_losses
 from egan_theory.tables.penalties import PENALTIES, Penalty, coefficients, get_penalty
 from egan_theory.tables.updates import UpdateRule
 from tests.builders import small
@@ -37,6 +37,7 @@ TABLE = {
     "non_saturating": (0.0, 0.5, 0.5, 0.5),
     "least_squares": (0.5, 0.5, 0.5, 2.0),
     "hinge": (0.0, 1.0, 1.0, 0.0),
+    "relativistic": (0.0, 0.5, 0.5, 0.5),
     "sobolev": (0.0, 1.0, 1.0, 0.0),  # its kappa comes from the multiplier, see the penalties
 }
 
@@ -63,6 +64,8 @@ FUNCTIONS = {
     ),
     "sobolev": WASSERSTEIN,
 }
+#: f of losses of pairs
+PAIRS = {"relativistic": log_sigmoid}
 #: values of D off the kinks of the hinge, between rounding and saturation
 RANGE = np.array([-30.0, -7.3, -1.5, -0.4, 0.0, 0.3, 0.9, 1.7, 6.1, 30.0])
 #: s(-D) and s(D) vanish in doubles there
@@ -75,7 +78,7 @@ FUNCTIONS |= {kind: (module.f1, module.f2, module.h) for kind, module in values(
 
 
 def test_every_loss_has_test_values():
-    assert set(TABLE) == set(LOSSES) == set(FUNCTIONS)
+    assert set(TABLE) == set(LOSSES) == {*FUNCTIONS, *PAIRS} and set(FUNCTIONS) == set(single_losses())
 
 
 @pytest.mark.parametrize("kind", TABLE)
@@ -85,7 +88,7 @@ def test_equilibrium_constants(kind):
 
 
 @pytest.mark.parametrize("name", ["f1", "f2", "h"])
-@pytest.mark.parametrize("kind", TABLE)
+@pytest.mark.parametrize("kind", FUNCTIONS)
 def test_derivatives(kind, name):
     loss, f = get_loss(kind), FUNCTIONS[kind][("f1", "f2", "h").index(name)]
     first, second = getattr(loss, "d" + name), getattr(loss, "dd" + name)
@@ -94,6 +97,16 @@ def test_derivatives(kind, name):
     np.testing.assert_allclose(first(RANGE) * np.ones(10), slope, rtol=DERIVATIVE, atol=DERIVATIVE)
     curvature = np.imag(first(moved) * np.ones(10)) / COMPLEX_STEP
     np.testing.assert_allclose(second(RANGE) * np.ones(10), curvature, rtol=DERIVATIVE, atol=DERIVATIVE)
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_derivatives_of_pairs(kind):
+    loss, f = get_loss(kind), PAIRS[kind]
+    moved = RANGE + 1j * COMPLEX_STEP
+    np.testing.assert_allclose(loss.df(RANGE), f(moved).imag / COMPLEX_STEP, rtol=DERIVATIVE, atol=DERIVATIVE)
+    curvature = loss.df(moved).imag / COMPLEX_STEP
+    np.testing.assert_allclose(loss.ddf(RANGE), curvature, rtol=DERIVATIVE, atol=DERIVATIVE)
+    np.testing.assert_array_equal(loss.df(SATURATED), (1, 0))
 
 
 #: (at -800, at 800) of the first derivatives of f1, f2, h; all second ones vanish but least squares'

@@ -119,6 +119,44 @@ def _(rng):
     return values | {"c": loss.c, "b": loss.b, r"\kappa": loss.kappa, "D_*": loss.D0}
 
 
+def pairs(rng):
+    """(f, D): a pair loss of the table with another slope beside 0."""
+    (f,) = (loss.expressions["f"] for loss in LOSSES.values() if loss.kind == "relativistic")
+    D = sp.Symbol("D", real=True)
+    return f + sp.Float(rng.uniform(0.5, 1)) * D**3, D
+
+
+@check("pair-numbers", draws=2)
+def _(rng):
+    f, D = pairs(rng)
+    w, x, y, p = sp.Symbol("w"), sp.symbols("x:3"), rng.normal(size=3), rng.dirichlet(np.ones(3))
+    every = [(i, j) for i in range(3) for j in range(3)]
+    critic = sum(p[i] * p[j] * f.subs(D, w * (y[i] - x[j])) for i, j in every)
+    generator = sum(p[i] * p[j] * f.subs(D, w * (x[j] - y[i])) for i, j in every)
+    at = dict(zip(x, y, strict=True))
+    variance = p @ (y - p @ y) ** 2
+    return {
+        "c": float(-sp.diff(critic, w, x[1]).subs(w, 0).subs(at) / p[1]),
+        "b": float(sp.diff(generator, x[1], w).subs(w, 0).subs(at) / p[1]),
+        r"\kappa": float(-sp.diff(critic, w, 2).subs(w, 0).subs(at) / variance),
+        "f'": sp.lambdify(D, sp.diff(f, D)),
+        "f''": sp.lambdify(D, sp.diff(f, D, 2)),
+    }
+
+
+@check("pair-damping", draws=2)
+def _(rng):
+    f, D = pairs(rng)
+    values, slopes, p = rng.normal(size=(3, 4)), rng.normal(size=(3, 4)), rng.dirichlet(np.ones(3))
+    v, w = draw(rng, r"\nu", "v", r"\lambda"), sp.Matrix(sp.symbols("w:4"))
+    at, g = sp.Matrix(values) * w, sp.Matrix(slopes) * w
+    L = sum(p[i] * p[j] * f.subs(D, at[i] - at[j]) for i in range(3) for j in range(3))
+    L -= sum(p[i] * (v["v"] * at[i] ** 2 + v[r"\lambda"] * g[i] ** 2) / 2 for i in range(3)) + v[r"\nu"] * w.dot(w) / 2
+    A = -np.array(sp.hessian(L, list(w)).subs(dict.fromkeys(w, 0)).evalf(), dtype=float)
+    kappa = float(-2 * sp.diff(f, D, 2).subs(D, 0))
+    return v | {"A": A, "I": np.eye(4), r"\Psi": values, "B": slopes, "P": np.diag(p), "p": column(p), r"\kappa": kappa}
+
+
 @check("penalty-sums")
 def _(rng):
     v = draw(rng, r"\lambda_1", r"\lambda_2", "m", r"\alpha_m")
