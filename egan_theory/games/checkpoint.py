@@ -16,12 +16,14 @@ from .scores import Objective
 class Found(NamedTuple):
     """What one evaluation at the checkpoint tells. ``saved``: bytes that a forward pass of D's objective keeps for its
     gradient; ``real_counts``: whether the generator's objective depends on the scores of data; ``separate``: samples do
-    not see each other, neither in the networks nor in the loss; ``samples``: in the smaller of both batches."""
+    not see each other, neither in the networks nor in the loss; ``samples``: in the smaller of both batches; ``random``:
+    whether D and G draw random numbers."""
 
     saved: int
     real_counts: bool
     separate: bool
     samples: int
+    random: tuple[bool, bool]
     notes: tuple[str, ...]
 
 
@@ -104,7 +106,9 @@ def checked(
 
     points = x.clone().requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        begin = apart.streams()
         made = _ran("G", "latents", G, theta, z)
+        drawn_G = apart.streams() != begin
         if not isinstance(made, torch.Tensor) or made.shape[1:] != x.shape[1:] or made.ndim != x.ndim:
             shape = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
             raise InputError("G", f"make samples of the shape of the data, {tuple(x.shape[1:])}", f"found {shape}")
@@ -112,6 +116,7 @@ def checked(
             raise InputError("G", "make finite samples", "found NaN or infinity")
         apart.reseed()
         real = _scored(D, psi, points, "the data")
+        drawn_D = apart.streams() != begin
         fake = _scored(D, psi, made, "generated samples")
     for name, objective in zip("DG", losses, strict=True):
         if not bool(torch.isfinite(loss_of(objective, real, fake))):
@@ -129,7 +134,7 @@ def checked(
         notes = (
             f"The discriminator gives {several} scores for a sample: R1, R2 and its kernel are those of their sum.",
         )
-    return Found(total, real_counts, separate, min(len(x), len(z)), notes)
+    return Found(total, real_counts, separate, min(len(x), len(z)), (drawn_D, drawn_G), notes)
 
 
 def _ran(name: str, what: str, net: Network, weights: Sequence[Any], x: Any) -> Any:

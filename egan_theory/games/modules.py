@@ -135,10 +135,12 @@ def is_spectral(module: Any) -> bool:
 
 class Apart:
     """A context in which networks run without a trace, and alike every time: random numbers begin at SEED and go on
-    afterwards where they were, gradients are on, autocast is off, and only operations with second derivatives are used.
+    afterwards where they were, gradients are on, autocast is off, and only operations with right second and third derivatives are used.
     """
 
     def __init__(self, device: Any, *modules: Any) -> None:
+        from .elementary import elementary
+
         torch = require_torch()
         self.device = device
         parts = [part for module in modules for part in module.modules()]
@@ -146,6 +148,7 @@ class Apart:
             id(v): v for part in parts for v in vars(part).values() if isinstance(v, torch.Generator)
         }.values()
         self._recurrent = any(isinstance(part, torch.nn.RNNBase) for part in parts)
+        self.operations = elementary(device.type)()
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -172,7 +175,17 @@ class Apart:
             for generator in self._generators:
                 stack.callback(generator.set_state, generator.get_state())
             self.reseed()
+            stack.enter_context(self.operations)
             yield
+
+    def streams(self) -> list[Any]:
+        """Where every stream of random numbers is."""
+        torch = require_torch()
+        found = [torch.get_rng_state(), *(generator.get_state() for generator in self._generators)]
+        if self.device.type != "cpu":
+            found.append(getattr(torch, self.device.type).get_rng_state(self.device))
+        _, keys, position, *gauss = np.random.get_state()  # noqa: NPY002
+        return [random.getstate(), keys.tolist(), position, gauss, *(state.tolist() for state in found)]
 
     def reseed(self) -> None:
         """Every stream of random numbers begins again."""
