@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..base.arrays import numbers
 from ..base.errors import InputError
-from .modules import Apart, Network, require_torch
+from .modules import Apart, Network, drops, require_torch
 from .scores import Objective
 
 
 class Found(NamedTuple):
     """What one evaluation at the checkpoint tells. ``saved``: bytes that a forward pass of D's objective keeps for its
     gradient; ``real_counts``: whether the generator's objective depends on the scores of data; ``separate``: samples do
-    not see each other, neither in the networks nor in the loss; ``samples``: in the smaller of both batches; ``random``:
-    whether D and G draw random numbers."""
+    not see each other, neither in the networks nor in the loss; ``samples``: in the smaller of both batches."""
 
     saved: int
     real_counts: bool
     separate: bool
     samples: int
-    random: tuple[bool, bool]
     notes: tuple[str, ...]
 
 
@@ -108,7 +106,7 @@ def checked(
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         begin = apart.streams()
         made = _ran("G", "latents", G, theta, z)
-        drawn_G = apart.streams() != begin
+        drawn_G = not drops(G.module) and apart.streams() != begin
         if not isinstance(made, torch.Tensor) or made.shape[1:] != x.shape[1:] or made.ndim != x.ndim:
             shape = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
             raise InputError("G", f"make samples of the shape of the data, {tuple(x.shape[1:])}", f"found {shape}")
@@ -116,7 +114,7 @@ def checked(
             raise InputError("G", "make finite samples", "found NaN or infinity")
         apart.reseed()
         real = _scored(D, psi, points, "the data")
-        drawn_D = apart.streams() != begin
+        drawn_D = not drops(D.module) and apart.streams() != begin
         fake = _scored(D, psi, made, "generated samples")
     for name, objective in zip("DG", losses, strict=True):
         if not bool(torch.isfinite(loss_of(objective, real, fake))):
@@ -134,7 +132,24 @@ def checked(
         notes = (
             f"The discriminator gives {several} scores for a sample: R1, R2 and its kernel are those of their sum.",
         )
-    return Found(total, real_counts, separate, min(len(x), len(z)), (drawn_D, drawn_G), notes)
+    return Found(total, real_counts, separate, min(len(x), len(z)), (*notes, *_aside(apart, drawn_D, drawn_G)))
+
+
+def _aside(apart: Apart, *drawn: bool) -> Iterator[str]:
+    """What D and G do by themselves in their forward passes."""
+    for name, random in zip(("The discriminator", "The generator"), drawn, strict=True):
+        if random:
+            yield (
+                f"{name} draws random numbers in its forward pass: they are drawn once and kept for all that is "
+                "computed here; other draws act as noise between steps."
+            )
+    if apart.operations.mixed:
+        yield (
+            "Mixed precision is turned on inside a forward pass: everything is computed without it, so that steps "
+            "differ from those in training by its rounding."
+        )
+    if apart.operations.narrowed:
+        yield "A forward pass itself casts to a lower precision: numbers here are no more precise than that."
 
 
 def _ran(name: str, what: str, net: Network, weights: Sequence[Any], x: Any) -> Any:

@@ -106,7 +106,7 @@ def elementary(kind: str) -> Any:
     casts = {Tensor.to, Tensor.type, Tensor.float, Tensor.half, Tensor.bfloat16}
     kinds = tuple({"cpu", kind})
 
-    class Elementary(torch.overrides.TorchFunctionMode):  # type: ignore[misc, name-defined]
+    class Elementary(torch.overrides.TorchFunctionMode):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.mixed = self.narrowed = False

@@ -112,21 +112,6 @@ class TorchPlayers:
             large = KEPT // GROWTH
             found = checked(self.nets, self._objectives, self._data[0], self._latents[0], self.apart, large)
         self._saved, self._real_counts, self.notes = found.saved, found.real_counts, (*self.notes, *found.notes)
-        for name, drawn in zip(("The discriminator", "The generator"), found.random, strict=True):
-            if drawn and not any(note.startswith(f"{name} has dropout") for note in self.notes):
-                self.notes += (
-                    f"{name} draws random numbers in its forward pass: they are drawn once and kept for all that is "
-                    "computed here; other draws act as noise between steps.",
-                )
-        if self.apart.operations.mixed:
-            self.notes += (
-                "Mixed precision is turned on inside a forward pass: everything is computed without it, so that steps "
-                "differ from those in training by its rounding.",
-            )
-        if self.apart.operations.narrowed:
-            self.notes += (
-                "A forward pass itself casts to a lower precision: numbers here are no more precise than that.",
-            )
         self._parts = 1
         if found.separate:
             least = 4 if self.device.type == "cpu" else 2  # launches of small kernels take time of their own elsewhere

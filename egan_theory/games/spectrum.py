@@ -23,6 +23,7 @@ from .optimizers import Optimizer
 from .result import Cost, GameSpectrum
 from .scan import Scan, scan
 from .stepmap import GameMap
+from .transposes import First, wrong
 
 if TYPE_CHECKING:
     from .game import Game
@@ -36,12 +37,6 @@ RIGHT, LEFT, CURVATURE, SCANNED = 0.35, 0.2, 0.04, 0.2
 SCAN = 24
 #: training steps that take about the time of one product
 STEPS_PER_PRODUCT = 4
-#: by which a product and a transposed one may disagree, of the step's change and of the vectors: in double, in single
-TRANSPOSES = ((1e-7, 1e-12), (1e-3, 1e-5))
-WRONG = (
-    "Products and transposed products of this step disagree: derivatives of a layer are wrong in {} itself. Do not rely "
-    "on these numbers."
-)
 
 
 def cost_of(game: Game, products: int = 300) -> Cost:
@@ -117,32 +112,6 @@ class _Found(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-class _First:
-    """A map; the first vector it is applied to, and the change it makes to it."""
-
-    pair: tuple[Array, Array] | None = None
-
-    def __init__(self, apply: Callable[[Array], Array]) -> None:
-        self.apply = apply
-
-    def __call__(self, v: Array) -> Array:
-        out = self.apply(v)
-        if self.pair is None:
-            self.pair = v.copy(), out - v
-        return out
-
-
-def _transposes(right: _First, left: _First, single: bool) -> bool:
-    """Whether w . (A - 1) v = v . (A^T - 1) w to rounding, for the first vectors of both; True where not both are."""
-    if right.pair is None or left.pair is None:
-        return True
-    (v, Av), (w, Aw) = right.pair, left.pair
-    norm = np.linalg.norm
-    relative, rounding = TRANSPOSES[single]
-    scale = norm(w) * norm(Av) + norm(v) * norm(Aw)
-    return bool(abs(w @ Av - v @ Aw) <= relative * scale + rounding * norm(v) * norm(w))
-
-
 def _find(
     game: Game, budget: Budget, count: int, adjoints: bool, seed: int, curvature: bool, ahead: int,
     scanned: Callable[[Array], bool],
@@ -152,7 +121,7 @@ def _find(
     A, total = game.map, budget.total
     # without adjoints theirs are the modes'
     share = RIGHT if adjoints else RIGHT + LEFT
-    apply, back = _First(A.product), _First(A.transposed)
+    apply, back = First(A.product), First(A.transposed)
     right = leading(
         apply, A.n, budget, max(2, int(share * total)), count=count, seed=seed,
         more=lambda z: 0 if scanned(z) else int(SCANNED * total),
@@ -174,7 +143,7 @@ def _find(
     density = joined("multipliers of the step", "1", parts, A.n) if A.steps == 1 else None
     curves = [_curvature(game, player, budget, seed) if curvature else None for player in (0, 1)]
     single = getattr(game.players, "precision", "float64") != "float64"
-    notes = () if _transposes(apply, back, single) else (WRONG.format(game.players.framework),)
+    notes = wrong(apply, back, game.players.framework, single)
     return _Found(right, U, density, (curves[0], curves[1]), right.ended, notes)
 
 
@@ -340,9 +309,9 @@ def _result(
         gradients=(gradients[0], gradients[1]), strengths=dict(game.strengths), schedule=asdict(game.schedule),
         optimizers=(_described(game.optimizers[0]), _described(game.optimizers[1])), framework=players.framework,
         sizes=players.sizes, batches=players.batches, steps=A.steps, average=average, products=budget.used,
-        allowed=int(budget.total), seconds=seconds, ended=ended, seed=seed, notes=(*found.notes, *players.notes), density=found.density,
-        curvature_D=found.curvature[0], curvature_G=found.curvature[1], noise=noise, scan=scanned, parts=A.parts,
-        vectors=found.right.vectors, adjoints=found.adjoints,
+        allowed=int(budget.total), seconds=seconds, ended=ended, seed=seed, notes=(*found.notes, *players.notes),
+        density=found.density, curvature_D=found.curvature[0], curvature_G=found.curvature[1], noise=noise,
+        scan=scanned, parts=A.parts, vectors=found.right.vectors, adjoints=found.adjoints,
     )  # fmt: skip
 
 
