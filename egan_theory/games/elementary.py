@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from typing import Any
-
-from .modules import require_torch
 
 
 def batch_norm(
@@ -43,7 +42,7 @@ def _channels(
     eps: float,
 ) -> Any:  # fmt: skip
     """Normalized over some axes by the statistics of x itself (``own``, which running ones follow) or running ones."""
-    torch = require_torch()
+    torch = import_module("torch")
     shape = [1, -1] + [1] * (x.dim() - 2)
     if own:
         mean = x.mean(over, keepdim=True)
@@ -64,7 +63,7 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
     """torch.nn.functional.layer_norm."""
     over = list(range(-len(normalized_shape), 0))
     x = input - input.mean(over, keepdim=True)
-    y = x / require_torch().sqrt(x.square().mean(over, keepdim=True) + eps)
+    y = x / import_module("torch").sqrt(x.square().mean(over, keepdim=True) + eps)
     y = y if weight is None else y * weight
     return y if bias is None else y + bias
 
@@ -72,7 +71,7 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
 def weight_norm(v: Any, g: Any, dim: int = 0) -> Any:
     """torch._weight_norm; dim -1: the norm of all of v."""
     over = [i for i in range(v.dim()) if dim == -1 or i != dim]
-    return v * (g / require_torch().sqrt(v.square().sum(over, keepdim=dim != -1)))
+    return v * (g / import_module("torch").sqrt(v.square().sum(over, keepdim=dim != -1)))
 
 
 def _batch(x: Any, weight: Any, bias: Any, mean: Any, var: Any, training: bool, momentum: float, eps: float,
@@ -96,7 +95,7 @@ def elementary(kind: str) -> Any:
     autocast, where a module turns it on itself, does nothing (``mixed``: it did turn it on). ``narrowed``: values that
     derivatives are taken of were cast to a lower precision by a module itself.
     """
-    torch = require_torch()
+    torch = import_module("torch")
     F, Tensor = torch.nn.functional, torch.Tensor
     replaced: dict[Callable[..., Any], Callable[..., Any]] = {
         F.batch_norm: batch_norm, F.instance_norm: instance_norm, F.layer_norm: layer_norm,

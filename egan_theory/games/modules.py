@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import InputError, MissingExtra
+from .elementary import elementary
 
 Array = np.ndarray
 #: every forward pass draws its dropout masks and noise from this seed
@@ -140,8 +141,6 @@ class Apart:
     """
 
     def __init__(self, device: Any, *modules: Any) -> None:
-        from .elementary import elementary
-
         torch = require_torch()
         self.device = device
         parts = [part for module in modules for part in module.modules()]
