@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..base.arrays import numbers
 from ..base.errors import InputError
-from .modules import Apart, Network, require_torch
+from .modules import Apart, Network, drops, require_torch
 from .scores import Objective
 
 
@@ -104,7 +104,9 @@ def checked(
 
     points = x.clone().requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        begin = apart.streams()
         made = _ran("G", "latents", G, theta, z)
+        drawn_G = not drops(G.module) and apart.streams() != begin
         if not isinstance(made, torch.Tensor) or made.shape[1:] != x.shape[1:] or made.ndim != x.ndim:
             shape = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
             raise InputError("G", f"make samples of the shape of the data, {tuple(x.shape[1:])}", f"found {shape}")
@@ -112,6 +114,7 @@ def checked(
             raise InputError("G", "make finite samples", "found NaN or infinity")
         apart.reseed()
         real = _scored(D, psi, points, "the data")
+        drawn_D = not drops(D.module) and apart.streams() != begin
         fake = _scored(D, psi, made, "generated samples")
     for name, objective in zip("DG", losses, strict=True):
         if not bool(torch.isfinite(loss_of(objective, real, fake))):
@@ -129,7 +132,24 @@ def checked(
         notes = (
             f"The discriminator gives {several} scores for a sample: R1, R2 and its kernel are those of their sum.",
         )
-    return Found(total, real_counts, separate, min(len(x), len(z)), notes)
+    return Found(total, real_counts, separate, min(len(x), len(z)), (*notes, *_aside(apart, drawn_D, drawn_G)))
+
+
+def _aside(apart: Apart, *drawn: bool) -> Iterator[str]:
+    """What D and G do by themselves in their forward passes."""
+    for name, random in zip(("The discriminator", "The generator"), drawn, strict=True):
+        if random:
+            yield (
+                f"{name} draws random numbers in its forward pass: they are drawn once and kept for all that is "
+                "computed here; other draws act as noise between steps."
+            )
+    if apart.operations.mixed:
+        yield (
+            "Mixed precision is turned on inside a forward pass: everything is computed without it, so that steps "
+            "differ from those in training by its rounding."
+        )
+    if apart.operations.narrowed:
+        yield "A forward pass itself casts to a lower precision: numbers here are no more precise than that."
 
 
 def _ran(name: str, what: str, net: Network, weights: Sequence[Any], x: Any) -> Any:

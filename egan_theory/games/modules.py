@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import InputError, MissingExtra
+from .elementary import elementary
 
 Array = np.ndarray
 #: every forward pass draws its dropout masks and noise from this seed
@@ -135,7 +136,8 @@ def is_spectral(module: Any) -> bool:
 
 class Apart:
     """A context in which networks run without a trace, and alike every time: random numbers begin at SEED and go on
-    afterwards where they were, gradients are on, autocast is off, and only operations with second derivatives are used.
+    afterwards where they were, gradients are on, autocast is off, and only operations whose second and third
+    derivatives are right are used.
     """
 
     def __init__(self, device: Any, *modules: Any) -> None:
@@ -146,6 +148,7 @@ class Apart:
             id(v): v for part in parts for v in vars(part).values() if isinstance(v, torch.Generator)
         }.values()
         self._recurrent = any(isinstance(part, torch.nn.RNNBase) for part in parts)
+        self.operations = elementary(device.type)()
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -172,7 +175,18 @@ class Apart:
             for generator in self._generators:
                 stack.callback(generator.set_state, generator.get_state())
             self.reseed()
+            stack.enter_context(self.operations)
             yield
+
+    def streams(self) -> list[Any]:
+        """Where every stream of random numbers is."""
+        torch = require_torch()
+        found = [torch.get_rng_state(), *(generator.get_state() for generator in self._generators)]
+        if self.device.type != "cpu":
+            own = (self.device,) if self.device.index is not None else ()
+            found.append(getattr(torch, self.device.type).get_rng_state(*own))
+        numpys: Any = np.random.get_state()  # noqa: NPY002
+        return [random.getstate(), numpys[1].tobytes(), *numpys[2:], *(state.tolist() for state in found)]
 
     def reseed(self) -> None:
         """Every stream of random numbers begins again."""
@@ -199,6 +213,12 @@ def apart(method: Callable[..., Any]) -> Callable[..., Any]:
     return inside
 
 
+def drops(module: Any) -> bool:
+    """Whether the module has layers of dropout that are on."""
+    layers = require_torch().nn.modules.dropout._DropoutNd
+    return any(isinstance(part, layers) and part.training and part.p > 0 for part in module.modules())
+
+
 def notes(name: str, module: Any) -> list[str]:
     """What is in a module that the theory has something to say about, in plain words."""
     torch = require_torch()
@@ -213,8 +233,7 @@ def notes(name: str, module: Any) -> list[str]:
             "training step on these batches, this coupling included; statements about single samples (the "
             "discriminator's kernel, the generator's two numbers) do not hold for it."
         )
-    random_layers = nn.modules.dropout._DropoutNd
-    if any(isinstance(p, random_layers) and p.training and p.p > 0 for p in parts):
+    if drops(unwrapped(module)):
         found.append(
             f"{name} has dropout: its mask is drawn once and kept for all that is computed here, so that the spectrum "
             "is that of training with this mask; other masks act as noise between steps."

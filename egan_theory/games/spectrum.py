@@ -23,6 +23,7 @@ from .optimizers import Optimizer
 from .result import Cost, GameSpectrum
 from .scan import Scan, scan
 from .stepmap import GameMap
+from .transposes import First, wrong
 
 if TYPE_CHECKING:
     from .game import Game
@@ -108,6 +109,7 @@ class _Found(NamedTuple):
     density: Density | None
     curvature: tuple[Density | None, Density | None]
     ended: str
+    notes: tuple[str, ...] = ()
 
 
 def _find(
@@ -119,8 +121,9 @@ def _find(
     A, total = game.map, budget.total
     # without adjoints theirs are the modes'
     share = RIGHT if adjoints else RIGHT + LEFT
+    apply, back = First(A.product), First(A.transposed)
     right = leading(
-        A.product, A.n, budget, max(2, int(share * total)), count=count, seed=seed,
+        apply, A.n, budget, max(2, int(share * total)), count=count, seed=seed,
         more=lambda z: 0 if scanned(z) else int(SCANNED * total),
     )  # fmt: skip
     parts = [(right.nodes, right.weights)]
@@ -132,14 +135,16 @@ def _find(
             budget.left - _reserved(game, total, count, ahead) - (int(SCANNED * total) if scanned(right.values) else 0)
         )
         limit = max(2, int(LEFT * total), rest)
-        left = leading(A.transposed, A.n, budget, limit, count=count, start=begun, seed=seed + 1)
+        left = leading(back, A.n, budget, limit, count=count, start=begun, seed=seed + 1)
         for i, j in enumerate(adjoint(right.values, left.values, right.tails, left.tails)):
             if j >= 0:
                 u = left.vectors[:, j]
                 U[:, i] = u / (u @ right.vectors[:, i])
     density = joined("multipliers of the step", "1", parts, A.n) if A.steps == 1 else None
     curves = [_curvature(game, player, budget, seed) if curvature else None for player in (0, 1)]
-    return _Found(right, U, density, (curves[0], curves[1]), right.ended)
+    single = getattr(game.players, "precision", "float64") != "float64"
+    notes = wrong(apply, back, game.players.framework, single)
+    return _Found(right, U, density, (curves[0], curves[1]), right.ended, notes)
 
 
 def _reserved(game: Game, total: float, count: int, ahead: int) -> int:
@@ -304,9 +309,9 @@ def _result(
         gradients=(gradients[0], gradients[1]), strengths=dict(game.strengths), schedule=asdict(game.schedule),
         optimizers=(_described(game.optimizers[0]), _described(game.optimizers[1])), framework=players.framework,
         sizes=players.sizes, batches=players.batches, steps=A.steps, average=average, products=budget.used,
-        allowed=int(budget.total), seconds=seconds, ended=ended, seed=seed, notes=players.notes, density=found.density,
-        curvature_D=found.curvature[0], curvature_G=found.curvature[1], noise=noise, scan=scanned, parts=A.parts,
-        vectors=found.right.vectors, adjoints=found.adjoints,
+        allowed=int(budget.total), seconds=seconds, ended=ended, seed=seed, notes=(*found.notes, *players.notes),
+        density=found.density, curvature_D=found.curvature[0], curvature_G=found.curvature[1], noise=noise,
+        scan=scanned, parts=A.parts, vectors=found.right.vectors, adjoints=found.adjoints,
     )  # fmt: skip
 
 
