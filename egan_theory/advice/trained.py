@@ -238,8 +238,8 @@ def advise_game(
     """The strength that leaves least of what D sees of the error after ``horizon`` more steps, noise of
     mini-batches included; of several batches the worst decides. SGD: at most half of the edge of stability; Adam: at
     most the edge itself, where it begins to hold itself by its own second moment."""
-    if not (np.isfinite(horizon) and horizon >= 1):
-        raise InputError("horizon", "be a number of steps > 0", horizon)
+    if isinstance(horizon, bool) or not isinstance(horizon, int | float | np.number) or not 1 <= horizon < np.inf:
+        raise InputError("horizon", "be a number of steps > 0", repr(horizon))
     steps = int(horizon)
     asked = curves(game, steps, products, fresh, seed)
     adaptive = asked[0].adaptive[0]

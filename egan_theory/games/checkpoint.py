@@ -10,7 +10,7 @@ import numpy as np
 from ..base.arrays import numbers
 from ..base.errors import InputError
 from .modules import Apart, Network, drops, require_torch
-from .scores import Objective
+from .scores import LABELS, Objective
 
 
 class Found(NamedTuple):
@@ -34,6 +34,8 @@ def batched(data: Any, latents: Any, device: Any, dtype: Any) -> tuple[list[Any]
             raise InputError(name, "hold one mini-batch at least", "found none")
         found.append([_tensor(name, batch, device, dtype) for batch in batches])
         shapes = {tuple(batch.shape[1:]) for batch in found[-1]}
+        if name == "data" and len(batches) == 2 and len({len(shape) for shape in shapes}) == 2:
+            raise InputError(name, "be samples, or a list of mini-batches of them", LABELS)
         if len(shapes) > 1:
             raise InputError(name, "have samples of one shape in all mini-batches", f"found {sorted(shapes)}")
     if len(found[0]) != len(found[1]):
@@ -120,6 +122,10 @@ def checked(
         if not bool(torch.isfinite(loss_of(objective, real, fake))):
             raise InputError(f"loss of {name}", "be finite at the checkpoint", "found NaN or infinity")
     _alive(psi, theta, points, made, real, fake)
+    for name, objective in zip("DG", losses, strict=True):
+        if not loss_of(objective, *(s.detach().requires_grad_() for s in (real, fake))).requires_grad:
+            rule = "depend on the scores, and so on the weights, in a way that gradients follow"
+            raise InputError(f"loss of {name}", rule, "a constant (detached?)")
     own, other = (s.detach().requires_grad_() for s in (real, fake))
     value = loss_of(losses[1], own, other)
     real_counts = value.requires_grad and torch.autograd.grad(value, own, allow_unused=True)[0] is not None

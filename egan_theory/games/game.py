@@ -92,8 +92,8 @@ def _strengths(penalty: Mapping[str, float] | None) -> dict[str, float]:
     for name, value in (penalty or {}).items():
         if name not in KEYS:
             raise InputError("penalty", f"be of {', '.join(KEYS)}", repr(name))
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
-            raise InputError(f"penalty.{name}", "be a finite number", repr(value))
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < np.inf:
+            raise InputError(f"penalty.{name}", "be a finite number of at least 0", repr(value))
         found[name] = float(value)
     return found
 
@@ -132,6 +132,9 @@ def game(
 
     Raises InputError for what cannot be a game, MissingExtra where the framework is not installed.
     """
+    for name, value in (("data", data), ("latents", latents)):
+        if value is None:
+            raise InputError(name, "be given: samples (N, ...), or a list of mini-batches of them", "none")
     schedule = Schedule(alternating, critic_steps, lazy)
     strengths = _strengths(penalty)
     if not (isinstance(optimizers, tuple | list) and len(optimizers) == 2):

@@ -21,6 +21,7 @@ import numpy as np
 from ..base.errors import InputError
 from ..features.networks.double import double, require_jax
 from ..tables.penalties import PENALTIES, coefficients
+from .scores import LABELS
 from .trees import FlatNetwork, Network
 
 Array = np.ndarray
@@ -234,6 +235,8 @@ def _batches(name: str, value: Any) -> list[Array]:
     found = [np.asarray(one, dtype=float) for one in (value if isinstance(value, list | tuple) else [value])]
     if not found:
         raise InputError(name, "hold a mini-batch at least", "found none")
+    if name == "data" and len(found) == 2 and found[0].ndim != found[1].ndim:
+        raise InputError(name, "be samples, or a list of mini-batches of them", LABELS)
     for one in found:
         if one.ndim < 1 or not one.size or one.shape[1:] != found[0].shape[1:]:
             raise InputError(name, "be (N, ...), N > 0, points of one shape", f"found shape {one.shape}")

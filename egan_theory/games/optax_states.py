@@ -21,14 +21,19 @@ def with_state(players: JaxPlayers, player: int, optimizer: Optimizer, state: An
     """The optimiser with the moments and the count found in a state of Optax, however deep in a chain.
 
     ``ScaleByAdamState`` (optax.adam, optax.adamw): moments m = mu, v = nu and the count; ``TraceState`` (optax.sgd with
-    momentum): m = trace. None, or no such state: the optimiser as it is, with the moments that it was given. The step
+    momentum): m = trace. None, or of SGD without momentum none of these: the optimiser as it was given. The step
     is that of torch.optim's rule of the same name: optax.sgd's trace begins at 0, so that its ``dampening`` is 0.
 
-    Raises InputError where there are several such states, or one of another kind of optimiser.
+    Raises InputError where there are several such states, none where moments are needed, or one of another kind of
+    optimiser.
     """
     name = f"state of {optimizer.kind} of {'DG'[player]}"
     found = [] if state is None else list(_states(require_optax(), state))
     if not found:
+        adam = optimizer.kind in ("adam", "adamw")
+        if state is not None and (adam or np.any(optimizer.settings.get("momentum", 0.0))):
+            rule = "hold moments (leave the state out where no step was made)"
+            raise InputError(name, rule, "a state without any, of another optimiser?")
         return optimizer
     if len(found) > 1:
         raise InputError(name, "hold one state of moments", f"found {len(found)}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 Objective = Callable[[Any, Any], Any]
 #: penalties whose strength is all that they have
 KEYS = tuple(p.key for p in PENALTIES.values() if p.terms is not None and not p.parameters)
+#: what is found where a batch of a data loader with labels is given
+LABELS = "two arrays of other kinds of shape: give the images only, not (images, labels)"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,14 @@ def objectives(loss: Any, functions: Functions) -> tuple[Objective, Objective]:
         return _paired(kind, functions) if get_loss(kind).pairs else _named(kind, functions)
     if not (isinstance(loss, tuple | list) and len(loss) == 2 and all(map(callable, loss))):
         raise InputError("loss", "be a name or two functions (loss_D, loss_G) of (real, fake) scores", repr(loss))
+    for player, objective in zip("DG", loss, strict=True):
+        try:
+            signature(objective).bind(None, None)
+        except TypeError as error:
+            rule = "take two arguments, (real, fake) scores"
+            raise InputError(f"loss of {player}", rule, f"found: {error}") from None
+        except ValueError:  # one of C says nothing of its arguments
+            pass
     return loss[0], loss[1]
 
 

@@ -42,6 +42,8 @@ class Schedule:
     lazy: int = 1
 
     def __post_init__(self) -> None:
+        if not isinstance(self.alternating, bool | np.bool_):
+            raise InputError("alternating", "be True or False", repr(self.alternating))
         for name in ("critic_steps", "lazy"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:

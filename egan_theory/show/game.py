@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..base.errors import InputError
 from ..base.files import atomic, check_output
 from ..base.json import json_text
 from ..base.terminal import cell
@@ -19,6 +21,7 @@ from ..games.modes import KINDS, TROUBLE
 from ..games.result import GameSpectrum, duration
 from ..games.words import multiplier
 from . import plot
+from .plot.games import check_spectrum
 from .style import detached
 
 #: resolution of the figures of the page
@@ -32,6 +35,9 @@ def game_page(spectrum: GameSpectrum, path: str | Path) -> Path:
     ``game_curvature``, and all numbers as JSON. A file that is there is replaced. Raises InputError where none can be
     written.
     """
+    check_spectrum(spectrum)
+    if not isinstance(path, str | os.PathLike):
+        raise InputError("path", "be the name of a file", repr(path))
     file = check_output(path, field="path")
     first, *rest = spectrum.reading
     head, rows = spectrum.grid()

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from ...base.errors import InputError
 from .. import style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION
 
@@ -31,6 +32,14 @@ AREA, MORE = 25.0, 110.0
 PARTS, DOTS = (1e-4, 0.1), (2.0, 60.0)
 
 
+def check_spectrum(spectrum: object) -> None:
+    """Raise InputError where it is something else, as the game itself."""
+    from ...games.result import GameSpectrum
+
+    if not isinstance(spectrum, GameSpectrum):
+        raise InputError("spectrum", "be that of a game, game.spectrum()", type(spectrum).__name__)
+
+
 @style.styled
 def game(spectrum: GameSpectrum, ax: Axes | None = None) -> Axes:
     """Multipliers per training step in the complex plane with the unit circle, in colours and markers by kind.
@@ -38,6 +47,7 @@ def game(spectrum: GameSpectrum, ax: Axes | None = None) -> Axes:
     Area: the discriminator's share of the mode. Hollow: not converged. Grey dots: where all multipliers lie, area by
     the part of them (quadrature). Outside the shaded disc modes grow.
     """
+    check_spectrum(spectrum)
     ax = style.axes(ax, (6.4, 5.6))
     turn = np.linspace(0, 2 * np.pi, 400)
     ax.fill(np.cos(turn), np.sin(turn), color="#f1f5f9", zorder=0)
