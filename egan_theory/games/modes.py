@@ -196,7 +196,7 @@ def carried(u: Array, x: Array, parts: Mapping[str, slice]) -> tuple[float, floa
 
 def averaged(z: complex, factor: float) -> float:
     """|(1 - b) / (e^iw - b)|: what an exponential moving average w+ = b w + (1 - b) weights with ``factor`` b leaves of
-    a mode that turns by w = arg z per step, Eq. (117, averaged-weights)."""
+    a mode that turns by w = arg z per step, Eq. (119, averaged-weights)."""
     return float(abs((1 - factor) / (np.exp(1j * np.angle(z)) - factor)))
 
 

@@ -3,7 +3,7 @@
 At every step z+ = F(z) + xi, with xi the difference between the step on a mini-batch and the mean step. Along a mode x
 with adjoint u (A x = lambda x, A^T u = lambda u) the amplitude is a = u^T z / u^T x, and a+ = lambda a + q with
 q = u^T xi / u^T x. Where all |lambda| < 1 the covariance S = E a a^H obeys S = Lambda S Lambda^H + Q, that is
-S_jk = Q_jk / (1 - lambda_j conj(lambda_k)), Eq. (116, noise-floor): the Lyapunov equation S = A S A^T + Q in the modes'
+S_jk = Q_jk / (1 - lambda_j conj(lambda_k)), Eq. (118, noise-floor): the Lyapunov equation S = A S A^T + Q in the modes'
 coordinates.
 """
 
