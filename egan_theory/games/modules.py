@@ -70,6 +70,14 @@ class Network:
         self._fixed = {key: self._own(p) for key, p in named.items() if key not in trained}
         self._buffers = {key: self._own(b) for key, b in module.named_buffers()}
         self.flat = self.gathered([p.detach() for p in self.parameters])
+        self._running = False
+        for part in self.module.modules():
+            part.register_forward_pre_hook(self._inside)
+
+    def _inside(self, *_: Any) -> None:
+        """Raises InputError outside a call: what is computed anew in a backward pass does not see the weights given."""
+        if not self._running:
+            raise InputError(self.name, "run without checkpointing of activations (turn it off to analyse)", "it is on")
 
     def _own(self, value: Any) -> Any:
         value = value.detach()
@@ -91,7 +99,11 @@ class Network:
     def __call__(self, weights: Sequence[Any], x: Any) -> Any:
         given = dict(zip(self.names, weights, strict=True))
         buffers = {key: b.clone() for key, b in self._buffers.items()}
-        return require_torch().func.functional_call(self.module, {**self._fixed, **buffers, **given}, (x,))
+        self._running = True
+        try:
+            return require_torch().func.functional_call(self.module, {**self._fixed, **buffers, **given}, (x,))
+        finally:
+            self._running = False
 
 
 def unwrapped(module: Any) -> Any:

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
+from egan_theory.base.errors import InputError  # noqa: E402
 from egan_theory.games.game import game  # noqa: E402
 from egan_theory.games.spectrum import spectrum_of  # noqa: E402
 
@@ -126,3 +127,14 @@ def test_a_layer_whose_derivatives_are_wrong_is_told():
     for layer, said in ((wrong, True), (nn.LayerNorm(6), False)):
         s = spectrum_of(made(dense, lambda layer=layer: layer, penalty={"r1": 1.0}), 60, scan=None, progress=False)
         assert any("wrong in PyTorch itself" in line for line in s.reading) == said
+
+
+def test_checkpointing_of_activations_is_refused():
+    from torch.utils.checkpoint import checkpoint
+
+    inner = nn.Sequential(nn.Linear(6, 6), nn.Tanh())
+    layer = Does(lambda self, x: checkpoint(self.inner, x, use_reentrant=False))
+    layer.inner = inner
+    with pytest.raises(InputError, match=r"D: must run without checkpointing of activations"):
+        made(dense, lambda: layer)
+    assert not inner._forward_pre_hooks and not inner[0]._forward_pre_hooks
