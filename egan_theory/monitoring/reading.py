@@ -264,7 +264,7 @@ def _strength(now: Analysis) -> list[str]:
         way = "raise" if advised > is_set else "lower"
         return [
             f"Theory advises an R1 strength of {advised:.3g}: {way} it from {is_set:.3g}, and look at the next advice: "
-            f"it is more than a factor {APART:g} from the strength trained at, to which Adam's second moments belong."
+            f"it is more than a factor {APART:g} from the strength trained at, on which Adam's second moments depend."
             f"{_lower_end(now)}"
         ]
     return [f"The R1 strength of {is_set:.3g} is near the one that theory advises, {advised:.3g}.{_lower_end(now)}"]

@@ -38,8 +38,8 @@ TEXTS = {
                "The generator's two kernel numbers, and the share of its tangent kernel that they explain: the test of "
                "the effective model on this generator."),
     "strengths": ("R1 strength that is set and the one that theory advises, over training",
-                  "R1 strength set, advised, and the edge of stability of the discriminator's own steps. With SGD half of "
-                  "it is advised at most; with Adam the edge itself, beyond which its second moments hold the steps."),
+                  "R1 strength set, advised, and the edge of stability of the discriminator's own steps. With SGD "
+                  "half of it is advised at most; with Adam the edge itself, beyond which its moments hold them."),
 }  # fmt: skip
 
 

@@ -56,8 +56,8 @@ SAID = [
     (dict(kernel_share=0.2, kernel_g1=4.0, kernel_g2=1.0), "Two numbers (g1 = 4, g2/g1 = 0.25) explain 20% of the "
      "generator's kernel: the effective model is a rough one here."),
     (dict(kernel_share=0.9), "Two numbers explain 90% of the generator's kernel."),
-    (dict(strength_r1=1.0, strength_advised=12.0), "advises an R1 strength of 12: raise it from 1, and look at the next "
-     "advice: it is more than a factor 3 from the strength trained at"),
+    (dict(strength_r1=1.0, strength_advised=12.0), "advises an R1 strength of 12: raise it from 1, and look at the "
+     "next advice: it is more than a factor 3 from the strength trained at"),
     (dict(strength_r1=1.0, strength_advised=12.0, strength_edge=12.0), "take it for a lower end."),
     (dict(strength_r1=100.0, strength_advised=12.0), "lower it from 100,"),
     (dict(strength_r1=10.0, strength_advised=12.0), "The R1 strength of 10 is near the one that theory advises, 12."),
