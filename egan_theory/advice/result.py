@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..base.table import Record
-from ..predict.left import Choice, ForHorizon
+from ..predict.left import SAFETY, Choice, ForHorizon
 from . import words
 from .reach import Reach
 
@@ -103,6 +103,12 @@ class Advice(ForHorizon):
     convention: str = CONVENTION
     left_of: str = "a small kick"
     notes: tuple[str, ...] = ()
+    safety: float = SAFETY
+
+    @property
+    def edge_name(self) -> str:
+        """What the edge is: of a game that of D's own steps, else that of the linear dynamics of both players."""
+        return "edge of D's own steps" if self.notes else "stable up to"
 
     @property
     def share(self) -> float:

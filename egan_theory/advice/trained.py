@@ -293,6 +293,7 @@ def advise_game(
         spread_batches=spread, spread_initialisations=float("nan"), batch_size=asked[0].seen.samples, draws=draws,
         stable=(None, edge), sizes=(), exponents={}, variations=(), check=None, reach=reach,
         precision=getattr(game.players, "precision", "float64"), left_of=SEEN, notes=_notes(asked, choice, game),
+        safety=safe,
     )  # fmt: skip
 
 

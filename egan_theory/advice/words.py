@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base.terminal import cell, sentence, table
-from ..predict.left import FLAT, SAFETY, WIDE, part
+from ..predict.left import FLAT, WIDE, part
 
 if TYPE_CHECKING:
     from .result import Advice
@@ -27,15 +27,20 @@ def remarks(a: Advice) -> tuple[str, ...]:
             f"strength leaves {FLAT:.0%} less in the draw that fares worst"
         )
     else:
-        out.append(f"no R1 strength may be advised: none at a factor {SAFETY:g} below the edge of stability helps")
+        out.append(f"no R1 strength may be advised: none {_below(a)} the edge of stability helps")
     if a.best > 0 and choice.high >= WIDE * choice.low:
         out.append(
             f"strengths from {choice.low:.3g} to {choice.high:.3g} leave at most {FLAT:.0%} more: the gentlest of them "
             "is advised"
         )
-    if choice.limited and a.edge is not None:
+    if choice.limited and a.edge is not None and a.safety == 1:
+        out.append(
+            f"the advice is the edge of stability of D's own steps, {a.edge:.4g}, as Adam's second moments are now: "
+            "beyond it theory does not tell strengths apart, and larger ones often do better: take it for a lower end"
+        )
+    elif choice.limited and a.edge is not None:
         scatter = "" if len(a.draws) == 1 else ", scatter over draws counted"
-        out.append(f"less would be left within a factor {SAFETY:g} of the edge of stability, {a.edge:.4g}{scatter}")
+        out.append(f"less would be left within a factor {a.safety:g} of the edge of stability, {a.edge:.4g}{scatter}")
     if min(draw.rate for draw in a.draws) <= 0:
         out.append("in some draw no strength makes every mode decay: some mode grows in the long run at all of them")
     if lost := max(draw.unresolved for draw in a.draws):
@@ -46,6 +51,10 @@ def remarks(a: Advice) -> tuple[str, ...]:
     return (*out, *a.never_moves, *(a.notes or a.reach.words(a.span)))
 
 
+def _below(a: Advice) -> str:
+    return "below" if a.safety == 1 else f"at a factor {a.safety:g} below"
+
+
 def _moving(a: Advice) -> str:
     return a.left_of if a.notes else f"what can move of {a.left_of}"
 
@@ -54,6 +63,9 @@ def headline(a: Advice) -> list[tuple[str, str]]:
     """What a reader needs first, (name, text)."""
     low, high = (("none" if v is None else f"{v:.4g}") for v in a.stable)
     edge = "" if a.share_of_edge is None else f" ({a.share_of_edge:.2g} of it is advised)"
+    stable = ("stable in every draw from, to", f"{low}, {high}{edge}")
+    if a.notes:
+        stable = (f"{a.edge_name}, smallest of the draws", f"{high}{edge}")
     rows = [
         ("R1 strength", f"{a.best:.4g}"),
         (f"left of {a.left_of} after {a.span}, of 1", part(a.left)),
@@ -61,7 +73,7 @@ def headline(a: Advice) -> list[tuple[str, str]]:
         ("at half and at twice the strength", f"{part(a.left_at_half)}, {part(a.left_at_double)}"),
         ("best of a draw, one standard deviation", f"{a.low:.4g} to {a.high:.4g}"),
         ("what the draw that fares worst leaves, over its own least", f"{1 / a.share:.3g}" if a.share else "inf"),
-        ("stable in every draw from, to", f"{low}, {high}{edge}"),
+        stable,
         ("for a training without end", f"{a.asymptotic.best:.4g}"),
         (f"slowest rate there and at the advice ({a.unit})", f"{a.asymptotic.rate:.4g}, {a.rate:.4g}"),
         ("points per batch, draws", f"{a.batch_size}, {len(a.draws)}"),

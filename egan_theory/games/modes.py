@@ -16,10 +16,10 @@ Array = np.ndarray
 #: kinds, and what each means
 KINDS = {
     "step too large": "overshoots: its sign turns at every step (angle above 90 degrees) and its size grows",
-    "rotation, growing": "the players chase each other in a widening circle",
+    "rotation, growing": "turns and grows; where both players carry it they chase each other in a widening circle",
     "drift": "grows without turning: training is under way in this direction, or it is a saddle",
     "edge of stability": "overshoots: its sign turns at every step, and its size hardly changes",
-    "rotation, damped": "the players circle each other, ever closer",
+    "rotation, damped": "turns and shrinks; where both players carry it they circle each other, ever closer",
     "decay": "shrinks without circling (where its multiplier is negative, its sign turns at every step)",
 }
 #: kinds that something should be changed for

@@ -115,8 +115,8 @@ def kernel(game: Any, memory: Memory, asked: Request, found: Found) -> dict[str,
 
 
 def advice(game: Any, memory: Memory, asked: Request, found: Found) -> dict[str, Any]:
-    """The R1 strength that theory advises for the steps that remain, and up to which training is stable; nothing where
-    the length of the training is not known."""
+    """The R1 strength that theory advises for the steps that remain, and the edge of D's own steps; nothing where the
+    length of the training is not known."""
     if asked.horizon is None:
         return {}
     from ..advice import advise as module

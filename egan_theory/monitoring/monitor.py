@@ -20,6 +20,9 @@ from .analysis import PARTS, Memory, Request, analyse
 from .pace import WARM, Pace
 from .samples import Samples
 
+#: parts of an analysis that its products do not count
+ON_TOP = {"kernel": "kernel numbers", "advice": "the advice"}
+
 
 class Monitor:
     """Measures leading multipliers, path angle, the generator's kernel numbers and the advised R1 strength during
@@ -141,6 +144,9 @@ class Monitor:
             if self._samples is None:
                 self._samples = self._open(game)
             samples = self._samples
+            for name, value in (("loss_discriminator", loss_discriminator), ("loss_generator", loss_generator)):
+                if isinstance(value, str | bytes):
+                    raise InputError(name, "be a number", repr(value))
             samples.add({"loss_discriminator": loss_discriminator, "loss_generator": loss_generator, **scalars})
             if samples.last is None or step > samples.last:
                 self._latest = step, game
@@ -276,10 +282,14 @@ class Monitor:
         except Exception:  # the analysis will say why
             return
         whole = took * products
-        said = f"monitor: a product takes {took:.2g} s, an analysis of at most {products} of them about {whole:.2g} s"
+        said = f"monitor: a product takes {took:.2g} s, at most {products} of them about {whole:.2g} s an analysis"
+        if more := [
+            ON_TOP[part] for part in self._parts if part in ON_TOP and (part != "advice" or self._asked.horizon)
+        ]:
+            said += f" ({' and '.join(more)} come on top, and may take several times as long)"
         if pace.every is None:
-            said += f"; a training step takes {pace.step_seconds:.2g} s: about every {pace.expected(whole)} steps an "
-            said += f"analysis, for {pace.share:.0%} of the training time"
+            said += f"; a training step takes {pace.step_seconds:.2g} s: about {pace.expected(whole)} steps "
+            said += f"between two for these products, at {pace.share:.0%} of the training time"
         self._say(said)
 
 

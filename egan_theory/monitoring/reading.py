@@ -77,6 +77,11 @@ class Monitored(Table):
     remarks: tuple[str, ...]
     asked: dict[str, Any]
 
+    @property
+    def kind(self) -> str | None:
+        """Of the latest analysis what needs a change first, as ``remarks`` say; else that of the largest multiplier."""
+        return next((name for name in TROUBLE if name in self.kinds), self.analyses[-1].kind if self.analyses else None)
+
     def columns(self) -> Sequence[Column]:
         numeric = [name for name in Analysis.__dataclass_fields__ if name not in ("step", "kind")]
         return [*(Column(name, name.replace("_", " "), "1") for name in numeric), Column("kind")]
@@ -228,7 +233,8 @@ def _change(name: str, who: str, now: Analysis) -> str:
         whose = f"{who}'s learning rate" if who in ("the discriminator", "the generator") else "the learning rates"
         penalty = "" if who == "the generator" or not now.strength_r1 else " or the R1 strength"
         return f"Lower {whose}{penalty}."
-    return "Raise the R1 strength, or lower the learning rates."
+    penalty = "Raise the R1 strength" if now.strength_r1 else "Add an R1 penalty"
+    return f"{penalty}, or lower the learning rates."
 
 
 def _path(now: Analysis) -> list[str]:
@@ -256,8 +262,22 @@ def _strength(now: Analysis) -> list[str]:
         return [f"Theory advises an R1 strength of {advised:.3g}; none is set."]
     if advised and max(advised / is_set, is_set / advised) > APART:
         way = "raise" if advised > is_set else "lower"
-        return [f"Theory advises an R1 strength of {advised:.3g}: {way} it from {is_set:.3g}."]
-    return [f"The R1 strength of {is_set:.3g} is near the one that theory advises, {advised:.3g}."]
+        return [
+            f"Theory advises an R1 strength of {advised:.3g}: {way} it from {is_set:.3g}, and look at the next advice: "
+            f"it is more than a factor {APART:g} from the strength trained at, on which Adam's second moments depend."
+            f"{_lower_end(now)}"
+        ]
+    return [f"The R1 strength of {is_set:.3g} is near the one that theory advises, {advised:.3g}.{_lower_end(now)}"]
+
+
+def _lower_end(now: Analysis) -> str:
+    """What it means that the edge itself is advised, as it is with Adam alone (advice.trained)."""
+    if not now.strength_advised or not now.strength_edge or now.strength_advised < 0.99 * now.strength_edge:
+        return ""
+    return (
+        " It is the edge of D's own steps as Adam's second moments are now: beyond it theory does not tell strengths "
+        "apart, and larger ones often do better: take it for a lower end."
+    )
 
 
 def _kernel(now: Analysis) -> list[str]:

@@ -109,7 +109,7 @@ _VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "kernel_share": (("run", "time"), "share of the generator's tangent kernel explained by g1 and g2", "1"),
     "strength_r1": (("run", "time"), "R1 strength that is set", "1"),
     "strength_advised": (("run", "time"), "R1 strength that theory advises", "1"),
-    "strength_edge": (("run", "time"), "largest R1 strength at which training is stable", "1"),
+    "strength_edge": (("run", "time"), "R1 strength beyond which the discriminator's own steps are too large", "1"),
     "monitor_seconds": (("run", "time"), "time of the analyses since the sample before", "s"),
     "training_seconds": (("run", "time"), "time of the training since the sample before", "s"),
     "monitor_products": (("run", "time"), "products with the training step's Jacobian", "1"),

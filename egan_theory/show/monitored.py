@@ -38,7 +38,8 @@ TEXTS = {
                "The generator's two kernel numbers, and the share of its tangent kernel that they explain: the test of "
                "the effective model on this generator."),
     "strengths": ("R1 strength that is set and the one that theory advises, over training",
-                  "R1 strength set, advised, and up to which training is stable."),
+                  "R1 strength set, advised, and the edge of stability of the discriminator's own steps. With SGD "
+                  "half of it is advised at most; with Adam the edge itself, beyond which its moments hold them."),
 }  # fmt: skip
 
 
@@ -88,8 +89,9 @@ def verdict(found: Monitored) -> str:
         return f"Training until step {found.last:g}: nothing measured yet"
     if found.status.startswith("diverged"):
         return f"Training {found.status}"
-    last = found.analyses[-1]
-    return f"Training at step {found.last:g}: {last.kind or 'no multipliers'}"
+    latest = found.analyses[-1]
+    since = "" if latest.step == found.last else f" (of {found.last:g} so far)"
+    return f"Training at step {latest.step:g}{since}: {found.kind or 'no multipliers'}"
 
 
 def inline(ax: Axes) -> str:

@@ -1,5 +1,7 @@
 """Advice on a real game: the small linear game against dense matrices, its limit, both frameworks, sizes and words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -235,3 +237,16 @@ def test_frameworks_agree():
     )  # fmt: skip
     assert one.best == pytest.approx(other.best, rel=1e-6)
     assert one.edge == pytest.approx(other.edge, rel=1e-6)
+
+
+def test_words_at_the_edge_are_those_of_the_optimiser():
+    plain = eg.advise(made(Rows()), horizon=50)
+    held = [Optimizer("adam", {"learning_rate": 0.01}, moments={"m": np.zeros(n), "v": np.ones(n)}, count=9)
+            for n in (N_D, N_G)]  # fmt: skip
+    adam = eg.advise(Game(Rows(), tuple(held), Schedule(), {"r1": 1.0}), horizon=50)
+    assert (plain.safety, adam.safety) == (2.0, 1.0)
+    for advice in (plain, adam):
+        said = " ".join(replace(advice, choice=replace(advice.choice, limited=True)).remarks)
+        assert ("factor 2 of the edge" in said) == (advice is plain)
+        assert ("a lower end" in said) == (advice is adam)
+        assert "edge of D's own steps" in " ".join(name for name, _ in advice.grid()[1])

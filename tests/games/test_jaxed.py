@@ -159,6 +159,7 @@ def bad(change):
         (lambda D, G: {"G": (lambda p, z: z, G[1])}, "G: must give samples of the shape of the data, (2,) each"),
         (lambda D, G: {"G": (lambda p, z: z @ p[3], G[1])}, "G: must run in JAX"),
         (lambda D, G: {"data": np.full((4, 2), np.nan)}, "data: must be finite"),
+        (lambda D, G: {"data": (np.ones((4, 2)), np.ones(4))}, "give the images only, not (images, labels)"),
         (lambda D, G: {"data": [np.ones((4, 2))] * 2}, "latents: must have as many mini-batches as data (2)"),
         (lambda D, G: {"objectives": (1, 2)}, "loss: must be a name of the table or two functions"),
         (lambda D, G: {"objectives": (lambda r, f: r, lambda r, f: f)}, "loss of D: must be one number"),

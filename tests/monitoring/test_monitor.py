@@ -143,8 +143,11 @@ def test_time_of_loop_and_analyses_is_counted_and_the_share_is_kept(tmp_path):
     known = np.isfinite(products)
     assert known.sum() > 20 and np.allclose(spent[known][1:], 0.05 * products[known][1:], atol=1e-9)
     assert spent.sum() <= 0.03 * trained.sum() + spent[known].max()
-    assert "a product takes 0.05 s, an analysis of at most 60 of them about 3 s; a training step takes 1 s" in said[0]
-    assert "about every 100 steps an analysis, for 3% of the training time" in said[0]
+    assert "a product takes 0.05 s, at most 60 of them about 3 s an analysis" in said[0]
+    assert (
+        "a training step takes 1 s: about 100 steps between two for these products, at 3% of the training time"
+        in said[0]
+    )
 
 
 def test_the_cost_of_given_steps_is_said(tmp_path):
@@ -304,3 +307,8 @@ def test_large_images_are_recorded_few(tmp_path, monkeypatch):
         with monitor(tmp_path / name, *nets, latents=np.zeros((7, 4)), parts=("kernel",), **settings) as m:
             m.step(0)
         assert eg.open_runs(tmp_path / name).sizes["particle"] == count
+
+
+def test_a_loss_is_a_number(tmp_path):
+    with monitor(tmp_path / "runs.nc") as m, pytest.raises(InputError, match="loss_discriminator: must be a number"):
+        m.step(0, loss_discriminator="a")

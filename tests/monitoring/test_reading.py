@@ -13,6 +13,7 @@ from egan_theory.cli.app import main
 from egan_theory.monitoring.reading import monitor as read
 from egan_theory.runs.schema import validate_runs, variable
 from egan_theory.show import style
+from egan_theory.show.monitored import verdict
 from egan_theory.show.plot.monitored import PANELS, panels
 from tests.monitoring.doubles import Network
 from tests.monitoring.test_monitor import monitor, train
@@ -44,7 +45,8 @@ SAID = [
      "Lower the discriminator's learning rate or the R1 strength."),
     (dict(multipliers=[[1.0, -1.42]] * 3, share=0.1, strength_r1=1.0), "Lower the generator's learning rate."),
     (dict(multipliers=[[1.0 + 0.1j]] * 3), "rotation, growing. A mode carried by both players"),
-    (dict(multipliers=[[1.0 + 0.1j]] * 3), "Raise the R1 strength, or lower the learning rates."),
+    (dict(multipliers=[[1.0 + 0.1j]] * 3), "Add an R1 penalty, or lower the learning rates."),
+    (dict(multipliers=[[1.0 + 0.1j]] * 3, strength_r1=1.0), "Raise the R1 strength, or lower the learning rates."),
     (dict(multipliers=[[1.0 + 0.1j]] * 3, residual=0.1), "which its residual leaves in doubt"),
     (dict(path_angle=0.9, path_angle_beyond=0.8), "is 0.90: training goes straight on"),
     (dict(path_angle=0.9, path_angle_beyond=-0.1), "the weights come to rest along this way"),
@@ -54,8 +56,10 @@ SAID = [
     (dict(kernel_share=0.2, kernel_g1=4.0, kernel_g2=1.0), "Two numbers (g1 = 4, g2/g1 = 0.25) explain 20% of the "
      "generator's kernel: the effective model is a rough one here."),
     (dict(kernel_share=0.9), "Two numbers explain 90% of the generator's kernel."),
-    (dict(strength_r1=1.0, strength_advised=12.0), "advises an R1 strength of 12: raise it from 1."),
-    (dict(strength_r1=100.0, strength_advised=12.0), "lower it from 100."),
+    (dict(strength_r1=1.0, strength_advised=12.0), "advises an R1 strength of 12: raise it from 1, and look at the "
+     "next advice: it is more than a factor 3 from the strength trained at"),
+    (dict(strength_r1=1.0, strength_advised=12.0, strength_edge=12.0), "take it for a lower end."),
+    (dict(strength_r1=100.0, strength_advised=12.0), "lower it from 100,"),
     (dict(strength_r1=10.0, strength_advised=12.0), "The R1 strength of 10 is near the one that theory advises, 12."),
     (dict(strength_r1=0.0, strength_advised=12.0), "none is set."),
     ({}, "The analyses took 3.0% of the training time."),
@@ -206,3 +210,11 @@ def test_report_reads_such_files(ring, tmp_path):
     assert main(["report", ring[0], "--runs", ring[1], "-o", str(out)]) == 0
     with xr.open_dataset(out / "runs.nc", engine="h5netcdf") as written:
         assert "multiplier_re" in written and written.attrs["monitor_version"] == "1"
+
+
+def test_the_title_is_of_the_analysis_and_agrees_with_the_sentence():
+    """The largest multiplier is a drift, what needs a change first a rotation; the loop has gone on since."""
+    found = read(runs(multipliers=[[1.5, 1.0 + 0.1j], [1.5, 1.0 + 0.1j], []]))
+    assert verdict(found) == "Training at step 10 (of 20 so far): rotation, growing"
+    assert any(said.startswith("At step 10: rotation, growing.") for said in found.remarks)
+    assert verdict(read(runs())) == "Training at step 20: rotation, damped"

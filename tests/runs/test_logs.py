@@ -547,3 +547,12 @@ def test_byte_order_marks_are_known():
         "utf-8-sig",
         "utf-16",
     ]
+
+
+def test_what_lies_beside_the_format_read_is_said(tmp_path):
+    write(tmp_path / "mlruns" / "0" / "8c2f" / "metrics" / "d_loss", "1700000000000 3 5\n")
+    for name in ("a.csv", "b.csv"):
+        write(tmp_path / name, "step,g_loss\n0,1\n1,2\n")
+    notes = eg.import_log(tmp_path).attrs["import_notes"]
+    assert "left out: 2 files of CSV beside it (--format csv reads them)" in notes
+    assert "left out" not in eg.import_log(tmp_path / "mlruns").attrs["import_notes"]

@@ -59,6 +59,8 @@ def import_log(
         chosen = FORMATS[one_of("format", format, FORMATS)]
     given = {str(k): str(v) for k, v in (names or {}).items()}
     log = chosen.read(source, Choice(step))
+    if format is None:
+        log.notes.extend(_beside(source, chosen))
     for run in log.runs:
         for name, s in run.series.items():
             if len(beyond := s.step[~(np.abs(s.step.astype(float)) < FARTHEST)]):
@@ -67,6 +69,13 @@ def import_log(
     ds = _dataset(log, [settled(run) for run in log.runs], given)
     ds.attrs |= {"source": f"{log.title or chosen.title}: {source.resolve().name}", "format": chosen.kind}
     return validate_runs(ds, str(path))
+
+
+def _beside(source: Path, chosen: Format) -> list[str]:
+    """What a folder holds of CSV, the format asked last, where another one is read."""
+    files = [f for f in source.glob("*.csv") if f.is_file()] if source.is_dir() and chosen.kind == "mlflow" else []
+    count = f"{len(files)} file{'s' * (len(files) != 1)}"
+    return [f"left out: {count} of CSV beside it (--format csv reads them)"] if files else []
 
 
 def _dataset(log: Log, runs: list[Settled], given: Mapping[str, str]) -> xr.Dataset:

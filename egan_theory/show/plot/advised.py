@@ -32,7 +32,7 @@ def advice(advice: Advice, ax: Axes | None = None) -> Axes:
             ax.axvspan(advice.low, advice.high, color=GREEN, alpha=0.18, lw=0, label=label)
         ax.axvline(advice.best, color=GREEN, lw=2, ls="--", label=f"advice: {advice.best:.3g}")
     if advice.edge is not None:
-        ax.axvline(advice.edge, color=VERMILLION, lw=1.2, ls=":", label=f"stable up to {advice.edge:.3g}")
+        ax.axvline(advice.edge, color=VERMILLION, lw=1.2, ls=":", label=f"{advice.edge_name} {advice.edge:.3g}")
     ax.axhline(1, color=BLACK, lw=0.8)
     ax.set(xscale="log", xlim=advice.strengths[[0, -1]], xlabel="R1 strength")
     least = np.nanmin(np.where(np.isfinite(advice.lefts), advice.lefts, np.nan))

@@ -142,7 +142,7 @@ def _strengths(runs: xr.Dataset, run: int, ax: Axes) -> None:
     for name, label, colour, mark in (
         ("strength_r1", "set", BLACK, "-"),
         ("strength_advised", "advised", GREEN, "o--"),
-        ("strength_edge", "stable up to", VERMILLION, "v:"),
+        ("strength_edge", "edge of D's own steps", VERMILLION, "v:"),
     ):
         time, values = _known(runs, name, run)
         if len(values):
