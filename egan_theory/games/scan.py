@@ -65,10 +65,10 @@ class Scan(Record):
 
     strengths (g,); multipliers, residuals (g, m) of the followed modes, nan where one is lost; trusted (g, m): its
     residual is at most a tenth of |z - 1|. largest (g,): largest modulus of all multipliers seen there but drift (real
-    and above 1); inside: the range of strengths nearest to now in which that is below 1, None where it never is.
-    checked: (strength, largest modulus but drift) in the middle of that range, from a search of its own; None where no
-    products were left. curved: how far A is from a straight line in the strength, relative to its change. vectors: size
-    of the basis.
+    and above 1), nan where a mode that grows now is lost; inside: the range of strengths nearest to now in which that
+    is below 1, None where it never is. checked: (strength, largest modulus but drift) in the middle of that range, from
+    a search of its own, which may refute the range and does not prove it; None where no products were left. curved: how
+    far A is from a straight line in the strength, relative to its change. vectors: size of the basis.
     """
 
     KEYS: ClassVar[Sequence[str]] = (
@@ -163,28 +163,39 @@ def scan(
     run = Followed(V, images, np.array(nodes), maps[0].steps)
     grid = np.unique(np.concatenate([np.geomspace(low, high, POINTS), [now] if now > 0 else []]))
     z, residuals, largest, Y = run.follow(grid, now if now > 0 else low, found)
+    growing = [j for j in range(z.shape[1]) if _grows(z[:, j], grid, now, low)]
+    # where a mode that grows now is lost, nothing says that it no longer does
+    lost = ~trusted(z[:, growing], residuals[:, growing]).all(axis=1)
+    largest = np.where(lost, np.nan, largest)
     out = Scan(penalty, now, grid, z, residuals, largest, (), V.shape[1], run.curved(), 0.0)
-    crossings = tuple(
-        _crossing(run, out, j, Y, at, budget) for j in range(z.shape[1]) if _grows(z[:, j], grid, now, low)
-    )
+    crossings = tuple(_crossing(run, out, j, Y, at, budget) for j in growing)
     left = limit - int(budget.used - begin)
-    out = replace(out, crossings=crossings, checked=_inside(out, at, begun, min(left, budget.left), budget, seed))
+    out = replace(out, crossings=crossings, checked=_inside(out, run, at, min(left, budget.left), budget, seed))
     return replace(out, products=budget.used - begin)
 
 
 def _inside(
-    s: Scan, at: Callable[[float], Step], start: Array, products: int, budget: Budget, seed: int
+    s: Scan, run: Followed, at: Callable[[float], Step], products: int, budget: Budget, seed: int
 ) -> tuple[float, float] | None:
-    """``Scan.checked``: leading modes in the middle of the range, begun with what grows now and some of all else."""
+    """``Scan.checked``: leading modes in the middle of the range, begun with the largest that the scan sees there and
+    some of all else."""
     if s.inside is None or products < 4:
         return None
     middle = float(np.sqrt(s.inside[0] * s.inside[1]))
     step = at(middle)
+    values, _, vectors = run.pairs(middle)
+    y = run.V @ vectors[:, int(np.argmax(np.where(_drifts(values), 0.0, np.abs(values))))]
     noise = np.random.default_rng(seed).standard_normal(step.n)
-    first = start / np.linalg.norm(start) + noise / np.linalg.norm(noise)
+    first = (y.real + y.imag) / np.linalg.norm(y.real + y.imag) + 0.1 * noise / np.linalg.norm(noise)
     found = leading(step.product, step.n, budget, products, count=2, start=first)
-    z = found.values[~((found.values.imag == 0) & (found.values.real > 1))]
+    z = np.concatenate([found.values, found.nodes])  # Ritz values that are not yet modes count, too
+    z = z[~_drifts(z)]
     return middle, float(np.abs(z).max() ** (1 / step.steps)) if len(z) else float("nan")
+
+
+def _drifts(z: Array) -> Array:
+    """Real and above 1."""
+    return np.asarray((np.abs(z.imag) < 1e-12) & (z.real > 1))
 
 
 def _grows(z: Array, grid: Array, now: float, low: float) -> bool:

@@ -68,8 +68,10 @@ def spectrum_of(
 
     Multipliers that are equal by symmetry are found once. Raises InputError for derivatives that are not finite.
     """
-    if products < 2:
-        raise InputError("products", "be at least 2", products)
+    if isinstance(products, bool) or not isinstance(products, int | np.integer) or products < 2:
+        raise InputError("products", "be a whole number of at least 2", repr(products))
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError("seed", "be a whole number of at least 0", repr(seed))
     if average is not None and not 0 <= average < 1:
         raise InputError("average", "be a factor from 0 to below 1, or None", average)
     if ahead < 0:
@@ -86,6 +88,9 @@ def spectrum_of(
         modes = _modes(game, found, budget, average, ahead)
         noise, modes = over_batches(game, found.right, found.adjoints, modes, budget)
         scanned = _scan(game, found, modes, budget, wanted, scan == "auto", seed)
+    if wanted is not None and scan != "auto" and scanned is None and not budget.interrupted:
+        text = f"The scan asked for was not made: {products} products were too few for it; allow twice as many."
+        found = found._replace(notes=(*found.notes, text))
     return _result(game, found, modes, noise, scanned, budget, average, seed, time.perf_counter() - begin)
 
 
@@ -258,9 +263,17 @@ def _scanned(game: Game, asked: str | tuple[str, float, float] | None) -> tuple[
         return None
     if asked == "auto":
         return ("r1", None, None) if "r1" in game.strengths else None
+    if not isinstance(asked, str) and not (isinstance(asked, tuple | list) and len(asked) == 3):
+        raise InputError("scan", 'be a penalty\'s name, (name, low, high), "auto" or None', repr(asked))
     name, low, high = (asked, None, None) if isinstance(asked, str) else asked
     if name not in game.strengths:
         raise InputError("scan", f"name a penalty of the game ({', '.join(game.strengths) or 'it has none'})", name)
+    if low is not None or high is not None:
+        now = float(game.strengths[name])
+        if not (isinstance(low, int | float) and isinstance(high, int | float) and 0 < low < high < np.inf):
+            raise InputError("scan", "be a range of strengths, 0 < low < high", (low, high))
+        if now > 0 and not low <= now <= high:
+            raise InputError("scan", f"hold the present strength, {now:.4g}", (low, high))
     return name, low, high
 
 

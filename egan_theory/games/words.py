@@ -76,14 +76,17 @@ def _inside(s: GameSpectrum) -> str:
         return ""
     name, ends = s.scan.penalty.upper(), s.scan.strengths[[0, -1]]
     if s.scan.inside is None:
-        return f" None of the strengths of {name} from {ends[0]:.3g} to {ends[1]:.3g} ends all of them."
+        return f" At no strength of {name} from {ends[0]:.3g} to {ends[1]:.3g} does the scan see all of them end."
     low, high = s.scan.inside
     text = f" With {name} from {low:.3g} to {high:.3g} (now {s.scan.now:.3g}) the scan sees none that does"
     if s.scan.checked is None or not np.isfinite(s.scan.checked[1]):
         return f"{text}, which no products were left to check."
     middle, largest = s.scan.checked
     if largest < 1:
-        return f"{text}; a search at {middle:.3g} confirms it (largest factor found {largest:.4g})."
+        return (
+            f"{text}; a search at {middle:.3g} found none either (largest factor {largest:.4g}), which is no proof: a "
+            "circle that grows slowly may be missed. Ask again there."
+        )
     return f"{text}, but a search at {middle:.3g} finds one, of factor {largest:.4g}: not confirmed."
 
 
@@ -127,6 +130,9 @@ def _rate(s: GameSpectrum, m: Mode) -> str:
     whose = {"D": "the discriminator's learning rate", "G": "the generator's learning rate"}.get(
         which, "both learning rates"
     )
+    if which == "both":  # exact for a mode of one player
+        by = f"roughly {1 / factor:.3g}"
+        return f" Dividing both learning rates by {by} (an estimate: both carry it) brings it to the edge of stability."
     return f" Dividing {whose} by {1 / factor:.3g} brings it to the edge of stability; take more than that."
 
 
@@ -169,8 +175,9 @@ def _rotation(s: GameSpectrum) -> list[str]:
     out = []
     for m in s.of_kind("rotation, growing")[:1]:
         what = _strength(s, m)
-        if not what:
-            what = ' More R1 damps rotation; how much, a scan tells (scan="r1").'
+        if not what and s.scan is None:
+            how = ' how much, a scan tells (scan="r1")' if "r1" in s.strengths else "the game has none as it is"
+            what = f" More R1 damps rotation; {how.strip()}."
         out.append(
             f"Growing rotation: {_worst(s, m)} carried by {PLAYERS[m.mainly]} circles with a period of "
             f"{m.period:.3g} steps, e-fold larger every {m.growth:.3g} steps (multiplier "

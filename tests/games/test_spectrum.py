@@ -230,3 +230,38 @@ def test_a_scan_holds_the_checkpoint():
         assert np.diff(values, steps + 1, axis=0) == pytest.approx(0, abs=1e-11)
         assert np.abs(np.diff(values, steps, axis=0)).max() > 1e-6
         assert dense(game.map.at()) == pytest.approx(dense(game.map), abs=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"products": "many"}, "products: must be a whole number of at least 2"),
+        ({"seed": -1}, "seed: must be a whole number of at least 0"),
+        ({"ahead": -1}, "ahead: must be a number of training steps"),
+        ({"scan": 3}, "scan: must be a penalty's name"),
+        ({"scan": ("r1", 10.0, 0.1)}, "scan: must be a range of strengths, 0 < low < high"),
+        ({"scan": ("r1", float("nan"), 1.0)}, "scan: must be a range of strengths, 0 < low < high"),
+        ({"scan": ("r1", 1.0, 2.0)}, "scan: must hold the present strength, 0.1"),
+    ],
+)  # fmt: skip
+def test_bad_questions_are_refused_before_any_product(options, message):
+    with pytest.raises(InputError, match=message):
+        spectrum_of(game_of("sgd"), **{"products": 10, "progress": False, **options})
+
+
+def test_a_scan_that_the_products_do_not_do_for_is_said():
+    s = spectrum_of(game_of("sgd"), 12, progress=False, scan="r1")
+    assert s.scan is None and any("scan asked for was not made: 12 products" in line for line in s.reading)
+
+
+def test_looking_ahead():
+    """Of a game whose Jacobian is one matrix nothing moves; the steps ahead are counted."""
+    game = game_of("sgd")
+    s = spectrum_of(game, 200, progress=False, ahead=8)
+    assert s.products <= 200 and max(m.shift for m in s.modes if np.isfinite(m.shift)) < 1e-6
+    assert any("stay where they are" in line for line in s.reading)
+    state = game.map.state
+    for _ in range(8):
+        state = game.map.step(state)
+    np.testing.assert_allclose(game.map.after(8).state, state, rtol=1e-12, atol=1e-12)
+    assert all(np.isnan(m.shift) for m in spectrum_of(game, 60, progress=False).modes)
