@@ -164,9 +164,7 @@ def scan(
     grid = np.unique(np.concatenate([np.geomspace(low, high, POINTS), [now] if now > 0 else []]))
     z, residuals, largest, Y = run.follow(grid, now if now > 0 else low, found)
     growing = [j for j in range(z.shape[1]) if _grows(z[:, j], grid, now, low)]
-    # where a mode that grows now is lost, nothing says that it no longer does
-    lost = ~trusted(z[:, growing], residuals[:, growing]).all(axis=1)
-    largest = np.where(lost, np.nan, largest)
+    largest = known(largest, z[:, growing], residuals[:, growing])
     out = Scan(penalty, now, grid, z, residuals, largest, (), V.shape[1], run.curved(), 0.0)
     crossings = tuple(_crossing(run, out, j, Y, at, budget) for j in growing)
     left = limit - int(budget.used - begin)
@@ -191,6 +189,11 @@ def _inside(
     z = np.concatenate([found.values, found.nodes])  # Ritz values that are not yet modes count, too
     z = z[~_drifts(z)]
     return middle, float(np.abs(z).max() ** (1 / step.steps)) if len(z) else float("nan")
+
+
+def known(largest: Array, growing: Array, residuals: Array) -> Array:
+    """``largest`` (g,), nan where one of the modes (g, m) that grow now is lost: nothing says that it has ended."""
+    return np.where(trusted(growing, residuals).all(axis=1), largest, np.nan)
 
 
 def _drifts(z: Array) -> Array:

@@ -211,7 +211,7 @@ def _later(A: GameMap, steps: int, budget: Budget) -> GameMap | None:
 
 def _shift(later: GameMap, x: Array, u: Array, value: complex, budget: Budget) -> float:
     """|u^T (A' - value) x|, the first-order change of the multiplier, over |value - 1|; without the adjoint mode u the
-    most that it can be."""
+    size |(A' - value) x|, which leaves out the multiplier's condition."""
     product = budget.counted(later.product)
     try:
         image = product(x.real) + (1j * product(x.imag) if np.any(x.imag) else 0.0)

@@ -6,7 +6,7 @@ from scipy.optimize import brentq
 
 from egan_theory.base.errors import InputError
 from egan_theory.games.leading import Budget, leading
-from egan_theory.games.scan import scan
+from egan_theory.games.scan import known, scan
 from tests.games.double import Matrix, Quadratic
 
 RATES = (0.3, 0.3)
@@ -121,3 +121,11 @@ def test_a_crossing_beyond_a_gap_of_trust_is_not_told(monkeypatch):
     monkeypatch.setattr(Scan, "trusted", property(lambda s: honest(s) & (np.abs(s.strengths[:, None] - 0.12) > 0.01)))
     for c in scan(at, "r1", 0.1, found, Budget(300)).crossings:
         assert c.strength is None and "as far as it can be trusted" in c.reason
+
+
+def test_no_range_is_claimed_where_a_growing_mode_is_lost():
+    """At four strengths: followed, its residual too large, lost (nan), followed."""
+    z = np.array([1.1 + 0.2j, 0.9 + 0.2j, np.nan, 0.8 + 0.2j])[:, None]
+    residuals = np.array([1e-6, 1.0, np.nan, 1e-6])[:, None]
+    found = known(np.array([1.118, 0.92, 0.7, 0.83]), z, residuals)
+    np.testing.assert_array_equal(found, [1.118, np.nan, np.nan, 0.83])

@@ -1,6 +1,7 @@
 """A game's spectrum on games of matrices: against dense eigenvalues, within its products, in every form."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from egan_theory.base.errors import InputError
 from egan_theory.base.json import json_text
 from egan_theory.base.netcdf import read_netcdf, save
 from egan_theory.games.game import Game
+from egan_theory.games.leading import Budget
 from egan_theory.games.optimizers import Optimizer
-from egan_theory.games.spectrum import cost_of, spectrum_of
+from egan_theory.games.spectrum import _shift, cost_of, spectrum_of
 from egan_theory.games.stepmap import GameMap, Schedule
 from tests.games.double import Quadratic, descent
 
@@ -265,3 +267,20 @@ def test_looking_ahead():
         state = game.map.step(state)
     np.testing.assert_allclose(game.map.after(8).state, state, rtol=1e-12, atol=1e-12)
     assert all(np.isnan(m.shift) for m in spectrum_of(game, 60, progress=False).modes)
+
+
+@pytest.mark.parametrize("with_adjoint", [True, False])
+def test_shift_is_how_far_the_eigenvalue_moves(with_adjoint):
+    rng = np.random.default_rng(3)
+    A, change = rng.standard_normal((2, 12, 12)) / 6
+    later = SimpleNamespace(product=lambda v: (A + 1e-6 * change) @ v)
+    z, X = np.linalg.eig(A)
+    i = int(np.argmax(z.imag))
+    x, u = X[:, i], np.linalg.inv(X)[i]
+    moved = np.linalg.eigvals(A + 1e-6 * change)
+    true = np.abs(moved - z[i]).min() / abs(z[i] - 1)
+    shift = _shift(later, x, u if with_adjoint else np.full(12, np.nan + 0j), complex(z[i]), Budget(10))
+    if with_adjoint:
+        assert shift == pytest.approx(true, rel=1e-4)
+    else:  # a size, without the condition of the multiplier
+        assert shift == pytest.approx(1e-6 * np.linalg.norm(change @ x) / abs(z[i] - 1), rel=1e-4)
