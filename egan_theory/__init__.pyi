@@ -88,6 +88,7 @@ from .runs.reading import open_runs as open_runs
 from .runs.recording import RunWriter as RunWriter
 from .show import plot as plot
 from .show.game import game_page as game_page
+from .show.guide import guide as guide
 from .show.monitored import monitor_page as monitor_page
 from .show.page import report as report
 from .show.universality import universality as universality

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import sys
 import time
@@ -19,6 +20,8 @@ from .ram import check_size
 FIGURE_FORMATS = ("png", "pdf", "svg")
 #: tables are no narrower than this when nobody looks at them through a window
 WIDTH = 100
+#: a figure in Markdown: what it shows, and its file
+FIGURE = re.compile(r"!\[([^]]*)\]\(([^)]*)\)")
 #: seconds until long work without a terminal says where it is: the first time, and at most between two such lines
 FIRST_WORD, BETWEEN_WORDS = 15.0, 60.0
 
@@ -64,6 +67,13 @@ def show(*parts: Any) -> None:
         for part in parts:
             console.print(part, soft_wrap=isinstance(part, str) and not terminal)
     emit(capture.get())
+
+
+def show_markdown(text: str) -> None:
+    """Print Markdown set for a terminal; of figures, what they show."""
+    from rich.markdown import Markdown
+
+    show(Markdown(FIGURE.sub(r"*Figure: \1 (\2)*", text), hyperlinks=False))
 
 
 def show_json(data: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from ..base.errors import EganError, InputError
 from ..console.answer import complain
 from ..console.shared import BAD_INPUT, DONE, FAILED, shared
 from .branch import branch
+from .guide import guide
 from .logs import import_
 from .monitor import monitor
 from .new import new
@@ -32,6 +33,7 @@ from .theory import advise, derive, frequency, phase, powers, regularizer, spect
 
 #: the commands in the order of use, each called as in Python (eg.power_laws is "egan power-laws")
 COMMANDS: dict[str, Callable[..., None]] = {
+    "guide": guide,
     "new": new,
     "derive": derive,
     "spectrum": spectrum,

@@ -34,7 +34,7 @@ MOVED = [
 FLAT = """Advice advise advise_experiment advise_from_gram best_regularizer Branch branch collapsed_state
 collapsed_states CollapsedState collective_instability CollectiveInstability compare compare_left compare_phase
 compare_remedies compare_strength compare_sweep Curves curves derive Discriminator eigenvalues Experiment Fastest
-fastest_strength Frequency frequency Game game game_page GameSpectrum Generator GeneratorKernel Grid import_log
+fastest_strength Frequency frequency Game game game_page GameSpectrum Generator GeneratorKernel Grid guide import_log
 InputError kernel_from_profile kernel_numbers KernelNumbers learning_times left_over Likelihood linearize LossChoice
 Memory Mixture Monitor monitor monitor_page Monitored new NormalForm NotLinearizable open_runs open_sweep Optimizer
 order_parameters Outcome outcomes Packing Penalties phase Place place PointSet power_laws Reached reached Regularizer

@@ -1,0 +1,52 @@
+"""The guide: a topic in Markdown for each question that a user may have, in ``egan_theory/guide``.
+
+README.md there is its contents, in the order of reading.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+from ..base.spelling import one_of
+
+GUIDE = Path(__file__).parents[1] / "guide"
+
+
+class Markdown(str):
+    """Text in Markdown: print it, or let a notebook show it set."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+@cache
+def topics() -> dict[str, str]:
+    """The questions that the topics answer, by the topics' names.
+
+    Source: the contents, guide/README.md.
+    """
+    contents = (GUIDE / "README.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^- \[`([a-z0-9_]+)`\]\(\1\.md\): (.+)$", contents, re.MULTILINE))
+
+
+def guide(topic: str | None = None) -> Markdown:
+    """A topic of the guide, or its contents.
+
+    Args:
+        topic: a name that the contents list, hyphens or underscores; None: the contents.
+
+    Returns:
+        The text in Markdown, a str that notebooks show set.
+
+    Raises:
+        InputError: where there is no such topic.
+
+    Source: none, it only reads the files of ``egan_theory/guide``.
+    """
+    name = "README" if topic is None else one_of("topic", topic, topics())
+    return Markdown((GUIDE / f"{name}.md").read_text(encoding="utf-8"))
+
+
+__all__ = ["guide", "topics"]
