@@ -29,19 +29,18 @@ UNIT = re.compile(r"\[[^\]\[]+\]")
 #: names that are not done yet, with all that belongs to them
 # fmt: off
 LEFT = frozenset("""
-Advice Branch CollapsedState CollectiveInstability Curves Discriminator Experiment Fastest Frequency Game GameSpectrum
-Generator GeneratorKernel Grid InputError KernelNumbers Likelihood LossChoice Memory Mixture Monitor Monitored
-NormalForm NotLinearizable Optimizer Outcome Packing Penalties Place PointSet Reached Regularizer Ring Run RunWriter
-Splitting Thresholds Uniform Update advise advise_experiment advise_from_gram best_regularizer branch collapsed_state
-collapsed_states collective_instability compare compare_left compare_phase compare_remedies compare_strength
-compare_sweep curves derive dirac.Portrait dirac.dirac_gan dirac.measured_multipliers dirac.plot_dirac dirac.portrait
-dirac.predicted_multipliers dirac.trajectory dirac.velocity eigenvalues fastest_strength frequency game game_page
-import_log isolated.BestRidge isolated.LocalModes isolated.best_ridge isolated.isolated_points isolated.local_modes
-isolated.single_point_threshold isolated.symbolic_field kernel_from_profile kernel_numbers learning_times left_over
-linearize monitor monitor_page new open_runs open_sweep order_parameters outcomes packing.Band packing.band
-packing.band_with_collapse packing.band_without_collapse packing.curve packing.product_total_variation phase place
-plot.advice plot.branch plot.cloud plot.confusion plot.damping_ratio plot.dispersion plot.eigenvalues plot.frequency
-plot.game plot.game_curvature plot.game_scan plot.kernel plot.left plot.losses plot.monitor plot.phase plot.place
+Advice Branch CollapsedState CollectiveInstability Curves Fastest Frequency Game GameSpectrum KernelNumbers Monitor
+Monitored NormalForm Optimizer Outcome Place Reached Regularizer RunWriter Splitting Thresholds advise
+advise_experiment advise_from_gram best_regularizer branch collapsed_state collapsed_states collective_instability
+compare compare_left compare_phase compare_remedies compare_strength compare_sweep curves derive dirac.Portrait
+dirac.dirac_gan dirac.measured_multipliers dirac.plot_dirac dirac.portrait dirac.predicted_multipliers
+dirac.trajectory dirac.velocity eigenvalues fastest_strength frequency game game_page import_log isolated.BestRidge
+isolated.LocalModes isolated.best_ridge isolated.isolated_points isolated.local_modes isolated.single_point_threshold
+isolated.symbolic_field kernel_from_profile kernel_numbers learning_times left_over linearize monitor monitor_page new
+open_runs open_sweep order_parameters outcomes packing.Band packing.band packing.band_with_collapse
+packing.band_without_collapse packing.curve packing.product_total_variation phase place plot.advice plot.branch
+plot.cloud plot.confusion plot.damping_ratio plot.dispersion plot.eigenvalues plot.frequency plot.game
+plot.game_curvature plot.game_scan plot.kernel plot.left plot.losses plot.monitor plot.phase plot.place
 plot.rate_curve plot.reached plot.relaxation plot.remedies plot.universality poincare.ImpliedR1 poincare.Poincare
 poincare.graph_laplacian poincare.implied_r1 poincare.poincare power_laws published.CLASSES published.MNIST
 published.PublishedFit published.Stiffness published.fit_published published.load_fit published.log_margins
@@ -76,15 +75,15 @@ def sections(doc: str | None) -> dict[str, str]:
 
 
 def entries(text: str) -> dict[str, str]:
-    """Name and text of each entry of a section "Attributes" or "Raises"; "a, b: ..." stands for both."""
-    found, names = {}, []
+    """Name and text of each entry of a section "Attributes" or "Raises"."""
+    found, name = {}, ""
     for line in text.splitlines():
-        match = re.match(r"^([\w, ]+):\s*(.*)$", line)
+        match = re.match(r"^(\w+):\s*(.*)$", line)
         if match:
-            names = [name.strip() for name in match[1].split(",")]
-            found |= dict.fromkeys(names, match[2])
-        elif names:
-            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+            name = match[1]
+            found[name] = match[2]
+        elif name:
+            found[name] += f" {line.strip()}"
     return found
 
 
