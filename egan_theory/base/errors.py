@@ -13,6 +13,9 @@ class InputError(EganError, ValueError):
     """Input that cannot be used: names the field, the rule it breaks and what was found.
 
     The command line prints it as one line and exits with code 2.
+
+    Source:
+        none, the form of every error of the package: ``field: must rule, but found``.
     """
 
     def __init__(self, field: str, must: str, found: object = None) -> None:
@@ -26,7 +29,11 @@ class InputError(EganError, ValueError):
 
 
 class NotLinearizable(InputError):
-    """The combination has no Jacobian at equilibrium; the message gives the reason."""
+    """The combination has no Jacobian at equilibrium; the message gives the reason.
+
+    Source:
+        none, an InputError of linearize, spectrum and all that is built on them.
+    """
 
 
 class MissingExtra(EganError, ImportError):

@@ -12,7 +12,7 @@ from ..advice.result import Advice
 from ..base.errors import InputError, check_file
 from ..base.files import read_npy
 from ..experiment import Experiment
-from ..experiment.targets import read_points
+from ..experiment.given import read_points
 
 BATCH = 16
 

@@ -31,7 +31,26 @@ from .wording import input_error
 
 
 class Experiment(Config):
-    """One GAN experiment. All parts have defaults: ``Experiment()`` is the built-in ring."""
+    """One GAN experiment. All parts have defaults: ``Experiment()`` is the built-in ring.
+
+    Attributes:
+        target: the distribution that is learnt: Ring, Grid, Mixture, Uniform or PointSet.
+        generator: the particles, their kernel and learning rate.
+        discriminator: its kernel or network, and learning rate.
+        loss: the adversarial loss.
+        penalty: strengths of the penalties, R1 of 0.1 by default.
+        update: how the players move.
+        memory: times of averaging, off by default.
+        likelihood: the likelihood term, off by default.
+        packing: samples judged at once, one by default.
+        run: what a simulation does.
+
+    Raises:
+        InputError: a field out of its range, or parts that do not fit together; names field, rule and what was found.
+
+    Source:
+        The model of theory.md, Eq. (3, discriminator) to Eq. (6, function-space).
+    """
 
     target: Target = Ring()
     generator: Generator = Generator()
@@ -84,11 +103,8 @@ class Experiment(Config):
                 name = kernel.name if kernel is not None else "network" if d.architecture else d.kernel
                 raise InputError("discriminator.kernel", "be stationary on the periodic box", repr(name))
             if d.features != 0:
-                raise InputError(
-                    "discriminator.features",
-                    "be 0 for target.kind 'uniform' (its features are the box's Fourier modes)",
-                    d.features,
-                )
+                rule = "be 0 for target.kind 'uniform' (its features are the box's Fourier modes)"
+                raise InputError("discriminator.features", rule, d.features)
         elif d.random_network:
             if d.features == 0:
                 raise InputError("discriminator.features", f"be > 0 for kernel {d.kernel!r} (a network's width)", 0)
@@ -165,8 +181,11 @@ class Experiment(Config):
         return {field: (rule, found) for field, (rule, found, used) in every.items() if used}
 
     def refuse_remedies(self, what: str) -> None:
-        """Raise InputError where best responses, averages, the likelihood term or packing are used: ``what`` is not
-        derived."""
+        """Refuse best responses, averages, the likelihood term and packing: ``what`` is not derived with them.
+
+        Raises:
+            InputError: one of them is used.
+        """
         for field, (rule, found) in self._remedies().items():
             raise InputError(field, f"{rule} for {what}", found)
 
@@ -174,25 +193,28 @@ class Experiment(Config):
 
     @cached_property
     def points(self) -> Points:
-        """Target points (M, d), their weights and the box."""
+        """Target points (M, d) [length], their weights (M,) [1] and the side of the periodic box [length] or None."""
         return self.target.points()
 
     @property
     def dimension(self) -> int:
+        """d, the number of coordinates of a point [1]."""
         return self.points.coordinates.shape[1]
 
     @property
     def loss_object(self) -> Loss:
+        """The loss as an object, which has its functions and numbers."""
         return get_loss(self.loss.kind)
 
     @cached_property
     def update_rule(self) -> UpdateRule:
+        """The update rule with its parameters and memory, which has its step and its multipliers."""
         numbers = {name: getattr(self.update, name) for name in PARAMETERS}
         return UpdateRule.of(self.update.rule, numbers, self.memory.generator, self.memory.discriminator)
 
     @cached_property
     def assignment(self) -> np.ndarray:
-        """(N,) index of the target point that each particle sits on at equilibrium."""
+        """(N,) index [1] of the target point that each particle sits on at equilibrium."""
         M, N = len(self.points.weights), self.generator.particles
         counts = self.generator.per_point
         if counts is None:
@@ -201,31 +223,37 @@ class Experiment(Config):
 
     @cached_property
     def masses(self) -> np.ndarray:
-        """(N,) masses of the particles, sum 1."""
+        """(N,) masses [1] of the particles, sum 1.
+
+        Raises:
+            InputError: "matched" masses where a target point has no particle.
+        """
         N, masses = self.generator.particles, self.generator.masses
         if masses == "equal":
             return np.full(N, 1 / N)
         if masses == "matched":
             count = np.bincount(self.assignment, minlength=len(self.points.weights))
             if np.any(count == 0):
-                raise InputError(
-                    "generator.masses",
-                    "not be 'matched' when a target point has no particle",
-                    f"point {int(np.flatnonzero(count == 0)[0])} without particles",
-                )
+                found = f"point {int(np.flatnonzero(count == 0)[0])} without particles"
+                raise InputError("generator.masses", "not be 'matched' when a target point has no particle", found)
             return (self.points.weights / count)[self.assignment]
         return np.asarray(masses)
 
     @property
     def omega(self) -> float:
-        """Normalisation of Gamma: N for "sum", 1 for "mean"."""
+        """Normalisation of Gamma [1]: N for "sum", 1 for "mean"."""
         return float(self.generator.particles) if self.generator.normalisation == "sum" else 1.0
 
     # -- change and exchange -----------------------------------------------------------------------------------
 
     def replace(self, changes: Mapping[str, Any]) -> Experiment:
         """A copy with dotted fields changed, e.g. ``{"penalty.r1": 0.2}``. Tables that change are validated again, and
-        how all of them fit; the others are the same objects."""
+        how all of them fit; the others are the same objects.
+
+        Raises:
+            InputError: a path that is no field, a value that its field refuses, or a kernel that an architecture
+                determines.
+        """
         data: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
         for path, value in changes.items():
             *parents, leaf = path.split(".")
@@ -248,7 +276,11 @@ class Experiment(Config):
         return type(self)(**data)
 
     def get(self, path: str) -> Any:
-        """The value of a dotted field."""
+        """The value of a dotted field, e.g. "penalty.r1", in the unit of the field.
+
+        Raises:
+            InputError: the path is no field of the experiment.
+        """
         node: Any = self
         for part in path.split("."):
             if not isinstance(node, Config) or part not in type(node).model_fields:
@@ -260,7 +292,11 @@ class Experiment(Config):
     def from_toml(cls, source: str | Path, changes: Mapping[str, Any] | None = None) -> Experiment:
         """Read a TOML file (UTF-8, or what its byte order mark says). Relative paths in it are relative to the file's
         folder. ``changes``: dotted fields set before anything is checked, e.g. ``{"penalty.r1": 0.2}``; unlike
-        ``replace`` they may name tables, and fields of tables that the file does not have."""
+        ``replace`` they may name tables, and fields of tables that the file does not have.
+
+        Raises:
+            InputError: a file that cannot be read or is no TOML, and what ``Experiment`` refuses.
+        """
         text = read_text(source, "experiment", "be an existing experiment file")
         return cls.from_toml_string(text, str(source), Path(source).parent, changes)
 
@@ -272,7 +308,11 @@ class Experiment(Config):
         folder: Path | None = None,
         changes: Mapping[str, Any] | None = None,
     ) -> Experiment:
-        """``from_toml`` of a text. Raises InputError, also for one without any table."""
+        """``from_toml`` of a text.
+
+        Raises:
+            InputError: no TOML, no table, a table that is none, and what ``Experiment`` refuses.
+        """
         data = parsed(text, name)
         target = data.get("target")
         if folder is not None and isinstance(target, dict) and isinstance(target.get("path"), str):
@@ -288,7 +328,11 @@ class Experiment(Config):
         return cls(**data)
 
     def to_toml(self) -> str:
-        """The experiment as TOML; reading it back gives an equal experiment."""
+        """The experiment as TOML; reading it back gives an equal experiment.
+
+        Raises:
+            InputError: the kernel is an object, which has no name to write.
+        """
         import tomli_w
 
         if isinstance(self.discriminator.kernel, Kernel):

@@ -25,7 +25,15 @@ OF_KERNELS = ("kernel", *(name for name in PARAMETERS if name != "length_scale")
 
 
 class GeneratorKernel(Config):
-    """Gamma_ij = g1 d_ij + g2 (1 - d_ij) with g1 = ``diagonal``, g2 = ``ratio`` * g1 (ratio = phi in [0, 1])."""
+    """Gamma_ij = g1 d_ij + g2 (1 - d_ij) with g1 = ``diagonal``, g2 = ``ratio`` * g1.
+
+    Attributes:
+        diagonal: [length^2] g1, what a particle's own sample moves it; > 0.
+        ratio: [1] phi = g2/g1, what the sample of another moves it; 0 to 1.
+
+    Source:
+        Eq. (1, generator-kernel), Eq. (2, generator-eigenvalues).
+    """
 
     table: ClassVar[str] = "generator.kernel"
 
@@ -34,23 +42,36 @@ class GeneratorKernel(Config):
 
     @property
     def g1(self) -> float:
+        """The diagonal of Gamma [length^2]."""
         return self.diagonal
 
     @property
     def g2(self) -> float:
+        """Gamma off the diagonal [length^2]."""
         return self.ratio * self.diagonal
 
 
 class Generator(Config):
     """The particles. Eq. (5, particle-flow): dx_i/dt = eta_G sum_j Gamma_ij omega m_j grad h(D)(x_j).
 
-    ``particles`` 0: as many as the target asks for, the multiple of its points that is at least PARTICLES (all target
-    points alike then have particles enough for an equilibrium); an experiment holds the number itself.
-    ``normalisation``: "sum" has omega = particles (equal masses then give the plain sum), "mean" omega = 1.
-    ``masses``: "equal" (1/N each), "matched" (those at one target point share its weight) or N numbers summing to 1.
-    ``per_point``: how many particles sit on each target point at equilibrium (default: as even as possible).
-    ``architecture``: a network whose tangent kernel in the limit of infinite width gives ``kernel`` (see
-    kernels.wide.universality), which is then not given; with a width, simulations train that network.
+    Attributes:
+        particles: [1] their number N; 0: as many as the target asks for, the multiple of its points that is at least 64
+            (all target points alike then have particles enough for an equilibrium); an experiment holds the number
+            itself.
+        learning_rate: [1/time] eta_G, of steps [1/step]; > 0.
+        normalisation: "sum" has omega = particles (equal masses then give the plain sum), "mean" omega = 1.
+        masses: [1] "equal" (1/N each), "matched" (those at one target point share its weight) or N numbers summing to
+            1.
+        per_point: [1] how many particles sit on each target point at equilibrium (default: as even as possible).
+        kernel: the two numbers of Gamma; not given beside ``architecture``.
+        architecture: a network whose tangent kernel in the limit of infinite width gives ``kernel`` (see
+            kernels.wide.universality); with a width, simulations train that network.
+
+    Raises:
+        InputError: a kernel beside an architecture, or an architecture whose g1 is outside 1e-20 to 1e20.
+
+    Source:
+        Eq. (5, particle-flow); of a network Eq. (97, kernel-numbers).
     """
 
     table: ClassVar[str] = "generator"
@@ -88,6 +109,7 @@ class Generator(Config):
 
     @property
     def follows(self) -> bool:
+        """Whether ``particles`` was 0 and follows the target."""
         return self._follows or self.particles == 0
 
     def following(self, points: int) -> Generator:
@@ -105,6 +127,7 @@ class Generator(Config):
         return out
 
     def to_change(self) -> dict[str, Any]:
+        """The fields as a dictionary of dictionaries; ``particles`` is 0 where it follows the target."""
         return super().to_change() | ({"particles": 0} if self.follows else {})
 
     @property
@@ -130,16 +153,34 @@ class _KernelChoice(Config):
 class Discriminator(_KernelChoice):
     """D(x) = D* + w.psi(x), with psi(x).psi(y) the kernel (features = 0) or a random-feature estimate of it.
 
-    ``features``: number of random features, even (cosine and sine of each frequency); 0 means the exact kernel.
-    ``kernel`` "relu", "tanh", "sine": random features of a one-hidden-layer network of width ``features`` (> 0) with
-    inner weights N(0, 1/length_scale^2) (see features.random_network); they have no kernel of one scalar.
-    ``kernel`` may also be a Kernel object (see kernels.kernel_from_profile); such an experiment has no TOML form.
-    ``evaluation`` "fourier": the exact kernel (features = 0, stationary, d <= 3) by its Fourier modes in a periodic box
-    around target and starts, at a cost of O(particles + modes log modes) a step; the modes and the box are chosen so
-    that K, its gradient and its mixed derivative are right to ``tolerance`` of their values at 0 (see features.box).
-    ``architecture``: a network instead, trained in all its weights, of the inputs x / length_scale; kernel, features
-    and the kernel's parameters are then not given. Its kernel is the tangent kernel: in the limit of infinite width
-    (width 0), or of the network drawn with ``seed``, whose output is D* + f(x) - f(x at the start).
+    Attributes:
+        kernel: by name, one of kernels.KERNELS; "relu", "tanh", "sine": random features of a one-hidden-layer network
+            of width ``features`` (> 0) with inner weights N(0, 1/length_scale^2) (see features.random_network), which
+            have no kernel of one scalar; or a Kernel object (eg.kernel_from_profile): such an experiment has no TOML
+            form.
+        features: [1] number of random features, even (cosine and sine of each frequency); 0 means the exact kernel.
+        learning_rate: [1/time] eta_D, of steps [1/step]; > 0.
+        seed: [1] of the random features, or of the network that is drawn; 0 to below 2^63.
+        evaluation: "direct", or "fourier": the exact kernel (features = 0, stationary, d <= 3) by its Fourier modes in
+            a periodic box around target and starts, at a cost of O(particles + modes log modes) a step; the modes and
+            the box are chosen so that K, its gradient and its mixed derivative are right to ``tolerance`` (see
+            features.box).
+        tolerance: [1] of "fourier", in parts of the values at 0; 1e-12 to 0.1.
+        architecture: a network instead, trained in all its weights, of the inputs x / length_scale; kernel, features
+            and the kernel's parameters are then not given. Its kernel is the tangent kernel: in the limit of infinite
+            width (width 0), or of the network drawn with ``seed``, whose output is D* + f(x) - f(x at the start).
+        length_scale: [length] of the kernel or of a network's inputs; > 0.
+        variance: [1] K at zero distance; > 0. Of kernels of x.y the factor in front.
+        smoothness: [1] the order nu of "matern"; > 0.
+        alpha: [1] of "rational_quadratic", whose tail falls as r^(-2 alpha); > 0.
+        degree: [1] of "polynomial", 1 to 12, the power of x.y + offset.
+        offset: [length^2] of "polynomial", added to x.y; >= 0.
+
+    Raises:
+        InputError: a kernel that is none, or a field of a kernel beside an architecture.
+
+    Source:
+        Eq. (3, discriminator), Eq. (4, discriminator-flow); random features: Rahimi and Recht 2007.
     """
 
     table: ClassVar[str] = "discriminator"
@@ -166,6 +207,7 @@ class Discriminator(_KernelChoice):
         return () if self.architecture is None else OF_KERNELS
 
     def to_change(self) -> dict[str, Any]:
+        """The fields as a dictionary of dictionaries; a Kernel object stays one."""
         kernel = {} if self.architecture is not None else {"kernel": self.kernel}  # a Kernel object stays one
         return super().to_change() | kernel
 
@@ -194,6 +236,11 @@ class Discriminator(_KernelChoice):
 
     @cached_property
     def kernel_object(self) -> Kernel:
+        """The kernel as an object, which has its values and derivatives.
+
+        Raises:
+            InputError: the discriminator is a network of finite width, random features included: it has no such kernel.
+        """
         if self.network:
             if self.architecture is not None:
                 raise InputError("discriminator.architecture.width", "be 0 here (a kernel)", self.architecture.width)

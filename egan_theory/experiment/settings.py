@@ -16,7 +16,14 @@ from ..tables.updates import PARAMETERS, RULES
 
 
 class LossChoice(Config):
-    """Which adversarial loss; see egan_theory.tables.losses."""
+    """Which adversarial loss; see egan_theory.tables.losses.
+
+    Attributes:
+        kind: the loss by name, one of tables.losses.LOSSES ("wasserstein" by default); no unit.
+
+    Source:
+        Table of losses and Eq. (7, loss-numbers) of theory.md; each entry of tables.losses names its paper.
+    """
 
     table: ClassVar[str] = "loss"
 
@@ -32,7 +39,24 @@ class LossChoice(Config):
 
 @declares(STRENGTHS)
 class Penalties(Config):
-    """Strengths of the penalties and what else they have; see egan_theory.tables.penalties, whose entries these are."""
+    """Strengths of the penalties and what else they have; see egan_theory.tables.penalties, whose entries these are.
+
+    Attributes:
+        r1: [length^2] strength, (r1/2) |grad D|^2 on the data; >= 0.
+        r2: [length^2] strength, (r2/2) |grad D|^2 on the particles; >= 0.
+        weight_decay: [1] (weight_decay/2) |w|^2; >= 0.
+        multiplier: [length^2] of the Fisher and Sobolev losses, mean over data and particles; >= 0.
+        alpha: [1/length^2] weight of (D - D*)^2 beside |grad D|^2 in the multiplier's term; >= 0.
+        instance_noise: [length] standard deviation of noise added to both sides; >= 0.
+        consensus: [1] gamma, the field F becomes F - consensus grad |F|^2 / 2; >= 0.
+
+    Raises:
+        InputError: a strength below 0 or above 1e20, a name that is none, a penalty of WGAN-GP (it has no Jacobian).
+
+    Source:
+        Eq. (8, penalty-sums), Eq. (9, noise-factor), Eq. (10, consensus-field); Mescheder et al. 2017, 2018; Mroueh et
+        al. 2017, 2018.
+    """
 
     table: ClassVar[str] = "penalty"
 
@@ -52,6 +76,9 @@ class Penalties(Config):
 
     @property
     def coefficients(self) -> Coefficients:
+        """Coefficients of the discriminator's equation: grad_p, grad_q [length^2] and value_p, value_q, nu [1],
+        numbers.
+        """
         return coefficients(**{name: getattr(self, name) for name in FUNCTIONAL})
 
 
@@ -62,9 +89,20 @@ class Update(Config):
     ``rule`` "best_response" (generator steps) and "best_response_flow": the discriminator is at its optimum for the
     present particles, which needs a penalty or loss that bounds it; its learning rate plays no part.
 
-    ``rule`` "adam" (both players networks of finite width; simulated, not linearized): momentum is its beta_1.
+    Attributes:
+        rule: by name, one of tables.updates.RULES ("simultaneous" by default). "adam" (both players networks of finite
+            width; simulated, not linearized): momentum is its beta_1.
+        critic_steps: [1] discriminator steps per generator step, 1 to 10000.
+        momentum_discriminator: [1] heavy ball, 0 to below 1.
+        momentum_generator: [1] heavy ball, 0 to below 1.
+        substeps: [1/time] Runge-Kutta steps of the flow per unit of time, at least; the simulator takes more for stiff
+            modes.
 
-    ``substeps``: Runge-Kutta steps of the flow per unit of time, at least; the simulator takes more for stiff modes.
+    Raises:
+        InputError: a rule that is none, or a parameter that the rule has not.
+
+    Source:
+        Eq. (45, simultaneous) to Eq. (49, heavy-ball), Eq. (52, critic-steps), Eq. (60, best-response).
     """
 
     table: ClassVar[str] = "update"
@@ -103,12 +141,17 @@ AveragingTime = NotNegative | Literal["uniform"]
 
 
 class Memory(Config):
-    """Training against averages (Fictitious GAN, Ge et al. 2018), over times in steps (flows: units of time).
+    """Training against averages, over times in steps (flows: units of time).
 
-    generator: the discriminator sees the particles averaged exponentially over this time, through their mean features
-    (exact for f2'(D) constant; for the other losses exact to first order about equilibrium); discriminator: the
-    generator follows D averaged over this time. 0: the present opponent. Of steps, at least 1. "uniform": the average
-    since the start, all of the past weighing alike; such training has no spectrum but powers of time (eg.power_laws).
+    Attributes:
+        generator: [steps] or [time] of flows: the discriminator sees the particles averaged exponentially over this
+            time, through their mean features (exact for f2'(D) constant; for the other losses exact to first order
+            about equilibrium). 0: the present opponent; of steps, at least 1. "uniform": the average since the start,
+            all of the past weighing alike; such training has no spectrum but powers of time (eg.power_laws).
+        discriminator: [steps] or [time] of flows: the generator follows D averaged over this time; values as above.
+
+    Source:
+        Fictitious GAN (Ge et al. 2018); Eq. (61, average-flow), Eq. (65, uniform-powers).
     """
 
     table: ClassVar[str] = "memory"
@@ -118,11 +161,19 @@ class Memory(Config):
 
 
 class Likelihood(Config):
-    """The likelihood term: the generator's force gets ``weight`` times the difference of the scores of target and
-    particles. That of the particles is estimated with a Gaussian kernel of width ``bandwidth`` (length; 0 on the
-    periodic box only), that of the target so, too (``score`` "kernel"), or known ("exact": the density that a mixture's
-    points are drawn from, smoothed by ``target_bandwidth``, by default ``bandwidth``; 0 on the periodic box). See
-    egan_theory.problem.likelihood."""
+    """The likelihood term: the generator's force gets ``weight`` times the scores' difference, target minus particles.
+
+    Attributes:
+        weight: [1] alpha, the share of the term; 0 leaves it out.
+        bandwidth: [length] width of the Gaussian kernel that estimates the particles' density; 0 on the periodic box
+            only.
+        score: of the target: "kernel" (estimated so, too) or "exact" (the density that a mixture's points are drawn
+            from).
+        target_bandwidth: [length] smoothing of the exact density, by default ``bandwidth``; 0 on the periodic box.
+
+    Source:
+        Eq. (86, score-rate), Eq. (87, likelihood-dispersion), Eq. (89, score-jacobian); egan_theory.problem.likelihood.
+    """
 
     table: ClassVar[str] = "likelihood"
 
@@ -133,14 +184,21 @@ class Likelihood(Config):
 
     @property
     def target_width(self) -> float:
-        """By what the target's exact density is smoothed."""
+        """By what the target's exact density is smoothed [length]."""
         return self.bandwidth if self.target_bandwidth is None else self.target_bandwidth
 
 
 class Packing(Config):
-    """A discriminator that judges ``degree`` samples at once (PacGAN, Lin et al. 2018), all from the target or all from
-    the generator, independently. kernel "product": K(x_1, y_1) ... K(x_m, y_m); "additive": sum_ab K(x_a, y_b), that of
-    a sum over the samples. See features.packed."""
+    """A discriminator that judges several samples at once, all from the target or all from the generator,
+    independently.
+
+    Attributes:
+        degree: [1] samples that are judged at once, 1 to 8.
+        kernel: "product": K(x_1, y_1) ... K(x_m, y_m); "additive": sum_ab K(x_a, y_b), that of a sum over the samples.
+
+    Source:
+        PacGAN (Lin et al. 2018); Eq. (90, packed-kernel), Eq. (92, packed-additive); features.packed.
+    """
 
     table: ClassVar[str] = "packing"
 
@@ -151,12 +209,21 @@ class Packing(Config):
 class Run(Config):
     """A simulation: ``runs`` independent ones of ``steps`` steps, recorded every ``record_every``.
 
-    start "kick": equilibrium plus Gaussian displacements of rms ``kick`` (length units) per coordinate; particles that
-    share a target point with q = p move together (their relative motion is a zero mode). "random": particles from
-    N(mean of the target, spread^2), uniform in the box for the periodic target. ``spread`` 0 means the target's own.
-    With ``generator.architecture`` random particles are what that network puts out at its start: in the limit of
-    infinite width a Gaussian displacement common to all and one of each particle's own, from the two numbers of its
-    output covariance (kernels.wide.universality.output_covariance); ``spread`` is then 0.
+    Attributes:
+        steps: [steps] of training, in flows units of time; 1 to 1e9.
+        seed: [1] of all random numbers, 0 to below 2^63.
+        record_every: [steps] between two records, at least 1, at most ``steps``.
+        runs: [1] independent runs, 1 to 100000.
+        start: "kick": equilibrium plus Gaussian displacements; particles that share a target point with q = p move
+            together (their relative motion is a zero mode). "random": particles from N(mean of the target, spread^2),
+            uniform in the box for the periodic target. With ``generator.architecture`` they are what that network puts
+            out at its start: in the limit of infinite width a Gaussian displacement common to all and one of each
+            particle's own, from the two numbers of its output covariance (kernels.wide.universality.output_covariance).
+        kick: [length] rms displacement per coordinate, > 0.
+        spread: [length] of random starts; 0 means the target's own, and must be 0 with ``generator.architecture``.
+
+    Source:
+        none, settings of the simulator (egan_theory.simulation).
     """
 
     table: ClassVar[str] = "run"

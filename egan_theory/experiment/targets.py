@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, PrivateAttr, model_validator
 
-from ..base.arrays import numbers
 from ..base.config import LARGEST, Config, Numbers, Positive, Vectors
-from ..base.errors import InputError, check_file
-from ..base.files import read_npy
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-#: a target of more coordinates than this is refused: every route holds at least a few copies of it
-MAX_COORDINATES = 20_000_000
+from ..base.errors import InputError
+from .given import MAX_COORDINATES, checked_points, normalised_weights, read_points
 
 
 class Points(NamedTuple):
@@ -46,6 +37,9 @@ class _Target(Config):
         return b""
 
     def points(self) -> Points:
+        """The points, made once: coordinates (M, d) [length], weights (M,) [1], side of the periodic box [length] or
+        None.
+        """
         if self._points is None:
             self._points = self._made()
         return self._points
@@ -56,11 +50,22 @@ class _Target(Config):
         return Points(Y, normalised_weights("target.weights", weights, len(Y)), None)
 
     def coordinates(self) -> np.ndarray:
+        """(M, d) coordinates of the points [length]."""
         raise NotImplementedError
 
 
 class Ring(_Target):
-    """``modes`` points at equal angles on a circle of radius ``radius`` in d = 2."""
+    """``modes`` points at equal angles on a circle of radius ``radius`` in d = 2.
+
+    Attributes:
+        kind: "ring", its word in files.
+        modes: [1] number of points M, 1 to 100000.
+        radius: [length] of the circle, > 0.
+        weights: [1] one per point, > 0, scaled to sum 1; equal if not given.
+
+    Source:
+        none, a test distribution; its length is the unit of all lengths.
+    """
 
     title: ClassVar[str] = "ring"
     kind: Literal["ring"] = "ring"
@@ -70,15 +75,31 @@ class Ring(_Target):
 
     @property
     def dimension(self) -> int:
+        """d, the number of coordinates of a point [1]."""
         return 2
 
     def coordinates(self) -> np.ndarray:
+        """(M, d) coordinates of the points [length]."""
         angle = 2 * np.pi * np.arange(self.modes) / self.modes
         return self.radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
 
 
 class Grid(_Target):
-    """``side``^``dimension`` points on a cubic grid of the given spacing, centred at 0."""
+    """``side``^``dimension`` points on a cubic grid of the given spacing, centred at 0.
+
+    Attributes:
+        kind: "grid", its word in files.
+        side: [1] points along each axis, 1 to 10000.
+        spacing: [length] between neighbours, > 0.
+        dimension: [1] number of coordinates, 1 to 64.
+        weights: [1] one per point, > 0, scaled to sum 1; equal if not given.
+
+    Raises:
+        InputError: more than 2e7 coordinates in all.
+
+    Source:
+        none, a test distribution.
+    """
 
     title: ClassVar[str] = "grid"
     kind: Literal["grid"] = "grid"
@@ -93,11 +114,27 @@ class Grid(_Target):
         return self
 
     def coordinates(self) -> np.ndarray:
+        """(M, d) coordinates of the points [length]."""
         return self.spacing * lattice(self.side, self.dimension, centre=True)
 
 
 class Mixture(_Target):
-    """``samples`` draws from sum_c weight_c N(mean_c, std_c^2 I), drawn once with ``seed``."""
+    """``samples`` draws from sum_c weight_c N(mean_c, std_c^2 I), drawn once with ``seed``.
+
+    Attributes:
+        means: [length] of the components, rows of d coordinates.
+        weights: [1] of the components, > 0, scaled to sum 1; equal if not given.
+        std: [length] of all components, or one number for each; >= 0.
+        samples: [1] number of points M, 1 to 1e6.
+        seed: [1] of the draws, 0 to below 2^63.
+        kind: "mixture", its word in files.
+
+    Raises:
+        InputError: no mean, means of different lengths, or weights or deviations that do not go with them.
+
+    Source:
+        none, a test distribution.
+    """
 
     title: ClassVar[str] = "mixture of Gaussians"
     kind: Literal["mixture"] = "mixture"
@@ -127,9 +164,11 @@ class Mixture(_Target):
 
     @property
     def dimension(self) -> int:
+        """d, the number of coordinates of a point [1]."""
         return len(self.means[0])
 
     def coordinates(self) -> np.ndarray:
+        """(M, d) coordinates of the points [length]."""
         rng = np.random.default_rng(self.seed)
         weights = normalised_weights("target.weights", self.weights, len(self.means))
         component = rng.choice(len(self.means), size=self.samples, p=weights)
@@ -147,7 +186,18 @@ class Uniform(_Target):
 
     The lattice integrates every Fourier mode below its Nyquist wavenumber exactly, so these modes obey the
     continuum's Eq. (16, dispersion) without error.
-    ``side`` must be odd: the lattice then has no mode at Nyquist itself.
+
+    Attributes:
+        kind: "uniform", its word in files.
+        length: [length] side of the box, > 0.
+        dimension: [1] number of coordinates, 1 to 3.
+        side: [1] lattice points along each axis, 3 to 10000, odd: the lattice then has no mode at Nyquist itself.
+
+    Raises:
+        InputError: an even side, or more than 2e7 coordinates in all.
+
+    Source:
+        The periodic box of theory.md, Eq. (11, kernel-transform) to Eq. (16, dispersion).
     """
 
     title: ClassVar[str] = "uniform periodic box"
@@ -165,9 +215,11 @@ class Uniform(_Target):
 
     @property
     def density(self) -> float:
+        """One over the volume of the box [1/length^d]."""
         return self.length**-self.dimension
 
     def coordinates(self) -> np.ndarray:
+        """(M, d) coordinates of the points [length]."""
         return self.length / self.side * lattice(self.side, self.dimension)
 
     def _made(self) -> Points:
@@ -176,11 +228,23 @@ class Uniform(_Target):
 
 
 class PointSet(_Target):
-    """(M, d) coordinates from a .npy file, or variable ``points`` (or the only 2-D one) of a .nc file; or, in place of
-    ``path``, the rows of ``values`` themselves.
+    """(M, d) coordinates from a file, or the rows of ``values`` themselves.
 
-    Weights come from ``weights``, from a 1-D variable ``weights`` of the .nc file, or are equal. The file is read when
-    the target is made, and never again: targets are equal if their fields and their points are.
+    The file is read when the target is made, and never again: targets are equal if their fields and their points are.
+
+    Attributes:
+        kind: "points", its word in files.
+        path: of a .npy file, or of a .nc file with variable ``points`` (or one 2-D variable only).
+        values: [length] rows of coordinates, in place of ``path``.
+        weights: [1] one per point, > 0, scaled to sum 1; else from a 1-D variable ``weights`` of the .nc file, or
+            equal.
+
+    Raises:
+        InputError: neither or both of path and values, a file that does not hold (M, d) finite distinct points, or
+            weights that are not one for each.
+
+    Source:
+        none, the user's data.
     """
 
     title: ClassVar[str] = "points from `.npy` or `.nc`"
@@ -196,9 +260,11 @@ class PointSet(_Target):
 
     @property
     def dimension(self) -> int:
+        """d, the number of coordinates of a point [1]."""
         return self.points().coordinates.shape[1]
 
     def coordinates(self) -> np.ndarray:
+        """(M, d) coordinates of the points [length]."""
         return self.points().coordinates
 
     def __eq__(self, other: object) -> bool:
@@ -251,86 +317,3 @@ def lattice(side: int, dimension: int, centre: bool = False) -> np.ndarray:
     """(side^dimension, dimension) integer lattice, from 0 or centred at 0."""
     axis = np.arange(side, dtype=float) - ((side - 1) / 2 if centre else 0)
     return np.stack(np.meshgrid(*[axis] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension)
-
-
-def normalised_weights(field: str, weights: object, count: int) -> np.ndarray:
-    """Weights scaled to sum 1; equal ones for None."""
-    if weights is None:
-        return np.full(count, 1 / count)
-    w = numbers(field, weights).astype(float)
-    if w.shape != (count,):
-        raise InputError(field, f"have one weight for each of the {count} points", f"shape {w.shape}")
-    if not np.all(np.isfinite(w)) or np.any(w <= 0):
-        raise InputError(field, "be positive and finite", w[~(w > 0) | ~np.isfinite(w)][0])
-    share = w / w.max()
-    share /= share.sum()
-    if np.any(share == 0):
-        raise InputError(field, "not differ by more than a double can hold", f"{w.min():g} and {w.max():g}")
-    return share
-
-
-def read_points(path: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Coordinates (M, d) float64 and weights or None. Never unpickles. InputError names what is wrong."""
-    field = "target.path"
-    file = Path(path)
-    check_file(field, file, "be an existing .npy or .nc file")
-    weights = None
-    if file.suffix == ".npy":
-        data = read_npy(field, file, lambda shape, dtype: check_form(field, shape, dtype, path))
-    elif file.suffix == ".nc":
-        data, weights = _read_netcdf(field, path)
-    else:
-        raise InputError(field, "end in .npy or .nc", path)
-    return checked_points(field, data, str(path)), weights
-
-
-def check_form(field: str, shape: tuple[int, ...], dtype: np.dtype, source: str) -> None:
-    """Raise InputError for what can be no coordinates, known from shape and type alone."""
-    if len(shape) != 2 or 0 in shape:
-        raise InputError(field, "hold (M, d) coordinates with M, d >= 1", f"shape {shape} in {source}")
-    if dtype.kind not in "fiu":
-        raise InputError(field, "hold real numbers", f"dtype {dtype} in {source}")
-    if math.prod(shape) > MAX_COORDINATES:
-        size = f"{math.prod(shape)} ({math.prod(shape) * dtype.itemsize / 1e9:.3g} GB), shape {shape} in {source}"
-        raise InputError(field, f"hold at most {MAX_COORDINATES} coordinates", size)
-
-
-def checked_points(field: str, data: np.ndarray, source: str) -> np.ndarray:
-    """The array as (M, d) float64 coordinates of distinct points. Raises InputError."""
-    check_form(field, data.shape, data.dtype, source)
-    data = data.astype(float)
-    if not np.all(np.abs(data) <= LARGEST):
-        row, column = np.argwhere(~(np.abs(data) <= LARGEST))[0]
-        raise InputError(
-            field,
-            f"hold finite numbers of at most {LARGEST:g}",
-            f"{data[row, column]} at row {row}, column {column}",
-        )
-    if len(np.unique(data, axis=0)) < len(data):
-        raise InputError(field, "hold distinct points (give repeated points a weight)", f"repeated rows in {source}")
-    return data
-
-
-def _read_netcdf(field: str, path: str) -> tuple[np.ndarray, np.ndarray | None]:
-    def points_of(ds: xr.Dataset) -> str:
-        two = [str(n) for n, v in ds.data_vars.items() if v.ndim == 2]
-        name = "points" if "points" in ds else two[0] if len(two) == 1 else None
-        if name is None:
-            raise InputError(field, "hold a 2-D variable named 'points'", f"variables {list(ds.data_vars)}")
-        check_form(field, ds[name].shape, ds[name].dtype, path)
-        return name
-
-    def choose(ds: xr.Dataset) -> list[str]:
-        name = points_of(ds)
-        if "weights" not in ds or ds["weights"].ndim != 1:
-            return [name]
-        if ds["weights"].size > MAX_COORDINATES:
-            raise InputError(
-                "target.weights", f"have one weight for each of the {len(ds[name])} points", len(ds["weights"])
-            )
-        return [name, "weights"]
-
-    from ..base.netcdf import read_netcdf  # loads xarray
-
-    ds = read_netcdf(field, path, choose)
-    return ds[points_of(ds)].values, ds["weights"].values if "weights" in ds and ds["weights"].ndim == 1 else None

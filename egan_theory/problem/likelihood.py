@@ -32,7 +32,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..experiment import Experiment
-from ..experiment.targets import Mixture, Uniform, normalised_weights
+from ..experiment.given import normalised_weights
+from ..experiment.targets import Mixture, Uniform
 from ..features.fourier import FourierFeatures, box_wavevectors
 
 

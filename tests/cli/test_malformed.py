@@ -12,7 +12,7 @@ import xarray as xr
 
 from analyses.draws import SMALL
 from egan_theory.cli.app import main
-from egan_theory.experiment.targets import read_points
+from egan_theory.experiment.given import read_points
 from tests.builders import posix
 
 

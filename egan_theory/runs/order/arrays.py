@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from ...base.errors import InputError
-from ...experiment.targets import normalised_weights
+from ...experiment.given import normalised_weights
 
 #: numbers in the largest array held at once
 CHUNK = 4_000_000
