@@ -19,9 +19,10 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import options, write
+from analyses.script import above, made, options, sheet
 from egan_theory.features.networks.tangent import tangent_features
 from egan_theory.predict.left import SAFETY, left_over
+from egan_theory.show.style import BLUE, GREEN, GREY, ORANGE, VERMILLION, plain_ticks
 
 POINTS, SPAN, ALLOWED = 13, 16.0, 1.05
 #: part of an eigenvalue's stability limit eta_D r1 beta_max < 2 that the theory's best strength uses
@@ -137,58 +138,47 @@ def study(seed: int, draws: int) -> xr.Dataset:
 
 
 def figure(ds: xr.Dataset):
-    """Every sweep: what is left against strength, the predicted curve, and the advice with its band."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    columns = 4
-    lines = -(-ds.sizes["draw"] // columns)
-    fig = Figure(figsize=(3.4 * columns, 2.7 * lines + 0.6), layout="constrained")
-    axes = np.atleast_1d(fig.subplots(lines, columns, squeeze=False)).ravel()
-    for i, ax in enumerate(axes):
-        if i >= ds.sizes["draw"]:
-            ax.set_visible(False)
-            continue
-        row = ds.isel(draw=i)
-        x, y, advised = row["strength"].values, row["left"].values, float(row["strength"][0])
-        span = row["curve"].values[[0, -1]]
-        if np.isfinite(row["low"]):
-            ax.axvspan(float(row["low"]), float(row["high"]), color="#009E73", alpha=0.2, lw=0,
-                       label="its spread over seeds")  # fmt: skip
-        ax.axvline(np.clip(advised, *span), color="#009E73", ls="--", label="advised strength")
-        ax.axvline(float(row["edge"]) / SAFETY, color="#D55E00", ls=":", label=f"edge of stability / {SAFETY:g}")
-        predicted = row["predicted_left"].values
-        ax.plot(row["curve"], np.where(predicted < 2, predicted, np.nan), "-", color="#0072B2", label="predicted")
-        ax.plot(x[3:], np.where(y[3:] < 2, y[3:], np.nan), "o", color="#D55E00", ms=4, label="simulated")
-        lost = x[3:][~(y[3:] < 2)]
-        ax.plot(lost, np.full(len(lost), 0.03), "x", color="#D55E00", transform=ax.get_xaxis_transform(),
-                label="more than twice, or gone")  # fmt: skip
-        ax.axhline(y[2], color="#767676", lw=1, ls="-.", label="simulated without R1")
-        ax.plot(np.clip(x[:1], *span), y[:1], "D", color="#009E73", ms=7, label="simulated at the advice")
-        ax.plot(np.clip(x[1:2], *span), y[1:2], "s", color="#E69F00", ms=5, label="at the advice from other networks")
-        ax.set_xscale("log")
-        ax.set_xlim(*span)
-        ax.set_ylim(0, min(1.3, 1.1 * np.nanmax(np.where(y < 2, y, np.nan))))
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_title(f"{row['label'].values}, {int(row['steps'])} steps: {float(row['excess']):.3f}", fontsize=9)
-    fig.supxlabel("R1 strength")
-    fig.supylabel("left of the kicks at the end (title: advice over the least)")
-    handles, names = axes[0].get_legend_handles_labels()
-    fig.legend(handles, names, loc="outside upper center", ncols=4, fontsize=9)
+    """Left: what the advised strength leaves over the least, of all. Right: one sweep, that of median excess."""
+    fig, (left, right) = sheet(1, 2, 4.8, width_ratios=(1.15, 1))
+    y = np.arange(ds.sizes["draw"])[::-1]
+    most = 10.0
+    without = (ds["left"][:, 2] / ds["least"]).values
+    for values, marker, colour, label in (
+        (without, "x", GREY, "without R1 (beyond the edge: more)"),
+        (ds["excess_blind"].values, "s", ORANGE, "advice from other networks"),
+        (ds["excess"].values, "D", GREEN, "advice"),
+    ):
+        left.plot(np.clip(values, None, most), y, marker, color=colour, ms=6, label=label)
+    left.axvline(ALLOWED, color=VERMILLION, ls=":", label=f"{ALLOWED:g} times the least")
+    left.set(xscale="log", xlabel="left of the kicks / least of all strengths (ratio)", xlim=(0.95, 1.1 * most))
+    left.set_xticks([1, 2, 5, 10], ["1", "2", "5", "≥ 10"])
+    left.minorticks_off()
+    left.set_yticks(y, [str(name) for name in ds["label"].values], fontsize=9)
+    above(left)
+    row = ds.isel(draw=int(np.argsort(ds["excess"].values)[ds.sizes["draw"] // 2]))
+    x, measured, predicted = row["strength"].values, row["left"].values, row["predicted_left"].values
+    span = row["curve"].values[[0, -1]]
+    right.plot(row["curve"], np.where(predicted < 2, predicted, np.nan), "-", color=BLUE, label="predicted")
+    right.plot(x[3:], np.where(measured[3:] < 2, measured[3:], np.nan), "o", color=VERMILLION, ms=5, mfc="white",
+               label="simulated")  # fmt: skip
+    right.plot(np.clip(x[:1], *span), measured[:1], "D", color=GREEN, ms=8, label="simulated at the advice")
+    right.axhline(measured[2], color=GREY, lw=1.2, ls="-.", label="simulated without R1")
+    right.axvline(float(row["edge"]) / SAFETY, color=VERMILLION, ls=":", label=f"edge of stability / {SAFETY:g}")
+    right.set(xscale="log", xlim=span, ylim=(0, min(1.3, 1.1 * np.nanmax(np.where(measured < 2, measured, np.nan)))))
+    right.set(xlabel="R1 strength (1)", ylabel=f"left of the kicks after {int(row['steps'])} steps (share)")
+    plain_ticks(right, "x")
+    above(right, f"{row['label'].values}, of median ratio")
     return fig
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("advise_r1", draws=12).parse_args(argv)
-    ds = study(args.seed, args.draws)
-    write(args.output, ds, figure(ds))
+    ds = made(args, lambda: study(args.seed, args.draws), figure)
     excess, blind = ds["excess"].values, ds["excess_blind"].values
     passed, others = int((excess <= ALLOWED).sum()), int((blind <= ALLOWED).sum())
-    print(f"{passed} of {args.draws} advised strengths leave at most {ALLOWED:g} times the least; largest "
+    print(f"{passed} of {ds.attrs['draws']} advised strengths leave at most {ALLOWED:g} times the least; largest "
           f"{excess.max():.3f}, median {np.median(excess):.3f}. Advice from other initialisations alone: {others} of "
-          f"{args.draws}, largest {blind.max():.3f}")  # fmt: skip
+          f"{ds.attrs['draws']}, largest {blind.max():.3f}")  # fmt: skip
     return ds
 
 

@@ -24,7 +24,7 @@ import xarray as xr
 from scipy.optimize import linear_sum_assignment
 
 import egan_theory as eg
-from analyses.script import options, write
+from analyses.script import made, options, sheet
 from egan_theory.linear import eigenvalues, linearize, linearize_extreme
 from egan_theory.problem.problem import Problem, forget
 
@@ -193,26 +193,17 @@ COLOURS = {"closed form": "#009E73", "structured": "#0072B2", "matrix-free": "#C
 
 def figure(ds: xr.Dataset):
     """Processor time and memory against the size of the state."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(10.5, 4.4), layout="constrained")
-    left, right = fig.subplots(1, 2)
+    fig, (left, right) = sheet(1, 2, 4.6)
     for route in ROUTES:
         own = ds.sel(route=route)
         known = np.isfinite(own["cpu"].values)
         for ax, name, scale in ((left, "cpu", 1), (right, "memory", 1e-6)):
-            ax.plot(
-                own["state"][known],
-                scale * own[name][known],
-                marker=STYLE[route],
-                color=COLOURS[route],
-                label=LABELS[route],
-            )
-    left.set(xlabel="coordinates of both players", ylabel="processor time [s]", xscale="log", yscale="log")
-    right.set(xlabel="coordinates of both players", ylabel="memory [MB]", xscale="log", yscale="log")
-    left.set_title("Time of one spectrum", fontsize=10)
-    right.set_title("Memory beyond that at the start", fontsize=10)
-    left.legend(fontsize=9)
+            ax.plot(own["state"][known], np.maximum(scale * own[name][known], 1e-3), marker=STYLE[route],
+                    color=COLOURS[route], label=LABELS[route])  # fmt: skip
+    left.set(xlabel="coordinates of both players (number)", ylabel="processor time (s)", xscale="log", yscale="log")
+    right.set(xlabel="coordinates of both players (number)", ylabel="memory beyond the start's (MB)", xscale="log",
+              yscale="log")  # fmt: skip
+    fig.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False)
     return fig
 
 
@@ -220,8 +211,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("benchmarks_spectrum", draws=3)
     parser.add_argument("--largest", type=int, default=16_000, help="largest state; 100000 takes minutes")
     args = parser.parse_args(argv)
-    ds = study(args.seed, args.draws, args.largest)
-    write(args.output, ds, figure(ds))
+    ds = made(args, lambda: study(args.seed, args.draws, args.largest), figure)
     print(f"{'state':>8} {'route':>12} {'wall [s]':>10} {'cpu [s]':>10} {'memory [MB]':>12} {'difference':>11}")
     for state in ds["state"].values:
         for route in ROUTES:

@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import ROOT, options, write
+from analyses.script import ROOT, above, made, options, sheet
 from egan_theory.features import feature_map
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
@@ -222,21 +222,16 @@ def exponent(ds: xr.Dataset, way: str = "fourier") -> float:
 
 def figure(ds: xr.Dataset):
     """Shortest and median time of a step against the number of particles."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(7, 4.5), layout="constrained")
-    ax = fig.subplots()
+    fig, ax = sheet(height=4.8)
     for way, colour in COLOURS.items():
         t = ds["seconds"].sel(way=way).dropna("particles", how="all")
         if t.sizes["particles"] == 0:
             continue
         N, low = t["particles"].values, t.min("draw").values * 1e3
-        ax.plot(N, low, "o-", color=colour, label=NAMES[way], ms=4)
+        ax.plot(N, low, "o-", color=colour, label=NAMES[way], ms=5)
         ax.vlines(N, low, t.median("draw").values * 1e3, color=colour, lw=1)
-    ax.set(xscale="log", yscale="log", xlabel="particles = target points", ylabel="wall time of a step / ms")
-    ax.set_title(f"One step, d = 2, one thread (points: fastest of {ds.attrs['draws']}, lines up to the median)")
-    ax.grid(alpha=0.3)
-    ax.legend()
+    ax.set(xscale="log", yscale="log", xlabel="particles = target points (number)", ylabel="wall time of a step (ms)")
+    above(ax, f"One step, d = 2, one thread (points: fastest of {ds.attrs['draws']}; lines: up to the median)", 2)
     return fig
 
 
@@ -259,8 +254,7 @@ def summary(ds: xr.Dataset) -> str:
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("benchmarks_step", draws=60).parse_args(argv)
-    ds = step_cost(args.seed, args.draws)
-    write(args.output, ds, figure(ds))
+    ds = made(args, lambda: step_cost(args.seed, args.draws), figure)
     print(summary(ds))
     return ds
 

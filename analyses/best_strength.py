@@ -18,9 +18,10 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.draws import draw_experiment
-from analyses.script import options, write
+from analyses.script import above, made, options, sheet
 from egan_theory.comparison.left import LEAST
 from egan_theory.linear.resolved import resolved_rule
+from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, VERMILLION
 
 POINTS, SPAN, WITHIN = 14, 10.0, 1.02
 #: horizons, in radians of the modes' median frequency
@@ -109,47 +110,41 @@ def study(seed: int, draws: int) -> xr.Dataset:
 
 
 def figure(ds: xr.Dataset):
-    """Every sweep, scaled by its advised strength."""
-    from matplotlib.figure import Figure
-
-    columns = 5
-    rows = -(-ds.sizes["draw"] // columns)
-    fig = Figure(figsize=(3 * columns, 2.4 * rows), layout="constrained")
-    axes = np.atleast_1d(fig.subplots(rows, columns, squeeze=False)).ravel()
-    for i, ax in enumerate(axes):
-        if i >= ds.sizes["draw"]:
-            ax.set_visible(False)
-            continue
-        row = ds.isel(draw=i)
-        x, positive = row["strength"].values, row["strength"].values > 0
-        order = np.argsort(x[positive])
-        ax.loglog(x[positive][order], row["predicted_moving"].values[positive][order], "-", color="#0072B2",
-                  label="predicted")  # fmt: skip
-        ax.loglog(x[positive], row["moving"].values[positive], "o", ms=4, mfc="none", color="#D55E00",
-                  label="simulated")  # fmt: skip
-        ax.axhline(float(row["moving"][1]), color="0.5", ls=":", label="simulated, strength 0")
-        if float(row["best"]) > 0:
-            ax.loglog([float(row["best"])], [float(row["moving"][0])], "D", color="#009E73", label="advice")
-        if np.isfinite(row["edge"]) and float(row["edge"]) < x.max():
-            ax.axvline(float(row["edge"]), color="#D55E00", ls="-.", lw=1, label="edge of stability")
-        finite = row["moving"].values[np.isfinite(row["moving"].values) & (row["moving"].values > 0)]
-        ax.set_ylim(max(finite.min(), 1e-8) / 1.5, max(min(finite.max(), 10), 1) * 1.5)
-        ax.set_title(f"{str(row['label'].values).split(' phi')[0]}\nT = {float(row['horizon']):.0f}, "
-                     f"{float(row['ratio']):.3f} of the least", fontsize=7)  # fmt: skip
-        ax.tick_params(labelsize=7)
-    fig.supxlabel("strength of the penalty")
-    fig.supylabel("left of a kick at the horizon (rms, of what can move)")
-    axes[0].legend(fontsize=6)
+    """Left: what the advice leaves against the least of its sweep. Right: one sweep."""
+    fig, (left, right) = sheet(1, 2, 4.6)
+    own, without = np.maximum(ds["moving"].values[:, :2], LEAST).T
+    least = own / ds["ratio"].values
+    left.plot(least, without, "x", color=GREY, label="without the penalty")
+    left.plot(least, own, "D", color=GREEN, ms=6, mfc="none", label="at the advised strength")
+    ends = np.array([min(least.min(), own.min()) / 1.5, 1.2])
+    left.plot(ends, ends, color=BLACK, lw=0.8, label="the least of the sweep")
+    left.set(xscale="log", yscale="log", ylim=(ends[0], 10 * ends[1]), xlabel="least of the sweep (share of a kick)",
+             ylabel="left of a kick at the horizon (share)")  # fmt: skip
+    good = int((ds["ratio"] <= WITHIN).sum())
+    above(left, f"{good} of {ds.sizes['draw']} experiments: at most {WITHIN} of the least")
+    gain = ds["moving"].values[:, 1] / own
+    row = ds.isel(draw=int(np.argmax(np.where(ds["horizon"].values > 0, np.minimum(gain, 30), 0))))
+    x, order = row["strength"].values, np.argsort(row["strength"].values)
+    order = order[x[order] > 0]
+    right.loglog(x[order], row["predicted_moving"].values[order], "-", color=BLUE, label="predicted")
+    right.loglog(x[order], row["moving"].values[order], "o", ms=5, mfc="white", color=VERMILLION, label="simulated")
+    right.axhline(float(row["moving"][1]), color=GREY, ls=":", label="simulated, strength 0")
+    right.loglog([float(row["best"])], [float(row["moving"][0])], "D", color=GREEN, ms=8, label="advice")
+    if np.isfinite(row["edge"]) and float(row["edge"]) < x.max():
+        right.axvline(float(row["edge"]), color=VERMILLION, ls="-.", lw=1, label="edge of stability")
+    finite = row["moving"].values[np.isfinite(row["moving"].values) & (row["moving"].values > 0)]
+    right.set_ylim(max(finite.min(), 1e-8) / 1.5, max(min(finite.max(), 10), 1) * 1.5)
+    right.set(xlabel=f"strength of {str(row['label'].values).split(':')[0]} (1)", ylabel="left of a kick (share)")
+    above(right, f"one of them, horizon {float(row['horizon']):.0f} steps", 2)
     return fig
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("best_strength", draws=20).parse_args(argv)
-    ds = study(args.seed, args.draws)
-    write(args.output, ds, figure(ds))
+    ds = made(args, lambda: study(args.seed, args.draws), figure)
     ratios = ds["ratio"].values
     exact = sum(" exact" in str(label) for label in ds["label"].values)
-    print(f"{int((ratios <= WITHIN).sum())} of {args.draws} advised strengths leave at most {WITHIN} times the least "
+    print(f"{int((ratios <= WITHIN).sum())} of {len(ratios)} advised strengths leave at most {WITHIN} times the least "
           f"of their sweep; largest ratio {ratios.max():.4f}, median {np.median(ratios):.4f}; {exact} exact kernels, "
           f"{int((ds['kappa'].values > 0).sum())} with kappa > 0")  # fmt: skip
     return ds

@@ -18,7 +18,8 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import options, write
+from analyses.script import made, options, sheet
+from egan_theory.show.style import BLUE, GREEN, VERMILLION
 
 RUNS, NOISE = (1, 2, 8), (0.0, 0.001, 0.01, 0.1)
 RECORDS, OBSERVED = ("all", "one missing", "uneven"), ("positions", "with D")
@@ -150,27 +151,23 @@ def table(ds: xr.Dataset) -> list[str]:
 
 
 def figure(ds: xr.Dataset):
-    """Share of |z| < 2 against noise, a panel per experiment and kind of record."""
-    from matplotlib.figure import Figure
-
-    colours = {1: "#D55E00", 2: "#009E73", 8: "#0072B2"}
-    fig = Figure(figsize=(3.4 * ds.sizes["records"], 2.6 * ds.sizes["experiment"]), layout="constrained")
-    axes = fig.subplots(ds.sizes["experiment"], ds.sizes["records"], sharex=True, sharey=True, squeeze=False)
-    for i, name in enumerate(ds["experiment"].values):
-        for j, records in enumerate(ds["records"].values):
-            ax = axes[i, j]
-            ax.axhspan(*RIGHT, color="0.9")
-            for n in ds["runs"].values:
-                for observed, style in zip(ds["observed"].values, ("-o", "--s"), strict=False):
-                    part = ds.sel(experiment=name, records=records, runs=n, observed=observed)
-                    ax.plot(range(ds.sizes["noise"]), part["covered"], style, ms=4, color=colours.get(int(n), "k"),
-                            label=f"{n} runs, {observed}")  # fmt: skip
-            ax.set_xticks(range(ds.sizes["noise"]), [f"{x:.1%}" for x in ds["noise"].values])
-            ax.set_title(f"{name}\nrecords: {records}", fontsize=7)
-            ax.set_ylim(0.6, 1.02)
-    fig.supxlabel("noise, part of the kick")
-    fig.supylabel("share of compared rows with |z| < 2")
-    axes[0, 0].legend(fontsize=6)
+    """Share of |z| < 2 against noise, over all experiments; a panel per kind of record."""
+    fig, axes = sheet(1, ds.sizes["records"], 4.4, sharey=True, squeeze=False)
+    count = ds["rows"].sum("experiment")
+    share = (ds["covered"].fillna(0) * ds["rows"]).sum("experiment") / count.where(count > 0)
+    for ax, records in zip(axes[0], ds["records"].values, strict=True):
+        ax.axhspan(*RIGHT, color="0.9", label=f"right: {RIGHT[0]:.0%} to {RIGHT[1]:.0%}")
+        for n, colour, shift in zip(ds["runs"].values, (VERMILLION, GREEN, BLUE), (-0.1, 0, 0.1), strict=False):
+            for observed, style in zip(ds["observed"].values, ("o", "s"), strict=False):
+                part = share.sel(records=records, runs=n, observed=observed)
+                runs = "1 run" if n == 1 else f"{n} runs"
+                ax.plot(np.arange(ds.sizes["noise"]) + shift, part, style, ms=6, color=colour,
+                        mfc=colour if style == "o" else "white", label=f"{runs}, {observed}")  # fmt: skip
+        ax.set_xticks(range(ds.sizes["noise"]), [f"{x:.3g}" for x in 100 * ds["noise"].values])
+        ax.set(xlabel="noise (% of the kick)", ylim=(0.6, 1.02))
+        ax.set_title(f"records: {records}", fontsize=10)
+    axes[0, 0].set_ylabel("compared rows with |z| < 2 (share)")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
     return fig
 
 
@@ -178,8 +175,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("comparison_calibration", draws=40, seed=11)
     parser.add_argument("--workers", type=int, default=1, help="processes")
     args = parser.parse_args(argv)
-    ds = study(args.seed, args.draws, workers=args.workers)
-    write(args.output, ds, figure(ds))
+    ds = made(args, lambda: study(args.seed, args.draws, workers=args.workers), figure)
     print("\n".join(table(ds)))
     shares = ds["covered"].where(ds["rows"] > 0)
     right = (shares >= RIGHT[0]) & (shares <= RIGHT[1])

@@ -12,12 +12,13 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import options, write
+from analyses.script import above, made, options, sheet
 from egan_theory.comparison.modes import deviation_norms
 from egan_theory.problem.problem import Problem
+from egan_theory.show.style import BLUE, GREEN, GREY, ORANGE, VERMILLION
 from egan_theory.simulation.condense import condensed
 
-COLOURS = {0.2: "#E69F00", 1.0: "#009E73", 5.0: "#0072B2"}
+COLOURS = {0.2: ORANGE, 1.0: GREEN, 5.0: BLUE}
 
 
 # %%
@@ -38,42 +39,43 @@ def study(seed: int, draws: int) -> tuple[eg.Fastest, xr.Dataset, xr.Dataset]:
     return best, swept, decays
 
 
-def figure(best: eg.Fastest, swept: xr.Dataset, decays: xr.Dataset):
-    """Left: rate against strength. Right: decay of the deviation at three strengths."""
-    from matplotlib.figure import Figure
+def results(seed: int, draws: int) -> xr.Dataset:
+    """What ``study`` finds, in one Dataset: of the prediction the best strength and its rate."""
+    best, swept, decays = study(seed, draws)
+    return swept.merge(decays, combine_attrs="override").assign_attrs(best=best.best, best_rate=best.rate)
 
-    fig = Figure(figsize=(10, 4), layout="constrained")
-    left, right = fig.subplots(1, 2)
+
+def figure(ds: xr.Dataset):
+    """Left: rate against strength. Right: decay of the deviation at three strengths."""
+    fig, (left, right) = sheet(1, 2, 4.4)
+    best, rate = ds.attrs["best"], ds.attrs["best_rate"]
     # the prediction's cusp belongs in its own curve
-    x = np.append(swept["strength"].values, best.best)
-    y = np.append(swept["predicted_rate"].values, best.rate)
+    x = np.append(ds["strength"].values, best)
+    y = np.append(ds["predicted_rate"].values, rate)
     order = np.argsort(x)
-    left.plot(x[order], y[order], "-", color="#0072B2", label="predicted (linear theory)")
-    left.errorbar(swept["strength"], swept["rate"], swept["rate_stderr"], fmt="o", ms=4, color="#D55E00",
+    left.plot(x[order], y[order], "-", color=BLUE, label="predicted (linear theory)")
+    left.errorbar(ds["strength"], ds["rate"], ds["rate_stderr"], fmt="o", ms=5, mfc="white", color=VERMILLION,
                   label="simulated (nonlinear model)")  # fmt: skip
-    left.axvline(best.best, color="0.4", ls=":", label=f"predicted best R1 strength {best.best:.3g}")
-    left.set(xscale="log", ylim=(0, None), xlabel="R1 strength $\\lambda$",
-             ylabel="convergence rate (1/step)", title="Fastest at an intermediate strength")  # fmt: skip
-    left.legend(fontsize=8)
+    left.axvline(best, color=GREY, ls=":", label=f"predicted best strength, {best:.3g}")
+    left.set(xscale="log", ylim=(0, None), xlabel="R1 strength (1)", ylabel="convergence rate (1/step)")
+    above(left, "Fastest at an intermediate strength")
     for factor, colour in COLOURS.items():
-        curve = decays["deviation"].sel(factor=factor)
-        name = "the predicted best" if factor == 1 else f"{factor:g} x best"
-        right.semilogy(curve["time"], curve, color=colour, label=f"$\\lambda$ = {name}")
-    right.set(xlabel="training time (steps)", ylabel="rms deviation / start", ylim=(1e-10, 3),
-              title="Too weak: rings. Too strong: creeps.")  # fmt: skip
-    right.legend(fontsize=8)
+        curve = ds["deviation"].sel(factor=factor)
+        name = "at the predicted best" if factor == 1 else f"at {factor:g} times that"
+        right.semilogy(curve["time"], curve, color=colour, lw=1.2, label=name)
+    right.set(xlabel="training time (steps)", ylabel="rms deviation / start", ylim=(1e-10, 3))
+    above(right, "Too weak: rings. Too strong: creeps.")
     return fig
 
 
-def main(argv: list[str] | None = None) -> tuple[eg.Fastest, xr.Dataset]:
+def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("critical_damping", draws=17, seed=0, help_draws="number of strengths").parse_args(argv)
-    best, swept, decays = study(args.seed, args.draws)
-    write(args.output, swept, figure(best, swept, decays))
-    top = swept.isel(strength=int(np.nanargmax(swept["rate"].values)))
-    print(f"predicted best R1 strength {best.best:.4g}, rate {best.rate:.4g}/step; fastest simulated "
+    ds = made(args, lambda: results(args.seed, args.draws), figure)
+    top = ds.isel(strength=int(np.nanargmax(ds["rate"].values)))
+    print(f"predicted best strength {ds.attrs['best']:.4g}, rate {ds.attrs['best_rate']:.4g}/step; fastest simulated "
           f"{float(top['strength']):.4g}, rate {float(top['rate']):.4g} "
           f"+- {float(top['rate_stderr']):.1g}")  # fmt: skip
-    return best, swept
+    return ds
 
 
 # %%

@@ -33,10 +33,10 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.draws import KERNELS, UPDATES, draw_players, draw_target
-from analyses.script import options, write
+from analyses.script import above, made, options, sheet
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.runs.outcome import FLAGS, Outcome
-from egan_theory.show.style import OUTCOMES
+from egan_theory.show.style import BLUE, GREEN, GREY, OUTCOMES, PURPLE, VERMILLION
 from egan_theory.tables.losses import LOSSES, single_losses
 
 RATIO = "generator.kernel.ratio"
@@ -288,50 +288,44 @@ def _ends(seed: int, rates, ratios, spread: float) -> np.ndarray:
 # %%
 def figure(ds: xr.Dataset):
     """Predicted against simulated critical ratio, and what becomes of the ring."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(14, 4.6), layout="constrained")
-    left, *others = fig.subplots(1, 1 + ds.sizes["start"])
+    fig, (left, right) = sheet(1, 2, 5.0)
     line = np.array([SMALLEST, 1.0])
     left.fill_between(line, line * (1 - AGREE), line * (1 + AGREE), color="0.85", label="within 5 %")
-    left.plot(line, line, color="0.5", lw=1)
-    colours = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-    for colour, rule in zip(colours, sorted({u["rule"] for u in RULES}), strict=True):
+    left.plot(line, line, color=GREY, lw=1)
+    for colour, rule in zip((BLUE, VERMILLION, GREEN, PURPLE), sorted({u["rule"] for u in RULES}), strict=True):
         own = ds.isel(draw=np.flatnonzero((ds["rule"].values == rule) & (ds["agrees"].values == 1)))
         x = own["simulated"].values
         widths = np.abs(np.stack([x - own["below"], own["above"] - x]))
-        left.errorbar(x, own["predicted"], xerr=widths, fmt="o", ms=4.5, color=colour, label=rule)
+        left.errorbar(x, own["predicted"], xerr=widths, fmt="o", ms=5, color=colour, label=rule)
     failed = ds.isel(draw=np.flatnonzero(ds["agrees"].values == 0))
     if failed.sizes["draw"]:
         x = failed["simulated"].fillna(SMALLEST)
         widths = np.abs(np.stack([x - failed["below"].fillna(SMALLEST), failed["above"].fillna(SMALLEST) - x]))
         left.errorbar(x, failed["predicted"], xerr=widths, fmt="kx", ms=8, clip_on=False,
-                      label="not shown to agree\n(at the left edge: none found)")  # fmt: skip
-    left.set(xlabel=r"simulated critical ratio $\varphi$", ylabel=r"predicted critical ratio $\varphi$")
+                      label="not shown to agree (left edge: none found)")  # fmt: skip
+    left.set(xlabel="simulated critical ratio g2/g1", ylabel="predicted critical ratio g2/g1")
     left.set(xscale="log", yscale="log", xlim=(SMALLEST, 1), ylim=(SMALLEST, 1), aspect="equal")
-    left.set_title(f"{int(ds['agrees'].sum())} of {ds.sizes['draw']} random experiments within 5 %", fontsize=10)
-    left.legend(loc="upper left", fontsize=8)
+    above(left, f"{int(ds['agrees'].sum())} of {ds.sizes['draw']} random experiments within 5 %", 2)
     x, y = np.meshgrid(ds["phi"].values, ds["eta_D"].values)
-    for ax, start in zip(others, ds["start"].values, strict=True):
-        ends = ds["ring_outcome"].sel(start=start).values
-        for outcome, (colour, marker) in OUTCOMES.items():
-            if (here := ends == outcome).any():
-                ax.plot(x[here], y[here], marker, ls="", color=colour, mec="k", ms=10, label=outcome.word)
-        ax.plot(ds["ring_predicted"], ds["eta_D"], color="#D55E00", lw=2, label="predicted critical ratio")
-        ax.set_yscale("log")
-        ax.set(xlabel=r"kernel ratio $\varphi$", ylabel=r"learning rate of the discriminator $\eta_D$")
-        ax.set_ylim(0.0015, 2)  # room for the legend below the points
-        ax.set_title(f"Ring of 8 points, start of rms {start:g}", fontsize=10)
-        ax.legend(loc="lower center", fontsize=8, ncols=2, title="after 3,000 steps", title_fontsize=8)
+    start = ds["start"].values[0]
+    ends = ds["ring_outcome"].sel(start=start).values
+    for outcome, (colour, marker) in OUTCOMES.items():
+        if (here := ends == outcome).any():
+            right.plot(x[here], y[here], marker, ls="", color=colour, mec="k", ms=10, label=outcome.word)
+    right.plot(ds["ring_predicted"], ds["eta_D"], color=VERMILLION, lw=2, label="predicted critical ratio")
+    right.set_yscale("log")
+    right.set(xlabel="kernel ratio g2/g1", ylabel="learning rate of the discriminator (1)")
+    above(right, f"Ring of 8, starts of rms {start:g}, after 3,000 steps", 2)
     return fig
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("critical_ratios", draws=30).parse_args(argv)
-    ds = study(args.seed, args.draws).merge(ring_example(args.seed), combine_attrs="override")
-    write(args.output, ds, figure(ds))
+    ds = made(
+        args, lambda: study(args.seed, args.draws).merge(ring_example(args.seed), combine_attrs="override"), figure
+    )
     error = np.abs(ds["predicted"] / ds["simulated"] - 1)
-    print(f"{int(ds['agrees'].sum())} of {args.draws} predicted critical ratios within 5 % of the simulated one; "
+    print(f"{int(ds['agrees'].sum())} of {len(error)} predicted critical ratios within 5 % of the simulated one; "
           f"median difference {float(error.median()):.2%}")  # fmt: skip
     print("ring: predicted critical ratio", np.round(ds["ring_predicted"].values, 4), "for eta_D", RING_RATES)
     for start, ends in zip(ds["start"].values, ds["ring_outcome"].values, strict=True):

@@ -28,7 +28,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 import egan_theory as eg
-from analyses.script import options, write
+from analyses.script import made, options
 from egan_theory.advice.reach import drift
 from egan_theory.advice.result import Advice
 from egan_theory.features.networks.tangent import TangentFeatures
@@ -411,8 +411,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("fixed_images", draws=3, help_seed="of images and networks", help_draws="networks")
     parser.add_argument("--steps", type=int, default=STEPS)
     args = parser.parse_args(argv)
-    ds = study(args.seed, args.draws, args.steps)
-    write(args.output, ds, figure(ds))
+    ds = made(args, lambda: study(args.seed, args.draws, args.steps), figure)
     for i in range(args.draws):
         print(says(ds.isel(draw=i), i))
     print(verdict(ds))

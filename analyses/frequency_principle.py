@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import options, write
+from analyses.script import made, options
 from egan_theory.experiment import Experiment
 from egan_theory.features import feature_map
 from egan_theory.fits.estimate import fit_exponentials, fit_mode
@@ -497,8 +497,7 @@ def figure(ds: xr.Dataset):
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("frequency_principle", draws=20).parse_args(argv)
-    ds = study(args.seed, args.draws)
-    write(args.output, ds, figure(ds))
+    ds = made(args, lambda: study(args.seed, args.draws), figure)
     for name, value in ds.attrs.items():
         print(f"{name}: {value}")
     for name, expected, measured in zip(ds["spectrum"].values, ds["slope_expected"].values, ds["slope_measured"].values,

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.script import options, write
+from analyses.script import made, options
 from egan_theory.games.game import game
 from egan_theory.games.modes import NEGLECTED
 from egan_theory.games.stepmap import GameMap
@@ -324,8 +324,7 @@ def figure(ds: xr.Dataset):
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("game_growth", draws=2).parse_args(argv)
-    ds = study(args.seed, args.draws)
-    write(args.output, ds, figure(ds))
+    ds = made(args, lambda: study(args.seed, args.draws), figure)
     off, valid = np.abs(deviation(ds)), ds["valid"].values
     for name in SETUPS:
         here = ds["setup"].values == name

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.script import options, write
+from analyses.script import made, options
 
 SLOWER, LARGER = 6.0, 2.0
 PRECISIONS = ("single", "double")
@@ -206,8 +206,7 @@ def figure(ds: xr.Dataset):
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("game_size", draws=3, help_draws="repetitions of each measurement").parse_args(argv)
-    ds = study(args.seed, args.draws)
-    write(args.output, ds, figure(ds))
+    ds = made(args, lambda: study(args.seed, args.draws), figure)
     print(f"{ds.attrs['weights_D']:,} weights of D, {ds.attrs['weights_G']:,} of G, batch {BATCH}")
     for precision in PRECISIONS:
         for case in CASES:

@@ -24,7 +24,7 @@ from scipy.optimize import linear_sum_assignment
 
 import egan_theory as eg
 from analyses.proportions import wilson
-from analyses.script import options, write
+from analyses.script import made, options
 from egan_theory.base.errors import NotLinearizable
 from egan_theory.fits.estimate import fit_exponentials
 from egan_theory.linear import equilibrium
@@ -465,8 +465,7 @@ def figure(ds: xr.Dataset):
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("isolated_points", draws=20).parse_args(argv)
-    ds = study(args.seed, args.draws)
-    write(args.output, ds, figure(ds), dpi=110)
+    ds = made(args, lambda: study(args.seed, args.draws), figure)
     print("\n".join(summary(ds)))
     return ds
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analyses.script import ROOT, options, write
+from analyses.script import ROOT, made, options
 
 DIMENSION, DEPTH, WEIGHT_VARIANCE, BIAS_VARIANCE = 784, 3, 2.0, 0.1
 CALLS = 5
@@ -249,8 +249,7 @@ def main(argv=None):
         Path(args.record).write_text(json.dumps(values, indent=1) + "\n")
         print(f"written: {args.record}")
         return values
-    ds = study(args.seed, args.draws, args.neural_tangents, args.points, args.threads)
-    write(args.output, ds, figure(ds))
+    ds = made(args, lambda: study(args.seed, args.draws, args.neural_tangents, args.points, args.threads), figure)
     for side in SIDES:
         one = ds.sel(side=side)
         time, process, calls = (float(one[name].median()) for name in ("time", "process", "calls"))

@@ -21,7 +21,7 @@ import xarray as xr
 from torch import nn
 
 import egan_theory as eg
-from analyses.script import options, write
+from analyses.script import made, options
 from egan_theory.kernels.wide.recursion import tangent_kernel
 from egan_theory.kernels.wide.universality import latents
 from egan_theory.tables.architecture import GeneratorArchitecture
@@ -295,8 +295,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("kernel_share", draws=4, help_draws="networks, each with latents of its own, per setting")
     parser.add_argument("--steps", type=int, default=1000, help="of training of the generators of digits")
     args = parser.parse_args(argv)
-    ds = study(args.seed, args.draws, steps=args.steps)
-    write(args.output, ds, figure(ds), dpi=68)
+    ds = made(args, lambda: study(args.seed, args.draws, steps=args.steps), figure)
     print(verdict(ds))
     return ds
 

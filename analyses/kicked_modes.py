@@ -15,12 +15,13 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.draws import draw_experiment
-from analyses.script import options, write
+from analyses.script import above, made, options, sheet
 from egan_theory.features import FourierFeatures
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.linear.resolved import resolved_rule
 from egan_theory.linear.seen import features_of
 from egan_theory.problem.problem import Problem
+from egan_theory.show.style import BLUE, GREY, VERMILLION
 
 RELATIVE, SIGMAS = 0.01, 3.0
 MIN_STEPS, MAX_STEPS, RECORDS, GROWTH = 400, 4000, 400, 6.0
@@ -99,31 +100,27 @@ def study(seed: int, draws: int) -> xr.Dataset:
 
 def figure(ds: xr.Dataset):
     """Worst and median deviation of every draw, sorted."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(7, 4), layout="constrained")
-    ax = fig.subplots()
+    fig, ax = sheet(height=4.2)
     order = np.argsort(ds["worst_relative"].values)
-    for name, marker, colour in (("worst_relative", "o", "#D55E00"), ("median_relative", ".", "#0072B2")):
+    at = np.arange(1, len(order) + 1)
+    for name, marker, colour in (("worst_relative", "o", VERMILLION), ("median_relative", "s", BLUE)):
         values = np.maximum(ds[name].values[order], 1e-12)
-        ax.semilogy(values, marker, color=colour, label=ds[name].attrs["long_name"])
+        ax.semilogy(at, values, marker, ms=4.5, color=colour, mfc="white", label=ds[name].attrs["long_name"])
     failed = np.flatnonzero(ds["agrees"].values[order] == 0)
     if failed.size:
-        ax.plot(failed, np.maximum(ds["worst_relative"].values[order][failed], 1e-12), "kx", ms=9, label="disagrees")
-    ax.axhline(RELATIVE, color="0.4", ls="--", label="1 %")
-    ax.set(xlabel="experiment, sorted", ylabel="deviation of the fitted eigenvalues / |s|")
-    ax.set_title(
-        f"Fitted against predicted eigenvalues: {int(ds['agrees'].sum())} of {ds.sizes['draw']} experiments agree"
-    )
-    ax.legend(loc="lower right")
+        ax.plot(
+            at[failed], np.maximum(ds["worst_relative"].values[order][failed], 1e-12), "kx", ms=9, label="disagrees"
+        )
+    ax.axhline(RELATIVE, color=GREY, ls="--", label="1 %")
+    ax.set(xlabel="experiment, sorted (number)", ylabel="|fitted − predicted eigenvalue| / |s|")
+    above(ax, f"{int(ds['agrees'].sum())} of {ds.sizes['draw']} random experiments agree", 2)
     return fig
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("kicked_modes", draws=100).parse_args(argv)
-    ds = study(args.seed, args.draws)
-    write(args.output, ds, figure(ds))
-    print(f"{int(ds['agrees'].sum())} of {args.draws} experiments agree; median deviation "
+    ds = made(args, lambda: study(args.seed, args.draws), figure)
+    print(f"{int(ds['agrees'].sum())} of {ds.attrs['draws']} experiments agree; median deviation "
           f"{float(ds['median_relative'].median()):.1e}, worst of the agreeing "
           f"{float(ds['worst_relative'].where(ds['agrees'] == 1).max()):.1e}")  # fmt: skip
     return ds

@@ -385,7 +385,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     good, none = int((np.abs(chosen) <= AGREE).sum()), int(np.isnan(chosen).sum())
     print(f"normal form where it holds, else the orbit: within {AGREE:.0%} in {good} of {small.sum()}")
     print(f"no orbit there, its branch has turned back: {none}")
-    print(f"sign agrees in {int(ds['agrees'].sum())} of {args.draws}")
+    print(f"sign agrees in {int(ds['agrees'].sum())} of {ds.attrs['draws']}")
     write(args.output, ds, figure(ds, ring))
     return ds
 

@@ -22,12 +22,13 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.critical_ratios import draw
-from analyses.script import options, write
+from analyses.script import above, made, options, sheet
 from egan_theory.nonlinear.circle import Orbit, wavenumbers
 from egan_theory.nonlinear.floquet import floquet
 from egan_theory.nonlinear.systems import Dynamics
 from egan_theory.predict.branch import OrbitState
 from egan_theory.problem.problem import Problem
+from egan_theory.show.style import BLUE, GREEN, GREY, ORANGE, VERMILLION
 
 RATIO = "generator.kernel.ratio"
 RATIOS = (0.17, 0.2, 0.25, 0.4, 0.6)
@@ -182,37 +183,35 @@ def errors(ds: xr.Dataset, dim: str, name: str) -> np.ndarray:
 # %%
 def figure(ds: xr.Dataset):
     """The ring's branch with simulations on it, and relative errors of everything."""
-    from matplotlib.figure import Figure
-
-    from egan_theory.show.style import BLUE, GREEN, ORANGE, VERMILLION
-
-    fig = Figure(figsize=(12, 4.4), layout="constrained")
-    left, middle, right = fig.subplots(1, 3)
+    fig, (left, right) = sheet(1, 2, 4.6)
     x = ds["ratio"].values
-    for ax, name, what in ((left, "rms", "rms displacement (length)"), (middle, "period", "period (steps)")):
-        ax.plot(ds["branch_value"], ds[f"branch_{name}"], ".-", ms=4, color=BLUE, label="orbits, followed")
-        ax.plot(x, ds[f"ratio_{name}_measured"], "o", mfc="none", color=VERMILLION, ms=8, label="simulated from a kick")
-        ax.set(xlabel="kernel ratio", ylabel=what)
-        ax.legend(fontsize=9)
+    left.plot(ds["branch_value"], ds["branch_rms"], ".-", ms=5, color=BLUE, label="orbits, followed from the threshold")
+    left.plot(x, ds["ratio_rms_measured"], "o", mfc="none", color=VERMILLION, ms=9, label="simulated from a kick")
+    left.set(xlabel="kernel ratio g2/g1", ylabel="rms displacement (length)")
+    above(left, "The default ring")
     for (name, marker), colour in zip(
         {"rms": "o", "centroid": "s", "period": "^", "log_multiplier": "D"}.items(),
         (BLUE, ORANGE, GREEN, VERMILLION), strict=True,
     ):  # fmt: skip
         ring_errors, drawn = errors(ds, "ratio", name), errors(ds, "draw", name)
-        right.plot(np.arange(len(ring_errors)), ring_errors, marker, color=colour, label=name.replace("_", " "))
-        right.plot(len(ring_errors) + 1 + np.arange(len(drawn)), drawn, marker, color=colour)
-    right.axhline(AGREE, color="0.5", lw=1, ls="--")
-    right.axvline(len(x), color="0.8", lw=1)
-    right.set(yscale="log", ylabel="relative error", xlabel="ring's ratios | random experiments")
+        right.plot(1 + np.arange(len(ring_errors)), ring_errors, marker, color=colour, label=WORDS[name])
+        right.plot(len(ring_errors) + 2 + np.arange(len(drawn)), drawn, marker, color=colour)
+    right.axhline(AGREE, color=GREY, lw=1.2, ls="--", label=f"{AGREE:.0%}")
+    right.axvline(len(x) + 1, color="0.8", lw=1)
+    right.set(yscale="log", ylabel="relative error of the prediction", xlabel="ratios of the ring | random experiments")
     right.set_xticks([])
-    right.legend(fontsize=9)
+    above(right, columns=2)
     return fig
+
+
+#: names of what is compared
+WORDS = {"rms": "rms displacement", "centroid": "centroid's excursion", "period": "period",
+         "log_multiplier": "decay per period"}  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("orbits", draws=6).parse_args(argv)
-    ds = study(args.seed, args.draws)
-    write(args.output, ds, figure(ds))
+    ds = made(args, lambda: study(args.seed, args.draws), figure)
     for dim, what in (("ratio", "ring"), ("draw", "random experiments")):
         for name in NAMES:
             off = errors(ds, dim, name)

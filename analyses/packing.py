@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from analyses.script import options, write
+from analyses.script import made, options, sheet
 from egan_theory.papers.packing import band, band_with_collapse, band_without_collapse, curve, product_total_variation
-from egan_theory.show.style import BLACK, BLUE, GREY, VERMILLION, styled
+from egan_theory.show.style import BLACK, BLUE, GREY, VERMILLION
 
 #: (t, eps, delta) of the panels; the first is the paper's figure 3 setting in spirit: a tenth of the mass is missing
 PANELS = ((0.11, 0.02, 0.1), (0.3, 0.05, 0.3), (0.5, 0.1, 0.5))
@@ -83,13 +83,11 @@ def study(seed: int, draws: int) -> xr.Dataset:
     return ds.assign_attrs(seed=seed, draws=draws)
 
 
-@styled
 def figure(ds: xr.Dataset):
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(14, 5.4), layout="constrained")
-    width = 0.22
-    for i, ax in enumerate(fig.subplots(1, len(PANELS))):
+    """Bands of the total variation of m samples, and the extremes of random pairs."""
+    fig, axes = sheet(1, len(PANELS), 4.6, sharey=True)
+    width = 0.24
+    for i, ax in enumerate(axes):
         m = ds["m"].values
         for j, (kind, colour) in enumerate(zip(KINDS, (GREY, VERMILLION, BLUE), strict=True)):
             cell = ds.sel(kind=kind).isel(panel=i)
@@ -99,20 +97,20 @@ def figure(ds: xr.Dataset):
                 ax.plot(at, cell[edge], marker, color=BLACK, ms=4, mfc=colour, mew=0.7,
                         label="extremes of random pairs" if (edge, j) == ("least", 0) else None)  # fmt: skip
         t, eps, delta = ds["setting"].values[i]
-        ax.set(xlabel="samples judged at once, m", ylabel="TV(P$^m$, Q$^m$)" if i == 0 else "", ylim=(0, 1),
-               title=f"TV(P, Q) = {t:g}\ncollapse: P(S) ≥ {delta:g}, Q(S) ≤ {eps:g} for some S")  # fmt: skip
+        ax.set(xlabel="samples judged at once (number)", ylim=(0, 1))
+        ax.set_title(f"TV(P, Q) = {t:g}; collapse:\nP(S) ≥ {delta:g}, Q(S) ≤ {eps:g}", fontsize=9.5)
         ax.set_xticks(m)
         ax.grid(False, axis="x")
         if i == 0:
-            fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False,
-                       title="bars: the range that theory allows")  # fmt: skip
+            ax.set_ylabel("total variation of m samples (1)")
+            fig.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False,
+                       title="bars: the range that theory allows", alignment="left")  # fmt: skip
     return fig
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("packing", draws=100_000).parse_args(argv)
-    ds = study(args.seed, args.draws)
-    write(args.output, ds, figure(ds), dpi=110)
+    ds = made(args, lambda: study(args.seed, args.draws), figure)
     print(f"{int(ds['crossed'].sum())} crossings among {int(ds['pairs'].sel(kind='all').sum())} random pairs")
     return ds
 

@@ -38,7 +38,7 @@ from scipy.optimize import brentq
 import egan_theory as eg
 from analyses.real_gan_networks import BIAS, RATE, Clouds, Networks, Runs
 from analyses.real_gan_verdict import figure, numbers, verdict
-from analyses.script import options, write
+from analyses.script import made, options
 from egan_theory.kernels.wide.universality import kernel_numbers
 from egan_theory.linear import update_matrix
 from egan_theory.linear.saddle import on_seen_features
@@ -354,8 +354,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser.add_argument("--widths", type=int, nargs="+", default=list(WIDTHS))
     parser.add_argument("--start-widths", type=int, nargs="+", default=list(START_WIDTHS))
     args = parser.parse_args(argv)
-    ds = study(args.seed, args.draws, tuple(args.widths), tuple(args.start_widths))
-    write(args.output, ds, figure(ds), dpi=130)
+    ds = made(args, lambda: study(args.seed, args.draws, tuple(args.widths), tuple(args.start_widths)), figure)
     for line in verdict(numbers(ds)):
         print(line)
     return ds

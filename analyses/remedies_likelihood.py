@@ -263,7 +263,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     write(args.output, both, part="pairs")
     shares = ds["share"].values
     top = float(both["rate"].max())
-    print(f"{int((shares >= SHARE).sum())} of {args.draws} predicted weights reach {SHARE:.0%} of the best simulated "
+    print(f"{int((shares >= SHARE).sum())} of {len(shares)} predicted weights reach {SHARE:.0%} of the best simulated "
           f"rate; lowest share {shares.min():.4f}")  # fmt: skip
     print(f"box: best R1 alone {both.attrs['rate_r1']:.4g}, best likelihood alone {both.attrs['rate_likelihood']:.4g}, "
           f"best pair in the range {top:.4g} per unit of time")  # fmt: skip

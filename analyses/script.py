@@ -1,11 +1,15 @@
-"""What every analysis does around its study: the arguments they share, and a Dataset and a figure in files."""
+"""What every analysis does around its study: the arguments they share, a Dataset and a figure of it in files."""
 
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser
+import shlex
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -15,29 +19,124 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 #: the published MNIST runs: their raw files, order parameters and target
 PUBLISHED = Path(os.environ.get("EGAN_PUBLISHED_MNIST", ROOT.parent / "shared" / "published_mnist"))
+#: dots per inch of a figure, which is to be read at about 700 pixels across, and the most bytes its file may have
+DPI, LIMIT = 115, 100_000
+
+
+class Parser(ArgumentParser):
+    """Keeps in the arguments, as ``command``, what makes the same again, wherever its files go."""
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Namespace:  # type: ignore[override]
+        given = list(sys.argv[1:] if args is None else args)
+        found = super().parse_args(given, namespace)
+        rest, skip = [], False
+        for word in given:
+            if not skip and word.split("=")[0] not in ("--output", "--from", "--seed", "--draws"):
+                rest.append(word)
+            skip = not skip and word in ("--output", "--from", "--seed", "--draws")
+        found.command = shlex.join([*self.prog.split(), f"--seed={found.seed}", f"--draws={found.draws}", *rest])
+        found.command = found.command.replace("--seed=", "--seed ").replace("--draws=", "--draws ")
+        return found
 
 
 def options(
     name: str, draws: int, *, seed: int = 1, about: str | None = None, help_seed: str | None = None,
     help_draws: str | None = None,
-) -> ArgumentParser:  # fmt: skip
-    """A parser with --seed, --draws and --output; files go to out/NAME with a suffix each unless told otherwise."""
-    parser = ArgumentParser(prog=f"python -m analyses.{name}", description=about)
+) -> Parser:  # fmt: skip
+    """A parser with --seed, --draws, --output and --from; files go to out/NAME with a suffix each unless told
+    otherwise."""
+    parser = Parser(prog=f"python -m analyses.{name}", description=about)
     parser.add_argument("--seed", type=int, default=seed, help=help_seed)
     parser.add_argument("--draws", type=int, default=draws, help=help_draws)
     parser.add_argument("--output", type=Path, default=Path("out") / name)
+    parser.add_argument("--from", dest="source", type=Path, metavar="FILE.nc", help="draw again what was computed")
     return parser
 
 
+def spent() -> float:
+    """Processor time of this process and of those it waited for, seconds."""
+    t = os.times()
+    return t.user + t.system + t.children_user + t.children_system
+
+
+def made(args: Namespace, study: Callable[[], xr.Dataset], figure: Callable[[xr.Dataset], Figure]) -> xr.Dataset:
+    """The Dataset of ``study()``, with the seed, draws, command and processor time it took, or that of ``--from``, in
+    OUTPUT.nc; its figure in OUTPUT.png."""
+    import xarray as xr
+
+    if args.source is not None:
+        ds = xr.load_dataset(args.source, engine="h5netcdf", decode_times=False)
+        write(args.output, None, drawn(figure, ds), ds.attrs)
+        return ds
+    start = spent()
+    ds = study()
+    ds = ds.assign_attrs(seed=args.seed, draws=args.draws, command=args.command, cpu_seconds=round(spent() - start, 1))
+    write(args.output, ds, drawn(figure, ds), ds.attrs)
+    return ds
+
+
+def drawn(figure: Callable[[xr.Dataset], Figure], ds: xr.Dataset) -> Figure:
+    """The figure in the look of the package's figures."""
+    from egan_theory.show.style import styled
+
+    return styled(figure)(ds)
+
+
 def write(
-    output: Path, ds: xr.Dataset | None, figure: Figure | None = None, dpi: float = 150, *, part: str | None = None
+    output: Path, ds: xr.Dataset | None, figure: Figure | None = None, about: dict[str, Any] | None = None
 ) -> None:
-    """OUTPUT.nc and OUTPUT.png, of a part OUTPUT_PART.nc and OUTPUT_PART.png; the folder is made."""
+    """OUTPUT.nc and OUTPUT.png; the folder is made. The PNG says what made it (``facts``), and has at most LIMIT
+    bytes: so few colours that they fit, and no more than fit in a palette."""
     import egan_theory as eg
 
-    name = output if part is None else output.with_name(f"{output.name}_{part}")
-    name.parent.mkdir(parents=True, exist_ok=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
     if ds is not None:
-        eg.save(ds, name.with_suffix(".nc"))
+        eg.save(ds, output.with_suffix(".nc"))
     if figure is not None:
-        figure.savefig(name.with_suffix(".png"), dpi=dpi)
+        output.with_suffix(".png").write_bytes(png(figure, about or {}))
+
+
+def png(figure: Figure, about: dict[str, Any]) -> bytes:
+    """A PNG of at most LIMIT bytes, with ``about``'s command, seed, draws and processor time as its text."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    for name in ("command", "seed", "draws", "cpu_seconds"):
+        if name in about:
+            text.add_text(name, str(about[name]))
+    for dpi, colours in ((DPI, 256), (DPI, 64), (DPI, 24), (90, 24), (70, 12)):
+        raw, out = BytesIO(), BytesIO()
+        figure.savefig(raw, format="png", dpi=dpi)
+        with Image.open(raw) as image:
+            few = image.convert("RGB").quantize(colours, dither=Image.Dither.NONE)
+            few.save(out, "png", optimize=True, pnginfo=text)
+        if len(out.getvalue()) <= LIMIT:
+            break
+    return out.getvalue()
+
+
+def facts(path: Path) -> str:
+    """The line of the gallery about a figure's making, read from its file: seed, draws, processor time, command."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        about = image.text  # type: ignore[attr-defined]
+    seconds = float(about["cpu_seconds"])
+    time = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    return f"Seed {about['seed']}, draws {about['draws']}, {time} of processor time: `{about['command']}`"
+
+
+# what figures share
+def sheet(rows: int = 1, columns: int = 1, height: float = 4.2, **how: Any) -> tuple[Figure, Any]:
+    """(a figure 9 inches wide, its axes)."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, **how)
+
+
+def above(ax: Any, title: str = "", columns: int = 1, **how: Any) -> None:
+    """A legend over the axes, where it covers no data."""
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, title=title or None,
+              alignment="left", columnspacing=1.0, handletextpad=0.5, borderaxespad=0.2, **how)  # fmt: skip

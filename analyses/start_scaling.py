@@ -17,7 +17,7 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.phase_diagrams import ACCURATE, FAMILIES, draw
-from analyses.script import options, write
+from analyses.script import made, options
 from egan_theory.predict.basin import margins
 from egan_theory.predict.phase import phase_axis
 from egan_theory.predict.transverse import clustered
@@ -107,8 +107,7 @@ def figure(ds: xr.Dataset):
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("start_scaling", draws=1).parse_args(argv)
-    ds = study(args.seed, args.draws)
-    write(args.output, ds, figure(ds))
+    ds = made(args, lambda: study(args.seed, args.draws), figure)
     return ds
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import xarray as xr
 
 from analyses.proportions import wilson
-from analyses.script import options, write
+from analyses.script import made, options
 from egan_theory.papers.two_gaussian import Training, cusp_amplitude, random_starts, slope_range, train
-from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, styled
+from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 
 SUCCESS = 0.05
 #: the four kinds at the same rates; steps of the generator
@@ -95,7 +95,6 @@ def study(seed: int, draws: int) -> xr.Dataset:
                            sweep_steps=SWEEP_STEPS)  # fmt: skip
 
 
-@styled
 def figure(ds: xr.Dataset):
     """Success against n_c eta_D for both kinds, how the failed runs ended, and a few trajectories of the means."""
     from matplotlib.figure import Figure
@@ -150,8 +149,7 @@ def figure(ds: xr.Dataset):
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("two_gaussian", draws=1000).parse_args(argv)
-    ds = study(args.seed, args.draws)
-    write(args.output, ds, figure(ds), dpi=110)
+    ds = made(args, lambda: study(args.seed, args.draws), figure)
     return ds
 
 

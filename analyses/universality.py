@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import brentq
 
-from analyses.script import options, write
+from analyses.script import made, options
 from egan_theory.kernels.wide.depth import depth_limit
 from egan_theory.kernels.wide.recursion import tangent_kernel
 from egan_theory.kernels.wide.universality import (
@@ -193,8 +193,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("universality", draws=10, seed=0, help_draws="networks per activation and per width")
     parser.add_argument("--width", type=int, default=4096, help="of the networks")
     args = parser.parse_args(argv)
-    ds = study(args.seed, args.draws, args.width)
-    write(args.output, ds, figure(ds))
+    ds = made(args, lambda: study(args.seed, args.draws, args.width), figure)
     for i, name in enumerate(ds["activation"].values):
         r = ds.isel(activation=i)
         print(f"{name:11s} g1 {float(r.g1):9.4f} sampled {float(r.g1_sampled):9.4f} z {float(r.g1_z):5.2f}   "

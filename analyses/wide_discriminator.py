@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import options, write
+from analyses.script import made, options
 from egan_theory.linear import eigenvalues, linearize
 
 WIDTHS = (256, 512, 1024, 2048, 4096)
@@ -141,8 +141,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser.add_argument("--widths", type=int, nargs="+", default=list(WIDTHS))
     parser.add_argument("--depth", type=int, default=1)
     args = parser.parse_args(argv)
-    ds = study(args.seed, args.draws, tuple(args.widths), args.depth)
-    write(args.output, ds, figure(ds))
+    ds = made(args, lambda: study(args.seed, args.draws, tuple(args.widths), args.depth), figure)
     for activation in ACTIVATIONS:
         for name in ("infinite", "own"):
             errors = ds[name].sel(activation=activation).values

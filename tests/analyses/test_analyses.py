@@ -61,7 +61,7 @@ def test_critical_damping(tmp_path):
     assert float(last.sel(factor=1.0)) < float(last.sel(factor=0.2)) and float(last.sel(factor=1.0)) < float(
         last.sel(factor=5.0)
     )
-    draws_figure(critical_damping.figure(best, swept, decays), tmp_path)
+    draws_figure(critical_damping.figure(critical_damping.results(0, 3)), tmp_path)
 
 
 @pytest.mark.slow
