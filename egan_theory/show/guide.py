@@ -40,10 +40,14 @@ def guide(topic: str | None = None) -> Markdown:
     Returns:
         The text in Markdown, a str that notebooks show set.
 
+    Units:
+        None, it is text.
+
     Raises:
         InputError: where there is no such topic.
 
-    Source: none, it only reads the files of ``egan_theory/guide``.
+    Source:
+        None, it only reads the files of ``egan_theory/guide``.
     """
     name = "README" if topic is None else one_of("topic", topic, topics())
     return Markdown((GUIDE / f"{name}.md").read_text(encoding="utf-8"))
