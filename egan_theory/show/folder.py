@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 
 from ..base.errors import InputError
 from ..base.files import atomic, check_output_folder
 from ..base.netcdf import save
-from .style import detached, write
+from .html import rendered
+from .picture import Picture, Slider, picture
 
 #: marks a folder as a report and lists the files that are its own
 MARK = ".egan-report"
@@ -59,18 +59,16 @@ def _names(folder: Path) -> list[str]:
 
 
 class Draft:
-    """A report in the making: figures and data files in ``folder``, at last the page that names them all."""
+    """A report in the making: pictures, data files in ``folder``, at last the page that holds and names them all."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.figures: list[dict[str, str]] = []
+        self.pictures: list[Picture] = []
         self.files: list[tuple[str, str]] = []
 
-    def figure(self, name: str, alt: str, caption: str, draw: Callable[[], Axes]) -> None:
-        """Draw a figure, as ``name``.png."""
-        with detached():
-            write(draw(), self.folder / f"{name}.png")
-        self.figures.append({"file": f"{name}.png", "alt": alt, "caption": caption})
+    def figure(self, name: str, alt: str, caption: str, draw: Callable[[], Axes], slider: Slider | None = None) -> None:
+        """Draw a figure of the page, see ``picture``."""
+        self.pictures.append(picture(name, alt, caption, draw, slider=slider))
 
     def dataset(self, name: str, ds: xr.Dataset, what: str) -> None:
         save(ds, self.folder / name)
@@ -82,21 +80,8 @@ class Draft:
 
     def page(self, template: str, package: str = __package__, **context: Any) -> None:
         """Fill in ``template`` of ``package``, which extends layout.html.j2; text in the context is escaped."""
-        text = rendered(template, package, figures=self.figures, data=self.files, **context)
+        text = rendered(template, package, pictures=self.pictures, data=self.files, **context)
         (self.folder / INDEX).write_text(text, encoding="utf-8")
-
-
-def rendered(template: str, package: str = __package__, **context: Any) -> str:
-    """The page that ``template`` of ``package`` makes of the context, whose text is escaped."""
-    packages = dict.fromkeys((package, __package__))
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader(name, "") for name in packages]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).render(**context)
 
 
 def _replace(temporary: Path, folder: Path, files: list[str]) -> None:

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ..base.errors import InputError
 from ..base.files import atomic, check_output
@@ -21,11 +14,9 @@ from ..games.modes import KINDS, TROUBLE
 from ..games.result import GameSpectrum, duration
 from ..games.words import multiplier
 from . import plot
+from .html import rendered
+from .picture import Picture, picture
 from .plot.games import check_spectrum
-from .style import detached
-
-#: resolution of the figures of the page
-DPI = 110
 
 
 def game_page(spectrum: GameSpectrum, path: str | Path) -> Path:
@@ -41,15 +32,18 @@ def game_page(spectrum: GameSpectrum, path: str | Path) -> Path:
     file = check_output(path, field="path")
     first, *rest = spectrum.reading
     head, rows = spectrum.grid()
-    environment = Environment(
-        loader=PackageLoader(__package__, ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
     scan = spectrum.scan
-    text = environment.get_template("game.html.j2").render(
+    text = rendered(
+        "game.html.j2",
         verdict=first,
         headline=rest,
         failures={},
+        sections=[
+            ("modes", "Modes"),
+            *([("strengths", "Strengths")] if scan is not None and scan.crossings else []),
+            ("figures", "Figures"),
+            ("game", "The game"),
+        ],
         head=head,
         rows=[
             {"cells": [cell(value) for value in row], "off": mode.kind in TROUBLE}
@@ -74,45 +68,38 @@ def _crossing(c: Any) -> dict[str, str]:
     }
 
 
-def _pictures(s: GameSpectrum) -> list[dict[str, str]]:
+def _pictures(s: GameSpectrum) -> list[Picture]:
     out = [
-        _picture(
-            lambda: plot.game(s),
+        picture(
+            "multipliers",
             "Multipliers of the training step in the complex plane",
             "Multipliers per training step. Within the unit circle a mode shrinks, outside it grows; the angle is how "
             "far it turns per step.",
+            lambda: plot.game(s),
         )
     ]
     if s.scan is not None:
         out.append(
-            _picture(
-                lambda: plot.game_scan(s),
+            picture(
+                "scan",
                 "Modulus of the modes against a penalty's strength",
                 f"The modes over the strength of {s.scan.penalty.upper()}, followed from now (dotted), drawn where the "
                 "residual is at most a tenth of |z − 1|. The networks are those of this checkpoint throughout.",
+                lambda: plot.game_scan(s),
             )
         )
     if s.curvature_D is not None or s.curvature_G is not None:
         out.append(
-            _picture(
-                lambda: plot.game_curvature(s),
+            picture(
+                "curvature",
                 "Density of step times curvature of each player alone",
                 "Each player's own curvature, times the step that its optimiser takes per unit of gradient, from one "
                 "random direction each: how large a part of all directions has it. Beyond the dashed line (drawn where "
                 "it is near) a player's step overshoots by itself.",
+                lambda: plot.game_curvature(s),
             )
         )
     return out
-
-
-def _picture(draw: Callable[[], Axes], alt: str, caption: str) -> dict[str, str]:
-    with detached():
-        figure = draw().get_figure()
-    assert isinstance(figure, Figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return {"source": f"data:image/png;base64,{data}", "alt": alt, "caption": caption}
 
 
 def _about(s: GameSpectrum) -> list[tuple[str, str]]:

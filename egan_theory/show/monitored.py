@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import io
+from functools import partial
 from pathlib import Path
 
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from ..base.errors import InputError
 from ..base.files import atomic, check_output
 from ..games.modes import KINDS
 from ..monitoring.reading import Monitored, monitor
 from ..runs.reading import open_runs
 from ..runs.schema import validate_runs
-from . import plot, style
-from .folder import rendered
+from . import plot
+from .html import rendered
+from .picture import picture
 from .plot.monitored import panels
 
 #: analyses listed on the page, the latest
@@ -60,18 +57,19 @@ def monitor_page(
 
 def page(ds: xr.Dataset, found: Monitored) -> str:
     """The page's text."""
-    figures = []
-    for name in panels(ds):
-        with style.detached():
-            source = inline(plot.monitor(ds, what=name))
-        figures.append({"file": source, "alt": TEXTS[name][0], "caption": TEXTS[name][1]})
+    pictures = [picture(name, *TEXTS[name], partial(plot.monitor, ds, what=name)) for name in panels(ds)]
     head, rows = found.grid()
     return rendered(
         "monitored.html.j2",
         verdict=verdict(found),
         headline=found.remarks,
         failures={": ".join(parts[:-1]): parts[-1] for parts in (text.split(": ", 2) for text in found.failures)},
-        figures=figures,
+        pictures=pictures,
+        sections=[
+            ("figures", "Figures"),
+            *([("analyses", "Analyses")] if found.analyses else []),
+            ("provenance", "Method and provenance"),
+        ],
         head=head,
         rows=list(rows)[-LISTED:],
         total=len(found.analyses),
@@ -92,16 +90,6 @@ def verdict(found: Monitored) -> str:
     latest = found.analyses[-1]
     since = "" if latest.step == found.last else f" (of {found.last:g} so far)"
     return f"Training at step {latest.step:g}{since}: {found.kind or 'no multipliers'}"
-
-
-def inline(ax: Axes) -> str:
-    """A figure as a data URI."""
-    figure = ax.get_figure()
-    if not isinstance(figure, Figure):
-        raise InputError("ax", "belong to a figure")
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=style.DPI)
-    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
 __all__ = ["monitor_page", "page"]

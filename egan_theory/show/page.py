@@ -92,7 +92,7 @@ def report(
     ``runs``: runs of your own (run schema), reported on instead; then nothing is simulated, the sweep of strengths
     included. They must have the experiment's particles and dimension.
 
-    Beside the page: figures (PNG), spectrum.nc, frequency.nc, runs.nc, strength.nc, agreement.nc, regularizer.json,
+    Beside the page: spectrum.nc, frequency.nc, runs.nc, strength.nc, agreement.nc, regularizer.json,
     experiment.toml, derivation.md. A stage that is impossible for the experiment is left out, with its reason on the
     page.
     ``progress(stage, done, total)`` is called as the work advances.
@@ -269,8 +269,18 @@ def _page(r: _Results, draft: Draft) -> None:
         "best strength": None if r.regularizer is None else r.regularizer.method,
         "comparison": table.method,
     }
+    sections = {
+        "experiment": True,
+        "agreement": True,
+        "boundaries": r.boundaries is not None,
+        "figures": True,
+        "eigenvalues": r.spectrum is not None and r.spectrum.sizes["mode"] > 0,
+        "derivation": True,
+        "provenance": True,
+    }
     draft.page(
         "page.html.j2",
+        sections=[(name, name.capitalize()) for name, there in sections.items() if there],
         verdict=words.verdict(r.spectrum),
         origin="simulated" if r.runs is None else origin(r.runs),
         headline=_headline(r),

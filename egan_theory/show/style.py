@@ -1,4 +1,4 @@
-"""How every figure looks: Okabe-Ito colours with a marker of their own each, fonts legible at the page's width.
+"""How every figure looks: colours with a marker of their own each, fonts legible at the page's width.
 
 A plot function without axes makes its figure through pyplot, so that a notebook shows it; reports and the command
 line make plain Figure objects (``detached``), which nobody else holds. Nothing here changes a global setting.
@@ -6,7 +6,7 @@ line make plain Figure objects (``detached``), which nobody else holds. Nothing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
@@ -16,16 +16,19 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator, ScalarFormatter
+from matplotlib.transforms import Transform
 
 from ..base.files import atomic
 from ..runs.outcome import Outcome
 
-BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#000000", "#767676"
+#: those of Okabe and Ito (2008, jfly.uni-koeln.de/color), some darker, so that marks have a contrast of 3 with white
+BLUE, ORANGE, GREEN, VERMILLION = "#1A71B0", "#CA8100", "#02905E", "#BE4F01"
+SKY, PURPLE, BLACK, GREY = "#2E9AD3", "#C977A5", "#000000", "#767676"
 #: colour and marker of each damping regime
 REGIMES = {"underdamped": (BLUE, "o"), "critical": (GREEN, "D"), "overdamped": (VERMILLION, "^")}
 #: colour and marker of each outcome of a run; light ones, for lines and hatches lie over them
@@ -108,6 +111,46 @@ def axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure.subplots()
+
+
+class Told(Artist):
+    """What points of the axes say, drawn by nothing: it travels with the axes to whoever answers to a pointer."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, texts: tuple[str, ...], transform: Transform | None) -> None:
+        super().__init__()
+        self.x, self.y, self.texts = x, y, texts
+        self.given = transform
+        self.set_visible(False)
+        self.set_in_layout(False)
+
+    def pixels(self) -> np.ndarray:
+        """(point, 2) places in pixels of the figure."""
+        assert self.axes is not None
+        transform = self.axes.transData if self.given is None else self.given
+        with np.errstate(all="ignore"):  # what has no logarithm is nowhere
+            return np.asarray(transform.transform(np.stack([self.x, self.y], axis=-1)))
+
+
+#: points told of one dense curve, at most
+DENSE = 200
+
+
+def tell(ax: Axes, x: Any, y: Any, texts: Sequence[str], transform: Transform | None = None) -> None:
+    """Say in one line each, with units, what the drawn points (x, y) are: pages show it where the pointer is.
+
+    Of more than DENSE points evenly spaced ones are told. ``transform``: of x and y, default the data's.
+    """
+    x, y = (np.asarray(values, dtype=float).ravel() for values in (x, y))
+    if not len(x) == len(y) == len(texts):
+        raise ValueError(f"{len(x)} and {len(y)} coordinates of {len(texts)} texts")
+    kept = np.arange(len(x)) if len(x) <= DENSE else np.unique(np.linspace(0, len(x) - 1, DENSE).astype(int))
+    if len(kept):
+        ax.add_artist(Told(x[kept], y[kept], tuple(str(texts[int(i)]) for i in kept), transform))
+
+
+def told(figure: Figure) -> list[Told]:
+    """All that was told of a figure."""
+    return [artist for ax in figure.axes for artist in ax.get_children() if isinstance(artist, Told)]
 
 
 def write(ax: Axes, path: Path) -> None:

@@ -32,7 +32,7 @@ SCAN = 24
 def solvable_report(model: Solvable, directory: str | Path = "report", *, progress: Progress | None = None) -> Path:
     """Predict, integrate, simulate (exact chain), compare and write the page; returns the path of its index.html.
 
-    Beside the page: figures (PNG), ode.nc, runs.nc, agreement.nc, scan.nc, theory.json, model.toml. What does not apply
+    Figures are in the page; beside it: ode.nc, runs.nc, agreement.nc, scan.nc, theory.json, model.toml. What does not apply
     to the model (closed forms need f(x) = x and the hard constraint) is left out, with its reason on the page.
     All or nothing: the folder is written when everything is computed, and only if it is new, empty or a former report.
     Raises InputError: a folder of something else, too few records.
@@ -67,8 +67,13 @@ def solvable_report(model: Solvable, directory: str | Path = "report", *, progre
         draft.text("model.toml", about["model"], "the model")
         if theory:
             draft.text("theory.json", json_text(theory), "prediction, boundaries and fixed points")
+        sections = {"model": "Model", "agreement": "Agreement", "figures": "Figures", "points": "Fixed points",
+                    "provenance": "Provenance"}  # fmt: skip
+        if not theory.get("fixed_points"):
+            del sections["points"]
         draft.page(
-            "report.html.j2", __package__, verdict=_verdict(found.label, theory), about=about, failures=missing,
+            "report.html.j2", __package__, sections=list(sections.items()),
+            verdict=_verdict(found.label, theory), about=about, failures=missing,
             headline=_headline(model, found, outcomes, theory), rows=agreement_table(table), unmatched=table.unmatched,
             assumptions=table.assumptions, points=theory.get("fixed_points", []),
             boundaries={regimes.boundary_words(k): v for k, v in theory.get("boundaries", {}).items()},
