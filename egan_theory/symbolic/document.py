@@ -1,4 +1,4 @@
-"""The theory as data: sections of text, numbered equations and tables, read from Markdown and printed in two forms.
+"""The theory as data: sections of text, numbered equations and tables, read from Markdown and printed in three forms.
 
 What is read is what is printed. Text may hold $...$ mathematics, `code`, **bold** and links to equations by their
 names, ``[Eq. (n)](#eq-name)``; the numbers follow from the order of the equations. A block
@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
+from . import hypertext, inline, typeset
+from .widths import nested
+
 RELATIONS = ("=", "<", ">", r"\to", r"\sim")
-TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\s+|.", re.S)
-_OPEN, _CLOSE = ("{", "(", "[", r"\left", r"\begin"), ("}", ")", "]", r"\right", r"\end")
 _LINK = re.compile(r"\[Eq\. \(\d+\)\]\(#eq-([a-z0-9-]+)\)")
 _ITEM = re.compile(
     r'<a id="eq-(?P<equation>[a-z0-9-]+)"></a>\s*\$\$\n(?P<latex>.*?)\n?\s*\\tag\{\d+\}\n\$\$'
@@ -33,9 +34,7 @@ def split_equations(latex: str) -> list[tuple[str, str, str]]:
     """(left side, relation, right side) of every equation of a display; "a = b = c" are two of them."""
     body = re.sub(r"\\(?:begin|end)\{aligned\}", "", latex)
     pieces: list[list[str]] = [[""]]  # side, relation, side, ...
-    depth = 0
-    for token in TOKEN.findall(body):
-        depth += (token in _OPEN) - (token in _CLOSE)
+    for token, depth in nested(body):
         if depth == 0 and token in (r"\qquad", r"\\"):
             pieces.append([""])
         elif depth == 0 and token in RELATIONS:
@@ -67,17 +66,25 @@ class Text:
     @property
     def lines(self) -> tuple[str, ...]:
         """The bullets, or the paragraph, each in one line and without links."""
+        return tuple(inline.without_links(part) for part in self._parts)
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
         parts = re.split(r"^- ", self.source, flags=re.M)[1:] if self.bullets else [self.source]
-        return tuple(" ".join(_without_links(part).split()) for part in parts)
+        return tuple(" ".join(part.split()) for part in parts)
 
     def to_markdown(self) -> str:
         return self.source
 
     def to_latex(self) -> str:
         if not self.bullets:
-            return latex_text(self.source)
-        items = "\n".join(f"\\item {latex_text(line)}" for line in self.lines)
-        return f"\\begin{{itemize}}\n{items}\n\\end{{itemize}}"
+            return inline.to_latex(self.source)
+        return typeset.bullets(self._parts)
+
+    def to_html(self) -> str:
+        if not self.bullets:
+            return f"<p>{inline.to_html(self.source)}</p>"
+        return hypertext.bullets(self._parts)
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,13 @@ class Equation:
         return f'<a id="eq-{self.name}"></a>\n\n$$\n{self.latex}{gap}\\tag{{{self.number}}}\n$$'
 
     def to_latex(self) -> str:
-        return f"\\begin{{equation*}}\n{self.latex} \\tag{{{self.number}}}\n\\end{{equation*}}"
+        return typeset.equation(self.name, self.latex, self.number)
+
+    def to_html(self) -> str:
+        return hypertext.equation(self.name, self.latex, self.number)
+
+    def _repr_latex_(self) -> str:
+        return f"$$\n{self.latex} \\tag{{{self.number}}}\n$$"
 
 
 @dataclass(frozen=True)
@@ -123,14 +136,10 @@ class Table:
         return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
 
     def to_latex(self) -> str:
-        head, *body = (" & ".join(map(latex_text, line)) for line in (self.header, *self.rows))
-        return (  # one that is wider than the text is made to fit
-            "\\begin{center}\n\\footnotesize\n\\renewcommand{\\arraystretch}{1.5}\n"
-            "\\resizebox{\\ifdim\\width>\\linewidth \\linewidth\\else\\width\\fi}{!}{%\n"
-            f"\\begin{{tabular}}{{{'l' * len(self.header)}}}\n\\hline\n{head} \\\\\n\\hline\n"
-            + " \\\\\n".join(body)
-            + " \\\\\n\\hline\n\\end{tabular}}\n\\end{center}"
-        )
+        return typeset.table(self.header, self.rows)
+
+    def to_html(self) -> str:
+        return hypertext.table(self.header, self.rows)
 
 
 @dataclass(frozen=True)
@@ -146,6 +155,9 @@ class Generated:
     def to_latex(self) -> str:
         return self.content.to_latex()
 
+    def to_html(self) -> str:
+        return self.content.to_html()
+
 
 Item = Text | Equation | Table | Generated
 
@@ -157,6 +169,11 @@ class Step:
     title: str
     level: int
     items: tuple[Item, ...]
+
+    @property
+    def anchor(self) -> str:
+        """The id of the section in HTML and its label in LaTeX."""
+        return hypertext.anchor(self.title)
 
     @property
     def content(self) -> tuple[Text | Equation | Table, ...]:
@@ -190,12 +207,21 @@ class Step:
 
     def to_latex(self) -> str:
         command = "section" if self.level == 2 else "subsection"
-        return "\n\n".join([f"\\{command}{{{self.title}}}", *(item.to_latex() for item in self.items)])
+        title = f"\\{command}{{{inline.to_latex(self.title)}}}\\label{{{self.anchor}}}"
+        return "\n\n".join([title, *(item.to_latex() for item in self.items)])
+
+    def to_html(self, heading: int = 1) -> str:
+        """A ``section``; ``heading`` is the level of the heading of the whole text."""
+        return hypertext.section(
+            self.anchor, self.title, self.level + heading - 1, [item.to_html() for item in self.items]
+        )
+
+    _repr_html_ = to_html
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Derivation:
-    """The theory in order, and the literature, ``sources``. Printed by ``to_markdown`` and ``to_latex``."""
+    """The theory in order, and the literature, ``sources``. Printed by ``to_markdown``, ``to_latex``, ``to_html``."""
 
     title: str
     steps: tuple[Step, ...]
@@ -213,36 +239,26 @@ class Derivation:
         return "\n\n".join(parts) + "\n"
 
     def to_latex(self) -> str:
-        """A complete LaTeX document; needs the packages amsmath and graphicx."""
-        sources = "\n".join(f"\\item {latex_text(source)}" for source in self.sources)
-        return "\n\n".join(
-            [
-                "\\documentclass[11pt]{article}\n\\usepackage[utf8]{inputenc}\n\\usepackage{amsmath}\n"
-                "\\usepackage{graphicx}\n\\setlength{\\textwidth}{17.5cm}\n\\setlength{\\oddsidemargin}{-0.8cm}\n"
-                f"\\allowdisplaybreaks\n\\sloppy\n\\title{{{self.title}}}\n\\author{{}}\n\\date{{}}",
-                "\\begin{document}\n\\maketitle",
-                *(step.to_latex() for step in self.steps),
-                f"\\section*{{Sources}}\n\\begin{{itemize}}\n{sources}\n\\end{{itemize}}",
-                "\\end{document}\n",
-            ]
-        )
+        """A complete LaTeX document; needs the packages amsmath, geometry, array, longtable and hyperref."""
+        return typeset.document(self.title, [step.to_latex() for step in self.steps], self.sources)
 
+    def to_html(self, heading: int = 1) -> str:
+        """An ``article`` to be put into a page, its style with it: sections, equations as MathML, tables, links.
 
-def _without_links(source: str) -> str:
-    return _LINK.sub(lambda match: match.group().partition("]")[0][1:], source)
+        Every section has the id ``Step.anchor``, every equation ``eq-NAME``. ``heading`` is the level of the title's
+        heading, 1 to 4; 0 leaves the title out and starts the sections with level 1.
+        """
+        if not 0 <= heading <= 4:
+            raise ValueError(f"heading must be 0 to 4, found {heading}")
+        sections = [step.to_html(max(heading, 1) - (heading == 0)) for step in self.steps]
+        sources = hypertext.section("sec-sources", "Sources", heading + 1, [hypertext.bullets(self.sources)])
+        return hypertext.article(self.title, heading, [*sections, sources])
 
+    def _repr_html_(self) -> str:
+        return self.to_html()
 
-def latex_text(source: str) -> str:
-    """LaTeX of a paragraph of Markdown: mathematics as it is, the rest without what LaTeX reserves."""
-    out = []
-    for i, piece in enumerate(_without_links(source).split("$")):
-        if i % 2:
-            out.append(f"${piece}$")
-            continue
-        for j, part in enumerate(piece.split("`")):
-            text = re.sub(r"([_%&#])", r"\\\1", part).replace("²", "$^2$")
-            out.append(f"\\texttt{{{text}}}".replace(".", ".\\allowbreak{}") if j % 2 else text)
-    return re.sub(r"\*\*(.+?)\*\*", r"\\textbf{\1}", "".join(out), flags=re.S)
+    def __repr__(self) -> str:
+        return f"Derivation({self.title!r}: {len(self.steps)} sections, {len(self.equations)} equations)"
 
 
 def read(source: str, generated: Callable[[str], Equation | Table]) -> Derivation:

@@ -13,8 +13,9 @@ from ..tables.losses import LOSSES
 from ..tables.penalties import PENALTIES, symbolic_coefficients
 from ..tables.updates import RULES, UpdateRule
 from . import maps, remedies
-from .document import TOKEN, Equation, Table
+from .document import Equation, Table
 from .linearize import symbols
+from .widths import TOKEN
 
 #: Widest right-hand side, in printed characters, before a sum is broken into lines.
 WIDTH = 62
