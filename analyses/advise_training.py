@@ -25,9 +25,10 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import options, write
+from analyses.script import made, options, sheet
 from egan_theory.games.game import game
 from egan_theory.games.optimizers import Optimizer
+from egan_theory.show.style import BLUE, VERMILLION
 
 BATCH, SAMPLES, WIDTH, CHANNELS, LEAK = 32, 512, 64, (8, 16), 0.2
 BETA = (0.0, 0.99)
@@ -290,41 +291,32 @@ def study(seed: int, draws: int, setups: tuple[Setup, ...] = SETUPS) -> xr.Datas
 
 
 def figure(ds: xr.Dataset) -> Any:
-    """Every set-up: energy distance against strength, the advice, and the prediction."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(11.5, 7), layout="constrained")
-    axes = fig.subplots(2, -(-ds.sizes["setup"] // 2), squeeze=False).T.ravel()
+    """Every set-up: energy distance against strength, and the advice."""
+    fig, axes = sheet(2, -(-ds.sizes["setup"] // 2), 6.0, squeeze=False)
+    axes = axes.T.ravel()
     for i, ax in enumerate(axes[: ds.sizes["setup"]]):
         row = ds.isel(setup=i)
         x, mean = row["strength"].values, row["energy"].values.mean(0)
-        ax.loglog(x, row["energy"].values.T, "o", color="#0072B2", ms=3, alpha=0.5)
-        ax.loglog(x, mean, "-", color="#0072B2", label="trained at one strength: each start, mean")
         best = int(np.nanargmin(mean))
-        ax.axvspan(
-            x[best] / FACTOR, x[best] * FACTOR, color="#0072B2", alpha=0.12, lw=0, label="factor 3 around the best"
-        )
-        ax.loglog(
-            np.clip(row["advised"].values[-1], x[0], x[-1]), row["reached"], "D", color="#D55E00", label="at the advice"
-        )
-        other = ax.twinx()
-        other.loglog(x, row["left"].values.T, "--", color="#009E73", lw=1)
-        other.set_ylabel("predicted left of what D sees", color="#009E73", fontsize=8)
+        ax.axvspan(x[best] / FACTOR, x[best] * FACTOR, color=BLUE, alpha=0.12, lw=0, label="factor 3 around the best")
+        ax.loglog(x, row["energy"].values.T, "o", color=BLUE, ms=3, alpha=0.5)
+        ax.loglog(x, mean, "-", color=BLUE, label="trained at one strength: each start, mean")
+        ax.loglog(np.clip(row["advised"].values[-1], x[0], x[-1]), row["reached"], "D", color=VERMILLION, ms=7,
+                  label="at the advice")  # fmt: skip
         word = "" if bool(row["passed"]) else "fails: "
-        ax.set_title(
-            f"{word}{row['setup'].values}: factor {float(row['factor']):.2g}, {float(row['excess']):.2f} x", fontsize=9
-        )
-        ax.set_xlabel("R1 strength")
-        ax.set_ylabel("energy distance to the data", fontsize=8)
-    handles, names = axes[0].get_legend_handles_labels()
-    fig.legend(handles, names, loc="outside upper center", ncols=3, fontsize=8)
+        ax.set_title(f"{word}{row['setup'].values}:\nfactor {float(row['factor']):.2g}, "
+                     f"{float(row['excess']):.2f} of the least", fontsize=9.5)  # fmt: skip
+    for unused in axes[ds.sizes["setup"] :]:
+        unused.set_visible(False)
+    fig.supxlabel("R1 strength (1)", fontsize=11)
+    fig.supylabel("energy distance to the data (units of the data)", fontsize=11)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return fig
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("advise_training", draws=3, help_seed="of starts and batches", help_draws="starts").parse_args(argv)
-    ds = study(args.seed, args.draws)
-    write(args.output, ds.assign(passed=ds["passed"].astype(int)), figure(ds))
+    ds = made(args, lambda: study(args.seed, args.draws), figure)
     print(f"{int(ds['passed'].sum())} of {ds.sizes['setup']} set-ups pass")
     return ds
 

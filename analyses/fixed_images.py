@@ -17,7 +17,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
-from textwrap import wrap
 from typing import Any
 
 import jax
@@ -28,11 +27,12 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 import egan_theory as eg
-from analyses.script import made, options
+from analyses.script import made, options, sheet
 from egan_theory.advice.reach import drift
 from egan_theory.advice.result import Advice
 from egan_theory.features.networks.tangent import TangentFeatures
 from egan_theory.linear.kick import dense_answer
+from egan_theory.show.style import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 from egan_theory.tables.losses import get_loss
 from egan_theory.tables.updates import UpdateRule
 
@@ -351,59 +351,31 @@ def verdict(ds: xr.Dataset) -> str:
 
 
 def figure(ds: xr.Dataset):
-    """Per network: energy distance at the end against strength; what is left, simulated and predicted; over time."""
-    from matplotlib.figure import Figure
-
+    """Per network: energy distance at the end of training against strength, and at the advised ones."""
     n, count = len(STRENGTHS), ds.sizes["draw"]
-    fig = Figure(figsize=(4.4 * count, 10.5), layout="constrained")
-    axes = fig.subplots(3, count, squeeze=False)
-    colours = {"start": "#009E73", "end": "#CC79A7"}
+    fig, axes = sheet(1, count, 5.2, sharey=True, squeeze=False)
     shown = lambda s: np.where(s > 0, s, STRENGTHS[1] / 4)  # noqa: E731
-    for i in range(count):
+    for i, ax in enumerate(axes[0]):
         row = ds.isel(draw=i)
-        swept = row["strength"].values[:n]
-        top, middle, bottom = axes[:, i]
-        energy = row["energy"].values
-        top.plot(shown(swept), energy[:n, -1], "o-", color="#0072B2", label="sweep (leftmost: 0)")
-        top.axhline(ALLOWED * float(row["least"]), color="#767676", ls=":", label=f"{ALLOWED:g} times the least")
+        swept, energy = row["strength"].values[:n], row["energy"].values[:, -1]
+        ax.plot(shown(swept), energy[:n], "o-", color=BLUE, label="trained from scratch (leftmost: 0)")
+        for k, (name, colour) in enumerate((("start", GREEN), ("end", PURPLE))):
+            ax.plot(shown(np.array([float(row["advised"][k])])), [energy[n + k]], "Ds"[k], color=colour, ms=9,
+                    label=f"advice asked at the {name} of training")  # fmt: skip
         more, at = row["continued_energy"].values, row["continued_strength"].values
-        top.plot(shown(at[:n]), more[:n], ".--", color="#E69F00", label="trained on from the best of the sweep")
-        top.plot(shown(at[n:]), more[n:], "*", color="#D55E00", ms=11,
-                 label=f"advice there: {float(row['continued_excess']):.2f} times its least")  # fmt: skip
-        lost = ~np.isfinite(energy[:n, -1])
-        top.plot(shown(swept[lost]), np.full(lost.sum(), 0.04), "x", color="#D55E00",
-                 transform=top.get_xaxis_transform(), label="diverged")  # fmt: skip
-        whole = row["predicted_left_whole"].values
-        left = row["displacement"].values[:n, -1] / row["displacement"].values[:n, 0]
-        middle.plot(shown(swept), left, "o-", color="#0072B2", label="simulated")
-        for k, name in enumerate(("start", "end")):
-            strength, value = float(row["advised"][k]), energy[n + k, -1]
-            top.plot(shown(np.array([strength])), [value], "Ds"[k], color=colours[name], ms=8,
-                     label=f"advice of the {name}: {float(row['excess'][k]):.2f} times the least")  # fmt: skip
-            predicted = row["predicted_left"].values[k]
-            middle.plot(row["curve"], np.where(predicted < 2, predicted, np.nan), "-", color=colours[name],
-                        label=f"theory, two kernel numbers, {name}")  # fmt: skip
-            middle.plot(shown(swept), np.where(whole[k] < 2, whole[k], np.nan), "--", color=colours[name],
-                        label=f"theory, whole kernels, {name}")  # fmt: skip
-        for k in range(n):
-            bottom.plot(row["time"], energy[k], "-", color=str(0.75 - 0.7 * k / n), label=f"{swept[k]:.3g}")
-        bottom.plot(row["time"], energy[n], "--", color=colours["start"], label="advice of the start")
-        for ax in (top, middle):
-            ax.set_xscale("log")
-            ax.set_xlabel("R1 strength")
-        top.set_yscale("log")
-        top.set_ylim(top=30 * top.get_ylim()[1])  # room for the legend
-        bottom.set_yscale("log")
-        bottom.set_xlabel("steps")
-        middle.set_ylim(0, 1.3)
-        top.set_title(f"network {i}: {ds.attrs['steps']} steps", fontsize=9)
-        top.legend(fontsize=7, loc="upper right")
-    for ax, name in zip(axes[:, 0], ("energy distance at the end", "left of the start / of a kick", "energy distance"),
-                        strict=True):  # fmt: skip
-        ax.set_ylabel(name)
-    axes[1, 0].legend(fontsize=7)
-    axes[2, 0].legend(fontsize=7, ncols=2, title="R1 strength", title_fontsize=7)
-    fig.suptitle("\n".join(wrap(verdict(ds), 58 * count)), fontsize=9)
+        ax.plot(shown(at[:n]), more[:n], ".--", color=ORANGE, label="trained on from the best of these")
+        ax.plot(shown(at[n:]), more[n:], "*", color=VERMILLION, ms=13, label="advice there")
+        lost = ~np.isfinite(energy[:n])
+        if lost.any():
+            ax.plot(shown(swept[lost]), np.full(lost.sum(), 0.04), "x", color=VERMILLION, ms=8, mew=2,
+                    transform=ax.get_xaxis_transform(), label="diverged")  # fmt: skip
+        ax.set(xscale="log", yscale="log", xlabel="R1 strength (1)")
+        ratios = ", ".join(f"{float(v):.2f}" for v in row["excess"])
+        ax.set_title(f"network {i}: advice leaves\n{ratios} times the least;\ntrained on "
+                     f"{float(row['continued_excess']):.2f} times", fontsize=9.5)  # fmt: skip
+    axes[0, 0].set_ylabel("energy distance to the images (norm of an image)")
+    told = {k: h for ax in axes[0] for h, k in zip(*ax.get_legend_handles_labels(), strict=True)}
+    fig.legend(told.values(), told.keys(), loc="outside upper left", ncols=2, frameon=False)
     return fig
 
 

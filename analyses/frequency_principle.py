@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import made, options
+from analyses.script import above, made, options, sheet
 from egan_theory.experiment import Experiment
 from egan_theory.features import feature_map
 from egan_theory.fits.estimate import fit_exponentials, fit_mode
@@ -32,6 +32,7 @@ from egan_theory.predict.asymptotic import convergence_rate
 from egan_theory.predict.frequency import SPECTRA, density_modes, learning_times, with_kernel
 from egan_theory.predict.splitting import splitting
 from egan_theory.problem.problem import Problem
+from egan_theory.show.style import GREY
 from egan_theory.simulation.condense import condensed
 
 RELATIVE, SIGMAS = 0.05, 3.0
@@ -423,75 +424,32 @@ def plain_ticks(axis) -> None:
 
 
 def figure(ds: xr.Dataset):
-    """Learning times, two boundaries, splitting times, exponents."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(13, 8.2), layout="constrained")
-    ((a, b, c), (d, e, f)) = fig.subplots(2, 3)
+    """Learning times by wavenumber, and the ratio at which the spread cloud stops resting by length scale."""
+    fig, (a, c) = sheet(1, 2, 5.2)
     for label in np.unique(ds["fixed_kernel"].values):
         own = ds["fixed_kernel"].values == label
         k = ds["fixed_k"].values[own]
         full = learning_times(BOX, {label: SPECTRA[label]})
         a.loglog(full["wavenumber"], full["learning_time"][0], color=COLOURS[label], label=label)
         rate, error = ds["fixed_measured"].values[own], ds["fixed_stderr"].values[own]
-        a.errorbar(k, 1 / rate, yerr=error / rate**2, fmt="o", ms=4, color=COLOURS[label], capsize=2)
-    a.axhline(BOX.run.steps, color="0.5", ls=":", lw=1)
-    a.set(xlabel="wavenumber k (1/length)", ylabel="learning time (steps)", ylim=(20, 1e6))
+        a.errorbar(k, 1 / rate, yerr=error / rate**2, fmt="o", ms=5, color=COLOURS[label], capsize=2)
+    a.axhline(BOX.run.steps, color=GREY, ls=":", lw=1.2, label="end of the runs")
+    a.set(xlabel="wavenumber (1/length)", ylabel="learning time (steps)", ylim=(20, 1e6))
     plain_ticks(a.xaxis)
-    a.set_title("Learning time: lines predicted, dots simulated")
-    a.legend(fontsize=8)
-
-    error = np.maximum(np.abs(ds["drawn_measured"] / ds["drawn_predicted"] - 1), 1e-9)
-    for label in np.unique(ds["drawn_kernel"].values):
-        own = ds["drawn_kernel"].values == label
-        b.loglog(1 / ds["drawn_predicted"].values[own], error.values[own], "o", ms=4, color=COLOURS[label])
-    b.axhline(RELATIVE, color="0.4", ls="--", label="5 %")
-    b.set(xlabel="predicted learning time (steps)", ylabel="relative error of the simulated rate")
-    b.set_title(f"Drawn experiments: {100 * ds.attrs['agreeing_rates']:.1f} % of {ds.attrs['rates']} rates agree")
-    b.legend(fontsize=8)
-
-    for ax, matched in ((c, 0), (d, 1)):
-        part = ds.sel(matched=matched)
-        for label in ds["discriminator"].values:
-            line = part["critical_ratio"].sel(discriminator=label)
-            inside = (line > 0) & (line < 1)
-            ax.loglog(ds["length"], line.where(inside), color=COLOURS[label], label=label,
-                      ls="--" if label in ("ReLU", "tanh", "sine") else "-")  # fmt: skip
-            dots = part["simulated_ratio"].sel(discriminator=label)
-            dots = dots.where((dots > 0) & (dots < 1))
-            ax.loglog(ds["simulated_length"], dots, "o", ms=5, color=COLOURS[label], mec="white", mew=0.5)
-        ax.set(xlabel="length scale of the discriminator", ylabel="critical ratio g2/g1", ylim=(LOWEST, 1.2))
-        plain_ticks(ax.xaxis)
-        ax.set_title("Spread cloud stops resting, " + ("matched total stiffness" if matched else "same K(0)"))
-    d.legend(fontsize=7.5, title="no line: unstable at any ratio, or at none", title_fontsize=7.5, loc="lower right")
-
-    late = ds["split_measured"].values
-    unseen = np.isinf(late)
-    for label in np.unique(ds["split_kernel"].values):
-        own = ds["split_kernel"].values == label
-        e.loglog(ds["split_predicted"].values[own & ~unseen], late[own & ~unseen], "o", ms=5, color=COLOURS[label])
-        e.loglog(ds["split_predicted"].values[own & unseen], ds["split_steps"].values[own & unseen], "^", mfc="none",
-                 ms=6, color=COLOURS[label])  # fmt: skip
-    e.loglog(
-        np.minimum(ds["split_local"].values, 3e5), late, ".", ms=4, color="0.7", label="same against one wave, k = π/Δ"
-    )
-    span = np.array([10, 2e3])
-    e.loglog(span, span, color="0.3", lw=1, label="equal")
-    e.fill_between(span, span / 3, 3 * span, color="0.9", zorder=0, label="factor 3")
-    e.plot([], [], "^", mfc="none", color="0.3", label="later than the run's end")
-    e.set(xlabel="predicted time to separate neighbours (steps)", ylabel="time until every mode has a particle (steps)")
-    e.set_title(f"Too slow to split: {ds.attrs['split_within_3']} of {ds.attrs['split_used']} within a factor 3")
-    e.legend(fontsize=8)
-
-    n = np.arange(1, ds.sizes["harmonic"])
-    for name, colour, exponent, text in (("relu_random", "#D55E00", -4, "readout alone trained"),
-                                         ("relu_tangent", "#0072B2", -2, "all weights trained (tangent)")):  # fmt: skip
-        values = ds[name].values
-        f.loglog(n, values[1:], color=colour, label=text)
-        f.loglog(n[9:], 2 * values[10] * (n[9:] / 10.0) ** exponent, color=colour, ls=":", label=f"slope {exponent}")
-    f.set(xlabel="harmonic n on a circle", ylabel="spectrum of the kernel")
-    f.set_title("ReLU network of finite width, d = 1")
-    f.legend(fontsize=8)
+    above(a, "lines: predicted; dots: simulated", 2)
+    part = ds.sel(matched=0)
+    for label in ds["discriminator"].values:
+        line = part["critical_ratio"].sel(discriminator=label)
+        inside = (line > 0) & (line < 1)
+        dots = part["simulated_ratio"].sel(discriminator=label)
+        dots = dots.where((dots > 0) & (dots < 1))
+        shown = bool(inside.any() or dots.notnull().any())
+        c.loglog(ds["length"], line.where(inside), color=COLOURS[label], label=label if shown else None,
+                 ls="--" if label in ("ReLU", "tanh", "sine") else "-")  # fmt: skip
+        c.loglog(ds["simulated_length"], dots, "o", ms=6, color=COLOURS[label], mec="white", mew=0.5)
+    c.set(xlabel="length scale of the discriminator (length)", ylabel="critical kernel ratio g2/g1", ylim=(LOWEST, 1.2))
+    plain_ticks(c.xaxis)
+    above(c, "the spread cloud stops resting from", 2)
     return fig
 
 

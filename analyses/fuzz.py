@@ -40,10 +40,11 @@ from matplotlib.figure import Figure
 
 import egan_theory as eg
 from analyses.draws import SMALL
-from analyses.script import options, write
+from analyses.script import above, made, options, sheet
 from egan_theory.cli.app import main as egan
 from egan_theory.experiment.templates import TEMPLATES
 from egan_theory.papers.templates import new
+from egan_theory.show.style import BLUE, GREY, ORANGE, PURPLE, VERMILLION
 
 #: limits of a draw: seconds of processor time, those after which it is ended, and on the clock, and bytes
 SECONDS, PATIENCE, CLOCK, MEMORY = 10.0, 20.0, 300.0, 2e9
@@ -636,17 +637,38 @@ def dataset(found: list[Outcome], seed: int) -> xr.Dataset:
     )
 
 
-def figure(found: list[Outcome]) -> Figure:
-    """Time and memory of every draw, by kind."""
-    out = Figure(figsize=(7.0, 4.2), layout="constrained")
-    ax = out.subplots()
-    for kind in sorted({o.kind for o in found}):
-        some = [o for o in found if o.kind == kind]
-        ax.loglog([max(o.seconds, 1e-3) for o in some], [o.memory / 1e9 for o in some], ".", label=kind)
-    ax.axvline(SECONDS, color="0.5", lw=0.8)
-    ax.axhline(MEMORY / 1e9, color="0.5", lw=0.8)
-    ax.set(xlabel="processor time [s]", ylabel="peak memory [GB]")
-    ax.legend(fontsize="small", ncols=2)
+def outcomes_of(ds: xr.Dataset) -> list[Outcome]:
+    """The draws of a Dataset."""
+    names = ("kind", "command", "code", "seconds", "memory", "wrong")
+    rows = zip(ds["draw"].values, *(ds[n].values for n in names), strict=True)
+    return [Outcome(int(i), str(k), str(c), int(e), "", float(s), float(m), str(w)) for i, k, c, e, s, m, w in rows]
+
+
+def figure(ds: xr.Dataset) -> Figure:
+    """Exit codes by what was spoilt, and time and memory of every draw."""
+    out, (left, right) = sheet(1, 2, 4.8)
+    kinds, codes = np.unique(ds["kind"].values), np.unique(ds["code"].values)
+    before = np.zeros(len(kinds))
+    for code, colour in zip(codes, (BLUE, ORANGE, VERMILLION, PURPLE, GREY), strict=False):
+        many = np.array([int(((ds["kind"] == k) & (ds["code"] == code)).sum()) for k in kinds])
+        word = {0: "done (exit 0)", 2: "refused in one line (exit 2)"}.get(int(code), f"exit {int(code)}")
+        left.barh(kinds, many, left=before, color=colour, label=word)
+        before = before + many
+    wrong = np.array([int(((ds["kind"] == k) & (ds["wrong"] != "")).sum()) for k in kinds])
+    for i, count in enumerate(wrong):
+        left.text(before[i], i, f" {count} wrong", va="center", fontsize=9)
+    left.set(xlabel="draws (number)", xlim=(0, 1.25 * before.max()))
+    left.grid(False, axis="y")
+    above(left, f"{ds.sizes['draw']} spoilt inputs, {int(wrong.sum())} failed otherwise", 1)
+    ok = ds["wrong"].values == ""
+    for at, colour, marker, label in ((ok, BLUE, ".", "as it should"), (~ok, VERMILLION, "x", "wrong")):
+        if at.any():
+            right.loglog(np.maximum(ds["seconds"].values[at], 1e-3), ds["memory"].values[at] / 1e9, marker,
+                         color=colour, ms=4, label=label)  # fmt: skip
+    right.axvline(SECONDS, color=GREY, lw=1.2, ls="--", label=f"limits: {SECONDS:g} s, {MEMORY / 1e9:g} GB")
+    right.axhline(MEMORY / 1e9, color=GREY, lw=1.2, ls="--")
+    right.set(xlabel="processor time (s)", ylabel="peak memory (GB)")
+    above(right)
     return out
 
 
@@ -674,8 +696,8 @@ def main(argv: list[str] | None = None) -> int:
         found = study(arguments.seed, 1, arguments.first)
         print(found[0])
     else:
-        found = study(arguments.seed, arguments.draws)
-        write(arguments.output, dataset(found, arguments.seed), figure(found))
+        ds = made(arguments, lambda: dataset(study(arguments.seed, arguments.draws), arguments.seed), figure)
+        found = outcomes_of(ds)
     print(summary(found))
     return int(any(o.wrong for o in found))
 

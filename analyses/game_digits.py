@@ -10,7 +10,6 @@
 # %%
 from __future__ import annotations
 
-from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from scipy.spatial.distance import cdist
 
-import egan_theory as eg
-from analyses.script import options, write
+from analyses.script import made, options, sheet
 from egan_theory.games.game import Game, game
 from egan_theory.games.result import GameSpectrum
 from egan_theory.show.plot.games import KINDS
@@ -170,30 +168,33 @@ def _dataset(rows: list[tuple[Any, ...]], at: list[int], last: list[GameSpectrum
 
 
 # %% Figure: modulus by kind over training, and the multipliers at its end
-def figure(ds: xr.Dataset, last: list[GameSpectrum]) -> Figure:
-    fig = Figure(figsize=(13.0, 9.6), layout="constrained")
-    grid = fig.subplots(3, len(STRENGTHS), gridspec_kw={"height_ratios": [1, 1.25, 0.55]})
+def figure(ds: xr.Dataset) -> Figure:
+    """Above: modulus of the leading modes over training. Below: the multipliers at its end. A column per R1 strength."""
+    fig, grid = sheet(2, len(STRENGTHS), 6.6, sharey="row", height_ratios=(1, 1.15))
     told: dict[str, Any] = {}
+    circle = np.exp(1j * np.linspace(0, 2 * np.pi, 400))
     for i, r1 in enumerate(STRENGTHS):
-        here, (over, plane, words) = ds.isel(strength=i), grid[:, i]
+        here, (over, plane) = ds.isel(strength=i), grid[:, i]
         steps = np.broadcast_to(here["step"].values[:, None], here["modulus"].shape)
+        plane.plot(circle.real, circle.imag, color="0.2", lw=1, ls="--")
+        last = here.isel(step=-1)
         for kind, (colour, marker) in KINDS.items():
             chosen = here["kind"].values == kind
             if chosen.any():
-                (told[kind],) = over.plot(
-                    steps[chosen], here["modulus"].values[chosen], marker, color=colour, ms=6, label=kind
-                )
+                style = {"ls": "none", "marker": marker, "color": colour, "ms": 6}
+                (told[kind],) = over.plot(steps[chosen], here["modulus"].values[chosen], label=kind, **style)
+                end = chosen[-1]
+                re, im = last["re"].values[end], last["im"].values[end]
+                plane.plot(np.r_[re, re], np.r_[im, -im], **style)
         over.axhline(1, color="0.2", ls="--", lw=1)
-        away, size = float(here["energy_distance"][-1]), float(here["gradient"][-1])
-        over.set(xlabel="training steps", ylim=(0.5, 1.45), title=f"R1 = {r1:g}: energy distance {away:.3f} at the end")
-        eg.plot.game(last[i], ax=plane)
-        plane.get_legend().remove()
-        plane.set_title(f"multipliers at the end, gradients {size:.2g}")
-        lines = [line for line in last[i].reading if not line.startswith(LEFT_OUT) and "did not converge" not in line]
-        words.text(0, 1, "\n".join(wrap(" ".join(lines), 74)[:13]), va="top", fontsize=7.5)
-        words.axis("off")
-    grid[0, 0].set_ylabel("factor of a mode's size per step, |z|")
-    fig.legend(told.values(), told.keys(), loc="outside upper center", ncols=6, frameon=False)
+        over.set(xlabel="training time (steps)", ylim=(0.5, 1.45))
+        over.set_title(
+            f"R1 = {r1:g}, energy distance\n{float(here['energy_distance'][-1]):.3f} at the end", fontsize=10
+        )
+        plane.set(xlabel="Re of the multiplier (1)", xlim=(-1.5, 1.5), ylim=(-1.25, 1.25), aspect="equal")
+    grid[0, 0].set_ylabel("|multiplier| (1/step)")
+    grid[1, 0].set_ylabel("Im, at the end (1)")
+    fig.legend(told.values(), told.keys(), loc="outside upper center", ncols=4, frameon=False)
     return fig
 
 
@@ -203,15 +204,16 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser.add_argument("--steps", type=int, default=STEPS, help="of training")
     parser.add_argument("--products", type=int, default=PRODUCTS, help="at the end; an eighth of them on the way")
     args = parser.parse_args(argv)
-    ds, last = study(args.seed, args.draws, args.steps, max(2, args.products // 8), args.products)
-    write(args.output, ds, figure(ds, last), dpi=70)
-    for i, spectrum in enumerate(last):
+    few = max(2, args.products // 8)
+    ds = made(args, lambda: study(args.seed, args.draws, args.steps, few, args.products)[0], figure)
+    for i, r1 in enumerate(STRENGTHS):
         here = ds.isel(strength=i, step=-1)
-        print(f"R1 = {STRENGTHS[i]:g}: energy distance {float(here.energy_distance):.3f}, gradients "
-              f"{float(here.gradient):.2g}, {spectrum!r}")  # fmt: skip
-        for mode in spectrum.modes:
-            print(f"    {mode!r}")
-        print(*(f"  {line}" for line in spectrum.reading), sep="\n")
+        print(f"R1 = {r1:g}: energy distance {float(here.energy_distance):.3f}, gradients {float(here.gradient):.2g}")
+        for j in np.flatnonzero(np.isfinite(here["modulus"].values)):
+            mode = here.isel(mode=j)
+            print(f"    {mode['kind'].values}: {float(mode.re):.6g} {float(mode.im):+.6g}i, residual "
+                  f"{float(mode.residual):.1g}")  # fmt: skip
+        print(*(f"  {line}" for line in str(here["reading"].values).split("\n")), sep="\n")
     return ds
 
 

@@ -31,11 +31,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.ticker import NullLocator
 
-from analyses.script import made, options
+from analyses.script import above, made, options, sheet
 from egan_theory.games.game import game
 from egan_theory.games.modes import NEGLECTED
 from egan_theory.games.stepmap import GameMap
+from egan_theory.show.style import BLACK, BLUE, GREY, VERMILLION
 
 STEPS, PERTURBATION, VALID = 50, 1e-6, 0.01
 #: standard deviation of the weights' displacement from rest where a set-up begins beside it
@@ -293,12 +295,7 @@ def deviation(ds: xr.Dataset) -> np.ndarray:
 # %%
 def figure(ds: xr.Dataset):
     """Measured growth against |multiplier|; its deviation against what is known to be neglected."""
-    from matplotlib.figure import Figure
-
-    from egan_theory.show.style import BLUE, VERMILLION
-
-    fig = Figure(figsize=(11.5, 4.8), layout="constrained")
-    left, right = fig.subplots(1, 2)
+    fig, (left, right) = sheet(1, 2, 4.8)
     off, expected = deviation(ds), known(ds)
     turning = np.abs(ds["angle"].values) > 1e-6
     for valid, colour, word in ((True, BLUE, "valid"), (False, VERMILLION, "not valid")):
@@ -309,16 +306,21 @@ def figure(ds: xr.Dataset):
             right.plot(np.maximum(expected[at], 1e-9), np.maximum(np.abs(off[at]), 1e-9), **style)
     span = np.array([-1.0, 1.0]) * np.abs(ds["modulus"].values - 1).max() * 1.2
     x = np.concatenate([-np.geomspace(abs(span[0]), 1e-5, 100), np.geomspace(1e-5, span[1], 100)])
-    left.plot(x, x, color="0.4", lw=1)
-    left.set(xlabel="|multiplier| - 1", ylabel="measured growth per step - 1", xscale="symlog", yscale="symlog")
-    for axis in (left.set_xscale, left.set_yscale):
-        axis("symlog", linthresh=1e-4)
-    left.legend(fontsize=9)
-    right.axhline(AGREE, color="0.4", lw=1, ls="--")
-    right.axvline(VALID, color="0.4", lw=1, ls=":")
-    right.plot([1e-9, 1], [1e-9, 1], color="0.4", lw=1)
-    right.set(xscale="log", yscale="log", xlabel="|shift| + drift + leak (per step, of |multiplier|)",
-              ylabel="|growth / |multiplier| - 1|")  # fmt: skip
+    left.plot(x, x, color=BLACK, lw=0.8, label="equal")
+    left.set(xlabel="|multiplier| − 1 (1/step)", ylabel="measured growth − 1 (1/step)")
+    for name, scale, axis in (("x", left.set_xscale, left.xaxis), ("y", left.set_yscale, left.yaxis)):
+        scale("symlog", linthresh=1e-3)
+        getattr(left, f"set_{name}ticks")(
+            [-1, -0.1, -0.01, 0, 0.01, 0.1, 1], ["−1", "−0.1", "−0.01", "0", "0.01", "0.1", "1"]
+        )
+        axis.set_minor_locator(NullLocator())
+    above(left, "modes of real training, perturbed", 2)
+    right.axhline(AGREE, color=GREY, lw=1.2, ls="--", label=f"{AGREE:.0%} per step")
+    right.axvline(VALID, color=GREY, lw=1.2, ls=":", label="valid to the left")
+    right.plot([1e-9, 1], [1e-9, 1], color=BLACK, lw=0.8, label="equal")
+    right.set(xscale="log", yscale="log", xlabel="known to be neglected (1/step)",
+              ylabel="|growth / |multiplier| − 1| (1/step)")  # fmt: skip
+    above(right)
     return fig
 
 

@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.script import made, options
+from analyses.script import above, made, options, sheet
+from egan_theory.show.style import BLACK, BLUE, ORANGE
 
 SLOWER, LARGER = 6.0, 2.0
 PRECISIONS = ("single", "double")
@@ -182,12 +183,7 @@ def ratios(ds: xr.Dataset) -> xr.Dataset:
 # %%
 def figure(ds: xr.Dataset):
     """Time and memory of each case."""
-    from matplotlib.figure import Figure
-
-    from egan_theory.show.style import BLUE, GREY, ORANGE
-
-    fig = Figure(figsize=(9.6, 3.8), layout="constrained")
-    left, right = fig.subplots(1, 2)
+    fig, (left, right) = sheet(1, 2, 4.4)
     for ax, values, what, most in (
         (left, ds["least"], "processor time (s)", SLOWER),
         (right, ds["memory"] / 2**20, "memory (MiB)", LARGER),
@@ -195,12 +191,13 @@ def figure(ds: xr.Dataset):
         for i, (precision, colour) in enumerate(zip(PRECISIONS, (BLUE, ORANGE), strict=True)):
             here = values.sel(precision=precision)
             at = np.arange(len(CASES)) + 0.4 * i - 0.2
-            ax.bar(at, np.nan_to_num(here.values), 0.36, color=colour, label=precision)
+            ax.bar(at, np.nan_to_num(here.values), 0.36, color=colour, label=f"{precision} precision")
             limit = most * float(here.sel(case="training step"))
-            ax.hlines(limit, at[2] - 0.2, at[3] + 0.2, color=GREY, ls="--", lw=1)
+            ax.hlines(limit, at[2] - 0.2, at[3] + 0.2, color=BLACK, ls="--", lw=1.2,
+                      label=f"{most:g} times a training step" if i == 0 else None)  # fmt: skip
         ax.set_xticks(np.arange(len(CASES)), CASES, rotation=15)
         ax.set_ylabel(what)
-    left.legend(title="precision")
+        above(ax)
     return fig
 
 

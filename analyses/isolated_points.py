@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
+from textwrap import fill
 
 import numpy as np
 import xarray as xr
@@ -24,14 +25,14 @@ from scipy.optimize import linear_sum_assignment
 
 import egan_theory as eg
 from analyses.proportions import wilson
-from analyses.script import made, options
+from analyses.script import above, made, options, sheet
 from egan_theory.base.errors import NotLinearizable
 from egan_theory.fits.estimate import fit_exponentials
 from egan_theory.linear import equilibrium
 from egan_theory.papers.isolated import best_ridge, isolated_points, local_modes, single_point_threshold
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
-from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, styled
+from egan_theory.show.style import BLACK, BLUE, GREEN, VERMILLION
 from egan_theory.tables.updates import SUBSTEP
 
 #: a fitted eigenvalue agrees within this part of |s|, or this many standard errors
@@ -398,26 +399,12 @@ def summary(ds: xr.Dataset) -> list[str]:
     return lines
 
 
-@styled
 def figure(ds: xr.Dataset):
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter
-
-    fig = Figure(figsize=(13, 9.5), layout="constrained")
-    (ax, split), (ridge, bars) = fig.subplots(2, 2)
-    for unequal, colour, marker in ((0, BLUE, "o"), (1, VERMILLION, "^")):
-        part = ds.isel(spectrum_fit=ds["spectrum_unequal"].values == unequal)
-        ax.errorbar(part["spectrum_predicted"], part["spectrum_measured"], part["spectrum_stderr"], fmt=marker, ms=5,
-                    color=colour, mfc="none", label=f"{('equal', 'unequal')[unequal]} masses on a point")  # fmt: skip
-    ends = np.array([ds["spectrum_predicted"].min(), ds["spectrum_predicted"].max()])
-    ax.plot(ends, ends, color=GREY, lw=1, label="equal")
-    ax.set(xlabel=r"predicted Re $s$ or Im $s$ ($\eta_D$)", ylabel=r"fitted to simulations ($\eta_D$)",
-           title=f"eigenvalues at unequal masses, {ds.attrs['draws']} random cases")  # fmt: skip
-    ax.legend(frameon=False)
-
+    """Which patterns of unequal masses stay, and how fast too much mass leaves a true point."""
+    fig, (split, bars) = sheet(1, 2, 4.8)
     x = np.geomspace(*GROWTH_RANGE, 100)
     split.semilogx(x, (x - 1) / 2, color=BLUE, label="one point, predicted (x − 1)/2")
-    split.semilogx(x, x, color=VERMILLION, label="several points, differences, predicted x")
+    split.semilogx(x, x, color=VERMILLION, label="several points, predicted x")
     single, left = ds["split_count"].values == 1, ds["split_left"].values > 0.5
     for chosen, colour, marker in ((single, BLUE, "o"), (~single, VERMILLION, "^")):
         for gone in (True, False):
@@ -427,39 +414,20 @@ def figure(ds: xr.Dataset):
     split.plot([], [], "o", color=BLACK, label="simulated: leaves the true point")
     split.plot([], [], "o", color=BLACK, mfc="white", label="simulated: stays")
     split.axhline(0, color=BLACK, lw=0.8)
-    split.set(xlabel=r"$x = \mu\, m\, |\Delta| \,/\, \nu^2 \sigma^2$", ylabel=r"growth rate / ridge $\nu$",
-              title=r"too much mass on a true point ($\Delta < 0$)")  # fmt: skip
+    split.set(xlabel="x: pull apart / pull together (ratio)", ylabel="growth rate / ridge")
     split.set_xticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
-    split.xaxis.set_minor_formatter(NullFormatter())
-    split.legend(frameon=False)
-
-    for k, colour, marker in ((0, BLUE, "o"), (1, ORANGE, "s")):
-        for i in range(ds.sizes["ridge_draw"]):
-            cell = ds.isel(ridge_kind=k, ridge_draw=i)
-            order = np.argsort(cell["ridge_nu"].values)
-            u = (cell["ridge_nu"] / cell["ridge_nu"][0]).values
-            top = float(cell["ridge_simulated"].max())
-            ridge.semilogx(u[order], cell["ridge_predicted"].values[order] / top, color=colour, lw=0.7, alpha=0.6)
-            ridge.semilogx(u, cell["ridge_simulated"].values / top, marker, color=colour, ms=3.5,
-                           label=str(cell["ridge_kind"].values) if i == 0 else None)  # fmt: skip
-    ridge.axvline(1, color=GREY, ls=":")
-    ridge.set(xlabel=r"ridge $\nu$ / predicted best", ylabel="slowest rate / best simulated one", ylim=(0, 1.08),
-              title=f"best ridge: lowest share {float(ds['ridge_share'].min()):.3f}; lines: predicted")  # fmt: skip
-    ridge.set_xticks([1 / 3, 0.5, 1, 2, 3], ["1/3", "1/2", "1", "2", "3"])
-    ridge.xaxis.set_minor_formatter(NullFormatter())
-    ridge.legend(frameon=False, title="modes that count")
-
+    split.minorticks_off()
+    above(split, "Too much mass on a true point")
     for row, (text, (good, count)) in enumerate(shares(ds).items()):
         low, high = wilson(good, count)
         share = good / max(count, 1)
         wanted = 0.0 if text.startswith("unstable") else 1.0
-        bars.plot(wanted, -row, "D", color=BLACK, mfc="none", ms=11, label="predicted" if row == 0 else None)
+        bars.plot(wanted, -row, "D", color=BLACK, mfc="none", ms=12, label="predicted" if row == 0 else None)
         bars.errorbar(share, -row, xerr=[[max(share - low, 0)], [max(high - share, 0)]], fmt="o", capsize=4, ms=6,
                       color=GREEN, label="simulated, 95 % (Wilson)" if row == 0 else None)  # fmt: skip
-        bars.text(0.5, -row + 0.12, f"{text}: {good} of {count}", ha="center", va="bottom")
-    bars.set(xlim=(-0.05, 1.05), ylim=(-2.5, 0.8), yticks=[], xlabel="share",
-             title=f"patterns of {PARTICLES} equal points on 3 true points")  # fmt: skip
-    bars.legend(frameon=False, loc="lower center", ncols=2)
+        bars.text(0.5, -row + 0.12, fill(f"{text}: {good} of {count}", 44), ha="center", va="bottom", fontsize=9)
+    bars.set(xlim=(-0.05, 1.05), ylim=(-2.5, 0.8), yticks=[], xlabel="runs (share)")
+    above(bars, f"Patterns of {PARTICLES} equal points on 3 true points", 2)
     return fig
 
 

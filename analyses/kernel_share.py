@@ -21,7 +21,7 @@ import xarray as xr
 from torch import nn
 
 import egan_theory as eg
-from analyses.script import made, options
+from analyses.script import above, made, options, sheet
 from egan_theory.kernels.wide.recursion import tangent_kernel
 from egan_theory.kernels.wide.universality import latents
 from egan_theory.tables.architecture import GeneratorArchitecture
@@ -221,43 +221,33 @@ def stacked(ax, x: Array, ds: xr.Dataset, prefix: str = "") -> None:
 
 
 def figure(ds: xr.Dataset):
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(11, 7.8), layout="constrained")
-    (wide, parts), (kinds, ratios) = fig.subplots(2, 2)
+    """Share of the kernel in two numbers by width, and of generators of digits by kind."""
+    fig, (wide, kinds) = sheet(1, 2, 5.4, width_ratios=(1, 1.25))
     for i, (start, line) in enumerate(zip(STARTS, ("o-", "s--"), strict=True)):
         for k, n0 in enumerate(DIMENSIONS):
-            label = f"{start} start, {n0} latent dimensions"
-            for ax, name in ((wide, "share"), (ratios, "ratio")):
-                middle, error = mean_and_error(ds[name].isel(start=i, dimension=k))
-                ax.errorbar(ds["width"], middle, error, fmt=line, ms=5, color=COLOURS[k], capsize=2, label=label,
-                            mfc="white" if i else None)  # fmt: skip
+            middle, error = mean_and_error(ds["share"].isel(start=i, dimension=k))
+            wide.errorbar(ds["width"], middle, error, fmt=line, ms=5, color=COLOURS[k], capsize=2,
+                          label=f"{start} start, {n0} latents", mfc="white" if i else None)  # fmt: skip
     for k, n0 in enumerate(DIMENSIONS):
-        for ax, name in ((wide, "share"), (ratios, "ratio")):
-            limit = float(ds[f"wide_{name}"].isel(dimension=k).mean())
-            ax.axhline(limit, color=COLOURS[k], ls=":", lw=1.3, label=f"infinite width, {n0}")
-    wide.set(xscale="log", xlabel="width", ylabel="share of $|\\Theta|^2$ in two numbers", ylim=(0.3, 1.01),
-             title="Fully connected generators at their start")  # fmt: skip
-    ratios.set(xscale="log", xlabel="width", ylabel="kernel ratio g2/g1", title="Their kernel ratio")
-    for ax in (wide, ratios):
-        ax.set_xticks(ds["width"].values, ds["width"].values)
-        ax.minorticks_off()
-    wide.legend(fontsize=7.5)
-    at = ds.sel(start="default", dimension=DIMENSIONS[0])
-    stacked(parts, np.arange(at.sizes["width"]), at)
-    parts.set_xticks(np.arange(at.sizes["width"]), at["width"].values)
-    parts.set(xlabel="width", title=f"Default start, {DIMENSIONS[0]} latent dimensions: where the rest is")
-    parts.legend(fontsize=8, loc="lower right")
+        limit = float(ds["wide_share"].isel(dimension=k).mean())
+        wide.axhline(limit, color=COLOURS[k], ls=":", lw=1.3, label=f"infinite width, {n0}")
+    wide.set(xscale="log", xlabel="width (neurons)", ylabel="|kernel|² in two numbers (share)", ylim=(0.3, 1.01))
+    widths = ds["width"].values
+    wide.set_xticks(widths[::2], widths[::2])
+    wide.minorticks_off()
+    above(wide, "Fully connected, at their start")
     cases = [(kind, time, used) for kind in KINDS for time, used in SHOWN]
     every = ds[[f"kind_{name}" for name in (*PARTS, "two_matrices")]]
     shown = every.stack(case=("kind", "time", "preconditioner")).sel(case=cases).transpose("case", "draw")
     x = np.concatenate([np.arange(len(SHOWN)) + i * (len(SHOWN) + 0.7) for i in range(len(KINDS))])
     stacked(kinds, x, shown, "kind_")
     words = {"sgd": "P = 1", "adam": "Adam's P"}
-    kinds.set_xticks(x, [f"{time}, {words[used]}" for _, time, used in cases], rotation=60, ha="right", fontsize=7.5)
+    kinds.set_xticks(x, [f"{time}, {words[used]}" for _, time, used in cases], rotation=70, ha="right", fontsize=8)
     for i, kind in enumerate(KINDS):
         kinds.text(x[i * len(SHOWN) + 1], 1.03, kind.replace(", ", ",\n"), ha="center", va="bottom", fontsize=8)
-    kinds.set_title("Generators of digits\n\n")
+    handles, labels = kinds.get_legend_handles_labels()
+    kinds.set_title("Generators of digits", loc="left", y=1.0, pad=64)
+    kinds.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1.1), ncols=2, frameon=False, fontsize=8)
     return fig
 
 

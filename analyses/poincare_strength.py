@@ -21,9 +21,9 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import minimize_scalar
 
 import egan_theory as eg
-from analyses.script import options, write
+from analyses.script import above, made, options, sheet
 from egan_theory.papers.poincare import graph_laplacian, implied_r1, poincare
-from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, styled
+from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE
 
 SAMPLES, POINTS = 2000, 80
 STD = 1.7
@@ -168,60 +168,48 @@ def predicted_ratio(degree: float | np.ndarray) -> float | np.ndarray:
     return np.sqrt(degree / (2 * degree - 1))
 
 
-@styled
-def figure(ds: xr.Dataset):
-    from matplotlib.figure import Figure
+def study(seed: int, draws: int) -> xr.Dataset:
+    """The estimates, and the best strengths of fewer draws."""
+    few = max(2, draws // 4)
+    return estimates(seed, draws).merge(orthonormal(seed, few)).merge(strengths(seed, few))
 
-    fig = Figure(figsize=(18, 5.4), layout="constrained")
-    left, middle, right = fig.subplots(1, 3, width_ratios=(1.3, 1, 1))
+
+def figure(ds: xr.Dataset):
+    """The estimate against the exact constant, and the best R1 strength against the one that the constant implies."""
+    fig, (left, right) = sheet(1, 2, 5.0, width_ratios=(1.2, 1))
     for i, name in enumerate(ds["case"].values):
         cell = ds.sel(case=name)
         for column, shift, colour, label in (
             ("ratio", -0.2, BLUE, "held-out quotient (the estimate)"),
             ("in_sample_ratio", 0.05, ORANGE, "quotient on the fitted samples"),
-            ("graph_ratio", 0.3, GREY, "graph Laplacian (up to 3 draws)"),
+            ("graph_ratio", 0.3, GREY, "graph Laplacian"),
         ):
             y = cell[column].values
-            left.plot(np.full(len(y), i + shift), y, "o", ms=3.5, alpha=0.5, color=colour,
+            left.plot(np.full(len(y), i + shift), y, "o", ms=4, alpha=0.6, color=colour,
                       label=label if i == 0 else None)  # fmt: skip
             left.plot(i + shift + np.array([-0.08, 0.08]), [np.nanmedian(y)] * 2, color=BLACK, lw=2,
                       label="median" if i == 0 and shift < 0 else None)  # fmt: skip
-    left.axhspan(1 - TARGET, 1 + TARGET, color=GREY, alpha=0.2, lw=0, label=f"{TARGET:.0%}")
-    left.axhline(1, color=GREY, lw=1)
-    left.set_xticks(range(ds.sizes["case"]),
-                    [str(n).replace(", ", "\n").replace(" ±", "\n±").replace(" interval", "\ninterval")
-                     for n in ds["case"].values])  # fmt: skip
-    left.set(ylabel="estimated / exact Poincaré constant", title=f"{SAMPLES} samples, {ds.sizes['draw']} draws")
-    left.set_ylim(0.45, 1.4)  # the graph Laplacian in two dimensions may be as low as 0.5
-    left.legend(fontsize=9, loc="upper center", ncols=2)
+    left.axhspan(1 - TARGET, 1 + TARGET, color=GREY, alpha=0.2, lw=0, label=f"within {TARGET:.0%}")
+    words = [str(n).replace(", ", "\n").replace(" ±", "\n±").replace(" ", "\n", 1) for n in ds["case"].values]
+    left.set_xticks(range(ds.sizes["case"]), words, fontsize=9)
+    left.set(ylabel="estimated / exact Poincaré constant (ratio)", ylim=(0.45, 1.4))
+    above(left, f"{SAMPLES} samples, {ds.sizes['draw']} draws", 2, fontsize=8.5)
     n = np.linspace(1, max(DEGREES), 200)
-    middle.plot(n, predicted_ratio(n), color=GREEN, label=r"predicted, $\sqrt{n/(2n-1)}$")
-    middle.axhline(np.sqrt(0.5), color=GREY, ls="--", label="implied for an unbounded spectrum")
-    middle.axhline(1, color=GREY, ls=":", label="implied for one mode")
+    right.plot(n, predicted_ratio(n), color=GREEN, label="predicted")
+    right.axhline(np.sqrt(0.5), color=GREY, ls="--", label="limit, unbounded spectrum")
+    right.axhline(1, color=GREY, ls=":", label="one mode")
     for i, degree in enumerate(ds["degree"].values):
         y = ds["orthonormal_ratio"].sel(degree=degree).values
-        middle.plot(np.full(len(y), degree), y, "o", ms=4, alpha=0.6, color=BLUE, label="samples" if i == 0 else None)
-    middle.set(xlabel="degree n of the discriminator's polynomials", ylabel="best R1 on the samples / R1 implied by ξ₁",
-               title=f"orthonormal on the data: {SAMPLES} Gaussian points, d = 1", ylim=(0.5, 1.15))  # fmt: skip
-    middle.legend(fontsize=9)
-    for i, name in enumerate(ds["discriminator"].values):
-        y = ds["strength_ratio"].sel(discriminator=name).values
-        right.plot(np.full(len(y), i), y, "o", ms=4, alpha=0.6, color=BLUE)
-    right.axhline(1, color=GREY, lw=1)
-    right.set(yscale="log", ylabel="best R1 on the points / R1 implied by ξ₁",
-              title=f"not orthonormal: ξ₁ predicts nothing ({POINTS} points, d = 1)")  # fmt: skip
-    right.set_xticks(range(ds.sizes["discriminator"]),
-                     [str(n).replace(", ", "\n").replace("Gaussian\nl = ", "Gauss\nl = ")
-                      for n in ds["discriminator"].values], fontsize=9)  # fmt: skip
+        right.plot(np.full(len(y), degree), y, "o", ms=5, alpha=0.6, color=BLUE, label="samples" if i == 0 else None)
+    right.set(xlabel="degree of D (number)",
+              ylabel="best R1 / R1 implied by the constant (ratio)", ylim=(0.5, 1.15))  # fmt: skip
+    above(right, "features orthonormal on the data", 2, fontsize=8.5)
     return fig
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("poincare_strength", draws=20).parse_args(argv)
-    few = max(2, args.draws // 4)
-    ds = estimates(args.seed, args.draws)
-    ds = ds.merge(orthonormal(args.seed, few)).merge(strengths(args.seed, few))
-    write(args.output, ds.assign_attrs(seed=args.seed, draws=args.draws), figure(ds), dpi=110)
+    ds = made(args, lambda: study(args.seed, args.draws), figure)
     for name in ("Gaussian, d = 1", "Gaussian, d = 2"):
         error = float(ds["ratio"].sel(case=name).median()) - 1
         share = float((abs(ds["ratio"].sel(case=name) - 1) <= TARGET).mean())

@@ -10,15 +10,16 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from time import thread_time
 
 import numpy as np
 import xarray as xr
 
-from analyses.script import options, write
+from analyses.script import above, made, options, sheet
 from egan_theory.papers.solvable import SETTING_E, SETTING_R, Solvable, simulate_chain, solve_ode
 from egan_theory.papers.solvable.line import line_drift
-from egan_theory.show import style
+from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, VERMILLION
 
 REGIMES = {2.0: "success", 1.0: "oscillation", 4.0: "mode collapse"}
 NOISES = (1.0, 2.0, 4.0)
@@ -217,62 +218,47 @@ def report_benchmark(ds: xr.Dataset) -> None:
 
 
 # %%
-@style.styled
 def figure(ds: xr.Dataset):
-    """Setting R as in Fig. 1 of the paper: overlaps against time, a column per noise."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(10, 5.6), layout="constrained")
-    axes = fig.subplots(2, len(REGIMES), sharex=True, sharey="row")
+    """Setting R: a run's overlaps over its ODE, one noise. Setting E: sup error of P against n."""
+    fig, (left, right) = sheet(1, 2, 4.8)
     dots = slice(None, None, 5)
-    lines = {
-        ("P", (0, 0)): (style.BLUE, "o", "feature 1"),
-        ("P", (1, 1)): (style.VERMILLION, "s", "feature 2"),
-        ("P", (0, 1)): (style.GREY, "^", "cross overlaps"),
-        ("P", (1, 0)): (style.GREY, "v", None),
-        ("q", (0,)): (style.BLUE, "o", "feature 1"),
-        ("q", (1,)): (style.VERMILLION, "s", "feature 2"),
-    }
-    for column, (noise, regime) in zip(axes.T, REGIMES.items(), strict=True):
-        one = ds.sel(noise=noise)
-        for (name, index), (colour, marker, label) in lines.items():
-            ax = column[0 if name == "P" else 1]
-            get = lambda n, one=one, index=index: np.abs(one[n].values[(slice(None), *index)])  # noqa: E731
-            ax.plot(one["time"], get(f"{name}_ode"), color=colour, label=label, zorder=2)
-            ax.plot(one["time"][dots], get(name)[dots], marker, ms=3.5, mfc="none", color=colour, zorder=3)
-        column[0].set_title(f"noise {noise:g}: {regime}")
-        column[1].set_xlabel("time, steps / n")
-    axes[0, 0].set_ylabel("generator's overlap |P|")
-    axes[1, 0].set_ylabel("discriminator's overlap |q|")
-    axes[0, 0].plot([], [], "o", ms=3.5, mfc="none", color="black", label=f"one run, n = {ds.attrs['dots']}")
-    axes[0, 0].plot([], [], color="black", label="ODE, n → ∞")
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False)
-    return fig
-
-
-@style.styled
-def error_figure(ds: xr.Dataset):
-    """Sup error of P against n, setting E."""
-    with style.detached():
-        ax = style.axes(None)
-    for level, colour, marker in zip(
-        ds["level"].values, (style.BLUE, style.GREEN, style.VERMILLION), "os^", strict=True
-    ):
+    noise, regime = next(iter(REGIMES.items()))
+    one = ds.sel(noise=noise)
+    for index, colour, marker, label in (
+        ((0, 0), BLUE, "o", "feature 1"), ((1, 1), VERMILLION, "s", "feature 2"), ((0, 1), GREY, "^", "cross overlap"),
+    ):  # fmt: skip
+        ode, run = (np.abs(one[n].values[(slice(None), *index)]) for n in ("P_ode", "P"))
+        left.plot(one["time"], ode, color=colour)
+        left.plot(one["time"][dots], run[dots], marker, ms=4, mfc="none", color=colour, label=label)
+    left.plot([], [], color=BLACK, label="ODE, n → ∞")
+    left.set(xlabel="time (steps / n)", ylabel="generator's overlap |P| (1)")
+    above(left, f"noise {noise:g}: {regime}; one run, n = {ds.attrs['dots']}", 2)
+    for level, colour, marker in zip(ds["level"].values, (BLUE, GREEN, VERMILLION), "os^", strict=True):
         one = ds.sel(level=level)
         mean = one["sup_error"].mean("draw").values
         bars = 3 * one["sup_error"].std("draw").values / np.sqrt(ds.sizes["draw"])
         label = f"noise {level:g}: slope {float(one['slope']):.3f} ± {float(one['slope_stderr']):.3f}"
         n = ds["n"].values
         fit = np.exp(np.log(mean).mean() + float(one["slope"]) * (np.log(n) - np.log(n).mean()))
-        ax.errorbar(n, mean, bars, fmt=marker, mfc="none", color=colour, capsize=3, label=label)
-        ax.plot(n, fit, color=colour, lw=1)
+        right.errorbar(n, mean, bars, fmt=marker, mfc="none", color=colour, capsize=3, label=label)
+        right.plot(n, fit, color=colour, lw=1)
     guide = ds["sup_error"].mean("draw").values.max() * 1.5 * np.sqrt(ds["n"].values[0] / ds["n"].values)
-    ax.plot(ds["n"], guide, "--", color=style.GREY, label="n^(-1/2)")
-    ax.set(xscale="log", yscale="log", xlabel="dimension n", ylabel="largest |P − P of the ODE|, mean ± 3 s.e.")
-    ax.set_xticks(ds["n"].values, [str(n) for n in ds["n"].values])
-    ax.minorticks_off()
-    ax.legend()
-    return ax.get_figure()
+    right.plot(ds["n"], guide, "--", color=GREY, label="n^(−1/2)")
+    right.set(xscale="log", yscale="log", xlabel="dimension n (number)", ylabel="largest |P − P of the ODE| (1)")
+    right.set_xticks(ds["n"].values, [str(n) for n in ds["n"].values], fontsize=9)
+    right.minorticks_off()
+    above(right, "mean ± 3 s.e.")
+    return fig
+
+
+def results(args: Namespace) -> xr.Dataset:
+    """Both settings in one Dataset."""
+    ends = end_states(args.seed, min(args.draws, ENDS), args.dots)
+    parts = [trajectories(args.seed, args.dots), ends, convergence(args.seed, args.draws, args.largest, args.time)]
+    if args.benchmark:
+        parts.append(benchmark())
+    about = {"setting_R": SETTING_R.to_toml(), "setting_E": SETTING_E.to_toml(), "dots": args.dots}
+    return xr.merge(parts, combine_attrs="drop").assign_attrs(ends.attrs | about)
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
@@ -287,22 +273,10 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser.add_argument("--dots", type=int, default=DOTS, help="dimension of the simulated dots of setting R")
     parser.add_argument("--benchmark", action="store_true", help="time a step, too")
     args = parser.parse_args(argv)
-    ends = end_states(args.seed, min(args.draws, ENDS), args.dots)
-    parts = [trajectories(args.seed, args.dots), ends, convergence(args.seed, args.draws, args.largest, args.time)]
-    if args.benchmark:
-        parts.append(benchmark())
-        report_benchmark(parts[-1])
-    ds = xr.merge(parts, combine_attrs="drop").assign_attrs(
-        seed=args.seed,
-        draws=args.draws,
-        **ends.attrs,
-        setting_R=SETTING_R.to_toml(),
-        setting_E=SETTING_E.to_toml(),
-        dots=args.dots,
-    )
+    ds = made(args, lambda: results(args), figure)
+    if args.benchmark and args.source is None:
+        report_benchmark(ds)
     report_ends(ds)
-    write(args.output, ds, figure(ds), dpi=style.DPI)
-    write(args.output, None, error_figure(ds), dpi=style.DPI, part="error")
     for level in ds["level"].values:
         one = ds.sel(level=level)
         print(f"noise {level:g}: slope {float(one['slope']):.3f} +- {float(one['slope_stderr']):.3f}")

@@ -17,12 +17,13 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.phase_diagrams import ACCURATE, FAMILIES, draw
-from analyses.script import made, options
+from analyses.script import above, made, options, sheet
 from egan_theory.predict.basin import margins
 from egan_theory.predict.phase import phase_axis
 from egan_theory.predict.transverse import clustered
 from egan_theory.problem.problem import Problem
 from egan_theory.runs.outcome import modes_are_lost
+from egan_theory.show.style import BLUE, VERMILLION
 from egan_theory.simulation.accelerated import follow
 from egan_theory.simulation.macro import judged, verdict_times
 from egan_theory.simulation.start import random_starts
@@ -90,18 +91,15 @@ def study(seed: int, draws: int, factors=FACTORS) -> xr.Dataset:
 
 def figure(ds: xr.Dataset):
     """Seconds against particles."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(6.4, 4.4), layout="constrained")
-    ax = fig.subplots()
+    fig, ax = sheet(height=4.4)
     N = ds["particles"].mean("draw")
-    ax.loglog(N, ds["simulated"].mean("draw"), "o-", label="simulated, step by step")
-    ax.loglog(N, ds["predicted"].mean("draw"), "s-", label="predicted, macro-particles")
+    ax.loglog(N, ds["simulated"].mean("draw"), "o-", color=VERMILLION, label="simulated, step by step")
+    ax.loglog(N, ds["predicted"].mean("draw"), "s-", color=BLUE, label="predicted, macro-particles")
     for n, right, y in zip(N.values, ds["right"].mean("draw").values, ds["predicted"].mean("draw").values, strict=True):
         ax.annotate(f"{right:.0%} right", (n, y), xytext=(0, 8), textcoords="offset points", ha="center")
-    ax.set_xlabel("particles")
-    ax.set_ylabel(f"processor time of {RATIOS * RATES} cells [s]")
-    ax.legend()
+    ax.set(xlabel="particles (number)", ylabel=f"processor time of {RATIOS * RATES} cells (s)")
+    ax.margins(x=0.08)
+    above(ax, columns=2)
     return fig
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import xarray as xr
 
 from analyses.proportions import wilson
-from analyses.script import made, options
+from analyses.script import made, options, sheet
 from egan_theory.papers.two_gaussian import Training, cusp_amplitude, random_starts, slope_range, train
-from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
+from egan_theory.show.style import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION
 
 SUCCESS = 0.05
 #: the four kinds at the same rates; steps of the generator
@@ -96,54 +96,27 @@ def study(seed: int, draws: int) -> xr.Dataset:
 
 
 def figure(ds: xr.Dataset):
-    """Success against n_c eta_D for both kinds, how the failed runs ended, and a few trajectories of the means."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(13, 10.5), layout="constrained")
-    top = fig.subplots(2, 2)
-    failed, right = top[1]
+    """Success against n_c eta_D for both kinds."""
+    fig, axes = sheet(1, 2, 4.8, sharey=True)
     few = ds.attrs["sweep_draws"]
     low, mean, high = ds.attrs["slope_ratio"]
-    rates = ds["rate"].values
-    for ax, how in zip(top[0], HOW, strict=True):
-        for rate, colour, marker in zip(rates, (BLUE, ORANGE, VERMILLION, PURPLE), "os^D", strict=False):
+    for ax, how in zip(axes, HOW, strict=True):
+        for rate, colour, marker in zip(ds["rate"].values, (BLUE, ORANGE, VERMILLION, PURPLE), "os^D", strict=False):
             cell = ds.sel(how=how, rate=rate)
             y = cell["sweep_successes"].values / few
             error = np.stack([y - cell["sweep_low"].values, cell["sweep_high"].values - y])
             ax.errorbar(ds["inner"].values * rate, y, np.maximum(error, 0), color=colour, marker=marker, ms=5,
-                        capsize=2, label=rf"$\eta_D$ = {rate:g}")  # fmt: skip
+                        capsize=2, label=f"rate of D {rate:g}")  # fmt: skip
         best = ds.sel(kind="optimal")
         ax.axhspan(float(best["low"]), float(best["high"]), color=GREEN, alpha=0.4, lw=0, label="optimal intervals")
         ax.axvspan(1 / (high * SUCCESS), 1 / (low * SUCCESS), color=GREY, alpha=0.2, lw=0,
-                   label="predicted to suffice from here on: all directions")  # fmt: skip
+                   label="predicted to suffice from here on")  # fmt: skip
         ax.axvline(1 / (mean * SUCCESS), color=GREY, ls="--", label="mean direction")
-        ax.set(xscale="log", ylim=(0, 1.03), xlabel=r"inner steps times their rate, $n_c\,\eta_D$ (sd²)",
-               ylabel="share of starts with final TV < 0.05",
-               title={"steps": "$n_c$ inner steps", "unrolled": "unrolled through $n_c$ steps"}[how])  # fmt: skip
-    fig.legend(*top[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False,
+        ax.set(xscale="log", ylim=(0, 1.03), xlabel="inner steps times their rate (sd²)")
+        ax.set_title({"steps": "inner steps", "unrolled": "unrolled through as many steps"}[how])
+    axes[0].set_ylabel(f"starts with final TV < {SUCCESS} (share)")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False,
                title="95 % intervals (Wilson)")  # fmt: skip
-    ends = (("sweep_empty", SKY, "failed, an interval empty"), ("sweep_merged", ORANGE, "failed, intervals merged"))
-    cells = ds.sel(how="steps").stack(cell=("rate", "inner"))
-    x = cells["rate"].values * cells["inner"].values
-    rest = few - cells["sweep_successes"].values
-    for (name, colour, label), marker in zip(ends, "s^", strict=True):
-        failed.plot(x, cells[name].values / few, marker, color=colour, label=label)
-        rest = rest - cells[name].values
-    failed.plot(x, rest / few, "o", color=BLACK, mfc="white", label="failed otherwise")
-    failed.set(xscale="log", ylim=(-0.02, 1.03), xlabel=r"inner steps times their rate, $n_c\,\eta_D$ (sd²)",
-               ylabel="share of starts", title="$n_c$ inner steps: how the failed runs end, all rates")  # fmt: skip
-    failed.legend()
-    starts = random_starts(ds.attrs["seed"], 5)
-    for name, training in KINDS[:3]:
-        run = train(Training(**{**training.__dict__, "record_every": 1}), starts)
-        for i, path in enumerate(run.means):
-            right.plot(*path.T, color=COLOURS[name], lw=1, alpha=0.8, label=name if i == 0 else None)
-            right.plot(*path[-1], color=COLOURS[name], marker="s", ms=6, mec=BLACK)
-    right.plot(*starts[0].T, "o", color=BLACK, mfc="white", label="start", ls="none")
-    right.plot([-1, 1], [1, -1], "*", color=BLACK, ms=13, label="true means", ls="none")
-    right.set(xlabel=r"$\mu_1$ (sd)", ylabel=r"$\mu_2$ (sd)", title="means of five starts; squares: where they end",
-              aspect="equal")  # fmt: skip
-    right.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return fig
 
 

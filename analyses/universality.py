@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import brentq
 
-from analyses.script import made, options
+from analyses.script import above, made, options, sheet
 from egan_theory.kernels.wide.depth import depth_limit
 from egan_theory.kernels.wide.recursion import tangent_kernel
 from egan_theory.kernels.wide.universality import (
@@ -23,6 +23,7 @@ from egan_theory.kernels.wide.universality import (
     sampled_kernel,
     sampled_kernel_numbers,
 )
+from egan_theory.show.style import BLUE, GREY, VERMILLION
 from egan_theory.tables.architecture import GeneratorArchitecture
 
 BASE = GeneratorArchitecture(depth=2, weight_variance=1.5, bias_variance=0.1, latent_dimension=64)
@@ -143,48 +144,42 @@ def study(seed: int, draws: int, width: int = 4096) -> xr.Dataset:
 
 
 def figure(ds: xr.Dataset):
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(11, 8), layout="constrained")
-    (numbers, latent), (finite, deep) = fig.subplots(2, 2)
+    """Both numbers of nine activations, the error against width, and the ratio against depth."""
+    fig, ((numbers, latent), (finite, deep)) = sheet(2, 2, 7.6)
     x = np.arange(ds.sizes["activation"])
-    for name, colour, marker, shift in (("g1", COLOURS[0], "o", -0.12), ("g2", COLOURS[3], "s", 0.12)):
+    for name, colour, marker, shift in (("g1", BLUE, "o", -0.12), ("g2", VERMILLION, "s", 0.12)):
         relative, error = ds[f"{name}_sampled"] / ds[name], ds[f"{name}_stderr"] / ds[name]
         numbers.errorbar(x + shift, relative, error, fmt=marker, ms=5, capsize=2, color=colour, label=name)
-    numbers.axhline(1, color="0.4", lw=1)
-    numbers.set_xticks(x, ds["activation"].values, rotation=35, ha="right")
-    numbers.set(ylabel="sampled / theory", title=f"Networks of width {ds.attrs['network_width']}, "
-                f"{ds.attrs['draws']} draws (1 s.e.)")  # fmt: skip
-    numbers.legend()
+    numbers.axhline(1, color=GREY, lw=1)
+    numbers.set_xticks(x, ds["activation"].values, rotation=35, ha="right", fontsize=9)
+    numbers.set(ylabel="networks / theory (ratio)")
+    above(numbers, f"Width {ds.attrs['network_width']}, {ds.attrs['draws']} networks (1 s.e.)", 2)
     for ax, name, key, label in (
-        (latent, "latent_scatter", "latent", "latent dimension $n_0$"),
-        (finite, "network_error", "width", "width"),
+        (latent, "latent_scatter", "latent", "latent dimension (number)"),
+        (finite, "network_error", "width", "width (neurons)"),
     ):
         values = ds[name]
         along = values.dims[1]
         ax.errorbar(
             values[along], values.mean("draw"), values.std("draw", ddof=1) / np.sqrt(values.sizes["draw"]),
-            fmt="o", ms=5, capsize=2, color=COLOURS[0], label="mean over draws (1 s.e.)",
+            fmt="o", ms=5, capsize=2, color=BLUE, label="mean over draws (1 s.e.)",
         )  # fmt: skip
         n = values[along].values.astype(float)
         if key == "latent":  # no free constant
             predicted = kernel_numbers(BASE.model_copy(update={"activation": "gelu"})).relative_spread
-            line, text = predicted * np.sqrt(BASE.latent_dimension / n), "predicted spread / g1"
+            line, text = predicted * np.sqrt(BASE.latent_dimension / n), "predicted"
         else:
-            line, text = float(values.mean("draw")[-1]) * np.sqrt(n[-1] / n), "power -1/2 through the last"
-        ax.plot(n, line, color="0.4", lw=1, label=text)
+            line, text = float(values.mean("draw")[-1]) * np.sqrt(n[-1] / n), "power −1/2 through the last"
+        ax.plot(n, line, color=GREY, lw=1.2, label=text)
         slope, error = ds.attrs[f"{key}_slope"], ds.attrs[f"{key}_slope_stderr"]
-        what = "Scatter of the entries over latents" if key == "latent" else "Error of finite networks"
-        ax.set(xscale="log", yscale="log", xlabel=label, ylabel=f"{values.attrs['long_name']} / g1",
-               title=f"{what}: slope {slope:.3f} ± {error:.3f}")  # fmt: skip
-        ax.legend()
+        what = "scatter over latents / g1" if key == "latent" else "rms error / g1"
+        ax.set(xscale="log", yscale="log", xlabel=label, ylabel=what)
+        above(ax, f"slope {slope:.3f} ± {error:.3f}")
     for i, colour in enumerate(COLOURS):
-        label = str(ds["architecture"].values[i])
-        deep.plot(ds["depth"], ds["deep_ratio"][i], "o-", ms=3.5, color=colour, label=label)
+        deep.plot(ds["depth"], ds["deep_ratio"][i], "o-", ms=3.5, color=colour, label=str(ds["architecture"].values[i]))
         deep.axhline(float(ds["deep_limit"][i]), color=colour, ls=":", lw=1.2)
-    deep.set(xscale="log", xlabel="hidden layers", ylabel="kernel ratio g2/g1", ylim=(-0.03, 1.03),
-             title="Ratio against depth (dotted: limits 1, 1/3, 0, 1/4, 4/7)")  # fmt: skip
-    deep.legend(fontsize=7.5)
+    deep.set(xscale="log", xlabel="hidden layers (number)", ylabel="kernel ratio g2/g1", ylim=(-0.03, 1.03))
+    above(deep, "dotted: limits 1, 1/3, 0, 1/4, 4/7", 2, fontsize=8)
     return fig
 
 

@@ -16,8 +16,9 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import made, options
+from analyses.script import above, made, options, sheet
 from egan_theory.linear import eigenvalues, linearize
+from egan_theory.show.style import BLUE, VERMILLION
 
 WIDTHS = (256, 512, 1024, 2048, 4096)
 ACTIVATIONS = ("tanh", "gelu")
@@ -111,27 +112,24 @@ def slope(widths: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
 
 def figure(ds: xr.Dataset):
     """Errors of both predictions against width, one panel per activation."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(9, 4), layout="constrained")
-    axes = fig.subplots(1, ds.sizes["activation"], sharey=True)
+    fig, axes = sheet(1, ds.sizes["activation"], 4.6, sharey=True)
     widths = ds["width"].values.astype(float)
     for ax, activation in zip(axes, ds["activation"].values, strict=True):
         for name, label, marker, colour in (
-            ("infinite", "infinitely wide", "o", "#D55E00"), ("own", "own gradients", "s", "#0072B2"),
+            ("infinite", "the infinitely wide network", "o", VERMILLION), ("own", "its own gradients", "s", BLUE),
         ):  # fmt: skip
             errors = ds[name].sel(activation=activation).values
             mean, stderr = errors.mean(1), errors.std(1, ddof=min(1, errors.shape[1] - 1)) / np.sqrt(errors.shape[1])
             k, dk = slope(widths, errors)
-            text = f"{label}: width$^{{{k:.2f} \\pm {dk:.2f}}}$" if name == "infinite" else label
-            ax.errorbar(widths, mean, stderr, fmt=marker, color=colour, ms=5, capsize=3, label=text)
+            text = f"{label}: slope {k:.2f} ± {dk:.2f}" if name == "infinite" else label
+            ax.errorbar(widths, mean, stderr, fmt=marker, color=colour, ms=6, capsize=3, label=text)
             if name == "infinite":
                 line = np.exp(np.log(errors).mean() + k * (np.log(widths) - np.log(widths).mean()))
                 ax.plot(widths, line, color=colour, lw=1)
-        ax.set(xscale="log", yscale="log", xlabel="width of the discriminator (neurons)", title=str(activation))
+        ax.set(xscale="log", yscale="log", xlabel="width of the discriminator (neurons)")
         ax.set_xticks(widths, [f"{int(w)}" for w in widths])
         ax.minorticks_off()
-        ax.legend(title="prediction from", loc="center left")
+        above(ax, f"{activation}; predicted from")
     axes[0].set_ylabel("relative error of the eigenvalues")
     return fig
 
