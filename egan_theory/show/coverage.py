@@ -1,6 +1,6 @@
-"""The README's table of what the package covers, made from its tables.
+"""The guide's table of what the package covers, made from its tables.
 
-python -m egan_theory.show.coverage README.md      writes it between the markers
+python -m egan_theory.show.coverage egan_theory/guide/predictions.md      writes it between the markers
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def between(text: str) -> tuple[str, str, str]:
     before, begin, rest = text.partition(f"{BEGIN}\n")
     table, end, after = rest.partition(f"\n{END}")
     if not (begin and end):
-        raise InputError("README", f"hold the lines {BEGIN} and {END}")
+        raise InputError("file", f"hold the lines {BEGIN} and {END}")
     return before + begin, table, end + after
 
 

@@ -49,6 +49,7 @@ AXES = ["--vary", "generator.kernel.ratio=0:0.5:2", "--vary", "penalty.r1=0.1:1:
 #: of every command: its arguments before the shared options, E the experiment, M the model, R its runs, W runs of a
 #: Monitor, and the names of what -o and --figure write ("" for a command without). A new command needs its line here.
 EXAMPLES = {
+    "guide": (["own-runs"], "g.md", ""),
     "new": ([], "e.toml", ""),
     "derive": ([], "d.md", ""),
     "spectrum": (["E"], "s.nc", "s.png"),
@@ -180,7 +181,7 @@ def test_overwrite_replaces(name, files, tmp_path, capsys):
     assert all((tmp_path / path).read_bytes() != b"old" for path in filter(None, (out, figure)))
 
 
-@pytest.mark.parametrize("name", ["new", "derive", "spectrum", "threshold", "phase", "compare"])
+@pytest.mark.parametrize("name", ["guide", "new", "derive", "spectrum", "threshold", "phase", "compare"])
 def test_json_files_hold_what_json_prints(name, files, tmp_path, capsys):
     given = [files.get(a, a) for a in EXAMPLES[name][0]]
     if "R" in given:
@@ -319,9 +320,8 @@ def test_names_of_python_are_names_of_commands(name, capsys):
     assert main([name, "--help"]) == 0
 
 
-def test_the_readme_lists_every_command_in_the_order_of_use(capsys):
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    block = readme.split("## A first experiment of your own")[1].split("```sh")[1].split("```")[0]
+def test_the_guide_lists_every_command_in_the_order_of_use(capsys):
+    block = eg.guide("experiment").split("## All commands")[1].split("```sh")[1].split("```")[0]
     listed = list(dict.fromkeys(re.findall(r"^egan ([a-z-]+)", block, re.M)))
     assert listed == [*COMMANDS, "published", "solvable"]
     assert main([]) == 0

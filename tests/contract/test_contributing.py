@@ -59,10 +59,10 @@ def run(root: Path, *arguments: str) -> None:
 
 @pytest.mark.slow
 def test_the_examples_of_the_guide_are_whole(tmp_path):
-    for name in ("egan_theory", "tests", "analyses", "pyproject.toml", "README.md", "CONTRIBUTING.md"):
+    for name in ("egan_theory", "tests", "analyses", "pyproject.toml", "CONTRIBUTING.md"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
     for kind in PLACES:
         add(kind, tmp_path)
-    run(tmp_path, "-m", "egan_theory.show.coverage", "README.md")
+    run(tmp_path, "-m", "egan_theory.show.coverage", "egan_theory/guide/predictions.md")
     run(tmp_path, "-m", "pytest", "-q", "-n", "0", "-x", *CONTRACT)

@@ -327,9 +327,9 @@ def test_mechanism_gives_margins_and_their_roots(name):
         assert found.mechanism == name and found.assumptions and (found.method or found.reason)
 
 
-def test_readme_says_what_is_covered():
-    _, table, _ = between((Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8"))
-    assert table == covered(), "python -m egan_theory.show.coverage README.md writes it anew"
+def test_the_guide_says_what_is_covered():
+    _, table, _ = between(eg.guide("predictions"))
+    assert table == covered(), "python -m egan_theory.show.coverage egan_theory/guide/predictions.md writes it anew"
     names = [entry.title for entries in (LOSSES, PENALTIES, RULES) for entry in entries.values()]
     assert [name for name in (*names, *MECHANISMS) if name not in table] == []
 

@@ -320,6 +320,7 @@ SOURCES = sorted(p for folder in ("egan_theory", "analyses", "data", "tests") fo
 TEXTS = [
     *(p for p in SOURCES if p.name not in ("test_theory.py", "test_repository.py")),
     ROOT / "README.md",
+    *sorted((ROOT / "egan_theory" / "guide").glob("*.md")),
     ROOT / "data" / "README.md",
 ]
 #: a citation: number and name, "Eq. (7, dispersion)"; the number alone would go stale

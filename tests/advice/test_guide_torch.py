@@ -1,32 +1,32 @@
-"""README's recipe for PyTorch, as it stands: products of a network's own rows, and a network left as it was."""
+"""The guide's recipe for PyTorch, as it stands: products of a network's own rows, and a network left as it was."""
 
 import copy
-import re
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
+
+import egan_theory as eg
+from tests.blocks import blocks
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     torch = pytest.importorskip("torch")
 
-README = Path(__file__).parents[2] / "README.md"
 #: products of rows in double precision, by another order of sums
 ROUNDING = 1e-10
 
 
 @pytest.fixture(scope="module")
 def gram():
-    """The function of README's snippet."""
-    code = next(block for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.S) if "def gram(" in block)
-    definitions, save = code.split("\nnp.save(")
-    assert "gram(D, X)" in save
+    """The function of the guide's snippet."""
+    code = next(code for _, code in blocks(eg.guide("r1_strength")) if "def gram(" in code)
+    definitions, example = code.split("\nD = ")
+    assert example.count("\n") == 3 and "gram(D, X)" in example
     space: dict = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        exec(compile(definitions, "README.md", "exec"), space)
+        exec(compile(definitions, "r1_strength.md", "exec"), space)
     return space["gram"]
 
 
