@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from importlib import import_module
 from typing import Any
 
@@ -20,12 +22,14 @@ class Shown(griffe.Extension):
 
     def on_class(self, *, cls: griffe.Class, **kwargs: Any) -> None:
         """After the members of a class are read."""
+        if cls.docstring is not None and "dataclass" in {str(d.value).partition("(")[0] for d in cls.decorators}:
+            cls.docstring.value = _with_table(cls.docstring.value, attributes(cls))
         if cls.docstring is None or not cls.path.startswith("egan_theory.experiment."):
             return
         found = getattr(import_module(cls.module.path), cls.name, None)
         fields = getattr(found, "model_fields", None)
         if fields:
-            cls.docstring.value += "\n\n" + table(fields)
+            cls.docstring.value = _with_table(cls.docstring.value, table(fields))
             for name in fields:  # they are in the table
                 if name in cls.members:
                     del cls.members[name]
@@ -43,6 +47,23 @@ def of_experiment(function: griffe.Function) -> griffe.Function:
         lineno=function.lineno,
         endlineno=function.endlineno,
     )
+
+
+def _with_table(docstring: str, lines: str) -> str:
+    """The docstring with a table of its fields before the sections at its end (Units, Source, ...)."""
+    text, *sections = re.split(r"^(?=[A-Z][a-z]+:\s*$)", docstring, maxsplit=1, flags=re.M)
+    return "\n\n".join(part for part in (text.rstrip(), lines, *sections) if part)
+
+
+def attributes(cls: griffe.Class) -> str:
+    """The fields of a dataclass in Markdown, those of its bases first: name and type."""
+    found = getattr(import_module(cls.module.path), cls.name)
+    lines = ["| field | type |", "|---|---|"]
+    for field in dataclasses.fields(found):
+        if not field.name.startswith("_"):
+            kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+            lines.append(f"| `{field.name}` | `{kind}` |".replace(" | None", " or None"))
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def table(fields: dict[str, Any]) -> str:
