@@ -38,8 +38,8 @@ from .games.kernel import kernel_numbers as kernel_numbers
 from .games.optimizers import Optimizer as Optimizer
 from .games.result import GameSpectrum as GameSpectrum
 from .kernels import kernel_from_profile as kernel_from_profile
-from .linear import eigenvalues as eigenvalues
 from .linear import linearize as linearize
+from .linear.eigenvalues import eigenvalues as eigenvalues
 from .monitoring.monitor import Monitor as Monitor
 from .monitoring.reading import Monitored as Monitored
 from .monitoring.reading import monitor as monitor

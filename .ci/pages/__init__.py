@@ -1,0 +1,1 @@
+"""What the pages of the documentation site are made of; ``.ci/site.py`` puts them together."""

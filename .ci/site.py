@@ -1,0 +1,117 @@
+"""Builds the documentation site: python .ci/site.py [-o site]
+
+Pages are the README, the guide, the theory, the gallery, notebooks, the API by subject, the command line, CONTRIBUTING
+and CHANGELOG. They are gathered into a temporary folder, since each has its place in the repository; mkdocs builds
+them, and any warning ends it. Nothing is fetched, neither now nor by a reader's browser.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT))
+
+from pages import api, commands, notebooks, tables  # noqa: E402
+from pages.texts import Gathered, title  # noqa: E402
+
+#: files of the repository that are pages
+TEXTS = {
+    "README.md": "index.md",
+    "egan_theory/theory.md": "theory.md",
+    "analyses/README.md": "gallery.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
+
+
+def gather(folder: Path) -> list[object]:
+    """Writes all pages into ``folder``; returns the navigation."""
+    guide = {file.relative_to(ROOT).as_posix(): f"guide/{file.name}" for file in guide_files()}
+    stories = {f"analyses/notebooks/{file.name}": f"notebooks/{file.stem}.md" for file in notebook_files()}
+    texts = {origin: page for origin, page in TEXTS.items() if (ROOT / origin).exists()}
+    site = Gathered(ROOT, folder, texts | guide | stories)
+    for origin in texts | guide:
+        site.page(origin)
+    for origin, page in stories.items():
+        site.write(page, site.linked(notebooks.page(ROOT / origin), origin, page))
+    for name, text in (api.pages() | {"tables.md": tables.page()}).items():
+        site.write(f"api/{name}", text)
+    site.write("commands.md", commands.page())
+    nav: list[object] = [{"Start": "index.md"}]
+    if guide:
+        nav.append({"Guide": [{title(ROOT / origin): page} for origin, page in guide.items()]})
+    nav.append({"Theory": "theory.md"})
+    if "analyses/README.md" in texts:
+        nav.append({"Gallery": "gallery.md"})
+    if stories:
+        nav.append({"Notebooks": [{title(folder / page): page} for page in stories.values()]})
+    reference: list[object] = ["api/index.md", *({name: f"api/{page}"} for name, page in api.titles())]
+    nav += [
+        {"API reference": [*reference, {"Losses, kernels, penalties, rules": "api/tables.md"}]},
+        {"Command line": "commands.md"},
+        {"Contributing": "contributing.md"},
+        {"Changes": "changelog.md"},
+    ]
+    return nav
+
+
+def guide_files() -> list[Path]:
+    return sorted((ROOT / "egan_theory" / "guide").glob("*.md"))
+
+
+def notebook_files() -> list[Path]:
+    return sorted((ROOT / "analyses" / "notebooks").glob("*.ipynb"))
+
+
+def configure(folder: Path, nav: list[object], site: Path) -> Path:
+    """The configuration of this build: .ci/mkdocs.yml and where things are."""
+    import yaml
+
+    data = {
+        "INHERIT": str(HERE / "mkdocs.yml"),
+        "docs_dir": str(folder / "docs"),
+        "site_dir": str(site),
+        "nav": nav,
+        "hooks": [str(HERE / "pages" / "hooks.py")],
+        "theme": {"custom_dir": str(HERE / "pages" / "theme")},
+        "plugins": {
+            "mkdocstrings": {
+                "handlers": {
+                    "python": {
+                        "paths": [str(ROOT)],
+                        "options": {"extensions": [{f"{HERE / 'pages' / 'extension.py'}": {}}]},
+                    }
+                }
+            }
+        },
+    }
+    config = folder / "mkdocs.yml"
+    config.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    return config
+
+
+def main() -> None:
+    """Gathers the pages and runs mkdocs."""
+    parser = argparse.ArgumentParser(description="Build the documentation site.")
+    parser.add_argument("-o", "--output", default="site", metavar="DIR", help="folder of the site (replaced)")
+    site = Path(parser.parse_args().output).resolve()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        config = configure(folder, gather(folder / "docs"), site)
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--clean", "-f", str(config)]
+        done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path, "NO_MKDOCS_2_WARNING": "1"})
+    if done.returncode:
+        sys.exit(done.returncode)
+    print(f"{len(list(site.rglob('*.html')))} pages in {site}")
+
+
+if __name__ == "__main__":
+    main()
