@@ -15,7 +15,8 @@ from ..predict.kinds import criticalities, likeliest, predicted_kinds
 from ..predict.mechanism import MECHANISMS
 from ..predict.phase import QUICK, AxisLike, PhaseAxis, diagram_axes, diagram_coordinates
 from ..problem.field import VARIABLE
-from ..runs.outcome import FLAGS, MEMORY, UNKNOWN, WORDS, record_bytes, recording_interval, shares
+from ..runs.interval import MEMORY, record_bytes, recording_interval
+from ..runs.outcome import FLAGS, UNKNOWN, WORDS, shares
 from ..runs.schema import ATTRS
 from .cells import MEASURES, final_clouds, measured, simulated
 from .confusion import confusion_dataset
