@@ -16,8 +16,8 @@ from ..experiment import Experiment
 from ..features import feature_map
 from ..problem.field import VARIABLE
 from ..problem.problem import Problem
-from ..runs.order import spread
 from ..runs.interval import recording_interval
+from ..runs.order import spread
 from ..runs.outcome import ESCAPE, LATE, MOST, NARROW, Outcome, data_radius, outcomes
 from .start import random_starts, starts
 
