@@ -56,8 +56,8 @@ from .predict.asymptotic import Fastest as Fastest
 from .predict.asymptotic import fastest_strength as fastest_strength
 from .predict.basin import Reached as Reached
 from .predict.basin import reached as reached
-from .predict.branch import Branch as Branch
 from .predict.branch import branch as branch
+from .predict.branched import Branch as Branch
 from .predict.collapsed import CollapsedState as CollapsedState
 from .predict.collapsed import collapsed_state as collapsed_state
 from .predict.collapsed import collapsed_states as collapsed_states

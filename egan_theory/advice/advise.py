@@ -63,21 +63,42 @@ def advise(
     ``fresh`` False: every mini-batch of training is all of the data. Ask after a short pilot: Adam has no
     preconditioner before it, and that of the first steps is not the later one. ``later``: not of a game.
 
-    One discriminator ``D`` in JAX alone, its generator given by two kernel numbers, near the end of training:
+    One discriminator ``D`` in JAX alone, its generator given by two kernel numbers, near the end of training: D(params,
+    x) is a number for one sample x of the shape of ``data[0]``; all leaves of ``params`` are trained.
 
-    D(params, x): JAX, a number for one sample x of the shape of ``data[0]``; all leaves of ``params`` are trained.
-    data: (n, ...) samples; mini-batches of ``batch_size`` are drawn from its distinct rows with ``seed``.
-    training: an experiment, or tables of one with its defaults: generator (learning_rate, kernel or architecture),
-    discriminator (learning_rate), loss, penalty (r1 is what is advised), update, run (steps). There is one particle per
-    point of a mini-batch and losses are means over it, whatever generator.particles, masses, per_point and
-    normalisation say: they are about an experiment's own particles.
-    horizon: steps of training (flows: units of time); default run.steps.
-    initialisations: further trees of weights, each examined on the same batches.
-    generated: (n, ...) samples of the generator with these weights; later: the weights at another time of the same
-    training (the start, if params are those of the end). With them the advice says how far from the end of training,
-    where the theory holds, it was taken (``Advice.reach``).
+    Args:
+        data: samples; mini-batches of ``batch_size`` are drawn from its distinct rows with ``seed``.
+        training: an experiment, or tables of one with its defaults: generator (learning_rate, kernel or architecture),
+            discriminator (learning_rate), loss, penalty (r1 is what is advised), update, run (steps). There is one
+            particle per point of a mini-batch and losses are means over it, whatever generator.particles, masses,
+            per_point and normalisation say: they are about an experiment's own particles.
+        horizon: steps of training (flows: units of time); default run.steps, of a game none.
+        initialisations: further trees of weights, each examined on the same batches.
+        generated: samples of the generator with these weights.
+        later: the weights at another time of the same training (the start, if params are those of the end). With these
+            two the advice says how far from the end of training, where the theory holds, it was taken
+            (``Advice.reach``).
 
-    Raises MissingExtra without JAX, InputError, NotLinearizable. Not checked: that D is smooth at the data.
+    Returns:
+        The strength, what it leaves, the edge of stability and what the advice rests on; ``eg.plot.advice`` draws it.
+
+    Shapes:
+        data (n, ...), generated (n, ...) of the same sample shape, params any tree.
+
+    Units:
+        Strengths in length^2 of the samples (R1 = strength/2 mean |grad_x D|^2), horizon in steps, what is left: 1.
+
+    Raises:
+        MissingExtra: JAX is needed and not installed.
+        InputError: a game with params, data, training, generated or later, or without horizon; data that are no
+            samples, D that is no function of them.
+        NotLinearizable: a loss without a Jacobian at equilibrium.
+
+    Assumes:
+        That D is smooth at the data; not checked.
+
+    Source:
+        Eq. (102, gram-matrix), Eq. (103, advice-gain), Eq. (104, regret); of Adam Eq. (114, frozen-adam).
     """
     from ..games.game import Game
 
@@ -181,7 +202,28 @@ def advise_experiment(
     points), fresh networks from discriminator.seed, discriminator.seed + 1, ...
 
     The generator's normalisation is the experiment's, and every point of a batch has as many particles as the target's
-    have."""
+    have.
+
+    Args:
+        initialisations: networks drawn.
+
+    Returns:
+        As ``advise``.
+
+    Shapes:
+        data (n, d), generated (n, d).
+
+    Units:
+        Strengths in length^2, horizon in steps (flows: units of time).
+
+    Raises:
+        InputError: a discriminator that is no network of finite width, fewer than one initialisation, and what
+            ``advise`` refuses.
+        MissingExtra: JAX is not installed.
+
+    Source:
+        Eq. (102, gram-matrix), Eq. (103, advice-gain), Eq. (104, regret).
+    """
     from ..features.networks.mlp import draw
     from ..features.networks.tangent import network_function
 
@@ -218,15 +260,29 @@ def advise_from_gram(
 ) -> Advice:
     """``advise`` from the products of the rows at M = ``points`` points, from any framework.
 
-    gram: (M (1 + d), M (1 + d)) of [psi(y_1), ..., psi(y_M), d_1 psi(y_1), ..., d_d psi(y_1), d_1 psi(y_2), ...], or
-    (M d, M d) of the gradients alone, H, which suffices where kappa = 0 (Wasserstein, hinge; no alpha): in other losses
-    D's values at the data matter. batch_size: mini-batches are parts of the M points (default: all of them).
-    training, horizon: as in ``advise``, and with the same meaning: the points are the Gram matrix's own, one particle
-    on each. later: the matrix of the same points at another time of training.
+    Args:
+        gram: of the rows [psi(y_1), ..., psi(y_M), d_1 psi(y_1), ..., d_d psi(y_1), d_1 psi(y_2), ...], or of the
+            gradients alone, H, which suffices where kappa = 0 (Wasserstein, hinge; no alpha): in other losses D's
+            values at the data matter.
+        batch_size: mini-batches are parts of the M points (default: all of them).
+        training: as in ``advise``; the points are the Gram matrix's own, one particle on each.
+        later: the matrix of the same points at another time of training.
 
-    Raises InputError for a matrix that is no Gram matrix up to the rounding of its own precision (float16, float32,
-    float64, or float64 that was stored as one of the others before). Modes lost in that rounding are counted and left
-    out (``Draw.unresolved``).
+    Returns:
+        As ``advise``; modes lost in the matrix's rounding are counted and left out (``Draw.unresolved``).
+
+    Shapes:
+        gram and later (M (1 + d), M (1 + d)), or (M d, M d) of the gradients alone.
+
+    Units:
+        Entries psi.psi [1], d psi.psi [1/length], d psi.d psi [1/length^2]; strengths in length^2, horizon in steps.
+
+    Raises:
+        InputError: no Gram matrix up to the rounding of its own precision (float16, float32, float64, or float64 that
+            was stored as one of the others before), one without values where the loss needs them, or a bad batch size.
+
+    Source:
+        Eq. (102, gram-matrix), Eq. (103, advice-gain), Eq. (104, regret).
     """
     checked = checked_gram(gram, points, dimension)
     base = practice(training)

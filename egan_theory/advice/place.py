@@ -44,11 +44,21 @@ CERTAIN = 2.0
 class Place(Record):
     """The measured ratio of a GAN on the axis of kernel ratios.
 
-    ratio, stderr: as measured (below 0 it is placed at 0); thresholds with their unstable_side ("above", "below"), all
-    in ``range``; margin: growth per step of the fastest mode at the measured ratio, > 0: the spread state does not stay
-    at rest, as ``meaning`` says. nearest: the threshold nearest to it, None if there is none; apart: their distance in
-    standard errors. share: of the generator's kernel in the two numbers. points M of the data, in ``directions`` of
-    ``dimension`` dimensions, which hold the part ``captured`` of the mean square of D's tangent gradients.
+    Attributes:
+        ratio: [1] as measured (below 0 it is placed at 0).
+        stderr: [1] its standard error.
+        share: [1] of the generator's kernel in the two numbers.
+        found: where the spread state loses its stability along the ratio, an eg.CollectiveInstability.
+        numbers: the kernel numbers.
+        experiment: what stands for the GAN.
+        points: [1] M of the data.
+        directions: [1] in which they move.
+        dimension: [1] of a sample.
+        captured: [1] part of the mean square of D's tangent gradients that these directions hold.
+        notes: what the experiment leaves out of the game, in words.
+
+    Source:
+        Eq. (2, generator-eigenvalues), Eq. (69, coupling-affine), Eq. (70, ratio-pencil).
     """
 
     KEYS = (
@@ -72,31 +82,37 @@ class Place(Record):
 
     @property
     def thresholds(self) -> tuple[float, ...]:
+        """Ratios at which stability changes [1], ascending, all in ``range``."""
         return self.found.values
 
     @property
     def unstable_side(self) -> tuple[str, ...]:
+        """ "above" or "below" each threshold."""
         return self.found.unstable_side
 
     @property
     def range(self) -> tuple[float, float]:
+        """Ratios that were searched [1], lower and upper end."""
         return self.found.range
 
     @property
     def margin(self) -> float:
+        """Growth of the fastest mode at the measured ratio [1/step], > 0: the spread state does not stay at rest."""
         return self.found.margin
 
     @property
     def meaning(self) -> str:
+        """What the sign of the margin says, in words."""
         return MECHANISMS["collective instability"].meaning(self.margin)
 
     @property
     def nearest(self) -> float | None:
+        """The threshold nearest to the ratio [1], None if there is none."""
         return min(self.thresholds, key=lambda v: abs(v - self.ratio), default=None)
 
     @property
     def apart(self) -> float | None:
-        """Standard errors of the measured ratio; None without a threshold."""
+        """Distance of the measured ratio from the nearest threshold [standard errors]; None without a threshold."""
         if self.nearest is None:
             return None
         distance = abs(self.nearest - self.ratio)
@@ -104,6 +120,7 @@ class Place(Record):
 
     @property
     def assumptions(self) -> tuple[str, ...]:
+        """What is taken for granted, in words."""
         return (
             f"the generator's kernel is its two numbers, which hold {self.share:.0%} of it, and stays so",
             "samples are on the data and D is at its equilibrium there, with the tangent features it has now",
@@ -148,13 +165,36 @@ def place(
 ) -> Place:
     """Where the measured kernel ratio lies among the ratios at which the spread state loses its stability.
 
-    A game with ``data`` (M, ...): D's tangent features at ``points`` of the data; ``training``: tables of an experiment
-    for what a game does not say, {"loss": {"kind": ...}}; learning rates, momenta, penalties and order of the steps are
-    the game's own, Adam with its present preconditioner. numbers: its kernel numbers, if they are known already.
-    Or kernel numbers alone with an experiment, whose target and discriminator then stand for the data and D.
+    Cost: some 2 ``points`` (1 + directions) passes of D, and a hundred eigenvalue problems of points (1 + 2 directions)
+    rows.
 
-    Raises InputError, NotLinearizable. Assumptions: ``Place.assumptions``. Cost: some 2 ``points`` (1 + directions)
-    passes of D, and a hundred eigenvalue problems of points (1 + 2 directions) rows.
+    Args:
+        G: a game with ``data``, or kernel numbers alone with an experiment, whose target and discriminator then stand
+            for the data and D.
+        training: of a game, tables of an experiment for what it does not say, {"loss": {"kind": ...}}; learning rates,
+            momenta, penalties and order of the steps are the game's own, Adam with its present preconditioner.
+        numbers: the game's kernel numbers, if they are known already.
+        points: of the data at which D's tangent features are taken.
+        directions: in which samples move; default: as many as can be afforded.
+
+    Returns:
+        The ratio, the thresholds and on which side of them it lies; ``eg.plot.place`` draws it.
+
+    Shapes:
+        data (M, ...).
+
+    Units:
+        Ratios are pure numbers, growth per training step.
+
+    Raises:
+        InputError: a game without data, kernel numbers without an experiment or with data, samples of another shape.
+        NotLinearizable: no equilibrium at any ratio.
+
+    Assumes:
+        See ``Place.assumptions``.
+
+    Source:
+        Eq. (97, kernel-numbers), Eq. (69, coupling-affine), Eq. (70, ratio-pencil).
     """
     if isinstance(G, KernelNumbers):
         if not isinstance(training, Experiment) or data is not None:

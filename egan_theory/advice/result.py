@@ -62,19 +62,39 @@ class Asymptotic(Record):
 class Advice(ForHorizon):
     """The R1 strength for training of a stated length with mini-batches of ``batch_size``; see ``ForHorizon``, too.
 
-    best: the strength at which the draw that fares worst leaves the smallest multiple of its own least (1/``share``),
-    by the rules of ``predict.left.choose``: at most half of the smallest stability edge, the draws' scatter counted;
-    the gentlest where a decade of strengths is as good; 0 where none helps. choice: these rules' findings.
-    asymptotic: what would be best for a training without end.
-    low, high: geometric mean of the draws' own best strengths, one standard deviation either side (of a draw, not of
-    the mean; nan of a single draw). spread_batches, spread_initialisations: standard deviations of log best over the
-    batches of one initialisation, and over initialisations beyond what the batches explain (nan where there is one).
-    sizes: rows of (points, best, left, asymptotic, rate, beta_min, beta_max), geometric means over nested subsets of
-    the batches; exponents: of their powers of the number of points. variations: the first draw, one setting changed.
-    stable: strengths at which every draw is stable. check: left of the first draw with nothing neglected, or None.
-    reach: how far from the end of training all this was taken. precision: of the products that the modes are from.
-    strengths, lefts (draw, strength): the curves, of what can move. unit: of rates. left_of: what all "left" is part
-    of: a small isotropic kick, or for a real game what D sees of its samples' error; notes: of a real game.
+    Attributes:
+        best: [length^2] the strength at which the draw that fares worst leaves the smallest multiple of its own least
+            (1/``share``), by the rules of ``predict.left.choose``: at most half of the smallest stability edge, the
+            draws' scatter counted; the gentlest where a decade of strengths is as good; 0 where none helps.
+        low: [length^2] geometric mean of the draws' own best strengths, less one standard deviation (of a draw, not of
+            the mean; nan of a single draw).
+        high: [length^2] likewise, one standard deviation more.
+        strengths: [length^2] (strength,) those of the curves.
+        lefts: [1] (draw, strength) what is left of what can move.
+        unit: of times and rates, "steps" or "units of time".
+        asymptotic: what would be best for a training without end.
+        choice: what the rules found.
+        spread_batches: [1] standard deviation of log best over the batches of one initialisation (nan where there is
+            one).
+        spread_initialisations: [1] over initialisations, beyond what the batches explain (nan where there is one).
+        batch_size: [1] points of a mini-batch.
+        draws: one row per mini-batch and initialisation.
+        stable: [length^2] lowest and highest strength at which every draw is stable.
+        sizes: [mixed] rows of (points, best, left, asymptotic, rate, beta_min, beta_max), geometric means over nested
+            subsets of the batches.
+        exponents: [1] of their powers of the number of points.
+        variations: the first draw, one setting changed.
+        check: [1] left of the first draw with nothing neglected, or None.
+        reach: how far from the end of training all this was taken.
+        precision: of the products that the modes are from.
+        convention: how the strength enters the discriminator's loss.
+        left_of: what all "left" is part of: a small isotropic kick, or for a real game what D sees of its samples'
+            error.
+        notes: of a real game, in words.
+        safety: [1] smallest factor between ``best`` and the edge.
+
+    Source:
+        Eq. (102, gram-matrix), Eq. (103, advice-gain), Eq. (104, regret); R1 as in Mescheder et al. 2018.
     """
 
     KEYS = (
@@ -112,7 +132,9 @@ class Advice(ForHorizon):
 
     @property
     def share(self) -> float:
-        """Least over draws of what the draw's own best strength leaves over what the advised one does, at most 1."""
+        """Least over draws of what the draw's own best strength leaves over what the advised one does, at most 1
+        [1].
+        """
         return min(
             min(draw.left / draw.left_at_advised, 1.0) if draw.left_at_advised > 0 else 1.0 for draw in self.draws
         )
@@ -124,24 +146,28 @@ class Advice(ForHorizon):
 
     @property
     def range(self) -> tuple[float, float]:
-        """Strengths that serve as well (``predict.left.choose``)."""
+        """Strengths that serve as well [length^2] (``predict.left.choose``)."""
         return self.choice.low, self.choice.high
 
     @property
     def binding_modes(self) -> tuple[dict[str, Any], ...]:
+        """The slowest eigenvalues of the first draw."""
         return self.draws[0].binding_modes
 
     @property
     def beta_min(self) -> float:
-        """Of the draws, the geometric mean; as ``beta_max``."""
+        """Smallest resolved eigenvalue of H/M [1/length^2], the draws' geometric mean."""
         return _mean([d.beta_min for d in self.draws])
 
     @property
     def beta_max(self) -> float:
+        """Largest resolved eigenvalue of H/M [1/length^2], the draws' geometric mean."""
         return _mean([d.beta_max for d in self.draws])
 
     def to_dataset(self) -> xr.Dataset:
-        """What is left over (draw, strength), and each draw's own best."""
+        """``predicted_left`` (draw, strength) [1], and each draw's own ``best`` (draw) with its initialisation and
+        batch.
+        """
         import xarray as xr
 
         left = {

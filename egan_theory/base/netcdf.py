@@ -97,7 +97,20 @@ def new_netcdf(path: Path) -> Iterator[_Target]:
 
 def save(ds: xr.Dataset, path: str | Path) -> None:
     """Write a Dataset as NetCDF-4: to a temporary name in the same folder, then renamed. Attributes that NetCDF does
-    not have (None, Booleans, dicts) are written as text. Raises InputError for variables that it does not have."""
+    not have (None, Booleans, dicts) are written as text.
+
+    Shapes:
+        Any variables and dimensions, kept as they are.
+
+    Units:
+        Kept: each variable's attribute ``units``.
+
+    Raises:
+        InputError: no such folder, or variables that NetCDF does not have.
+
+    Source:
+        none, it only writes a file.
+    """
     file = Path(path)
     if not file.parent.is_dir():
         raise InputError(str(path), "lie in an existing folder", f"no folder {file.parent}")

@@ -95,7 +95,7 @@ class Table(Record):
         raise NotImplementedError
 
     def to_dataset(self) -> xr.Dataset:
-        """The columns over dimension ``DIM``."""
+        """The columns, arrays (rows,) over dimension ``DIM``, each with its units."""
         import xarray as xr
 
         rows = getattr(self, self.ROWS)

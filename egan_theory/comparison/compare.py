@@ -62,11 +62,33 @@ def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
     asymptotic decay of the deviation's norm. Measured eigenvalues are free exponents of a fit of all predicted modes to
     the displacements (and to D and grad D where recorded), at whatever times were recorded (fits.joint); their
     standard errors hold the noise, the terms of second order in the displacement, and differences between runs
-    (fits.scatter). Modes that are predicted but not seen, and runs that cannot be used, are listed in
-    ``unmatched``, as is what the predicted modes leave unexplained. ``runs``: any Dataset of the run schema. Training
-    against uniform averages has exponents of time instead: "p1.last", "p1.average", ... (comparison.powers).
+    (fits.scatter). Training against uniform averages has exponents of time instead: "p1.last", "p1.average", ...
+    (comparison.powers).
 
-    Raises InputError for runs that do not fit the schema or the experiment, NotLinearizable.
+    Args:
+        runs: any Dataset of the run schema.
+        modes: how many modes are listed.
+
+    Returns:
+        A table of quantities: predicted, measured, stderr, z, relative_error. Modes that are predicted but not seen,
+            and runs that cannot be used, are listed in ``unmatched``, as is what the predicted modes leave unexplained.
+
+    Shapes:
+        runs: particles (run, time, particle, component), time (time), optional discriminator and force, see
+        egan_theory.runs.schema.
+
+    Units:
+        Rates and eigenvalues per unit of the runs' time ("1/step" or "1/time"), positions in lengths.
+
+    Raises:
+        InputError: runs that do not fit the schema or the experiment.
+        NotLinearizable: no equilibrium to predict about.
+
+    Assumes:
+        Samples within the linear regime, one noise size for all positions and another for D and its gradient.
+
+    Source:
+        Eq. (17, mode-roots), Eq. (37, finite-modes); variable projection: Golub and Pereyra 1973.
     """
     if exp.update_rule.uniform:
         return compare_powers(exp, runs, modes)

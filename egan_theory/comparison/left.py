@@ -38,10 +38,27 @@ def sweep_left(
     """What is left of kicks of 1e-6 length scales after ``horizon`` whole steps of the nonlinear model, per strength.
 
     One run per orthonormal direction of the particles' coordinates; more than ``directions`` of them: so many drawn at
-    random with ``seed``. Particles that share a point move as one (simulation.condensed). Over the coordinate
-    ``strength``: ``moving``, ``moving_stderr``: rms displacement of the coordinates that can move over that of the
-    kick, and its error from second-order effects and, of drawn directions, from the draw; NaN where a run diverged or
-    left the linear regime; ``left``: that of all coordinates; ``predicted_moving``, ``predicted_left``.
+    random with ``seed``. Particles that share a point move as one (simulation.condensed).
+
+    Returns:
+        A Dataset; ``eg.compare_left`` and ``eg.plot.left`` take it.
+
+    Shapes:
+        - moving (strength), moving_stderr (strength) [1]: rms displacement of the coordinates that can move over that
+          of the kick, and its error from second-order effects and, of drawn directions, from the draw; NaN where a run
+          diverged or left the linear regime
+        - left (strength) [1]: that of all coordinates
+        - predicted_moving (strength), predicted_left (strength) [1]
+
+    Units:
+        In brackets above; strengths in the unit of the penalty, horizon in steps (flows: time).
+
+    Raises:
+        InputError: a penalty that is none, strengths below 0, a horizon that is no whole number > 0.
+        NotLinearizable: no equilibrium to be kicked from.
+
+    Source:
+        Eq. (27, left).
     """
     key, path, strengths = sweep_axis(penalty, strengths)
     time = horizon_of(exp, horizon)
@@ -107,7 +124,22 @@ def _measured(part: xr.Dataset, kicks: np.ndarray, frozen: float, length: float)
 
 
 def compare_left(swept: xr.Dataset) -> Agreement:
-    """What is left at every simulated strength, against the prediction."""
+    """What is left at every simulated strength, against the prediction.
+
+    Returns:
+        One quantity per strength; those that diverged or are all rounding are in ``unmatched``.
+
+    Shapes:
+        swept: the Dataset of ``eg.sweep_left`` over (strength).
+
+    Units:
+        Pure numbers: rms displacement over that of the kick.
+
+    Raises: nothing of its own.
+
+    Source:
+        Eq. (27, left).
+    """
     quantities, unmatched = [], []
     for i, strength in enumerate(swept["strength"].values):
         name = f"left of what can move at {strength:.4g}"

@@ -148,8 +148,20 @@ def compare_remedies(
 
     The strength maximises the slowest decay rate of the modes that move the particles, all else as in ``exp``; of a
     pair both are chosen together, within a factor 100 of each one's best alone. Simulations: kicks of 1e-7 length
-    scales, ``runs`` of them, 12 e-folds of the predicted rate or MAX_STEPS. What the experiment cannot have (a best
-    response of an unbounded discriminator, say) is listed in ``unused``. Raises NotLinearizable as ``spectrum`` does.
+    scales, ``runs`` of them, 12 e-folds of the predicted rate or 40000 steps.
+
+    Returns:
+        Rows of rate, simulated, margin, threshold and cost; what the experiment cannot have (a best response of an
+            unbounded discriminator, say) is listed in ``unused``. ``eg.plot.remedies`` draws them.
+
+    Units:
+        Rates per step (flow: per unit of time), cost in products of a step over those of the experiment as given.
+
+    Raises:
+        NotLinearizable: as ``eg.spectrum`` does.
+
+    Source:
+        Eq. (60, best-response), Eq. (61, average-flow), Eq. (87, likelihood-dispersion), Eq. (91, packed-coupling).
     """
     convergence_rate(exp)  # raises the reason
     chosen: list[tuple[tuple[str, ...], Experiment, dict[str, Any]]] = [((), exp, {})]

@@ -48,13 +48,31 @@ def sweep_strength(
     """Simulated convergence rate at each strength of ``penalty.<penalty>``, from kicked runs of the nonlinear model.
 
     Every strength sees the same kicks, 1e-7 length scales; particles that share a point move as one
-    (simulation.condensed). Over the coordinate ``strength``:
-    ``rate``, ``rate_stderr``: decay rate of the slowest mode as measured in the runs (``slowest_measured``); where the
-    modes cannot be told apart, ``rate_slope``; minus the growth rate where the deviation grows; NaN if a run left.
-    ``rate_slope``: late slope of the deviation's norm, a cross-check that does not use the theory's eigenvectors but is
-    biased near critical damping (``late_slope``).
-    ``predicted_rate``: that of the linear theory.
-    ``steps``: by default enough for 12 e-folds of the best predicted rate.
+    (simulation.condensed).
+
+    Args:
+        steps: by default enough for 12 e-folds of the best predicted rate.
+
+    Returns:
+        A Dataset; ``eg.compare_strength`` and ``eg.plot.rate_curve`` take it.
+
+    Shapes:
+        - rate (strength), rate_stderr (strength) [1/step; flow: 1/time]: of the slowest mode as measured in the runs
+          (``slowest_measured``); where the modes cannot be told apart, ``rate_slope``; minus the growth rate where the
+          deviation grows; NaN if a run left
+        - rate_slope (strength): late slope of the deviation's norm, a cross-check that does not use the theory's
+          eigenvectors but is biased near critical damping (``late_slope``)
+        - predicted_rate (strength): that of the linear theory
+
+    Units:
+        All rates as above; strengths in the unit of the penalty.
+
+    Raises:
+        InputError: a penalty that is none, strengths below 0, or no strength that converges and no ``steps``.
+        NotLinearizable: no equilibrium to be kicked from.
+
+    Source:
+        Eq. (17, mode-roots), Eq. (37, finite-modes).
     """
     key, path, strengths = sweep_axis(penalty, strengths)
     predicted = rates_over(exp, key, strengths)
@@ -167,7 +185,20 @@ def compare_strength(fastest: Fastest, swept: xr.Dataset) -> Agreement:
     "best_strength" compares with the strength of the largest simulated rate; its stderr is half the spacing of the
     sweep there. It is left out, and listed, where that strength is the predicted one itself: a strength that was chosen
     to be simulated agrees with itself. "best_rate" compares the predicted best rate with the largest simulated one.
-    Points that diverged or did not converge are listed.
+
+    Returns:
+        Two quantities; points that diverged or did not converge are in ``unmatched``.
+
+    Shapes:
+        swept: the Dataset of ``eg.sweep_strength`` over (strength).
+
+    Units:
+        The strength in that of the penalty, rates in those of the sweep (1/step or 1/time).
+
+    Raises: nothing of its own.
+
+    Source:
+        Eq. (23, best-r1), Eq. (26, best-weight-decay).
     """
     strength, rate, error = swept["strength"].values, swept["rate"].values, swept["rate_stderr"].values
     unmatched = [

@@ -27,8 +27,16 @@ Loss = str | tuple[Callable[..., Any], Callable[..., Any]]
 class Game:
     """Two players at a checkpoint: a handle on weights and optimisers as they were when it was made.
 
-    ``players``: networks, data and losses; ``optimizers``, (of D, of G); ``schedule``: who moves when; ``strengths``:
-    of the penalties. Nothing is computed until something is asked of it, but for one evaluation that checks the input.
+    Nothing is computed until something is asked of it, but for one evaluation that checks the input.
+
+    Attributes:
+        players: networks, data and losses.
+        optimizers: of D and of G.
+        schedule: who moves when.
+        strengths: of the penalties by name, in their units (r1 and r2: length^2 of the samples).
+
+    Source:
+        none, the user's own networks; what is computed: Eq. (114, frozen-adam), Eq. (117, lazy-penalty).
     """
 
     players: Players
@@ -118,19 +126,37 @@ def game(
     settings and state are read. JAX: D, G are (function(weights, batch), weights), each optimiser an ``Optimizer`` or
     (Optimizer, its Optax state).
 
-    ``loss``: a loss of the table by name ("non_saturating", "hinge", "least_squares", "wasserstein", "relativistic",
-    ...), or (loss_D(real_scores, fake_scores), loss_G(real_scores, fake_scores)), both minimised and one
-    number for a batch. ``penalty``: strengths by name, of what D minimises besides: {"r1": s} is
-    (s/2) mean |grad_x D|^2 over the data, "r2" the same over the generated samples. ``data``, ``latents``: an array or
-    tensor (N, ...), or lists of as many mini-batches, over which derivatives are averaged.
-
-    ``alternating``: the generator sees the new discriminator, as in most training loops, else both move at once;
-    ``critic_steps``: discriminator steps per generator step; ``lazy`` k: the penalty acts at every k-th step, with k
-    times its strength. ``precision`` (PyTorch): "double", "own", or None: double for networks of up to 200,000 weights.
-
     Not seen, since they are parts of the loop: clipping of gradients, accumulation, learning rates that change.
 
-    Raises InputError for what cannot be a game, MissingExtra where the framework is not installed.
+    Args:
+        loss: one of the table by name ("non_saturating", "hinge", "least_squares", "wasserstein", "relativistic", ...),
+            or (loss_D(real_scores, fake_scores), loss_G(real_scores, fake_scores)), both minimised and one number for a
+            batch.
+        penalty: strengths by name, of what D minimises besides: {"r1": s} is (s/2) mean |grad_x D|^2 over the data,
+            "r2" the same over the generated samples.
+        data: an array or tensor, or a list of mini-batches, over which derivatives are averaged.
+        latents: likewise, as many mini-batches.
+        alternating: the generator sees the new discriminator, as in most training loops, else both move at once.
+        critic_steps: discriminator steps per generator step.
+        lazy: k: the penalty acts at every k-th step, with k times its strength.
+        precision: of PyTorch: "double", "own", or None: double for networks of up to 200,000 weights.
+
+    Returns:
+        A handle: ``.spectrum()``, ``.kernel()``, ``.at(r1=...)``; eg.advise, eg.place and eg.game_page take it.
+
+    Shapes:
+        data (N, ...), latents (N, ...), or lists of such arrays.
+
+    Units:
+        Strengths r1, r2 in length^2 of the samples; learning rates as the optimisers have them, per step.
+
+    Raises:
+        InputError: no samples, optimisers that are not two or do not fit, a penalty or loss that is none, networks of
+            neither framework.
+        MissingExtra: JAX is asked for and not installed.
+
+    Source:
+        none, the user's own networks; penalties: Mescheder et al. 2018.
     """
     for name, value in (("data", data), ("latents", latents)):
         if value is None:

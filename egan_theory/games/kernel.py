@@ -53,19 +53,40 @@ class Errors(Record):
 
 @dataclass(frozen=True)
 class KernelNumbers(Record):
-    """g1, g2 [L^2 per weight^2 of the preconditioned weights], ratio = g2/g1, share of |Theta|_F^2 that they explain.
+    """The two kernel numbers of a generator, and the share of |Theta|_F^2 that they explain.
 
-    What the share is short of 1 by: ``unequal_diagonal`` (tr Theta_ii differs between latents), ``unequal_pairs``
-    (tr Theta_ij differs between pairs), ``not_identity`` (blocks Theta_ij that are no multiples of the identity over
-    the output); estimates without bias, which noise may bring below 0. ``two_matrices``: the share of the nearest
-    kernel with two d x d matrices in place of the two numbers: large where latents look alike, though outputs do not.
+    What the share is short of 1 by: ``unequal_diagonal``, ``unequal_pairs`` and ``not_identity``, estimates without
+    bias, which noise may bring below 0. All depend on the number of latents in a batch: pairs are N (N - 1) of N^2
+    blocks.
 
-    over_probes: standard errors of the numbers at these very latents; over_latents: what other latents would change
-    (independent draws; of the share only from several batches, or where exact); stderr: both. All depend on the number
-    of latents in a batch, ``latents``: pairs are N (N - 1) of N^2 blocks. ratio lies in [-1/(N - 1), 1].
+    Attributes:
+        g1: [length^2 per squared preconditioned weight] mean of tr Theta_ii / d; the learning rate is not in it.
+        g2: [length^2 per squared preconditioned weight] mean of tr Theta_ij / d over pairs.
+        ratio: [1] g2/g1, in [-1/(N - 1), 1].
+        share: [1] of |Theta|_F^2 that the two explain.
+        over_probes: standard errors of the numbers at these very latents.
+        over_latents: what other latents would change (independent draws; of the share only from several batches, or
+            where exact).
+        unequal_diagonal: [1] tr Theta_ii differs between latents.
+        unequal_pairs: [1] tr Theta_ij differs between pairs.
+        not_identity: [1] blocks Theta_ij that are no multiples of the identity over the output.
+        two_matrices: [1] share of the nearest kernel with two d x d matrices in place of the two numbers: large where
+            latents look alike, though outputs do not.
+        latents: [1] in a batch, N.
+        batches: [1] of latents.
+        dimension: [1] d of an output.
+        weights: [1] of the generator.
+        products: [1] with the kernel that were made.
+        exact: whether all of the kernel was taken.
+        preconditioner: "sgd", or the optimizer whose preconditioner is in the kernel.
+        learning_rate: [1/step] the optimizer's, which is not in g1.
+        traces: [length^2 per squared preconditioned weight] (N, N) tr Theta_ij / d of the first batch, noisy where
+            probed.
+        coupled: a sample's output depends on the other latents of its batch (BatchNorm in training mode).
+        notes: what the network holds that matters here, in words.
 
-    learning_rate: the optimizer's, which is not in g1. traces (N, N): tr Theta_ij / d of the first batch, noisy where
-    probed. coupled: a sample's output depends on the other latents of its batch (BatchNorm in training mode).
+    Source:
+        Eq. (1, generator-kernel), Eq. (97, kernel-numbers).
     """
 
     KEYS = (
@@ -181,17 +202,37 @@ def measured(
 def kernel_numbers(
     G: Any, latents: Any = None, optimizer: Any = None, *, probes: int = 32, exact: bool | None = None, seed: int = 0
 ) -> KernelNumbers:
-    """The two kernel numbers of a generator with its share, at its weights.
+    """The two kernel numbers of a generator with its share, at its weights. Nothing of G is changed.
 
-    G: a game (``eg.game``; latents and optimizer are its own); a torch.nn.Module, in the mode it is in; or for JAX
-    (function(params, latents) -> (N, ...), params). latents: (N, ...), or a list of such batches: g2 is of pairs within
-    a batch, and only several independent batches give the error over latents of everything. optimizer: that of the
-    generator, a torch.optim object, for JAX an ``Optimizer`` or a pair of it and its Optax state; None: SGD.
+    Args:
+        G: a game (``eg.game``; latents and optimizer are its own); a torch.nn.Module, in the mode it is in; or for JAX
+            (function(params, latents) -> (N, ...), params).
+        latents: an array, or a list of such batches: g2 is of pairs within a batch, and only several independent
+            batches give the error over latents of everything.
+        optimizer: that of the generator, a torch.optim object, for JAX an ``Optimizer`` or a pair of it and its Optax
+            state; None: SGD.
+        probes: pairs of random vectors for each batch, 4 passes a pair.
+        exact: all of the kernel is taken; default: where it has at most 256 rows N d, or no more than the probes cost.
 
-    probes: pairs of random vectors for each batch, 4 passes a pair; all of the kernel is taken (``exact``) where it has
-    at most FEW_ROWS rows N d, or no more than the probes would cost. Nothing of G is changed.
+    Returns:
+        g1, g2, ratio and share with standard errors; ``eg.plot.kernel`` draws them.
 
-    Raises InputError, MissingExtra. Assumes nothing of G but that it is differentiable in its weights there.
+    Shapes:
+        latents (N, ...) or a list of them; outputs (N, ...) are taken as (N, d).
+
+    Units:
+        g1, g2 in squared output (length^2) per squared weight, preconditioned; ratio and share are pure numbers.
+
+    Raises:
+        InputError: a game with latents or optimizer, no latents, fewer than 2 in a batch, fewer than 2 probes, a
+            preconditioner or derivatives that are not finite.
+        MissingExtra: the framework is not installed.
+
+    Assumes:
+        G is differentiable in its weights there.
+
+    Source:
+        Eq. (1, generator-kernel), Eq. (97, kernel-numbers).
     """
     if hasattr(G, "players"):
         if latents is not None or optimizer is not None:

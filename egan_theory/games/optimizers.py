@@ -76,10 +76,18 @@ def get_optimizer(kind: str) -> Rule:
 class Optimizer:
     """One player's optimiser at a checkpoint.
 
-    ``kind``: a key of OPTIMIZERS ("sgd", "adam", "adamw"); ``settings``: its numbers by name (learning_rate,
-    weight_decay; sgd: momentum, dampening, nesterov; adam, adamw: beta1, beta2, eps, amsgrad), each one number or,
-    where groups of weights differ, an array (n,); ``moments``: its state by name ("m", "v", "v_max"), arrays (n,), none
-    at the start; ``count``: steps taken, one number or (n,). Raises InputError.
+    Attributes:
+        kind: a key of OPTIMIZERS ("sgd", "adam", "adamw").
+        settings: its numbers by name: learning_rate [1/step], weight_decay (sgd: momentum, dampening, nesterov; adam,
+            adamw: beta1, beta2, eps, amsgrad) [1], each one number or, where groups of weights differ, an array (n,).
+        moments: [gradient, its square] its state by name ("m", "v", "v_max"), arrays (n,), none at the start.
+        count: [steps] taken, one number or (n,).
+
+    Raises:
+        InputError: a kind, setting or moment that is none, no learning rate, or numbers out of their range.
+
+    Source:
+        torch.optim and Optax, whose steps these are; Adam: Kingma and Ba 2015; Eq. (114, frozen-adam).
     """
 
     kind: str
@@ -110,6 +118,7 @@ class Optimizer:
 
     @property
     def rule(self) -> Rule:
+        """The entry of OPTIMIZERS of its kind."""
         return get_optimizer(self.kind)
 
     @property
@@ -123,7 +132,11 @@ class Optimizer:
         return tuple(name for name in self.blocks if name not in SLOW)
 
     def start(self, w: Array) -> dict[str, Array]:
-        """Weights (n,) with the moments of the checkpoint, zeros where it has none. Raises InputError."""
+        """Weights (n,) with the moments of the checkpoint, zeros where it has none.
+
+        Raises:
+            InputError: a setting or moment that has not one number per weight.
+        """
         out = {"w": w}
         for name in self.blocks:
             out[name] = self.moments.get(name, np.zeros_like(w))
@@ -145,8 +158,11 @@ class Optimizer:
     @property
     def preconditioner(self) -> float | Array:
         """P: the step per unit of a gradient that stays, lr (1 - dampening)/(1 - momentum) of SGD, lr/(sqrt(v-hat) +
-        eps) of Adam by its own state, bias correction included; one number or (n,). Raises InputError before the first
-        step of Adam, which has no second moment then."""
+        eps) of Adam by its own state, bias correction included; one number or (n,) [step per gradient].
+
+        Raises:
+            InputError: before the first step of Adam, which has no second moment then.
+        """
         if "v" in self.blocks and not ("v" in self.moments and np.all(np.asarray(self.count) > 0)):
             raise InputError("optimizer", "have taken a step (the preconditioner of Adam is its second moment)", "none")
         return self.rule.preconditioner(self.settings, self.moments, self.count)

@@ -45,15 +45,39 @@ def duration(seconds: float) -> str:
 class GameSpectrum(Table):
     """Multipliers of one training step about a checkpoint (``modes``, see ``Mode``), and what else was asked for.
 
-    density: of all multipliers; curvature_D, curvature_G: of each player's own Hessian between the roots of its
-    preconditioner, P^1/2 H P^1/2 (step times curvature, no unit; ``edge``: from where on its own step is too large).
-    noise: over mini-batches; scan: multipliers over a penalty's strength. None where not asked for or no products left.
-    moved: |F(z) - z| of the weights in one step, over ``norm``, that of the weights; gradients: norms of D's and G's.
-    strengths, schedule, optimizers, framework, sizes, batches: of the game; steps: training steps per product; average:
-    factor of the generator's average that ``Mode.averaged`` is for. products: made, of at most ``allowed``, in seconds;
-    ended: "converged", "products" (none left) or "interrupted". notes: what the modules hold that the theory has to say
-    something about. vectors, adjoints (n, m): the modes (|x| = 1) and their adjoints (u^T x = 1, nan where unknown), in
-    ``parts``; not in files.
+    None where not asked for, or where no products were left.
+
+    Attributes:
+        modes: rows of the Dataset: multiplier, residual, kind, participation of D and G of each.
+        moved: [norm of weights] |F(z) - z| of the weights in one step.
+        norm: [norm of weights] that of the weights.
+        gradients: [norm of gradients] of D's and of G's.
+        strengths: [unit of the penalty] by name.
+        schedule: who moves when.
+        optimizers: of D and G: kind and settings.
+        framework: "torch" or "jax".
+        sizes: [1] weights of D and of G.
+        batches: [1] mini-batches that derivatives are averaged over.
+        steps: [steps] of training per product.
+        average: [1] factor of the generator's average that ``Mode.averaged`` is for.
+        products: [1] number made.
+        allowed: [1] most that were allowed.
+        seconds: [s] they took.
+        ended: "converged", "products" (none left) or "interrupted".
+        seed: [1] of the random vectors.
+        notes: what the modules hold that the theory has to say something about.
+        density: of all multipliers.
+        curvature_D: of D's own Hessian between the roots of its preconditioner, P^1/2 H P^1/2 (step times curvature, no
+            unit; ``edge``: from where on its own step is too large).
+        curvature_G: of G's own, likewise.
+        noise: over mini-batches.
+        scan: multipliers over a penalty's strength.
+        parts: where weights and moments of both players are in a vector.
+        vectors: [1] (n, m) the modes, |x| = 1; not in files.
+        adjoints: [1] (n, m) their adjoints, u^T x = 1, nan where unknown; not in files.
+
+    Source:
+        Eq. (114, frozen-adam), Eq. (116, live-adam), Eq. (118, noise-floor), Eq. (119, averaged-weights).
     """
 
     KEYS: ClassVar[Sequence[str]] = (
@@ -93,12 +117,12 @@ class GameSpectrum(Table):
 
     @property
     def multipliers(self) -> Array:
-        """(m,) complex, one of each conjugate pair."""
+        """(m,) complex multipliers per training step [1], one of each conjugate pair."""
         return np.array([m.multiplier for m in self.modes], dtype=complex)
 
     @property
     def largest(self) -> float:
-        """Largest modulus of the modes found; nan of none."""
+        """Largest modulus of the modes found [1]; nan of none."""
         return max((m.modulus for m in self.modes), default=float("nan"))
 
     def of_kind(self, *kinds: str) -> tuple[Mode, ...]:
@@ -112,6 +136,7 @@ class GameSpectrum(Table):
 
     @property
     def remarks(self) -> tuple[str, ...]:
+        """What the numbers mean and what to change, in plain words."""
         return self.reading
 
     def columns(self) -> tuple[Column, ...]:
@@ -124,8 +149,9 @@ class GameSpectrum(Table):
         return {key: data[key] for key in kept} | {"reading": "\n".join(self.reading), "notes": "\n".join(self.notes)}
 
     def to_dataset(self) -> xr.Dataset:
-        """The modes over dimension ``mode``; densities over ``node``, ``node_D``, ``node_G``; the scan over
-        ``strength`` and ``followed``."""
+        """The modes' columns (mode); densities (node), (node_D), (node_G); the scan (strength, followed); units with
+        each.
+        """
         import xarray as xr
 
         data: dict[str, Any] = {c.name: ("mode", c.values(self.modes), c.attrs) for c in self.columns()}

@@ -105,11 +105,26 @@ def kernel_from_profile(
 ) -> ProfileKernel:
     """Kernel K(x, y) = k(u) from its profile: a function of a SymPy symbol, or an expression in one symbol.
 
-    ``kind`` "stationary": u = |x - y|^2; "dot": u = x.y.  ``symbol`` names the variable of an expression that has more
-    than one or none.  ``differentiable`` overrides the test whether k'(0+) is finite.  Text is never parsed.
+    Args:
+        kind: "stationary": u = |x - y|^2; "dot": u = x.y.
+        symbol: the variable of an expression that has more than one or none.
+        differentiable: overrides the test whether k'(0+) is finite.
 
-    Raises InputError if the profile is neither, has other free symbols, is not analytic (Abs, re, im, conjugate, sign)
-    or has no finite value at coincident points.  That K is positive is checked only where a spectrum is asked for.
+    Returns:
+        A kernel for ``eg.Discriminator(kernel=...)``. Text is never parsed.
+
+    Units:
+        u in length^2, K a pure number.
+
+    Raises:
+        InputError: the profile is neither, has other free symbols, is not analytic (Abs, re, im, conjugate, sign) or
+            has no finite value at coincident points, or ``kind`` is another word.
+
+    Assumes:
+        That K is positive; checked only where a spectrum is asked for.
+
+    Source:
+        Eq. (11, kernel-transform) for the spectrum; Schoenberg 1938 for functions of |x - y|^2.
     """
     import sympy
 

@@ -90,9 +90,23 @@ def log_multiplier(z: np.ndarray) -> np.ndarray:
 
 
 def eigenvalues(lin: Linearization, rule: UpdateRule | None = None, ratios: bool = True) -> Eigenvalues:
-    """Eigenvalues of the update rule (default: the experiment's own) on a linearization, zero modes left out.
+    """Eigenvalues of the update rule on a linearization, zero modes left out.
 
-    ``ratios`` False: leave the damping ratios of dense systems out (they need eigenvectors)."""
+    Args:
+        rule: default: the experiment's own.
+        ratios: False leaves the damping ratios of dense systems out (they need eigenvectors).
+
+    Returns:
+        s, z, multiplicity, damping_ratio, coupled, wavenumber, carried: arrays (modes,), by falling real part of s.
+
+    Units:
+        s per step (flow: per unit of time), multipliers z pure numbers, wavenumbers in 1/length.
+
+    Raises: nothing of its own.
+
+    Source:
+        Eq. (17, mode-roots), steps: Eq. (50, map-simultaneous) to Eq. (59, map-heavy-ball-both).
+    """
     rule = lin.problem.rule if rule is None else rule
     parts = [
         _block_eigenvalues(lin, rule),

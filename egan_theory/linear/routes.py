@@ -30,9 +30,20 @@ ROUTES = (
 
 
 def linearize(problem: Problem) -> Linearization:
-    """The linearization of a problem about its equilibrium.
+    """The linearization of an experiment or problem about its equilibrium, as far as structure reduces it.
 
-    Raises NotLinearizable (no equilibrium, hinge at its kink, matrix too large) with the reason.
+    Returns:
+        Independent blocks (K, 2, 2) with multiplicities, dense systems (n, n) and single rates; ``eg.eigenvalues``
+            takes it.
+
+    Units:
+        Entries of blocks and systems per unit of time (steps: per step), learning rates included.
+
+    Raises:
+        NotLinearizable: no equilibrium, a hinge at its kink, or a matrix too large; with the reason.
+
+    Source:
+        Eq. (35, saddle), Eq. (37, finite-modes), Eq. (41, jacobian-ww) to Eq. (44, jacobian-xx).
     """
     check_linearizable(problem)
     return next(route for route in ROUTES if route.applies(problem)).linearize(problem)

@@ -35,25 +35,34 @@ class Monitor:
                 monitor.step(step, x, loss_discriminator=loss_d, loss_generator=loss_g)
 
     ``D``, ``G``, ``loss``, ``penalty``, ``latents``, ``optimizers``, ``alternating``, ``critic_steps``, ``lazy`` and
-    ``options`` as in ``eg.game``; in JAX, where weights are values, ``step`` takes the present ones. The images of the
-    latents are the particles of the runs, ``particles`` of them (default: as many as make 16,384 numbers, and with an
-    ``experiment`` all). ``data``: a fixed batch to measure on; default, the batch that ``step`` is given.
-
-    ``every``: training steps from one analysis to the next. None: as many as keep the time of all that is done here
-    within ``share`` of the training time, counted with the durations measured; the first analysis comes when some
-    steps have been timed, and at any moment the time spent is at most ``share`` of that of the training plus what
-    beginning and the last analysis took. Which it will be is said before the first analysis (``say``, a function of
-    one line; None: nowhere), and every sample records what was spent. ``record``: steps between samples of losses
-    (means of the steps since the last) and particles, default a tenth.
-    ``products``: products with the training step's Jacobian per analysis, at most; ``count``: multipliers kept;
-    ``parts``: what is measured, of PARTS; ``horizon``: steps of the whole training, None: no advice, which is for the
-    steps that remain.
-
-    ``experiment``, ``seed``, ``resume``, ``at`` as in RunWriter, whose store a crash leaves readable.
+    ``options`` as in ``eg.game``; in JAX, where weights are values, ``step`` takes the present ones. ``experiment``,
+    ``seed``, ``resume``, ``at`` as in RunWriter, whose store a crash leaves readable.
 
     Nothing in modules and optimisers changes. An analysis that fails, of weights that are not finite for instance,
     leaves training alone: its values are NaN and attribute ``notes`` of the runs says why. So does a full disk.
-    Raises InputError for what cannot be used, at once or at the first step.
+
+    Args:
+        data: a fixed batch (N, ...) to measure on; default, the batch that ``step`` is given.
+        particles: images of the latents that are the particles of the runs (default: as many as make 16,384 numbers,
+            and with an ``experiment`` all).
+        every: training steps from one analysis to the next. None: as many as keep the time of all that is done here
+            within ``share`` of the training time, counted with the durations measured; the first analysis comes when
+            some steps have been timed, and at any moment the time spent is at most ``share`` of that of the training
+            plus what beginning and the last analysis took. Every sample records what was spent.
+        share: part of the training time, above 0 and at most 1.
+        record: steps between samples of losses (means of the steps since the last) and particles, default a tenth.
+        products: products with the training step's Jacobian per analysis, at most.
+        count: multipliers kept.
+        parts: what is measured, of PARTS.
+        horizon: steps of the whole training, None: no advice, which is for the steps that remain.
+        say: function of one line that is told before the first analysis what it will cost; None: nowhere.
+
+    Raises:
+        InputError: what cannot be used, at once or at the first step: numbers out of range, a path that exists already.
+
+    Source:
+        Eq. (114, frozen-adam), Eq. (97, kernel-numbers), Eq. (103, advice-gain); path angle: Gidel et al. 2018 and
+        Berard et al. 2020.
     """
 
     def __init__(
@@ -132,6 +141,10 @@ class Monitor:
 
         Most calls only count; some record a sample, a few of those analyse. ``players``, ``optimizers``: the present
         ones where they are not those given at first (JAX). Steps up to ``last`` of a recording resumed are skipped.
+
+        Raises:
+            InputError: steps that do not increase, a loss that is a text, or at the first step what ``eg.game``
+                refuses.
         """
         pace = self._pace
         pace.enter(step)
@@ -158,17 +171,17 @@ class Monitor:
 
     @property
     def last(self) -> float | None:
-        """The last step recorded; None where there is none."""
+        """The last step recorded [steps]; None where there is none."""
         return None if self._samples is None else self._samples.last
 
     @property
     def overhead(self) -> float:
-        """Time spent here over that of the training, so far."""
+        """Time spent here over that of the training, so far [1]."""
         return self._pace.overhead
 
     @property
     def spacing(self) -> int | None:
-        """Steps from one analysis to the next; None before it is known."""
+        """From one analysis to the next [steps]; None before it is known."""
         return self._pace.spacing
 
     def close(self, status: str | None = None) -> None:

@@ -59,8 +59,18 @@ class Analysis(Record):
 class Monitored(Table):
     """A monitored training: its analyses, what the latest says (``remarks``), and what all of them cost.
 
-    status: of the run file; last: the last step recorded; overhead: time of the analyses over that of the training;
-    failures: analyses that failed, as "steps: why"; kinds: how many multipliers of each kind the latest analysis found.
+    Attributes:
+        analyses: one row each: largest multiplier, path angle, kernel numbers, strengths, losses.
+        status: of the run file.
+        last: [steps] the last one recorded.
+        overhead: [1] time of the analyses over that of the training.
+        kinds: [1] how many multipliers of each kind the latest analysis found.
+        failures: analyses that failed, as "steps: why".
+        remarks: what the latest says, in words.
+        asked: settings of the Monitor.
+
+    Source:
+        What ``eg.Monitor`` recorded, and the papers named there.
     """
 
     DIM: ClassVar[str] = "analysis"
@@ -83,13 +93,16 @@ class Monitored(Table):
         return next((name for name in TROUBLE if name in self.kinds), self.analyses[-1].kind if self.analyses else None)
 
     def columns(self) -> Sequence[Column]:
+        """What the Dataset holds of every analysis."""
         numeric = [name for name in Analysis.__dataclass_fields__ if name not in ("step", "kind")]
         return [*(Column(name, name.replace("_", " "), "1") for name in numeric), Column("kind")]
 
     def attrs(self) -> dict[str, Any]:
+        """What holds for all analyses."""
         return {"status": self.status, "overhead": self.overhead, "remarks": "\n".join(self.remarks)}
 
     def grid(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        """Titles of columns, and a row for each analysis."""
         head = ("step", "largest multiplier", "modulus", "kind", "path cosine", "kernel share", "R1 set", "R1 advised")
         rows: list[Sequence[Any]] = [
             (f"{a.step:g}", "-" if a.multiplier is None else shown(a.multiplier),
@@ -103,7 +116,24 @@ class Monitored(Table):
 def monitor(runs: xr.Dataset | str | Path, run: int = 0) -> Monitored:
     """The analyses that a ``Monitor`` recorded, and in words what the latest says.
 
-    ``runs``: the dataset, or the path of the run file, finished or not. Raises InputError where no Monitor recorded it.
+    Args:
+        runs: the dataset, or the path of the run file, finished or not.
+        run: which of its runs.
+
+    Returns:
+        One row per analysis; ``eg.plot.monitor`` and ``eg.monitor_page`` show it.
+
+    Shapes:
+        runs: the run schema (egan_theory.runs.schema) with dimensions (run, time, mode).
+
+    Units:
+        Times in training steps, multipliers and cosines pure numbers, strengths in length^2 of the samples.
+
+    Raises:
+        InputError: runs that no Monitor recorded, or a run that is none.
+
+    Source:
+        What ``eg.Monitor`` recorded.
     """
     ds = validate_runs(runs) if isinstance(runs, xr.Dataset) else open_runs(runs)
     if "monitor_version" not in ds.attrs:

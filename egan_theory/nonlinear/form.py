@@ -18,22 +18,36 @@ BIFURCATION = {"pair": ("neimark-sacker", "hopf"), "plus": ("pitchfork", "pitchf
 class NormalForm(Record):
     """One branch of orbits (or equilibria) that is born at a threshold of the equilibrium.
 
-    bifurcation: "neimark-sacker" (flow: "hopf"), "flip", "transcritical" or "pitchfork". criticality: "supercritical"
-    (small orbits on the unstable side, modes kept) or "subcritical" (unstable orbits on the stable side, so that the
-    cloud jumps beyond; of a transcritical bifurcation for kicks one way). rms_amplitude: displacement of the particles,
-    root mean square over particles and one turn, over |value - threshold|^exponent (exponent 1/2; of a transcritical
-    bifurcation 1), in length per that power of the
-    parameter; centroid_amplitude: the largest excursion of the centroid, likewise. side: "above" or "below" the
-    threshold the branch exists. angle: radians per step (flow: per unit of time); frequency_shift: what it changes by
-    per unit of the parameter, along the branch. motion: "along lines" (every particle goes back and forth, a standing
-    orbit), "circles" (a rotating one), "ellipses"; "" without motion. stable: against the modes that become unstable
-    there. valid_to: value of the parameter up to which the cubic truncation is good to about 5 % and no other
-    mode grows;
-    relative_correction: c in amplitude (1 + c |value - threshold|), from which that follows. modes: how many
-    eigenvalues (pairs) become unstable together; where they do so one after the other, ``at`` is the value of the
-    parameter at which rms_amplitude and what goes with it were evaluated. points: "merge" or "part", what particles
-    that share a place do on the orbit, transverse_rate: their separation's growth per step (flow: per time) and unit of
-    the parameter; "" and None where no particles do or it was not looked for. reason: why there is none of it."""
+    Attributes:
+        bifurcation: "neimark-sacker" (flow: "hopf"), "flip", "transcritical" or "pitchfork".
+        criticality: "supercritical" (small orbits on the unstable side, modes kept) or "subcritical" (unstable orbits
+            on the stable side, so that the cloud jumps beyond; of a transcritical bifurcation for kicks one way).
+        rms_amplitude: [length per power of the parameter] displacement of the particles, root mean square over
+            particles and one turn, over |value - threshold|^exponent.
+        centroid_amplitude: [length per power of the parameter] the largest excursion of the centroid, likewise.
+        exponent: [1] 1/2, of a transcritical bifurcation 1.
+        side: "above" or "below" the threshold the branch exists.
+        angle: [rad/step; flow: rad/time] of the orbit.
+        frequency_shift: [rad/step per unit of the parameter] what ``angle`` changes by along the branch.
+        motion: "along lines" (every particle goes back and forth, a standing orbit), "circles" (a rotating one),
+            "ellipses"; "" without motion.
+        stable: against the modes that become unstable there.
+        valid_to: [unit of the parameter] up to which the cubic truncation is good to about 5 % and no other mode grows.
+        relative_correction: [1/unit of the parameter] c in amplitude (1 + c |value - threshold|), from which that
+            follows.
+        modes: [1] how many eigenvalues (pairs) become unstable together.
+        at: [unit of the parameter] where they do so one after the other, the value at which rms_amplitude was
+            evaluated.
+        points: "merge" or "part", what particles that share a place do on the orbit; "" where none do.
+        transverse_rate: [1/step per unit of the parameter] growth of their separation; None where not looked for.
+        reason: why there is none of it.
+        threshold: [unit of the parameter] where it is born.
+        shape: (n,) first harmonic of the orbit per |value - threshold|^exponent.
+        equations: the amplitude equations that it solves.
+
+    Source:
+        Eq. (105, centre-coefficient) to Eq. (109, symmetric-pair), Eq. (110, transverse-exponent).
+    """
 
     KEYS = (
         "bifurcation", "criticality", "rms_amplitude", "centroid_amplitude", "exponent", "side", "angle",
@@ -65,9 +79,10 @@ class NormalForm(Record):
     equations: AmplitudeEquations | None = field(default=None, repr=False, compare=False)
 
     def amplitude(self, value: float, *, next_term: bool = False) -> float | None:
-        """rms displacement at a value of the parameter by the amplitude equations (of modes that cross one after the
-        other: the first stable orbit there); 0 on the side where there is none. next_term: times
-        1 + relative_correction |value - threshold|, where it is known."""
+        """rms displacement at a value of the parameter by the amplitude equations [length]; of modes that cross one
+        after the other: the first stable orbit there; 0 on the side where there is none. ``next_term``: times 1 +
+        relative_correction |value - threshold|, where it is known.
+        """
         delta = value - self.threshold
         if self.rms_amplitude is None:
             return None

@@ -13,7 +13,20 @@ KINDS = (*TEMPLATES, *MODELS)
 
 
 def new(kind: str) -> str:
-    """The commented experiment of that kind of target, or model of that name. Raises InputError for an unknown one."""
+    """The commented experiment of that kind of target, or model of that name, as TOML text.
+
+    Returns:
+        Text to edit, which ``eg.Experiment.from_toml_string`` reads.
+
+    Units:
+        In the comment beside each field.
+
+    Raises:
+        InputError: a kind that is none; the message lists them.
+
+    Source:
+        none, defaults of the package.
+    """
     if one_of("kind", kind, KINDS) in MODELS:
         return MODELS[kind].read_text(encoding="utf-8")
     return template(kind)

@@ -34,9 +34,18 @@ KICKS = ("kicks are small: the linear regime",)
 class Fastest(Record):
     """The strength of one penalty at which the slowest mode decays fastest: the limit of a long time and small kicks.
 
-    rate: slowest decay rate at ``best`` of the modes by which particles converge (1/time or 1/step; <= 0: none of the
-    strengths makes all of them decay). best: None where the rate still grows at the largest strength tried. method:
-    "closed-form" or "numerical". strengths, rates: the scanned curve.
+    Attributes:
+        penalty: which one, by name.
+        best: [unit of the penalty] the strength; None where the rate still grows at the largest one tried.
+        rate: [1/step; flow: 1/time] slowest decay rate at ``best`` of the modes by which particles converge; <= 0: none
+            of the strengths makes all of them decay.
+        method: "closed-form" or "numerical".
+        assumptions: what is taken for granted, in words.
+        strengths: [unit of the penalty] (n,) strengths of the scanned curve.
+        rates: [1/step; flow: 1/time] (n,) slowest decay rate at each.
+
+    Source:
+        Eq. (23, best-r1), Eq. (26, best-weight-decay), Eq. (88, best-likelihood).
     """
 
     KEYS = ("best", "rate", "method")
@@ -80,7 +89,18 @@ def fastest_strength(
     it, and refined by Brent's method.
     Only resolved modes by which particles converge count: others decay too, but nobody waits for them.
 
-    Raises InputError for an unknown penalty, NotLinearizable, or when no mode moves the particles.
+    Returns:
+        The strength, its rate and the scanned curve.
+
+    Units:
+        Strengths in that of the penalty, rates per step (flow: per unit of time).
+
+    Raises:
+        InputError: a penalty that is none, or no mode that moves the particles.
+        NotLinearizable: no equilibrium, or no mode above rounding at any strength.
+
+    Source:
+        Eq. (23, best-r1), Eq. (26, best-weight-decay), Eq. (88, best-likelihood).
     """
     key, path = strength_field(penalty)
     bare = without(exp, key)

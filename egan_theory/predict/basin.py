@@ -59,10 +59,22 @@ BESIDE = (*VARIABLE, "run.spread", "run.kick", "run.seed", "run.runs", "run.reco
 
 @dataclass(frozen=True)
 class Reached(Record):
-    """What becomes of runs from the experiment's start. kinds: probability of each outcome.Outcome, by its words; lost:
-    that the run ends with modes lost, with its standard error (of draws: see ``posterior``); margin = 2 lost - 1: > 0
-    modes lost, 0 undecided, +-1 certain. draws, particles (macro-particles), clusters: how it was found; saving:
-    evaluations of the players' velocities over those of a simulation of as many particles."""
+    """What becomes of runs from the experiment's start.
+
+    Attributes:
+        kinds: [1] probability of each outcome of eg.Outcome, by its words.
+        lost: [1] probability that the run ends with modes lost.
+        stderr: [1] standard error of it, of a few draws.
+        draws: [1] starts that were followed.
+        particles: [1] macro-particles of each.
+        clusters: [1] clusters that a start is described by.
+        saving: [1] evaluations of the players' velocities over those of a simulation of as many particles.
+        method: how it was found, in words.
+        assumptions: what is taken for granted, in words.
+
+    Source:
+        Eq. (79, macro-particles), Eq. (80, leap-stages), Eq. (81, leap).
+    """
 
     KEYS = (
         "kinds", "lost", "stderr", "margin", "draws", "particles", "clusters", "saving", "method", "assumptions",
@@ -82,6 +94,7 @@ class Reached(Record):
 
     @property
     def margin(self) -> float:
+        """2 lost - 1 [1]: > 0 modes lost, 0 undecided, +-1 certain."""
         return 2 * self.lost - 1
 
 
@@ -95,9 +108,24 @@ def posterior(lost: np.ndarray | float, draws: np.ndarray | float) -> tuple[np.n
 def reached(exp: Experiment, *, draws: int = DRAWS, clusters: int | None = None) -> Reached:
     """Probabilities of what becomes of runs of ``run.steps`` from ``run.start`` (see the module docstring).
 
-    ``clusters``: how many the start is described by; 1: its mean and width alone; default: as many as the target has
-    modes. A start "kick" is that of one particle per point (simulation.condense) with kicks drawn anew.
-    Raises InputError: networks of finite width, an exact kernel, fewer than one draw or cluster.
+    A start "kick" is that of one particle per point (simulation.condense) with kicks drawn anew.
+
+    Args:
+        draws: starts that are followed.
+        clusters: how many the start is described by; 1: its mean and width alone; default: as many as the target has
+            modes.
+
+    Returns:
+        The probability that modes are lost, with its standard error, and of each outcome; ``eg.plot.reached`` draws it.
+
+    Units:
+        Probabilities, pure numbers.
+
+    Raises:
+        InputError: networks of finite width, an exact kernel, fewer than one draw or cluster.
+
+    Source:
+        Eq. (79, macro-particles), Eq. (81, leap).
     """
     for name, value in (("draws", draws), ("clusters", 1 if clusters is None else clusters)):
         if value < 1:

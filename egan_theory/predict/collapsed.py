@@ -31,13 +31,29 @@ LINEARISED = ("the discriminator network linearised in its weights at its start,
 class CollapsedState(Record):
     """The orbit of a collapsed cluster and its transverse Lyapunov exponents.
 
-    exponents: (d,) growth rates of relative displacements, largest first, per step (flow: per unit time); the collapsed
-    state attracts when all are negative. stderr: (d,), by blocking. orbit: "fixed point", "periodic" (with ``period``),
-    "wandering" (quasi-periodic or chaotic), "escapes" (further than ESCAPE target sizes away, or beyond what doubles
-    hold), "undecided". status: "converged", "undecided" (exponent within SIGMAS standard errors of 0, or orbit
-    undecided, after the longest window) or "escaped at step n"; exponents are NaN for a cluster that escaped, as
-    nothing stationary is left to average over. steps: all steps taken; window: those averaged over. trajectory: Dataset
-    with x0, grad D there, and the local growth rates, over the window (of an escaped cluster: until it left).
+    Attributes:
+        exponents: [1/step; flow: 1/time] (d,) growth rates of relative displacements, largest first; the collapsed
+            state attracts when all are negative. NaN for a cluster that escaped: nothing stationary is left to average
+            over.
+        stderr: [1/step; flow: 1/time] (d,) their standard errors, by blocking.
+        orbit: "fixed point", "periodic", "wandering" (quasi-periodic or chaotic), "escapes" (too many target sizes
+            away, or beyond what doubles hold) or "undecided".
+        period: [steps; flow: time] of a periodic orbit, else None.
+        status: "converged", "undecided" (exponent within a few standard errors of 0, or orbit undecided, after the
+            longest window) or "escaped at step n".
+        steps: [steps] all that were taken.
+        window: [steps] those averaged over.
+        method: how it was found, in words.
+        assumptions: what is taken for granted, in words.
+        trajectory: Dataset (time) with x0 [length], grad D there [1/length] and local growth rates, over the window (of
+            an escaped cluster: until it left).
+        state: [mixed] arrays (w (P,), x0 (d,), memory) of the update rule at the end: the orbit can be continued.
+        features: the feature map that ``state`` lives on.
+        start: [length] (d,) x0 at the start.
+        escaped_at: [steps] when it escaped, -1: it did not.
+
+    Source:
+        Eq. (72, collapsed-flow), Eq. (73, transverse-flow), Eq. (110, transverse-exponent).
     """
 
     KEYS = (
@@ -65,6 +81,7 @@ class CollapsedState(Record):
 
     @property
     def escaped(self) -> bool:
+        """Whether the cluster left for good."""
         return self.orbit == "escapes"
 
     @property
@@ -88,17 +105,33 @@ def collapsed_state(
 
     with (w, x0) moved by the update rule with the collective gain (see predict.transverse). ``steps`` of
     transient are discarded, then windows of ``steps``, 2 steps, ... are averaged, until the orbit is classified and its
-    top exponent exceeds SIGMAS standard errors, ``windows`` times at most.
-
-    ``x0`` (d,): start, default the target's mean plus ``run.kick`` times normal numbers of ``run.seed``; ``w`` (P,):
-    weights there on features.feature_map(exp), default 0. Not checked: that the average converges (a "wandering" orbit
-    may leave later). The exact kernel (features = 0) takes a new function wherever the cluster goes: slow for rough
-    kernels and long ways.
+    top exponent exceeds a few standard errors, ``windows`` times at most.
 
     With a linear loss and weight decay alone a cluster at rest never attracts: nu Hess D(x0) is then the integral of
     rho(k) k k^T E_p[1 - cos k.(x0 - y)], never negative, rho the kernel's spectrum. Clusters that attract move.
 
-    Raises InputError (unequal masses, a start of wrong shape, steps < 100).
+    Args:
+        x0: start, default the target's mean plus ``run.kick`` times normal numbers of ``run.seed``.
+        w: weights there on features.feature_map(exp), default 0.
+
+    Returns:
+        Exponents with standard errors, the kind of orbit and its trajectory.
+
+    Shapes:
+        x0 (d,), w (P,) with P the number of features; exponents and stderr (d,).
+
+    Units:
+        x0 in lengths, exponents per step (flow: per unit of time), steps and windows in steps.
+
+    Raises:
+        InputError: unequal masses, a start or weights of a wrong shape, fewer than 100 steps.
+
+    Assumes:
+        That the average converges (a "wandering" orbit may leave later); not checked. The exact kernel (features = 0)
+        takes a new function wherever the cluster goes: slow for rough kernels and long ways.
+
+    Source:
+        Eq. (72, collapsed-flow), Eq. (73, transverse-flow), Eq. (110, transverse-exponent).
     """
     return _states([exp], None if x0 is None else [x0], None if w is None else [w], steps, windows)[0]
 
@@ -107,7 +140,20 @@ def collapsed_states(
     exp: Experiment, starts: int = 4, *, steps: int = STEPS, windows: int = WINDOWS
 ) -> tuple[CollapsedState, ...]:
     """``collapsed_state`` from several starts, simulated side by side: the default one and others drawn as random
-    starts are, N(mean of the target, its spread^2). Different starts may end on different orbits."""
+    starts are, N(mean of the target, its spread^2). Different starts may end on different orbits.
+
+    Returns:
+        One result for each start.
+
+    Units:
+        As in ``collapsed_state``; ``starts`` and ``windows`` are counts.
+
+    Raises:
+        InputError: fewer than one start, and what ``collapsed_state`` refuses.
+
+    Source:
+        Eq. (73, transverse-flow), Eq. (110, transverse-exponent).
+    """
     if starts < 1:
         raise InputError("starts", "be at least 1", starts)
     places = [default_start(Problem(exp))]

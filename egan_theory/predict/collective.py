@@ -37,13 +37,21 @@ ASSUMPTIONS = ("kicks are small: linear stability is necessary for a spread clou
 class CollectiveInstability(Record):
     """Where the spread equilibrium loses stability as ``vary`` changes over ``range`` (low, high).
 
-    value: the smallest threshold, None if there is none in the range; values: all, ascending; unstable_side: "above" or
-    "below" each of them. method: "closed-form" or "root of the exact spectrum". margin: growth at the experiment's own
-    value (> 0: unstable). mode: the mode that becomes unstable at ``value``: its eigenvalue s = log z per step (flow:
-    per time) and multiplier z there, how many modes share it, and ``translation``, the cosine^2 between what it does
-    to the particles and a uniform translation (collective: above 1/2); None where it was not looked for.
-    normal_forms: of every one of ``values`` the branches of orbits that are born there (nonlinear.normal), where asked
-    for; normal_form: at ``value``, one of them or the list of all, the stable ones first.
+    Attributes:
+        vary: path of the field that is varied.
+        range: [unit of the field] lower and upper end.
+        values: [unit of the field] all thresholds, ascending.
+        unstable_side: "above" or "below" each of them.
+        method: "closed-form" or "root of the exact spectrum".
+        margin: [1/step; flow: 1/time] growth at the experiment's own value (> 0: unstable).
+        mode: the mode that becomes unstable at ``value``: its eigenvalue s = log z per step (flow: per time) and
+            multiplier z there, how many modes share it, and ``translation``, the cosine^2 between what it does to the
+            particles and a uniform translation (collective: above 1/2); None where it was not looked for.
+        assumptions: what is taken for granted, in words.
+        normal_forms: of every one of ``values`` the branches of orbits that are born there, where asked for.
+
+    Source:
+        Eq. (67, threshold-simultaneous), Eq. (68, threshold-alternating), Eq. (70, ratio-pencil).
     """
 
     KEYS = (
@@ -66,10 +74,12 @@ class CollectiveInstability(Record):
 
     @property
     def value(self) -> float | None:
+        """The smallest threshold [unit of the field], None if there is none in the range."""
         return self.values[0] if self.values else None
 
     @property
     def normal_form(self) -> NormalForm | tuple[NormalForm, ...] | None:
+        """At ``value``, one branch or all of several, the stable ones first; None where not asked for."""
         return first_of(self.normal_forms)
 
 
@@ -93,8 +103,21 @@ def collective_instability(
     Closed form where the modes commute (module docstring), otherwise a scan of ``margin`` over 101 values refined by
     Brent's method; ``closed_form=False`` takes the second route always. Default range: see ``crossings.axis_of``.
 
-    Raises InputError (vary, its range), NotLinearizable when there is no equilibrium anywhere in the range.
-    Assumes small deviations; not checked: whether runs from elsewhere reach the equilibrium.
+    Returns:
+        The thresholds with their sides, and the growth at the experiment's own value.
+
+    Units:
+        Thresholds in the unit of the field, growth per step (flow: per unit of time).
+
+    Raises:
+        InputError: a field that is no real number, or a bad range.
+        NotLinearizable: no equilibrium anywhere in the range.
+
+    Assumes:
+        Small deviations; not checked: whether runs from elsewhere reach the equilibrium.
+
+    Source:
+        Eq. (37, finite-modes), Eq. (67, threshold-simultaneous), Eq. (70, ratio-pencil).
     """
     axis = axis_of(exp, vary, low, high)
     notes = list(ASSUMPTIONS)

@@ -60,9 +60,21 @@ class Place(Record):
 
 @dataclass(frozen=True)
 class Curves(Record):
-    """Two-parameter curves: thresholds row by row of the second field; changes: where along them small orbits give way
-    to a jump; folds: where orbits born subcritically turn back (between fold and threshold the spread state is stable,
-    and so may an orbit be)."""
+    """Two-parameter curves: thresholds row by row of the second field, and what changes along them.
+
+    Attributes:
+        first: path of the field in which thresholds are sought.
+        second: path of the other one.
+        thresholds: values of both fields, number of the curve, bifurcation and criticality of each.
+        changes: where along the curves small orbits give way to a jump (values of both fields).
+        folds: where orbits born subcritically turn back: between fold and threshold the spread state is stable, and so
+            may an orbit be (values of both fields).
+        provenance: experiment, seed and versions.
+        assumptions: what is taken for granted, in words.
+
+    Source:
+        Eq. (105, centre-coefficient), Eq. (109, symmetric-pair), Eq. (112, pseudo-arclength).
+    """
 
     KEYS = ("first", "second", "thresholds", "changes", "folds", "assumptions")
 
@@ -75,7 +87,9 @@ class Curves(Record):
     assumptions: tuple[str, ...] = ASSUMPTIONS
 
     def to_dataset(self) -> xr.Dataset:
-        """Dimensions "threshold", "change" and "fold"."""
+        """Values of both fields and the curve's number over the dimensions (threshold), (change) and (fold), in the
+        fields' units; criticality and bifurcation over (threshold).
+        """
         data: dict[str, Any] = {}
         for dim, rows, what in (
             ("threshold", self.thresholds, "a threshold"),
@@ -109,7 +123,22 @@ def curves(
     """Thresholds in the first field at ``rows`` values of the second, with their normal forms; the change of
     criticality between rows by halving; and the first fold of the orbits at up to ``folds`` of the subcritical rows.
 
-    Raises InputError for a bad axis; the first field must be real-valued.
+    Args:
+        first: "PATH=LOW:HIGH:POINTS[:log]" or a tuple of these, a real-valued field.
+        second: likewise.
+        progress: called with (what, done, total).
+
+    Returns:
+        Thresholds, changes and folds; ``eg.plot.phase`` draws them over a phase diagram.
+
+    Units:
+        Each field's own.
+
+    Raises:
+        InputError: a bad axis, equal ones, or a first field of whole numbers.
+
+    Source:
+        Eq. (105, centre-coefficient), Eq. (109, symmetric-pair), Eq. (112, pseudo-arclength).
     """
     axes = diagram_axes(exp, first, second)
     across = _axis(exp, axes[0])

@@ -61,14 +61,30 @@ def with_kernel(exp: Experiment, fields: Mapping[str, Any]) -> Experiment:
 def learning_times(exp: Experiment, kernels: Mapping[str, Mapping[str, Any]] | None = None) -> xr.Dataset:
     """Learning time of every wavenumber, for each of ``kernels`` (label: fields of the discriminator).
 
-    Dims (kernel, wavenumber); default: the experiment's own kernel alone. ``decay_rate`` min over roots of -Re s,
-    ``learning_time`` its inverse (inf where the mode does not decay), ``frequency`` |Im s| of that root,
-    ``damping_ratio`` and ``regime`` of it, ``acting_time`` until a displaced mode has lost all but 1/e for the first
-    time (predict.response), ``spectral_density`` K_k. Times in steps (flow: units of time).
-
     On a uniform periodic box every frequency below Nyquist, exactly; elsewhere waves of the target's density (ring,
-    grid) or of its points, with the assumptions in attrs (predict.waves). Raises InputError: a kernel that is not
-    stationary, ratio = 1, a target of one mode, and, but on the box, remedies that this is not derived for.
+    grid) or of its points, with the assumptions in attrs (predict.waves). Default: the experiment's own kernel alone.
+
+    Returns:
+        A Dataset; ``eg.plot.dispersion`` draws it.
+
+    Shapes:
+        - decay_rate (kernel, wavenumber) [1/step; flow: 1/time]: min over roots of -Re s
+        - learning_time (kernel, wavenumber) [steps; flow: time]: its inverse, inf where the mode does not decay
+        - acting_time (kernel, wavenumber) [steps; flow: time]: until a displaced mode has lost all but 1/e
+        - frequency (kernel, wavenumber) [1/step; flow: 1/time]: |Im s| of the slowest root
+        - damping_ratio (kernel, wavenumber) [1], regime (kernel, wavenumber): of it
+        - spectral_density (kernel, wavenumber) [length^d]: K_k
+        - multiplicity (wavenumber) [1]
+
+    Units:
+        In brackets above; coordinate wavenumber in 1/length.
+
+    Raises:
+        InputError: no kernel, one that is not stationary, ratio = 1, a target of one mode, and, but on the box,
+            remedies that this is not derived for.
+
+    Source:
+        Eq. (16, dispersion), Eq. (17, mode-roots), Eq. (82, response).
     """
     kernels = {str(exp.discriminator.kernel): {}} if kernels is None else kernels
     if not kernels:

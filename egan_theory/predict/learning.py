@@ -37,15 +37,28 @@ def frequency(
     collapsed: bool = False,
     progress: Progress | None = None,
 ) -> Frequency:
-    """What the experiment learns when, with its own kernel and with ``kernels`` (label: fields of the discriminator;
-    default: SPECTRA), everything else equal.
+    """What the experiment learns when, with its own kernel and with ``kernels``, everything else equal.
 
     Wavenumbers are those of ``predict.waves``: exact on the uniform box, of the mean density of a ring or grid, of the
-    points of any other target. ``collapsed``: also at which ratios the collapsed state attracts, which takes a
-    simulation for each kernel. ``progress(done, total, what)`` is called as the work advances.
+    points of any other target.
 
-    Raises InputError (a kernel without a spectrum, ratio = 1, a target of a single mode, a remedy that waves are not
-    derived for); a kernel of ``kernels`` that the experiment refuses has its reason in ``note``.
+    Args:
+        kernels: label to fields of the discriminator; default: kernels of flat and steep spectra.
+        collapsed: also at which ratios the collapsed state attracts, which takes a simulation for each kernel.
+        progress: called with (done, total, what) as the work advances.
+
+    Returns:
+        Rows of kernels; ``eg.plot.frequency`` draws them.
+
+    Units:
+        Times in steps (flow: units of time), wavenumbers in 1/length.
+
+    Raises:
+        InputError: a kernel without a spectrum, ratio = 1, a target of a single mode, a remedy that waves are not
+            derived for; a kernel of ``kernels`` that the experiment refuses has its reason in ``note`` instead.
+
+    Source:
+        Eq. (16, dispersion), Eq. (82, response), Eq. (77, splitting-oscillator).
     """
     others = SPECTRA if kernels is None else kernels
     problem = Problem(exp)

@@ -78,11 +78,25 @@ class Sample(Record):
 
 @dataclass(frozen=True)
 class Frequency(Table):
-    """The frequency principle for one experiment; lengths in its units, times in ``unit`` (inf, in JSON null: never).
+    """The frequency principle for one experiment: what is learnt when; inf (in JSON null): never.
 
-    way: "box", "density" or "sample" (predict.waves). ratio, steps: of the experiment. distance: Delta, the median
-    distance of neighbouring modes; separating_wavenumber pi/Delta (None on the periodic box, which has no modes).
-    kernels: own first; sample: its waves among the points (ring and grid, where the curves are the density's).
+    Attributes:
+        unit: "step" or "time", the unit of times here.
+        steps: [steps; flow: time] of the run.
+        ratio: [1] of the generator's kernel.
+        way: "box", "density" or "sample" (predict.waves).
+        distance: [length] Delta, the median distance of neighbouring modes; None on the periodic box, which has no
+            modes.
+        separating_wavenumber: [1/length] pi/Delta, None on the periodic box.
+        wavenumber: [1/length] of the kernels' rows.
+        kernels: learning and acting times of each kernel over ``wavenumber``, the experiment's own first.
+        sample: waves among the points (ring and grid, where the curves are the density's).
+        method: how it was found, in words.
+        assumptions: what is taken for granted, in words.
+        provenance: experiment, seed and versions.
+
+    Source:
+        Eq. (16, dispersion), Eq. (82, response), Eq. (77, splitting-oscillator).
     """
 
     DIM, ROWS, NAME = "kernel", "kernels", "kernel"
@@ -108,9 +122,11 @@ class Frequency(Table):
 
     @property
     def own(self) -> KernelTimes:
+        """The row of the experiment's own kernel."""
         return self.kernels[0]
 
     def columns(self) -> list[Column]:
+        """What the Dataset holds of every kernel, with units."""
         k, t = "1/length", self.unit
         return [
             Column("own", "whether it is the experiment's own kernel", "1"),
@@ -128,6 +144,7 @@ class Frequency(Table):
         ]  # fmt: skip
 
     def attrs(self) -> dict[str, Any]:
+        """What holds for all kernels."""
         given = {"distance": self.distance, "separating_wavenumber": self.separating_wavenumber}
         return {
             **self.provenance,

@@ -31,9 +31,14 @@ SAFETY = 2.0
 
 
 class Left(NamedTuple):
-    """rms displacement at the horizon over that of the kick: ``total`` of all coordinates, ``moving`` of those that can
-    move; ``frozen``: the total if nothing were left of these. inf where it overflows. resolution: less than this is
-    rounding."""
+    """rms displacement of the particles at the horizon over that of the kick; inf where it overflows.
+
+    Attributes:
+        total: [1] of all coordinates.
+        moving: [1] of those that can move.
+        frozen: [1] the total if nothing were left of those that can move.
+        resolution: [1] less than this is rounding.
+    """
 
     total: float
     moving: float
@@ -55,7 +60,23 @@ def horizon_of(exp: Experiment, horizon: float | None) -> float:
 def left_over(exp: Experiment, horizon: float | None = None) -> Left:
     """What ``horizon`` steps (flows: units of time; default run.steps) leave of a kick of the particles.
 
-    Raises NotLinearizable, InputError. Not checked: that the kick is small and starts at equilibrium.
+        total^2 = |P_xx(T)|_F^2 / (N d),   P_xx the particles' block of the propagator
+
+    Returns:
+        total, moving, frozen, resolution: numbers, see egan_theory.predict.left.Left.
+
+    Units:
+        Pure numbers: rms displacement at the horizon over that of the kick.
+
+    Raises:
+        InputError: a horizon that is no time > 0 (of steps: no whole number).
+        NotLinearizable: no equilibrium to be kicked from.
+
+    Assumes:
+        The kick is small and starts at equilibrium; not checked.
+
+    Source:
+        Eq. (27, left).
     """
     time = horizon_of(exp, horizon)
     kicked = kick(Problem(exp))
@@ -67,15 +88,34 @@ def left_over(exp: Experiment, horizon: float | None = None) -> Left:
 
 @dataclass(frozen=True)
 class ForHorizon(Record):
-    """The strength of a penalty for training of ``horizon`` steps (flows: units of time), and what it leaves.
+    """The strength of a penalty for training of ``horizon`` steps, and what it leaves of a small isotropic kick.
 
-    best: the advised strength, 0 if none helps. left: rms displacement of the particles at the horizon over that of a
-    small isotropic kick, at ``best``; left_without, left_at_half, left_at_double: at 0, best/2 and 2 best (nan: no
-    equilibrium, inf: it overflows). frozen: the part of it that no strength changes. moving, moving_without: the same
-    as left and left_without, of the coordinates that can move. edge: the largest strength at which every mode decays,
-    None if there is no such limit; share_of_edge = best/edge. rate, rate_at_half, rate_at_double: slowest decay rate
-    of the modes by which the particles converge there (1/time or 1/step). strengths, lefts: the scanned curve. Of
-    several draws: rms of what is left, mean of the rates, smallest edge.
+    Of several draws: rms of what is left, mean of the rates, smallest edge.
+
+    Attributes:
+        best: [unit of the penalty] the advised strength, 0 if none helps.
+        horizon: [steps; flow: time] length of training.
+        left: [1] rms displacement of the particles at the horizon over that of the kick, at ``best``.
+        left_without: [1] the same at strength 0 (nan: no equilibrium, inf: it overflows).
+        left_at_half: [1] the same at best/2.
+        left_at_double: [1] the same at 2 best.
+        frozen: [1] the part of ``left`` that no strength changes.
+        moving: [1] as left, of the coordinates that can move.
+        moving_without: [1] as left_without, of the coordinates that can move.
+        low: [unit of the penalty] smallest strength that leaves at most 1 % more than the least.
+        high: [unit of the penalty] largest such strength.
+        edge: [unit of the penalty] largest strength at which every mode decays, None if there is no such limit.
+        rate: [1/step; flow: 1/time] slowest decay rate of the modes by which the particles converge, at ``best``.
+        rate_at_half: [1/step; flow: 1/time] the same at best/2.
+        rate_at_double: [1/step; flow: 1/time] the same at 2 best.
+        asymptotic: what would be best for a training without end, an eg.Fastest.
+        unit: "steps" or "units of time".
+        assumptions: what is taken for granted, in words.
+        strengths: [unit of the penalty] (n,) strengths of the scanned curve.
+        lefts: [1] (n,) what each leaves of all coordinates.
+
+    Source:
+        Eq. (27, left).
     """
 
     best: float
@@ -101,6 +141,7 @@ class ForHorizon(Record):
 
     @property
     def share_of_edge(self) -> float | None:
+        """best/edge [1], None without an edge."""
         return None if not self.edge else self.best / self.edge
 
     @property

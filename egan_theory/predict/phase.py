@@ -161,18 +161,39 @@ def phase(
     block: int = BLOCK,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> xr.Dataset:
-    """Margins of the mechanisms over two fields of the experiment; > 0 beyond a mechanism's boundary, where what
-    ``beyond`` (mechanism,) says is predicted, < 0 where what ``within`` says is (mechanism.MECHANISMS).
+    """Margins of the mechanisms over two fields of the experiment; > 0 beyond a mechanism's boundary, < 0 within.
 
-    ``margin`` (mechanism, second, first), in the mechanism's own unit (see its module); NaN where it makes no statement
-    (no equilibrium, a cluster that escapes, values that the experiment refuses together). Evaluated on every
-    ``block``-th cell and, by halving, on all cells next to a change of sign; between, ``evaluated`` is 0 and the margin
-    interpolated: its sign there is that of the evaluated cells around. Not checked: islands of the other sign, or of no
-    statement, smaller than ``block`` cells.
-    The default mechanisms need no simulation; "collapsed state" costs a simulated orbit for each evaluated cell, "state
-    reached from the start" macro-particles at about 170 cells, between which it is a smoothed probability.
+    Evaluated on every ``block``-th cell and, by halving, on all cells next to a change of sign; between, ``evaluated``
+    is 0 and the margin interpolated: its sign there is that of the evaluated cells around.
 
-    Raises InputError for a bad axis, equal axes or an unknown mechanism.
+    Args:
+        first: "PATH=LOW:HIGH:POINTS[:log]" or a tuple of these.
+        second: likewise.
+        mechanisms: the default ones need no simulation; "collapsed state" costs a simulated orbit for each evaluated
+            cell, "state reached from the start" macro-particles at about 170 cells, between which it is a smoothed
+            probability.
+        progress: called with (what, done, total).
+
+    Returns:
+        A Dataset; ``eg.plot.phase`` draws it.
+
+    Shapes:
+        - margin (mechanism, second, first) [that of the mechanism, see its module]: NaN where it makes no statement (no
+          equilibrium, a cluster that escapes, values that the experiment refuses together)
+        - beyond (mechanism), within (mechanism): what is predicted on either side, in words
+        - evaluated (mechanism, second, first): 1 evaluated, 0 interpolated
+
+    Units:
+        Coordinates first and second in the unit of their field.
+
+    Raises:
+        InputError: a bad axis, equal axes, an unknown mechanism, or block < 1.
+
+    Assumes:
+        No islands of the other sign, or of no statement, smaller than ``block`` cells; not checked.
+
+    Source:
+        Eq. (67, threshold-simultaneous), Eq. (110, transverse-exponent), Eq. (77, splitting-oscillator).
     """
     axes = diagram_axes(exp, first, second)
     mechanisms = [one_of("mechanism", name, MECHANISMS) for name in mechanisms]

@@ -51,15 +51,31 @@ NAMES = {
 def power_laws(exp: Experiment) -> xr.Dataset:
     """Per mode, the powers of time T of play against uniform averages, slowest (or fastest growing) first.
 
-    ``last``, ``average``: exponents of the displacement and of its average since the start; the mode converges where
-    they are < 0; inf where it grows, like exp(growth_rate T^growth_power). Oscillations have the phase phase_rate
-    T^phase_power, or phase_rate log T where phase_power is 0; ``onset``: the laws hold for times well beyond it.
-    ``damping``, ``stiffness``: a and w2 of the mode without memory, per step (flow: unit of time). attrs: converges and
-    average_converges (0 or 1, all modes), zero_modes (they stay), still (modes without coupling, left out),
-    assumptions. Discrete rules: exact for any step, not to leading order in it.
+    A mode converges where its exponents are < 0. Discrete rules: exact for any step, not to leading order in it. attrs:
+    converges and average_converges (0 or 1, all modes), zero_modes (they stay), still (modes without coupling, left
+    out), assumptions.
 
-    Raises InputError where no player is averaged uniformly (``spectrum`` has the rates then), NotLinearizable where
-    there is no equilibrium or modes are not independent of each other.
+    Returns:
+        A Dataset of the modes that move.
+
+    Shapes:
+        - last (mode), average (mode) [1]: exponents of the displacement and of its average since the start; inf: it
+          grows
+        - growth_power (mode), growth_rate (mode) [1]: it grows like exp(growth_rate T^growth_power)
+        - phase_power (mode), phase_rate (mode) [1]: phase_rate T^phase_power, or phase_rate log T where the power is 0
+        - onset (mode) [time]: the laws hold for times well beyond it
+        - damping (mode), stiffness (mode) [1]: a and w2 of the mode without memory, per step (flow: unit of time)
+        - multiplicity (mode) [1], wavenumber (mode) [1/length]
+
+    Units:
+        In brackets above; T in steps (flow: units of time).
+
+    Raises:
+        InputError: no player is averaged uniformly (``spectrum`` has the rates then).
+        NotLinearizable: no equilibrium, or modes that are not independent of each other.
+
+    Source:
+        Eq. (64, slow-wave), Eq. (65, uniform-powers), Eq. (66, uniform-thresholds).
     """
     rule = exp.update_rule
     if not rule.uniform:

@@ -34,13 +34,24 @@ NEAR_LEAST, REFINED, TOLERANCE = 1.3, 6, 1e-4
 class Regularizer(ForHorizon):
     """The strength of one penalty for training of a stated length; most of its numbers: see ``ForHorizon``.
 
-    optimum, least: where least is left of what can move, among allowed strengths, and how much; low, high: strengths
-    around it that leave at most 1 % more. stable: whether there is any stable strength; limited: whether less would be
-    left nearer to the edge than the factor ``safety`` allows. binding_modes: the eigenvalues whose rate is the slowest
-    one, to 1 %. asymptotic: what would be best for a training without end.
-    resolution: less than this of what can move is rounding. slow_modes of ``modes`` eigenvalues by which the particles
-    converge decay by less than 1/e within the horizon. strengths, lefts, movings: the scanned curve, of all coordinates
-    and of those that can move.
+    Attributes:
+        penalty: which one, by name.
+        optimum: [unit of the penalty] where least is left of what can move, among allowed strengths.
+        least: [1] how much is left there.
+        binding_modes: eigenvalues whose rate is the slowest one, to 1 %: re and im per step (flow: time), multiplicity,
+            damping_ratio, regime, wavenumber.
+        helps: whether any strength leaves at least 1 % less than strength 0.
+        limited: whether less would be left nearer to the edge than the factor ``safety`` allows.
+        stable: whether there is any stable strength.
+        resolution: [1] less than this of what can move is rounding.
+        slow_modes: [1] how many of ``modes`` decay by less than 1/e within the horizon.
+        modes: [1] number of eigenvalues by which the particles converge.
+        safety: [1] smallest factor between ``best`` and ``edge``.
+        movings: [1] (n,) what each of ``strengths`` leaves of what can move.
+        method: "numerical".
+
+    Source:
+        Eq. (27, left); the limit of a long time: Eq. (23, best-r1), Eq. (26, best-weight-decay).
     """
 
     KEYS = (
@@ -73,7 +84,7 @@ class Regularizer(ForHorizon):
 
     @property
     def range(self) -> tuple[float, float]:
-        """Strengths that leave at most 1 % more."""
+        """Strengths that leave at most 1 % more [unit of the penalty]."""
         return self.low, self.high
 
 
@@ -90,15 +101,35 @@ def best_regularizer(
         minimise over strength:  left(T; strength) = |P_xx(T)|_F / sqrt(N d)
 
     P_xx is the block on the particles of the propagator of the linear dynamics over T (linear.kick): the particles are
-    kicked isotropically, the discriminator is at rest. Default horizon: run.steps; of a flow: its time. The scan covers
-    10 decades, is widened while the least lies at its upper end, made finer around the least, and refined.
+    kicked isotropically, the discriminator is at rest. The scan covers 10 decades, is widened while the least lies at
+    its upper end, made finer around the least, and refined.
 
-    The advice is never within a factor ``safety`` (>= 1) of the edge of stability; where strengths that leave 1 % more
-    than the least span a decade or more, it is the gentlest of them; where none leaves 1 % less than strength 0, it is
-    0. As the horizon grows it tends to ``asymptotic.best``.
+    The advice is never within a factor ``safety`` of the edge of stability; where strengths that leave 1 % more than
+    the least span a decade or more, it is the gentlest of them; where none leaves 1 % less than strength 0, it is 0. As
+    the horizon grows it tends to ``asymptotic.best``. ``eg.regularizer`` is the same function.
 
-    Raises InputError for an unknown penalty or a horizon that is none, NotLinearizable. Not checked: that training
-    starts near equilibrium.
+    Args:
+        penalty: a field of [penalty], or "likelihood".
+        horizon: steps (flows: time), default run.steps.
+        progress: called with (done, total).
+        safety: factor >= 1.
+
+    Returns:
+        The advised strength and what it leaves; ``eg.plot.left`` and ``eg.plot.rate_curve`` draw it.
+
+    Units:
+        Strengths in that of the penalty (eg.Penalties), ``horizon`` in steps (flows: time), what is left as pure
+        numbers.
+
+    Raises:
+        InputError: a penalty that is none (or WGAN-GP), a horizon that is no time > 0, safety < 1.
+        NotLinearizable: no equilibrium at any strength.
+
+    Assumes:
+        Training starts near equilibrium; not checked.
+
+    Source:
+        Eq. (27, left); Eq. (23, best-r1) in the limit of a long time.
     """
     key, path = strength_field(penalty)
     time = horizon_of(exp, horizon)

@@ -19,16 +19,36 @@ DEGENERACY = 1e-9
 def spectrum(exp: Experiment, extreme: int | None = None) -> xr.Dataset:
     """Eigenvalues of the training dynamics about equilibrium, one per row of dimension ``mode``, slowest first.
 
-    ``eigenvalue_re``, ``eigenvalue_im``: s per unit time for the flow, log z per step for discrete rules (-inf for a
-    multiplier of exactly 0); ``multiplier_re``, ``multiplier_im``: z per step (exp s for the flow); ``damping_ratio``
-    zeta = a/(2 omega), NaN where a real mode has no partner; ``regime``; ``coupled``: whether the mode moves the
-    particles; ``wavenumber`` (periodic box only). Zero modes are counted in ``attrs["zero_modes"]``, not listed.
+    Zero modes are counted in ``attrs["zero_modes"]``, not listed. attrs also: stable (every listed mode decays),
+    slowest_rate, slowest_coupled_rate, margin (smallest decay rate, or 1 - spectral radius), spectral_radius (discrete
+    rules; zero modes left out), method, assumptions, unresolved.
 
-    attrs also: stable (every listed mode decays), slowest_rate, slowest_coupled_rate, margin (smallest decay rate, or
-    1 - spectral radius), spectral_radius (discrete rules; zero modes left out), method, assumptions, unresolved.
-    ``extreme``: only the modes of that many smallest and largest stiffnesses of an exact kernel, without any matrix
-    (see linear.extreme); attrs then hold ``extreme`` and ``residual``, the largest |H v - mu^2 v| / |H|.
-    Raises NotLinearizable with the reason.
+    Args:
+        extreme: only the modes of that many smallest and largest stiffnesses of an exact kernel, without any matrix
+            (see linear.extreme); attrs then hold ``extreme`` and ``residual``, the largest |H v - mu^2 v| / |H|.
+
+    Returns:
+        A Dataset; ``eg.plot.eigenvalues`` and ``eg.plot.damping_ratio`` draw it.
+
+    Shapes:
+        - eigenvalue_re (mode), eigenvalue_im (mode) [1/time; of steps 1/step]: s, or log z per step (-inf: z = 0)
+        - multiplier_re (mode), multiplier_im (mode) [1]: z per step (exp s for the flow)
+        - multiplicity (mode) [1]
+        - damping_ratio (mode) [1]: zeta = a/(2 omega), NaN where a real mode has no partner
+        - regime (mode): underdamped, critical, overdamped
+        - coupled (mode): 1 where the mode moves the particles
+        - wavenumber (mode) [1/length]: periodic box only, else NaN
+
+    Units:
+        In brackets above; times are steps, of the flow units of time.
+
+    Raises:
+        NotLinearizable: no equilibrium or no Jacobian there; the message gives the reason.
+        InputError: ``extreme`` where the modes are not those of stiffnesses of an exact kernel.
+
+    Source:
+        Eq. (16, dispersion) to Eq. (18, damping-ratio), Eq. (37, finite-modes), steps: Eq. (50, map-simultaneous) to
+        Eq. (59, map-heavy-ball-both).
     """
     lin, residual = (linearize(exp), None) if extreme is None else linearize_extreme(exp, extreme)
     values = merged(eigenvalues(lin))

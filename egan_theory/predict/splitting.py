@@ -54,13 +54,29 @@ ASSUMPTIONS = (
 
 @dataclass(frozen=True)
 class Splitting(Record):
-    """Time to separate neighbouring modes against the time of training; times in steps (flow: units of time).
+    """Time to separate neighbouring modes against the time of training.
 
-    distance: Delta of the median pair; wavenumber pi/Delta. time: t_act of the separating pattern (predict.response),
-    rate 1/time, decay_rate -max Re s of its oscillator (flow), frequency w, damping a, damping_ratio a/(2w).
-    collective_time, collective_rate: the same for the translation of the whole cloud, with g1 + (N-1) g2.
-    local_time: the mode of k = pi/Delta alone (ring and grid with a stationary kernel, else None).
-    e_folds = steps/time; margin = log(time/steps): > 0 where the modes are not told apart in time.
+    Attributes:
+        distance: [length] Delta of the median pair of neighbours.
+        wavenumber: [1/length] pi/Delta.
+        time: [steps; flow: time] t_act of the separating pattern (predict.response).
+        rate: [1/step; flow: 1/time] one over it.
+        decay_rate: [1/time] -max Re s of its oscillator, of the flow.
+        frequency: [1/time] w of it.
+        damping: [1/time] a of it.
+        damping_ratio: [1] of it, a/(2w).
+        collective_time: [steps; flow: time] the same for the translation of the whole cloud, with g1 + (N-1) g2.
+        collective_rate: [1/step; flow: 1/time] one over it.
+        local_time: [steps; flow: time] of k = pi/Delta alone (ring and grid with a stationary kernel, else None).
+        steps: [steps; flow: time] of training.
+        e_folds: [1] steps/time.
+        margin: [1] log(time/steps): > 0 where the modes are not told apart in time.
+        pairs: [1] of neighbours looked at.
+        method: how it was found, in words.
+        assumptions: what is taken for granted, in words.
+
+    Source:
+        Eq. (75, splitting-pattern) to Eq. (78, splitting-damping), Eq. (82, response).
     """
 
     TITLE = "too slow to split"
@@ -87,8 +103,19 @@ class Splitting(Record):
 def splitting(exp: Experiment) -> Splitting:
     """How soon neighbouring modes of the target are separated.
 
-    Modes are the target's points (ring, grid, points) or its components (mixture). Raises InputError for a target
-    without distinct modes (uniform, one point).
+    Modes are the target's points (ring, grid, points) or its components (mixture).
+
+    Returns:
+        The time of the median pair of neighbours, beside that of the whole cloud.
+
+    Units:
+        Times in steps (flow: units of time).
+
+    Raises:
+        InputError: a target without distinct modes (uniform, one point).
+
+    Source:
+        Eq. (75, splitting-pattern) to Eq. (78, splitting-damping), Eq. (82, response).
     """
     problem = Problem(exp)
     patterns = _patterns_of(problem)

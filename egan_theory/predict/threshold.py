@@ -83,7 +83,18 @@ class Threshold(Record):
 
 @dataclass(frozen=True)
 class Thresholds(Table):
-    """The thresholds of every mechanism in ``vary``; ``current``: the experiment's own value."""
+    """The thresholds of every mechanism in ``vary``.
+
+    Attributes:
+        vary: path of the field that is varied.
+        current: [unit of the field] the experiment's own value.
+        thresholds: one row per mechanism: value and range [unit of the field], sides, meaning in words, margin.
+        provenance: experiment, seed and versions.
+
+    Source:
+        One module each, egan_theory.predict.mechanism; Eq. (67, threshold-simultaneous), Eq. (110,
+        transverse-exponent), Eq. (77, splitting-oscillator).
+    """
 
     KEYS = ("vary", "current", "thresholds")
     TITLE = "thresholds in {0.vary}"
@@ -95,6 +106,7 @@ class Thresholds(Table):
     provenance: dict[str, Any]
 
     def columns(self) -> list[Column]:
+        """What the Dataset holds of every mechanism, with units."""
         unit = f"units of {self.vary}"
         return [
             Column("threshold", "smallest threshold", unit, lambda t: t.value),
@@ -130,9 +142,11 @@ class Thresholds(Table):
         ]
 
     def attrs(self) -> dict[str, Any]:
+        """What holds for all mechanisms."""
         return {**self.provenance, "vary": self.vary, "current": self.current}
 
     def grid(self) -> tuple[list[str], list[list[Any]]]:
+        """Titles of columns, and a row for each threshold."""
         rows = [
             [t.mechanism, value, side, said.get(side, ""), f"{cell(t.range[0])} to {cell(t.range[1])}",
              t.method or "not evaluated"]
@@ -153,19 +167,35 @@ def thresholds(
     mechanisms: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> Thresholds:
-    """At which values of ``vary`` in [low, high] the margin of each mechanism changes its sign. The range may
-    also be part of it, "PATH=LOW:HIGH" or (PATH, LOW, HIGH).
+    """At which values of ``vary`` in [low, high] the margin of each mechanism changes its sign.
 
     A mechanism that knows them in closed form gives them itself ("collective instability": see
     ``collective.collective_instability``). Others: their margin at 25 values, then bisection (Brent) to 1e-9;
     "collapsed state", whose margin is an orbit average that costs a simulation, instead by two rounds
     of 9 values between those that bracket a sign change, which leaves ``bracket``; "state reached from the start", a
     probability, where that crosses 1/2 among draws at 25 values, smoothed (``basin.locate``).
-    Default range: [0, 1] for the kernel ratio, [0, 0.99] for momenta, else a factor 100 either side of the value.
-    ``mechanisms``: names of MECHANISMS (default: all).
 
-    Raises InputError (vary, its range, an unknown mechanism). A mechanism that says nothing about the experiment has
-    value None and the reason.
+    Args:
+        vary: path of a real field; the range may be part of it, "PATH=LOW:HIGH" or (PATH, LOW, HIGH).
+        low: default range: [0, 1] for the kernel ratio, [0, 0.99] for momenta, else a factor 100 either side of the
+            value.
+        high: its upper end.
+        mechanisms: names of MECHANISMS (default: all).
+        progress: called with (done, total, what).
+
+    Returns:
+        One row per mechanism; one that says nothing about the experiment has value None and the reason.
+            ``eg.threshold`` is the same function.
+
+    Units:
+        Thresholds in the unit of the field; margins in their mechanism's own.
+
+    Raises:
+        InputError: a field that is no real number, a bad range, or an unknown mechanism.
+
+    Source:
+        Eq. (67, threshold-simultaneous), Eq. (110, transverse-exponent), Eq. (77, splitting-oscillator), Eq. (79,
+        macro-particles).
     """
     vary, low, high = parse_range(vary, low, high)
     axis = axis_of(exp, vary, low, high)

@@ -62,17 +62,20 @@ DOUBLED = 2.0
 ROUNDING = 1e-12
 #: fewest samples of the last fifth that show a drift or motion, and the most that are looked at for either
 FEWEST, MOST, MOST_MOTION = 6, 25, 200
-#: fewest and most records of a run that is simulated for its outcome alone, and the steps between two within these
-#: bounds: an oscillation must not seem to fade or to rest because it is seen once a turn
-RECORDS, NEAR = (500, 2500), 8
-#: ... and the bytes that they may fill
-MEMORY = 5e8
 #: the code of a run of which nothing is known (a cell of a sweep that failed, or is pending)
 UNKNOWN = -1
 
 
 class Outcome(IntEnum):
-    """What became of a run, from best to worst; the values are what datasets hold."""
+    """What became of a run, from best to worst; the values are what datasets hold.
+
+    Attributes:
+        word: the outcome in words, as tables show it.
+        meaning: its criterion in one clause; lengths there are in data radii, times in parts of the run.
+
+    Source:
+        none, criteria of egan_theory.runs.outcome.
+    """
 
     SETTLED = 0
     CIRCLING = 6
@@ -84,6 +87,7 @@ class Outcome(IntEnum):
 
     @property
     def word(self) -> str:
+        """The outcome in words, as tables show it."""
         return _LONGER.get(self, self.name.lower().replace("_", " "))
 
     @property
@@ -154,11 +158,28 @@ def covered_modes(exp: Experiment, cloud: xr.DataArray) -> xr.DataArray:
 
 
 def outcomes(runs: xr.Dataset, exp: Experiment | None = None) -> np.ndarray:
-    """(run,) the outcome of each run of a Dataset in the run schema, as the integers of ``Outcome``.
+    """The outcome of each run of a Dataset in the run schema, as the integers of ``Outcome``.
 
-    exp: what was trained; by default the experiment that the runs' attributes hold. Runs that were interrupted are
-    judged at their last sample. A run with missing samples is judged by the others, unless its last is missing.
-    Raises InputError: no experiment, or particles of another dimension than its target's.
+    Runs that were interrupted are judged at their last sample. A run with missing samples is judged by the others,
+    unless its last is missing.
+
+    Args:
+        exp: what was trained; by default the experiment that the runs' attributes hold.
+
+    Returns:
+        Integers, one per run.
+
+    Shapes:
+        runs with particles (run, time, particle, component) [length]; result (run,).
+
+    Units:
+        Codes of ``eg.Outcome``, pure numbers.
+
+    Raises:
+        InputError: no experiment, or particles of another dimension than its target's.
+
+    Source:
+        none, the criteria that ``Outcome.meaning`` states.
     """
     exp = _experiment(runs) if exp is None else exp
     x = with_positions(runs)["particles"].transpose("run", "time", "particle", "component")
@@ -256,22 +277,6 @@ def drifts(time: np.ndarray, values: np.ndarray, least: float = MOVED) -> np.nda
         change = (t * y).sum(-1) / (t**2).sum(-1)
         rest = np.sqrt(((y - change[:, None] * t) ** 2).sum(-1) / n[:, 0])
     return (count >= FEWEST) & (np.abs(change) > least) & (np.abs(change) > TREND * rest)
-
-
-def recording_interval(exp: Experiment) -> int:
-    """``run.record_every`` of an experiment simulated for its outcomes: NEAR steps or so, the last record late; records
-    within RECORDS, but fewer (30 at least, else only start and end, which show no drift) of clouds whose records would
-    fill more than MEMORY."""
-    steps, records = exp.run.steps, int(MEMORY // record_bytes(exp)) // 2
-    if records < FEWEST / LATE:
-        return steps
-    longest = max(min(steps // RECORDS[0], NEAR), steps // RECORDS[1], steps // records, 1)
-    return min(range(longest, longest // 2, -1), key=lambda n: (steps % n, -n))
-
-
-def record_bytes(exp: Experiment) -> int:
-    """Bytes of one record of all runs: positions, discriminator and force."""
-    return 8 * exp.run.runs * exp.generator.particles * (2 * exp.dimension + 1)
 
 
 def modes_are_lost(codes: Any) -> np.ndarray:

@@ -27,7 +27,22 @@ def open_runs(path: str | Path) -> xr.Dataset:
     """Read and validate a run file (NetCDF-4), loaded into memory.
 
     Where there is no such file but a recording of that name that was not finished (``RunWriter``), or where ``path`` is
-    its folder, what is complete of it is read, with status "interrupted". Raises InputError.
+    its folder, what is complete of it is read, with status "interrupted".
+
+    Returns:
+        A Dataset of the run schema.
+
+    Shapes:
+        particles (run, time, particle, component), time (time), and what else egan_theory.runs.schema lists.
+
+    Units:
+        Attribute ``units`` of each variable.
+
+    Raises:
+        InputError: no such file, or one that is no run file of this schema; says which variable or attribute.
+
+    Source:
+        none, it only reads a file.
     """
     file, name = Path(path), str(path) or "runs"
     folder = None

@@ -50,27 +50,33 @@ NOTE = 300
 class RunWriter:
     """Write the run schema (egan_theory.runs.schema) from a training loop of your own; a context manager.
 
-    ``experiment``: recorded with the runs; gives target, masses and the unit of time, and the particles must fit it.
-    ``target`` (point, component), ``target_weight`` (point,), ``assignment`` (particle,), ``mass`` (particle,): as in
-    the schema; give ``assignment`` only if particle i belongs to that target point at equilibrium.
-    ``seed``: recorded with the runs, as the seed of your loop.
-    ``chunk``: samples per chunk; default 100, fewer where they are large. A chunk is also written, at the next ``log``,
-    when ``seconds`` have passed since it was begun.
-
     Chunks go to the Zarr store ``<path>.zarr``, of which ``close`` makes the file ``path``; ``open_runs``, and so
     `egan compare` and `egan report`, read such an unfinished recording by the same name. Leaving the ``with`` block by
     an exception, Ctrl-C included, closes what was logged with status "interrupted".
 
-    ``resume``: continue after the last complete chunk of an unfinished recording, or at the end of a finished one;
-    begin a new one where there is none. ``last`` is the last step recorded (None: none): skip ``log`` up to it.
-    ``at``: the step of the checkpoint that training goes on from, with ``resume``. What was recorded after it is of a
-    trajectory that is given up: it is cut off, all of it at once, and attribute "rewound" says so. Without ``at``
-    samples of the old trajectory stay, and those of the new one follow.
-    ``attrs``: further attributes of the runs, by name, texts or numbers; of a recording resumed they are replaced.
+    Args:
+        experiment: recorded with the runs; gives target, masses and the unit of time, and the particles must fit it.
+        target: (point, component) as in the schema, in lengths.
+        target_weight: (point,) pure numbers.
+        assignment: (particle,); only if particle i belongs to that target point at equilibrium.
+        mass: (particle,) pure numbers.
+        seed: recorded with the runs, as the seed of your loop.
+        chunk: samples per chunk; default 100, fewer where they are large.
+        seconds: a chunk is also written, at the next ``log``, when so many have passed since it was begun.
+        resume: continue after the last complete chunk of an unfinished recording, or at the end of a finished one;
+            begin a new one where there is none. ``last`` is the last step recorded (None: none): skip ``log`` up to it.
+        at: the step of the checkpoint that training goes on from, with ``resume``. What was recorded after it is of a
+            trajectory that is given up: it is cut off, all of it at once, and attribute "rewound" says so. Without
+            ``at`` samples of the old trajectory stay, and those of the new one follow.
+        attrs: further attributes of the runs, by name, texts or numbers; of a recording resumed they are replaced.
 
-    Raises InputError: a path that exists already, is being recorded by another writer, or lies nowhere;
-    WriteError where the disk is full: what was written stays readable, and the chunk in memory is tried again by the
-    next ``flush`` or ``close``.
+    Raises:
+        InputError: a path that exists already, is being recorded by another writer, or lies nowhere.
+        WriteError: the disk is full: what was written stays readable, and the chunk in memory is tried again by the
+            next ``flush`` or ``close``.
+
+    Source:
+        none, it writes what it is given; schema: egan_theory.runs.schema.
     """
 
     def __init__(
@@ -143,15 +149,19 @@ class RunWriter:
     ) -> None:
         """Record one sample; everything is copied.
 
-        ``step``: number of generator steps done (flow: the time), increasing. ``particles``: (N, d) for one run,
-        (run, N, d) for several, (N,) for one run in one dimension; images as rows of numbers, x.reshape(N, -1).
+        ``step``: number of generator steps done (flow: the time), increasing. ``particles``: (N, d) for one run, (run,
+        N, d) for several, (N,) for one run in one dimension, in lengths; images as rows of numbers, x.reshape(N, -1).
         ``discriminator`` D - D* and ``force`` grad D at the particles: (N,) and (N, d), or with the run axis; at every
         sample or at none. Losses and other ``scalars``: a number, or (run,). Parameters: (P,) or (run, P); multiplier_*
         of the schema alike. What is not given at a sample is NaN there.
 
         Arrays: what numpy.asarray takes, and tensors with detach() and cpu(); stored in their own precision.
         A run whose particles, discriminator or force are not finite has diverged: NaN from then on.
-        Raises InputError (nothing of the sample is recorded then), WriteError.
+
+        Raises:
+            InputError: after ``close``, steps that do not increase, shapes that change; nothing of the sample is
+                recorded then.
+            WriteError: the disk is full.
         """
         if self._closed:
             raise InputError("log", "be called before close", f"{self.path} is closed")
@@ -209,7 +219,12 @@ class RunWriter:
         self._recording.note(finite_number("step", step, ""), " ".join(text.split())[:NOTE])
 
     def close(self, status: str | None = None) -> None:
-        """Make the file ``path`` and remove the store. ``status``: default "finished" or "diverged at step n"."""
+        """Make the file ``path`` and remove the store. ``status``: default "finished" or "diverged at step n".
+
+        Raises:
+            InputError: a file of that name came while recording.
+            WriteError: the disk is full.
+        """
         if self._closed:
             return
         self.flush()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..base.terminal import cell, plural, sentence
 
 if TYPE_CHECKING:
-    from ..predict.branch import Born, Branch, OrbitState
+    from ..predict.branched import Born, Branch, OrbitState
     from ..predict.curves import Curves, Place
 
 #: how particles move on orbits next to the threshold

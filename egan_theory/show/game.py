@@ -20,11 +20,22 @@ from .plot.games import check_spectrum
 
 
 def game_page(spectrum: GameSpectrum, path: str | Path) -> Path:
-    """Write the spectrum of a real game (``Game.spectrum``) as one HTML file that needs no other; returns its path.
+    """Write the spectrum of a real game (``Game.spectrum``) as one HTML file that needs no other.
 
     What it says in words, the modes, what a scan found, the figures of ``eg.plot.game``, ``game_scan`` and
-    ``game_curvature``, and all numbers as JSON. A file that is there is replaced. Raises InputError where none can be
-    written.
+    ``game_curvature``, and all numbers as JSON. A file that is there is replaced.
+
+    Returns:
+        The path of the file.
+
+    Units:
+        On the page beside each number: multipliers per training step.
+
+    Raises:
+        InputError: no spectrum of a game, or a path that cannot be written.
+
+    Source:
+        What the spectrum holds; see ``eg.GameSpectrum``.
     """
     check_spectrum(spectrum)
     if not isinstance(path, str | os.PathLike):

@@ -43,9 +43,22 @@ TEXTS = {
 def monitor_page(
     runs: xr.Dataset | str | Path, output: str | Path = "monitor.html", *, overwrite: bool = False
 ) -> Path:
-    """Write the page of what an ``eg.Monitor`` recorded, figures inlined; returns its path. While training runs, too.
+    """Write the page of what an ``eg.Monitor`` recorded, figures inlined. While training runs, too.
 
-    Raises InputError: ``runs`` of no Monitor, an output that is there (without ``overwrite``) or cannot be written.
+    Returns:
+        The path of the file.
+
+    Shapes:
+        runs: the run schema with dimensions (run, time, multiplier), or the path of its file.
+
+    Units:
+        On the page beside each number: multipliers per training step, times in steps.
+
+    Raises:
+        InputError: ``runs`` of no Monitor, an output that is there (without ``overwrite``) or cannot be written.
+
+    Source:
+        What the runs hold; path angle: Berard et al. 2020.
     """
     file = check_output(output, field="output", overwrite=overwrite)
     ds = validate_runs(runs) if isinstance(runs, xr.Dataset) else open_runs(runs)

@@ -13,8 +13,23 @@ if TYPE_CHECKING:
 
 
 def universality(of: Experiment | GeneratorArchitecture | None = None) -> dict[str, Any]:
-    """Kernel numbers and the limit with depth: of a generator's architecture, which an experiment must then have, or
-    without one of every activation in the default architecture. Raises InputError."""
+    """Kernel numbers g1, g2 of infinitely wide generators, and the limit with depth.
+
+    Of a generator's architecture, which an experiment must then have, or without one of every activation in the default
+    architecture.
+
+    Returns:
+        architecture, activations (a row each: g1, g2, ratio, spread, limit), method, assumptions.
+
+    Units:
+        g1, g2 and spread in length^2, as outputs are positions; ratios are pure numbers.
+
+    Raises:
+        InputError: an experiment without generator.architecture.
+
+    Source:
+        Eq. (93, covariance-recursion) to Eq. (98, depth-slope); Jacot, Gabriel and Hongler 2018.
+    """
     from ..experiment import Experiment
     from ..tables.architecture import GeneratorArchitecture
 

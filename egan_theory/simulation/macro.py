@@ -16,8 +16,9 @@ from ..experiment import Experiment
 from ..features import feature_map
 from ..problem.field import VARIABLE
 from ..problem.problem import Problem
+from ..runs.interval import recording_interval
 from ..runs.order import spread
-from ..runs.outcome import ESCAPE, LATE, MOST, NARROW, Outcome, data_radius, outcomes, recording_interval
+from ..runs.outcome import ESCAPE, LATE, MOST, NARROW, Outcome, data_radius, outcomes
 from .start import random_starts, starts
 
 #: starts of more particles than this are clustered by a sample of them
@@ -86,7 +87,7 @@ def filled(x: np.ndarray, label: np.ndarray, n: int, rng: np.random.Generator) -
 
 def verdict_times(exp: Experiment, motion: bool = False) -> np.ndarray:
     """Steps at which runs are looked at whose verdict is wanted: EARLY intervals, and of the last fifth as many samples
-    as outcomes look at; ``motion``: as many as tell rest from circling (outcome.recording_interval)."""
+    as outcomes look at; ``motion``: as many as tell rest from circling (interval.recording_interval)."""
     steps = exp.run.steps
     late = round((1 - LATE) * steps)
     every = recording_interval(exp) if motion else max(round((steps - late) / MOST), 1)

@@ -33,32 +33,51 @@ def simulate(
     kicks: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """Simulate ``run.runs`` independent runs of the nonlinear model and record them in the run schema.
+    """Simulate the nonlinear model and record it in the run schema.
 
     One step is one generator step of the update rule (flow: one unit of time by Runge-Kutta substeps). Recorded:
-    particles, discriminator and force at the particles, every ``record_every`` steps from step 0 on.
-
-    ``variants``: experiments equal to ``exp`` but for strengths and rates (field.VARIABLE), simulated side by side;
-    the run axis then holds every variant's runs in turn, with the differing fields as coordinates. All variants share
-    the same starts, so that differences are due to the parameters alone.
-
-    ``kicks`` (run.runs, particles, dimension): displacements from equilibrium to start with, of every particle, in
-    place of random ones of size run.kick (run.start "kick").
-
-    A player with an architecture of finite width is that network, trained (simulation.networks; needs the extra
-    ``networks``, else MissingExtra).
-
-    Kicked particles that share a point move together and are simulated as one (``condensed``).
+    particles, discriminator and force at the particles, every ``record_every`` steps from step 0 on. A player with an
+    architecture of finite width is that network, trained (simulation.networks; extra ``networks``). Kicked particles
+    that share a point move together and are simulated as one (``condensed``).
 
     The exact kernel (features = 0) is that of a basis that grows with the particles' ways: attrs kernel_error and
     kernel_gradient_error bound the errors of K and of its gradient between their positions, relative to the norms of
     the functions (features.dictionary). Where that is too much, evaluation "fourier" is right to its tolerance.
 
     A run that leaves every bound is frozen as NaN from then on, with the step in ``diverged_at`` and in attrs status.
-    ``outcome`` says what became of each run (outcome.Outcome).
-    A flow whose fastest mode needs more than updates.MOST_SUBSTEPS per unit of time raises InputError.
+    ``outcome`` says what became of each run (eg.Outcome).
     KeyboardInterrupt ends the run early: what was recorded is returned with status "interrupted".
-    Raises InputError, NotLinearizable (a kick needs an equilibrium).
+
+    Args:
+        variants: experiments equal to ``exp`` but for strengths and rates (field.VARIABLE), simulated side by side; the
+            run axis then holds every variant's runs in turn, with the differing fields as coordinates. All variants
+            share the same starts, so that differences are due to the parameters alone.
+        progress: called with (done, total).
+        kicks: displacements from equilibrium to start with, of every particle, in place of random ones of size run.kick
+            (run.start "kick").
+
+    Returns:
+        A Dataset of the run schema; ``eg.compare``, ``eg.plot.cloud`` and ``eg.plot.relaxation`` take it.
+
+    Shapes:
+        - particles (run, time, particle, component) [length], discriminator (run, time, particle) [1]: D - D*
+        - force (run, time, particle, component) [1/length]: grad D
+        - weights (run, time, feature) [1]: of the discriminator, where recorded
+        - target (point, component) [length], target_weight (point) [1], mass (particle) [1], assignment (particle) [1]
+        - diverged_at (run) [step or time], outcome (run) [1]
+        - kicks (run, particle, component) [length]
+
+    Units:
+        In brackets above; time in steps, of flows in units of time.
+
+    Raises:
+        InputError: kicks or variants that do not fit, or a flow whose fastest mode needs too many substeps per unit of
+            time.
+        NotLinearizable: a kick where there is no equilibrium.
+        MissingExtra: a network without the extra ``networks``.
+
+    Source:
+        Eq. (4, discriminator-flow), Eq. (5, particle-flow), Eq. (45, simultaneous) to Eq. (49, heavy-ball).
     """
     members = [exp] if variants is None else list(variants)
     if variants is not None:

@@ -46,10 +46,25 @@ def compare_sweep(
     recorded sweep every quantity of ``compare`` instead; a cell whose modes are all predicted to decay and whose runs
     left the target (escaped, diverged) agrees in nothing and is listed in ``unmatched``. Random starts: "modes lost",
     the predicted probability (predict.kinds; 0 without a statement), against the share of runs that do not keep every
-    mode (outcome.Outcome; the note counts them), with its binomial error. Cells that failed or are pending are in
-    ``unmatched``.
+    mode (outcome.Outcome; the note counts them), with its binomial error. Memory: one batch, and one row per cell.
 
-    Memory: one batch, and one row per cell. ``exp`` must be the sweep's: not checked here (check_experiment).
+    Returns:
+        A table of quantities; cells that failed or are pending are in ``unmatched``.
+
+    Shapes:
+        ds: variables over (cell) and (cell, run), as ``open_sweep`` gives them.
+
+    Units:
+        Rates per step (flow: per unit of time), shares and probabilities pure numbers.
+
+    Raises:
+        InputError: a Dataset that is none of ``open_sweep``, or damaged chunks.
+
+    Assumes:
+        ``exp`` is the sweep's; not checked here (sweeps.reading.check_experiment).
+
+    Source:
+        Eq. (37, finite-modes); of random starts the sources of ``eg.thresholds``.
     """
     plan = plan_of(ds)
     quantities: list[Quantity] = []

@@ -11,7 +11,8 @@ import xarray as xr
 
 from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
-from ..runs.outcome import UNKNOWN, recording_interval
+from ..runs.interval import recording_interval
+from ..runs.outcome import UNKNOWN
 from ..runs.schema import ATTRS
 from .cells import DIRECTIONAL, MEASURES, final_clouds, measured, rates, reason, simulated
 from .plan import Plan, check_points, read_plan

@@ -15,7 +15,8 @@ from ..predict.kinds import criticalities, likeliest, predicted_kinds
 from ..predict.mechanism import MECHANISMS
 from ..predict.phase import QUICK, AxisLike, PhaseAxis, diagram_axes, diagram_coordinates
 from ..problem.field import VARIABLE
-from ..runs.outcome import FLAGS, MEMORY, UNKNOWN, WORDS, record_bytes, recording_interval, shares
+from ..runs.interval import MEMORY, record_bytes, recording_interval
+from ..runs.outcome import FLAGS, UNKNOWN, WORDS, shares
 from ..runs.schema import ATTRS
 from .cells import MEASURES, final_clouds, measured, simulated
 from .confusion import confusion_dataset
@@ -44,12 +45,33 @@ def simulate_phase(
 ) -> xr.Dataset:
     """What becomes of runs of ``run.steps`` from random starts (or start = "kick"), over two fields of the experiment.
 
-    ``outcome`` (second, first, run): outcome.Outcome of each run, and ``share`` (kind, second, first) of the runs with
-    each; ``covered``: share of the target's modes with a particle (outcome.covered_modes); ``deficit``, ``spread``,
-    ``displacement`` as in order; ``diverged_at`` (-1: not). ``runs`` of them per cell, default ``run.runs``; every cell
-    sees the same starts. NaN, and outcome -1, where the experiment refuses the two values together.
+    ``runs`` of them per cell, default ``run.runs``; every cell sees the same starts. NaN, and outcome -1, where the
+    experiment refuses the two values together.
 
-    Raises InputError, and KeyboardInterrupt when interrupted.
+    Args:
+        first: "PATH=LOW:HIGH:POINTS[:log]" or a tuple of these.
+        second: likewise.
+
+    Returns:
+        A Dataset; ``eg.compare_phase`` and ``eg.plot.phase`` take it.
+
+    Shapes:
+        - outcome (second, first, run): eg.Outcome of each run
+        - share (kind, second, first) [1]: of the runs with each
+        - covered (second, first, run) [1]: share of the target's modes with a particle
+        - deficit (second, first, run) [1], spread (second, first, run) [length], displacement (second, first, run)
+          [data radii]: as in runs.order
+        - diverged_at (second, first, run) [step or time]: -1: not
+
+    Units:
+        In brackets above; first and second in the unit of their field.
+
+    Raises:
+        InputError: a bad axis or equal ones.
+        KeyboardInterrupt: when interrupted.
+
+    Source:
+        none, a simulation; order parameters as in arXiv:2212.04580.
     """
     axes = diagram_axes(exp, first, second)
     runs = exp.run.runs if runs is None else runs
@@ -107,12 +129,28 @@ def compare_phase(
 ) -> xr.Dataset:
     """Predicted against simulated kinds of outcome, cell by cell.
 
-    ``simulated_kind`` (second, first): the outcome (outcome.Outcome) that most of a cell's runs have, of those with
-    modes lost where more than half have lost modes, else of the others; -1 for cells without runs, which count for
-    nothing. ``probability`` (kind, second, first): of each outcome, predicted (predict.kinds) from the start that the
-    simulated runs had; ``predicted_kind`` likewise, -1: no statement. ``confusion`` (kind, predicted): how many cells
-    were simulated of a kind and predicted of one, with ``recall`` and ``precision`` (kind) and, of modes kept against
-    lost, ``sensitivity``, ``specificity``, ``balanced_accuracy`` and its ``stderr`` (sweeps.confusion).
+    Returns:
+        A Dataset; ``eg.plot.confusion`` draws it.
+
+    Shapes:
+        - simulated_kind (second, first): the outcome (eg.Outcome) that most of a cell's runs have, of those with modes
+          lost where more than half have lost modes, else of the others; -1 for cells without runs, which count for
+          nothing
+        - probability (kind, second, first) [1]: of each outcome, predicted (predict.kinds) from the start that the
+          simulated runs had
+        - predicted_kind (second, first): likewise, -1: no statement
+        - confusion (kind, predicted) [1]: how many cells were simulated of a kind and predicted of one
+        - recall (kind), precision (kind) [1]; sensitivity, specificity, balanced_accuracy, stderr [1]: of modes kept
+          against lost (sweeps.confusion)
+
+    Units:
+        Pure numbers; first and second in the unit of their field.
+
+    Raises:
+        InputError: an unknown mechanism.
+
+    Source:
+        The mechanisms of ``eg.thresholds``; Eq. (67, threshold-simultaneous), Eq. (79, macro-particles).
     """
     axes = [PhaseAxis.of(simulated[n]) for n in ("first", "second")]
     mechanisms = [one_of("mechanism", name, MECHANISMS) for name in mechanisms]

@@ -17,7 +17,7 @@ from ..experiment import Experiment
 from ..experiment.provenance import SCHEMA_VERSION, versions
 from ..predict.phase import AxisLike, PhaseAxis, parse_axes
 from ..problem.field import VARIABLE
-from ..runs.outcome import recording_interval
+from ..runs.interval import recording_interval
 
 #: version of the sweep store's layout
 SWEEP_VERSION = "3"

@@ -58,12 +58,27 @@ def check_experiment(found: dict[str, Any], exp: Experiment, path: Path) -> None
 def open_sweep(path: str | Path) -> xr.Dataset:
     """The store as a Dataset over ``cell``, read when used; backed by dask where that is installed.
 
-    Coordinates: the value of each axis (dots as "_") and ``seed`` of every cell. ``final``, order parameters,
-    ``diverged_at`` and ``outcome`` (outcome.Outcome; -1: none) per (cell, run); ``status`` (0 pending, 1 done, 2 done
-    and a run diverged, 3 failed), ``reason``; for kicked starts ``rate``, ``rate_stderr``, ``predicted_rate``; recorded
-    sweeps also have the variables of the run schema. Cells not simulated yet are NaN. ``sweep_grid`` puts variables on
-    the axes, ``sweep_runs`` gives one cell's runs.
-    Raises InputError for what is no sweep.
+    Cells not simulated yet are NaN. ``sweep_grid`` puts variables on the axes, ``sweep_runs`` gives one cell's runs.
+
+    Returns:
+        A Dataset whose arrays are read from the store when they are used.
+
+    Shapes:
+        - the value of each axis (cell), dots as "_", and seed (cell): coordinates
+        - final (cell, run, particle, component) [length], order parameters (cell, run), diverged_at (cell, run)
+        - outcome (cell, run): eg.Outcome; -1: none
+        - status (cell): 0 pending, 1 done, 2 done and a run diverged, 3 failed; reason (cell)
+        - rate (cell), rate_stderr (cell), predicted_rate (cell) [1/step; flow: 1/time]: of kicked starts
+        - recorded sweeps: the variables of the run schema with ``cell`` in front
+
+    Units:
+        Attribute ``units`` of each variable; axes in the unit of their field.
+
+    Raises:
+        InputError: no sweep there, or one that lacks an array of its plan.
+
+    Source:
+        none, it only reads a store.
     """
     attrs = stored_attrs(path)
     try:
@@ -119,6 +134,21 @@ def sweep_grid(ds: xr.Dataset) -> xr.Dataset:
     """A sweep's variables, ``cell`` unfolded to one dim per axis (dots as "_", in the order given) and ``seed``.
 
     Reads the variables it is given: choose them first, ``sweep_grid(ds[["covered", "status"]])``.
+
+    Returns:
+        A Dataset in memory.
+
+    Shapes:
+        Each variable (cell, ...) becomes (first axis, second axis, ..., seed, ...).
+
+    Units:
+        Kept: attribute ``units`` of each variable; axes in the unit of their field.
+
+    Raises:
+        InputError: a Dataset that is none of ``open_sweep``, or damaged chunks.
+
+    Source:
+        none, it only reads a store.
     """
     plan = plan_of(ds)
     stored = ["seed", *(plan.axes[i].name for i in plan.order)]
@@ -138,7 +168,23 @@ def sweep_grid(ds: xr.Dataset) -> xr.Dataset:
 
 
 def sweep_runs(ds: xr.Dataset, cell: int) -> tuple[Experiment, xr.Dataset]:
-    """(experiment, runs) of one cell of a recorded sweep, the runs in the run schema. Raises InputError."""
+    """(experiment, runs) of one cell of a recorded sweep, the runs in the run schema.
+
+    Returns:
+        The cell's experiment and a Dataset that ``eg.compare`` takes.
+
+    Shapes:
+        runs: particles (run, time, particle, component) and the rest of the run schema.
+
+    Units:
+        Attribute ``units`` of each variable; time in steps (flow: units of time).
+
+    Raises:
+        InputError: a sweep without recordings, a cell that is none, or one that failed or is pending.
+
+    Source:
+        none, it only reads a store.
+    """
     plan = plan_of(ds)
     if not plan.record:
         raise InputError("sweep", "be recorded (--record) for the trajectories of a cell", "final states only")

@@ -33,14 +33,36 @@ def sweep(
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
     """Simulate ``exp`` over every combination of the axes ("PATH=LOW:HIGH:POINTS[:log]", or such a tuple) and ``seeds``
-    values of run.seed, into the Zarr store ``path``; returns it opened (``open_sweep``).
+    values of run.seed, into the Zarr store ``path``.
 
-    ``record``: keep the trajectories too. ``workers``: processes (default: one per core); ``scheduler``: address of a
-    dask scheduler instead. ``resume``: continue the store after whatever ended it; ``batch``: cells per chunk. The
-    bytes of the store depend on experiment, grid, ``batch`` and versions alone (and on the processor's arithmetic).
-
+    The bytes of the store depend on experiment, grid, ``batch`` and versions alone (and on the processor's arithmetic).
     In a script, call it under ``if __name__ == "__main__":``, for the processes import the script.
-    Raises InputError; EganError (disk full, workers that die); KeyboardInterrupt: the store can be resumed.
+
+    Args:
+        record: keep the trajectories too.
+        workers: processes (default: one per core).
+        scheduler: address of a dask scheduler instead.
+        resume: continue the store after whatever ended it.
+        batch: cells per chunk.
+        progress: called with (done, total) cells.
+
+    Returns:
+        The store, opened: see ``eg.open_sweep``.
+
+    Shapes:
+        Variables over (cell) and (cell, run), see ``eg.open_sweep``.
+
+    Units:
+        Attribute ``units`` of each variable; axes in the unit of their field.
+
+    Raises:
+        InputError: a bad axis, fewer than one worker or seed, workers beside a scheduler, a store that is there
+            already.
+        EganError: the disk is full, or workers died.
+        KeyboardInterrupt: the store can be resumed.
+
+    Source:
+        none, simulations as by ``eg.simulate``.
     """
     if workers is not None and workers < 1:
         raise InputError("workers", "be at least 1", workers)

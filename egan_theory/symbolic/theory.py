@@ -17,5 +17,17 @@ THEORY = Path(__file__).parents[1] / "theory.md"
 
 @cache
 def derive() -> Derivation:
-    """The theory from the model to its predictions: text, numbered equations and tables."""
+    """The theory from the model to its predictions: text, numbered equations and tables.
+
+    Returns:
+        The derivation; it shows itself in a notebook, and gives Markdown and LaTeX.
+
+    Units:
+        Stated beside each symbol in the table of symbols: [L] length, [T] time of one step, [1] a pure number.
+
+    Raises: nothing of its own.
+
+    Source:
+        theory.md; every equation is held to SymPy's derivation by a test.
+    """
     return read(THEORY.read_text(encoding="utf-8"), generated)

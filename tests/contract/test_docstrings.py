@@ -29,32 +29,25 @@ UNIT = re.compile(r"\[[^\]\[]+\]")
 #: names that are not done yet, with all that belongs to them
 # fmt: off
 LEFT = frozenset("""
-Advice Branch CollapsedState CollectiveInstability Curves Fastest Frequency Game GameSpectrum KernelNumbers Monitor
-Monitored NormalForm Optimizer Outcome Place Reached Regularizer RunWriter Splitting Thresholds advise
-advise_experiment advise_from_gram best_regularizer branch collapsed_state collapsed_states collective_instability
-compare compare_left compare_phase compare_remedies compare_strength compare_sweep curves derive dirac.Portrait
-dirac.dirac_gan dirac.measured_multipliers dirac.plot_dirac dirac.portrait dirac.predicted_multipliers
-dirac.trajectory dirac.velocity eigenvalues fastest_strength frequency game game_page import_log isolated.BestRidge
-isolated.LocalModes isolated.best_ridge isolated.isolated_points isolated.local_modes isolated.single_point_threshold
-isolated.symbolic_field kernel_from_profile kernel_numbers learning_times left_over linearize monitor monitor_page new
-open_runs open_sweep order_parameters outcomes packing.Band packing.band packing.band_with_collapse
-packing.band_without_collapse packing.curve packing.product_total_variation phase place plot.advice plot.branch
-plot.cloud plot.confusion plot.damping_ratio plot.dispersion plot.eigenvalues plot.frequency plot.game
+dirac.Portrait dirac.dirac_gan dirac.measured_multipliers dirac.plot_dirac dirac.portrait dirac.predicted_multipliers
+dirac.trajectory dirac.velocity isolated.BestRidge isolated.LocalModes isolated.best_ridge isolated.isolated_points
+isolated.local_modes isolated.single_point_threshold isolated.symbolic_field packing.Band packing.band
+packing.band_with_collapse packing.band_without_collapse packing.curve packing.product_total_variation plot.advice
+plot.branch plot.cloud plot.confusion plot.damping_ratio plot.dispersion plot.eigenvalues plot.frequency plot.game
 plot.game_curvature plot.game_scan plot.kernel plot.left plot.losses plot.monitor plot.phase plot.place
 plot.rate_curve plot.reached plot.relaxation plot.remedies plot.universality poincare.ImpliedR1 poincare.Poincare
-poincare.graph_laplacian poincare.implied_r1 poincare.poincare power_laws published.CLASSES published.MNIST
+poincare.graph_laplacian poincare.implied_r1 poincare.poincare published.CLASSES published.MNIST
 published.PublishedFit published.Stiffness published.fit_published published.load_fit published.log_margins
-published.predict_published published.read_runs published.read_target published.save_fit published.stiffness reached
-regularizer report save simulate simulate_phase solvable.FixedPoint solvable.Prediction solvable.Profile
-solvable.Quadrature solvable.Regime solvable.SETTING_E solvable.SETTING_R solvable.Solvable solvable.State
-solvable.agreement solvable.boundaries solvable.classify solvable.compare_solvable solvable.fixed_points
-solvable.newton solvable.plot_overlaps solvable.plot_solvable_phase solvable.plot_solvable_scan
-solvable.predict_regime solvable.simulate_chain solvable.simulate_sde solvable.simulate_sgd solvable.simulate_solvable
-solvable.solvable_phase solvable.solvable_report solvable.solve_ode spectrum splitting sweep sweep_grid sweep_left
-sweep_runs sweep_strength threshold thresholds two_gaussian.TRUE_MEANS two_gaussian.Training two_gaussian.Trajectories
-two_gaussian.balanced_intervals two_gaussian.best_intervals two_gaussian.cusp_amplitude two_gaussian.mode_pairs
-two_gaussian.multipliers two_gaussian.random_starts two_gaussian.slope_range two_gaussian.stable_steps
-two_gaussian.total_variation two_gaussian.train universality
+published.predict_published published.read_runs published.read_target published.save_fit published.stiffness report
+solvable.FixedPoint solvable.Prediction solvable.Profile solvable.Quadrature solvable.Regime solvable.SETTING_E
+solvable.SETTING_R solvable.Solvable solvable.State solvable.agreement solvable.boundaries solvable.classify
+solvable.compare_solvable solvable.fixed_points solvable.newton solvable.plot_overlaps solvable.plot_solvable_phase
+solvable.plot_solvable_scan solvable.predict_regime solvable.simulate_chain solvable.simulate_sde
+solvable.simulate_sgd solvable.simulate_solvable solvable.solvable_phase solvable.solvable_report solvable.solve_ode
+two_gaussian.TRUE_MEANS two_gaussian.Training two_gaussian.Trajectories two_gaussian.balanced_intervals
+two_gaussian.best_intervals two_gaussian.cusp_amplitude two_gaussian.mode_pairs two_gaussian.multipliers
+two_gaussian.random_starts two_gaussian.slope_range two_gaussian.stable_steps two_gaussian.total_variation
+two_gaussian.train
 """.split())
 # fmt: on
 
@@ -88,7 +81,7 @@ def entries(text: str) -> dict[str, str]:
 
 
 def says_nothing(text: str | None) -> bool:
-    return text is None or text.strip().rstrip(".").lower() in EMPTY or len(re.findall(r"[A-Za-z]", text)) < 8
+    return text is None or text.strip().rstrip(".").lower() in EMPTY or len(re.findall(r"\w", text)) < 8
 
 
 def hints(function) -> str:

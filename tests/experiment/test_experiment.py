@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from egan_theory.base.errors import InputError
 from egan_theory.experiment import Experiment
-from egan_theory.experiment import targets as target_tables
+from egan_theory.experiment import given as target_tables
 from egan_theory.experiment.targets import TARGETS, Grid, Mixture, PointSet, Ring, Uniform
 from egan_theory.kernels import KERNELS, Gaussian
 from egan_theory.tables.losses import single_losses

@@ -14,16 +14,14 @@ from egan_theory.base.errors import InputError
 from egan_theory.comparison import remedies as remedies_module
 from egan_theory.experiment.targets import Mixture, Ring, Uniform
 from egan_theory.papers.dirac import dirac_gan
+from egan_theory.runs.interval import MEMORY, NEAR, RECORDS, record_bytes, recording_interval
 from egan_theory.runs.outcome import (
     DOUBLED,
     FEWEST,
     FLAGS,
     LATE,
-    MEMORY,
     MOST,
     MOVED,
-    NEAR,
-    RECORDS,
     REST,
     TREND,
     UNKNOWN,
@@ -37,8 +35,6 @@ from egan_theory.runs.outcome import (
     have_left,
     modes_are_lost,
     outcomes,
-    record_bytes,
-    recording_interval,
     shares,
     tally,
 )

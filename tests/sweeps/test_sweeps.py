@@ -27,7 +27,8 @@ from egan_theory.cli.app import main
 from egan_theory.cli.sweep import summary
 from egan_theory.comparison.compare import compare
 from egan_theory.problem.field import VARIABLE
-from egan_theory.runs.outcome import KEPT, Outcome, have_left, recording_interval
+from egan_theory.runs.interval import recording_interval
+from egan_theory.runs.outcome import KEPT, Outcome, have_left
 from egan_theory.runs.schema import validate_runs
 from egan_theory.runs.store import LOCK
 from egan_theory.sweeps import cells as cells_module

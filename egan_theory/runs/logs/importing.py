@@ -30,21 +30,37 @@ def import_log(
 ) -> xr.Dataset:
     """The scalars of a training log as runs of the schema (egan_theory.runs.schema), without particles.
 
-    ``path``: a TensorBoard event file or a folder of them; a CSV export of a W&B chart, a run's history as CSV, lines
-    of JSON or Parquet (extra ``logs``), W&B's own folder; MLflow's folder (mlruns, an experiment's or a run's) or a
-    chart's CSV; any CSV with a column of steps, and folders of them. ``format``: one of "tensorboard", "wandb",
-    "mlflow", "csv"; default: what the source looks like. ``step``: the column of steps of a table. ``names``: scalars
-    by their names in the log -> variables, such as {"loss/critic": "loss_discriminator"}; without, losses of both
-    players are known by their names.
+    Training that went on from an earlier step wins over what it replaced: attributes ``rewound``, ``replaced`` and
+    ``given_up`` say from where and how many values. A player's loss that is not finite until the end has diverged at
+    its step (``diverged_at``; other scalars stay as logged); where no loss is known, any scalar that was finite before.
+    ``import_notes`` says what was left out and how names were understood.
 
-    Every scalar is a variable (run, time), NaN at steps at which it was not logged; the name it had is its attribute
-    ``logged_as``. ``wall_time`` in seconds since 1970. Training that went on from an earlier step wins over what it
-    replaced: attributes ``rewound``, ``replaced`` and ``given_up`` say from where and how many values. A player's
-    loss that is not finite until the end has diverged at its step (``diverged_at``; other scalars stay as logged);
-    where no loss is known, any scalar that was finite before. ``import_notes`` says what was left out and how names
-    were understood.
+    Args:
+        path: a TensorBoard event file or a folder of them; a CSV export of a W&B chart, a run's history as CSV, lines
+            of JSON or Parquet (extra ``logs``), W&B's own folder; MLflow's folder (mlruns, an experiment's or a run's)
+            or a chart's CSV; any CSV with a column of steps, and folders of them.
+        format: one of "tensorboard", "wandb", "mlflow", "csv"; default: what the source looks like.
+        step: the column of steps of a table.
+        names: scalars by their names in the log to variables, such as {"loss/critic": "loss_discriminator"}; without,
+            losses of both players are known by their names.
 
-    Raises InputError, one line that names file and line or record; MissingExtra for Parquet without PyArrow.
+    Returns:
+        A Dataset of the run schema; ``eg.plot.losses`` draws it.
+
+    Shapes:
+        Every scalar (run, time), NaN at steps at which it was not logged, its name in the log as attribute
+        ``logged_as``; time (time), wall_time (run, time), diverged_at (run).
+
+    Units:
+        Time in steps, or what the log counts (attribute ``units``: "epoch", "kimg"), wall_time in seconds since 1970;
+        scalars as they were logged.
+
+    Raises:
+        InputError: no log there, or one that is damaged; one line that names file and line or record.
+        MissingExtra: Parquet without PyArrow.
+
+    Source:
+        none, it only reads files.
     """
     source = Path(path)
     if not str(path):

@@ -30,11 +30,34 @@ def order_parameters(
     metric: Metric = "euclidean",
     cosine: float = COSINE,
 ) -> xr.Dataset:
-    """All of them, over the cloud's further dims; each variable with long_name, units and its value for the target.
+    """How a cloud of particles compares with its target: all order parameters, over the cloud's further dims.
 
     The value for the target itself (attribute ``target_value``) has one particle on each point, whatever the weights.
     Measures of direction (mean_abs_cosine, covered_share) are left out in a periodic box.
-    Raises InputError for dims, shapes or numbers that do not fit.
+
+    Args:
+        weights: of the target's points, equal ones by default.
+        period: side of a periodic box.
+        radius: within which a particle covers a point; default: from the points' distances.
+        metric: of the nearest point, "euclidean" or "cosine".
+        cosine: from which a direction is covered.
+
+    Returns:
+        modes_covered, entropy_deficit, spread, participation_ratio, centroid_displacement, energy_distance, mmd2, and
+            the two of direction.
+
+    Shapes:
+        cloud (..., particle, component), target (point, component), weights (point); results (...).
+
+    Units:
+        spread and centroid_displacement in lengths, energy_distance in lengths, the others pure numbers; attribute
+        ``units`` of each.
+
+    Raises:
+        InputError: dims, shapes or numbers that do not fit.
+
+    Source:
+        Definitions agree with the order parameters of arXiv:2212.04580; egan_theory.runs.order.
     """
 
     def everything(x: xr.DataArray) -> dict[str, xr.DataArray]:

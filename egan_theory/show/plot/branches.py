@@ -13,7 +13,7 @@ from .. import style
 from ..style import BLACK, BLUE, GREY, PURPLE, VERMILLION
 
 if TYPE_CHECKING:
-    from ...predict.branch import Branch, OrbitState
+    from ...predict.branched import Branch, OrbitState
 
 #: colours of branches, in turn
 COLOURS = (BLUE, VERMILLION, style.GREEN, style.ORANGE, style.SKY)
