@@ -63,6 +63,7 @@ class Monitored(Table):
     failures: analyses that failed, as "steps: why"; kinds: how many multipliers of each kind the latest analysis found.
     """
 
+    TITLE: ClassVar[str] = "monitored training, {0.status}, last step {0.last:g}"
     DIM: ClassVar[str] = "analysis"
     ROWS: ClassVar[str] = "analyses"
     NAME: ClassVar[str] = "step"

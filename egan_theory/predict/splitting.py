@@ -63,7 +63,9 @@ class Splitting(Record):
     e_folds = steps/time; margin = log(time/steps): > 0 where the modes are not told apart in time.
     """
 
-    TITLE = "too slow to split"
+    TITLE = "time to tell neighbouring modes apart, in steps (flows: units of time)"
+    SHOWN = ("distance", "time", "steps", "e_folds", "margin", "damping_ratio", "collective_time")
+    UNITS = (("distance", "length"), ("margin", "log of time over steps"))
 
     distance: float
     wavenumber: float
