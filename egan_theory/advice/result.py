@@ -104,7 +104,7 @@ class Advice(ForHorizon):
         "precision", "batch_size", "stable", "binding_modes", "beta_min", "beta_max", "draws", "sizes", "exponents",
         "variations", "check", "assumptions",
     )  # fmt: skip
-    TITLE = "R1 strength"
+    TITLE = "R1 strength for {0.span}"
     penalty: ClassVar[str] = "r1"
 
     asymptotic: Asymptotic
@@ -168,13 +168,13 @@ class Advice(ForHorizon):
         """``predicted_left`` (draw, strength) [1], and each draw's own ``best`` (draw) with its initialisation and
         batch.
         """
-        import xarray as xr
+        from ..base.dataset import ShownDataset
 
         left = {
             "long_name": f"rms displacement after {self.span} over that of the kick, of what can move",
             "units": "1",
         }
-        return xr.Dataset(
+        return ShownDataset(
             {
                 "predicted_left": (("draw", "strength"), self.lefts, left),
                 "best": ("draw", [d.best for d in self.draws], {"long_name": "best R1 strength", "units": "1"}),
@@ -186,12 +186,6 @@ class Advice(ForHorizon):
                    "remarks": "; ".join(self.remarks), "assumptions": "; ".join(self.assumptions),
                    "convention": self.convention},
         )  # fmt: skip
-
-    def __repr__(self) -> str:
-        return (
-            f"Advice(best={self.best:.4g} for {self.span}: left {self.left:.3g}, without {self.left_without:.3g}, "
-            f"{len(self.draws)} draws of {self.batch_size} points)"
-        )
 
     def grid(self) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
         return (), words.headline(self)

@@ -54,6 +54,30 @@ class Config(BaseModel):
         fields = {name: getattr(self, name) for name in type(self).model_fields if name not in self._derived()}
         return type(self)(**(fields | dict(update or {})))
 
+    def changed(self, plain: Config | None = None) -> dict[str, Any]:
+        """The fields, by dotted path, that differ from those of ``plain`` (default: from the defaults)."""
+        found: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            default = field.get_default(call_default_factory=True) if plain is None else getattr(plain, name)
+            if name in self._derived() or value == default:
+                continue
+            if not isinstance(value, Config):
+                found[name] = value
+                continue
+            alike = type(default) is type(value)
+            kind = {} if alike else {f"{name}.kind": getattr(value, "kind", type(value).__name__)}
+            inner = value.changed(default if alike else None)
+            found |= kind | {f"{name}.{path}": v for path, v in inner.items()}
+        return found
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """Only what differs from the defaults."""
+        return [(name, getattr(self, name)) for name in dict.fromkeys(path.split(".")[0] for path in self.changed())]
+
     def to_change(self) -> dict[str, Any]:
         """The fields as a dictionary of dictionaries: with some of them changed, what a changed copy is made of."""
         return self.model_dump()

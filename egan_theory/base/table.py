@@ -9,24 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .json import json_ready
-from .terminal import cell, table
+from .shown import Shown
+from .terminal import table
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-class Record:
+class Record(Shown):
     """A result, a dataclass. ``KEYS``: the attributes that its JSON form holds, in order (default: its fields);
-    ``SHOWN``: those of them that a notebook shows (default: all that are one number or word), with ``TITLE`` above,
-    where {0.name} is an attribute, and its ``remarks``, if it has any, below."""
+    ``SHOWN``: those of them that it shows (default: all that are one number or word); ``UNITS``: (key, unit) of those
+    that have one, where {0.name} is an attribute. ``TITLE`` is said above, its ``remarks``, if it has any, below."""
 
     KEYS: ClassVar[Sequence[str]] = ()
     SHOWN: ClassVar[Sequence[str]] = ()
-    TITLE: ClassVar[str] = ""
+    UNITS: ClassVar[Sequence[tuple[str, str]]] = ()
+    MORE: ClassVar[str] = ".to_dict()"
 
     def to_dict(self) -> dict[str, Any]:
         """The --json form: plain Python types, None for numbers that do not exist."""
@@ -34,24 +35,21 @@ class Record:
         return {key: json_ready(getattr(self, key)) for key in keys}
 
     def grid(self) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
-        """Titles of columns, and rows, for readers."""
+        """Titles of columns, and rows, for readers; here: the shown attributes and their values."""
         data = self.to_dict()
-        shown = self.SHOWN or [key for key, value in data.items() if not isinstance(value, list | dict)]
-        return (), [(key.replace("_", " "), data[key]) for key in shown]
+        return (), [(self._label(key), data[key]) for key in self._shown(data)]
 
-    def _repr_html_(self) -> str:
-        head, rows = self.grid()
-        lines = [[("th", title) for title in head]] if head else []
-        lines += [[("td" if head or i else "th", _said(value)) for i, value in enumerate(row)] for row in rows]
-        body = "".join(
-            f"<tr>{''.join(f'<{kind}>{escape(text)}</{kind}>' for kind, text in line)}</tr>" for line in lines
-        )
-        notes = "".join(f"<p>{escape(remark)}</p>" for remark in getattr(self, "remarks", ()))
-        return f"<table><caption>{escape(self.TITLE.format(self))}</caption>{body}</table>{notes}"
+    def _details(self) -> Mapping[str, Any]:
+        """What the JSON form holds besides."""
+        data = self.to_dict()
+        return {key: value for key, value in data.items() if key not in (*self._shown(data), "remarks")}
 
+    def _shown(self, data: Mapping[str, Any]) -> Sequence[str]:
+        return self.SHOWN or [key for key, value in data.items() if not isinstance(value, list | dict)]
 
-def _said(value: Any) -> str:
-    return ", ".join(map(cell, value)) or "none" if isinstance(value, list) else cell(value)
+    def _label(self, key: str) -> str:
+        unit = dict(self.UNITS).get(key, "").format(self)
+        return key.replace("_", " ") + (f" ({unit})" if unit else "")
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,7 @@ class Table(Record):
     DIM: ClassVar[str]
     ROWS: ClassVar[str]
     NAME: ClassVar[str] = "name"
+    MORE: ClassVar[str] = ".to_dict(), .to_dataset()"
 
     def columns(self) -> Sequence[Column]:
         """What the Dataset holds of every row."""
@@ -94,13 +93,16 @@ class Table(Record):
         """What holds for all rows."""
         raise NotImplementedError
 
+    def _shown(self, data: Mapping[str, Any]) -> Sequence[str]:
+        return (self.ROWS,)
+
     def to_dataset(self) -> xr.Dataset:
         """The columns, arrays (rows,) over dimension ``DIM``, each with its units."""
-        import xarray as xr
+        from .dataset import ShownDataset
 
         rows = getattr(self, self.ROWS)
         data = {c.name: (self.DIM, c.values(rows), c.attrs) for c in self.columns()}
-        return xr.Dataset(data, coords={self.DIM: [getattr(row, self.NAME) for row in rows]}, attrs=self.attrs())
+        return ShownDataset(data, coords={self.DIM: [getattr(row, self.NAME) for row in rows]}, attrs=self.attrs())
 
     def rich(self, title: str) -> Any:
         """The ``grid`` for a terminal."""

@@ -42,6 +42,7 @@ class Agreement(Table):
 
     KEYS = ("quantities", "unmatched", "method", "assumptions")
     DIM, ROWS = "quantity", "quantities"
+    TITLE = "predictions next to measurements"
 
     quantities: tuple[Quantity, ...]
     unmatched: tuple[dict[str, str], ...] = ()

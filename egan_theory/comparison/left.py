@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import xarray as xr
 
+from ..base.dataset import shown
 from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
@@ -25,6 +26,7 @@ LEAST = 1e-8
 SMALL = 1e-3
 
 
+@shown
 def sweep_left(
     exp: Experiment,
     penalty: str,

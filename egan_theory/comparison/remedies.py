@@ -76,6 +76,7 @@ class Remedies(Table):
 
     KEYS = ("remedies", "unused", "at_the_end", "unit")
     DIM, ROWS = "remedy", "rows"
+    TITLE = "remedies, each at its best strength; slowest rates in {0.unit}"
 
     rows: tuple[Row, ...]
     unused: tuple[dict[str, str], ...]
@@ -93,6 +94,13 @@ class Remedies(Table):
     def idle(self) -> tuple[str, ...]:
         """Remedies that are best left out of this experiment."""
         return tuple(row.name for row in self.rows if row.left_out and len(row.remedies) == 1)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is missing in the table."""
+        out = [f"best left out: {', '.join(self.idle)}"] if self.idle else []
+        out += [f"not used: {row['name']}: {row['reason']}" for row in self.unused]
+        return (*out, *(f"more of {field} may be better still" for field in self.at_the_end))
 
     @property
     def remedies(self) -> tuple[Row, ...]:

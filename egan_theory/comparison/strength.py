@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import xarray as xr
 
+from ..base.dataset import shown
 from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
@@ -36,6 +37,7 @@ GROWTH = 6.0
 SELF = 1e-9
 
 
+@shown
 def sweep_strength(
     exp: Experiment,
     penalty: str,

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..base.errors import InputError
+from ..base.shown import Shown
 from .optimizers import Optimizer
 from .protocol import Players, Strengths
 from .scores import KEYS
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 Loss = str | tuple[Callable[..., Any], Callable[..., Any]]
 
 
-@dataclass(frozen=True, repr=False)
-class Game:
+@dataclass(frozen=True)
+class Game(Shown):
     """Two players at a checkpoint: a handle on weights and optimisers as they were when it was made.
 
     Nothing is computed until something is asked of it, but for one evaluation that checks the input.
@@ -66,7 +67,12 @@ class Game:
 
         return kernel_numbers(self, **options)
 
-    def __repr__(self) -> str:
+    MORE: ClassVar[str] = ".spectrum(), .kernel(), .at(r1=...)"
+
+    def headline(self) -> str:
+        return f"two networks in {self.players.framework} ({getattr(self.players, 'precision', 'float64')})"
+
+    def grid(self) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
         n_D, n_G = self.players.sizes
         batches = self.players.batches
         strengths = ", ".join(f"{name} {value:g}" for name, value in self.strengths.items()) or "no penalty"
@@ -75,12 +81,14 @@ class Game:
         steps += f" steps, {s.critic_steps} of D" if s.critic_steps > 1 else " steps"
         steps += f", penalty every {s.lazy} steps with {s.lazy} times its strength" if s.lazy > 1 else ""
         cost = self.map.cost
-        return (
-            f"Game in {self.players.framework} ({getattr(self.players, 'precision', 'float64')}): D {n_D:,} weights, "
-            f"{_named(self.optimizers[0])}; G {n_G:,} weights, {_named(self.optimizers[1])}; {strengths}; {steps}; "
-            f"{batches} mini-batch{'es' if batches > 1 else ''}. One product of its step map: {cost} derivatives of a "
-            f"gradient, the time of {_times(cost)} gradients."
-        )
+        return (), [
+            ("discriminator", f"{n_D:,} weights, {_named(self.optimizers[0])}"),
+            ("generator", f"{n_G:,} weights, {_named(self.optimizers[1])}"),
+            ("penalties", strengths),
+            ("steps", steps),
+            ("mini-batches", f"{batches}"),
+            ("a product", f"{cost} derivatives of a gradient, the time of {_times(cost)} gradients"),
+        ]
 
 
 def _times(cost: int) -> str:

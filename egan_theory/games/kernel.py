@@ -94,7 +94,7 @@ class KernelNumbers(Record):
         "not_identity", "two_matrices", "latents", "batches", "dimension", "weights", "products", "exact",
         "preconditioner", "learning_rate", "coupled", "convention", "remarks",
     )  # fmt: skip
-    SHOWN = ("g1", "g2", "ratio", "share", "unequal_diagonal", "unequal_pairs", "not_identity", "two_matrices")
+    SHOWN = ("g1", "g2", "ratio", "share", "stderr", "latents", "batches", "products")
     TITLE = "two kernel numbers of a generator"
     convention: ClassVar[str] = CONVENTION
 

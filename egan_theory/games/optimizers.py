@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..base.arrays import numbers
 from ..base.errors import InputError
 from ..base.parameters import Parameter, fraction, not_negative
+from ..base.shown import Shown
 
 Array = np.ndarray
 Settings = Mapping[str, Any]
@@ -73,7 +74,7 @@ def get_optimizer(kind: str) -> Rule:
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(Shown):
     """One player's optimiser at a checkpoint.
 
     Attributes:
@@ -115,6 +116,13 @@ class Optimizer:
         if unknown := set(moments) - set(rule.moments(settings)) - {"m"}:
             raise InputError(f"optimizer {self.kind}", f"have no moments but {rule.moments(settings)}", sorted(unknown))
         object.__setattr__(self, "moments", moments)
+
+    TITLE: ClassVar[str] = "{0.kind}"
+
+    def grid(self) -> tuple[tuple[str, ...], list[tuple[str, Any]]]:
+        settings = [(name.replace("_", " "), value if np.ndim(value) == 0 else f"{np.min(value):.4g} to "
+                     f"{np.max(value):.4g}, by weight") for name, value in self.settings.items()]  # fmt: skip
+        return (), [*settings, ("moments", ", ".join(self.moments) or "none"), ("steps taken", int(np.max(self.count)))]
 
     @property
     def rule(self) -> Rule:

@@ -85,7 +85,7 @@ class GameSpectrum(Table):
         "batches", "steps", "average", "noise", "scan", "density", "curvature_D", "curvature_G", "notes", "products",
         "allowed", "seconds", "ended", "seed",
     )  # fmt: skip
-    TITLE = "Multipliers of a training step"
+    TITLE = "multipliers of a training step"
     DIM, ROWS = "mode", "modes"
 
     modes: tuple[Mode, ...]
@@ -152,7 +152,7 @@ class GameSpectrum(Table):
         """The modes' columns (mode); densities (node), (node_D), (node_G); the scan (strength, followed); units with
         each.
         """
-        import xarray as xr
+        from ..base.dataset import ShownDataset
 
         data: dict[str, Any] = {c.name: ("mode", c.values(self.modes), c.attrs) for c in self.columns()}
         coords: dict[str, Any] = {"mode": np.arange(len(self.modes))}
@@ -171,18 +171,18 @@ class GameSpectrum(Table):
             for key in ("re", "im", "residuals"):
                 about = {"long_name": f"followed multiplier, {key}", "units": "1"}
                 data[f"scan_{key}"] = (("strength", "followed"), getattr(s, key), about)
-        return xr.Dataset(data, coords=coords, attrs=self.attrs())
+        return ShownDataset(data, coords=coords, attrs=self.attrs())
 
     def grid(self) -> tuple[Sequence[str], list[list[Any]]]:
         head = ("multiplier per step", "modulus", "period (steps)", "kind", "carried by D", "carried by G",
                 "residual", "frozen neglects", "averaging leaves")  # fmt: skip
         return head, [words.row(m) for m in self.modes]
 
-    def __repr__(self) -> str:
+    def headline(self) -> str:
         bad = sum(m.kind in ("step too large", "rotation, growing") for m in self.modes)
         return (
-            f"GameSpectrum({len(self.modes)} modes, largest modulus {self.largest:.4g}, {bad} unstable; "
-            f"{self.products:.0f} of {self.allowed} products, {self.ended})"
+            f"{self.TITLE}: {len(self.modes)} found, {bad} unstable; {self.products:.0f} of {self.allowed} products, "
+            f"{self.ended}"
         )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
+from ..base.shown import Shown
 from ..problem.problem import Problem
 from ..symbolic.maps import update_matrices
 from ..tables.updates import UpdateRule
@@ -22,7 +24,7 @@ CARRIED = 0.1
 
 
 @dataclass(frozen=True)
-class Eigenvalues:
+class Eigenvalues(Shown):
     """One row per distinct eigenvalue. ``s``: flow eigenvalue, or log z per step; ``z``: multiplier (exp s for flow).
 
     coupled: the mode moves the particles. carried: the particles converge by it. With kappa > 0 some modes are almost
@@ -43,6 +45,14 @@ class Eigenvalues:
     wavenumber: np.ndarray
     carried: np.ndarray
     noise: float
+
+    TITLE: ClassVar[str] = "{0.s.size} eigenvalues, slowest first; per step (flows: per unit of time)"
+    MORE: ClassVar[str] = ".s, .z, .damping_ratio, eg.spectrum(exp) with its assumptions"
+
+    def grid(self) -> tuple[tuple[str, ...], list[list[Any]]]:
+        parts = self.s.real, self.s.imag, np.abs(self.z), self.multiplicity, self.damping_ratio, self.regime
+        head = ("real part", "imaginary part", "multiplier's modulus", "multiplicity", "damping ratio", "regime")
+        return head, [[x.item() for x in row] for row in zip(*parts, strict=True)]
 
     @property
     def regime(self) -> np.ndarray:

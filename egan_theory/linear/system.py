@@ -14,9 +14,11 @@ Gamma/N.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
+from ..base.shown import Shown
 from ..problem.problem import Problem
 from ..tables.updates import Opponents, UpdateRule, Velocity, linear_opponents
 
@@ -48,7 +50,7 @@ class System:
 
 
 @dataclass(frozen=True)
-class Linearization:
+class Linearization(Shown):
     """The flow Jacobian at equilibrium, as far as structure reduces it. Learning rates are folded in.
 
     blocks (K, 2, 2): independent oscillators (w_k, theta_k) with ``multiplicity`` (K,) and ``wavenumber`` (K,);
@@ -66,6 +68,21 @@ class Linearization:
     systems: tuple[System, ...] = ()
     scalars: tuple[Scalars, ...] = ()
     unresolved: int = 0
+
+    TITLE: ClassVar[str] = "the flow's Jacobian at equilibrium"
+    MORE: ClassVar[str] = "eg.eigenvalues(...), .blocks, .systems, .scalars"
+
+    def grid(self) -> tuple[tuple[str, ...], list[tuple[str, Any]]]:
+        dense = ", ".join(f"{s.count} of {len(s.J)} rows" for s in self.systems)
+        return (), [
+            ("coordinates", self.size),
+            ("independent oscillators", len(self.blocks)),
+            ("dense systems", dense or "none"),
+            ("zero modes", self.zero_modes),
+            ("unresolved modes", self.unresolved),
+            ("method", self.method),
+            ("assumptions", len(self.assumptions)),
+        ]
 
     @property
     def zero_modes(self) -> int:

@@ -73,6 +73,7 @@ class Monitored(Table):
         What ``eg.Monitor`` recorded, and the papers named there.
     """
 
+    TITLE: ClassVar[str] = "monitored training, {0.status}, last step {0.last:g}"
     DIM: ClassVar[str] = "analysis"
     ROWS: ClassVar[str] = "analyses"
     NAME: ClassVar[str] = "step"

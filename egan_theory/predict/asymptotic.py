@@ -49,6 +49,8 @@ class Fastest(Record):
     """
 
     KEYS = ("best", "rate", "method")
+    TITLE = "strength of {0.penalty} at which the slowest mode decays fastest"
+    UNITS = (("rate", "1/step; flows: 1/time"),)
 
     penalty: str
     best: float | None

@@ -80,7 +80,8 @@ class Reached(Record):
         "kinds", "lost", "stderr", "margin", "draws", "particles", "clusters", "saving", "method", "assumptions",
     )  # fmt: skip
     SHOWN = ("lost", "stderr", "kinds", "draws", "particles", "clusters", "saving")
-    TITLE = "state reached from the start"
+    UNITS = (("stderr", "of lost"), ("kinds", "shares"), ("saving", "times"))
+    TITLE = "probability that modes are lost from the start"
 
     kinds: dict[str, float]
     lost: float

@@ -121,7 +121,7 @@ class Branch(Table):
     KEYS = (
         "vary", "range", "current", "equilibrium", "branches", "orbits", "collapsed", "status", "method", "assumptions",
     )  # fmt: skip
-    TITLE = "orbits in {0.vary}"
+    TITLE = "orbits in {0.vary}, {0.range[0]:.4g} to {0.range[1]:.4g}: branches {0.count}"
     DIM, ROWS, NAME = "orbit", "orbits", "value"
 
     vary: str
@@ -156,6 +156,25 @@ class Branch(Table):
             Column("parting", "growth rate of distances between particles that share a place", rate),
             Column("fold", "whether the branch turns back here", "1"),
         ]
+
+    @property
+    def count(self) -> int:
+        """Of branches."""
+        return len(self.branches)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The equilibrium, the branches and the collapsed state in words."""
+        states = {True: "is stable", False: "is unstable", None: "does not exist"}
+        parts = [f"{states[part.stable]} from {part.low:.4g} to {part.high:.4g}" for part in self.equilibrium]
+        out = [f"the spread state {', '.join(parts)}"] if parts else []
+        for i, born in enumerate(self.branches):
+            kind = ", ".join(filter(None, (born.criticality, born.bifurcation)))
+            out.append(f"branch {i} is born at {born.threshold:.4g} ({kind})")
+        if self.collapsed:
+            attracts = sum(c.attracts is True for c in self.collapsed)
+            out.append(f"the collapsed state attracts at {attracts} of {len(self.collapsed)} values")
+        return (*out, *([] if self.status == "finished" else [f"{self.status}: what there was until then"]))
 
     def attrs(self) -> dict[str, Any]:
         """What holds for all orbits."""

@@ -60,6 +60,7 @@ class CollapsedState(Record):
         "exponents", "stderr", "attracts", "orbit", "period", "status", "steps", "window", "method", "assumptions",
     )  # fmt: skip
     SHOWN = ("attracts", "orbit", "period", "exponents", "stderr", "status", "window", "steps")
+    UNITS = (("exponents", "1/step; flows: 1/time"), ("period", "steps"), ("window", "steps"))
     TITLE = "collapsed state"
 
     exponents: np.ndarray

@@ -58,7 +58,7 @@ class CollectiveInstability(Record):
         "mechanism", "value", "range", "values", "unstable_side", "method", "margin", "mode", "normal_form",
         "normal_forms", "assumptions",
     )  # fmt: skip
-    SHOWN = ("values", "unstable_side", "method", "margin")
+    SHOWN = ("values", "unstable_side", "range", "margin", "method")
     TITLE = "{0.mechanism} in {0.vary}"
     mechanism: ClassVar[str] = "collective instability"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..base.dataset import ShownDataset
 from ..base.errors import InputError, NotLinearizable
 from ..base.table import Record
 from ..experiment import Experiment
@@ -77,6 +78,8 @@ class Curves(Record):
     """
 
     KEYS = ("first", "second", "thresholds", "changes", "folds", "assumptions")
+    TITLE = "thresholds in {0.first} over {0.second}"
+    MORE = ".to_dict(), .to_dataset()"
 
     first: str
     second: str
@@ -85,6 +88,23 @@ class Curves(Record):
     folds: tuple[Place, ...]
     provenance: dict[str, Any] = field(repr=False)
     assumptions: tuple[str, ...] = ASSUMPTIONS
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """How many of each there are."""
+        return (
+            f"changes of criticality: {len(self.changes)}",
+            f"folds of orbits: {len(self.folds)}",
+        )
+
+    def grid(self) -> tuple[list[str], list[list[Any]]]:
+        head = [self.first, self.second, "curve", "bifurcation", "criticality", "particles of one point"]
+        return head, [
+            [p.first, p.second, p.curve, p.bifurcation, p.criticality or "-", p.points or "-"] for p in self.thresholds
+        ]
+
+    def _shown(self, data: Mapping[str, Any]) -> Sequence[str]:
+        return ("thresholds",)
 
     def to_dataset(self) -> xr.Dataset:
         """Values of both fields and the curve's number over the dimensions (threshold), (change) and (fold), in the
@@ -108,7 +128,7 @@ class Curves(Record):
         data["threshold_criticality"] = "threshold", kinds
         data["threshold_bifurcation"] = "threshold", np.array([p.bifurcation for p in self.thresholds], dtype=str)
         attrs = {**self.provenance, "curve_assumptions": "; ".join(self.assumptions)}
-        return xr.Dataset(data, attrs=attrs)
+        return ShownDataset(data, attrs=attrs)
 
 
 def curves(

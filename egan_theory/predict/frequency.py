@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..base.dataset import shown
 from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
@@ -58,6 +59,7 @@ def with_kernel(exp: Experiment, fields: Mapping[str, Any]) -> Experiment:
     return new
 
 
+@shown
 def learning_times(exp: Experiment, kernels: Mapping[str, Mapping[str, Any]] | None = None) -> xr.Dataset:
     """Learning time of every wavenumber, for each of ``kernels`` (label: fields of the discriminator).
 

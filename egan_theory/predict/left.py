@@ -45,6 +45,9 @@ class Left(NamedTuple):
     frozen: float
     resolution: float
 
+    def __repr__(self) -> str:
+        return f"Left(total {self.total:.4g}, moving {self.moving:.4g}, frozen {self.frozen:.4g} of the kick)"
+
 
 def horizon_of(exp: Experiment, horizon: float | None) -> float:
     """The length of training in steps (flows: units of time), default run.steps; InputError unless it is one."""
@@ -148,6 +151,11 @@ class ForHorizon(Record):
     def span(self) -> str:
         """The horizon with its unit."""
         return f"{self.horizon:g} {'units of time' if 'time' in self.unit else 'steps'}"
+
+    @property
+    def rate_unit(self) -> str:
+        """Of decay rates."""
+        return "1/time" if "time" in self.unit else "1/step"
 
     @property
     def never_moves(self) -> list[str]:

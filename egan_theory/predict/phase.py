@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..base.dataset import shown
 from ..base.errors import InputError
 from ..base.spelling import one_of
 from ..experiment import Experiment
@@ -152,6 +153,7 @@ def _parsed(exp: Experiment, given: AxisLike) -> PhaseAxis:
     return _spaced(exp, path, low, high, int(points), log)
 
 
+@shown
 def phase(
     exp: Experiment,
     first: AxisLike,

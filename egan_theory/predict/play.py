@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..base.dataset import shown
 from ..base.errors import InputError, NotLinearizable
 from ..base.json import number
 from ..experiment import Experiment
@@ -48,6 +49,7 @@ NAMES = {
 }
 
 
+@shown
 def power_laws(exp: Experiment) -> xr.Dataset:
     """Per mode, the powers of time T of play against uniform averages, slowest (or fastest growing) first.
 

@@ -59,8 +59,9 @@ class Regularizer(ForHorizon):
         "moving_without", "optimum", "rate", "rate_at_half", "rate_at_double", "range", "edge", "share_of_edge",
         "asymptotic", "slow_modes", "modes", "method", "unit", "binding_modes", "remarks", "assumptions",
     )  # fmt: skip
-    SHOWN = ("best", "horizon", "unit", "left", "left_without", "left_at_half", "left_at_double")
-    TITLE = "strength of {0.penalty}"
+    SHOWN = ("best", "left", "left_without", "left_at_half", "left_at_double", "edge", "rate")
+    UNITS = (("rate", "{0.rate_unit}"), *((key, "of the kick") for key in SHOWN[1:5]))
+    TITLE = "strength of {0.penalty} for {0.span}"
 
     penalty: str
     asymptotic: Fastest

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..base.dataset import ShownDataset
 from ..base.json import number
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
@@ -14,6 +15,51 @@ from ..linear import Eigenvalues, eigenvalues, linearize, linearize_extreme
 
 #: two eigenvalues closer than this part of the largest are listed as one with multiplicity 2
 DEGENERACY = 1e-9
+
+
+class Spectrum(ShownDataset):
+    """The Dataset of ``spectrum``; it shows its leading modes, conjugate pairs on one row."""
+
+    __slots__ = ()
+
+    def headline(self) -> str:
+        if self._modes is None:
+            return super().headline()
+        at = self.attrs
+        unit = self["eigenvalue_re"].attrs.get("units", "")
+        stable = "" if "stable" not in at else ", stable" if at["stable"] else ", not stable"
+        slowest = f", slowest decay rate {at['slowest_rate']:.4g} {unit}" if "slowest_rate" in at else ""
+        radius = f", spectral radius {at['spectral_radius']:.6g}" if "spectral_radius" in at else ""
+        return f"spectrum of {int(self['multiplicity'].sum())} modes{stable}{slowest}{radius}"
+
+    def grid(self) -> tuple[tuple[str, ...], list[list[Any]]] | None:
+        if (modes := self._modes) is None:
+            return None
+        unit = self["eigenvalue_re"].attrs.get("units", "")
+        head = (
+            f"decay rate ({unit})",
+            f"frequency (rad, {unit})",
+            "multiplier's modulus",
+            "damping ratio",
+            "regime",
+            "modes",
+        )
+        # the partner of a pair is the row's own conjugate
+        rows = [
+            [-re, abs(im), abs(complex(x, y)), zeta, regime, (2 if im else 1) * count]
+            for re, im, x, y, zeta, regime, count in zip(*modes, strict=True)
+            if im >= 0
+        ]
+        return head, rows
+
+    @property
+    def _modes(self) -> list[list[Any]] | None:
+        """The columns as lists; None where some are missing or have no or other dimensions."""
+        names = ("eigenvalue_re", "eigenvalue_im", "multiplier_re", "multiplier_im", "damping_ratio", "regime",
+                 "multiplicity")  # fmt: skip
+        if any(name not in self.data_vars or self[name].dims != ("mode",) for name in names):
+            return None
+        return [self[name].values.tolist() for name in names]
 
 
 def spectrum(exp: Experiment, extreme: int | None = None) -> xr.Dataset:
@@ -78,7 +124,7 @@ def spectrum(exp: Experiment, extreme: int | None = None) -> xr.Dataset:
         attrs["spectral_radius"] = radius
     if residual is not None:
         attrs["extreme"], attrs["residual"] = extreme, residual
-    return xr.Dataset(
+    return Spectrum(
         {
             "eigenvalue_re": variable(s.real, "real part of the eigenvalue s", unit),
             "eigenvalue_im": variable(s.imag, "imaginary part of the eigenvalue s", unit),

@@ -79,7 +79,9 @@ class Splitting(Record):
         Eq. (75, splitting-pattern) to Eq. (78, splitting-damping), Eq. (82, response).
     """
 
-    TITLE = "too slow to split"
+    TITLE = "time to tell neighbouring modes apart, in steps (flows: units of time)"
+    SHOWN = ("distance", "time", "steps", "e_folds", "margin", "damping_ratio", "collective_time")
+    UNITS = (("distance", "length"), ("margin", "log of time over steps"))
 
     distance: float
     wavenumber: float

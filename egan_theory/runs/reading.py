@@ -8,6 +8,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from ..base.dataset import shown
 from ..base.errors import InputError, check_file
 from ..base.netcdf import read_netcdf
 from .schema import validate_runs
@@ -23,6 +24,7 @@ def parts_of(path: str | Path) -> Path:
     return Path(f"{path}{PARTS}")
 
 
+@shown
 def open_runs(path: str | Path) -> xr.Dataset:
     """Read and validate a run file (NetCDF-4), loaded into memory.
 

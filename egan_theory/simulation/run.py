@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import xarray as xr
 
+from ..base.dataset import shown
 from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
@@ -26,6 +27,7 @@ Progress = Callable[[int, int], None]
 WIDENINGS = 3
 
 
+@shown
 def simulate(
     exp: Experiment,
     *,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import xarray as xr
 
+from ..base.dataset import shown
 from ..base.spelling import one_of
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
@@ -34,6 +35,7 @@ MEASURED = {
 DEFAULT = tuple(name for name, mechanism in MECHANISMS.items() if name in QUICK or mechanism.tells_kinds)
 
 
+@shown
 def simulate_phase(
     exp: Experiment,
     first: AxisLike,
@@ -120,6 +122,7 @@ def with_shares(ds: xr.Dataset) -> xr.Dataset:
     return ds.assign(share=(("kind", "second", "first"), values, attrs)).assign_coords(kind=list(WORDS))
 
 
+@shown
 def compare_phase(
     exp: Experiment,
     simulated: xr.Dataset,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..base.dataset import ShownDataset, shown
 from ..base.errors import InputError, described
 from ..experiment import Experiment
 from ..experiment.provenance import differences, provenance
@@ -55,6 +56,7 @@ def check_experiment(found: dict[str, Any], exp: Experiment, path: Path) -> None
         raise InputError("target", f"have the points that {path} was begun with", "others in its file")
 
 
+@shown
 def open_sweep(path: str | Path) -> xr.Dataset:
     """The store as a Dataset over ``cell``, read when used; backed by dask where that is installed.
 
@@ -130,6 +132,7 @@ def plan_of(ds: xr.Dataset) -> Plan:
     return read_plan(plan_text(ds.attrs))
 
 
+@shown
 def sweep_grid(ds: xr.Dataset) -> xr.Dataset:
     """A sweep's variables, ``cell`` unfolded to one dim per axis (dots as "_", in the order given) and ``seed``.
 
@@ -207,7 +210,7 @@ def sweep_runs(ds: xr.Dataset, cell: int) -> tuple[Experiment, xr.Dataset]:
     runs = runs.drop_vars([c for c in runs.coords if c != "time"])
     status = finished_status(own["diverged_at"].values)
     runs.attrs = {**provenance(exp), "status": status, "start": exp.run.start, "rule": exp.update.rule}
-    return exp, runs
+    return exp, ShownDataset.of(runs)
 
 
 __all__ = ["open_sweep", "sweep_grid", "sweep_runs"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from ..base.dataset import shown
 from ..base.errors import InputError
 from ..experiment import Experiment
 from ..predict.phase import AxisLike
@@ -18,6 +19,7 @@ from .store import Writer, prepare, todo
 from .workers import cluster, in_processes, on_cluster
 
 
+@shown
 def sweep(
     exp: Experiment,
     axes: Sequence[AxisLike],

@@ -43,7 +43,7 @@ def test_the_lines_run_and_training_goes_on(tmp_path):
         [sys.executable, "loop.py"], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert "egan: monitor: a product takes" in done.stderr and "Game in PyTorch" in done.stdout
+    assert "egan: monitor: a product takes" in done.stderr and "Game: two networks in PyTorch" in done.stdout
     assert (tmp_path / "game.html").stat().st_size > 0
     run = eg.open_runs(tmp_path / "runs.nc")
     assert run.attrs["status"] == "finished" and "notes" not in run.attrs and run["time"].values[-1] == 59

@@ -64,7 +64,7 @@ class Errors(Config):
     gain: Error
 
 
-class PublishedFit(Config, Record):
+class PublishedFit(Record, Config):
     """The two constants. ``time_scale`` tau: damping of the collective mode over the training per unit of lrD;
     ``gain``: squared frequency over damping of the collective mode at phi = 0, per step.
 

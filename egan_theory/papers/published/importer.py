@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ...base.dataset import shown
 from ...base.errors import InputError, check_file
 from ...base.files import read_npy
 from ...base.netcdf import read_netcdf
@@ -45,6 +46,7 @@ _NAME = re.compile(rf"new_init_{_VALUES}_final_data\.npy\.gz")
 LARGEST = 10_000 + 8 * math.prod(SHAPE)
 
 
+@shown
 def read_runs(
     folder: str | Path, target: xr.DataArray | None = None, progress: Callable[[int, int], None] | None = None
 ) -> xr.Dataset:

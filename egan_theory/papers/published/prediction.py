@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xarray as xr
 
+from ...base.dataset import shown
 from ...experiment.provenance import versions
 from .fit import PublishedFit, rates_and_ratios
 from .importer import PARAMETERS
@@ -16,6 +17,7 @@ _WORDS = {
 }
 
 
+@shown
 def predict_published(fit: PublishedFit, grid: xr.Dataset, name: str = "grid") -> xr.Dataset:
     """p_memorised, p_frozen and p_runaway, in [0, 1], on the coordinates lrD and phi of ``grid``.
 

@@ -18,6 +18,7 @@ import numpy as np
 import sympy as sp
 import xarray as xr
 
+from ...base.dataset import shown
 from ...base.errors import InputError
 from ...base.files import atomic, check_output
 from .model import CONSTRAINTS, Solvable
@@ -34,6 +35,7 @@ CHECKPOINT = "solvable chain 1"
 METHOD = "exact Markov chain of the macroscopic state"
 
 
+@shown
 def simulate_chain(
     model: Solvable,
     progress: Progress | None = None,

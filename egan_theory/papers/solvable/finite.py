@@ -6,6 +6,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from ...base.dataset import shown
 from ...base.errors import InputError
 from .chain import simulate_chain
 from .model import Solvable
@@ -13,6 +14,7 @@ from .records import Progress
 from .sgd import simulate_sgd
 
 
+@shown
 def simulate_solvable(
     model: Solvable,
     method: str = "chain",

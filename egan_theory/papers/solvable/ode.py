@@ -30,6 +30,7 @@ import numpy as np
 import xarray as xr
 from scipy.integrate import LSODA
 
+from ...base.dataset import shown
 from ...base.errors import InputError
 from .model import Solvable
 from .records import state_dataset
@@ -122,6 +123,7 @@ def drift(model: Solvable, state: State, *, sampling_noise: bool = True) -> Stat
     )
 
 
+@shown
 def solve_ode(
     model: Solvable,
     times: np.ndarray | None = None,

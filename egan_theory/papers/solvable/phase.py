@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import xarray as xr
 
+from ...base.dataset import shown
 from ...base.errors import InputError
 from ...predict.phase import AxisLike, diagram_coordinates, parse_axes
 from .finite import simulate_solvable
@@ -50,6 +51,7 @@ class _Varied:
         return model.replace({"taut": changes[RATIO] * model.tau}) if RATIO in changes else model
 
 
+@shown
 def solvable_phase(
     model: Solvable,
     first: AxisLike,

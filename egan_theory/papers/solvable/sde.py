@@ -19,6 +19,7 @@ import numpy as np
 import xarray as xr
 from scipy.integrate import solve_ivp
 
+from ...base.dataset import shown
 from ...base.errors import InputError
 from ...base.terminal import check_memory
 from .model import Solvable
@@ -77,6 +78,7 @@ def transition(model: Solvable, G: np.ndarray, length: float) -> tuple[np.ndarra
     return now, phi, (sigma + sigma.T) / 2
 
 
+@shown
 def simulate_sde(
     model: Solvable,
     weights: int = 10_000,

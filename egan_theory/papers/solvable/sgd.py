@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from ...base.dataset import shown
 from ...base.terminal import check_memory
 from .model import Solvable
 from .records import DIVERGENCE, Course, Progress, fill_latents, random_stream, with_weights
@@ -22,6 +23,7 @@ STREAM = 2
 METHOD = "stochastic gradient descent in R^n"
 
 
+@shown
 def simulate_sgd(model: Solvable, progress: Progress | None = None, *, weights: bool = False) -> xr.Dataset:
     """``model.runs`` independent runs of round(time n) steps of the updates on U, V (n, d), w (n,).
 

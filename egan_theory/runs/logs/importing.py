@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ...base.dataset import shown
 from ...base.errors import InputError
 from ...base.ram import check_size
 from ...base.spelling import one_of
@@ -25,6 +26,7 @@ FORMATS: dict[str, Format] = {m.FORMAT.kind: m.FORMAT for m in (mlflow, tensorbo
 RECORDER = "egan_theory.import_log"
 
 
+@shown
 def import_log(
     path: str | Path, *, format: str | None = None, step: str | None = None, names: Mapping[str, str] | None = None
 ) -> xr.Dataset:

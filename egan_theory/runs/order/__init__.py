@@ -15,11 +15,13 @@ from typing import Any
 
 import xarray as xr
 
+from ...base.dataset import shown
 from .coverage import COSINE, Metric, covered_share, entropy_deficit, expected_entropy_deficit, modes_covered
 from .distance import centroid_displacement, energy_distance, mmd2
 from .shape import mean_abs_cosine, participation_ratio, spread
 
 
+@shown
 def order_parameters(
     cloud: xr.DataArray,
     target: xr.DataArray,
