@@ -159,7 +159,7 @@ class Branch(Table):
 
     @property
     def count(self) -> int:
-        """Of branches."""
+        """Number of branches [1]."""
         return len(self.branches)
 
     @property

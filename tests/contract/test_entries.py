@@ -5,7 +5,6 @@ tests/linear/test_step_jacobian.py; values typed by hand are in tests/tables/tes
 """
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
