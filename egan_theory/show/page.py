@@ -34,7 +34,9 @@ from .boundaries import boundaries, headline, table_rows
 from .folder import INDEX, Draft, claim, staged
 from .frequency import caption_frequency, on_frequency
 from .own import fitted, origin
+from .picture import Slider
 from .plot.runs import has_losses
+from .slides import strength_slider
 
 Progress = Callable[[str, int, int], None]
 
@@ -165,8 +167,8 @@ def _figures(results: _Results, draft: Draft, progress: Progress | None) -> None
     """Draw what there is, in the page's order."""
     r, drawings = results, []
 
-    def add(name: str, alt: str, caption: str, draw: Callable[[], Any]) -> None:
-        drawings.append((name, alt, caption, draw))
+    def add(name: str, alt: str, caption: str, draw: Callable[[], Any], slider: Slider | None = None) -> None:
+        drawings.append((name, alt, caption, draw, slider))
 
     if (s := r.spectrum) is not None and s.sizes["mode"]:
         add("eigenvalues", "Eigenvalues in the complex plane, predicted and measured",
@@ -176,7 +178,7 @@ def _figures(results: _Results, draft: Draft, progress: Progress | None) -> None
         present = (strength, left_over(r.exp, best.horizon).moving)
         add("strength", f"What training leaves of a kick against the strength of {r.penalty}, predicted and simulated",
             words.caption_strength(best, r.swept),
-            lambda: plot.left(best, r.swept, present=present))  # fmt: skip
+            lambda: plot.left(best, r.swept, present=present), strength_slider(best, r.swept))  # fmt: skip
     if s is not None and np.isfinite(s["wavenumber"].values).any():
         add("dispersion", "Decay rate and frequency of each mode against wavenumber", words.caption_dispersion(s),
             lambda: plot.dispersion(s))  # fmt: skip

@@ -52,7 +52,8 @@ class Point:
 
 @dataclass(frozen=True)
 class Slider:
-    """A control under a picture that goes through values of its horizontal axis that were computed.
+    """A control under a picture that goes through values of its horizontal axis that were computed; those that the
+    axis does not show are left out.
 
     ``texts`` say in one line what holds at each value, with units; ``heights``: where on the vertical axis the marker
     has its dot, NaN for none; ``start``: which of the values it begins at.
@@ -75,7 +76,8 @@ class Slider:
 @dataclass(frozen=True)
 class Picture:
     """A figure of a page. ``svg``: inline SVG; ``points``: what the pointer finds; ``stops``: of the slider, at the
-    height of its dot, and ``span`` the upper and lower end of its line (points of SVG); ``colours``: those in it."""
+    height of its dot, ``start`` the one it begins at, and ``span`` the upper and lower end of its line (points of SVG);
+    ``colours``: those in it."""
 
     name: str
     alt: str
@@ -87,6 +89,7 @@ class Picture:
     slider: Slider | None = field(default=None, repr=False)
     stops: tuple[Point, ...] = field(default=(), repr=False)
     span: tuple[float, float] = (0.0, 0.0)
+    start: int = 0
 
 
 def picture(name: str, alt: str, caption: str, draw: Callable[[], Axes], *, slider: Slider | None = None) -> Picture:
@@ -107,9 +110,11 @@ def picture(name: str, alt: str, caption: str, draw: Callable[[], Axes], *, slid
     figure.set_dpi(INCH)
     width, height = figure.get_size_inches() * INCH
     svg, colours = _inline(out.getvalue(), name, alt)
-    stops, span = _stops(ax, slider, height) if slider is not None else ((), (0.0, 0.0))
+    stops, start = _stops(ax, slider, height) if slider is not None else ((), 0)
+    box = ax.get_window_extent()
+    span = (round(float(height - box.y1), 2), round(float(height - box.y0), 2))
     points = tuple(_points(figure, height))
-    return Picture(name, alt, caption, svg, points, (float(width), float(height)), colours, slider, stops, span)
+    return Picture(name, alt, caption, svg, points, (float(width), float(height)), colours, slider, stops, span, start)
 
 
 def _heavy(figure: Figure) -> Iterator[Artist]:
@@ -141,19 +146,20 @@ def _points(figure: Figure, height: float) -> Iterator[Point]:
                 yield Point(round(float(x), 2), round(float(height - y), 2), text)
 
 
-def _stops(ax: Axes, slider: Slider, height: float) -> tuple[tuple[Point, ...], tuple[float, float]]:
-    box = ax.get_window_extent()
+def _stops(ax: Axes, slider: Slider, height: float) -> tuple[tuple[Point, ...], int]:
+    """The values within the axes, and which of them is nearest to the one it begins at."""
+    box = ax.get_window_extent().padded(RIM)
     values = np.asarray(slider.values, dtype=float)
     heights = np.full(len(values), np.nan) if slider.heights is None else np.asarray(slider.heights, dtype=float)
     with np.errstate(all="ignore"):
-        places = ax.transData.transform(np.stack([values, heights], axis=-1))
         across = ax.transData.transform(np.stack([values, np.full(len(values), ax.get_ylim()[0])], axis=-1))[:, 0]
+        up = ax.transData.transform(np.stack([np.full(len(values), ax.get_xlim()[0]), heights], axis=-1))[:, 1]
+    shown = np.flatnonzero((across >= box.x0) & (across <= box.x1))
     stops = []
-    for x, (_, y), text in zip(across, places, slider.texts, strict=True):
-        x = float(np.clip(x, box.x0, box.x1)) if np.isfinite(x) else box.x0
-        dot = round(float(height - y), 2) if np.isfinite(y) and box.y0 <= y <= box.y1 else float("nan")
-        stops.append(Point(round(x, 2), dot, text))
-    return tuple(stops), (round(float(height - box.y1), 2), round(float(height - box.y0), 2))
+    for i in shown:
+        dot = float(height - up[i]) if np.isfinite(up[i]) and box.y0 <= up[i] <= box.y1 else float("nan")
+        stops.append(Point(round(float(across[i]), 2), round(dot, 2), slider.texts[int(i)]))
+    return tuple(stops), int(np.argmin(np.abs(shown - slider.start))) if len(shown) else 0
 
 
 def _inline(text: str, name: str, alt: str) -> tuple[str, frozenset[str]]:
@@ -223,7 +229,7 @@ def _root(root: ET.Element, name: str, alt: str) -> None:
     root.attrib.update({
         "class": "figure", "viewBox": box, "role": "img", "aria-labelledby": f"{name}-alt", "focusable": "false",
         "font-family": FONT, "stroke-linejoin": "round", "stroke-linecap": "butt",
-        "style": f"fill: {scheme.variable('#000000')}",
+        "style": f"--wide: {float(box.split()[2]):.0f}; fill: {scheme.variable('#000000')}",
     })  # fmt: skip
     description = ET.Element("desc", {"id": f"{name}-alt"})
     description.text = alt  # no title element: browsers would show it at the pointer, over what a point says

@@ -40,12 +40,22 @@ def plot_overlaps(ds: xr.Dataset, simulated: xr.Dataset | None = None, ax: Axes 
             place = {"run": run, "feature": i} | ({"fake": i} if name[0] == "P" else {})
             size = np.abs(ds[name[0]].isel(place))
             ax.plot(ds["time"], size, line, color=colour, lw=None if line == "-" else 1, label=f"|{name}|")
+            _tell_times(ax, ds["time"].values, np.asarray(size), f"|{name}|, ODE", 2 * ds.sizes["feature"])
             if simulated is not None:
                 size = np.abs(simulated[name[0]].isel(place))
                 ax.plot(simulated["time"], size, "o", color=colour, ms=3, mfc=fill)
+                _tell_times(
+                    ax, simulated["time"].values, np.asarray(size), f"|{name}|, finite n", 2 * ds.sizes["feature"]
+                )
     ax.set(xlabel=ds["time"].attrs["long_name"], ylabel="overlap", ylim=(-0.03, 1.05))
     dots = [] if simulated is None else [Line2D([], [], color=GREY, ls="", marker="o", ms=3, label="finite n")]
     return _legend(ax, ax.get_legend_handles_labels()[0] + dots, 6)
+
+
+def _tell_times(ax: Axes, time: np.ndarray, size: np.ndarray, name: str, curves: int) -> None:
+    every = max(1, -(-len(time) * curves // style.DENSE))
+    time, size = time[::every], size[::every]
+    style.tell(ax, time, size, [f"{name} = {v:.3g} at time {t:.4g}" for t, v in zip(time, size, strict=True)])
 
 
 @style.styled
@@ -63,6 +73,7 @@ def plot_solvable_phase(
         x.values, y.values, codes.values, cmap=ListedColormap([_area(name) for name in REGIMES]), vmin=-0.5,
         vmax=len(REGIMES) - 0.5, shading="nearest", rasterized=True,
     )  # fmt: skip
+    _tell_areas(ax, predicted)
     shown = set(np.unique(codes))
     if simulated is not None:
         _outcomes(ax, simulated)
@@ -85,6 +96,18 @@ def plot_solvable_phase(
         ax.set(**{f"{name}scale": scale, f"{name}lim": (limits[0], limits[-1]), f"{name}label": label})
     ax.grid(False)
     return _legend(ax, handles, 3)
+
+
+def _tell_areas(ax: Axes, predicted: xr.Dataset) -> None:
+    """The predicted regime at places evenly spaced over both fields."""
+    i, j = (np.unique(np.linspace(0, predicted.sizes[n] - 1, 14).astype(int)) for n in ("first", "second"))
+    x, y = predicted["first"].values, predicted["second"].values
+    codes = predicted["predicted"].transpose("second", "first").values
+    names = [predicted[n].attrs["long_name"] for n in ("first", "second")]
+    places = [(a, b) for a in i for b in j]
+    style.tell(ax, x[[a for a, _ in places]], y[[b for _, b in places]], [
+        f"{names[0]} = {x[a]:.4g}, {names[1]} = {y[b]:.4g}: predicted {REGIMES[codes[b, a]]}" for a, b in places
+    ])  # fmt: skip
 
 
 def _outcomes(ax: Axes, simulated: xr.Dataset) -> None:
@@ -119,6 +142,11 @@ def plot_solvable_scan(
     for label, name, place, colour, dot in [*curves, ("activity: rms of q and r", "activity", {}, BLACK, "s")]:
         mean = ds[name].isel(place).mean("run")
         handles += ax.plot(x, mean, color=colour, ls="-" if place else "--", label=label)
+        every = max(1, -(-len(x) * (len(curves) + 1) // style.DENSE))
+        style.tell(ax, x[::every], mean.values[::every], [
+            f"{ds['first'].attrs['long_name']} = {a:.4g}: {label} {b:.3g}; predicted {REGIMES[code]}"
+            for a, b, code in zip(x[::every], mean.values[::every], codes[::every], strict=True)
+        ])  # fmt: skip
         if simulated is not None:
             values = simulated[name].isel(place)
             mean = values.mean("run")

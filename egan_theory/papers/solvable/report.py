@@ -32,8 +32,8 @@ SCAN = 24
 def solvable_report(model: Solvable, directory: str | Path = "report", *, progress: Progress | None = None) -> Path:
     """Predict, integrate, simulate (exact chain), compare and write the page; returns the path of its index.html.
 
-    Figures are in the page; beside it: ode.nc, runs.nc, agreement.nc, scan.nc, theory.json, model.toml. What does not apply
-    to the model (closed forms need f(x) = x and the hard constraint) is left out, with its reason on the page.
+    Figures are in the page; beside it: ode.nc, runs.nc, agreement.nc, scan.nc, theory.json, model.toml. What does not
+    apply to the model (closed forms need f(x) = x and the hard constraint) is left out, with its reason on the page.
     All or nothing: the folder is written when everything is computed, and only if it is new, empty or a former report.
     Raises InputError: a folder of something else, too few records.
     """

@@ -23,14 +23,23 @@ def advice(advice: Advice, ax: Axes | None = None) -> Axes:
         shown = np.where(lefts < 2, np.maximum(lefts, LEAST), np.nan)
         label = None if i else "predicted, one draw"
         ax.plot(advice.strengths, shown, "-", color=BLUE, lw=1, alpha=0.5, label=label)
+    every = max(1, -(-len(advice.strengths) * len(advice.lefts) // style.DENSE))
+    for i, lefts in enumerate(advice.lefts):
+        at, lefts = advice.strengths[::every], np.maximum(lefts[::every], LEAST)
+        style.tell(ax, at, lefts, [f"draw {i}: R1 = {a:.4g}, {b:.3g} of a kick left after {advice.span} (predicted)"
+                                   for a, b in zip(at, lefts, strict=True)])  # fmt: skip
     bests = np.array([(d.best, max(d.left, LEAST)) for d in advice.draws])
     ax.plot(*bests[bests[:, 0] > 0].T, "D", color=ORANGE, ms=6, label="best of a draw")
+    style.tell(ax, bests[:, 0], bests[:, 1], [f"best of draw {i}: R1 = {a:.4g} leaves {b:.3g} after {advice.span}"
+                              for i, (a, b) in enumerate(bests)])  # fmt: skip
     ax.axhline(max(advice.moving_without, LEAST), color=GREY, lw=1, ls="-.", label="without R1")
     if advice.best > 0:
         if np.isfinite(advice.low):
             label = f"best of a draw, one standard deviation: {advice.low:.3g} to {advice.high:.3g}"
             ax.axvspan(advice.low, advice.high, color=GREEN, alpha=0.18, lw=0, label=label)
         ax.axvline(advice.best, color=GREEN, lw=2, ls="--", label=f"advice: {advice.best:.3g}")
+        said = f"advice: R1 = {advice.best:.4g}, at most {advice.high:.3g} and at least {advice.low:.3g} over draws"
+        style.tell(ax, [advice.best], [1.0], [said])
     if advice.edge is not None:
         ax.axvline(advice.edge, color=VERMILLION, lw=1.2, ls=":", label=f"{advice.edge_name} {advice.edge:.3g}")
     ax.axhline(1, color=BLACK, lw=0.8)

@@ -8,6 +8,7 @@ from ...base.errors import InputError
 from ...kernels.wide.depth import depth_limit
 from ...kernels.wide.universality import every_activation, kernel_numbers
 from ...tables.architecture import GeneratorArchitecture
+from .. import style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, axes
 
 #: depths of the curve
@@ -28,10 +29,13 @@ def universality(arch: GeneratorArchitecture | None, ax: Axes | None = None) -> 
             except InputError:  # beyond the range of doubles
                 break
             depths.append(depth)
+        style.tell(ax, depths, ratios, [f"{name}, {n} hidden layers: kernel ratio {r:.4g}"
+                                        for n, r in zip(depths, ratios, strict=True)])  # fmt: skip
         limit = depth_limit(a).ratio
         ax.plot(depths, ratios, marker=marker, ms=4, lw=1.3, color=colour, label=name)
         if limit is not None:
             ax.plot([DEPTHS[-1] * 1.25], [limit], marker="_", ms=12, mew=2, color=colour, clip_on=False)
+            style.tell(ax, [DEPTHS[-1] * 1.25], [limit], [f"{name}, at great depth: {limit:.4g}"], ax.transData)
     ax.set(xscale="log", xlabel="hidden layers", ylabel="kernel ratio g2/g1", ylim=(-0.03, 1.03))
     ax.set_xticks(DEPTHS[::2], [str(d) for d in DEPTHS[::2]])
     ax.minorticks_off()

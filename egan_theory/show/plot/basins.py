@@ -37,6 +37,8 @@ def reached(
             edgecolor=BLACK,
             color=[COLOURS[w] for w in words],
         )
+        for row, (word, share) in enumerate(found.kinds.items()):
+            style.tell(ax, [share], [row], [f"{word}: {100 * share:.3g} % of {found.draws} draws of the start"])
         ax.invert_yaxis()
         ax.set_xlim(0, 1)
         ax.set_xlabel(f"share of {found.draws} draws of the start")
@@ -51,6 +53,11 @@ def reached(
         colors=[COLOURS[w] for w, s in zip(words, seen, strict=True) if s], alpha=0.7,
     )  # fmt: skip
     ax.errorbar(x, [f.lost for f in found], [f.stderr for f in found], color=BLACK, marker="o", label="modes lost")
+    style.tell(ax, x, [f.lost for f in found], [
+        f"{label or 'start'} {v:.4g}: modes are lost with probability {f.lost:.3g} ± {f.stderr:.1g}; "
+        + ", ".join(f"{word} {100 * share:.3g} %" for word, share in f.kinds.items() if share)
+        for v, f in zip(x, found, strict=True)
+    ])  # fmt: skip
     ax.set_ylim(0, 1)
     ax.set_xlabel(label)
     ax.set_ylabel("probability")

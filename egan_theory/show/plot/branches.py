@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from scipy.interpolate import PchipInterpolator
 
+from ...base.terminal import plural
 from .. import style
 from ..style import BLACK, BLUE, GREY, PURPLE, VERMILLION
 
@@ -41,10 +42,11 @@ def branch(found: Branch, ax: Axes | None = None) -> Axes:
         rows = [o for o in found.orbits if o.branch == i]
         colour = COLOURS[i % len(COLOURS)]
         if rows:
-            _orbits(ax, born.threshold, rows, colour)
+            _orbits(ax, found, born.threshold, rows, colour)
             handles.append(Line2D([], [], color=colour, lw=2, label=_label(born.threshold, rows[0].kind)))
     for value in sorted({born.threshold for born in found.branches}):
         ax.axvline(value, color=GREY, lw=0.8, ls=":")
+        style.tell(ax, [value], [0.0], [f"threshold of the spread state: {found.vary} = {value:.4g}"])
     if found.branches:
         handles.append(Line2D([], [], color=GREY, lw=0.8, ls=":", label="threshold of the spread state"))
     handles.append(Line2D([], [], color=GREY, lw=1.4, label="solid: stable, dashed: unstable"))
@@ -73,7 +75,16 @@ def _label(threshold: float, kind: str) -> str:
     return f"{kind}s from {threshold:.4g}"
 
 
-def _orbits(ax: Axes, threshold: float, rows: list[OrbitState], colour: str) -> None:
+def _said(o: OrbitState, found: Branch) -> str:
+    turn = "" if o.period is None else f", a turn in {o.period:.4g} {plural(found.unit)}"
+    what = f"{'stable' if o.stable else 'unstable'} {o.kind}{turn}"
+    parts = [f"{found.vary} = {o.value:.4g}: {what}, rms displacement {o.rms:.3g} (length)"]
+    parts += ["fold"] if o.fold else []
+    parts += ["particles of one point part"] if o.particles_part else []
+    return "; ".join(parts)
+
+
+def _orbits(ax: Axes, found: Branch, threshold: float, rows: list[OrbitState], colour: str) -> None:
     """One branch: the square of the size and the parameter as smooth functions along it, without vertical tangents."""
     value, square = np.array([o.value for o in rows]), np.array([o.rms**2 for o in rows])
     stable = [o.stable for o in rows]
@@ -93,6 +104,7 @@ def _orbits(ax: Axes, threshold: float, rows: list[OrbitState], colour: str) -> 
         cut = BETWEEN - 1 if first == last else round((BETWEEN - 1) * growth[i] / (growth[i] - growth[i + 1]))
         for part, steady in ((slice(0, cut + 1), first), (slice(cut, BETWEEN), last)):
             ax.plot(x[i][part], size[part], color=colour, lw=2, ls="-" if steady else DASHED)
+    style.tell(ax, [o.value for o in rows], [o.rms for o in rows], [_said(o, found) for o in rows])
     parting = [o for o in rows if o.stable and o.particles_part and not o.fold]
     ax.plot([o.value for o in parting], [o.rms for o in parting], ".", color=colour, ms=7)
     folds = [o for o in rows if o.fold]
@@ -122,6 +134,8 @@ def _collapsed(ax: Axes, found: Branch) -> list[Line2D]:
                 mew=1.3, ls="", label=label,
             )[0]  # fmt: skip
             handles.append(line)
+            texts = [f"{found.vary} = {value:.4g}: {label}" for value in values]
+            style.tell(ax, values, [STRIP] * len(values), texts, across)
     return handles
 
 

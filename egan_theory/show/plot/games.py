@@ -14,6 +14,7 @@ from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION
 
 if TYPE_CHECKING:
     from ...games.density import Density
+    from ...games.modes import Mode
     from ...games.result import GameSpectrum
     from ...games.scan import Scan
 
@@ -68,7 +69,9 @@ def game(spectrum: GameSpectrum, ax: Axes | None = None) -> Axes:
         rough = [not m.converged for m in found]
         faces = ["none" if r else colour for r in rough]
         area = AREA + MORE * np.nan_to_num(share, nan=0.5)
+        texts = [_said(m, name) for m in found]
         for y in (z.imag, -z.imag):
+            style.tell(ax, z.real, y, texts)
             ax.scatter(z.real, y, s=area, c=faces, edgecolors=colour, marker=marker, linewidths=1.2, zorder=3)
         label = f"{name} ({len(found)})"
         handles.append(Line2D([], [], color=colour, marker=marker, ls="", ms=7, label=label))
@@ -81,6 +84,14 @@ def game(spectrum: GameSpectrum, ax: Axes | None = None) -> Axes:
         handles.append(Line2D([], [], color=GREY, marker="o", mfc="none", ls="", ms=7, label="hollow: not converged"))
     title = "larger marker: more of the mode in the discriminator" if spectrum.modes else ""
     return style.finish(ax, title, 2, handles)
+
+
+def _said(m: Mode, name: str) -> str:
+    """What a mode is, in one line."""
+    z, share = m.multiplier, m.carried_D if np.isfinite(m.carried_D) else m.share_D
+    turn = "" if z.imag == 0 else f", turned by {np.degrees(abs(np.angle(z))):.3g} degrees"
+    part = f"; {100 * share:.3g} % in the discriminator" if np.isfinite(share) else ""
+    return f"{name}: |z| = {abs(z):.6g} per training step{turn}{part}{'' if m.converged else '; not converged'}"
 
 
 def _frame(ax: Axes, z: np.ndarray) -> None:
@@ -117,15 +128,28 @@ def game_scan(spectrum: GameSpectrum | Scan, ax: Axes | None = None) -> Axes:
         name = kind(complex(s.multipliers[start, j]))
         ax.plot(s.strengths, np.abs(z), color=KINDS[name][0], lw=1.6, label=None if name in named else f"{name}, now")
         named.add(name)
+        _tell_scan(ax, s, np.flatnonzero(np.isfinite(z)), np.abs(z), name)
     ax.axhline(1, color=BLACK, ls="--", lw=1.2, label="unit circle: above it modes grow")
     if s.now > 0:
         ax.axvline(s.now, color=GREY, lw=1.0, ls=":", label="now")
     told = [c.strength for c in s.crossings if c.strength is not None]
     if told:
         ax.plot(told, [1.0] * len(told), "D", color=BLACK, ms=6, label="comes into the circle")
+        said = [
+            f"a mode comes into the unit circle at {s.penalty.upper()} = {v:.4g}, confirmed by products" for v in told
+        ]
+        style.tell(ax, told, [1.0] * len(told), said)
     style.log_if_wide(ax, "x", s.strengths)
     ax.set(xlabel=f"strength of {s.penalty.upper()}", ylabel="factor per training step, |z|")
     return style.finish(ax)
+
+
+def _tell_scan(ax: Axes, s: Scan, at: np.ndarray, size: np.ndarray, name: str) -> None:
+    at = at[:: max(1, -(-len(at) * s.multipliers.shape[1] // style.DENSE))]
+    texts = [
+        f"{s.penalty.upper()} = {s.strengths[i]:.4g}: |z| = {size[i]:.6g} per training step ({name}, now)" for i in at
+    ]
+    style.tell(ax, s.strengths[at], size[at], texts)
 
 
 @style.styled
@@ -157,6 +181,8 @@ def _stems(ax: Axes, d: Density, name: str, colour: str) -> None:
     kept = weights > 1e-12
     ax.vlines(d.re[kept], weights[kept].min(initial=1e-12), weights[kept], color=colour, lw=1.2, alpha=0.7)
     ax.plot(d.re[kept], weights[kept], "o", color=colour, ms=4.5, label=f"{name} ({d.probes} probe)")
+    style.tell(ax, d.re[kept], weights[kept], [f"{name}: step times curvature {a:.4g}, part of all directions {b:.2g}"
+                                               for a, b in zip(d.re[kept], weights[kept], strict=True)])  # fmt: skip
     if d.edge is not None and d.re.max() > d.edge / 5:
         ax.axvline(d.edge, color=colour, ls="--", lw=1.2, label=f"{name}: too large beyond {d.edge:.3g}")
 

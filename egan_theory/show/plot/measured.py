@@ -31,6 +31,7 @@ def kernel(numbers: KernelNumbers, ax: Axes | None = None) -> Axes:
     figure = ax.get_figure()
     assert figure is not None
     figure.colorbar(shown, ax=ax, label="tr Theta / (d g1)", shrink=0.8)
+    _tell_traces(ax, T, numbers, N + between.shape[1])
     ax.grid(False)
     ax.set_xticks([(N - 1) / 2, N + between.shape[1] + (N - 1) / 2], ["measured", "two numbers"])
     ax.set_yticks([])
@@ -39,6 +40,17 @@ def kernel(numbers: KernelNumbers, ax: Axes | None = None) -> Axes:
     return style.finish(
         ax, f"ratio {numbers.ratio:.3g}; {numbers.share:.0%} of the whole kernel in two numbers, {rest}"
     )
+
+
+def _tell_traces(ax: Axes, T: np.ndarray, numbers: KernelNumbers, offset: int) -> None:
+    """What evenly spaced pairs of latents have, in both halves."""
+    N = numbers.latents
+    some = np.unique(np.linspace(0, N - 1, min(N, 10)).astype(int))
+    i, j = (axis.ravel() for axis in np.meshgrid(some, some, indexing="ij"))
+    said = [f"latents {a} and {b}: measured {T[a, b]:.3g}, by two numbers {1.0 if a == b else numbers.ratio:.3g}, in "
+            f"units of g1" for a, b in zip(i, j, strict=True)]  # fmt: skip
+    style.tell(ax, j, i, said)
+    style.tell(ax, j + offset, i, said)
 
 
 @style.styled
@@ -55,11 +67,16 @@ def place(found: Place, ax: Axes | None = None) -> Axes:
         stable = not stable
     for value in found.thresholds:
         ax.axvline(value, color=BLACK, lw=1.4)
+        style.tell(ax, [value], [0.9], [f"threshold: kernel ratio {value:.4g}"])
         ax.annotate(f"{value:.3g}", (value, 0.93), xycoords=("data", "axes fraction"), ha="left", va="top",
                     xytext=(4, 0), textcoords="offset points")  # fmt: skip
     colour = BLUE if found.share >= 0.5 else ORANGE
     label = f"measured, {found.share:.0%} of the kernel in two numbers"
     ax.errorbar(max(found.ratio, low), 0.5, xerr=found.stderr, fmt="D", ms=8, capsize=4, color=colour, label=label)
+    said = (
+        f"measured kernel ratio {found.ratio:.4g} ± {found.stderr:.1g}; {found.share:.0%} of the kernel in two numbers"
+    )
+    style.tell(ax, [max(found.ratio, low)], [0.5], [said])
     ax.set(xlim=(low, high), ylim=(0, 1), xlabel="kernel ratio g2/g1", yticks=[])
     return style.finish(ax, "The spread state of the effective model")
 

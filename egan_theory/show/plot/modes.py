@@ -18,7 +18,7 @@ FLAT = 1e-6
 def eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None = None, ax: Axes | None = None) -> Axes:
     """Predicted eigenvalues in the complex plane, measured ones with error bars, and the boundary of stability.
 
-    Area grows with multiplicity; colour and marker tell the regime; modes that do not move the particles are faint.
+    Area grows with multiplicity; colour and marker tell the regime; modes that do not move the particles are hollow.
     """
     ax = style.axes(ax)
     re, im, count, regime, coupled = (
@@ -29,15 +29,19 @@ def eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None = None, ax: Ax
     area = 45.0 * (1 + np.log2(np.maximum(count, 1)) / 2)
     for name, (colour, marker) in REGIMES.items():
         here = shown & (regime == name)
-        for mask, alpha, label in (
-            (here & (coupled != 0), 0.85, f"predicted, {name}"),
-            (here & (coupled == 0), 0.3, f"{name}, particles at rest"),
+        for mask, face, label in (
+            (here & (coupled != 0), colour, f"predicted, {name}"),
+            (here & (coupled == 0), "none", f"{name}, particles at rest"),
         ):
             if mask.any():
-                ax.scatter(re[mask], im[mask], s=area[mask], c=colour, marker=marker, alpha=alpha, lw=0, label=label)
+                ax.scatter(re[mask], im[mask], s=area[mask], fc=face, ec=colour, marker=marker, lw=1, label=label)
+    style.tell(ax, re[shown], im[shown], [_mode(spectrum, int(i)) for i in np.flatnonzero(shown)])
     measured = _measured(agreement)
     if measured:
-        x, dx, y, dy = np.array(measured).T
+        x, dx, y, dy = np.array([row for _, row in measured]).T
+        texts = [f"measured {n}: s = {a:.4g} ± {da:.2g} {'+' if b >= 0 else '−'} {abs(b):.4g}i ± {db:.2g} {unit}"
+                 for n, (a, da, b, db) in measured]  # fmt: skip
+        style.tell(ax, x, y, texts)
         ax.errorbar(
             x, y, xerr=dx, yerr=dy, fmt="x", color=BLACK, ms=9, mew=1.2, elinewidth=1, capsize=2, capthick=1, zorder=4,
             label="measured, 1 standard error",
@@ -66,14 +70,32 @@ def eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None = None, ax: Ax
     return style.finish(ax)
 
 
-def _measured(agreement: Agreement | None) -> list[tuple[float, float, float, float]]:
-    """(re, its error, im, its error) of the quantities named s<k>.re, s<k>.im."""
+def _mode(spectrum: xr.Dataset, i: int) -> str:
+    """What an eigenvalue is, in one line."""
+    re, im, zeta, k = (
+        float(spectrum[n].values[i]) for n in ("eigenvalue_re", "eigenvalue_im", "damping_ratio", "wavenumber")
+    )
+    count, unit = int(spectrum["multiplicity"].values[i]), spectrum["eigenvalue_re"].attrs["units"]
+    parts = [f"{spectrum['regime'].values[i]}: s = {_complex(re, im)} {unit}"]
+    parts += [f"damping ratio {zeta:.4g}"] if np.isfinite(zeta) else []
+    parts += [f"wavenumber {k:.4g} per length"] if np.isfinite(k) else []
+    parts += [f"multiplicity {count}"] if count > 1 else []
+    parts += ["particles at rest"] if spectrum["coupled"].values[i] == 0 else []
+    return ", ".join(parts)
+
+
+def _complex(re: float, im: float) -> str:
+    return f"{re:.4g}" if im == 0 else f"{re:.4g} {'+' if im > 0 else '−'} {abs(im):.4g}i"
+
+
+def _measured(agreement: Agreement | None) -> list[tuple[str, tuple[float, float, float, float]]]:
+    """(mode, (re, its error, im, its error)) of the quantities named s<k>.re, s<k>.im."""
     if agreement is None:
         return []
     named = {q.name: q for q in agreement.quantities}
     pairs = [(q, named.get(f"{name[:-3]}.im")) for name, q in named.items() if name.endswith(".re")]
-    rows = [(q.measured, q.stderr, i.measured, i.stderr) for q, i in pairs if i is not None]
-    return [tuple(float(v) for v in row) for row in np.nan_to_num(rows)] if rows else []  # type: ignore[misc]
+    rows = [(q.name[:-3], (q.measured, q.stderr, i.measured, i.stderr)) for q, i in pairs if i is not None]
+    return [(name, tuple(float(v) for v in np.nan_to_num(row))) for name, row in rows]  # type: ignore[misc]
 
 
 @style.styled
@@ -91,8 +113,12 @@ def dispersion(spectrum: xr.Dataset, ax: Axes | None = None) -> Axes:
     ):
         x, y = _unique(k[mask], values[mask])
         ax.plot(x, y, marker, color=colour, ms=6, label=label)
+        style.tell(ax, x, y, [f"k = {a:.4g} per length: {label} = {b:.4g} {unit}" for a, b in zip(x, y, strict=True)])
     if grows.any():
-        ax.plot(*_unique(k[grows], re[grows]), "P", color=VERMILLION, ms=9, label="growth rate, Re s > 0: unstable")
+        x, y = _unique(k[grows], re[grows])
+        ax.plot(x, y, "P", color=VERMILLION, ms=9, label="growth rate, Re s > 0: unstable")
+        texts = [f"k = {a:.4g} per length: grows at {b:.4g} {unit}" for a, b in zip(x, y, strict=True)]
+        style.tell(ax, x, y, texts)
     style.log_if_wide(ax, "y", np.concatenate([-re[decays], re[grows], frequency[turns]]))
     ax.set(xlabel="wavenumber k (1/length)", ylabel=f"rate and angular frequency ({unit})")
     return style.finish(ax) if seen.any() else style.note(ax, "the modes of this target have no wavenumber")
@@ -121,6 +147,8 @@ def damping_ratio(spectrum: xr.Dataset, ax: Axes | None = None) -> Axes:
         here = chosen & (regime == name)
         if here.any():
             ax.plot(*_unique(x[here], zeta[here]), marker, color=colour, ms=7, label=name)
+            at = np.flatnonzero(here)[np.unique(np.stack([x[here], zeta[here]]), axis=1, return_index=True)[1]]
+            style.tell(ax, x[at], zeta[at], [f"damping ratio {zeta[i]:.4g}; {_mode(spectrum, int(i))}" for i in at])
     ax.axhline(1, color=BLACK, ls="--", lw=1.2, label="critical damping, ζ = 1")
     style.log_if_wide(ax, "x", x[chosen])
     style.log_if_wide(ax, "y", np.append(zeta[chosen], 1.0))

@@ -96,8 +96,19 @@ def _moduli(runs: xr.Dataset, run: int, ax: Axes) -> None:
     for name, time, z in _multipliers(runs, run):
         colour, marker = MARKS[name]
         ax.plot(time, np.abs(z), marker, color=colour, mec=BLACK, mew=0.3, ms=5, label=name)
+        _tell(ax, runs, time, np.abs(z), [f"{name}: {_said(v)}" for v in z])
     ax.set_ylabel("|multiplier| (1)")
     style.log_if_wide(ax, "y", _moduli_of(runs, run))
+
+
+def _said(z: complex) -> str:
+    return f"|z| = {abs(z):.6g} per step, turned by {np.degrees(abs(np.angle(z))):.4g} degrees"
+
+
+def _tell(ax: Axes, runs: xr.Dataset, time: np.ndarray, values: np.ndarray, texts: list[str]) -> None:
+    """What the points say, after their step."""
+    unit = runs["time"].attrs.get("units", "step")
+    style.tell(ax, time, values, [f"{unit} {t:g}, {text}" for t, text in zip(time, texts, strict=True)])
 
 
 def _moduli_of(runs: xr.Dataset, run: int) -> np.ndarray:
@@ -108,6 +119,7 @@ def _angles(runs: xr.Dataset, run: int, ax: Axes) -> None:
     for name, time, z in _multipliers(runs, run):
         colour, marker = MARKS[name]
         ax.plot(time, np.degrees(np.abs(np.angle(z))), marker, color=colour, mec=BLACK, mew=0.3, ms=5, label=name)
+        _tell(ax, runs, time, np.degrees(np.abs(np.angle(z))), [f"{name}: {_said(v)}" for v in z])
     ax.set(ylabel="angle per step (degrees)", ylim=(-8, 188), yticks=[0, 45, 90, 135, 180])
 
 
@@ -120,6 +132,7 @@ def _path(runs: xr.Dataset, run: int, ax: Axes) -> None:
     ):
         time, values = _known(runs, name, run)
         ax.plot(time, values, mark, color=colour, ms=4, lw=1.2, label=label)
+        _tell(ax, runs, time, values, [f"{label}: cosine {v:.3g}" for v in values])
     ax.set(ylabel="cosine of field and path (1)", ylim=(-1.08, 1.08))
 
 
@@ -129,10 +142,14 @@ def _kernel(runs: xr.Dataset, run: int, ax: Axes) -> None:
     if len(g1) == len(g2) and len(g1):
         with np.errstate(divide="ignore", invalid="ignore"):
             ax.plot(time, g2 / g1, "^--", color=ORANGE, ms=4, lw=1.2, label="g2/g1")
-    ax.plot(*_known(runs, "kernel_share", run), "o-", color=BLUE, ms=4, lw=1.2, label="share explained by two numbers")
+            _tell(ax, runs, time, g2 / g1, [f"kernel ratio g2/g1 = {v:.3g}" for v in g2 / g1])
+    at, shares = _known(runs, "kernel_share", run)
+    ax.plot(at, shares, "o-", color=BLUE, ms=4, lw=1.2, label="share explained by two numbers")
+    _tell(ax, runs, at, shares, [f"share explained by two numbers: {v:.3g}" for v in shares])
     if len(g1) and g1[0] > 0:
         label = f"g1 over its first value, {g1[0]:.3g}"
         ax.plot(time, g1 / g1[0], "s:", color=GREEN, ms=4, lw=1.2, label=label)
+        _tell(ax, runs, time, g1 / g1[0], [f"g1 = {v:.4g}, {v / g1[0]:.3g} times its first value" for v in g1])
         style.log_if_wide(ax, "y", g1 / g1[0])
     ax.set_ylabel("kernel numbers (1)")
 
@@ -147,6 +164,7 @@ def _strengths(runs: xr.Dataset, run: int, ax: Axes) -> None:
         time, values = _known(runs, name, run)
         if len(values):
             ax.plot(time, values, mark, color=colour, ms=4, lw=1.5, label=label)
+            _tell(ax, runs, time, values, [f"R1 strength, {label}: {v:.4g}" for v in values])
             drawn.append(values)
     ax.set_ylabel("R1 strength (1)")
     values = np.concatenate([*drawn, np.empty(0)])

@@ -61,6 +61,7 @@ def phase(
     ax = style.axes(ax, (8.6, 6.2))
     if simulated is not None:
         _outcomes(ax, simulated)
+        _tell_cells(ax, simulated, compared)
     first, second = predicted["first"].values, predicted["second"].values
     handles: list[Line2D | Patch] = []
     for name in predicted["mechanism"].values:
@@ -70,7 +71,10 @@ def phase(
         beyond = predicted["beyond"].sel(mechanism=name).item()
         label = f"{name}:\n{fill(beyond, LEGEND)}"
         if (level > 0).any() and (level <= 0).any():
-            ax.contour(first, second, _signed(margin), levels=[0.0], colors=[colour], linestyles=[line], linewidths=2)
+            drawn = ax.contour(
+                first, second, _signed(margin), levels=[0.0], colors=[colour], linestyles=[line], linewidths=2
+            )
+            _tell_boundary(ax, predicted, str(name), np.asarray(drawn.get_paths()[0].vertices))
         if (level > 0).any():
             signed = _signed(margin)
             filled = ax.contourf(first, second, signed, levels=[0.0, 2 * signed.max()], colors="none", hatches=[hatch])
@@ -104,6 +108,41 @@ def phase(
     return ax
 
 
+def _tell_boundary(ax: Axes, predicted: xr.Dataset, name: str, at: np.ndarray) -> None:
+    """Where the boundary of a mechanism runs, a few dozen points."""
+    x, y = at[:: max(1, len(at) // 40)].T
+    style.tell(ax, x, y, [f"boundary of {name}: {_place(predicted, *xy)}" for xy in zip(x, y, strict=True)])
+
+
+def _place(diagram: xr.Dataset, first: float, second: float) -> str:
+    return ", ".join(f"{diagram[n].attrs['long_name']} = {v:.4g}" for n, v in (("first", first), ("second", second)))
+
+
+def _tell_cells(ax: Axes, simulated: xr.Dataset, compared: xr.Dataset | None) -> None:
+    """What became of the runs of each cell, and what was predicted, at its middle."""
+    codes = simulated["outcome"].transpose("second", "first", "run").values
+    first, second = (simulated[n].values.astype(float).tolist() for n in ("first", "second"))
+    every = max(1, int(np.ceil(np.sqrt(codes[..., 0].size / (2 * style.DENSE)))))
+    texts, x, y = [], [], []
+    for j, i in np.ndindex(codes.shape[:2]):
+        if j % every or i % every:
+            continue
+        said = ", ".join(f"{n} {word}" for word, n in counts(codes[j, i]).items()) or "no run"
+        if compared is not None and (kind := int(compared["predicted_kind"].values[j, i])) != UNKNOWN:
+            said += f"; predicted: {Outcome(kind).word}"
+        texts.append(f"{_place(simulated, first[i], second[j])}: {said}")
+        x.append(first[i])
+        y.append(second[j])
+    for k in range(0, len(texts), style.DENSE):
+        part = slice(k, k + style.DENSE)
+        style.tell(ax, x[part], y[part], texts[part])
+
+
+def _tell_places(ax: Axes, at: list[tuple[float, float]], label: str) -> None:
+    x, y = zip(*at, strict=True)
+    style.tell(ax, x, y, [f"{label}, at ({a:.4g}, {b:.4g})" for a, b in at])
+
+
 def _curves(ax: Axes, curves: Curves) -> list[Line2D]:
     """Thresholds by what is born there, changes of criticality and folds of orbits."""
     handles = []
@@ -112,6 +151,7 @@ def _curves(ax: Axes, curves: Curves) -> list[Line2D]:
         if at:
             label = f"threshold: {text}"
             handles += ax.plot(*zip(*at, strict=True), marker, color=BLACK, mfc=face, ms=5, mew=0.9, ls="", label=label)
+            _tell_places(ax, at, label)
     for places, marker, label in (
         (curves.changes, "*", "change between the two"),
         (curves.folds, "D", "fold of orbits"),
@@ -119,6 +159,7 @@ def _curves(ax: Axes, curves: Curves) -> list[Line2D]:
         if places:
             at = [(p.first, p.second) for p in places]
             size = 13 if marker == "*" else 6
+            _tell_places(ax, at, label)
             handles += ax.plot(
                 *zip(*at, strict=True), marker, color=BLACK, mfc=ORANGE, ms=size, mew=0.9, ls="", label=label
             )
@@ -211,6 +252,11 @@ def confusion(compared: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.imshow(share, cmap=LinearSegmentedColormap.from_list("share", ["white", BLUE]), vmin=0, vmax=1.15, aspect="auto")
     for r, c in np.ndindex(shown.shape):
         if shown[r, c]:
+            kinds = compared["kind"].values[rows][r], compared["predicted"].values[columns][c]
+            said = (
+                f"simulated {kinds[0]}, predicted {kinds[1]}: {shown[r, c]} cells, {100 * share[r, c]:.0f} % of the row"
+            )
+            style.tell(ax, [c], [r], [said])
             ax.text(c, r, f"{shown[r, c]}\n{100 * share[r, c]:.0f} %", ha="center", va="center",
                     color="white" if share[r, c] > 0.6 else BLACK)  # fmt: skip
     own = [fill(w, 14) for w in compared["kind"].values[rows]]

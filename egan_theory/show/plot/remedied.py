@@ -22,6 +22,10 @@ def remedies(found: Remedies, ax: Axes | None = None) -> Axes:
         [row.simulated for row in rows], at, xerr=[row.stderr for row in rows], fmt="D", ms=5, color=VERMILLION,
         label="simulated",
     )  # fmt: skip
+    for i, row in enumerate(rows):
+        style.tell(ax, [row.rate], [i], [f"{row.name}: slowest decay rate {row.rate:.3g} {found.unit} (predicted)"])
+        said = f"{row.name}: slowest decay rate {row.simulated:.3g} ± {row.stderr:.1g} {found.unit} (simulated)"
+        style.tell(ax, [row.simulated], [i], [said])
     ax.axvline(found.rows[0].rate, color=BLACK, lw=1, ls=":", label="as given")
     ax.set_yticks(at, [row.name for row in rows])
     ax.grid(False, axis="y")

@@ -103,6 +103,10 @@ def _trajectories(ax: Axes, runs: xr.Dataset, time: np.ndarray, x: np.ndarray, u
         colors=BLUE, lw=1.0, alpha=0.7, label="particles",
     )  # fmt: skip
     ax.add_collection(lines)
+    every = max(1, -(-x.size // style.DENSE))
+    for i, column in enumerate(x.T):
+        texts = [f"particle {i} at {unit} {t:g}: x = {v:.4g} (length)" for t, v in zip(time, column, strict=True)]
+        style.tell(ax, time[::every], column[::every], texts[::every])
     ax.plot(np.full(x.shape[1], time[0]), x[0], "o", color=ORANGE, mec=BLACK, mew=0.5, ms=5, label="start", zorder=4)
     ax.autoscale_view()
     ax.set(xlabel=style.per(unit), ylabel="position x (length)")
@@ -114,9 +118,13 @@ def _snapshots(ax: Axes, runs: xr.Dataset, time: np.ndarray, x: np.ndarray, unit
         name = "start, " if i == 0 else "end, " if i == len(time) - 1 else ""
         ax.plot(points[:, 0], points[:, 1], marker, color=colour, mec=BLACK, mew=0.3, ms=6, alpha=0.75,
                 label=f"particles, {name}{unit} {t:g}")  # fmt: skip
+        style.tell(ax, points[:, 0], points[:, 1], [f"particle {p} at {unit} {t:g}: ({a:.4g}, {b:.4g}) as drawn"
+                                                    for p, (a, b) in enumerate(points)])  # fmt: skip
     if "target" in runs:
         target = runs["target"].values
         ax.plot(target[:, 0], target[:, 1], "+", color=BLACK, ms=13, mew=1.8, label="target points", zorder=4)
+        style.tell(ax, target[:, 0], target[:, 1], [f"target point {p}: ({v[0]:.4g}, {v[1]:.4g}) (length)"
+                                                    for p, v in enumerate(target)])  # fmt: skip
     ax.set_aspect("equal", adjustable="datalim")
     ax.set(xlabel="coordinate 1 (length)", ylabel="coordinate 2 (length)")
 
@@ -143,7 +151,10 @@ def relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreement | 
         what = "" if code == UNKNOWN else f", {Outcome(code).word}"
         ends = " (cross: last finite sample)" if code == Outcome.DIVERGED else ""
         name = f"{count} {origin(runs)} run{'s' * (count != 1)}{what}{ends}" if first else None
-        ax.plot(time[good], row[good], ls=dash, color=colour, lw=1.2, alpha=0.75, label=name)
+        ax.plot(time[good], row[good], ls=dash, color=colour, lw=1.2, alpha=0.9, label=name)
+        at = np.flatnonzero(good)[:: max(1, -(-int(good.sum()) * len(distance) // style.DENSE))]
+        style.tell(ax, time[at], row[at], [f"run {i}{what}: {unit} {t:g}, rms distance {v:.3g} (length)"
+                                           for t, v in zip(time[at], row[at], strict=True)])  # fmt: skip
         if ends and good.any():
             last = np.flatnonzero(good)[-1]
             ax.plot(time[last], row[last], "x", color=colour, ms=8, mew=2)
@@ -210,7 +221,10 @@ def losses(runs: xr.Dataset, ax: Axes | None = None) -> Axes:
         for i, row in enumerate(rows):
             known = np.isfinite(row)
             label = None if i else f"{player}, {len(rows)} run{'s' * (len(rows) != 1)}"
-            ax.plot(time[known], row[known], dash, color=colour, lw=1.2, alpha=0.75, label=label)
+            ax.plot(time[known], row[known], dash, color=colour, lw=1.2, alpha=0.9, label=label)
+            at = np.flatnonzero(known)[:: max(1, -(-2 * int(known.sum()) * len(rows) // style.DENSE))]
+            texts = [f"{player}, run {i}: {unit} {t:g}, loss {v:.4g}" for t, v in zip(time[at], row[at], strict=True)]
+            style.tell(ax, time[at], row[at], texts)
             drawn.append(row[known])
     values = np.concatenate([*drawn, np.empty(0)])
     size = np.abs(values)

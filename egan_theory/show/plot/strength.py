@@ -46,6 +46,9 @@ def left(
     near = (r.strengths >= shown[0]) & (r.strengths <= drawn) & np.isfinite(r.movings)
     curve = np.maximum(r.movings[near], np.finfo(float).tiny)
     ax.plot(r.strengths[near], curve, "-", color=BLUE, lw=1.8, label="predicted (linear theory)")
+    what = strength_field(r.penalty)[1]
+    style.tell(ax, r.strengths[near], curve, [f"{what} = {s:.4g}: {m:.3g} of a kick left after {span} (predicted)"
+                                              for s, m in zip(r.strengths[near], curve, strict=True)])  # fmt: skip
     values = [*curve, r.moving]
     if np.isfinite(r.moving_without):
         values.append(r.moving_without)
@@ -55,6 +58,7 @@ def left(
     if r.helps and best > 0:
         ax.axvline(best, color=BLUE, ls="--", lw=1)
         ax.plot([best], [r.moving], "D", color=BLUE, ms=10, label=f"advice: {best:.3g}, {r.moving:.3g} is left")
+        style.tell(ax, [best], [r.moving], [f"advice: {what} = {best:.4g} leaves {r.moving:.3g} after {span}"])
     if r.edge is not None and r.edge <= shown[1]:
         ax.axvline(r.edge, color=VERMILLION, lw=1.2, ls="-.", label=f"edge of stability: {r.edge:.3g}")
     if r.asymptotic.best and shown[0] <= r.asymptotic.best <= shown[1]:
@@ -65,10 +69,12 @@ def left(
         good = np.isfinite(y) & (x > 0) & (y > 0)
         values += list(y[good])
         _points(ax, x[good], y[good], np.minimum(error, 0.9 * y)[good])
-        _lost(ax, x[~np.isfinite(y) & (x > 0)], 0.97, "diverged or left equilibrium")
+        style.tell(ax, x[good], y[good], [f"{what} = {a:.4g}: {b:.3g} ± {e:.1g} left after {span} (simulated)"
+                                          for a, b, e in zip(x[good], y[good], error[good], strict=True)])  # fmt: skip
+        _lost(ax, x[~np.isfinite(y) & (x > 0)], 0.97, "diverged or left equilibrium", what)
     if present is not None and present[0] > 0 and np.isfinite(present[1]):
         values.append(present[1])
-        _present(ax, present, f"{present[1]:.3g} is left")
+        _present(ax, present, f"{present[1]:.3g} is left", what)
     top, low = min(max(values), 10.0), max(min(values), LEAST_SHOWN)
     ax.set(xscale="log", xlim=shown, xlabel=f"strength of {strength_field(r.penalty)[1]}")
     ax.set(yscale="log", ylim=(low / 1.5, max(top, 1.0) * 1.6), ylabel=f"part of a kick left after {span}")
@@ -99,9 +105,14 @@ def rate_curve(
         ends = [swept[swept > 0].min(initial=centre) / 1.5, swept.max(initial=centre) * 1.5]
     near = (strength >= ends[0]) & (strength <= ends[1]) & np.isfinite(rates)
     ax.plot(strength[near], rates[near], "-", color=BLUE, lw=1.8, label="predicted (linear theory)")
+    what = strength_field(fastest.penalty)[1]
+    said = [f"{what} = {s:.4g}: slowest decay rate {v:.3g} {unit} (predicted)"
+            for s, v in zip(strength[near], rates[near], strict=True)]  # fmt: skip
+    style.tell(ax, strength[near], rates[near], said)
     if best > 0:
         ax.axvline(best, color=BLUE, ls="--", lw=1)
         ax.plot([best], [rate], "D", color=BLUE, ms=10, label=f"predicted best: {best:.4g}, rate {rate:.3g}")
+        style.tell(ax, [best], [rate], [f"predicted best: {what} = {best:.4g}, rate {rate:.3g} {unit}"])
     else:
         ax.axhline(rate, color=BLUE, ls="--", lw=1, label=f"predicted best: strength 0, rate {rate:.3g}")
     top, low = rate, 0.0
@@ -112,11 +123,13 @@ def rate_curve(
         top = (y + error)[good].max(initial=top)
         low = y[good].min(initial=low)
         _points(ax, x[good], y[good], error[good])
-        _lost(ax, x[~good & (x > 0)], 0.03, "escaped, diverged or too short")
+        style.tell(ax, x[good], y[good], [f"{what} = {a:.4g}: rate {b:.3g} ± {e:.1g} {unit} (simulated)"
+                                          for a, b, e in zip(x[good], y[good], error[good], strict=True)])  # fmt: skip
+        _lost(ax, x[~good & (x > 0)], 0.03, "escaped, diverged or too short", what)
     if present is not None and present[0] > 0:
         low = min(low, present[1])
         outside = " (off scale)" if present[1] < -abs(top) / 3 else ""
-        _present(ax, present, f"rate {present[1]:.3g}{outside}")
+        _present(ax, present, f"rate {present[1]:.3g}{outside}", what)
     ax.axhline(0, color=BLACK, lw=0.8)
     ax.set(xscale="log", xlim=ends, xlabel=f"strength of {strength_field(fastest.penalty)[1]}")
     span = max(top, 0.0) - max(low, -abs(top) / 3) or 1.0
@@ -146,14 +159,17 @@ def _points(ax: Axes, x: np.ndarray, y: np.ndarray, error: np.ndarray) -> None:
                     label="simulated, 1 standard error")  # fmt: skip
 
 
-def _lost(ax: Axes, x: np.ndarray, height: float, why: str) -> None:
+def _lost(ax: Axes, x: np.ndarray, height: float, why: str, what: str) -> None:
     """Crosses at the strengths whose simulations measured nothing, at this part of the axes' height."""
     if len(x):
         ax.plot(x, np.full(len(x), height), "x", color=VERMILLION, ms=8, mew=2, clip_on=False,
                 transform=ax.get_xaxis_transform(), label=f"simulated: {why}")  # fmt: skip
+        texts = [f"{what} = {a:.4g}: simulated, {why}" for a in x]
+        style.tell(ax, x, np.full(len(x), height), texts, ax.get_xaxis_transform())
 
 
-def _present(ax: Axes, at: tuple[float, float], what: str) -> None:
+def _present(ax: Axes, at: tuple[float, float], said: str, what: str) -> None:
     """The experiment as it is."""
-    label = f"the experiment: {at[0]:.4g}, {what}"
+    label = f"the experiment: {at[0]:.4g}, {said}"
+    style.tell(ax, [at[0]], [at[1]], [f"the experiment as it is: {what} = {at[0]:.4g}, {said}"])
     ax.plot(*[[v] for v in at], "s", color=ORANGE, mec=BLACK, ms=8, label=label)

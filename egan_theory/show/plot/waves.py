@@ -47,12 +47,18 @@ def _times(found: Frequency, ax: Axes) -> Axes:
         marker = "o" if found.way == "box" else None
         ax.plot(k, time, color=colour, ls="-" if row.own else line, lw=3.2 if row.own else 1.6, marker=marker, ms=4,
                 label=label, zorder=3 if row.own else 2)  # fmt: skip
+        at = np.flatnonzero(np.isfinite(time))[:: max(1, -(-len(k) * len(found.kernels) // style.DENSE))]
+        style.tell(ax, k[at], time[at], [f"{label}: k = {a:.4g} per length, learnt in {_span(b, found)}"
+                                         for a, b in zip(k[at], time[at], strict=True)])  # fmt: skip
     dots = np.array(found.sample.learning_time)
     seen = np.isfinite(dots) & (dots <= longest)
     if seen.any():
         shown += list(dots[seen])
         ax.plot(np.array(found.sample.wavenumber)[seen], dots[seen], "o", ms=6, mfc="white", mec=BLUE, mew=1.5,
                 label="the same kernel on the target's points", zorder=4)  # fmt: skip
+        at = np.array(found.sample.wavenumber)[seen]
+        style.tell(ax, at, dots[seen], [f"on the target's points: k = {a:.4g} per length, learnt in {_span(b, found)}"
+                                        for a, b in zip(at, dots[seen], strict=True)])  # fmt: skip
     unit = f"{found.unit}s" if found.unit == "step" else "units of time"
     ax.axhline(found.steps, color=BLACK, ls=":", lw=1.4, label=f"the run: {found.steps} {unit}")
     if found.separating_wavenumber is not None:
@@ -64,6 +70,10 @@ def _times(found: Frequency, ax: Axes) -> Axes:
     return style.finish(ax)
 
 
+def _span(time: float, found: Frequency) -> str:
+    return f"{time:.4g} {'steps' if found.unit == 'step' else 'units of time'}"
+
+
 def _boundaries(found: Frequency, ax: Axes) -> None:
     rows = found.kernels
     known = any(row.collapsed is not None for row in rows)
@@ -72,8 +82,14 @@ def _boundaries(found: Frequency, ax: Axes) -> None:
     for i, (row, (colour, _)) in enumerate(zip(rows, cycle(LOOKS), strict=False)):
         height = -i
         _bar(ax, row.unstable, height + (0.15 if known else 0), colour, False)
+        for ratio in row.unstable.values:
+            said = f"{row.kernel}: the spread state changes stability at a kernel ratio of {ratio:.4g}"
+            style.tell(ax, [ratio], [height + (0.15 if known else 0)], [said])
         if row.collapsed is not None:
             _bar(ax, row.collapsed, height - 0.2, colour, True)
+            for ratio in row.collapsed.values:
+                said = f"{row.kernel}: the collapsed state begins or ceases to attract at a kernel ratio of {ratio:.4g}"
+                style.tell(ax, [ratio], [height - 0.2], [said])
     ax.axvline(found.ratio, color=BLACK, ls=":", lw=1.4, label=f"the experiment's ratio: {found.ratio:.3g}")
     ax.set_yticks(-np.arange(len(rows)), [row.kernel for row in rows])
     for text, row in zip(ax.get_yticklabels(), rows, strict=True):
