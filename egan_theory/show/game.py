@@ -12,6 +12,7 @@ from ..base.json import json_text
 from ..base.terminal import cell
 from ..games.modes import KINDS, TROUBLE
 from ..games.result import GameSpectrum, duration
+from ..games.scan import Scan
 from ..games.words import multiplier
 from . import plot
 from .html import rendered
@@ -83,7 +84,7 @@ def _pictures(s: GameSpectrum) -> list[Picture]:
     out = [
         picture(
             "multipliers",
-            "Multipliers of the training step in the complex plane",
+            _alt_multipliers(s),
             "Multipliers per training step. Within the unit circle a mode shrinks, outside it grows; the angle is how "
             "far it turns per step.",
             lambda: plot.game(s),
@@ -93,7 +94,7 @@ def _pictures(s: GameSpectrum) -> list[Picture]:
         out.append(
             picture(
                 "scan",
-                "Modulus of the modes against a penalty's strength",
+                _alt_scan(s.scan),
                 f"The modes over the strength of {s.scan.penalty.upper()}, followed from now (dotted), drawn where the "
                 "residual is at most a tenth of |z − 1|. The networks are those of this checkpoint throughout.",
                 lambda: plot.game_scan(s),
@@ -103,7 +104,7 @@ def _pictures(s: GameSpectrum) -> list[Picture]:
         out.append(
             picture(
                 "curvature",
-                "Density of step times curvature of each player alone",
+                _alt_curvature(s),
                 "Each player's own curvature, times the step that its optimiser takes per unit of gradient, from one "
                 "random direction each: how large a part of all directions has it. Beyond the dashed line (drawn where "
                 "it is near) a player's step overshoots by itself.",
@@ -111,6 +112,37 @@ def _pictures(s: GameSpectrum) -> list[Picture]:
             )
         )
     return out
+
+
+def _alt_multipliers(s: GameSpectrum) -> str:
+    outside = [m for m in s.modes if abs(m.multiplier) > 1]
+    text = f"{len(s.modes)} modes of the training step in the complex plane, {len(outside)} outside of the unit circle"
+    if s.modes:
+        most = max(s.modes, key=lambda m: abs(m.multiplier))
+        text += f"; the largest has modulus {abs(most.multiplier):.6g} per step ({most.kind})"
+    return f"{text}."
+
+
+def _alt_scan(scan: Scan) -> str:
+    text = (
+        f"Moduli of the modes over {scan.penalty.upper()} strengths {scan.strengths[0]:.3g} to {scan.strengths[-1]:.3g}"
+    )
+    found = [f"{c.strength:.4g}" for c in scan.crossings if c.strength is not None]
+    if found:
+        return f"{text}: growing modes come into the unit circle at {', '.join(found)}."
+    if scan.crossings:
+        return f"{text}: no growing mode is seen to come into the unit circle."
+    return f"{text}: no mode grows at the present strength."
+
+
+def _alt_curvature(s: GameSpectrum) -> str:
+    parts = []
+    for name, d in (("discriminator", s.curvature_D), ("generator", s.curvature_G)):
+        if d is not None:
+            top = float(d.re.max(initial=0.0))
+            edge = "" if d.edge is None else f", {'beyond' if top > d.edge else 'within'} the edge at {d.edge:.3g}"
+            parts.append(f"the {name}'s largest is {top:.3g}{edge}")
+    return f"How step times curvature is distributed for each player: {'; '.join(parts)}."
 
 
 def _about(s: GameSpectrum) -> list[tuple[str, str]]:

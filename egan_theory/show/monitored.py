@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from ..base.files import atomic, check_output
@@ -15,28 +16,33 @@ from ..runs.schema import validate_runs
 from . import plot
 from .html import rendered
 from .picture import picture
-from .plot.monitored import panels
+from .plot.monitored import known, multipliers, panels
 
 #: analyses listed on the page, the latest
 LISTED = 60
-#: of each figure: what it shows, for those who do not see it, and its caption
-TEXTS = {
-    "losses": ("Losses of discriminator and generator over training",
-               "Losses as the loop reports them, each point the mean over the steps since the one before."),
-    "moduli": ("Moduli of the leading multipliers over training, by kind",
-               "Leading multipliers of one training step: what lies above 1 grows at every step."),
-    "angles": ("Angles of the leading multipliers over training, by kind",
-               "Their angles: 0 is no turning, 180 degrees a change of sign at every step."),
-    "path": ("Cosine between the game's field and the path, over training",
-             "Cosine between the game's vector field and the straight path from the weights of the analysis before to "
-             "the present ones (Berard et al. 2020): 1, training goes straight on; about 0, the players turn; from "
-             "positive at the present weights to negative beyond them, they come to rest."),
-    "kernel": ("The generator's kernel numbers and their share of its kernel, over training",
-               "The generator's two kernel numbers, and the share of its tangent kernel that they explain: the test of "
-               "the effective model on this generator."),
-    "strengths": ("R1 strength that is set and the one that theory advises, over training",
-                  "R1 strength set, advised, and the edge of stability of the discriminator's own steps. With SGD "
-                  "half of it is advised at most; with Adam the edge itself, beyond which its moments hold them."),
+#: caption of each figure
+CAPTIONS = {
+    "losses": "Losses as the loop reports them, each point the mean over the steps since the one before.",
+    "moduli": "Leading multipliers of one training step: what lies above 1 grows at every step.",
+    "angles": "Their angles: 0 is no turning, 180 degrees a change of sign at every step.",
+    "path": "Cosine between the game's vector field and the straight path from the weights of the analysis before to "
+            "the present ones (Berard et al. 2020): 1, training goes straight on; about 0, the players turn; from "
+            "positive at the present weights to negative beyond them, they come to rest.",
+    "kernel": "The generator's two kernel numbers, and the share of its tangent kernel that they explain: the test of "
+              "the effective model on this generator.",
+    "strengths": "R1 strength set, advised, and the edge of stability of the discriminator's own steps. With SGD "
+                 "half of it is advised at most; with Adam the edge itself, beyond which its moments hold them.",
+}  # fmt: skip
+#: what a figure shows, and its variables with what they are, for those who do not see it
+SHOWN = {
+    "losses": ("Losses over training", {"loss_discriminator": "discriminator", "loss_generator": "generator"}),
+    "path": ("Cosine between the game's field and the path, over training", {
+        "path_angle_start": "at the weights before", "path_angle": "at the present weights",
+        "path_angle_beyond": "a quarter beyond"}),
+    "kernel": ("The generator's kernel numbers over training", {
+        "kernel_g1": "g1", "kernel_g2": "g2", "kernel_share": "share explained by the two"}),
+    "strengths": ("R1 strengths over training", {
+        "strength_r1": "set", "strength_advised": "advised", "strength_edge": "edge of the discriminator's steps"}),
 }  # fmt: skip
 
 
@@ -70,7 +76,9 @@ def monitor_page(
 
 def page(ds: xr.Dataset, found: Monitored) -> str:
     """The page's text."""
-    pictures = [picture(name, *TEXTS[name], partial(plot.monitor, ds, what=name)) for name in panels(ds)]
+    pictures = [
+        picture(name, _alt(ds, name), CAPTIONS[name], partial(plot.monitor, ds, what=name)) for name in panels(ds)
+    ]
     head, rows = found.grid()
     return rendered(
         "monitored.html.j2",
@@ -92,6 +100,30 @@ def page(ds: xr.Dataset, found: Monitored) -> str:
         versions=ds.attrs.get("versions", "not recorded"),
         schema=ds.attrs.get("schema_version", "not recorded"),
     )
+
+
+def _alt(ds: xr.Dataset, name: str) -> str:
+    """What the figure shows of this training: from what to what each number went."""
+    if name in SHOWN:
+        what, of = SHOWN[name]
+        return f"{what}: {'; '.join(said for n, label in of.items() if (said := _course(*known(ds, n), label)))}."
+    modes = multipliers(ds)
+    last = max((time.max() for _, time, _ in modes), default=0.0)
+    largest = {kind: z[time == last][np.abs(z[time == last]).argmax()] for kind, time, z in modes if last in time}
+    said = [
+        f"{kind} {abs(z):.6g}" if name == "moduli" else f"{kind} {np.degrees(abs(np.angle(z))):.3g} degrees"
+        for kind, z in largest.items()
+    ]
+    what = "Moduli of the leading multipliers" if name == "moduli" else "Angles of the largest multipliers"
+    return f"{what} over training, by kind; at the latest analysis, step {last:g}: {', '.join(said)}."
+
+
+def _course(time: np.ndarray, values: np.ndarray, label: str) -> str:
+    if not len(values):
+        return ""
+    if len(values) == 1:
+        return f"{label} {values[0]:.3g}"
+    return f"{label} from {values[0]:.3g} at step {time[0]:g} to {values[-1]:.3g} at step {time[-1]:g}"
 
 
 def verdict(found: Monitored) -> str:

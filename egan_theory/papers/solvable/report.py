@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from ...base.errors import InputError
@@ -112,7 +113,7 @@ def _figures(
 ) -> None:
     draft.figure(
         "overlaps",
-        "Overlaps against time, ODE and one finite-n run",
+        _alt_overlaps(ode, runs),
         f"Overlaps of the ODE (lines) and of one run at n = {model.n} (dots). "
         "|P_ll| = 1: feature l is learnt; q -> 0: the discriminator is fooled.",
         lambda: plot_overlaps(ode, runs),
@@ -123,7 +124,22 @@ def _figures(
     lines = {name: theory["boundaries"][k] for k, name in names.items() if model.d > 1}
     draft.figure(
         "scan",
-        "Coverage and activity at the end against noise",
+        _alt_scan(scan),
         "End state of the ODE against noise (eta_T = eta_G). Background: predicted regime.",
         lambda: plot_solvable_scan(scan, lines=lines),
     )
+
+
+def _alt_overlaps(ode: xr.Dataset, runs: xr.Dataset) -> str:
+    said = []
+    for i in range(ode.sizes["feature"]):
+        ends = [float(np.abs(ds["P"].isel(run=0, feature=i, fake=i).values[-1])) for ds in (ode, runs)]
+        said.append(f"|P{i + 1}{i + 1}| ends at {ends[0]:.3g} by the ODE and {ends[1]:.3g} in the run")
+    return f"Overlaps against time, the ODE and one run at finite n: {'; '.join(said)}."
+
+
+def _alt_scan(scan: xr.Dataset) -> str:
+    noise, codes = scan["first"].values, scan["predicted"].values
+    starts = [0, *(i for i in range(1, len(codes)) if codes[i] != codes[i - 1])]
+    said = [f"{regimes.REGIMES[codes[i]]} from {noise[i]:.3g}" for i in starts]
+    return f"Coverage of each feature and activity at the end of the ODE against noise; predicted: {', '.join(said)}."

@@ -29,6 +29,8 @@ KINDS = {
 }
 #: area of a marker: of a mode all in the generator, and what the discriminator's share adds
 AREA, MORE = 25.0, 110.0
+#: of a thick line behind others
+FAINT = "#8C9298"
 #: smallest and largest part of all multipliers that a dot of the density stands for, and its areas
 PARTS, DOTS = (1e-4, 0.1), (2.0, 60.0)
 
@@ -58,8 +60,8 @@ def game(spectrum: GameSpectrum, ax: Axes | None = None) -> Axes:
         weight = np.real(d.weights)
         shown = weight > PARTS[0]
         part = np.log(np.clip(weight[shown], *PARTS) / PARTS[0]) / np.log(PARTS[1] / PARTS[0])
-        ax.scatter(d.re[shown], d.im[shown], s=DOTS[0] + (DOTS[1] - DOTS[0]) * part, c="#b9bec5", lw=0, zorder=1)
-        handles.append(Line2D([], [], color="#b9bec5", marker="o", ls="", ms=5, label="all multipliers (quadrature)"))
+        ax.scatter(d.re[shown], d.im[shown], s=DOTS[0] + (DOTS[1] - DOTS[0]) * part, c=GREY, lw=0, zorder=1)
+        handles.append(Line2D([], [], color=GREY, marker="o", ls="", ms=5, label="all multipliers (quadrature)"))
     for name, (colour, marker) in KINDS.items():
         found = spectrum.of_kind(name)
         if not found:
@@ -116,7 +118,7 @@ def game_scan(spectrum: GameSpectrum | Scan, ax: Axes | None = None) -> Axes:
     ax = style.axes(ax)
     if s is None:
         return style.note(ax, 'no scan over strengths was made (scan="r1")')
-    ax.plot(s.strengths, s.largest, color="#c3c8cf", lw=5, solid_capstyle="round", label="largest seen, without drift")
+    ax.plot(s.strengths, s.largest, color=FAINT, lw=5, solid_capstyle="round", label="largest seen, without drift")
     from ...games.modes import kind
 
     start = int(np.searchsorted(s.strengths, s.now if s.now > 0 else s.strengths[0]))

@@ -48,12 +48,12 @@ def monitor(runs: xr.Dataset, ax: Axes | None = None, what: str | None = None, r
 
 def panels(runs: xr.Dataset, run: int = 0) -> list[str]:
     """Those of PANELS that there is something of."""
-    return [name for name, (_, needs) in PANELS.items() if any(_known(runs, n, run)[1].size for n in needs)]
+    return [name for name, (_, needs) in PANELS.items() if any(known(runs, n, run)[1].size for n in needs)]
 
 
 def _panel(name: str, runs: xr.Dataset, run: int, ax: Axes) -> Axes:
     draw, needs = PANELS[name]
-    if not any(_known(runs, n, run)[1].size for n in needs):
+    if not any(known(runs, n, run)[1].size for n in needs):
         return style.note(ax, "nothing of this was recorded")
     draw(runs, run, ax)
     unit = runs["time"].attrs.get("units", "step")
@@ -65,7 +65,7 @@ def _panel(name: str, runs: xr.Dataset, run: int, ax: Axes) -> Axes:
     return style.finish(ax, columns=3)
 
 
-def _known(runs: xr.Dataset, name: str, run: int) -> tuple[np.ndarray, np.ndarray]:
+def known(runs: xr.Dataset, name: str, run: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """(time, value) of the samples where a scalar was measured; of several numbers, flat."""
     if name not in runs:
         return np.empty(0), np.empty(0)
@@ -76,7 +76,7 @@ def _known(runs: xr.Dataset, name: str, run: int) -> tuple[np.ndarray, np.ndarra
     return time[finite], values[finite]
 
 
-def _multipliers(runs: xr.Dataset, run: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def multipliers(runs: xr.Dataset, run: int = 0) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(kind, time, multipliers) of each kind there is."""
     if not {"multiplier_re", "multiplier_im"} <= runs.keys():
         return []
@@ -93,7 +93,7 @@ def _losses(runs: xr.Dataset, run: int, ax: Axes) -> None:
 
 def _moduli(runs: xr.Dataset, run: int, ax: Axes) -> None:
     ax.axhline(1, color=BLACK, lw=0.8)
-    for name, time, z in _multipliers(runs, run):
+    for name, time, z in multipliers(runs, run):
         colour, marker = MARKS[name]
         ax.plot(time, np.abs(z), marker, color=colour, mec=BLACK, mew=0.3, ms=5, label=name)
         _tell(ax, runs, time, np.abs(z), [f"{name}: {_said(v)}" for v in z])
@@ -112,11 +112,11 @@ def _tell(ax: Axes, runs: xr.Dataset, time: np.ndarray, values: np.ndarray, text
 
 
 def _moduli_of(runs: xr.Dataset, run: int) -> np.ndarray:
-    return np.concatenate([np.abs(z) for _, _, z in _multipliers(runs, run)])
+    return np.concatenate([np.abs(z) for _, _, z in multipliers(runs, run)])
 
 
 def _angles(runs: xr.Dataset, run: int, ax: Axes) -> None:
-    for name, time, z in _multipliers(runs, run):
+    for name, time, z in multipliers(runs, run):
         colour, marker = MARKS[name]
         ax.plot(time, np.degrees(np.abs(np.angle(z))), marker, color=colour, mec=BLACK, mew=0.3, ms=5, label=name)
         _tell(ax, runs, time, np.degrees(np.abs(np.angle(z))), [f"{name}: {_said(v)}" for v in z])
@@ -130,20 +130,20 @@ def _path(runs: xr.Dataset, run: int, ax: Axes) -> None:
         ("path_angle", "at the present weights", BLUE, "o-"),
         ("path_angle_beyond", "a quarter beyond", ORANGE, "^--"),
     ):
-        time, values = _known(runs, name, run)
+        time, values = known(runs, name, run)
         ax.plot(time, values, mark, color=colour, ms=4, lw=1.2, label=label)
         _tell(ax, runs, time, values, [f"{label}: cosine {v:.3g}" for v in values])
     ax.set(ylabel="cosine of field and path (1)", ylim=(-1.08, 1.08))
 
 
 def _kernel(runs: xr.Dataset, run: int, ax: Axes) -> None:
-    time, g1 = _known(runs, "kernel_g1", run)
-    g2 = _known(runs, "kernel_g2", run)[1]
+    time, g1 = known(runs, "kernel_g1", run)
+    g2 = known(runs, "kernel_g2", run)[1]
     if len(g1) == len(g2) and len(g1):
         with np.errstate(divide="ignore", invalid="ignore"):
             ax.plot(time, g2 / g1, "^--", color=ORANGE, ms=4, lw=1.2, label="g2/g1")
             _tell(ax, runs, time, g2 / g1, [f"kernel ratio g2/g1 = {v:.3g}" for v in g2 / g1])
-    at, shares = _known(runs, "kernel_share", run)
+    at, shares = known(runs, "kernel_share", run)
     ax.plot(at, shares, "o-", color=BLUE, ms=4, lw=1.2, label="share explained by two numbers")
     _tell(ax, runs, at, shares, [f"share explained by two numbers: {v:.3g}" for v in shares])
     if len(g1) and g1[0] > 0:
@@ -161,7 +161,7 @@ def _strengths(runs: xr.Dataset, run: int, ax: Axes) -> None:
         ("strength_advised", "advised", GREEN, "o--"),
         ("strength_edge", "edge of D's own steps", VERMILLION, "v:"),
     ):
-        time, values = _known(runs, name, run)
+        time, values = known(runs, name, run)
         if len(values):
             ax.plot(time, values, mark, color=colour, ms=4, lw=1.5, label=label)
             _tell(ax, runs, time, values, [f"R1 strength, {label}: {v:.4g}" for v in values])
