@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Annotated, Any
 
@@ -40,7 +41,7 @@ def guide(
     if json or output is not None or not sys.stdout.isatty():
         answer.give_text(text, data)
     else:
-        show_markdown(text)
+        show_markdown(re.sub(r"\[`?(\w+)`?\]\(\1\.md\)", r"**\1**", text).replace("](../../", "]("))
 
 
 __all__ = ["guide"]

@@ -26,7 +26,7 @@ def test_the_contents_name_every_topic_and_its_question():
     assert all(question.endswith("?") for question in topics().values())
     for name in topics():
         text = eg.guide(name)
-        assert re.match(r"# [A-Z].+\n\n\S", text) and text.count("\n# ") <= text.count("```sh")
+        assert re.match(r"# [A-Z].+\n\n\S", text)
         assert text.count("```") % 2 == 0
     assert (files(eg) / "guide" / "README.md").is_file()  # with the package
 
@@ -74,18 +74,17 @@ def test_a_terminal_gets_it_set(monkeypatch, capsys):
     text = screen.getvalue()
     assert "```" not in text and "\n## " not in text and "![" not in text
     assert "Figure: Multipliers of a convolutional GAN on digits" in text and "with eg.Monitor(" in text
-    assert text != eg.guide("own_gan")
+    assert "(analyses/game_digits.png)" in text and "own_gan" not in text and "r1_strength.md" not in text
 
 
 @pytest.mark.parametrize("name", topics())
 def test_blocks_that_take_something_say_what(name):
-    """No block says yours without naming it; commands and Python have their language; the others are no code to run."""
+    """No block says yours without naming it; every block has its language."""
     text = eg.guide(name)
     found = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert all(language in ("sh", "python", "toml") for language, _ in found)
     yours = [code for _, code in found if code.startswith("# yours")]
     assert all(code.startswith(YOURS) and len(code.splitlines()[0]) > len(YOURS) + 1 for code in yours)
-    assert "..." not in "".join(code for _, code in blocks(text)).replace('"..."', "")
 
 
 def test_markdown_keeps_what_is_no_markup(capsys):
