@@ -51,6 +51,16 @@ def _monitored_runs() -> Any:
                 loss_discriminator=0.1, loss_generator=0.2)  # fmt: skip
 
 
+def _losses() -> Any:
+    """Runs with logged losses."""
+    from egan_theory.runs.schema import variable
+
+    t = np.arange(made("runs").sizes["time"])
+    both = np.array([1 + 0.1 * np.sin(t / 3), 0.7 + 0.05 * np.cos(t / 3)])
+    data = {f"loss_{p}": variable(f"loss_{p}", np.tile(v, (2, 1))) for p, v in zip(("discriminator", "generator"), both, strict=True)}
+    return made("runs").assign(data)
+
+
 def _advice() -> eg.Advice:
     rows = np.random.default_rng(0).standard_normal((8, 24))
     return eg.advise_from_gram(rows @ rows.T, 4, 2, horizon=200, variations=False)
@@ -93,6 +103,11 @@ FACTORIES: dict[str, Callable[[], Any]] = {
     "game_spectrum": _game_spectrum,
     "monitored_runs": _monitored_runs,
     "monitored": lambda: eg.monitor(made("monitored_runs")),
+    "losses": _losses,
+    "compared phase": lambda: eg.compare_phase(made("phase"), made("simulated phase")),
+    "remedies": lambda: eg.compare_remedies(EXPERIMENT, pairs=False, runs=1),
+    "solvable_phase": lambda: eg.solvable.solvable_phase(SETTING.model_copy(update={"time": 20.0}), ("tau", 0.1, 0.4, 3), ("taut", 0.02, 0.06, 3)),
+    "portrait": lambda: eg.dirac.portrait(eg.dirac.dirac_gan(), steps=20, side=5),
     "outcomes": lambda: eg.outcomes(made("runs")),
     "optimizer": lambda: eg.Optimizer("sgd", {"learning_rate": 0.1}),
     "solvable": lambda: SETTING,
