@@ -14,6 +14,7 @@ from tests.builders import RING
 RATIO, R1 = "generator.kernel.ratio", "penalty.r1"
 EXPERIMENT = eg.Experiment.from_toml_string(RING)
 SETTING = eg.solvable.SETTING_R
+SHORT = SETTING.model_copy(update={"time": 20.0})
 
 
 def _place() -> eg.Place:
@@ -57,7 +58,8 @@ def _losses() -> Any:
 
     t = np.arange(made("runs").sizes["time"])
     both = np.array([1 + 0.1 * np.sin(t / 3), 0.7 + 0.05 * np.cos(t / 3)])
-    data = {f"loss_{p}": variable(f"loss_{p}", np.tile(v, (2, 1))) for p, v in zip(("discriminator", "generator"), both, strict=True)}
+    names = ("loss_discriminator", "loss_generator")
+    data = {name: variable(name, np.tile(v, (2, 1))) for name, v in zip(names, both, strict=True)}
     return made("runs").assign(data)
 
 
@@ -104,9 +106,11 @@ FACTORIES: dict[str, Callable[[], Any]] = {
     "monitored_runs": _monitored_runs,
     "monitored": lambda: eg.monitor(made("monitored_runs")),
     "losses": _losses,
-    "compared phase": lambda: eg.compare_phase(made("phase"), made("simulated phase")),
+    "compared phase": lambda: eg.compare_phase(EXPERIMENT, made("simulated phase")),
     "remedies": lambda: eg.compare_remedies(EXPERIMENT, pairs=False, runs=1),
-    "solvable_phase": lambda: eg.solvable.solvable_phase(SETTING.model_copy(update={"time": 20.0}), ("tau", 0.1, 0.4, 3), ("taut", 0.02, 0.06, 3)),
+    "solvable_phase": lambda: eg.solvable.solvable_phase(SHORT, ("tau", 0.1, 0.4, 3), ("taut", 0.02, 0.06, 3)),
+    "solvable_scan": lambda: eg.solvable.solvable_phase(SHORT, ("tau", 0.1, 0.4, 3)),
+    "architecture": lambda: None,
     "portrait": lambda: eg.dirac.portrait(eg.dirac.dirac_gan(), steps=20, side=5),
     "outcomes": lambda: eg.outcomes(made("runs")),
     "optimizer": lambda: eg.Optimizer("sgd", {"learning_rate": 0.1}),
