@@ -48,7 +48,7 @@ SIMULATED = Kind("be a simulated diagram, eg.simulate_phase(exp, ...)", (), ("ou
 COMPARED = Kind("be what eg.compare_phase returns", (), ("confusion", "predicted_kind", "simulated_kind"))
 CURVES = Kind("be what eg.curves returns", ("predict.curves.Curves",))
 REACHED = Kind("be what eg.reached returns, or several of them", ("predict.basin.Reached",), many=True)
-BRANCH = Kind("be what eg.branch returns", ("predict.branch.Branch",))
+BRANCH = Kind("be what eg.branch returns", ("predict.branched.Branch",))
 FREQUENCY = Kind("be what eg.frequency returns", ("predict.learnt.Frequency",))
 REGULARIZER = Kind("be what eg.best_regularizer returns", ("predict.regularizer.Regularizer",))
 FASTEST = Kind("be what eg.fastest_strength returns", ("predict.asymptotic.Fastest",))
