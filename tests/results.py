@@ -14,6 +14,7 @@ from tests.builders import RING
 RATIO, R1 = "generator.kernel.ratio", "penalty.r1"
 EXPERIMENT = eg.Experiment.from_toml_string(RING)
 SETTING = eg.solvable.SETTING_R
+SHORT = SETTING.model_copy(update={"time": 20.0})
 
 
 def _place() -> eg.Place:
@@ -49,6 +50,17 @@ def _monitored_runs() -> Any:
 
     return runs([[0.95 + 0.2j, 0.5]] * 3, strength_r1=1.0, strength_advised=12.0, kernel_share=0.6, path_angle=0.9,
                 loss_discriminator=0.1, loss_generator=0.2)  # fmt: skip
+
+
+def _losses() -> Any:
+    """Runs with logged losses."""
+    from egan_theory.runs.schema import variable
+
+    t = np.arange(made("runs").sizes["time"])
+    both = np.array([1 + 0.1 * np.sin(t / 3), 0.7 + 0.05 * np.cos(t / 3)])
+    names = ("loss_discriminator", "loss_generator")
+    data = {name: variable(name, np.tile(v, (2, 1))) for name, v in zip(names, both, strict=True)}
+    return made("runs").assign(data)
 
 
 def _advice() -> eg.Advice:
@@ -93,6 +105,13 @@ FACTORIES: dict[str, Callable[[], Any]] = {
     "game_spectrum": _game_spectrum,
     "monitored_runs": _monitored_runs,
     "monitored": lambda: eg.monitor(made("monitored_runs")),
+    "losses": _losses,
+    "compared phase": lambda: eg.compare_phase(EXPERIMENT, made("simulated phase")),
+    "remedies": lambda: eg.compare_remedies(EXPERIMENT, pairs=False, runs=1),
+    "solvable_phase": lambda: eg.solvable.solvable_phase(SHORT, ("tau", 0.1, 0.4, 3), ("taut", 0.02, 0.06, 3)),
+    "solvable_scan": lambda: eg.solvable.solvable_phase(SHORT, ("tau", 0.1, 0.4, 3)),
+    "architecture": lambda: None,
+    "portrait": lambda: eg.dirac.portrait(eg.dirac.dirac_gan(), steps=20, side=5),
     "outcomes": lambda: eg.outcomes(made("runs")),
     "optimizer": lambda: eg.Optimizer("sgd", {"learning_rate": 0.1}),
     "solvable": lambda: SETTING,

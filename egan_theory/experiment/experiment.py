@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError, model_validator
@@ -20,18 +20,18 @@ from pydantic import ValidationError, model_validator
 from ..base.config import Config
 from ..base.errors import InputError
 from ..base.files import read_text
-from ..base.shown import Shown
 from ..base.toml import changed_tables, parsed
 from ..kernels import Kernel
 from ..tables.losses import Loss, get_loss
 from ..tables.updates import LINEAR_RULES, PARAMETERS, UNIFORM, UpdateRule, rules_with
 from .players import Discriminator, Generator
 from .settings import Likelihood, LossChoice, Memory, Packing, Penalties, Run, Update
+from .shown import ShownExperiment
 from .targets import TARGETS, Mixture, Points, Ring, Target, Uniform
 from .wording import input_error
 
 
-class Experiment(Shown, Config):
+class Experiment(ShownExperiment, Config):
     """One GAN experiment. All parts have defaults: ``Experiment()`` is the built-in ring.
 
     Attributes:
@@ -52,8 +52,6 @@ class Experiment(Shown, Config):
     Source:
         The model of theory.md, Eq. (3, discriminator) to Eq. (6, function-space).
     """
-
-    MORE: ClassVar[str] = "print(exp.to_toml()): every field"
 
     target: Target = Ring()
     generator: Generator = Generator()
@@ -191,25 +189,6 @@ class Experiment(Shown, Config):
         """
         for field, (rule, found) in self._remedies().items():
             raise InputError(field, f"{rule} for {what}", found)
-
-    # -- how it shows itself ------------------------------------------------------------------------------------
-
-    def headline(self) -> str:
-        g, d, M = self.generator, self.discriminator, len(self.points.weights)
-        kernel = "network" if d.network else getattr(d.kernel, "name", d.kernel)
-        features = f"of {d.features} features" if d.features else "exact"
-        return (
-            f"{self.target.kind}, {M} point{'s' * (M > 1)}; {g.particles} particles; D {kernel} {features}; "
-            f"{self.loss.kind}; {self.update.rule}"
-        )
-
-    def grid(self) -> tuple[tuple[str, ...], list[tuple[str, Any]]]:
-        """What differs from ``Experiment()``."""
-        return (), list(self.changed(Experiment()).items()) or [("all fields", "as by default")]
-
-    def _details(self) -> dict[str, Any]:
-        data = {name: getattr(self, name).model_dump(mode="json") for name in type(self).model_fields}
-        return {f"{table}.{name}": value for table, fields in data.items() for name, value in fields.items()}
 
     # -- derived quantities ------------------------------------------------------------------------------------
 

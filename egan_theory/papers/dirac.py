@@ -163,8 +163,13 @@ def _paired(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def plot_dirac(data: Portrait, ax: Any = None, title: str = "") -> Any:
     """A phase portrait from computed data: the field as arrows of equal length, the trajectory, and in a corner the
     multipliers on the unit disc, predicted (circles) and measured (crosses)."""
+    from ..show.given import AXES, Kind, check
+    from ..show.panel import fit
     from ..show.style import BLACK, BLUE, GREEN, ORANGE, VERMILLION, axes
 
+    check("data", Kind("be a portrait, eg.dirac.portrait(exp)", ("papers.dirac.Portrait",)), data)
+    if ax is not None:
+        check("ax", AXES, ax)
     ax = axes(ax)
     size = np.linalg.norm(data.velocity, axis=-1, keepdims=True)
     arrows = np.divide(data.velocity, size, out=np.zeros_like(data.velocity), where=size > 0)
@@ -184,4 +189,5 @@ def plot_dirac(data: Portrait, ax: Any = None, title: str = "") -> Any:
     disc.plot(data.measured.real, data.measured.imag, "x", color=ORANGE, ms=5, mew=1.4)
     disc.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), aspect="equal")
     disc.axis("off")
+    fit(ax)
     return ax

@@ -25,6 +25,7 @@ from matplotlib.transforms import Transform
 
 from ..base.files import atomic
 from ..runs.outcome import Outcome
+from . import panel
 
 #: those of Okabe and Ito (2008, jfly.uni-koeln.de/color), some darker, so that marks have a contrast of 3 with white
 BLUE, ORANGE, GREEN, VERMILLION = "#1A71B0", "#CA8100", "#02905E", "#BE4F01"
@@ -82,7 +83,10 @@ def styled(plot: Callable[P, R]) -> Callable[P, R]:
     @wraps(plot)
     def with_style(*args: P.args, **kwargs: P.kwargs) -> R:
         with rc_context(_STYLE):
-            return plot(*args, **kwargs)
+            drawn = plot(*args, **kwargs)
+            if isinstance(drawn, Axes):
+                panel.fit(drawn)
+            return drawn
 
     return with_style
 
@@ -172,8 +176,8 @@ def finish(ax: Axes, title: str = "", columns: int = 2, handles: list[Any] | Non
     handles = ax.get_legend_handles_labels()[0] if handles is None else handles
     longest = max((len(str(handle.get_label())) for handle in handles), default=0)
     columns = max(1, min(columns, int(1.1 * width) // (longest + 5)))
-    ax.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, columnspacing=1.2,
+    panel.legend(
+        ax, handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, columnspacing=1.2,
         handletextpad=0.5, borderaxespad=0.2, title="\n".join(wrap(title, width)) or None, alignment="left",
     )  # fmt: skip
     return ax

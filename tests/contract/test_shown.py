@@ -18,11 +18,13 @@ from egan_theory.base.shown import LINES, WIDTH, Shown
 from tests.results import EXPERIMENT, FACTORIES, made
 
 #: those that take some seconds, and their lines and characters
-SLOW = {"remedies", "curves", "frequency", "advice", "branch", "sweep"}
+SLOW = set("remedies solvable_phase solvable_scan curves frequency advice branch".split()) | {
+    "simulated phase", "compared phase",
+}  # fmt: skip
 MOST, LARGEST = LINES + 4, 60_000
 VOID = {"input", "br", "hr", "img", "path", "use"}
 #: arrays, and what others wrote
-OTHERS = {"outcomes", "monitored_runs"}
+OTHERS = {"outcomes", "monitored_runs", "losses", "portrait", "architecture"}
 NAMES = [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in FACTORIES if n not in OTHERS]
 
 

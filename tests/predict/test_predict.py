@@ -175,7 +175,7 @@ def test_spectrum_is_saved_and_read(tmp_path):
     ds = spectrum(EXPERIMENTS["collective"])
     save(ds, tmp_path / "spectrum.nc")
     with xr.open_dataset(tmp_path / "spectrum.nc", engine="h5netcdf") as read:
-        xr.testing.assert_identical(read.load(), ds)
+        assert read.load().identical(ds)
     with pytest.raises(InputError, match="variable particles: must be present"):
         open_runs(tmp_path / "spectrum.nc")
 

@@ -12,7 +12,8 @@ from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ...show import style
+from ...show import panel, style
+from ...show.given import Kind, given
 from ...show.plot.phases import cell_edges
 from ...show.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 from .regimes import REGIMES
@@ -27,10 +28,15 @@ LOOK = {
     "diverged": (PURPLE, "X"),
     "undecided": (BLACK, "."),
 }
+OVERLAPS = Kind("be the course of a solvable model, eg.solvable.solve_ode(model)", (), ("time", "P", "q"))
+REGIMES_OVER = Kind("be a diagram, eg.solvable.solvable_phase(model, ...)", (), ("predicted", "first", "second"))
+SIMULATED = Kind("be a diagram with simulated regimes", (), ("regime", "decided", "wrong", "first", "second"))
+SCAN = Kind("be what eg.solvable.solvable_phase returns of one field", (), ("first", "coverage", "activity"))
 #: how much of a regime's colour a predicted area shows
 TINT = 0.35
 
 
+@given(ds=OVERLAPS, simulated=OVERLAPS)
 @style.styled
 def plot_overlaps(ds: xr.Dataset, simulated: xr.Dataset | None = None, ax: Axes | None = None, run: int = 0) -> Axes:
     """Diagonal overlaps |P_ll| (full) and the size |q_l| (dashed) against time; dots: a finite-n run."""
@@ -58,6 +64,7 @@ def _tell_times(ax: Axes, time: np.ndarray, size: np.ndarray, name: str, curves:
     style.tell(ax, time, size, [f"{name} = {v:.3g} at time {t:.4g}" for t, v in zip(time, size, strict=True)])
 
 
+@given(predicted=REGIMES_OVER, simulated=SIMULATED)
 @style.styled
 def plot_solvable_phase(
     predicted: xr.Dataset,
@@ -122,6 +129,7 @@ def _outcomes(ax: Axes, simulated: xr.Dataset) -> None:
     ax.plot(x[wrong], y[wrong], "x", color=BLACK, ms=9, mew=1.8)
 
 
+@given(ds=SCAN, simulated=SCAN)
 @style.styled
 def plot_solvable_scan(
     ds: xr.Dataset,
@@ -172,5 +180,5 @@ def _area(regime: str) -> tuple[float, float, float]:
 
 def _legend(ax: Axes, handles: list[Any], columns: int) -> Axes:
     """The axes with a legend above them, where it covers no data."""
-    ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False)
+    panel.legend(ax, handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False)
     return ax

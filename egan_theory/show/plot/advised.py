@@ -6,13 +6,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ...advice.result import Advice
-from .. import style
+from .. import given, style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION
 
 #: what is left of less than this is not drawn
 LEAST = 1e-8
 
 
+@given.given(advice=given.ADVICE)
 @style.styled
 def advice(advice: Advice, ax: Axes | None = None) -> Axes:
     """What the horizon leaves of a kick (of what can move) against R1 strength, one line per draw, each draw's best,

@@ -8,16 +8,18 @@ from ...base.errors import InputError
 from ...kernels.wide.depth import depth_limit
 from ...kernels.wide.universality import every_activation, kernel_numbers
 from ...tables.architecture import GeneratorArchitecture
-from .. import style
-from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, axes
+from .. import given, panel, style
+from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 
 #: depths of the curve
 DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
+@given.given(arch=given.ARCHITECTURE)
+@style.styled
 def universality(arch: GeneratorArchitecture | None, ax: Axes | None = None) -> Axes:
     """Ratio against depth for the architecture, or for every activation, with the limits as ticks at the right."""
-    ax = axes(ax, (7.6, 4.6))
+    ax = style.axes(ax, (7.6, 4.6))
     chosen = GeneratorArchitecture() if arch is None else arch
     names = every_activation(chosen) if arch is None else {chosen.activation: chosen}
     colours = (BLUE, SKY, GREEN, ORANGE, PURPLE, VERMILLION, BLACK, GREY, "#8c6d31")
@@ -40,5 +42,7 @@ def universality(arch: GeneratorArchitecture | None, ax: Axes | None = None) -> 
     ax.set_xticks(DEPTHS[::2], [str(d) for d in DEPTHS[::2]])
     ax.minorticks_off()
     ax.set_title("Kernel ratio against depth (bars at the right: limit)")
-    ax.legend(ncols=1, loc="center left", bbox_to_anchor=(1.04, 0.5), frameon=False)
+    panel.legend(
+        ax, ax.get_legend_handles_labels()[0], ncols=1, loc="center left", bbox_to_anchor=(1.04, 0.5), frameon=False
+    )
     return ax

@@ -9,12 +9,13 @@ from matplotlib.axes import Axes
 
 from ...predict.basin import Reached
 from ...runs.outcome import Outcome
-from .. import style
+from .. import given, panel, style
 from ..style import BLACK, OUTCOMES
 
 COLOURS = {o.word: OUTCOMES[o][0] for o in Outcome}
 
 
+@given.given(found=given.REACHED)
 @style.styled
 def reached(
     found: Reached | Sequence[Reached],
@@ -61,5 +62,5 @@ def reached(
     ax.set_ylim(0, 1)
     ax.set_xlabel(label)
     ax.set_ylabel("probability")
-    ax.legend()
+    panel.legend(ax, ax.get_legend_handles_labels()[0])
     return ax

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from scipy.interpolate import PchipInterpolator
 
 from ...base.terminal import plural
-from .. import style
+from .. import given, panel, style
 from ..style import BLACK, BLUE, GREY, PURPLE, VERMILLION
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ STRIP = 1.06
 NEAR, BETWEEN, DASHED = 0.05, 12, (0, (4, 2))
 
 
+@given.given(found=given.BRANCH)
 @style.styled
 def branch(found: Branch, ax: Axes | None = None) -> Axes:
     """rms displacement of the particles from their places at equilibrium against the parameter (``eg.branch``).
@@ -64,8 +65,8 @@ def branch(found: Branch, ax: Axes | None = None) -> Axes:
     if not found.orbits:
         ax.set(ylim=(-0.02, 1.0), yticks=[0.0])  # a size would mean nothing
         ax.text(0.5, 0.5, "no orbits were followed", transform=ax.transAxes, ha="center", color=GREY)
-    ax.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.11 if found.collapsed else 1.0), ncols=2,
+    panel.legend(
+        ax, handles, loc="lower left", bbox_to_anchor=(0.0, 1.11 if found.collapsed else 1.0), ncols=2,
         frameon=False, columnspacing=1.2, handletextpad=0.5,
     )  # fmt: skip
     return ax

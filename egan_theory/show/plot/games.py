@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from ...base.errors import InputError
-from .. import style
+from .. import given, style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def check_spectrum(spectrum: object) -> None:
         raise InputError("spectrum", "be that of a game, game.spectrum()", type(spectrum).__name__)
 
 
+@given.given(spectrum=given.GAME)
 @style.styled
 def game(spectrum: GameSpectrum, ax: Axes | None = None) -> Axes:
     """Multipliers per training step in the complex plane with the unit circle, in colours and markers by kind.
@@ -105,6 +106,7 @@ def _frame(ax: Axes, z: np.ndarray) -> None:
     ax.set_ylim(-reach, reach)
 
 
+@given.given(spectrum=given.SCAN)
 @style.styled
 def game_scan(spectrum: GameSpectrum | Scan, ax: Axes | None = None) -> Axes:
     """Modulus of the followed modes against the strength of a penalty, drawn where it can be trusted.
@@ -154,6 +156,7 @@ def _tell_scan(ax: Axes, s: Scan, at: np.ndarray, size: np.ndarray, name: str) -
     style.tell(ax, s.strengths[at], size[at], texts)
 
 
+@given.given(spectrum=given.GAME)
 @style.styled
 def game_curvature(spectrum: GameSpectrum, ax: Axes | None = None) -> Axes:
     """Density of each player's own step times its curvature (P^1/2 H P^1/2), and from where on a step is too large.

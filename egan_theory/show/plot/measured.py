@@ -9,13 +9,14 @@ from matplotlib.axes import Axes
 
 from ...advice.place import Place
 from ...games.kernel import KernelNumbers
-from .. import style
+from .. import given, style
 from ..style import BLACK, BLUE, GREEN, ORANGE, VERMILLION
 
 #: columns between the two kernels, of their number of latents
 GAP = 0.12
 
 
+@given.given(numbers=given.NUMBERS)
 @style.styled
 def kernel(numbers: KernelNumbers, ax: Axes | None = None) -> Axes:
     """tr Theta_ij / d over pairs of latents as measured (left) and by the two numbers (right), in units of g1; in the
@@ -53,6 +54,7 @@ def _tell_traces(ax: Axes, T: np.ndarray, numbers: KernelNumbers, offset: int) -
     style.tell(ax, j + offset, i, said)
 
 
+@given.given(found=given.PLACE)
 @style.styled
 def place(found: Place, ax: Axes | None = None) -> Axes:
     """The measured ratio with one standard error on the axis of kernel ratios, with the thresholds and what holds

@@ -7,13 +7,14 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from ...comparison.agreement import Agreement
-from .. import style
+from .. import given, style
 from ..style import BLACK, BLUE, GREY, ORANGE, REGIMES, VERMILLION
 
 #: imaginary parts below this part of the largest real one are drawn as zero
 FLAT = 1e-6
 
 
+@given.given(spectrum=given.SPECTRUM, agreement=given.AGREEMENT)
 @style.styled
 def eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None = None, ax: Axes | None = None) -> Axes:
     """Predicted eigenvalues in the complex plane, measured ones with error bars, and the boundary of stability.
@@ -98,6 +99,7 @@ def _measured(agreement: Agreement | None) -> list[tuple[str, tuple[float, float
     return [(name, tuple(float(v) for v in np.nan_to_num(row))) for name, row in rows]  # type: ignore[misc]
 
 
+@given.given(spectrum=given.SPECTRUM)
 @style.styled
 def dispersion(spectrum: xr.Dataset, ax: Axes | None = None) -> Axes:
     """Decay rate -Re s and frequency |Im s| against wavenumber, for targets whose modes have one (periodic box)."""
@@ -130,6 +132,7 @@ def _unique(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return points[0], points[1]
 
 
+@given.given(spectrum=given.SPECTRUM)
 @style.styled
 def damping_ratio(spectrum: xr.Dataset, ax: Axes | None = None) -> Axes:
     """Damping ratio zeta of the coupled modes against wavenumber, or against |s| where modes have none."""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ...base.errors import InputError
 from ...games.modes import KINDS, kind
-from .. import style
+from .. import given, style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 from .runs import losses
 
@@ -23,6 +23,7 @@ MARKS = dict(zip(KINDS, (
 HEIGHT = 2.5
 
 
+@given.given(runs=given.RUNS)
 @style.styled
 def monitor(runs: xr.Dataset, ax: Axes | None = None, what: str | None = None, run: int = 0) -> Axes:
     """What a Monitor recorded over the training. what: one of PANELS, "losses", "moduli", "angles" (of the multipliers,

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from ...runs.outcome import UNKNOWN, Outcome, counts, modes_are_lost
-from .. import style
+from .. import given, panel, style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, OUTCOMES, VERMILLION
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ MARKER_COLOUR = "#5A5A5A"
 LEGEND = 64
 
 
+@given.given(predicted=given.PREDICTED, simulated=given.SIMULATED, compared=given.COMPARED, curves=given.CURVES)
 @style.styled
 def phase(
     predicted: xr.Dataset,
@@ -94,15 +95,19 @@ def phase(
         scale = {f"{which}scale": "log"} if about["log"] else {}
         ax.set(**scale, **{f"{which}lim": edges[[0, -1]], f"{which}label": about["long_name"]})
     ax.grid(False)
-    above = ax.legend(
-        handles=handles, title="hatched: beyond the boundary of", loc="lower left", bbox_to_anchor=(0.0, 1.0),
-        frameon=False, alignment="left",
-    )  # fmt: skip
+    hatched = "hatched: beyond the boundary of"
+    if simulated is not None and not panel.alone(ax):
+        outcomes = _outcome_handles(simulated)
+        panel.legend(ax, [*handles, *outcomes], title=f"{hatched}; {_outcome_title(simulated)}".replace("\n", " "))
+        return ax
+    above = panel.legend(
+        ax, handles, title=hatched, loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False, alignment="left"
+    )
     if simulated is not None:
         ax.add_artist(above)
         above.set_clip_on(False)  # it lies outside of the axes, and is part of their size
-        ax.legend(
-            handles=_outcome_handles(simulated), title=_outcome_title(simulated), loc="center left",
+        panel.legend(
+            ax, _outcome_handles(simulated), title=_outcome_title(simulated), loc="center left",
             bbox_to_anchor=(1.0, 0.5), frameon=False, alignment="left",
         )  # fmt: skip
     return ax
@@ -239,6 +244,7 @@ def _wrong(ax: Axes, compared: xr.Dataset) -> list[Line2D | Patch]:
     ]  # fmt: skip
 
 
+@given.given(compared=given.COMPARED)
 @style.styled
 def confusion(compared: xr.Dataset, ax: Axes | None = None) -> Axes:
     """Cells by simulated (rows) and predicted kind (columns) of ``compare_phase``: numbers, shaded by their share of

@@ -6,10 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ...comparison.remedies import Remedies
-from .. import style
+from .. import given, style
 from ..style import BLACK, BLUE, VERMILLION
 
 
+@given.given(found=given.REMEDIES)
 @style.styled
 def remedies(found: Remedies, ax: Axes | None = None) -> Axes:
     """Bars: predicted slowest decay rate; points: as measured in simulations; fastest on top. Pairs in which one is

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from ...comparison.agreement import Agreement
 from ...runs.outcome import UNKNOWN, Outcome, have_left, known_outcomes
 from ...runs.positions import with_positions
-from .. import style
+from .. import given, style
 from ..own import origin
 from ..style import BLACK, BLUE, GREEN, ORANGE, OUTCOME_LINES, PURPLE, SKY
 
@@ -31,6 +31,7 @@ BURST = 1e3
 PLAYERS = (("discriminator", BLUE, "-"), ("generator", ORANGE, "--"))
 
 
+@given.given(runs=given.RUNS)
 @style.styled
 def cloud(runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Sequence[float] | None = None) -> Axes:
     """Particles of one run against the target.
@@ -129,6 +130,7 @@ def _snapshots(ax: Axes, runs: xr.Dataset, time: np.ndarray, x: np.ndarray, unit
     ax.set(xlabel="coordinate 1 (length)", ylabel="coordinate 2 (length)")
 
 
+@given.given(runs=given.RUNS, agreement=given.AGREEMENT)
 @style.styled
 def relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreement | None = None) -> Axes:
     """Rms distance from equilibrium against time, one line per run, on a logarithmic scale.
@@ -206,6 +208,7 @@ def has_losses(runs: xr.Dataset) -> bool:
     return any(name in runs and bool(np.isfinite(runs[name].values).any()) for name in names)
 
 
+@given.given(runs=given.RUNS)
 @style.styled
 def losses(runs: xr.Dataset, ax: Axes | None = None) -> Axes:
     """Recorded losses against time, one line per run and player; samples without a loss are bridged. Where a few

@@ -10,7 +10,7 @@ from ...predict.asymptotic import Fastest
 from ...predict.left import WIDE
 from ...predict.regularizer import Regularizer
 from ...tables.penalties import strength_field
-from .. import style
+from .. import given, style
 from ..style import BLACK, BLUE, GREEN, ORANGE, VERMILLION
 
 #: the rate curve is drawn this far either side of the best strength
@@ -19,6 +19,7 @@ CURVE = 30.0
 LEFT_SPAN, LEAST_SHOWN = 100.0, 1e-8
 
 
+@given.given(regularizer=given.REGULARIZER, measured=given.LEFTS)
 @style.styled
 def left(
     regularizer: Regularizer,
@@ -81,6 +82,7 @@ def left(
     return style.finish(ax)
 
 
+@given.given(fastest=given.FASTEST, measured=given.RATES)
 @style.styled
 def rate_curve(
     fastest: Fastest,

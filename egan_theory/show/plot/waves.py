@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ...predict.learnt import Boundary, Frequency
-from .. import style
+from .. import given, style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 
 #: one curve per kernel, the experiment's own first
@@ -20,6 +20,7 @@ LONGEST = 100.0
 SIZE = (10.4, 4.8)
 
 
+@given.given(found=given.FREQUENCY)
 @style.styled
 def frequency(found: Frequency, ax: Axes | None = None) -> Axes:
     """Learning time against wavenumber, one curve per kernel, the experiment's own bold; the wavenumber that separates
