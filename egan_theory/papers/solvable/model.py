@@ -273,7 +273,21 @@ def _input_error(error: ValidationError) -> InputError:
     return InputError(f"solvable.{name}" + "".join(f"[{p}]" for p in places), found.must, found.found)
 
 
-#: tau = .2, taut = .04, Lambda = (5, 3), hard, small aligned start: success at noise 2, oscillation at 1, collapse at 4
 SETTING_R = Solvable()
-#: setting R from larger overlaps, where finite-n noise does not decide the signs
+"""tau = .2, taut = .04, Lambda = (5, 3), hard, small aligned start: success at noise 2, oscillation at 1, collapse at 4.
+
+Units:
+    As in ``Solvable``.
+
+Source:
+    Wang, Hu, Lu, NeurIPS 2019 (arXiv:1805.08349): their example of two features.
+"""
 SETTING_E = Solvable(P0=((0.5, 0.1), (-0.1, 0.4)), q0=(0.4, -0.3), time=60.0)
+"""Setting R from larger overlaps, where finite-n noise does not decide the signs.
+
+Units:
+    As in ``Solvable``.
+
+Source:
+    A start of this package for the model of Wang, Hu, Lu, NeurIPS 2019 (arXiv:1805.08349).
+"""
