@@ -29,11 +29,7 @@ UNIT = re.compile(r"\[[^\]\[]+\]")
 #: names that are not done yet, with all that belongs to them
 # fmt: off
 LEFT = frozenset("""
-report solvable.FixedPoint solvable.Prediction solvable.Profile solvable.Quadrature solvable.Regime solvable.Solvable
-solvable.State solvable.agreement solvable.boundaries solvable.classify solvable.compare_solvable
-solvable.fixed_points solvable.newton solvable.plot_overlaps solvable.plot_solvable_phase solvable.plot_solvable_scan
-solvable.predict_regime solvable.simulate_chain solvable.simulate_sde solvable.simulate_sgd solvable.simulate_solvable
-solvable.solvable_phase solvable.solvable_report solvable.solve_ode
+report
 """.split())
 # fmt: on
 
