@@ -61,8 +61,7 @@ class Monitor:
         InputError: what cannot be used, at once or at the first step: numbers out of range, a path that exists already.
 
     Source:
-        Eq. (114, frozen-adam), Eq. (97, kernel-numbers), Eq. (103, advice-gain); path angle: Gidel et al. 2018 and
-        Berard et al. 2020.
+        Eq. (114, frozen-adam), Eq. (97, kernel-numbers), Eq. (103, advice-gain); path angle: Berard et al. 2020.
     """
 
     def __init__(

@@ -54,8 +54,15 @@ FAR = 1e3
 class Portrait:
     """Computed data of one phase portrait.
 
-    path (T + 1, 2): one trajectory (psi, theta). grid (n, n, 2) and velocity (n, n, 2): the field, per step (flow: per
-    unit of time). predicted, measured: multipliers per step (flow: per unit of time), paired.
+    Attributes:
+        path: [1/length, length] (T + 1, 2) one trajectory (psi, theta).
+        grid: [1/length, length] (n, n, 2) places (psi, theta) of the field.
+        velocity: [per step; flow: per time] (n, n, 2) the field there.
+        predicted: [1] (m,) multipliers per step (flow: per unit of time).
+        measured: [1] (m,) the measured ones, paired with them.
+
+    Source:
+        Mescheder, Geiger, Nowozin 2018 (arXiv:1801.04406).
     """
 
     path: np.ndarray
@@ -66,7 +73,7 @@ class Portrait:
 
     @property
     def mismatch(self) -> float:
-        """Largest distance of a predicted from its measured multiplier."""
+        """Largest distance of a predicted from its measured multiplier [1]."""
         return float(np.abs(self.predicted - self.measured).max())
 
 
@@ -74,7 +81,25 @@ def dirac_gan(
     penalty: Mapping[str, float] | None = None, update: Mapping[str, Any] | None = None, *, loss: str = "logistic",
     rate: float = 0.3,
 ) -> Experiment:  # fmt: skip
-    """The Dirac-GAN as an Experiment; both learning rates are ``rate``. Keys of penalty and update as in the file."""
+    """The Dirac-GAN as an Experiment: one particle theta, the data at 0, D(x) = D* + psi x.
+
+    Args:
+        penalty: keys as in [penalty] of an experiment's file.
+        update: keys as in [update]; default: the flow.
+        rate: both learning rates.
+
+    Returns:
+        An experiment like any other, with a linear kernel and one target point.
+
+    Units:
+        theta in lengths, psi in 1/length, rates per time (steps: per step), strengths as in eg.Penalties.
+
+    Raises:
+        InputError: a key or value that the experiment refuses.
+
+    Source:
+        Mescheder, Geiger, Nowozin 2018 (arXiv:1801.04406).
+    """
     return Experiment(
         target={"kind": "grid", "side": 1, "dimension": 1},
         generator={"particles": 1, "learning_rate": rate, "kernel": {"ratio": 0.0}},
@@ -86,8 +111,23 @@ def dirac_gan(
 
 
 def trajectory(exp: Experiment, start: tuple[float, float], steps: int) -> np.ndarray:
-    """(psi, theta) at steps 0..steps, (steps + 1, 2), by the simulator's own update; NaN once beyond FAR. With best
-    responses psi is that of the particle from step 0 on."""
+    """(psi, theta) at steps 0 to ``steps``, by the simulator's own update; NaN once beyond 1000. With best responses
+    psi is that of the particle from step 0 on.
+
+    Returns:
+        One row (psi, theta) per step.
+
+    Shapes:
+        Result (steps + 1, 2).
+
+    Units:
+        psi in 1/length, theta in lengths; a step of a flow is one unit of time.
+
+    Raises: nothing of its own.
+
+    Source:
+        Mescheder, Geiger, Nowozin 2018 (arXiv:1801.04406); steps as in Eq. (45, simultaneous) to Eq. (49, heavy-ball).
+    """
     field, rule = Field(Problem(exp)), exp.update_rule
     others = field.opponents
     state = rule.start(np.array([[start[0]]]), np.array([[[start[1]]]]), field.Vw, field.Vx, others)
@@ -103,14 +143,45 @@ def trajectory(exp: Experiment, start: tuple[float, float], steps: int) -> np.nd
 
 
 def velocity(exp: Experiment, grid: np.ndarray) -> np.ndarray:
-    """The field (V_psi, V_theta) at (..., 2) places (psi, theta), learning rates included."""
+    """The field (V_psi, V_theta), learning rates included.
+
+    Returns:
+        An array like ``grid``.
+
+    Shapes:
+        grid (..., 2) of places (psi, theta); result (..., 2).
+
+    Units:
+        V_psi in 1/length, V_theta in lengths, per step (flow: per unit of time).
+
+    Raises: nothing of its own.
+
+    Source:
+        Eq. (4, discriminator-flow), Eq. (5, particle-flow) for D(x) = D* + psi x.
+    """
     field = Field(Problem(exp))
     w, x = grid.reshape(-1, 2)[:, :1], grid.reshape(-1, 2)[:, 1].reshape(-1, 1, 1)
     return np.concatenate([field.Vw(w, x), field.Vx(w, x)[..., 0]], axis=-1).reshape(grid.shape)
 
 
 def predicted_multipliers(exp: Experiment) -> np.ndarray:
-    """Multipliers of one step (flow: of one unit of time), largest first."""
+    """Multipliers of one step (flow: of one unit of time), largest first.
+
+    Returns:
+        Complex multipliers, as many as the rule's state has numbers.
+
+    Shapes:
+        Result (m,), complex.
+
+    Units:
+        Pure numbers.
+
+    Raises:
+        NotLinearizable: no equilibrium to linearize about.
+
+    Source:
+        Eq. (17, mode-roots), steps: Eq. (50, map-simultaneous) to Eq. (59, map-heavy-ball-both).
+    """
     lin = linearize(exp)
     found = eigenvalues(lin)
     z = np.concatenate([np.repeat(found.z, found.multiplicity), np.ones(lin.zero_modes)])
@@ -120,7 +191,22 @@ def predicted_multipliers(exp: Experiment) -> np.ndarray:
 def measured_multipliers(exp: Experiment, count: int, steps: int = 12) -> np.ndarray:
     """The ``count`` multipliers of two short trajectories near equilibrium: least squares on (psi, theta) and, for
     rules with memory, on those of the step before, in the ``count`` directions that the data span (dynamic mode
-    decomposition). The theory enters with the number of multipliers alone."""
+    decomposition). The theory enters with the number of multipliers alone.
+
+    Returns:
+        Complex multipliers, largest first; those that no datum spans are 0.
+
+    Shapes:
+        Result (count,), complex.
+
+    Units:
+        Pure numbers, of one step (flow: of one unit of time).
+
+    Raises: nothing of its own.
+
+    Source:
+        Dynamic mode decomposition: Schmid 2010, J. Fluid Mech. 656, 5.
+    """
     delays = 2 if exp.update_rule.blocks else 1
     before, after = [], []
     for start in ((1.0, 0.4), (-0.3, 0.9)):
@@ -138,7 +224,20 @@ def measured_multipliers(exp: Experiment, count: int, steps: int = 12) -> np.nda
 
 
 def portrait(exp: Experiment, *, start: tuple[float, float] = (1.0, 1.0), steps: int = 60, side: int = 13) -> Portrait:
-    """Trajectory, field, predicted and measured multipliers of one Dirac-GAN."""
+    """Trajectory, field, predicted and measured multipliers of one Dirac-GAN.
+
+    Returns:
+        The data that ``plot_dirac`` draws.
+
+    Units:
+        psi in 1/length, theta in lengths, multipliers pure numbers.
+
+    Raises:
+        InputError: an experiment that is no Dirac-GAN.
+
+    Source:
+        Mescheder, Geiger, Nowozin 2018 (arXiv:1801.04406).
+    """
     if exp.dimension != 1 or exp.generator.particles != 1 or exp.discriminator.kernel != "linear":
         raise InputError("experiment", "be a Dirac-GAN (dirac_gan(...))")
     axis = np.linspace(-1.6, 1.6, side)
@@ -162,7 +261,19 @@ def _paired(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def plot_dirac(data: Portrait, ax: Any = None, title: str = "") -> Any:
     """A phase portrait from computed data: the field as arrows of equal length, the trajectory, and in a corner the
-    multipliers on the unit disc, predicted (circles) and measured (crosses)."""
+    multipliers on the unit disc, predicted (circles) and measured (crosses).
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Units:
+        x: psi in 1/length; y: theta in lengths.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``portrait`` computes it.
+    """
     from ..show.given import AXES, Kind, check
     from ..show.panel import fit
     from ..show.style import BLACK, BLUE, GREEN, ORANGE, VERMILLION, axes

@@ -28,10 +28,16 @@ SEPARATION = 40.0
 
 @dataclass(frozen=True)
 class LocalModes:
-    """Eigenvalues of one true point's modes (per component), per unit of 1/eta_D time.
+    """Eigenvalues of one true point's modes (per component), time in units of 1/eta_D.
 
-    centre (2,): the pair of the centre of mass and g (equal masses only, else NaN); relative: rate of the count - 1
-    relative modes (equal masses only); all (count + 1,): every one, by the matrix.
+    Attributes:
+        delta: [1] p minus the sum of the masses.
+        centre: [1/time] (2,) the pair of the centre of mass and g (equal masses only, else NaN).
+        relative: [1/time] rate of the count - 1 relative modes (equal masses only, else NaN).
+        all: [1/time] (count + 1,) every eigenvalue, by the matrix.
+
+    Source:
+        Derived from the kernel by ``symbolic_field``; after Becker et al. 2022 (arXiv:2208.09938).
     """
 
     delta: float
@@ -41,6 +47,7 @@ class LocalModes:
 
     @property
     def stable(self) -> bool:
+        """Whether every mode decays."""
         return bool(self.all.real.max() < 0)
 
 
@@ -49,6 +56,17 @@ def symbolic_field(count: int) -> tuple[Any, Any, dict[str, Any]]:
 
     f = (Delta/nu) K(x - y) + h, with h in the span of K: dh/dt = -nu h + (K * q at rest) - (K * q moved); its gradient
     at y, to first order in the displacements, is g.
+
+    Returns:
+        SymPy matrices of the field and the state (g, u_1, ...), and the symbols by name.
+
+    Units:
+        Time in units of 1/eta_D, displacements in lengths, g in 1/length.
+
+    Raises: nothing of its own.
+
+    Source:
+        Gaussian kernel, ridge nu, Wasserstein loss; after Becker, Pandit, Rangan, Fletcher 2022 (arXiv:2208.09938).
     """
     import sympy as sp
 
@@ -66,10 +84,22 @@ def symbolic_field(count: int) -> tuple[Any, Any, dict[str, Any]]:
 
 
 def local_modes(p: float, masses: Sequence[float], sigma: float, nu: float, mu: float = 1.0) -> LocalModes:
-    """Modes of generated points of the given masses on one true point of mass p. Raises InputError.
+    """Modes of generated points of the given masses on one true point of mass p.
 
-    equal masses m: relative -mu m Delta/(nu sigma^2), centre -h +- sqrt(h^2 - mu m p/sigma^2),
-    h = (nu + mu m Delta/(nu sigma^2))/2
+        equal masses m: relative -mu m Delta/(nu sigma^2), centre -h +- sqrt(h^2 - mu m p/sigma^2),
+        h = (nu + mu m Delta/(nu sigma^2))/2
+
+    Returns:
+        Eigenvalues, and those of the separate modes where masses are equal.
+
+    Units:
+        sigma in lengths, nu, mu and masses pure numbers; rates in units of eta_D.
+
+    Raises:
+        InputError: masses, p, sigma, nu or mu that are not positive and finite.
+
+    Source:
+        ``symbolic_field``; after Becker, Pandit, Rangan, Fletcher 2022 (arXiv:2208.09938).
     """
     m = _positive(masses, p=p, sigma=sigma, nu=nu, mu=mu)
     delta = float(p - m.sum())
@@ -87,14 +117,35 @@ def local_modes(p: float, masses: Sequence[float], sigma: float, nu: float, mu: 
 
 def single_point_threshold(p: float, mass: float, sigma: float, mu: float = 1.0) -> float:
     """The ridge below which a single generated point of mass > p leaves its true point: sqrt(mu m |Delta|)/sigma
-    (0 for mass <= p: it never does)."""
+    (0 for mass <= p: it never does).
+
+    Returns:
+        The ridge nu.
+
+    Units:
+        nu as the weight decay of an experiment with lengths in units in which sigma is given; masses pure numbers.
+
+    Raises:
+        InputError: a number that is not positive and finite.
+
+    Source:
+        ``local_modes`` at a zero determinant; after Becker et al. 2022 (arXiv:2208.09938).
+    """
     _positive([mass], p=p, sigma=sigma, mu=mu)
     return float(np.sqrt(mu * mass * max(mass - p, 0.0)) / sigma)
 
 
 @dataclass(frozen=True)
 class BestRidge:
-    """The ridge nu, and the decay rate of the slowest mode that counts (per unit of 1/eta_D time)."""
+    """The best ridge and what it gives.
+
+    Attributes:
+        nu: [1] the ridge, a weight decay.
+        rate: [eta_D] decay rate of the slowest mode that counts.
+
+    Source:
+        ``local_modes``, optimised in closed form.
+    """
 
     nu: float
     rate: float
@@ -109,7 +160,18 @@ def best_ridge(p: float, mass: float, count: int, sigma: float, mu: float = 1.0,
     for a small ridge and values for a large one; nu = sqrt(mu m Delta)/sigma, the rate of every mode. A single
     point has no relative modes: the other critical ridge sqrt(mu m) (sqrt p + sqrt m)/sigma is best, with rate
     sqrt(mu m p)/sigma.
-    Raises InputError: Delta <= 0 (relative modes do not decay).
+
+    Returns:
+        The ridge and its rate.
+
+    Units:
+        sigma in lengths, masses pure numbers, rates in units of eta_D.
+
+    Raises:
+        InputError: Delta <= 0 (relative modes do not decay), or a number that is not positive and finite.
+
+    Source:
+        ``local_modes``; after Becker, Pandit, Rangan, Fletcher 2022 (arXiv:2208.09938).
     """
     _positive([mass], p=p, sigma=sigma, mu=mu, count=count)
     delta = p - count * mass
@@ -134,8 +196,22 @@ def isolated_points(
         exp = eg.isolated.isolated_points((0.6, 0.4), ((0.35, 0.35), (0.3,)), sigma=0.5, nu=0.3)
         eg.spectrum(exp); eg.compare(exp, eg.simulate(exp))
 
-    Not checked: that ``separation`` is large enough for the points not to see each other, as ``local_modes`` assumes
-    (at 6 the kernel is 2e-8 there). Raises InputError."""
+    Returns:
+        An experiment like any other, with a Gaussian kernel and weight decay nu.
+
+    Units:
+        sigma in lengths, separation in units of sigma, rate per time, the others pure numbers.
+
+    Raises:
+        InputError: not one list of masses per true point, or numbers that the experiment refuses.
+
+    Assumes:
+        That ``separation`` is large enough for the points not to see each other, as ``local_modes`` assumes (at 6 the
+        kernel is 2e-8 there); not checked.
+
+    Source:
+        Becker, Pandit, Rangan, Fletcher 2022 (arXiv:2208.09938).
+    """
     if len(weights) != len(masses) or len(weights) < 1:
         raise InputError("masses", f"hold one list per true point, {len(weights)}", len(masses))
     return Experiment(

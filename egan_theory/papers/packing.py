@@ -42,7 +42,17 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Band:
-    """TV(P^m, Q^m) between ``low`` and ``high``, each attained by outcomes (P (k,), Q (k,))."""
+    """The range of TV(P^m, Q^m), and pairs that attain its ends.
+
+    Attributes:
+        low: [1] smallest value.
+        high: [1] largest value.
+        low_pair: outcomes (P (k,), Q (k,)) with the smallest value, probabilities.
+        high_pair: outcomes (P (k,), Q (k,)) with the largest value.
+
+    Source:
+        PacGAN (Lin, Khetan, Fanti, Oh 2018, arXiv:1712.04086), theorems 3 to 5.
+    """
 
     low: float
     high: float
@@ -51,9 +61,27 @@ class Band:
 
 
 def product_total_variation(P: np.ndarray, Q: np.ndarray, m: int) -> np.ndarray:
-    """TV(P^m, Q^m) for outcomes P, Q (..., k): (...), exact.
+    """TV(P^m, Q^m) of outcome probabilities P and Q, exact.
 
     Sequences of the same type (n_1, ..., n_k) have equal probability: C(m + k - 1, k - 1) classes instead of k^m.
+
+    Returns:
+        One value per pair.
+
+    Shapes:
+        P and Q (..., k), result (...).
+
+    Units:
+        Probabilities and total variations are pure numbers.
+
+    Raises:
+        InputError: P and Q of different shapes, or m that is no whole number of at least 1.
+
+    Assumes:
+        That P and Q are probabilities that sum to 1; not checked.
+
+    Source:
+        PacGAN (Lin et al. 2018, arXiv:1712.04086); method of types: Cover and Thomas, section 11.1.
     """
     P, Q = np.asarray(P, dtype=float), np.asarray(Q, dtype=float)
     if P.shape != Q.shape or P.ndim < 1:
@@ -84,7 +112,22 @@ def _types(m: int, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def curve(P: np.ndarray, Q: np.ndarray, x: float) -> np.ndarray:
-    """beta(x), the largest P(S) with Q(S) <= x (Neyman and Pearson), for outcomes (..., k): (...)."""
+    """beta(x), the largest P(S) with Q(S) <= x over randomised tests S.
+
+    Returns:
+        One value per pair.
+
+    Shapes:
+        P and Q (..., k), result (...).
+
+    Units:
+        Probabilities, pure numbers.
+
+    Raises: nothing of its own.
+
+    Source:
+        Neyman and Pearson 1933; PacGAN (Lin et al. 2018, arXiv:1712.04086), mode collapse region.
+    """
     P, Q = np.asarray(P, dtype=float), np.asarray(Q, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         order = np.argsort(-np.where(P + Q > 0, P / (P + Q), 0), axis=-1, kind="stable")
@@ -96,7 +139,20 @@ def curve(P: np.ndarray, Q: np.ndarray, x: float) -> np.ndarray:
 
 
 def band(t: float, m: int) -> Band:
-    """The range of TV(P^m, Q^m) over all pairs with TV(P, Q) = t (paper: theorem 3)."""
+    """The range of TV(P^m, Q^m) over all pairs with TV(P, Q) = t.
+
+    Returns:
+        Both ends with pairs that attain them.
+
+    Units:
+        Pure numbers.
+
+    Raises:
+        InputError: t outside of [0, 1], or m that is no whole number of at least 1.
+
+    Source:
+        PacGAN (Lin et al. 2018, arXiv:1712.04086), theorem 3.
+    """
     _check(t=t)
     low_pair, low = _best(lambda u: _outcomes([(u, u + t)]), 0.0, 1 - t, m)
     high_pair = _outcomes([(0.0, t), (1 - t, 1.0)])
@@ -104,9 +160,22 @@ def band(t: float, m: int) -> Band:
 
 
 def band_with_collapse(t: float, eps: float, delta: float, m: int) -> Band | None:
-    """The range over pairs with TV = t and beta(eps) >= delta; None if there are none (t < delta - eps).
+    """The range over pairs with TV = t and beta(eps) >= delta.
 
-    The upper edge is that of ``band``; the lower one is raised (paper: theorem 4)."""
+    The upper edge is that of ``band``; the lower one is raised.
+
+    Returns:
+        Both ends with pairs that attain them; None if there are none (t < delta - eps).
+
+    Units:
+        Pure numbers.
+
+    Raises:
+        InputError: t, eps or delta outside of [0, 1], or eps > delta.
+
+    Source:
+        PacGAN (Lin et al. 2018, arXiv:1712.04086), theorem 4.
+    """
     _check(t=t, eps=eps, delta=delta)
     if t < delta - eps:
         return None
@@ -116,11 +185,23 @@ def band_with_collapse(t: float, eps: float, delta: float, m: int) -> Band | Non
 
 
 def band_without_collapse(t: float, eps: float, delta: float, m: int, *, augmentation: bool = False) -> Band | None:
-    """The supremum and infimum over pairs with TV = t and beta(eps) <= delta; None if there are none.
+    """The supremum and infimum over pairs with TV = t and beta(eps) <= delta.
 
-    Unless ``augmentation`` is allowed, the same with P and Q exchanged is asked for too, beta(1 - delta) <= 1 - eps
-    (paper: theorem 5). A concave curve below a corner lies below a line through it: the upper edge is that of
+    Unless ``augmentation`` is allowed, the same with P and Q exchanged is asked for too, beta(1 - delta) <= 1 - eps.
+    A concave curve below a corner lies below a line through it: the upper edge is that of
     min(1, x + t, one line per corner), maximised over the lines' slopes.
+
+    Returns:
+        Both ends with pairs that attain them; None if there are none.
+
+    Units:
+        Pure numbers.
+
+    Raises:
+        InputError: t, eps or delta outside of [0, 1], or eps > delta.
+
+    Source:
+        PacGAN (Lin et al. 2018, arXiv:1712.04086), theorem 5.
     """
     _check(t=t, eps=eps, delta=delta)
     corners = [(eps, delta)] if augmentation else [(eps, delta), (1 - delta, 1 - eps)]

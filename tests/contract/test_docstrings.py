@@ -29,25 +29,7 @@ UNIT = re.compile(r"\[[^\]\[]+\]")
 #: names that are not done yet, with all that belongs to them
 # fmt: off
 LEFT = frozenset("""
-dirac.Portrait dirac.dirac_gan dirac.measured_multipliers dirac.plot_dirac dirac.portrait dirac.predicted_multipliers
-dirac.trajectory dirac.velocity isolated.BestRidge isolated.LocalModes isolated.best_ridge isolated.isolated_points
-isolated.local_modes isolated.single_point_threshold isolated.symbolic_field packing.Band packing.band
-packing.band_with_collapse packing.band_without_collapse packing.curve packing.product_total_variation plot.advice
-plot.branch plot.cloud plot.confusion plot.damping_ratio plot.dispersion plot.eigenvalues plot.frequency plot.game
-plot.game_curvature plot.game_scan plot.kernel plot.left plot.losses plot.monitor plot.phase plot.place
-plot.rate_curve plot.reached plot.relaxation plot.remedies plot.universality poincare.ImpliedR1 poincare.Poincare
-poincare.graph_laplacian poincare.implied_r1 poincare.poincare published.CLASSES published.MNIST
-published.PublishedFit published.Stiffness published.fit_published published.load_fit published.log_margins
-published.predict_published published.read_runs published.read_target published.save_fit published.stiffness report
-solvable.FixedPoint solvable.Prediction solvable.Profile solvable.Quadrature solvable.Regime solvable.SETTING_E
-solvable.SETTING_R solvable.Solvable solvable.State solvable.agreement solvable.boundaries solvable.classify
-solvable.compare_solvable solvable.fixed_points solvable.newton solvable.plot_overlaps solvable.plot_solvable_phase
-solvable.plot_solvable_scan solvable.predict_regime solvable.simulate_chain solvable.simulate_sde
-solvable.simulate_sgd solvable.simulate_solvable solvable.solvable_phase solvable.solvable_report solvable.solve_ode
-two_gaussian.TRUE_MEANS two_gaussian.Training two_gaussian.Trajectories two_gaussian.balanced_intervals
-two_gaussian.best_intervals two_gaussian.cusp_amplitude two_gaussian.mode_pairs two_gaussian.multipliers
-two_gaussian.random_starts two_gaussian.slope_range two_gaussian.stable_steps two_gaussian.total_variation
-two_gaussian.train
+report
 """.split())
 # fmt: on
 

@@ -16,6 +16,7 @@ from egan_theory.papers.solvable.equilibria import (
     newton,
     one_feature_parameters,
 )
+from egan_theory.papers.solvable.limits import boundaries
 from egan_theory.papers.solvable.line import (
     block_eigenvalues,
     forgetting,
@@ -29,7 +30,7 @@ from egan_theory.papers.solvable.line import (
 from egan_theory.papers.solvable.ode import drift
 from egan_theory.papers.solvable.phase import agreement, solvable_phase
 from egan_theory.papers.solvable.records import state_dataset
-from egan_theory.papers.solvable.regimes import REGIMES, boundaries, classify, coverage, predict_regime, saddle_escape
+from egan_theory.papers.solvable.regimes import REGIMES, classify, coverage, predict_regime, saddle_escape
 
 #: closed forms against the numeric Jacobian's eigenvalues, relative to the largest of them
 EIGENVALUE = 1e-10

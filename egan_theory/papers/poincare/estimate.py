@@ -47,9 +47,21 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class Poincare(Record):
-    """xi_1 of the data (1/length^2), its standard error, and how it was found.
+    """xi_1 of the data, its standard error, and how it was found.
 
-    ``lower``: the fitted quotient, see the module. ``trials``: every basis tried, in order of size.
+    Attributes:
+        xi: [1/length^2] smallest nonzero eigenvalue of -div(p grad .)/p, held-out quotient.
+        stderr: [1/length^2] its standard error.
+        lower: [1/length^2] quotient on the samples that it was fitted to, see the module.
+        basis: the one that was taken, in words.
+        converged: whether no larger basis does surely better.
+        samples: [1] their number n.
+        dimension: [1] of a sample.
+        trials: every basis tried, in order of size.
+        assumptions: what is taken for granted, in words.
+
+    Source:
+        Khrulkov et al. 2021 (arXiv:2102.04448); Pillaud-Vivien et al. 2020 (arXiv:1910.14564).
     """
 
     KEYS = ("xi", "stderr", "constant", "lower", "basis", "converged", "samples", "dimension", "trials", "assumptions")
@@ -66,17 +78,39 @@ class Poincare(Record):
 
     @property
     def constant(self) -> float:
-        """The Poincare constant 1/xi_1 (length^2)."""
+        """The Poincare constant 1/xi_1 [length^2]."""
         return 1 / self.xi
 
 
 def poincare(points: np.ndarray, weights: np.ndarray | None = None, *, bases: list[Basis] | None = None,
              seed: int = 0) -> Poincare:  # fmt: skip
-    """Estimate xi_1 from independent samples (n, d) of a density; see the module docstring.
+    """Estimate xi_1 from independent samples of a density; see the module docstring.
 
-    weights (n,): positive, any sum. ``seed``: folds and landmarks. Not checked: that the samples are independent and
-    their distribution has a density with finite Poincare constant; repeated points (atoms) make xi_1 = 0.
-    Raises InputError: fewer than 40 samples, not finite, all equal.
+    Args:
+        weights: positive, any sum.
+        bases: default: polynomials and Gaussian bumps, as many as the samples allow.
+        seed: of folds and landmarks.
+
+    Returns:
+        The estimate with its standard error and all bases that were tried.
+
+    Shapes:
+        points (n, d) or (n,), weights (n,).
+
+    Units:
+        Points in lengths, xi_1 in 1/length^2.
+
+    Raises:
+        InputError: fewer than 40 samples, not finite, all equal, weights that are not one positive number each, no
+            basis.
+
+    Assumes:
+        Independent samples of a density with finite Poincare constant; not checked: repeated points (atoms) make xi_1 =
+        0.
+
+    Source:
+        Khrulkov, Babenko, Oseledets 2021 (arXiv:2102.04448); kernel form: Pillaud-Vivien et al. 2020
+        (arXiv:1910.14564).
     """
     X, w = _checked(points, weights)
     n, d = X.shape

@@ -22,7 +22,23 @@ LOOKED_AT, SPREAD = 12, 0.05
 
 
 def graph_laplacian(points: np.ndarray, epsilon: float) -> float:
-    """xi_1 of samples (n, d) at bandwidth ``epsilon`` (length^2). Raises InputError: epsilon <= 0, too many points."""
+    """xi_1 of samples at bandwidth ``epsilon``, from a graph Laplacian: no basis functions, no gradients.
+
+    Returns:
+        The smallest eigenvalue above 0 whose mode lives on more than a few points.
+
+    Shapes:
+        points (n, d) or (n,).
+
+    Units:
+        epsilon in length^2, the result in 1/length^2.
+
+    Raises:
+        InputError: epsilon that is not above 0 or does not connect the points, or more than 6000 points.
+
+    Source:
+        Coifman and Lafon 2006, section 3.3, with alpha = 1/2.
+    """
     X = numbers("points", points).astype(float)
     X = X[:, None] if X.ndim == 1 else X
     if not (np.isfinite(epsilon) and epsilon > 0):

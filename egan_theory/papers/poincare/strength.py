@@ -18,7 +18,17 @@ from ...experiment import Experiment
 
 
 class ImpliedR1(NamedTuple):
-    """Best R1 strengths, and the decay rates they give to the slowest mode."""
+    """Best R1 strengths, and the decay rates they give to the slowest mode.
+
+    Attributes:
+        single: [length^2] the strength at which one mode alone is critical.
+        rate_single: [1/time] its decay rate.
+        broad: [length^2] the best strength over all modes from xi to infinity.
+        rate_broad: [1/time] decay rate of the slowest of them.
+
+    Source:
+        Eq. (24, best-r1-single), Eq. (25, best-r1-broad).
+    """
 
     single: float
     rate_single: float
@@ -27,8 +37,26 @@ class ImpliedR1(NamedTuple):
 
 
 def implied_r1(xi: float, exp: Experiment | None = None) -> ImpliedR1:
-    """The strengths for a discriminator that is orthonormal on the data; the experiment gives loss, rates and kernel
-    ratio (None: all constants 1). Assumes R1 alone in continuous time, kappa = nu = 0. Raises InputError: xi <= 0."""
+    """The R1 strengths that xi_1 implies for a discriminator that is orthonormal on the data.
+
+    Args:
+        exp: gives loss, rates and kernel ratio (None: all constants 1).
+
+    Returns:
+        Strengths and rates for one mode alone and for all modes from xi to infinity.
+
+    Units:
+        xi in 1/length^2, strengths in length^2, rates per unit of time.
+
+    Raises:
+        InputError: xi that is not above 0.
+
+    Assumes:
+        R1 alone in continuous time, kappa = nu = 0; not checked.
+
+    Source:
+        Eq. (24, best-r1-single), Eq. (25, best-r1-broad); Khrulkov et al. 2021 (arXiv:2102.04448).
+    """
     if not (np.isfinite(xi) and xi > 0):
         raise InputError("xi", "be greater than 0", xi)
     G, eta_D = 1.0, 1.0

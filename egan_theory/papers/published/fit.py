@@ -65,11 +65,22 @@ class Errors(Config):
 
 
 class PublishedFit(Record, Config):
-    """The two constants. ``time_scale`` tau: damping of the collective mode over the training per unit of lrD;
-    ``gain``: squared frequency over damping of the collective mode at phi = 0, per step.
+    """The two constants of the linear theory, fitted to published order parameters.
 
-    stderr_log: from the curvature of the log likelihood, in ln(constant). runs, counts: what was fitted. digest:
-    SHA-256 of (lrD, phi, classes).
+    Attributes:
+        constants: time_scale tau, the damping of the collective mode over the training per unit of lrD [1/lrD], and
+            gain, its squared frequency over damping at phi = 0 [1/step].
+        stderr_log: standard errors of ln(constant), from the curvature of the log likelihood.
+        log_likelihood: [1] at the fit.
+        runs: [1] that were fitted.
+        counts: [1] runs in each class.
+        digest: SHA-256 of (lrD, phi, classes).
+        versions: of packages.
+        method: how it was fitted, in words.
+        assumptions: what is taken for granted, in words.
+
+    Source:
+        Data of arXiv:2212.04580; Eq. (45, simultaneous), Eq. (50, map-simultaneous).
     """
 
     TITLE: ClassVar[str] = "Two constants from {0.runs} runs"
@@ -86,15 +97,17 @@ class PublishedFit(Record, Config):
 
     @property
     def time_scale(self) -> float:
+        """Damping of the collective mode over the training per unit of lrD [1/lrD]."""
         return self.constants.time_scale
 
     @property
     def gain(self) -> float:
+        """Squared frequency over damping of the collective mode at phi = 0 [1/step]."""
         return self.constants.gain
 
     @property
     def critical_ratio(self) -> float | None:
-        """phi at which the collective mode stops decaying whatever lrD: gain (1 + (N-1) phi) = 1; None beyond 1."""
+        """phi at which the collective mode stops decaying whatever lrD [1]: gain (1 + (N-1) phi) = 1; None beyond 1."""
         phi = (1 / self.gain - 1) / (MNIST.particles - 1)
         return phi if 0 <= phi <= 1 else None
 
@@ -167,10 +180,25 @@ def _numbers(values: xr.DataArray, field: str) -> xr.DataArray:
 def fit_published(ds: xr.Dataset, name: str = "order parameters") -> PublishedFit:
     """The two constants that make the classes of the runs in ``ds`` most likely: see ``theory`` and ``cells``.
 
-    maximise over (time_scale, gain):  sum over runs and classes of ln p, p = 1/(1 + exp(-+ margin/WIDTH))
+        maximise over (time_scale, gain):  sum over runs and classes of ln p, p = 1/(1 + exp(-+ margin/WIDTH))
 
     A grid in the logarithms of both, then Nelder-Mead from its best point.
-    Raises InputError: no runs, or no class that has runs in it and runs out of it.
+
+    Returns:
+        The constants with standard errors, and what was fitted.
+
+    Shapes:
+        ds: order parameters (lrD, phi), or (run) with lrD (run) and phi (run).
+
+    Units:
+        lrD as published, phi a pure number, training T = 1000 steps.
+
+    Raises:
+        InputError: no runs, no class that has runs in it and runs out of it, or variables that are missing or no
+            numbers.
+
+    Source:
+        Data of arXiv:2212.04580; Eq. (50, map-simultaneous).
     """
     data = cells(ds, name)
     known = {kind: data[kind] for kind in CLASSES}
@@ -231,13 +259,36 @@ def _standard_errors(loss: Any, x: np.ndarray, step: float = 1e-2) -> tuple[floa
 
 
 def save_fit(fit: PublishedFit, path: str | Path) -> None:
-    """Write the fit as JSON, whole or not at all."""
+    """Write the fit as JSON, whole or not at all.
+
+    Units:
+        As in the fit.
+
+    Raises:
+        InputError: a path that cannot be written.
+
+    Source:
+        none, it only writes a file.
+    """
     with atomic(check_output(path)) as temporary:
         temporary.write_text(json_text(fit.to_dict()), encoding="utf-8")
 
 
 def load_fit(path: str | Path) -> PublishedFit:
-    """Read a fit file. Raises InputError, one line, for anything that ``save_fit`` would not have written."""
+    """Read a fit file.
+
+    Returns:
+        The fit that was saved.
+
+    Units:
+        As in the fit.
+
+    Raises:
+        InputError: no such file, or anything that ``save_fit`` would not have written; one line.
+
+    Source:
+        none, it only reads a file.
+    """
     file, field = Path(path), str(path) or "fit"
     check_file(field, file, "be an existing fit file")
     if file.stat().st_size > LARGEST_FILE:

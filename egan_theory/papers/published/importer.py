@@ -52,15 +52,30 @@ def read_runs(
 ) -> xr.Dataset:
     """The published final clouds below ``folder`` in the run schema, one run per file, with order parameters.
 
-    particles (run, time, particle, component), float32 as published, one time T; parameters of the file names as
-    coordinates of ``run``. With ``target`` (point, component), see ``read_target``: all order parameters, nearest
-    images by cosine; without it those that need none (mean_abs_cosine, spread, participation_ratio).
-
     The runs come with no experiment of this package: critic widths, inner steps and optimiser were not published, so
     the attribute ``experiment`` is absent and ``compare`` needs one from the user.
 
-    Raises InputError, one line that names the file: an unknown name, a truncated or broken gzip, a pickle, a wrong
-    shape or dtype, numbers that are not finite, two files with the same parameters, no file at all.
+    Args:
+        target: see ``read_target``; with it all order parameters, nearest images by cosine; without it those that need
+            none (mean_abs_cosine, spread, participation_ratio).
+        progress: called with (done, total).
+
+    Returns:
+        A Dataset of the run schema; parameters of the file names are coordinates of ``run``.
+
+    Shapes:
+        particles (run, time, particle, component), float32 as published, one time T; target (point, component); order
+        parameters (run).
+
+    Units:
+        Positions in normalised pixels, T as published (its unit is not), order parameters as in eg.order_parameters.
+
+    Raises:
+        InputError: one line that names the file: an unknown name, a truncated or broken gzip, a pickle, a wrong shape
+            or dtype, numbers that are not finite, two files with the same parameters, no file at all.
+
+    Source:
+        Data of arXiv:2212.04580 (repository durrcommasteven/effective-gan-mnist-data).
     """
     root = Path(folder)
     if not str(folder) or not root.is_dir():
@@ -167,10 +182,25 @@ def read_cloud(file: Path) -> np.ndarray:
 
 
 def read_target(path: str | Path) -> xr.DataArray:
-    """The target (point, component): the first 100 images of a user's MNIST file, as the published runs saw them.
+    """The first 100 images of a user's MNIST file, as the published runs saw them.
 
-    .npy or .nc of shape (M, 784) or (M, 28, 28), M >= 100. Integers are raw pixels 0..255 and become
-    (x/255 - 0.1307)/0.3081; floating-point numbers must be normalised so already. Raises InputError.
+    Integers are raw pixels 0..255 and become (x/255 - 0.1307)/0.3081; floating-point numbers must be normalised so
+    already.
+
+    Returns:
+        The images as rows.
+
+    Shapes:
+        File .npy or .nc (M, 784) or (M, 28, 28), M >= 100; result (point, component) of 100 points.
+
+    Units:
+        Normalised pixels.
+
+    Raises:
+        InputError: no such file, fewer images, another shape, or numbers out of range.
+
+    Source:
+        Preprocessing of arXiv:2212.04580; none of its data.
     """
     field, file = "target", Path(path)
     check_file(field, file, "be an existing .npy or .nc file")

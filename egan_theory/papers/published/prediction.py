@@ -19,11 +19,27 @@ _WORDS = {
 
 @shown
 def predict_published(fit: PublishedFit, grid: xr.Dataset, name: str = "grid") -> xr.Dataset:
-    """p_memorised, p_frozen and p_runaway, in [0, 1], on the coordinates lrD and phi of ``grid``.
+    """Class probabilities on the coordinates lrD and phi of ``grid``, from a fit.
 
-    The two coordinates span a grid, or run along one dimension together. margin_*: how far inside the class the
-    prediction lies, in ln(rate) or ln(amplitude). Nothing but the coordinates of ``grid`` is used.
-    Raises InputError for coordinates that are missing or out of range.
+    The two coordinates span a grid, or run along one dimension together. Nothing but the coordinates of ``grid`` is
+    used.
+
+    Returns:
+        A Dataset on these coordinates.
+
+    Shapes:
+        - p_memorised, p_frozen, p_runaway (lrD, phi) or (run) [1]: probabilities in [0, 1]
+        - margin_memorised, margin_frozen, margin_runaway (lrD, phi) or (run) [1]: how far inside the class, in ln(rate)
+          or ln(amplitude)
+
+    Units:
+        Pure numbers; lrD as published.
+
+    Raises:
+        InputError: coordinates that are missing or out of range (lrD > 0, phi from 0 to 1).
+
+    Source:
+        Data of arXiv:2212.04580; Eq. (50, map-simultaneous).
     """
     lrD, phi = rates_and_ratios(grid, name)
     a, b = xr.broadcast(lrD, phi)

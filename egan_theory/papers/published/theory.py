@@ -53,6 +53,14 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 CLASSES = ("memorised", "frozen", "runaway")
+"""Names of the three classes of published runs.
+
+Units:
+    Words; their definitions are in the module's docstring.
+
+Source:
+    Order parameters of arXiv:2212.04580; the classes are this package's.
+"""
 #: definitions of the classes
 COVERED, COSINE, FROZEN_RATIO, RUNAWAY_RADII = 0.5, 0.10, 54.0, 0.3
 #: width of the logistic scatter in ln(rate) or ln(amplitude); a round number, not fitted
@@ -67,9 +75,17 @@ STEPS, NOISE = 1000.0, 0.5
 class Stiffness:
     """What the theory needs to know of the target images, all from the images and the start (``stiffness``).
 
-    relative_over_collective: mean_l beta_l / beta_c; mean_over_radius: |mean image| / R, R the images' rms distance
-    from their mean; s_memorised, s_frozen: mean (w_l T)^2 at the boundary of the class; drift_over_frozen:
-    |mean| / (rms displacement along one direction that lowers the participation ratio of the start to 54).
+    Attributes:
+        particles: [1] N, one per image.
+        relative_over_collective: [1] mean_l beta_l / beta_c.
+        mean_over_radius: [1] |mean image| / R, R the images' rms distance from their mean.
+        s_memorised: [1] mean (w_l T)^2 at the boundary of the class.
+        s_frozen: [1] mean (w_l T)^2 at the boundary of the class.
+        drift_over_frozen: [1] |mean| / (rms displacement along one direction that lowers the participation ratio of the
+            start to 54).
+
+    Source:
+        Data of arXiv:2212.04580; kernel of ReLU features: Cho and Saul 2009.
     """
 
     particles: int
@@ -80,10 +96,10 @@ class Stiffness:
     drift_over_frozen: float
 
     def to_dict(self) -> dict[str, float]:
+        """The fields by name [1]."""
         return asdict(self)
 
 
-#: of the first 100 MNIST training images, as the published runs saw them: ``stiffness(images)``
 MNIST = Stiffness(
     particles=100,
     relative_over_collective=0.006611,
@@ -92,6 +108,14 @@ MNIST = Stiffness(
     s_frozen=0.1490,
     drift_over_frozen=3.6804,
 )
+"""Of the first 100 MNIST training images, as the published runs saw them: ``stiffness(images)``.
+
+Units:
+    Pure numbers.
+
+Source:
+    Computed from the images and the start of arXiv:2212.04580; not fitted.
+"""
 
 
 class _Images:
@@ -147,9 +171,21 @@ def _ratio(x: np.ndarray) -> float:
 
 
 def stiffness(images: np.ndarray, noise: float = NOISE, seed: int = 0) -> Stiffness:
-    """``Stiffness`` of images (N, d), one particle each, started from N(0, noise^2) drawn with ``seed``.
+    """``Stiffness`` of images, one particle each, started from N(0, noise^2) drawn with ``seed``.
 
-    A boundary that is never reached is inf (then drift_over_frozen is 0).
+    Returns:
+        Ratios of stiffness and boundaries; one that is never reached is inf (then drift_over_frozen is 0).
+
+    Shapes:
+        images (N, d).
+
+    Units:
+        Images and noise in normalised pixels; all results are pure numbers.
+
+    Raises: nothing of its own.
+
+    Source:
+        Module docstring; kernel of ReLU features: Cho and Saul 2009, order 1.
     """
     model = _Images(images, noise, seed)
     beta_c, beta, _ = model.modes
@@ -185,7 +221,21 @@ def log_margins(
 ) -> dict[str, np.ndarray]:
     """For each class how far inside it a run lies, in ln(rate) or ln(amplitude); 0 on the boundary.
 
-    lrD > 0 and phi in [0, 1] broadcast against each other. -inf where no time is long enough (memorised at phi = 1).
+    -inf where no time is long enough (memorised at phi = 1).
+
+    Returns:
+        One array per class of CLASSES.
+
+    Shapes:
+        lrD > 0 and phi in [0, 1] broadcast against each other; results have their common shape (...).
+
+    Units:
+        Margins are pure numbers, time_scale in 1/lrD, gain per step, steps of training.
+
+    Raises: nothing of its own.
+
+    Source:
+        Module docstring; Eq. (50, map-simultaneous) for the growth per step.
     """
     lrD, phi = np.broadcast_arrays(np.asarray(lrD, dtype=float), np.asarray(phi, dtype=float))
     collective = 1 + (images.particles - 1) * phi

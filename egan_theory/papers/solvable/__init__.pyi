@@ -7,6 +7,7 @@ from .figures import plot_overlaps as plot_overlaps
 from .figures import plot_solvable_phase as plot_solvable_phase
 from .figures import plot_solvable_scan as plot_solvable_scan
 from .finite import simulate_solvable as simulate_solvable
+from .limits import boundaries as boundaries
 from .model import SETTING_E as SETTING_E
 from .model import SETTING_R as SETTING_R
 from .model import Solvable as Solvable
@@ -17,7 +18,6 @@ from .profile import Profile as Profile
 from .profile import Quadrature as Quadrature
 from .regimes import Prediction as Prediction
 from .regimes import Regime as Regime
-from .regimes import boundaries as boundaries
 from .regimes import classify as classify
 from .regimes import predict_regime as predict_regime
 from .report import solvable_report as solvable_report

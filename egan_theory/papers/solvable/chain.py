@@ -43,18 +43,35 @@ def simulate_chain(
     *,
     every: float = 30.0,
 ) -> xr.Dataset:
-    """``model.runs`` independent runs of round(time n) steps at finite n, in law those of direct SGD in R^n.
+    """Exact Markov chain of the overlaps: ``model.runs`` independent runs of round(time n) steps at finite n, in law
+    those of direct SGD in R^n.
 
-    P, q, r, S, z over (run, time) at the steps nearest to ``model.times``, and diverged_at (run,), NaN after it. A run
-    depends on ``seed`` and its own number only.
+    A run depends on ``seed`` and its own number only. KeyboardInterrupt: what was recorded is returned with status
+    "interrupted".
 
-    ``checkpoint``: a file written whole every ``every`` seconds, on an interrupt and at the end. When it exists the
-    simulation goes on from there, with the numbers it would have had without the break (same NumPy).
-    KeyboardInterrupt: what was recorded is returned with status "interrupted".
+    Args:
+        checkpoint: a file written whole every ``every`` seconds, on an interrupt and at the end. When it exists the
+            simulation goes on from there, with the numbers it would have had without the break (same NumPy).
 
-    Assumes Gaussian a, a~ (the components along w, U, V and the remaining norm are then all that matters).
-    Raises InputError: n < 2d + 1, no step, too many samples for the memory, a nonlinearity Numba cannot compile, a file
-    that is no checkpoint of this model.
+    Returns:
+        A Dataset of the shared form, at the steps nearest to ``model.times``.
+
+    Shapes:
+        P (run, time, feature, fake), q (run, time, feature), r (run, time, fake), S (run, time, fake, fake2), z (run,
+        time), diverged_at (run), NaN after it.
+
+    Units:
+        Overlaps are pure numbers, time in steps/n, diverged_at in steps, every in seconds.
+
+    Raises:
+        InputError: n < 2d + 1, no step, too many samples for the memory, a nonlinearity Numba cannot compile, a file
+            that is no checkpoint of this model.
+
+    Assumes:
+        Gaussian a, a~ (the components along w, U, V and the remaining norm are then all that matters).
+
+    Source:
+        Updates of Wang, Hu, Lu (arXiv:1805.08349); the chain is derived in papers.solvable.kernel.
     """
     job = Chain(model)
     path = None if checkpoint is None else check_output(checkpoint, field="checkpoint")

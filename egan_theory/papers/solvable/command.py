@@ -45,8 +45,9 @@ def ode(model: Model = None, output: Output = None, json: Json = False, figure: 
     answer = Answer(json, output, figure, inputs=[model])
     described = _load(model)
     from .figures import plot_overlaps
+    from .limits import boundary_words, theory
     from .ode import solve_ode
-    from .regimes import boundary_words, classify, theory
+    from .regimes import classify
 
     ds = solve_ode(described)
     (found,) = classify(ds)

@@ -19,7 +19,22 @@ def compare_solvable(
 
     stderr: standard error of the mean over runs, or n^-1/2 with one run. Left out: |P_lm| that the ODE puts below
     n^-1/2, where the sign is not decided; everything of a cycle, whose phases finite n scatters.
-    Deterministic shifts of order 1/n are not removed: with many runs they show as large z. Raises InputError (records).
+    Deterministic shifts of order 1/n are not removed: with many runs they show as large z.
+
+    Returns:
+        A table of quantities; runs of another regime are in ``unmatched``.
+
+    Shapes:
+        runs and ode: overlaps (run, time, ...) of the shared form.
+
+    Units:
+        Pure numbers.
+
+    Raises:
+        InputError: too few records to tell the regime.
+
+    Source:
+        The ODE of Wang, Hu, Lu (arXiv:1805.08349).
     """
     ode = solve_ode(model) if ode is None else ode
     (predicted,) = classify(ode)

@@ -39,7 +39,18 @@ ZERO = 1e-9
 
 @dataclass(frozen=True)
 class FixedPoint(Record):
-    """One fixed point: kind, state, eigenvalues (1/time) of the moving directions; those along a line are left out."""
+    """One fixed point of the macroscopic ODE.
+
+    Attributes:
+        kind: "perfect", "noninformative", "saddle", "locked", "self-locked" or "numerical".
+        state: the overlaps there.
+        eigenvalues: [n/step] (m,) rates of the moving directions; those along a line are left out.
+        method: how it was found, in words.
+        assumptions: what is taken for granted, in words.
+
+    Source:
+        Derived by SymPy (papers.solvable.derivation) from the ODE of Wang, Hu, Lu (arXiv:1805.08349).
+    """
 
     KEYS = ("stable", "method", "assumptions")
 
@@ -51,11 +62,12 @@ class FixedPoint(Record):
 
     @property
     def growth(self) -> float:
-        """Largest real part of the eigenvalues."""
+        """Largest real part of the eigenvalues [n/step]."""
         return float(self.eigenvalues.real.max())
 
     @property
     def stable(self) -> bool:
+        """Whether every moving direction decays."""
         return self.growth < 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,7 +121,19 @@ def fixed_points(model: Solvable) -> tuple[FixedPoint, ...]:
     """Perfect, noninformative, and (one feature, Lambda~ = Lambda, equal noise) saddle and locked states that exist.
 
     More features: perfect P = I and noninformative P = 0; the rest of the line by ``line_eigenvalues`` and others by
-    ``newton``. Each has its mirror image under w -> -w or V -> -V. Raises InputError unless f(x) = x, hard.
+    ``newton``. Each has its mirror image under w -> -w or V -> -V.
+
+    Returns:
+        The fixed points with their eigenvalues.
+
+    Units:
+        Overlaps are pure numbers, eigenvalues per unit of time, steps/n.
+
+    Raises:
+        InputError: a nonlinearity that is not f(x) = x, or a constraint that is not "hard".
+
+    Source:
+        Derived by SymPy (papers.solvable.derivation) from the ODE of Wang, Hu, Lu (arXiv:1805.08349).
     """
     d = model.d
     zero = np.zeros(d)
@@ -181,7 +205,17 @@ def _locked_cubic() -> Callable[..., Any]:
 def newton(model: Solvable, guess: State, *, steps: int = 100) -> FixedPoint:
     """The fixed point near ``guess`` for any model, by Newton's method (least squares: lines of them are no obstacle).
 
-    Raises InputError when the iteration does not converge.
+    Returns:
+        The fixed point with the eigenvalues of its moving directions.
+
+    Units:
+        Overlaps are pure numbers, eigenvalues per unit of time, steps/n.
+
+    Raises:
+        InputError: the iteration does not converge.
+
+    Source:
+        The ODE of Wang, Hu, Lu (arXiv:1805.08349), Jacobian by complex steps.
     """
     moves, d = directions(model), model.d
     y = guess.pack().astype(float)

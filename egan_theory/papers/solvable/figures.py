@@ -39,7 +39,22 @@ TINT = 0.35
 @given(ds=OVERLAPS, simulated=OVERLAPS)
 @style.styled
 def plot_overlaps(ds: xr.Dataset, simulated: xr.Dataset | None = None, ax: Axes | None = None, run: int = 0) -> Axes:
-    """Diagonal overlaps |P_ll| (full) and the size |q_l| (dashed) against time; dots: a finite-n run."""
+    """Diagonal overlaps |P_ll| (full) and the size |q_l| (dashed) against time; dots: a finite-n run.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Shapes:
+        ds and simulated: overlaps (run, time, ...) of the shared form.
+
+    Units:
+        x: steps/n; y: pure numbers.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``solve_ode`` and ``simulate_solvable`` compute it.
+    """
     ax = style.axes(ax)
     for i, colour in zip(range(ds.sizes["feature"]), cycle((BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK))):
         for name, line, fill in ((f"P{i + 1}{i + 1}", "-", colour), (f"q{i + 1}", "--", "none")):
@@ -73,7 +88,22 @@ def plot_solvable_phase(
     ax: Axes | None = None,
 ) -> Axes:
     """Areas: regimes predicted over two fields; markers: simulated outcomes (first run), a cross where they are wrong,
-    smaller ones where a run of this length and n cannot show the prediction; ``curves``: boundaries (label: x, y)."""
+    smaller ones where a run of this length and n cannot show the prediction; ``curves``: boundaries (label: x, y).
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Shapes:
+        predicted and simulated: (second, first) of ``solvable_phase``.
+
+    Units:
+        Both axes in the unit of their field.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``solvable_phase`` computes it.
+    """
     ax = style.axes(ax, (7.6, 6.0))
     codes, x, y = (predicted[n] for n in ("predicted", "first", "second"))
     ax.pcolormesh(
@@ -138,7 +168,22 @@ def plot_solvable_scan(
     ax: Axes | None = None,
 ) -> Axes:
     """Coverage of each feature and activity against one field: curves (``ds``), markers (``simulated``, mean over runs
-    and its range); the background is the predicted regime; ``lines``: boundaries (label: value)."""
+    and its range); the background is the predicted regime; ``lines``: boundaries (label: value).
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Shapes:
+        ds and simulated: (first, run) and (first, run, feature) of ``solvable_phase`` with one axis.
+
+    Units:
+        x: the field in its unit; y: pure numbers.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``solvable_phase`` computes it.
+    """
     ax = style.axes(ax, (7.6, 4.8))
     x, codes = ds["first"].values, ds["predicted"].values
     edges = np.concatenate([[x[0]], (x[1:] + x[:-1]) / 2, [x[-1]]])

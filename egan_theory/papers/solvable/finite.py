@@ -21,11 +21,27 @@ def simulate_solvable(
     progress: Progress | None = None,
     checkpoint: str | Path | None = None,
 ) -> xr.Dataset:
-    """Finite-n runs of the model: P, q, r, S, z over (run, time), and diverged_at (run,).
+    """Finite-n runs of the model, by either of two methods with the same law.
 
-    method "chain": the exact Markov chain of the overlaps, at any n (``chain.simulate_chain``), which can be resumed
-    from ``checkpoint``. "sgd": the updates themselves in R^n (``sgd.simulate_sgd``), for n up to about 10^4. Both
-    sample the same law. Raises InputError.
+    Args:
+        method: "chain": the exact Markov chain of the overlaps, at any n (``simulate_chain``), which can be resumed
+            from ``checkpoint``; "sgd": the updates themselves in R^n (``simulate_sgd``), for n up to about 10^4.
+
+    Returns:
+        A Dataset of the shared form.
+
+    Shapes:
+        P (run, time, feature, fake), q (run, time, feature), r (run, time, fake), S (run, time, fake, fake2), z (run,
+        time), diverged_at (run).
+
+    Units:
+        Overlaps are pure numbers, time in steps/n, diverged_at in steps.
+
+    Raises:
+        InputError: another method, a checkpoint of "sgd", and what the two refuse.
+
+    Source:
+        Updates of Wang, Hu, Lu, NeurIPS 2019 (arXiv:1805.08349).
     """
     if method == "chain":
         return simulate_chain(model, progress, checkpoint)

@@ -44,17 +44,36 @@ Number = Annotated[float, BeforeValidator(_plain)]
 class Solvable(Config):
     """One solvable GAN with its start and run. The TOML table [solvable] has the same names; defaults: setting R.
 
-    Lambda (d,), fake_Lambda (d,): variances of the latent coordinates, > 0; fake_Lambda defaults to Lambda.
-    noise, fake_noise: eta_T, eta_G >= 0, variances per coordinate; fake_noise defaults to noise.
-    tau, taut: learning rates of discriminator and generator; time t = step/n.
-    constraint: "hard", or a penalty of ``strength`` lam with H'(x) = x - 1 or tanh(x - 1).
-    nonlinearity f: "identity", "tanh", or in Python an odd callable that SymPy can follow (see profile.Profile).
-    latent: "gaussian", "rademacher" (c_l = +-sqrt(Lambda_l)), or in Python a profile.Quadrature.
-    P0, q0, r0, S0, z0: initial overlaps; defaults 0.1 I, 0.1, P0^T q0, I, 1.
-    time: T; record: samples of a run, both ends among them; n, runs, seed: of finite-n simulations.
-
     What was given in Python has no TOML form. Fields keep None where nothing was given: ``L``, ``Lt``, ``eta_T``,
     ``eta_G``, ``profile``, ``law`` and ``start`` are the resolved values.
+
+    Attributes:
+        Lambda: [1] (d,) variances of the true latent coordinates, > 0.
+        fake_Lambda: [1] (d,) of the generator's, > 0; default Lambda.
+        noise: [1] eta_T >= 0, variance per coordinate of the data.
+        fake_noise: [1] eta_G >= 0, of the generator; default ``noise``.
+        tau: [1/time] learning rate of the discriminator, time = step/n; > 0.
+        taut: [1/time] of the generator; >= 0.
+        constraint: "hard", or a penalty of ``strength`` lam with H'(x) = x - 1 or tanh(x - 1).
+        strength: [1] lam of a penalty, > 0.
+        nonlinearity: f: "identity", "tanh", or in Python an odd callable that SymPy can follow (see ``Profile``).
+        latent: "gaussian", "rademacher" (c_l = +-sqrt(Lambda_l)), or in Python a ``Quadrature``.
+        P0: [1] (d, d) initial overlap U^T V; default 0.1 I.
+        q0: [1] (d,) initial overlap U^T w; default 0.1.
+        r0: [1] (d,) initial overlap V^T w; default P0^T q0.
+        S0: [1] (d, d) initial overlap V^T V; default I.
+        z0: [1] initial w.w; 1 with the hard constraint.
+        time: [steps/n] length T of a run, > 0.
+        n: [1] dimension of finite-n simulations.
+        runs: [1] of finite-n simulations.
+        seed: [1] of finite-n simulations, 0 to below 2^63.
+        record: [1] samples of a run, both ends among them; at least 2.
+
+    Raises:
+        InputError: a field out of range, shapes that do not fit, or overlaps that no vectors can have.
+
+    Source:
+        Wang, Hu, Lu, NeurIPS 2019 (arXiv:1805.08349).
     """
 
     table: ClassVar[str] = "solvable"
@@ -138,29 +157,32 @@ class Solvable(Config):
 
     @property
     def d(self) -> int:
-        """Number of features."""
+        """Number of features [1]."""
         return len(self.Lambda)
 
     @cached_property
     def L(self) -> np.ndarray:
-        """(d,) Lambda."""
+        """(d,) Lambda [1]."""
         return np.array(self.Lambda)
 
     @cached_property
     def Lt(self) -> np.ndarray:
-        """(d,) Lambda~ of the generator."""
+        """(d,) Lambda~ of the generator [1]."""
         return self.L if self.fake_Lambda is None else np.array(self.fake_Lambda)
 
     @property
     def eta_T(self) -> float:
+        """Noise of the data, a variance per coordinate [1]."""
         return self.noise
 
     @property
     def eta_G(self) -> float:
+        """Noise of the generator, a variance per coordinate [1]."""
         return self.noise if self.fake_noise is None else self.fake_noise
 
     @property
     def hard(self) -> bool:
+        """Whether norms are kept by the constraint, not by a penalty."""
         return self.constraint == "hard"
 
     @cached_property
@@ -181,7 +203,11 @@ class Solvable(Config):
         return RADEMACHER if self.latent == "rademacher" else None
 
     def H1(self, x: Any) -> Any:
-        """H'(x) of the penalty, vectorised. Not for constraint "hard"."""
+        """H'(x) of the penalty, vectorised. Not for constraint "hard".
+
+        Raises:
+            InputError: the constraint is "hard".
+        """
         if self.hard:
             raise InputError("solvable.constraint", "be a penalty to have H'", "'hard'")
         return x - 1 if self.constraint == "x - 1" else np.tanh(x - 1)
@@ -198,13 +224,17 @@ class Solvable(Config):
 
     @property
     def times(self) -> np.ndarray:
-        """(record,) times of the samples, from 0 to ``time``."""
+        """(record,) times of the samples, from 0 to ``time`` [steps/n]."""
         return np.linspace(0.0, self.time, self.record)
 
     # -- change and exchange -------------------------------------------------------------------------------------
 
     def replace(self, changes: Mapping[str, Any]) -> Solvable:
-        """A copy with fields changed, e.g. ``{"noise": 1.0}``; validated again. "solvable.noise" is understood too."""
+        """A copy with fields changed, e.g. ``{"noise": 1.0}``; validated again. "solvable.noise" is understood too.
+
+        Raises:
+            InputError: a name that is no field, or a value that its field refuses.
+        """
         data = {name: getattr(self, name) for name in type(self).model_fields}
         for path, value in changes.items():
             name = _field(path)
@@ -214,18 +244,31 @@ class Solvable(Config):
         return type(self)(**data)
 
     def get(self, path: str) -> Any:
-        """The value of a field."""
+        """The value of a field, in its unit.
+
+        Raises:
+            InputError: a name that is no field.
+        """
         return getattr(self, _field(path))
 
     @classmethod
     def from_toml(cls, source: str | Path, changes: Mapping[str, Any] | None = None) -> Solvable:
         """Read a TOML file with the table [solvable]; ``changes``: fields set before anything is checked, e.g.
-        ``{"noise": 1.0}`` ("solvable.noise" is understood too). Raises InputError."""
+        ``{"noise": 1.0}`` ("solvable.noise" is understood too).
+
+        Raises:
+            InputError: a file that cannot be read, and what ``Solvable`` refuses.
+        """
         text = read_text(source, "model", "be an existing model file")
         return cls.from_toml_string(text, str(source), changes)
 
     @classmethod
     def from_toml_string(cls, text: str, name: str = "model", changes: Mapping[str, Any] | None = None) -> Solvable:
+        """``from_toml`` of a text.
+
+        Raises:
+            InputError: no TOML, no table [solvable], another table beside it, and what ``Solvable`` refuses.
+        """
         data = parsed(text, name)
         data = changed_tables(data, {"solvable." + k.removeprefix("solvable."): v for k, v in (changes or {}).items()})
         others = sorted(set(data) - {"solvable"})
@@ -245,7 +288,11 @@ class Solvable(Config):
         return {"model": text, "seed": self.seed, "versions": versions()}
 
     def to_toml(self) -> str:
-        """The model as TOML; reading it back gives an equal model. Raises InputError for what only Python can say."""
+        """The model as TOML; reading it back gives an equal model.
+
+        Raises:
+            InputError: a nonlinearity or latent law that only Python can say.
+        """
         import tomli_w
 
         for key in ("nonlinearity", "latent"):
@@ -273,7 +320,22 @@ def _input_error(error: ValidationError) -> InputError:
     return InputError(f"solvable.{name}" + "".join(f"[{p}]" for p in places), found.must, found.found)
 
 
-#: tau = .2, taut = .04, Lambda = (5, 3), hard, small aligned start: success at noise 2, oscillation at 1, collapse at 4
 SETTING_R = Solvable()
-#: setting R from larger overlaps, where finite-n noise does not decide the signs
+"""Setting R: tau = .2, taut = .04, Lambda = (5, 3), hard, small aligned start: success at noise 2, oscillation at 1,
+collapse at 4.
+
+Units:
+    As in ``Solvable``.
+
+Source:
+    A setting of two features for the model of Wang, Hu, Lu, NeurIPS 2019 (arXiv:1805.08349).
+"""
 SETTING_E = Solvable(P0=((0.5, 0.1), (-0.1, 0.4)), q0=(0.4, -0.3), time=60.0)
+"""Setting R from larger overlaps, where finite-n noise does not decide the signs.
+
+Units:
+    As in ``Solvable``.
+
+Source:
+    A start of this package for the model of Wang, Hu, Lu, NeurIPS 2019 (arXiv:1805.08349).
+"""

@@ -132,14 +132,33 @@ def solve_ode(
     rtol: float = RTOL,
     atol: float = ATOL,
 ) -> xr.Dataset:
-    """The macroscopic course from ``model.start``: P, q, r, S, z over (run = 1, time, ...), at ``model.times``.
+    """The macroscopic course from ``model.start``, at ``model.times``.
 
     Adaptive, stiff or not (LSODA); samples from its dense output. attrs: method; status ("finished", or "diverged at t"
     or "stopped at t: ...": then NaN follows); conservation: largest |z - 1| and |S_ll - 1| (hard); gram_minimum: least
     eigenvalue of the Gram matrix of (U, V, w), negative only by rounding.
 
-    Raises InputError for times that do not increase from 0 on, and for a latent law with too many nodes. Assumes
-    n -> infinity at fixed time: finite-n noise that decides a sign or leaves an unstable point is not in it.
+    Args:
+        sampling_noise: with the term tau^2 b of single samples.
+
+    Returns:
+        A Dataset of the shared form with one run.
+
+    Shapes:
+        times (T,); P (run, time, feature, fake), q (run, time, feature), r (run, time, fake), S (run, time, fake,
+        fake2), z (run, time).
+
+    Units:
+        Overlaps are pure numbers, time in steps/n.
+
+    Raises:
+        InputError: times that do not increase from 0 on, or a latent law with too many nodes.
+
+    Assumes:
+        n -> infinity at fixed time: finite-n noise that decides a sign or leaves an unstable point is not in it.
+
+    Source:
+        Wang, Hu, Lu, NeurIPS 2019 (arXiv:1805.08349), macroscopic ODE.
     """
     t = model.times if times is None else np.asarray(times, dtype=float)
     if t.ndim != 1 or not len(t) or not np.all(np.isfinite(t)) or t[0] < 0 or np.any(np.diff(t) <= 0):

@@ -60,17 +60,33 @@ def solvable_phase(
     simulate: str | None = "ode",
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
-    """Regimes over one or two fields; dims (second, first), second left out with one axis.
+    """Regimes over one or two fields: predicted and, where asked for, simulated.
 
-    ``predicted``; ``decided``, 1 where a run of ``model.time`` is long enough to show it, and n large enough; ``rate``,
-    the slowest that decides. With ``simulate`` "ode", "chain" or "sgd" (``model.n``, ``model.runs``) also, over run:
-    ``regime``, ``learnt`` (number of features), ``coverage`` (feature), ``activity``; ``wrong``: regimes that differ,
-    or a mode collapse onto other features, where neither is undecided; and ``coexisting``: a cycle where a locked state
-    is stable too, which is not wrong: the theory does not say which of two attractors a start reaches. Regimes index
-    attrs["regimes"].
+    Returns:
+        A Dataset; regimes index attrs["regimes"].
 
-    Raises KeyboardInterrupt when interrupted, InputError for a bad axis, equal axes, an unknown method, or where no
-    regime is predicted (see ``predict_regime``).
+    Shapes:
+        second is left out with one axis.
+
+        - predicted (second, first)
+        - decided (second, first): 1 where a run of ``model.time`` is long enough to show it, and n large enough
+        - rate (second, first) [n/step]: the slowest that decides
+        - with ``simulate`` "ode", "chain" or "sgd" (``model.n``, ``model.runs``): regime, learnt (number of features),
+          activity (second, first, run), coverage (second, first, run, feature)
+        - wrong (second, first, run): regimes that differ, or a mode collapse onto other features, where neither is
+          undecided
+        - coexisting (second, first, run): a cycle where a locked state is stable too, which is not wrong: the theory
+          does not say which of two attractors a start reaches
+
+    Units:
+        Rates per unit of time, steps/n; axes in the unit of their field; the others pure numbers.
+
+    Raises:
+        KeyboardInterrupt: when interrupted.
+        InputError: a bad axis, equal axes, an unknown method, or where no regime is predicted (see ``predict_regime``).
+
+    Source:
+        ``predict_regime`` and ``classify``; the model: Wang, Hu, Lu (arXiv:1805.08349).
     """
     varied = cast(Any, _Varied(model))  # an axis asks for a field and for a copy with another value, no more
     axes = parse_axes(varied, [first] if second is None else [first, second])
@@ -131,7 +147,22 @@ def _wrong(prediction: Prediction, found: Regime) -> bool:
 
 
 def agreement(ds: xr.Dataset) -> dict[str, int]:
-    """Counts over cells and runs: all, the decided, of these the wrong, undecided, coexisting; and the wrong others."""
+    """Counts over cells and runs of ``solvable_phase``.
+
+    Returns:
+        runs: all; decided; of these wrong, undecided, coexisting; wrong_where_slow: wrong ones of the others.
+
+    Shapes:
+        ds: (second, first) and (second, first, run), as ``solvable_phase`` with ``simulate`` gives them.
+
+    Units:
+        Numbers of runs.
+
+    Raises: nothing of its own.
+
+    Source:
+        none, it counts.
+    """
     decided = ds["decided"].values.astype(bool)[..., None] & np.ones(ds.sizes["run"], dtype=bool)
     undecided = ds["regime"].values == REGIMES.index("undecided")
     return {

@@ -21,14 +21,24 @@ MOMENT_TOLERANCE = 1e-9
 class Profile:
     """An odd profile f(x), from a callable that SymPy can follow: ``Profile.of(lambda x: x / (1 + x**2))``.
 
-    ``f``, ``df``: vectorised f and f'. ``expression`` in the symbol ``X``. Equal when the expressions are.
+    Equal when the expressions are.
+
+    Attributes:
+        expression: f in the symbol ``X``, by SymPy.
+
+    Source:
+        f of the discriminator's score in Wang, Hu, Lu (arXiv:1805.08349).
     """
 
     expression: sp.Expr
 
     @classmethod
     def of(cls, function: Callable[[Any], Any]) -> Profile:
-        """Raises InputError: no SymPy expression of its argument alone, not odd, not differentiable."""
+        """The profile of a callable.
+
+        Raises:
+            InputError: no SymPy expression of its argument alone, not odd, not differentiable.
+        """
         field = "nonlinearity"
         try:
             expression = sp.sympify(function(X), strict=True)  # what the callable returned, never text
@@ -46,10 +56,12 @@ class Profile:
 
     @cached_property
     def f(self) -> Callable[[Any], np.ndarray]:
+        """The function f, vectorised: pure numbers [1], arrays (...) to arrays (...)."""
         return sp.lambdify(X, self.expression, "numpy")
 
     @cached_property
     def df(self) -> Callable[[Any], np.ndarray]:
+        """The derivative f', vectorised: pure numbers [1], arrays (...) to arrays (...)."""
         derivative = sp.lambdify(X, sp.diff(self.expression, X), "numpy")
         return lambda x: derivative(x) * np.ones_like(x, dtype=np.result_type(x, float))  # f' may be a constant
 
@@ -61,7 +73,18 @@ PROFILES = {"identity": Profile(X), "tanh": Profile(sp.tanh(X))}
 @dataclass(frozen=True)
 class Quadrature:
     """A law of the latent coordinates: c_l = sqrt(Lambda_l) xi_l with xi = nodes[i] with probability weights[i],
-    independent; mean 0 and variance 1 are required. The Rademacher law is nodes (-1, 1), weights (1/2, 1/2)."""
+    independent; mean 0 and variance 1 are required. The Rademacher law is nodes (-1, 1), weights (1/2, 1/2).
+
+    Attributes:
+        nodes: [1] values of xi.
+        weights: [1] their probabilities, > 0, sum 1.
+
+    Raises:
+        InputError: not one weight per node, a sum that is not 1, a mean that is not 0 or a variance that is not 1.
+
+    Source:
+        Latent law of Wang, Hu, Lu (arXiv:1805.08349), whatever its shape.
+    """
 
     nodes: tuple[float, ...]
     weights: tuple[float, ...]

@@ -19,7 +19,7 @@ import xarray as xr
 from ...base.errors import InputError
 from ...base.table import Record
 from .equilibria import FixedPoint, fixed_points, locked_onset, newton, one_feature_parameters
-from .line import block_trace, forgetting, learnable, line_drift, success_ratio, trace_ratio
+from .line import block_trace, forgetting, learnable, line_drift
 from .model import Solvable
 from .records import dataset_state
 from .state import State
@@ -47,7 +47,19 @@ DECIDED = 10.0
 
 @dataclass(frozen=True)
 class Regime(Record):
-    """learnt: features (0-based); coverage (d,); activity: rms of (q, r); swing: its standard deviation; note: why."""
+    """What a trajectory does.
+
+    Attributes:
+        label: one of REGIMES.
+        learnt: [1] features, counted from 0.
+        coverage: [1] (d,) length of each true feature's projection on the generated ones.
+        activity: [1] rms of (q, r) at the end.
+        swing: [1] its standard deviation.
+        note: why, in words.
+
+    Source:
+        none, criteria of papers.solvable.regimes; the model: Wang, Hu, Lu (arXiv:1805.08349).
+    """
 
     KEYS = ("learnt", "coverage", "activity", "swing", "note")
 
@@ -73,10 +85,27 @@ def coverage(state: State) -> np.ndarray:
 def classify(ds: xr.Dataset, n: int | None = None) -> tuple[Regime, ...]:
     """The regime of each run of a Dataset of the shared form (``solve_ode``, ``simulate_solvable``).
 
-    ``n``: dimension of a finite-n simulation, whose fluctuations 1/sqrt(n) are allowed for; default: none.
     Only the overlaps are used, no theory: windows 0.6 T to 0.8 T and 0.8 T to T are compared. Fluctuations larger than
     QUIET + NOISE/sqrt(n), as near a boundary, come out as undecided or oscillation.
-    Raises InputError for fewer than 5 records in a window.
+
+    Args:
+        n: dimension of a finite-n simulation, whose fluctuations 1/sqrt(n) are allowed for; default: none.
+
+    Returns:
+        One regime per run.
+
+    Shapes:
+        ds: P (run, time, feature, fake), q (run, time, feature), r (run, time, fake), S (run, time, fake, fake2), z
+        (run, time).
+
+    Units:
+        Overlaps are pure numbers, time in steps/n.
+
+    Raises:
+        InputError: fewer than 5 records in a window.
+
+    Source:
+        none, criteria of papers.solvable.regimes.
     """
     time, state = ds["time"].values, dataset_state(ds)
     span = time[-1] - time[0]
@@ -130,9 +159,17 @@ def _classify(state: State, windows: list[np.ndarray], noise: float) -> Regime:
 
 @dataclass(frozen=True)
 class Prediction(Record):
-    """label: of REGIMES ("undecided" where the theory does not say); learnt: features (0-based) at the end.
+    """The regime that the theory predicts.
 
-    rate: the slowest of the rates (1/time) that decide it. A run sees it when ``rate`` T is at least DECIDED.
+    Attributes:
+        label: one of REGIMES ("undecided" where the theory does not say).
+        learnt: [1] features at the end, counted from 0.
+        rate: [n/step] the slowest of the rates that decide it. A run sees it when ``rate`` T is at least 10.
+        reason: what decides it, in words.
+        assumptions: what is taken for granted, in words.
+
+    Source:
+        Stability of fixed points, derived by SymPy (papers.solvable.derivation).
     """
 
     KEYS = ("learnt", "rate", "reason", "assumptions")
@@ -184,7 +221,19 @@ def predict_regime(model: Solvable) -> Prediction:
         not learnable:   taut/tau > 1 + xi/Lambda_l: the generator feeds on itself (one feature: self-locked)
 
     Between the two bounds on rotations (several features of different Lambda) nothing is said: "undecided".
-    Raises InputError unless f(x) = x, hard, Lambda~ = Lambda.
+
+    Returns:
+        The regime, the features learnt and the rate that decides.
+
+    Units:
+        Rates per unit of time, steps/n.
+
+    Raises:
+        InputError: a nonlinearity that is not f(x) = x, a constraint that is not "hard", or fake_Lambda other than
+            Lambda.
+
+    Source:
+        Derived by SymPy (papers.solvable.derivation) from the ODE of Wang, Hu, Lu (arXiv:1805.08349).
     """
     if not np.array_equal(model.L, model.Lt):
         raise InputError("solvable.fake_Lambda", "equal Lambda for predicted regimes", model.fake_Lambda)
@@ -258,46 +307,3 @@ def _locked_numerically(model: Solvable) -> FixedPoint | None:
             if point.stable and float(point.state.r @ point.state.r) > QUIET:
                 return point
     return None
-
-
-def boundaries(model: Solvable) -> dict[str, float]:
-    """Where the regimes change, as formulas: critical noises eta (equal noise), and ratios alpha at this noise.
-
-    ``noise_success``: oscillation below (P = I, largest Lambda); ``noise_rotation``: no rotation of it is stable below;
-    ``noise_feature_l``: feature l is forgotten above. ``ratio_success``, ``ratio_rotation``: alpha above which the same
-    happens at the present noise. One feature: ``ratio_locked``, the fold of the locked states.
-    """
-    alpha, L = model.taut / model.tau, model.L
-    out = {
-        "noise_success": float(np.sqrt(alpha * L.max() / (2 * model.tau))),
-        "noise_rotation": float(np.sqrt(alpha * L.mean() / (2 * model.tau))),
-        **{f"noise_feature_{i + 1}": float(np.sqrt(L[i] / model.tau)) for i in range(model.d)},
-        "ratio_success": success_ratio(model),
-        "ratio_rotation": trace_ratio(model),
-    }
-    if model.d == 1 and model.eta_T == model.eta_G and model.L[0] == model.Lt[0]:
-        _, k, s = one_feature_parameters(model)
-        out["ratio_locked"] = locked_onset(k, s)
-    return out
-
-
-def boundary_words(name: str) -> str:
-    """What a boundary of ``boundaries`` is, in words."""
-    words = {
-        "noise_success": "noise below which P = I oscillates",
-        "noise_rotation": "noise below which every rotation of it oscillates",
-        "ratio_success": "taut/tau above which P = I oscillates",
-        "ratio_rotation": "taut/tau above which every rotation of it oscillates",
-        "ratio_locked": "taut/tau from which locked states exist",
-    }
-    return words.get(name, f"noise above which feature {name.rsplit('_', 1)[-1]} is forgotten")
-
-
-def theory(model: Solvable) -> dict[str, Any]:
-    """The --json form of what is predicted without integrating: regime, boundaries and fixed points. Raises InputError
-    where the theory does not apply."""
-    return {
-        "predicted": predict_regime(model).to_dict(),
-        "boundaries": boundaries(model),
-        "fixed_points": [point.to_dict() for point in fixed_points(model)],
-    }

@@ -14,7 +14,7 @@ from ...base.errors import InputError
 from ...base.json import json_text
 from ...show.folder import INDEX, Draft, claim, staged
 from ...show.words import agreement_table
-from . import regimes
+from . import limits
 from .compare import compare_solvable
 from .figures import plot_overlaps, plot_solvable_scan
 from .finite import simulate_solvable
@@ -31,12 +31,27 @@ SCAN = 24
 
 
 def solvable_report(model: Solvable, directory: str | Path = "report", *, progress: Progress | None = None) -> Path:
-    """Predict, integrate, simulate (exact chain), compare and write the page; returns the path of its index.html.
+    """Predict, integrate, simulate (exact chain), compare and write the page.
 
     Figures are in the page; beside it: ode.nc, runs.nc, agreement.nc, scan.nc, theory.json, model.toml. What does not
     apply to the model (closed forms need f(x) = x and the hard constraint) is left out, with its reason on the page.
     All or nothing: the folder is written when everything is computed, and only if it is new, empty or a former report.
-    Raises InputError: a folder of something else, too few records.
+
+    Args:
+        progress: called with (stage, done, total).
+
+    Returns:
+        The path of its index.html.
+
+    Units:
+        On the page beside each number.
+
+    Raises:
+        InputError: a folder of something else, or too few records.
+        KeyboardInterrupt: when interrupted.
+
+    Source:
+        The model of Wang, Hu, Lu, NeurIPS 2019 (arXiv:1805.08349).
     """
     folder = claim(directory)
     tick = progress or (lambda stage, done, total: None)
@@ -52,7 +67,7 @@ def solvable_report(model: Solvable, directory: str | Path = "report", *, progre
     theory: dict[str, Any] = {}
     scan, missing = None, {}
     try:
-        theory = regimes.theory(model)
+        theory = limits.theory(model)
         scan = _scan(model, theory["boundaries"], lambda done, total: tick("scan", done, total))
     except InputError as error:
         missing["predicted regimes, fixed points and scan over noise"] = str(error)
@@ -77,7 +92,7 @@ def solvable_report(model: Solvable, directory: str | Path = "report", *, progre
             verdict=_verdict(found.label, theory), about=about, failures=missing,
             headline=_headline(model, found, outcomes, theory), rows=agreement_table(table), unmatched=table.unmatched,
             assumptions=table.assumptions, points=theory.get("fixed_points", []),
-            boundaries={regimes.boundary_words(k): v for k, v in theory.get("boundaries", {}).items()},
+            boundaries={limits.boundary_words(k): v for k, v in theory.get("boundaries", {}).items()},
         )  # fmt: skip
     tick("write", 1, 1)
     return folder / INDEX

@@ -88,14 +88,33 @@ def simulate_sde(
 ) -> xr.Dataset:
     """An ensemble of single weights, ``model.runs`` times, at ``model.times``.
 
-    P, q, r, S, z (run, time, ...): second moments of the ensemble, which scatter about the ODE by O(weights^-1/2);
-    u (run, weight, feature), v (run, time, weight, fake), w (run, time, weight): the rows themselves, the first ones
-    where all would be more than KEPT numbers.
+    Overlaps are second moments of the ensemble, which scatter about the ODE by O(weights^-1/2). attrs: method, weights,
+    status.
 
-    ``start`` (weights, 2d+1): rows (u_i, v_i, w_i) to begin every run from; default N(0, G(0)) for each, the limit of
-    vectors in random position. The drift is that of ``model.start``: that the rows have its second moments is not
-    checked. Assumes n -> infinity; the rows are independent. attrs: method, weights, status.
-    Raises InputError: weights < 1, ``start`` of another shape or not finite.
+    Args:
+        weights: rows of an ensemble.
+        start: rows (u_i, v_i, w_i) to begin every run from; default N(0, G(0)) for each, the limit of vectors in random
+            position.
+
+    Returns:
+        A Dataset of the shared form, with the rows themselves: the first ones where all would be too many numbers.
+
+    Shapes:
+        start (weights, 2d + 1); P, q, r, S, z (run, time, ...); u (run, weight, feature), v (run, time, weight, fake),
+        w (run, time, weight).
+
+    Units:
+        Pure numbers, rows scaled by sqrt(n); time in steps/n.
+
+    Raises:
+        InputError: weights < 1, or ``start`` of another shape or not finite.
+
+    Assumes:
+        n -> infinity, so that rows are independent; the drift is that of ``model.start``: that the rows have its second
+        moments is not checked.
+
+    Source:
+        Wang, Hu, Lu, NeurIPS 2019 (arXiv:1805.08349), microscopic SDE.
     """
     d, R, times = model.d, model.runs, model.times
     D, T = 2 * d + 1, len(times)

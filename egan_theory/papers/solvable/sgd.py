@@ -25,15 +25,30 @@ METHOD = "stochastic gradient descent in R^n"
 
 @shown
 def simulate_sgd(model: Solvable, progress: Progress | None = None, *, weights: bool = False) -> xr.Dataset:
-    """``model.runs`` independent runs of round(time n) steps of the updates on U, V (n, d), w (n,).
+    """Direct SGD in R^n: ``model.runs`` independent runs of round(time n) steps of the updates on U, V (n, d), w (n,).
 
-    P, q, r, S, z over (run, time) at the steps nearest to ``model.times``, and diverged_at (run,), NaN after it. All
-    runs start from the same vectors, in random position, with the overlaps of ``model.start``.
+    All runs start from the same vectors, in random position, with the overlaps of ``model.start``.
+    KeyboardInterrupt: what was recorded is returned with status "interrupted".
 
-    ``weights``: also the rows scaled by sqrt(n), u (run, weight, feature), v (run, time, weight, fake) and
-    w (run, time, weight), as ``simulate_sde`` has them.
-    KeyboardInterrupt: what was recorded is returned with status "interrupted". Raises InputError: n < 2d + 1, no step,
-    too many samples for the memory.
+    Args:
+        weights: also the rows scaled by sqrt(n), as ``simulate_sde`` has them.
+
+    Returns:
+        A Dataset of the shared form, at the steps nearest to ``model.times``.
+
+    Shapes:
+        P (run, time, feature, fake), q (run, time, feature), r (run, time, fake), S (run, time, fake, fake2), z (run,
+        time), diverged_at (run), NaN after it; u (run, weight, feature), v (run, time, weight, fake), w (run, time,
+        weight).
+
+    Units:
+        Overlaps are pure numbers, time in steps/n, diverged_at in steps.
+
+    Raises:
+        InputError: n < 2d + 1, no step, or too many samples for the memory.
+
+    Source:
+        Updates of Wang, Hu, Lu, NeurIPS 2019 (arXiv:1805.08349).
     """
     course = Course(model)
     steps, R, d = course.steps, model.runs, model.d

@@ -13,7 +13,19 @@ import numpy as np
 
 
 class State(NamedTuple):
-    """P (..., d, d), q (..., d), r (..., d), S (..., d, d), z (...), with any leading axes."""
+    """The macroscopic state, with any leading axes: U the true features, V the generator's, w the discriminator's
+    weights.
+
+    Attributes:
+        P: [1] (..., d, d) overlap U^T V.
+        q: [1] (..., d) overlap U^T w.
+        r: [1] (..., d) overlap V^T w.
+        S: [1] (..., d, d) overlap V^T V.
+        z: [1] (...) squared norm w.w.
+
+    Source:
+        Wang, Hu, Lu, NeurIPS 2019 (arXiv:1805.08349).
+    """
 
     P: np.ndarray
     q: np.ndarray
@@ -22,7 +34,7 @@ class State(NamedTuple):
     z: np.ndarray
 
     def pack(self) -> np.ndarray:
-        """(..., 2 d^2 + 2 d + 1)."""
+        """All of it as one array (..., 2 d^2 + 2 d + 1) [1]."""
         lead = self.q.shape[:-1]
         return np.concatenate(
             [self.P.reshape(*lead, -1), self.q, self.r, self.S.reshape(*lead, -1), self.z[..., None]], axis=-1

@@ -41,7 +41,25 @@ class Oscillator(NamedTuple):
 
 
 def balanced_intervals(a: float) -> np.ndarray:
-    """Ends (-a, -b, b, a) at which the true means feel no force; a > 1.1997. Raises InputError below that."""
+    """Ends (-a, -b, b, a) at which the true means feel no force.
+
+        exp(-a^2/2) sinh a = exp(-b^2/2) sinh b
+
+    Returns:
+        The ends, ascending.
+
+    Shapes:
+        Result (4,), ascending.
+
+    Units:
+        Standard deviations of the components.
+
+    Raises:
+        InputError: a that is not between 1.1997 and 30.
+
+    Source:
+        Derived for the model of Li, Madry, Peebles, Schmidt 2018 (arXiv:1706.09884); see the module.
+    """
     if not PEAK < a < 30:
         raise InputError("a", f"lie between {PEAK:.4f} and 30", a)
     log = lambda x: -(x**2) / 2 + x + np.log(-np.expm1(-2 * x))  # noqa: E731  log of exp(-x^2/2) 2 sinh x
@@ -50,7 +68,23 @@ def balanced_intervals(a: float) -> np.ndarray:
 
 
 def mode_pairs(ends: np.ndarray) -> dict[str, Oscillator]:
-    """The pairs "shift" and "spread" at mirror symmetric ends (4,) and the true means."""
+    """The pairs "shift" and "spread" at mirror symmetric ends and the true means.
+
+    Returns:
+        Coupling c and curvature g of each pair, before learning rates.
+
+    Shapes:
+        ends (4,), ascending.
+
+    Units:
+        c and g per standard deviation squared.
+
+    Raises:
+        InputError: ends that are not mirror symmetric about 0.
+
+    Source:
+        Derived for the model of Li, Madry, Peebles, Schmidt 2018 (arXiv:1706.09884); see the module.
+    """
     C = -force_on_ends_by_means(ends, TRUE_MEANS).T
     if not np.allclose(C, C[::-1, ::-1]):
         raise InputError("ends", "be mirror symmetric about 0", ends)
@@ -91,7 +125,23 @@ def step_map(discriminator: str, inner: int | None = None) -> sp.Matrix:
 
 
 def multipliers(training: Training, pair: Oscillator) -> np.ndarray:
-    """The two multipliers of a pair under a training rule (not "optimal", which has a kink at equilibrium)."""
+    """The two multipliers of a pair under a training rule (not "optimal", which has a kink at equilibrium).
+
+    Returns:
+        Complex multipliers of one generator step.
+
+    Shapes:
+        Result (2,), complex.
+
+    Units:
+        Pure numbers.
+
+    Raises:
+        InputError: a discriminator that is "optimal".
+
+    Source:
+        The update rule applied to the loss near equilibrium by SymPy (``step_map``).
+    """
     T = step_map(training.discriminator)
     values: dict[Any, float] = {
         c: pair.c, g: pair.g, eta: training.rate, eta_D: training.rate_discriminator, n: training.inner,
@@ -107,7 +157,20 @@ def _bounds(discriminator: str) -> sp.Expr:
 
 
 def stable_steps(training: Training, pair: Oscillator) -> tuple[float, float]:
-    """(low, high): the pair's multipliers lie inside the unit circle iff low < n < high; (nan, nan) if for no n."""
+    """(low, high): the pair's multipliers lie inside the unit circle iff low < n < high; (nan, nan) if for no n.
+
+    Returns:
+        Bounds on the number n of inner steps.
+
+    Units:
+        Numbers of discriminator steps per generator step.
+
+    Raises:
+        InputError: a discriminator that is "optimal".
+
+    Source:
+        Jury conditions of ``step_map``, by SymPy.
+    """
     values = {c: pair.c, g: pair.g, eta: training.rate, eta_D: training.rate_discriminator}
     low, high = 0.0, np.inf
     for slope, value in np.array(_bounds(training.discriminator).subs(values), dtype=float):

@@ -31,8 +31,20 @@ def _around() -> np.ndarray:
 
 
 def slope_range() -> tuple[float, float, float]:
-    """(min, mean, max) over directions of dmu of |(p - q)'|/TV at the zeros, zeros weighted by the square of their
-    pull on the means. Per standard deviation squared of the components."""
+    """Range over directions of dmu of |(p - q)'|/TV at the zeros, zeros weighted by the square of their pull on the
+    means.
+
+    Returns:
+        Smallest, mean and largest ratio.
+
+    Units:
+        Per standard deviation squared of the components.
+
+    Raises: nothing of its own.
+
+    Source:
+        Module docstring; the model of Li, Madry, Peebles, Schmidt 2018 (arXiv:1706.09884).
+    """
     means = _around()
     ends = best_intervals(means)
     inside = np.abs(ends) < WINDOW
@@ -43,7 +55,19 @@ def slope_range() -> tuple[float, float, float]:
 
 
 def cusp_amplitude(rate: float) -> float:
-    """eta max |grad TV|^2/2: the total variation below which steps of rate eta no longer approach surely."""
+    """eta max |grad TV|^2/2: the total variation below which steps of rate eta no longer approach surely.
+
+    Returns:
+        A total variation.
+
+    Units:
+        rate per step with means in standard deviations; the result is a pure number.
+
+    Raises: nothing of its own.
+
+    Source:
+        Module docstring; the model of Li, Madry, Peebles, Schmidt 2018 (arXiv:1706.09884).
+    """
     means = _around()
     force = generator_force(best_intervals(means), means)
     return float(rate * (force**2).sum(-1).max() / 2)

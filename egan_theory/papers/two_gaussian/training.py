@@ -28,11 +28,22 @@ SPREAD = 3.0
 class Training:
     """How the two players move.
 
-    discriminator: "optimal" (the best intervals at every step), "simultaneous" (one gradient step of both players from
-    the same state), "steps" (``inner`` gradient steps, then the generator: alternating), "unrolled" (Metz et al. 2017,
-    arXiv:1611.02163: the generator descends L(mu, e_n(mu)) with e_n the ends after ``inner`` steps, differentiated
-    through them; the ends themselves then move by one step, both from the same state).
-    Raises InputError for values outside their ranges.
+    Attributes:
+        discriminator: "optimal" (the best intervals at every step), "simultaneous" (one gradient step of both players
+            from the same state), "steps" (``inner`` gradient steps, then the generator: alternating), "unrolled" (Metz
+            et al. 2017, arXiv:1611.02163: the generator descends L(mu, e_n(mu)) with e_n the ends after ``inner``
+            steps, differentiated through them; the ends themselves then move by one step, both from the same state).
+        inner: [1] discriminator steps per generator step.
+        rate: [1/step] eta of the means, which are in standard deviations.
+        rate_discriminator: [1/step] eta_D of the ends.
+        steps: [steps] of the generator.
+        record_every: [steps] between two records.
+
+    Raises:
+        InputError: values outside their ranges.
+
+    Source:
+        Li, Madry, Peebles, Schmidt 2018 (arXiv:1706.09884).
     """
 
     discriminator: str = "optimal"
@@ -56,7 +67,17 @@ class Training:
 
 @dataclass(frozen=True)
 class Trajectories:
-    """Recorded training: time (T,) in generator steps, means (R, T, 2), ends (R, T, 4), tv (R, T)."""
+    """Recorded training.
+
+    Attributes:
+        time: [steps] (T,) of the generator.
+        means: [standard deviations] (R, T, 2) of the generator's components.
+        ends: [standard deviations] (R, T, 4) of the intervals.
+        tv: [1] (R, T) total variation between data and generator.
+
+    Source:
+        Li, Madry, Peebles, Schmidt 2018 (arXiv:1706.09884).
+    """
 
     time: np.ndarray
     means: np.ndarray
@@ -65,13 +86,13 @@ class Trajectories:
 
     @property
     def empty(self) -> np.ndarray:
-        """Number of intervals without length at the end of training, (R,)."""
+        """(R,) number of intervals without length at the end of training [1]."""
         length = self._lengths()
         return (length[:, 0] <= 0).astype(int) + (length[:, 2] <= 0)
 
     @property
     def merged(self) -> np.ndarray:
-        """Whether two intervals of positive length have become one at the end of training, (R,)."""
+        """(R,) whether two intervals of positive length have become one at the end of training [0 or 1]."""
         length = self._lengths()
         return (length[:, 1] <= 0) & (length[:, 0] > 0) & (length[:, 2] > 0)
 
@@ -83,7 +104,22 @@ class Trajectories:
 
 
 def random_starts(seed: int, count: int, spread: float = SPREAD) -> tuple[np.ndarray, np.ndarray]:
-    """Means (count, 2) and sorted interval ends (count, 4), all uniform in [-spread, spread]."""
+    """Means and sorted interval ends, all uniform in [-spread, spread].
+
+    Returns:
+        Means and ends.
+
+    Shapes:
+        (count, 2) and (count, 4).
+
+    Units:
+        Standard deviations of the components.
+
+    Raises: nothing of its own.
+
+    Source:
+        Li, Madry, Peebles, Schmidt 2018 (arXiv:1706.09884).
+    """
     rng = np.random.default_rng(seed)
     return rng.uniform(-spread, spread, (count, 2)), np.sort(rng.uniform(-spread, spread, (count, 4)), axis=-1)
 
@@ -91,8 +127,27 @@ def random_starts(seed: int, count: int, spread: float = SPREAD) -> tuple[np.nda
 def train(
     training: Training, starts: tuple[np.ndarray, np.ndarray], rates: np.ndarray | None = None
 ) -> Trajectories:  # fmt: skip
-    """Train from every start, (means (R, 2), ends (R, 4)), side by side; ``rates`` (R,): a discriminator's rate for
-    each run in place of the one of ``training``. Raises InputError."""
+    """Train from every start, side by side.
+
+    Args:
+        starts: means and ends, from ``random_starts``.
+        rates: a discriminator's rate for each run in place of the one of ``training``.
+
+    Returns:
+        Means, ends and total variation at the recorded steps.
+
+    Shapes:
+        starts (R, 2) and (R, 4), rates (R,); results over (R, T).
+
+    Units:
+        Means and ends in standard deviations of the components, rates per step.
+
+    Raises:
+        InputError: starts or rates of another shape, or rates that are not positive.
+
+    Source:
+        Li, Madry, Peebles, Schmidt 2018 (arXiv:1706.09884); unrolling: Metz et al. 2017 (arXiv:1611.02163).
+    """
     means, ends = (np.array(v, dtype=float) for v in starts)
     if means.ndim != 2 or means.shape[1:] != (2,) or ends.shape != (len(means), 4):
         raise InputError("starts", "be means (R, 2) and interval ends (R, 4)", f"{means.shape} and {ends.shape}")

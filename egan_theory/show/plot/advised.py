@@ -16,9 +16,22 @@ LEAST = 1e-8
 @given.given(advice=given.ADVICE)
 @style.styled
 def advice(advice: Advice, ax: Axes | None = None) -> Axes:
-    """What the horizon leaves of a kick (of what can move) against R1 strength, one line per draw, each draw's best,
-    the advice with one standard deviation over draws, the edge of stability, and in the title whether all that was
-    taken far from the end of training."""
+    """What the horizon leaves of a kick (of what can move) against R1 strength, one line per draw.
+
+    Also each draw's best, the advice with one standard deviation over draws, the edge of stability, and in the title
+    whether all that was taken far from the end of training.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Units:
+        x: strength in length^2; y: part of a kick, a pure number.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.advise`` computes it; Eq. (27, left).
+    """
     ax = style.axes(ax, (7.6, 5.0))
     for i, lefts in enumerate(advice.lefts):
         shown = np.where(lefts < 2, np.maximum(lefts, LEAST), np.nan)

@@ -18,7 +18,19 @@ DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 @given.given(arch=given.ARCHITECTURE)
 @style.styled
 def universality(arch: GeneratorArchitecture | None, ax: Axes | None = None) -> Axes:
-    """Ratio against depth for the architecture, or for every activation, with the limits as ticks at the right."""
+    """Kernel ratio against depth for the architecture, or for every activation, with the limits as ticks at the right.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Units:
+        x: hidden layers; y: ratio g2/g1, a pure number.
+
+    Raises: nothing of its own.
+
+    Source:
+        Eq. (97, kernel-numbers), Eq. (98, depth-slope).
+    """
     ax = style.axes(ax, (7.6, 4.6))
     chosen = GeneratorArchitecture() if arch is None else arch
     names = every_activation(chosen) if arch is None else {chosen.activation: chosen}

@@ -23,11 +23,24 @@ def reached(
     label: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Probability of each outcome (``predict.basin.reached``): bars of one start; of several, stacked over ``values``
-    of a parameter (``label``: its name, say "run.spread"), with the probability that modes are lost and its error.
+    """Probability of each outcome (``eg.reached``): bars of one start; of several, stacked over ``values`` of a
+    parameter.
 
         widths = [0.1, 0.2, 0.4]
         eg.plot.reached([eg.reached(exp.replace({"run.spread": s})) for s in widths], widths, "run.spread")
+
+    Of several also the probability that modes are lost, with its error. ``label``: name of the parameter.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Units:
+        Probabilities, pure numbers; values in the unit of the parameter.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.reached`` computes it; Eq. (79, macro-particles).
     """
     ax = style.axes(ax, (6.4, 4.2))
     if isinstance(found, Reached):

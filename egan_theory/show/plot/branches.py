@@ -33,6 +33,17 @@ def branch(found: Branch, ax: Axes | None = None) -> Axes:
     The equilibrium is the line at 0; solid: stable, dashed: unstable, particles that share a place together (a dot on
     stable orbits on which these part). A diamond marks a fold, a vertical line a threshold of the equilibrium. The
     strip above is the collapsed state.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Units:
+        x: the parameter in its own unit; y: length.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.branch`` computes it; Eq. (111, invariant-circle).
     """
     ax = style.axes(ax, (7.6, 5.0))
     for part in found.equilibrium:

@@ -50,6 +50,18 @@ def game(spectrum: GameSpectrum, ax: Axes | None = None) -> Axes:
 
     Area: the discriminator's share of the mode. Hollow: not converged. Grey dots: where all multipliers lie, area by
     the part of them (quadrature). Outside the shaded disc modes grow.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Units:
+        Real and imaginary part of a multiplier per training step, pure numbers.
+
+    Raises:
+        InputError: no spectrum of a game.
+
+    Source:
+        ``eg.Game.spectrum`` computes it; Eq. (114, frozen-adam).
     """
     check_spectrum(spectrum)
     ax = style.axes(ax, (6.4, 5.6))
@@ -113,6 +125,17 @@ def game_scan(spectrum: GameSpectrum | Scan, ax: Axes | None = None) -> Axes:
 
     Thick grey: the largest modulus of all multipliers seen, drift left out. Vertical: the present strength. Diamonds:
     where a mode comes into the unit circle, confirmed by products.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Units:
+        x: strength in the unit of the penalty; y: factor per training step.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.Game.spectrum`` with ``scan`` computes it.
     """
     from ...games.scan import Scan
 
@@ -161,7 +184,19 @@ def _tell_scan(ax: Axes, s: Scan, at: np.ndarray, size: np.ndarray, name: str) -
 def game_curvature(spectrum: GameSpectrum, ax: Axes | None = None) -> Axes:
     """Density of each player's own step times its curvature (P^1/2 H P^1/2), and from where on a step is too large.
 
-    Both axes are linear within a hundredth of the largest curvature and logarithmic beyond."""
+    Both axes are linear within a hundredth of the largest curvature and logarithmic beyond.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Units:
+        x: step times curvature, a pure number; y: part of all directions.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.Game.spectrum`` computes it; Eq. (115, step-edge).
+    """
     ax = style.axes(ax)
     drawn = False
     for d, name, colour in (

@@ -19,8 +19,21 @@ GAP = 0.12
 @given.given(numbers=given.NUMBERS)
 @style.styled
 def kernel(numbers: KernelNumbers, ax: Axes | None = None) -> Axes:
-    """tr Theta_ij / d over pairs of latents as measured (left) and by the two numbers (right), in units of g1; in the
-    title how much of the whole kernel, blocks included, these hold."""
+    """tr Theta_ij / d over pairs of latents as measured (left) and by the two numbers (right).
+
+    The title says how much of the whole kernel, blocks included, these hold.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Units:
+        Colours in units of g1; rows and columns are latents.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.kernel_numbers`` computes it; Eq. (1, generator-kernel).
+    """
     ax = style.axes(ax, (7.6, 4.0))
     T, N = numbers.traces / numbers.g1, numbers.latents
     two = np.where(np.eye(N, dtype=bool), 1.0, numbers.ratio)
@@ -58,7 +71,19 @@ def _tell_traces(ax: Axes, T: np.ndarray, numbers: KernelNumbers, offset: int) -
 @style.styled
 def place(found: Place, ax: Axes | None = None) -> Axes:
     """The measured ratio with one standard error on the axis of kernel ratios, with the thresholds and what holds
-    between them."""
+    between them.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Units:
+        x: ratio g2/g1, a pure number.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.place`` computes it; Eq. (70, ratio-pencil).
+    """
     ax = style.axes(ax, (7.6, 2.6))
     low, high = found.range
     edges = [low, *found.thresholds, high]

@@ -20,6 +20,20 @@ def eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None = None, ax: Ax
     """Predicted eigenvalues in the complex plane, measured ones with error bars, and the boundary of stability.
 
     Area grows with multiplicity; colour and marker tell the regime; modes that do not move the particles are hollow.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Shapes:
+        spectrum: variables (mode) of ``eg.spectrum``.
+
+    Units:
+        Both axes in the unit of s: 1/time, of steps 1/step.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.spectrum`` and ``eg.compare`` compute it; Eq. (17, mode-roots).
     """
     ax = style.axes(ax)
     re, im, count, regime, coupled = (
@@ -102,7 +116,22 @@ def _measured(agreement: Agreement | None) -> list[tuple[str, tuple[float, float
 @given.given(spectrum=given.SPECTRUM)
 @style.styled
 def dispersion(spectrum: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Decay rate -Re s and frequency |Im s| against wavenumber, for targets whose modes have one (periodic box)."""
+    """Decay rate -Re s and frequency |Im s| against wavenumber, for targets whose modes have one (periodic box).
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Shapes:
+        spectrum: variables (mode) of ``eg.spectrum``.
+
+    Units:
+        x: 1/length; y: 1/time, of steps 1/step.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.spectrum`` computes it; Eq. (16, dispersion).
+    """
     ax = style.axes(ax)
     k, re = spectrum["wavenumber"].values, spectrum["eigenvalue_re"].values
     frequency = np.abs(spectrum["eigenvalue_im"].values)
@@ -135,7 +164,22 @@ def _unique(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @given.given(spectrum=given.SPECTRUM)
 @style.styled
 def damping_ratio(spectrum: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Damping ratio zeta of the coupled modes against wavenumber, or against |s| where modes have none."""
+    """Damping ratio zeta of the coupled modes against wavenumber, or against |s| where modes have none.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Shapes:
+        spectrum: variables (mode) of ``eg.spectrum``.
+
+    Units:
+        x: 1/length, or |s| in 1/time (1/step); y: a pure number.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.spectrum`` computes it; Eq. (18, damping-ratio).
+    """
     ax = style.axes(ax)
     k, zeta, regime = (spectrum[n].values for n in ("wavenumber", "damping_ratio", "regime"))
     unit = spectrum["eigenvalue_re"].attrs["units"]

@@ -26,9 +26,29 @@ HEIGHT = 2.5
 @given.given(runs=given.RUNS)
 @style.styled
 def monitor(runs: xr.Dataset, ax: Axes | None = None, what: str | None = None, run: int = 0) -> Axes:
-    """What a Monitor recorded over the training. what: one of PANELS, "losses", "moduli", "angles" (of the multipliers,
-    by kind), "path", "kernel", "strengths"; on ``ax`` the moduli by default. Without both all of them that there is
-    something of, below each other with one axis of time; returned are the axes of the first. Raises InputError."""
+    """What a Monitor recorded over the training.
+
+    Args:
+        what: one of PANELS, "losses", "moduli", "angles" (of the multipliers, by kind), "path", "kernel", "strengths";
+            on ``ax`` the moduli by default. Without both all of them that there is something of, below each other with
+            one axis of time; returned are the axes of the first.
+        run: which of the runs.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Shapes:
+        runs: the run schema with dimensions (run, time, multiplier).
+
+    Units:
+        x: training steps; moduli and cosines are pure numbers, angles degrees per step, losses as logged.
+
+    Raises:
+        InputError: ``what`` is no panel.
+
+    Source:
+        ``eg.Monitor`` recorded it; path angle: Berard et al. 2020.
+    """
     if what is not None and what not in PANELS:
         raise InputError("what", f"be one of {', '.join(PANELS)}", what)
     if ax is not None or what is not None:

@@ -51,13 +51,28 @@ def phase(
     *,
     curves: Curves | None = None,
 ) -> Axes:
-    """Boundary of each mechanism (``predict.phase``), hatched beyond it; the legend says what holds there.
+    """Boundary of each mechanism (``eg.phase``), hatched beyond it; the legend says what holds there.
 
-    Below it what became of the simulated runs (``simulate_phase``): each cell is divided among the outcomes of its runs
-    in proportion, by colour and marker. On cells of another kind than predicted (``compare_phase``) the predicted one's
-    marker, a cross where modes were predicted to be kept and are not, or the reverse. ``curves`` (``predict.curves``):
-    thresholds of the spread equilibrium where small orbits are born and where the cloud jumps, changes between them,
-    and folds of orbits.
+    Below it what became of the simulated runs (``eg.simulate_phase``): each cell is divided among the outcomes of its
+    runs in proportion, by colour and marker. On cells of another kind than predicted (``eg.compare_phase``) the
+    predicted one's marker, a cross where modes were predicted to be kept and are not, or the reverse. ``curves``
+    (``eg.curves``): thresholds of the spread equilibrium where small orbits are born and where the cloud jumps, changes
+    between them, and folds of orbits.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Shapes:
+        predicted: margin (mechanism, second, first); simulated: outcome (second, first, run); compared: kinds (second,
+        first).
+
+    Units:
+        Both axes in the unit of their field.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.phase`` computes it; see ``eg.thresholds``.
     """
     ax = style.axes(ax, (8.6, 6.2))
     if simulated is not None:
@@ -247,8 +262,25 @@ def _wrong(ax: Axes, compared: xr.Dataset) -> list[Line2D | Patch]:
 @given.given(compared=given.COMPARED)
 @style.styled
 def confusion(compared: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Cells by simulated (rows) and predicted kind (columns) of ``compare_phase``: numbers, shaded by their share of
-    the row; kinds that do not occur are left out. At the right recall, at the top precision, of each kind."""
+    """Cells by simulated (rows) and predicted kind (columns) of ``eg.compare_phase``.
+
+    Numbers, shaded by their share of the row; kinds that do not occur are left out. At the right recall, at the top
+    precision, of each kind.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Shapes:
+        compared: confusion (kind, predicted), recall (kind), precision (kind).
+
+    Units:
+        Numbers of cells; recall and precision are pure numbers.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.compare_phase`` computes it.
+    """
     ax = style.axes(ax, (7.2, 4.8))
     counts = compared["confusion"].values
     rows, columns = counts.sum(1) > 0, counts.sum(0) > 0

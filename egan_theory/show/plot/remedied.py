@@ -13,8 +13,21 @@ from ..style import BLACK, BLUE, VERMILLION
 @given.given(found=given.REMEDIES)
 @style.styled
 def remedies(found: Remedies, ax: Axes | None = None) -> Axes:
-    """Bars: predicted slowest decay rate; points: as measured in simulations; fastest on top. Pairs in which one is
-    best left out are not drawn."""
+    """Predicted slowest decay rate of each remedy as a bar, as measured in simulations as a point; fastest on top.
+
+    Pairs in which one is best left out are not drawn.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Units:
+        x: 1/time, of steps 1/step.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.compare_remedies`` computes it.
+    """
     rows = sorted((row for row in found.rows if not row.left_out), key=lambda row: row.rate)
     ax = style.axes(ax, (8.4, 1.6 + 0.28 * len(rows)))
     at = np.arange(len(rows))

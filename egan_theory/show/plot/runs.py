@@ -36,9 +36,26 @@ PLAYERS = (("discriminator", BLUE, "-"), ("generator", ORANGE, "--"))
 def cloud(runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Sequence[float] | None = None) -> Axes:
     """Particles of one run against the target.
 
-    One coordinate: trajectories. More: snapshots of the first two at ``times`` (default: first and last finite sample).
-    Displacements from the target points too small to be seen are magnified; the title states the factor, and the run's
-    outcome.
+    One coordinate: trajectories. More: snapshots of the first two. Displacements from the target points too small to be
+    seen are magnified; the title states the factor, and the run's outcome.
+
+    Args:
+        run: which of the runs.
+        times: of the snapshots (default: first and last finite sample).
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Shapes:
+        runs: particles (run, time, particle, component), target (point, component) of the run schema.
+
+    Units:
+        Positions in lengths; times in steps, of flows in units of time.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.simulate`` computes it, or what a training loop recorded.
     """
     x = with_positions(runs)["particles"].transpose("run", "time", "particle", "component").values[run]
     time, unit = runs["time"].values, runs["time"].attrs.get("units", "step")
@@ -139,6 +156,20 @@ def relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreement | 
     spread about it has no first-order effect on the discriminator, and does not decay. Otherwise: of every particle
     from the nearest target point. Colour and dashes tell what became of a run; a line ends where its run diverged. The
     slope drawn is the predicted rate of the slowest visible mode, from the agreement.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Shapes:
+        runs: particles (run, time, particle, component), target (point, component) of the run schema.
+
+    Units:
+        x: steps, or time of flows; y: length.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.simulate`` and ``eg.compare`` compute it; Eq. (37, finite-modes).
     """
     ax = style.axes(ax)
     time, unit = runs["time"].values, runs["time"].attrs.get("units", "step")
@@ -211,8 +242,24 @@ def has_losses(runs: xr.Dataset) -> bool:
 @given.given(runs=given.RUNS)
 @style.styled
 def losses(runs: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Recorded losses against time, one line per run and player; samples without a loss are bridged. Where a few
-    are far larger than the rest, the axis is logarithmic beyond the rest, on both sides of zero."""
+    """Recorded losses against time, one line per run and player; samples without a loss are bridged.
+
+    Where a few are far larger than the rest, the axis is logarithmic beyond the rest, on both sides of zero.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Shapes:
+        runs: loss_discriminator (run, time), loss_generator (run, time) of the run schema.
+
+    Units:
+        x: steps, or what the log counts; y: losses as logged.
+
+    Raises: nothing of its own.
+
+    Source:
+        none, it draws what was logged.
+    """
     ax = style.axes(ax)
     time, unit = runs["time"].values, runs["time"].attrs.get("units", "step")
     drawn = []

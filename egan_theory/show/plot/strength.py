@@ -30,8 +30,23 @@ def left(
 ) -> Axes:
     """What training of the stated length leaves of a kick, against the strength of the penalty.
 
-    measured: ``moving`` and ``moving_stderr`` over ``strength``. present: strength of the experiment as it is, and what
-    is left there of what can move.
+    Args:
+        measured: ``moving`` and ``moving_stderr`` over ``strength``, from ``eg.sweep_left``.
+        present: strength of the experiment as it is, and what is left there of what can move.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Shapes:
+        measured: variables (strength).
+
+    Units:
+        x: strength in the unit of the penalty; y: part of a kick, a pure number.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.best_regularizer`` computes it; Eq. (27, left).
     """
     ax, r = style.axes(ax), regularizer
     span = r.span
@@ -94,7 +109,24 @@ def rate_curve(
 ) -> Axes:
     """Slowest decay rate against the strength of the penalty: predicted curve and best, simulated points.
 
-    measured: ``rate`` and ``rate_stderr`` over ``strength``. present: strength and rate of the experiment as it is.
+    Args:
+        measured: ``rate`` and ``rate_stderr`` over ``strength``, from ``eg.sweep_strength``.
+        unit: of the rate; default: that of ``measured``.
+        present: strength and rate of the experiment as it is.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Shapes:
+        measured: variables (strength).
+
+    Units:
+        x: strength in the unit of the penalty; y: 1/time, of steps 1/step.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.fastest_strength`` computes it; Eq. (23, best-r1).
     """
     ax = style.axes(ax)
     unit = unit or (measured["rate"].attrs.get("units") if measured is not None else None) or "1/step or 1/time"

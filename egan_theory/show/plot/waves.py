@@ -23,9 +23,23 @@ SIZE = (10.4, 4.8)
 @given.given(found=given.FREQUENCY)
 @style.styled
 def frequency(found: Frequency, ax: Axes | None = None) -> Axes:
-    """Learning time against wavenumber, one curve per kernel, the experiment's own bold; the wavenumber that separates
-    neighbouring modes, the length of the run, the finite sample's own waves. Without ``ax`` a second panel shows at
-    which kernel ratios the spread state is unstable (and the collapsed state attracts) with each kernel."""
+    """Learning time against wavenumber, one curve per kernel, the experiment's own bold.
+
+    Also the wavenumber that separates neighbouring modes, the length of the run, the finite sample's own waves. Without
+    ``ax`` a second panel shows at which kernel ratios the spread state is unstable (and the collapsed state attracts)
+    with each kernel.
+
+    Returns:
+        The axes drawn on: ``ax``, or those of a new figure.
+
+    Units:
+        x: 1/length; y: steps, or units of time of flows; ratios are pure numbers.
+
+    Raises: nothing of its own.
+
+    Source:
+        ``eg.frequency`` computes it; Eq. (16, dispersion).
+    """
     if ax is not None:
         return _times(found, ax)
     ax = style.axes(None, SIZE)
