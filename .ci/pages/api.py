@@ -99,7 +99,7 @@ def pages() -> dict[str, str]:
     titles = {page: title for page, title, *_ in SUBJECTS} | {s: f"{t} (`eg.{s}`)" for s, t in SPACES.items()}
     lines = ["# API reference", "", "```python\nimport egan_theory as eg\n```", ""]
     for page, title in titles.items():
-        lines += [f"## [{title}]({page}.md)", "", "| name | |", "|---|---|"]
+        lines += [f"## [{title}]({page}.md)", "", "| name | what it is |", "|---|---|"]
         lines += [f"| [`{name}`][egan_theory.{name}] | {_summary(name)} |" for name in found[page]]
         lines.append("")
     return out | {"index.md": "\n".join(lines)}

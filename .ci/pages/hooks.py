@@ -46,3 +46,10 @@ def on_page_content(content: str, *, page: Any, config: Any, files: Any) -> str:
         out += [cite(content[end : kept.start()]), kept[0]]
         end = kept.end()
     return "".join((*out, cite(content[end:])))
+
+
+def on_post_page(output: str, *, page: Any, config: Any) -> str:
+    """The whole page: the search is named for screen readers."""
+    return output.replace(
+        'data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"'
+    )
