@@ -17,8 +17,8 @@ SUBJECTS: tuple[tuple[str, str, str, str], ...] = (
         "experiment",
         "Experiment",
         "One frozen description of target, players, loss, penalties and update rule drives everything else.",
-        "Experiment new Ring Grid Mixture Uniform PointSet Generator GeneratorKernel Discriminator kernel_from_profile "
-        "LossChoice Penalties Update Memory Likelihood Packing Run InputError NotLinearizable",
+        "Experiment new guide Ring Grid Mixture Uniform PointSet Generator GeneratorKernel Discriminator "
+        "kernel_from_profile LossChoice Penalties Update Memory Likelihood Packing Run InputError NotLinearizable",
     ),
     (
         "predictions",

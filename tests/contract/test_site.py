@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -23,9 +24,18 @@ from .test_public import FLAT, NAMESPACES
 
 pytestmark = pytest.mark.slow
 
-#: pages that are looked at in the browser
-MAIN = ("index.html", "theory.html", "gallery.html", "api/index.html", "api/predictions.html", "api/tables.html",
-        "commands.html")  # fmt: skip
+#: page, width, colours
+LOOKED_AT = [
+    ("index.html", 1400, "light"),
+    ("index.html", 390, "dark"),
+    ("theory.html", 1400, "dark"),
+    ("gallery.html", 390, "light"),
+    ("api/index.html", 1400, "light"),
+    ("api/predictions.html", 1400, "dark"),
+    ("api/tables.html", 390, "light"),
+    ("guide/r1_strength.html", 390, "dark"),
+    ("commands.html", 390, "light"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +100,6 @@ def test_every_public_name_is_on_one_page(pages):
 
 def test_every_name_that_is_documented_has_text(site, pages):
     """mkdocstrings leaves out what it cannot resolve: each name's part of its page has more than the heading."""
-    import re
-
     short = []
     for page in sorted((site / "api").glob("*.html")):
         parts = re.split(r'<h2 id="(egan_theory\.[^"]+)"', page.read_text(encoding="utf-8"))
@@ -138,7 +146,7 @@ def test_every_link_and_anchor_leads_somewhere(site, pages):
 
 def test_equations_that_docstrings_cite_are_links(pages):
     cited = [link for name, page in pages.items() if name.startswith("api/") for link in page.links if "#eq-" in link]
-    assert len(cited) > 20 and "eq-dispersion" in pages["theory.html"].ids
+    assert len(cited) > 10 and "eq-dispersion" in pages["theory.html"].ids
 
 
 def test_pages_load_nothing_from_elsewhere(pages):
@@ -168,23 +176,22 @@ def chromium():
         yield started
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1400, 390])
-def test_main_pages_in_a_browser(chromium, served, pages, width, scheme):
-    """No error, nothing from elsewhere, nothing wider than the window; axe finds nothing serious."""
-    wrong = {}
-    for name in MAIN:
-        if name not in pages:
-            continue
-        with opened(chromium, served + name, width=width, scheme=scheme) as page:
-            page.wait_for_load_state("networkidle")
-            away = [url for url in page.requests if not url.startswith(served)]
-            wide = overflow(page)
-            bad = findings(page) if width == 390 or name in ("index.html", "api/predictions.html") else []
-            if page.errors or away or wide > 0 or bad:
-                wrong[name] = (page.errors, away, wide, bad)
-            shot(page, f"site-{name.replace('/', '-')}-{width}-{scheme}")
-    assert wrong == {}
+def test_every_page_in_a_browser_on_a_telephone(chromium, served, pages):
+    """No error, nothing from elsewhere, nothing wider than the window."""
+    with opened(chromium, served + "index.html", width=390) as page:
+        for name in sorted(set(pages) - {"404.html"}):
+            page.goto(served + name)
+            assert overflow(page) <= 0, name
+            assert page.errors == [] and [url for url in page.requests if not url.startswith(served)] == [], name
+
+
+@pytest.mark.parametrize(("name", "width", "scheme"), LOOKED_AT)
+def test_pages_are_accessible(chromium, served, name, width, scheme):
+    """axe finds nothing serious."""
+    with opened(chromium, served + name, width=width, scheme=scheme) as page:
+        page.wait_for_function("typeof document$ !== 'undefined'")
+        assert overflow(page) <= 0 and findings(page) == []
+        shot(page, f"site-{name.replace('/', '-')}-{width}-{scheme}")
 
 
 def test_the_colours_can_be_switched(chromium, served):
@@ -199,6 +206,7 @@ def test_the_colours_can_be_switched(chromium, served):
 def test_search_finds(chromium, site, served, how, word):
     where = f"{served}index.html" if how == "served" else site / "index.html"
     with opened(chromium, where) as page:
+        page.wait_for_function("typeof document$ !== 'undefined'")
         page.locator("[data-md-component=search-query]").fill(word)
         page.locator(".md-search-result__item a").first.wait_for(timeout=20_000)
         found = page.locator(".md-search-result__item").all_inner_texts()
