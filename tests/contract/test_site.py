@@ -28,7 +28,6 @@ pytestmark = pytest.mark.slow
 LOOKED_AT = [
     ("index.html", 1400, "light"),
     ("index.html", 390, "dark"),
-    ("theory.html", 1400, "dark"),
     ("gallery.html", 390, "light"),
     ("api/index.html", 1400, "light"),
     ("api/predictions.html", 1400, "dark"),
@@ -82,8 +81,7 @@ def pages(site):
 
 def public_names():
     """All names that users reach from ``egan_theory``, as paths."""
-    for name in FLAT:
-        yield name
+    yield from FLAT
     for space in NAMESPACES:
         module = getattr(eg, space)
         listed = getattr(module, "__all__", None)
@@ -207,7 +205,7 @@ def test_search_finds(chromium, site, served, how, word):
     where = f"{served}index.html" if how == "served" else site / "index.html"
     with opened(chromium, where) as page:
         page.wait_for_function("typeof document$ !== 'undefined'")
-        page.locator("[data-md-component=search-query]").fill(word)
+        page.locator("[data-md-component=search-query]").press_sequentially(word)
         page.locator(".md-search-result__item a").first.wait_for(timeout=20_000)
         found = page.locator(".md-search-result__item").all_inner_texts()
         assert any(word.split("_")[-1].split()[-1] in text.lower() for text in found) and page.errors == []
