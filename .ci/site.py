@@ -42,6 +42,7 @@ def gather(folder: Path) -> list[object]:
     site = Gathered(ROOT, folder, texts | guide | stories)
     for origin in texts | guide:
         site.page(origin)
+    site.write("theory.md", f"# {title(ROOT / 'egan_theory/theory.md')}\n")  # hooks.py: the theory in HTML
     for origin, page in stories.items():
         site.write(page, site.linked(notebooks.page(ROOT / origin), origin, page))
     for name, text in (api.pages() | {"tables.md": tables.page()}).items():
