@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 from pages import api, commands, notebooks, tables  # noqa: E402
 from pages.texts import Gathered, title  # noqa: E402
 
+GUIDE = "egan_theory/guide"
 #: files of the repository that are pages
 TEXTS = {
     "README.md": "index.md",
@@ -33,20 +35,21 @@ TEXTS = {
 
 def gather(folder: Path) -> list[object]:
     """Writes all pages into ``folder``; returns the navigation."""
-    guide = {file.relative_to(ROOT).as_posix(): f"guide/{file.name}" for file in guide_files()}
+    guide = {f"{GUIDE}/README.md": "guide/index.md"}
+    guide |= {f"{GUIDE}/{name}.md": f"guide/{name}.md" for name in topics()}
     stories = {f"analyses/notebooks/{file.name}": f"notebooks/{file.stem}.md" for file in notebook_files()}
     texts = {origin: page for origin, page in TEXTS.items() if (ROOT / origin).exists()}
     site = Gathered(ROOT, folder, texts | guide | stories)
     for origin in texts | guide:
         site.page(origin)
+    site.write("theory.md", f"# {title(ROOT / 'egan_theory/theory.md')}\n")  # hooks.py: the theory in HTML
     for origin, page in stories.items():
         site.write(page, site.linked(notebooks.page(ROOT / origin), origin, page))
     for name, text in (api.pages() | {"tables.md": tables.page()}).items():
         site.write(f"api/{name}", text)
     site.write("commands.md", commands.page())
     nav: list[object] = [{"Start": "index.md"}]
-    if guide:
-        nav.append({"Guide": [{title(ROOT / origin): page} for origin, page in guide.items()]})
+    nav.append({"Guide": ["guide/index.md", *({title(ROOT / o): page} for o, page in list(guide.items())[1:])]})
     nav.append({"Theory": "theory.md"})
     if "analyses/README.md" in texts:
         nav.append({"Gallery": "gallery.md"})
@@ -62,8 +65,12 @@ def gather(folder: Path) -> list[object]:
     return nav
 
 
-def guide_files() -> list[Path]:
-    return sorted((ROOT / "egan_theory" / "guide").glob("*.md"))
+def topics() -> list[str]:
+    """The topics of the guide, in the order in which its overview links to them."""
+    text = (ROOT / GUIDE / "README.md").read_text(encoding="utf-8")
+    files = {file.stem for file in (ROOT / GUIDE).glob("*.md")} - {"README"}
+    linked = dict.fromkeys(name for name in re.findall(r"\]\((\w+)\.md", text) if name in files)
+    return [*linked, *sorted(files - set(linked))]
 
 
 def notebook_files() -> list[Path]:

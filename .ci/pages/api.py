@@ -17,8 +17,8 @@ SUBJECTS: tuple[tuple[str, str, str, str], ...] = (
         "experiment",
         "Experiment",
         "One frozen description of target, players, loss, penalties and update rule drives everything else.",
-        "Experiment new Ring Grid Mixture Uniform PointSet Generator GeneratorKernel Discriminator kernel_from_profile "
-        "LossChoice Penalties Update Memory Likelihood Packing Run InputError NotLinearizable",
+        "Experiment new guide Ring Grid Mixture Uniform PointSet Generator GeneratorKernel Discriminator "
+        "kernel_from_profile LossChoice Penalties Update Memory Likelihood Packing Run InputError NotLinearizable",
     ),
     (
         "predictions",
@@ -99,7 +99,7 @@ def pages() -> dict[str, str]:
     titles = {page: title for page, title, *_ in SUBJECTS} | {s: f"{t} (`eg.{s}`)" for s, t in SPACES.items()}
     lines = ["# API reference", "", "```python\nimport egan_theory as eg\n```", ""]
     for page, title in titles.items():
-        lines += [f"## [{title}]({page}.md)", "", "| name | |", "|---|---|"]
+        lines += [f"## [{title}]({page}.md)", "", "| name | what it is |", "|---|---|"]
         lines += [f"| [`{name}`][egan_theory.{name}] | {_summary(name)} |" for name in found[page]]
         lines.append("")
     return out | {"index.md": "\n".join(lines)}

@@ -7,6 +7,7 @@ import re
 from functools import cache
 from typing import Any
 
+from mkdocs.structure.toc import get_toc
 from mkdocs.utils import get_relative_url
 
 THEORY = "theory.md"
@@ -26,16 +27,30 @@ def mathml(latex: str, display: bool = False) -> str:
     return mathml(latex, display=display)
 
 
+def _theory(page: Any) -> str:
+    """The theory as the package writes it; its sections in the table of contents, its anchors known to mkdocs."""
+    from egan_theory.symbolic import derive
+
+    content = derive().to_html()
+    sections: list[dict[str, Any]] = []
+    for level, anchor, name in re.findall(r'<h([23]) id="([^"]+)">(.*?)</h', content, re.S):
+        entry = {"level": int(level), "id": anchor, "name": re.sub(r"<[^>]+>", "", name), "children": []}
+        (sections[-1]["children"] if level == "3" else sections).append(entry)
+    page.toc = get_toc(sections)
+    page.present_anchor_ids = {*re.findall(r'\bid="([^"]+)"', content), *(page.present_anchor_ids or ())}
+    return content
+
+
 def _plain(text: str) -> str:
     return html.unescape(text).strip()
 
 
 def on_page_content(content: str, *, page: Any, config: Any, files: Any) -> str:
     """The HTML of a page, before the template."""
+    if page.file.src_uri == THEORY:
+        return _theory(page)
     content = _DISPLAY.sub(lambda found: f'<div class="equation">{mathml(_plain(found[1]), True)}</div>', content)
     content = _INLINE.sub(lambda found: mathml(_plain(found[1])), content)
-    if page.file.src_uri == THEORY:
-        return content
     theory = get_relative_url(files.get_file_from_path(THEORY).url, page.url)
 
     def cite(text: str) -> str:
@@ -46,3 +61,10 @@ def on_page_content(content: str, *, page: Any, config: Any, files: Any) -> str:
         out += [cite(content[end : kept.start()]), kept[0]]
         end = kept.end()
     return "".join((*out, cite(content[end:])))
+
+
+def on_post_page(output: str, *, page: Any, config: Any) -> str:
+    """The whole page: the search is named for screen readers."""
+    return output.replace(
+        'data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"'
+    )

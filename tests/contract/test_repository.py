@@ -75,7 +75,7 @@ def test_workflows_do_what_the_local_run_does():
     """Every command of .ci/run after the installation; the supported versions of Python."""
     local, there = (ROOT / ".ci/run").read_text(encoding="utf-8"), WORKFLOW.read_text(encoding="utf-8")
     steps = re.findall(r"(?:^|&& )\.venv/bin/(?!pip)(.+?)$", local, re.MULTILINE)
-    assert len(steps) == 6 and steps[-1] == "python -m pytest -m slow"
+    assert len(steps) == 7 and steps[-1] == "python -m pytest -m slow"
     assert [step for step in steps if f"- run: {step}\n" not in there] == []
     assert all(f'"{version}"' in there for version in ("3.11", "3.12", "3.13"))
     hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
