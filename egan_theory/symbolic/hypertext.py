@@ -81,6 +81,6 @@ def section(name: str, title: str, level: int, content: Iterable[str]) -> str:
 
 
 def article(title: str, level: int, sections: Iterable[str]) -> str:
-    """The whole text, its style first; without its title for ``level`` 0."""
-    heading = [f"<h{level}>{to_html(title)}</h{level}>"] if level else []
+    """The whole text, its style first, under its title if that is not empty."""
+    heading = [f"<h{level}>{to_html(title)}</h{level}>"] if title else []
     return "\n".join(['<article class="theory">', f"<style>{STYLE}</style>", *heading, *sections, "</article>\n"])

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from egan_theory.show.theory import theory_page
 from egan_theory.symbolic import Derivation, Equation, Step, Table, Text, derive, inline
 from egan_theory.symbolic.widths import math_width, statements
 from tests.browser import SCHEMES, WIDTHS, browser, findings, opened, overflow, shot
@@ -76,9 +77,8 @@ def test_headings_start_where_the_page_wants_them():
         1,
         sum(s.level == 2 for s in DERIVATION.steps) + 1,
     ]
-    without = tree(DERIVATION.to_html(heading=0))
-    assert len(list(without.iter("h1"))) == len(list(PAGE.iter("h2"))) and not list(without.iter("h3"))
-    with pytest.raises(ValueError, match="heading must be 0 to 4, found 5"):
+    assert "<h1" not in DERIVATION.to_html(title=False) and DERIVATION.to_html(title=False).count("<h2") > 20
+    with pytest.raises(ValueError, match="heading must be 1 to 4, found 5"):
         DERIVATION.to_html(heading=5)
 
 
@@ -129,7 +129,8 @@ def test_notebooks_show_formulas_and_terminals_one_line():
 #: formulas that do not fit, and whether the keyboard can scroll them; tables that do not fit
 TOO_WIDE = """[...document.querySelectorAll('.formula, .table')].filter(e => e.scrollWidth > e.clientWidth + 1)
   .map(e => [e.getAttribute('aria-label'), e.tabIndex === 0, getComputedStyle(e).overflowX])"""
-CUT = """[...document.querySelectorAll('.formula')].filter(e => e.scrollHeight > e.clientHeight + 1)
+#: formulas that are cut above or below; up to 3 px they reach into the margin of their box
+CUT = """[...document.querySelectorAll('.formula')].filter(e => e.scrollHeight > e.clientHeight + 3)
   .map(e => e.getAttribute('aria-label'))"""
 COLOURS = "[...new Set([...document.querySelectorAll('math')].map(e => getComputedStyle(e).color))]"
 #: right edges of the numbers, and those of the formulas that reach into them
@@ -140,9 +141,7 @@ NUMBERS = """[...document.querySelectorAll('.equation')].map(e => [e.lastChild.g
 @pytest.mark.slow
 def test_in_a_browser_nothing_overflows_and_numbers_stand_at_the_margin(tmp_path):
     page = tmp_path / "theory.html"
-    head = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    style = "<style>:root { color-scheme: light dark } body { font: 16px sans-serif; margin: 1rem }</style>"
-    page.write_text(f"{head}<title>Theory</title>{style}<main>{MARKUP}</main></html>", encoding="utf-8")
+    page.write_text(theory_page(DERIVATION), encoding="utf-8")
     with browser() as started:
         for width in WIDTHS:
             for scheme in SCHEMES:
