@@ -32,11 +32,16 @@ WORTH_SAYING = 5.0
 
 def derive(
     latex: Annotated[bool, typer.Option("--latex", help="A LaTeX document instead of Markdown.")] = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="A page for the browser, one file, instead of Markdown.")
+    ] = False,
     output: Text = None,
     json: Json = False,
 ) -> None:
     """Print the theory: its text, its numbered equations, what SymPy derives."""
     answer = Answer(json, output)
+    if latex and html:
+        raise InputError("html", "not be given with --latex", "both")
     from ..symbolic import derive as derivation
 
     result = derivation()
@@ -58,7 +63,13 @@ def derive(
         ]
         return {"title": result.title, "steps": steps, "sources": result.sources}
 
-    answer.give_text(result.to_latex() if latex else result.to_markdown(), data)
+    if html:
+        from ..show.theory import theory_page
+
+        text = theory_page(result)
+    else:
+        text = result.to_latex() if latex else result.to_markdown()
+    answer.give_text(text, data)
 
 
 def spectrum(

@@ -242,17 +242,17 @@ class Derivation:
         """A complete LaTeX document; needs the packages amsmath, geometry, array, longtable and hyperref."""
         return typeset.document(self.title, [step.to_latex() for step in self.steps], self.sources)
 
-    def to_html(self, heading: int = 1) -> str:
+    def to_html(self, heading: int = 1, title: bool = True) -> str:
         """An ``article`` to be put into a page, its style with it: sections, equations as MathML, tables, links.
 
-        Every section has the id ``Step.anchor``, every equation ``eq-NAME``. ``heading`` is the level of the title's
-        heading, 1 to 4; 0 leaves the title out and starts the sections with level 1.
+        Every section's heading has the id ``Step.anchor``, every equation ``eq-NAME``. ``heading`` is the level of the
+        title's heading, 1 to 4, sections are below it; without ``title`` whoever makes the page writes it.
         """
-        if not 0 <= heading <= 4:
-            raise ValueError(f"heading must be 0 to 4, found {heading}")
-        sections = [step.to_html(max(heading, 1) - (heading == 0)) for step in self.steps]
+        if not 1 <= heading <= 4:
+            raise ValueError(f"heading must be 1 to 4, found {heading}")
+        sections = [step.to_html(heading) for step in self.steps]
         sources = hypertext.section("sec-sources", "Sources", heading + 1, [hypertext.bullets(self.sources)])
-        return hypertext.article(self.title, heading, [*sections, sources])
+        return hypertext.article(self.title if title else "", heading, [*sections, sources])
 
     def _repr_html_(self) -> str:
         return self.to_html()

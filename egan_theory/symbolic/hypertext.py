@@ -18,19 +18,21 @@ STYLE = """
 .theory { line-height: 1.55; overflow-wrap: break-word; }
 .theory .equation { display: flex; align-items: center; gap: 0.75em; margin: 1em 0; }
 .theory .formula { flex: 1; min-width: 0; overflow: auto hidden; padding: 0.25em 0; display: flex; flex-wrap: wrap;
-  justify-content: safe center; gap: 0.75em 2.5em; }
+  justify-content: safe center; align-items: baseline; gap: 0.75em 2.5em; }
+.theory .word { white-space: nowrap; }
 .theory .formula math { flex: none; width: max-content; font-size: 1.06em; }
 .theory .number { color: inherit; text-decoration: none; white-space: nowrap; }
 .theory .number:hover { text-decoration: underline; }
 .theory .equation:target { outline: 2px solid; outline-offset: 0.2em; }
 .theory .table { overflow-x: auto; margin: 1em 0; }
 .theory table { border-collapse: collapse; margin: 0; }
-.theory th, .theory td { padding: 0.35em 0.8em 0.35em 0; text-align: start; vertical-align: top; min-width: 2.5em;
-  font-size: 0.94em; border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
+.theory th, .theory td { padding: 0.35em 0.8em 0.35em 0; text-align: start; vertical-align: top; white-space: normal;
+  min-width: 2.5em; font-size: 0.94em; border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
 .theory tbody th { font-weight: inherit; }
 .theory a { color: inherit; }
 .theory code { font-size: 0.92em; }
-@media print { .theory .equation, .theory tr { break-inside: avoid; } .theory .formula, .theory .table { overflow: visible; } }
+@media print { .theory .equation, .theory tr { break-inside: avoid; }
+  .theory .formula, .theory .table { overflow: visible; } }
 """
 
 
@@ -79,6 +81,6 @@ def section(name: str, title: str, level: int, content: Iterable[str]) -> str:
 
 
 def article(title: str, level: int, sections: Iterable[str]) -> str:
-    """The whole text, its style first; without its title for ``level`` 0."""
-    heading = [f"<h{level}>{to_html(title)}</h{level}>"] if level else []
+    """The whole text, its style first, under its title if that is not empty."""
+    heading = [f"<h{level}>{to_html(title)}</h{level}>"] if title else []
     return "\n".join(['<article class="theory">', f"<style>{STYLE}</style>", *heading, *sections, "</article>\n"])

@@ -14,8 +14,17 @@ _PIECE = re.compile(
     r"|\[Eq\. \((?P<number>\d+)\)\]\(#eq-(?P<link>[a-z0-9-]+)\)",
     re.S,
 )
+#: a formula and the bracket or the stop that touches it, between which no line ends
+_MATH = r"<math(?:(?!</math>).)*</math>"
+_WORD = re.compile(rf"(?:[^\s<>]+{_MATH}|{_MATH}(?=[^\s<]))(?:[^\s<>]|{_MATH})*")
 _RESERVED = str.maketrans(
-    {**{c: f"\\{c}" for c in "_%&#{}$"}, "²": "$^2$", "~": r"\textasciitilde{}", "^": r"\^{}", "\\": r"\textbackslash{}"}
+    {
+        **{c: f"\\{c}" for c in "_%&#{}$"},
+        "²": "$^2$",
+        "~": r"\textasciitilde{}",
+        "^": r"\^{}",
+        "\\": r"\textbackslash{}",
+    }
 )
 
 
@@ -59,7 +68,7 @@ def to_html(source: str) -> str:
             out.append(f'<a href="#eq-{text}">Eq.&nbsp;({number})</a>')
         else:
             out.append(html.escape(text))
-    return "".join(out)
+    return _WORD.sub(r'<span class="word">\g<0></span>', "".join(out))
 
 
 def to_latex(source: str) -> str:

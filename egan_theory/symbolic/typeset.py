@@ -30,7 +30,7 @@ _PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
 
 
 def equation(name: str, latex: str, number: int) -> str:
-    """A displayed equation under its number, with the label ``eq:NAME``; too long a line is broken between equations."""
+    """A displayed equation under its number, with the label ``eq:NAME``; broken into lines where it is too long."""
     lines: list[str] = []
     for part in statements(latex):
         if lines and math_width(longer := rf"{lines[-1]} \qquad {part}") <= LINE - _NUMBER:
@@ -39,7 +39,8 @@ def equation(name: str, latex: str, number: int) -> str:
             lines.append(part)
     if len(lines) > 1:
         latex = "\\begin{gathered}\n" + " \\\\\n".join(lines) + "\n\\end{gathered}"
-    return f"\\setcounter{{equation}}{{{number - 1}}}\n\\begin{{equation}}\n{latex}\n\\label{{eq:{name}}}\n\\end{{equation}}"
+    before = f"\\setcounter{{equation}}{{{number - 1}}}"  # tags would give all equations of a section one target
+    return f"{before}\n\\begin{{equation}}\n{latex}\n\\label{{eq:{name}}}\n\\end{{equation}}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -48,10 +49,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     columns = "".join(rf">{{\raggedright\arraybackslash}}p{{{width:.2f}em}}" for width in widths)
     head, *body = (" & ".join(map(to_latex, line)) for line in (header, *rows))
     return (
-        "{\\small\n\\setlength{\\tabcolsep}{0.3em}\n\\renewcommand{\\arraystretch}{1.35}\n"
+        "{\\small\n\\setlength{\\tabcolsep}{0.3em}\n\\setlength{\\extrarowheight}{0.45em}\n"
         f"\\begin{{longtable}}{{@{{}}{columns}@{{}}}}\n\\hline\n{head} \\\\\n\\hline\n\\endhead\n"
-        + " \\\\[0.35em]\n".join(body)
-        + " \\\\[0.35em]\n\\hline\n\\end{longtable}}"
+        + " \\\\[0.3em]\n".join(body)
+        + " \\\\[0.3em]\n\\hline\n\\end{longtable}}"
     )
 
 

@@ -219,6 +219,11 @@ def test_derive(capsys):
     assert capsys.readouterr().out.startswith("# Effective dynamics")
     assert main(["derive", "--latex"]) == 0
     assert capsys.readouterr().out.startswith("\\documentclass")
+    assert main(["derive", "--html"]) == 0
+    page = capsys.readouterr().out
+    assert page.count('<math display="block"') > 121 and 'id="eq-dispersion"' in page and 'href="#sec-losses"' in page
+    assert main(["derive", "--html", "--latex"]) == 2
+    assert capsys.readouterr().err == "egan: html: must not be given with --latex, but found both\n"
     data = run_json(capsys, "derive")
     assert data["steps"] and all({"title", "explanation", "assumptions", "equations"} <= set(s) for s in data["steps"])
     equations = [e for step in data["steps"] for e in step["equations"]]

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from egan_theory.symbolic import derive
+from egan_theory.symbolic import derive, inline, typeset
 
 
 def repeated_scripts(math: str) -> list[str]:
@@ -57,21 +57,88 @@ def test_the_check_of_scripts_itself():
         assert not repeated_scripts(good), good
 
 
-def test_the_latex_document_has_no_double_scripts_and_no_table_wider_than_the_page():
-    document = derive().to_latex()
-    formulas = re.findall(r"\$([^$]+)\$|\\begin\{equation\*\}(.*?)\\end\{equation\*\}", document, re.S)
+DERIVATION = derive()
+DOCUMENT = DERIVATION.to_latex()
+
+
+def test_the_latex_document_has_no_double_scripts():
+    formulas = re.findall(r"\$([^$]+)\$|\\begin\{equation\}(.*?)\\end\{equation\}", DOCUMENT, re.S)
     assert len(formulas) > 100
     assert [bad for pair in formulas for bad in repeated_scripts("".join(pair))] == []
-    tables = document.count(r"\begin{tabular}")
-    fit = r"\\resizebox\{\\ifdim\\width>\\linewidth[^\n]*\n\\begin\{tabular\}.*?\\end\{tabular\}\}"
-    fitted = re.findall(fit, document, re.S)
-    assert tables == len(fitted) > 0
 
 
+def test_equations_have_the_numbers_of_the_text_and_links_lead_to_them():
+    pattern = (
+        r"\\setcounter\{equation\}\{(\d+)\}\n\\begin\{equation\}\n.*?\\label\{eq:([a-z0-9-]+)\}\n\\end\{equation\}"
+    )
+    found = {name: int(before) + 1 for before, name in re.findall(pattern, DOCUMENT, re.S)}
+    assert found == {name: equation.number for name, equation in DERIVATION.equations.items()}
+    assert DOCUMENT.count(r"\begin{equation}") == len(found) and r"\tag" not in DOCUMENT
+    linked = re.findall(r"Eq\.~\\eqref\{eq:([a-z0-9-]+)\}", DOCUMENT)
+    assert len(linked) == DERIVATION.to_markdown().count("](#eq-") > 15 and set(linked) <= set(found)
+
+
+def test_columns_fit_the_page_and_words_fit_the_columns():
+    tables = [table for step in DERIVATION.steps for table in step.tables]
+    assert DOCUMENT.count(r"\begin{longtable}") == len(tables) > 5
+    for table in tables:
+        widths = typeset.column_widths([table.header, *table.rows])
+        assert sum(widths) + 0.6 * (len(widths) - 1) <= typeset.TABLE_LINE
+    long = "a sentence of very many words " * 9
+    narrow, wide = typeset.column_widths([("$x$", long), ("$y$", "short")])
+    assert narrow < 2 < 40 < wide < 46
+    assert sum(typeset.column_widths([("$x$", "a few words")])) < 10  # no wider than it must be
+    (code,) = typeset.column_widths([("`" + "a.bc" * 40 + "`",)])
+    assert code <= typeset.TABLE_LINE  # a name may be broken at its stops
+
+
+def test_equations_too_long_for_a_line_are_broken_between_and_not_within():
+    longest = DERIVATION.equations["transverse-exponent"]
+    lines = re.search(r"gathered\}\n(.*?)\n\\end", longest.to_latex(), re.S)[1].split(" \\\\\n")
+    assert r" \qquad ".join(lines) == longest.latex and len(lines) == 2
+    assert "gathered" not in DERIVATION.equations["dispersion"].to_latex()
+
+
+def test_what_latex_reserves_is_escaped_in_text_and_quotes_open_and_close():
+    assert inline.to_latex('50 % of a_b & "c" #1 ~ ^ {x} \\y') == (
+        r"50 \% of a\_b \& ``c'' \#1 \textasciitilde{} \^{} \{x\} \textbackslash{}y"
+    )
+    assert inline.to_latex("`a_b.c` **bold $x_1$**") == (
+        r"\texttt{a\_\allowbreak{}b.\allowbreak{}c} \textbf{bold $x_1$}"
+    )
+
+
+def compiled(folder, document):
+    """The log and the auxiliary file of a document, run until its references are known."""
+    (folder / "d.tex").write_text(document, encoding="utf-8")
+    for _ in range(3):
+        command = ["pdflatex", "-interaction=nonstopmode", "d.tex"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=120)
+    log = (folder / "d.log").read_text(errors="replace")
+    return done.returncode, log, (folder / "d.aux").read_text(errors="replace")
+
+
+def complaints(log):
+    """Errors, lines off the page by more than 1 pt, references that lead nowhere or to two places."""
+    wide = [width for width in re.findall(r"Overfull \\[hv]box \(([\d.]+)pt", log) if float(width) > 1]
+    return wide + re.findall(
+        r"^!.*|.*[Uu]ndefined.*|.*multiply.defined.*|.*same identifier.*|.*may have changed.*", log, re.M
+    )
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
 def test_the_latex_document_compiles(tmp_path):
-    (tmp_path / "d.tex").write_text(derive().to_latex(), encoding="utf-8")
-    command = ["pdflatex", "-interaction=nonstopmode", "d.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
-    log = (tmp_path / "d.log").read_text(errors="replace")
-    assert done.returncode == 0 and not re.findall(r"^!.*", log, re.M) and "Overfull" not in log
+    code, log, aux = compiled(tmp_path, DOCUMENT)
+    assert code == 0 and complaints(log) == []
+    printed = {name: int(number) for name, number in re.findall(r"\\newlabel\{eq:([a-z0-9-]+)\}\{\{(\d+)\}", aux)}
+    assert printed == {name: equation.number for name, equation in DERIVATION.equations.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
+def test_a_document_that_runs_off_the_page_is_seen(tmp_path):
+    wide = DOCUMENT.replace("\\begin{document}", "\\begin{document}\n\\noindent\\hbox to 50cm{x}\n", 1)
+    wide = wide.replace(r"\eqref{eq:function-space}", r"\eqref{eq:nowhere}", 1)
+    _, log, _ = compiled(tmp_path, wide)
+    assert len(complaints(log)) >= 2
