@@ -16,7 +16,7 @@ COMMANDS = (
     "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/egan report -o report",
     "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/python -m pytest",
 )
-DOORS = dict(re.findall(r"^### (.+?)\n(.*?)(?=^###? )", README.split("\n## Four doors\n")[1], re.MULTILINE | re.DOTALL))
+DOORS = dict(re.findall(r"^### (.+?)\n(.*?)(?=^###? )", README.split("\n## Four doors")[1], re.MULTILINE | re.DOTALL))
 #: the lines of a block that a door may have
 SHORT = 11
 
