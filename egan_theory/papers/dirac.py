@@ -269,7 +269,8 @@ def plot_dirac(data: Portrait, ax: Any = None, title: str = "") -> Any:
     Units:
         x: psi in 1/length; y: theta in lengths.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but a portrait, or an ``ax`` that is no Axes.
 
     Source:
         ``portrait`` computes it.

@@ -106,7 +106,8 @@ def _alt(ds: xr.Dataset, name: str) -> str:
     """What the figure shows of this training: from what to what each number went."""
     if name in SHOWN:
         what, of = SHOWN[name]
-        return f"{what}: {'; '.join(said for n, label in of.items() if (said := _course(*known(ds, n), label)))}."
+        courses = (_course(*known(ds, n), label) for n, label in of.items())
+        return f"{what}: {'; '.join(filter(None, courses))}."
     modes = multipliers(ds)
     last = max((time.max() for _, time, _ in modes), default=0.0)
     largest = {kind: z[time == last][np.abs(z[time == last]).argmax()] for kind, time, z in modes if last in time}

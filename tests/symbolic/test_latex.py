@@ -100,8 +100,8 @@ def test_equations_too_long_for_a_line_are_broken_between_and_not_within():
 
 
 def test_what_latex_reserves_is_escaped_in_text_and_quotes_open_and_close():
-    assert inline.to_latex('50 % of a_b & "c" #1 ~ ^ {x} \\y') == (
-        r"50 \% of a\_b \& ``c'' \#1 \textasciitilde{} \^{} \{x\} \textbackslash{}y"
+    assert inline.to_latex('50 % of a_b & "c" #x ~ ^ {x} \\y') == (
+        r"50 \% of a\_b \& ``c'' \#x \textasciitilde{} \^{} \{x\} \textbackslash{}y"
     )
     assert inline.to_latex("`a_b.c` **bold $x_1$**") == (
         r"\texttt{a\_\allowbreak{}b.\allowbreak{}c} \textbf{bold $x_1$}"

@@ -21,7 +21,7 @@ from .finite import simulate_solvable
 from .model import Solvable
 from .ode import solve_ode
 from .phase import solvable_phase
-from .regimes import Regime, classify
+from .regimes import REGIMES, Regime, classify
 
 Progress = Callable[[str, int, int], None]
 #: finite-n runs of the page, at least
@@ -156,5 +156,5 @@ def _alt_overlaps(ode: xr.Dataset, runs: xr.Dataset) -> str:
 def _alt_scan(scan: xr.Dataset) -> str:
     noise, codes = scan["first"].values, scan["predicted"].values
     starts = [0, *(i for i in range(1, len(codes)) if codes[i] != codes[i - 1])]
-    said = [f"{regimes.REGIMES[codes[i]]} from {noise[i]:.3g}" for i in starts]
+    said = [f"{REGIMES[codes[i]]} from {noise[i]:.3g}" for i in starts]
     return f"Coverage of each feature and activity at the end of the ODE against noise; predicted: {', '.join(said)}."

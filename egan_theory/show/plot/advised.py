@@ -27,7 +27,8 @@ def advice(advice: Advice, ax: Axes | None = None) -> Axes:
     Units:
         x: strength in length^2; y: part of a kick, a pure number.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.advise`` computes it; Eq. (27, left).

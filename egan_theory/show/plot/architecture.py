@@ -26,7 +26,8 @@ def universality(arch: GeneratorArchitecture | None, ax: Axes | None = None) -> 
     Units:
         x: hidden layers; y: ratio g2/g1, a pure number.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         Eq. (97, kernel-numbers), Eq. (98, depth-slope).

@@ -37,7 +37,8 @@ def reached(
     Units:
         Probabilities, pure numbers; values in the unit of the parameter.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.reached`` computes it; Eq. (79, macro-particles).

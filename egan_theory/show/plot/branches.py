@@ -40,7 +40,8 @@ def branch(found: Branch, ax: Axes | None = None) -> Axes:
     Units:
         x: the parameter in its own unit; y: length.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.branch`` computes it; Eq. (111, invariant-circle).

@@ -132,7 +132,8 @@ def game_scan(spectrum: GameSpectrum | Scan, ax: Axes | None = None) -> Axes:
     Units:
         x: strength in the unit of the penalty; y: factor per training step.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.Game.spectrum`` with ``scan`` computes it.
@@ -192,7 +193,8 @@ def game_curvature(spectrum: GameSpectrum, ax: Axes | None = None) -> Axes:
     Units:
         x: step times curvature, a pure number; y: part of all directions.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.Game.spectrum`` computes it; Eq. (115, step-edge).

@@ -29,7 +29,8 @@ def kernel(numbers: KernelNumbers, ax: Axes | None = None) -> Axes:
     Units:
         Colours in units of g1; rows and columns are latents.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.kernel_numbers`` computes it; Eq. (1, generator-kernel).
@@ -79,7 +80,8 @@ def place(found: Place, ax: Axes | None = None) -> Axes:
     Units:
         x: ratio g2/g1, a pure number.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.place`` computes it; Eq. (70, ratio-pencil).

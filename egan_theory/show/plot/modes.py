@@ -30,7 +30,8 @@ def eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None = None, ax: Ax
     Units:
         Both axes in the unit of s: 1/time, of steps 1/step.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.spectrum`` and ``eg.compare`` compute it; Eq. (17, mode-roots).
@@ -127,7 +128,8 @@ def dispersion(spectrum: xr.Dataset, ax: Axes | None = None) -> Axes:
     Units:
         x: 1/length; y: 1/time, of steps 1/step.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.spectrum`` computes it; Eq. (16, dispersion).
@@ -175,7 +177,8 @@ def damping_ratio(spectrum: xr.Dataset, ax: Axes | None = None) -> Axes:
     Units:
         x: 1/length, or |s| in 1/time (1/step); y: a pure number.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.spectrum`` computes it; Eq. (18, damping-ratio).

@@ -69,7 +69,8 @@ def phase(
     Units:
         Both axes in the unit of their field.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.phase`` computes it; see ``eg.thresholds``.
@@ -276,7 +277,8 @@ def confusion(compared: xr.Dataset, ax: Axes | None = None) -> Axes:
     Units:
         Numbers of cells; recall and precision are pure numbers.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.compare_phase`` computes it.

@@ -23,7 +23,8 @@ def remedies(found: Remedies, ax: Axes | None = None) -> Axes:
     Units:
         x: 1/time, of steps 1/step.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.compare_remedies`` computes it.

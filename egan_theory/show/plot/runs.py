@@ -52,7 +52,8 @@ def cloud(runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Sequenc
     Units:
         Positions in lengths; times in steps, of flows in units of time.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.simulate`` computes it, or what a training loop recorded.
@@ -166,7 +167,8 @@ def relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreement | 
     Units:
         x: steps, or time of flows; y: length.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.simulate`` and ``eg.compare`` compute it; Eq. (37, finite-modes).
@@ -255,7 +257,8 @@ def losses(runs: xr.Dataset, ax: Axes | None = None) -> Axes:
     Units:
         x: steps, or what the log counts; y: losses as logged.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         none, it draws what was logged.

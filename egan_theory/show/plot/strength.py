@@ -43,7 +43,8 @@ def left(
     Units:
         x: strength in the unit of the penalty; y: part of a kick, a pure number.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.best_regularizer`` computes it; Eq. (27, left).
@@ -123,7 +124,8 @@ def rate_curve(
     Units:
         x: strength in the unit of the penalty; y: 1/time, of steps 1/step.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.fastest_strength`` computes it; Eq. (23, best-r1).

@@ -35,7 +35,8 @@ def frequency(found: Frequency, ax: Axes | None = None) -> Axes:
     Units:
         x: 1/length; y: steps, or units of time of flows; ratios are pure numbers.
 
-    Raises: nothing of its own.
+    Raises:
+        InputError: for anything but what it draws, or an ``ax`` that is no Axes.
 
     Source:
         ``eg.frequency`` computes it; Eq. (16, dispersion).
