@@ -12,6 +12,7 @@ from pathlib import Path
 _MARKDOWN = re.compile(r"(?<=\]\()(?P<target>[^()\s]+)(?=(?:\s+\"[^\"]*\")?\))")
 _HTML = re.compile(r"(?<=\b(?:href)=\")(?P<target>[^\"]+)(?=\")|(?<=\bsrc=\")(?P<source>[^\"]+)(?=\")")
 _REFERENCE = re.compile(r"^(?P<before>\[[^\]]+\]:\s+)(?P<target>\S+)", re.M)
+_BLOCK = re.compile(r"^(?P<fence>`{3,}|~{3,}).*?^(?P=fence)[ \t]*$|\$\$.*?\$\$", re.M | re.S)
 #: code and mathematics
 _CODE = re.compile(
     r"^(?P<fence>`{3,}|~{3,}).*?^(?P=fence)[ \t]*$|(?P<ticks>`+)(?!`)[^\n]*?(?<!`)(?P=ticks)(?!`)"
@@ -51,7 +52,7 @@ class Gathered:
         def prose(part: str) -> str:
             return _HTML.sub(html, _REFERENCE.sub(link, _MARKDOWN.sub(link, part)))
 
-        return outside(_CODE, text, prose)
+        return outside(_CODE, outside(_BLOCK, text, _spelled), prose)
 
     def target(self, target: str, origin: str, page: str) -> str:
         """Where a link of ``origin`` leads, seen from ``page``."""
@@ -88,6 +89,11 @@ class Gathered:
                 page, f"---\nsearch: {{exclude: true}}\n---\n# {source.name}\n\n`{file}` of the repository.\n\n{body}\n"
             )
         return page
+
+
+def _spelled(text: str) -> str:
+    """What GitHub and Python-Markdown spell differently: breaks of lines, lists that follow a line of text."""
+    return re.sub(r"^(?![-*>|#\s]|\d+\. )([^\n]+\n)(?=[-*] )", r"\1\n", re.sub(r"\\\n", "  \n", text), flags=re.M)
 
 
 def outside(blocks: re.Pattern[str], text: str, change: Callable[[str], str]) -> str:
