@@ -12,13 +12,17 @@ from .test_public import NAMESPACES
 
 def examples():
     """Docstrings with examples, by the public name they belong to."""
+    seen = set()
     spaces = {"": eg, **{f"{space}.": getattr(eg, space) for space in NAMESPACES}}
     for space, module in spaces.items():
         for name in dir(module):
             thing = getattr(module, name)
             own = inspect.isroutine(thing) or inspect.isclass(thing)
-            if own and thing.__module__.startswith("egan_theory.") and ">>>" in (text := inspect.getdoc(thing) or ""):
-                yield f"{space}{name}", text
+            if own and thing not in seen and thing.__module__.startswith("egan_theory."):
+                seen.add(thing)
+                text = inspect.getdoc(thing) or ""
+                if ">>>" in text:
+                    yield f"{space}{name}", text
 
 
 @pytest.mark.slow
