@@ -71,6 +71,10 @@ class Gathered:
     def copied(self, file: str) -> str:
         """The page or file in the site that shows a file of the repository: pictures as they are, code on a page."""
         source = self.root / file
+        if source.suffix == ".md":
+            self.pages[file] = f"files/{file}".replace("README.md", "index.md")
+            self.page(file)
+            return self.pages[file]
         if source.is_dir():
             names = sorted(path.name for path in source.iterdir() if not path.name.startswith(("_", ".")))
             body = "\n".join(f"- `{name}`" for name in names)
@@ -80,7 +84,7 @@ class Gathered:
             shutil.copyfile(source, to)
             return f"files/{file}"
         else:
-            language = {".py": "python", ".toml": "toml", ".yml": "yaml", ".md": "markdown"}.get(source.suffix, "text")
+            language = {".py": "python", ".toml": "toml", ".yml": "yaml"}.get(source.suffix, "text")
             body = f"`````{language}\n{source.read_text(encoding='utf-8')}\n`````"
         page = f"files/{file}.md"
         if page not in self.sources:
