@@ -1,4 +1,4 @@
-"""Builds the documentation site: python .ci/site.py [-o site]
+"""Builds the documentation site: python .ci/site.py [-o build/site]
 
 Pages are the README, the guide, the theory, the gallery, notebooks, the API by subject, the command line, CONTRIBUTING
 and CHANGELOG. They are gathered into a temporary folder, since each has its place in the repository; mkdocs builds
@@ -107,7 +107,7 @@ def configure(folder: Path, nav: list[object], site: Path) -> Path:
 def main() -> None:
     """Gathers the pages and runs mkdocs."""
     parser = argparse.ArgumentParser(description="Build the documentation site.")
-    parser.add_argument("-o", "--output", default="site", metavar="DIR", help="folder of the site (replaced)")
+    parser.add_argument("-o", "--output", default="build/site", metavar="DIR", help="folder of the site (replaced)")
     site = Path(parser.parse_args().output).resolve()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

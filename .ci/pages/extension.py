@@ -22,7 +22,8 @@ class Shown(griffe.Extension):
 
     def on_class(self, *, cls: griffe.Class, **kwargs: Any) -> None:
         """After the members of a class are read."""
-        if cls.docstring is not None and "dataclass" in {str(d.value).partition("(")[0] for d in cls.decorators}:
+        of = {str(d.value).partition("(")[0] for d in cls.decorators}
+        if cls.docstring is not None and "dataclass" in of and "\nAttributes:" not in cls.docstring.value:
             cls.docstring.value = _with_table(cls.docstring.value, attributes(cls))
         if cls.docstring is None or not cls.path.startswith("egan_theory.experiment."):
             return

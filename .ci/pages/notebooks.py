@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 
 def page(file: Path) -> str:
-    """The cells of a notebook in Markdown; outputs only where the file holds printed text."""
-    import nbformat
-
+    """The cells of a notebook (format 4) in Markdown; of outputs the printed text, where the file holds any."""
     lines = []
-    for cell in nbformat.read(file, as_version=4).cells:
-        if cell.cell_type == "markdown":
-            lines += [cell.source, ""]
-        elif cell.cell_type == "code" and cell.source.strip():
-            lines += ["```python", cell.source, "```", ""]
-            shown = [output["text"] for output in cell.get("outputs", ()) if output.output_type == "stream"]
+    for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
+        source = _text(cell["source"]).strip()
+        if cell["cell_type"] == "markdown":
+            lines += [source, ""]
+        elif cell["cell_type"] == "code" and source:
+            lines += ["```python", source, "```", ""]
+            shown = "".join(_text(o["text"]) for o in cell.get("outputs", ()) if o["output_type"] == "stream").rstrip()
             if shown:
-                lines += ["```text", "".join(shown).rstrip(), "```", ""]
+                lines += ["```text", shown, "```", ""]
     return "\n".join(lines)
+
+
+def _text(source: str | list[str]) -> str:
+    return source if isinstance(source, str) else "".join(source)

@@ -12,6 +12,7 @@ from pathlib import Path
 _MARKDOWN = re.compile(r"(?<=\]\()(?P<target>[^()\s]+)(?=(?:\s+\"[^\"]*\")?\))")
 _HTML = re.compile(r"(?<=\b(?:href)=\")(?P<target>[^\"]+)(?=\")|(?<=\bsrc=\")(?P<source>[^\"]+)(?=\")")
 _REFERENCE = re.compile(r"^(?P<before>\[[^\]]+\]:\s+)(?P<target>\S+)", re.M)
+_BLOCK = re.compile(r"^(?P<fence>`{3,}|~{3,}).*?^(?P=fence)[ \t]*$|\$\$.*?\$\$", re.M | re.S)
 #: code and mathematics
 _CODE = re.compile(
     r"^(?P<fence>`{3,}|~{3,}).*?^(?P=fence)[ \t]*$|(?P<ticks>`+)(?!`)[^\n]*?(?<!`)(?P=ticks)(?!`)"
@@ -51,7 +52,7 @@ class Gathered:
         def prose(part: str) -> str:
             return _HTML.sub(html, _REFERENCE.sub(link, _MARKDOWN.sub(link, part)))
 
-        return outside(_CODE, text, prose)
+        return outside(_CODE, outside(_BLOCK, text, _spelled), prose)
 
     def target(self, target: str, origin: str, page: str) -> str:
         """Where a link of ``origin`` leads, seen from ``page``."""
@@ -70,6 +71,10 @@ class Gathered:
     def copied(self, file: str) -> str:
         """The page or file in the site that shows a file of the repository: pictures as they are, code on a page."""
         source = self.root / file
+        if source.suffix == ".md":
+            self.pages[file] = f"files/{file}".replace("README.md", "index.md")
+            self.page(file)
+            return self.pages[file]
         if source.is_dir():
             names = sorted(path.name for path in source.iterdir() if not path.name.startswith(("_", ".")))
             body = "\n".join(f"- `{name}`" for name in names)
@@ -79,7 +84,7 @@ class Gathered:
             shutil.copyfile(source, to)
             return f"files/{file}"
         else:
-            language = {".py": "python", ".toml": "toml", ".yml": "yaml", ".md": "markdown"}.get(source.suffix, "text")
+            language = {".py": "python", ".toml": "toml", ".yml": "yaml"}.get(source.suffix, "text")
             body = f"`````{language}\n{source.read_text(encoding='utf-8')}\n`````"
         page = f"files/{file}.md"
         if page not in self.sources:
@@ -88,6 +93,11 @@ class Gathered:
                 page, f"---\nsearch: {{exclude: true}}\n---\n# {source.name}\n\n`{file}` of the repository.\n\n{body}\n"
             )
         return page
+
+
+def _spelled(text: str) -> str:
+    """What GitHub and Python-Markdown spell differently: breaks of lines, lists that follow a line of text."""
+    return re.sub(r"^(?![-*>|#\s]|\d+\. )([^\n]+\n)(?=[-*] )", r"\1\n", re.sub(r"\\\n", "  \n", text), flags=re.M)
 
 
 def outside(blocks: re.Pattern[str], text: str, change: Callable[[str], str]) -> str:

@@ -16,6 +16,14 @@ class InputError(EganError, ValueError):
 
     Source:
         none, the form of every error of the package: ``field: must rule, but found``.
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> try:
+        ...     eg.best_regularizer(eg.Experiment(), "r3")
+        ... except eg.InputError as error:
+        ...     print(str(error).partition(":")[0])
+        penalty
     """
 
     def __init__(self, field: str, must: str, found: object = None) -> None:

@@ -89,6 +89,14 @@ def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
 
     Source:
         Eq. (17, mode-roots), Eq. (37, finite-modes); variable projection: Golub and Pereyra 1973.
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> exp = eg.Experiment(target=eg.Ring(modes=4), discriminator=eg.Discriminator(features=0))
+        >>> exp = exp.replace({"penalty.r1": 0.3, "run.steps": 1000})
+        >>> first = eg.compare(exp, eg.simulate(exp)).quantities[0]
+        >>> first.name, abs(first.relative_error) < 0.01
+        ('s1.re', True)
     """
     if exp.update_rule.uniform:
         return compare_powers(exp, runs, modes)

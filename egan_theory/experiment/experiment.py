@@ -51,6 +51,14 @@ class Experiment(ShownExperiment, Config):
 
     Source:
         The model of theory.md, Eq. (3, discriminator) to Eq. (6, function-space).
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> exp = eg.Experiment(target=eg.Ring(modes=4), penalty=eg.Penalties(r1=0.3))
+        >>> exp.generator.particles
+        64
+        >>> exp.replace({"penalty.r1": 1.0}).penalty.r1
+        1.0
     """
 
     target: Target = Ring()

@@ -65,6 +65,13 @@ class Ring(_Target):
 
     Source:
         none, a test distribution; its length is the unit of all lengths.
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> import numpy as np
+        >>> points = eg.Experiment(target=eg.Ring(modes=4, radius=2.0)).points.coordinates
+        >>> points.shape, bool(np.allclose(np.hypot(*points.T), 2.0))
+        ((4, 2), True)
     """
 
     title: ClassVar[str] = "ring"

@@ -125,6 +125,13 @@ def kernel_from_profile(
 
     Source:
         Eq. (11, kernel-transform) for the spectrum; Schoenberg 1938 for functions of |x - y|^2.
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> kernel = eg.kernel_from_profile(lambda u: 1 / (1 + u) ** 2)
+        >>> value, slope = kernel.derivatives(0.0, order=1)
+        >>> float(value), float(slope)
+        (1.0, -2.0)
     """
     import sympy
 

@@ -116,6 +116,13 @@ def eigenvalues(lin: Linearization, rule: UpdateRule | None = None, ratios: bool
 
     Source:
         Eq. (17, mode-roots), steps: Eq. (50, map-simultaneous) to Eq. (59, map-heavy-ball-both).
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> import numpy as np
+        >>> found = eg.eigenvalues(eg.linearize(eg.Experiment(target=eg.Ring(modes=4))))
+        >>> bool(np.allclose(found.z, np.exp(found.s)))
+        True
     """
     rule = lin.problem.rule if rule is None else rule
     parts = [

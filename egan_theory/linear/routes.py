@@ -44,6 +44,12 @@ def linearize(problem: Problem) -> Linearization:
 
     Source:
         Eq. (35, saddle), Eq. (37, finite-modes), Eq. (41, jacobian-ww) to Eq. (44, jacobian-xx).
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> found = eg.linearize(eg.Experiment(target=eg.Ring(modes=4)))
+        >>> bool((eg.eigenvalues(found).s.real < 0).all())
+        True
     """
     check_linearizable(problem)
     return next(route for route in ROUTES if route.applies(problem)).linearize(problem)

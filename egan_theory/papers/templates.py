@@ -26,6 +26,11 @@ def new(kind: str) -> str:
 
     Source:
         none, defaults of the package.
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> eg.new("grid").splitlines()[1]
+        '[target]'
     """
     if one_of("kind", kind, KINDS) in MODELS:
         return MODELS[kind].read_text(encoding="utf-8")

@@ -103,6 +103,14 @@ def fastest_strength(
 
     Source:
         Eq. (23, best-r1), Eq. (26, best-weight-decay), Eq. (88, best-likelihood).
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> exp = eg.Experiment(target=eg.Ring(modes=4), discriminator=eg.Discriminator(features=0))
+        >>> found = eg.fastest_strength(exp, "r1")
+        >>> rates = [eg.spectrum(exp.replace({"penalty.r1": x * found.best})).slowest_rate for x in (0.5, 1, 2)]
+        >>> bool(rates[0] < rates[1] > rates[2])
+        True
     """
     key, path = strength_field(penalty)
     bare = without(exp, key)

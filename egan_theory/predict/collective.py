@@ -118,6 +118,13 @@ def collective_instability(
 
     Source:
         Eq. (37, finite-modes), Eq. (67, threshold-simultaneous), Eq. (70, ratio-pencil).
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> exp = eg.Experiment(target=eg.Ring(modes=4), discriminator=eg.Discriminator(features=0))
+        >>> found = eg.collective_instability(exp, "generator.kernel.ratio")
+        >>> [bool(eg.spectrum(exp.replace({"generator.kernel.ratio": x * found.values[0]})).stable) for x in (0.9, 1.1)]
+        [True, False]
     """
     axis = axis_of(exp, vary, low, high)
     notes = list(ASSUMPTIONS)

@@ -87,6 +87,12 @@ def learning_times(exp: Experiment, kernels: Mapping[str, Mapping[str, Any]] | N
 
     Source:
         Eq. (16, dispersion), Eq. (17, mode-roots), Eq. (82, response).
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> found = eg.learning_times(eg.Experiment(discriminator=eg.Discriminator(features=0)))
+        >>> found.sizes["kernel"], found.learning_time.attrs["units"]
+        (1, 'step')
     """
     kernels = {str(exp.discriminator.kernel): {}} if kernels is None else kernels
     if not kernels:

@@ -80,6 +80,12 @@ def left_over(exp: Experiment, horizon: float | None = None) -> Left:
 
     Source:
         Eq. (27, left).
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> exp = eg.Experiment(target=eg.Ring(modes=4), discriminator=eg.Discriminator(features=0))
+        >>> eg.left_over(exp, 400).moving < eg.left_over(exp, 200).moving < 1
+        True
     """
     time = horizon_of(exp, horizon)
     kicked = kick(Problem(exp))

@@ -196,6 +196,13 @@ def phase(
 
     Source:
         Eq. (67, threshold-simultaneous), Eq. (110, transverse-exponent), Eq. (77, splitting-oscillator).
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> exp = eg.Experiment(target=eg.Ring(modes=4), discriminator=eg.Discriminator(features=0))
+        >>> found = eg.phase(exp, "generator.kernel.ratio=0:0.9:3", ("penalty.r1", 0.1, 1, 2, "log"))
+        >>> sorted(found.sizes.values())
+        [2, 2, 3]
     """
     axes = diagram_axes(exp, first, second)
     mechanisms = [one_of("mechanism", name, MECHANISMS) for name in mechanisms]

@@ -131,6 +131,13 @@ def best_regularizer(
 
     Source:
         Eq. (27, left); Eq. (23, best-r1) in the limit of a long time.
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> exp = eg.Experiment(target=eg.Ring(modes=4), discriminator=eg.Discriminator(features=0))
+        >>> found = eg.best_regularizer(exp, "r1", horizon=500)
+        >>> 0 < found.best < found.edge and found.left < found.left_without
+        True
     """
     key, path = strength_field(penalty)
     time = horizon_of(exp, horizon)

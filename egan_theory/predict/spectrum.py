@@ -95,6 +95,12 @@ def spectrum(exp: Experiment, extreme: int | None = None) -> xr.Dataset:
     Source:
         Eq. (16, dispersion) to Eq. (18, damping-ratio), Eq. (37, finite-modes), steps: Eq. (50, map-simultaneous) to
         Eq. (59, map-heavy-ball-both).
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> found = eg.spectrum(eg.Experiment(target=eg.Ring(modes=4)))
+        >>> bool(found.attrs["stable"]), bool((found.damping_ratio < 1).any())
+        (True, True)
     """
     lin, residual = (linearize(exp), None) if extreme is None else linearize_extreme(exp, extreme)
     values = merged(eigenvalues(lin))

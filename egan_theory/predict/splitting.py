@@ -118,6 +118,12 @@ def splitting(exp: Experiment) -> Splitting:
 
     Source:
         Eq. (75, splitting-pattern) to Eq. (78, splitting-damping), Eq. (82, response).
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> near, far = (eg.splitting(eg.Experiment(target=eg.Ring(modes=4, radius=r))) for r in (0.5, 1.0))
+        >>> near.distance < far.distance and near.time > far.time
+        True
     """
     problem = Problem(exp)
     patterns = _patterns_of(problem)

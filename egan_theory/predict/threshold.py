@@ -196,6 +196,13 @@ def thresholds(
     Source:
         Eq. (67, threshold-simultaneous), Eq. (110, transverse-exponent), Eq. (77, splitting-oscillator), Eq. (79,
         macro-particles).
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> exp = eg.Experiment(target=eg.Ring(modes=4), discriminator=eg.Discriminator(features=0))
+        >>> found = eg.thresholds(exp, "generator.kernel.ratio", mechanisms=["collective instability"])
+        >>> [(t.mechanism, len(t.values)) for t in found.thresholds]
+        [('collective instability', 1)]
     """
     vary, low, high = parse_range(vary, low, high)
     axis = axis_of(exp, vary, low, high)

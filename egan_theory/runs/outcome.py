@@ -180,6 +180,12 @@ def outcomes(runs: xr.Dataset, exp: Experiment | None = None) -> np.ndarray:
 
     Source:
         none, the criteria that ``Outcome.meaning`` states.
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> exp = eg.Experiment(target=eg.Ring(modes=4), run=eg.Run(steps=100, runs=2, record_every=50))
+        >>> len(eg.outcomes(eg.simulate(exp)))
+        2
     """
     exp = _experiment(runs) if exp is None else exp
     x = with_positions(runs)["particles"].transpose("run", "time", "particle", "component")

@@ -80,6 +80,15 @@ def simulate(
 
     Source:
         Eq. (4, discriminator-flow), Eq. (5, particle-flow), Eq. (45, simultaneous) to Eq. (49, heavy-ball).
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> exp = eg.Experiment(target=eg.Ring(modes=4), run=eg.Run(steps=100, runs=2, record_every=50))
+        >>> runs = eg.simulate(exp)
+        >>> dict(runs.particles.sizes)
+        {'run': 2, 'time': 3, 'particle': 64, 'component': 2}
+        >>> runs.attrs["status"]
+        'finished'
     """
     members = [exp] if variants is None else list(variants)
     if variants is not None:

@@ -29,5 +29,11 @@ def derive() -> Derivation:
 
     Source:
         theory.md; every equation is held to SymPy's derivation by a test.
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> theory = eg.derive()
+        >>> theory.equations["generator-kernel"].number
+        1
     """
     return read(THEORY.read_text(encoding="utf-8"), generated)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import subprocess
 import sys
@@ -183,3 +184,12 @@ def test_a_strictly_checked_script_knows_every_type(tmp_path):
     notes = [line.split('Revealed type is "')[1].rstrip('"') for line in done.stdout.splitlines() if "Revealed" in line]
     for (name, word), note in zip(REVEALED.items(), notes, strict=True):
         assert word in note and "Any" not in note, (name, note)
+
+
+def test_every_public_name_has_one_page_of_the_documentation():
+    """The site's build asks for the same (tests/contract/test_site.py reads its pages)."""
+    spec = importlib.util.spec_from_file_location("site_api", PACKAGE.parent / ".ci/pages/api.py")
+    api = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(api)
+    names = [name for page in api.names().values() for name in page]
+    assert len(names) == len(set(names)) and set(FLAT) <= set(names)
