@@ -45,15 +45,17 @@ def order_parameters(
         cosine: from which a direction is covered.
 
     Returns:
-        modes_covered, entropy_deficit, spread, participation_ratio, centroid_displacement, energy_distance, mmd2, and
-            the two of direction.
+        A Dataset of all measures, each with its ``target_value``.
 
     Shapes:
-        cloud (..., particle, component), target (point, component), weights (point); results (...).
+        cloud (..., particle, component), target (point, component), weights (point); every measure (...):
+
+        - modes_covered [1], entropy_deficit [nat], participation_ratio [1], mmd2 [1]
+        - spread [length], energy_distance [length], centroid_displacement [1]: in data radii
+        - mean_abs_cosine [1], covered_share [1]: of direction, not in a periodic box
 
     Units:
-        spread and centroid_displacement in lengths, energy_distance in lengths, the others pure numbers; attribute
-        ``units`` of each.
+        In brackets above, and attribute ``units`` of each.
 
     Raises:
         InputError: dims, shapes or numbers that do not fit.
