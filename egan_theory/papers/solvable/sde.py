@@ -101,7 +101,8 @@ def simulate_sde(
 
     Shapes:
         start (weights, 2d + 1); P (run, time, feature, fake), q (run, time, feature), r (run, time, fake),
-        S (run, time, fake, fake2), z (run, time); u (run, weight, feature), v (run, time, weight, fake), w (run, time, weight).
+        S (run, time, fake, fake2), z (run, time); u (run, weight, feature), v (run, time, weight, fake),
+        w (run, time, weight).
 
     Units:
         Pure numbers, rows scaled by sqrt(n); time in steps/n.
