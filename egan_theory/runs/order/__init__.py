@@ -40,9 +40,9 @@ def order_parameters(
     Args:
         weights: of the target's points, equal ones by default.
         period: side of a periodic box.
-        radius: within which a particle covers a point; default: from the points' distances.
+        radius: length within which a particle covers a point; default: half the smallest distance of two points.
         metric: of the nearest point, "euclidean" or "cosine".
-        cosine: from which a direction is covered.
+        cosine: cosine distance, 1 - cos, within which a point counts as covered.
 
     Returns:
         A Dataset of all measures, each with its ``target_value``.
