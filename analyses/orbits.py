@@ -26,7 +26,7 @@ from analyses.script import above, made, options, sheet
 from egan_theory.nonlinear.circle import Orbit, wavenumbers
 from egan_theory.nonlinear.floquet import floquet
 from egan_theory.nonlinear.systems import Dynamics
-from egan_theory.predict.branch import OrbitState
+from egan_theory.predict.branched import OrbitState
 from egan_theory.problem.problem import Problem
 from egan_theory.show.style import BLUE, GREEN, GREY, ORANGE, VERMILLION
 

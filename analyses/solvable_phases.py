@@ -19,8 +19,9 @@ from analyses.script import options, write
 from egan_theory.papers.solvable import Solvable
 from egan_theory.papers.solvable.equilibria import locked_onset
 from egan_theory.papers.solvable.figures import plot_solvable_phase, plot_solvable_scan
+from egan_theory.papers.solvable.limits import boundaries
 from egan_theory.papers.solvable.phase import RATIO, agreement, solvable_phase
-from egan_theory.papers.solvable.regimes import REGIMES, boundaries
+from egan_theory.papers.solvable.regimes import REGIMES
 
 #: length of a run in units 1/(tau Lambda)
 SPAN = 400.0

@@ -68,7 +68,8 @@ class Generator(Config):
             kernels.wide.universality); with a width, simulations train that network.
 
     Raises:
-        InputError: a kernel beside an architecture, or an architecture whose g1 is outside 1e-20 to 1e20.
+        ValidationError: a kernel beside an architecture, or an architecture whose g1 is outside 1e-20 to 1e20;
+            ``Experiment`` says it as an InputError.
 
     Source:
         Eq. (5, particle-flow); of a network Eq. (97, kernel-numbers).
@@ -177,7 +178,8 @@ class Discriminator(_KernelChoice):
         offset: [length^2] of "polynomial", added to x.y; >= 0.
 
     Raises:
-        InputError: a kernel that is none, or a field of a kernel beside an architecture.
+        ValidationError: a kernel that is none, or a field of a kernel beside an architecture; ``Experiment`` says it as
+            an InputError.
 
     Source:
         Eq. (3, discriminator), Eq. (4, discriminator-flow); random features: Rahimi and Recht 2007.

@@ -51,7 +51,8 @@ class Penalties(Config):
         consensus: [1] gamma, the field F becomes F - consensus grad |F|^2 / 2; >= 0.
 
     Raises:
-        InputError: a strength below 0 or above 1e20, a name that is none, a penalty of WGAN-GP (it has no Jacobian).
+        ValidationError: a strength below 0 or above 1e20, a name that is none, a penalty of WGAN-GP (it has no
+            Jacobian); ``Experiment`` says it as an InputError.
 
     Source:
         Eq. (8, penalty-sums), Eq. (9, noise-factor), Eq. (10, consensus-field); Mescheder et al. 2017, 2018; Mroueh et
@@ -99,7 +100,8 @@ class Update(Config):
             modes.
 
     Raises:
-        InputError: a rule that is none, or a parameter that the rule has not.
+        ValidationError: a rule that is none, or a parameter that the rule has not; ``Experiment`` says it as an
+            InputError.
 
     Source:
         Eq. (45, simultaneous) to Eq. (49, heavy-ball), Eq. (52, critic-steps), Eq. (60, best-response).

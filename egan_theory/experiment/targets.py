@@ -102,7 +102,7 @@ class Grid(_Target):
         weights: [1] one per point, > 0, scaled to sum 1; equal if not given.
 
     Raises:
-        InputError: more than 2e7 coordinates in all.
+        ValidationError: more than 2e7 coordinates in all; ``Experiment`` says it as an InputError.
 
     Source:
         none, a test distribution.
@@ -137,7 +137,8 @@ class Mixture(_Target):
         kind: "mixture", its word in files.
 
     Raises:
-        InputError: no mean, means of different lengths, or weights or deviations that do not go with them.
+        ValidationError: no mean, means of different lengths, or weights or deviations that do not go with them;
+            ``Experiment`` says it as an InputError.
 
     Source:
         none, a test distribution.
@@ -201,7 +202,7 @@ class Uniform(_Target):
         side: [1] lattice points along each axis, 3 to 10000, odd: the lattice then has no mode at Nyquist itself.
 
     Raises:
-        InputError: an even side, or more than 2e7 coordinates in all.
+        ValidationError: an even side, or more than 2e7 coordinates in all; ``Experiment`` says it as an InputError.
 
     Source:
         The periodic box of theory.md, Eq. (11, kernel-transform) to Eq. (16, dispersion).
@@ -247,8 +248,8 @@ class PointSet(_Target):
             equal.
 
     Raises:
-        InputError: neither or both of path and values, a file that does not hold (M, d) finite distinct points, or
-            weights that are not one for each.
+        ValidationError: neither or both of path and values, a file that does not hold (M, d) finite distinct points, or
+            weights that are not one for each; ``Experiment`` says it as an InputError.
 
     Source:
         none, the user's data.

@@ -55,7 +55,7 @@ class GameSpectrum(Table):
         strengths: [unit of the penalty] by name.
         schedule: who moves when.
         optimizers: of D and G: kind and settings.
-        framework: "torch" or "jax".
+        framework: "PyTorch" or "JAX".
         sizes: [1] weights of D and of G.
         batches: [1] mini-batches that derivatives are averaged over.
         steps: [steps] of training per product.

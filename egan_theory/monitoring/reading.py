@@ -125,7 +125,7 @@ def monitor(runs: xr.Dataset | str | Path, run: int = 0) -> Monitored:
         One row per analysis; ``eg.plot.monitor`` and ``eg.monitor_page`` show it.
 
     Shapes:
-        runs: the run schema (egan_theory.runs.schema) with dimensions (run, time, mode).
+        runs: the run schema (egan_theory.runs.schema) with dimensions (run, time, multiplier).
 
     Units:
         Times in training steps, multipliers and cosines pure numbers, strengths in length^2 of the samples.

@@ -123,7 +123,7 @@ def reached(exp: Experiment, *, draws: int = DRAWS, clusters: int | None = None)
         Probabilities, pure numbers.
 
     Raises:
-        InputError: networks of finite width, an exact kernel, fewer than one draw or cluster.
+        InputError: networks of finite width, an exact kernel (but on the periodic box), fewer than one draw or cluster.
 
     Source:
         Eq. (79, macro-particles), Eq. (81, leap).

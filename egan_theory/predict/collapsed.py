@@ -45,8 +45,8 @@ class CollapsedState(Record):
         window: [steps] those averaged over.
         method: how it was found, in words.
         assumptions: what is taken for granted, in words.
-        trajectory: Dataset (time) with x0 [length], grad D there [1/length] and local growth rates, over the window (of
-            an escaped cluster: until it left).
+        trajectory: Dataset over the window (of an escaped cluster: until it left): x0 (time, component) [length], force
+            (time, component) [1/length], local growth rates growth (interval, exponent) [1/step; flow: 1/time].
         state: [mixed] arrays (w (P,), x0 (d,), memory) of the update rule at the end: the orbit can be continued.
         features: the feature map that ``state`` lives on.
         start: [length] (d,) x0 at the start.

@@ -43,7 +43,7 @@ def frequency(
     points of any other target.
 
     Args:
-        kernels: label to fields of the discriminator; default: kernels of flat and steep spectra.
+        kernels: label to fields of the discriminator; default: Gaussian, three Matern kernels, rational quadratic.
         collapsed: also at which ratios the collapsed state attracts, which takes a simulation for each kernel.
         progress: called with (done, total, what) as the work advances.
 

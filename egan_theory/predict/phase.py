@@ -180,7 +180,7 @@ def phase(
         A Dataset; ``eg.plot.phase`` draws it.
 
     Shapes:
-        - margin (mechanism, second, first) [that of the mechanism, see its module]: NaN where it makes no statement (no
+        - margin (mechanism, second, first) [mechanism's]: in its module; NaN where it makes no statement (no
           equilibrium, a cluster that escapes, values that the experiment refuses together)
         - beyond (mechanism), within (mechanism): what is predicted on either side, in words
         - evaluated (mechanism, second, first): 1 evaluated, 0 interpolated

@@ -89,18 +89,34 @@ def report(
     runs: xr.Dataset | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Predict, simulate, compare and write the page; returns the path of its index.html. Default: the built-in ring.
+    """Predict, simulate, compare and write the page. Default: the built-in ring.
 
-    ``runs``: runs of your own (run schema), reported on instead; then nothing is simulated, the sweep of strengths
-    included. They must have the experiment's particles and dimension.
+    What is impossible for the experiment is left out, with its reason on the page. All or nothing: it is written when
+    everything is computed, and only where there is nothing, an empty folder or a former report (whose files are
+    replaced).
 
-    Beside the page: spectrum.nc, frequency.nc, runs.nc, strength.nc, agreement.nc, regularizer.json,
-    experiment.toml, derivation.md. A stage that is impossible for the experiment is left out, with its reason on the
-    page.
-    ``progress(stage, done, total)`` is called as the work advances.
+    Args:
+        directory: where index.html goes, and beside it spectrum.nc, frequency.nc, runs.nc, strength.nc, agreement.nc,
+            regularizer.json, experiment.toml, derivation.md.
+        penalty: whose strength is advised.
+        runs: runs of your own, reported on instead; then nothing is simulated, the sweep of strengths included.
+        progress: called with (stage, done, total) as the work advances.
 
-    All or nothing: ``directory`` is written when everything is computed, and only if it is new, empty or a former
-    report (whose files are replaced). Raises InputError otherwise, and for runs that do not fit.
+    Returns:
+        The path of index.html.
+
+    Shapes:
+        runs: the run schema, particles (run, time, particle, component) of the experiment's numbers.
+
+    Units:
+        On the page beside each number, and as attribute ``units`` in the files.
+
+    Raises:
+        InputError: a place that holds something else, a penalty that is none, or runs that do not
+            fit the experiment.
+
+    Source:
+        theory.md, whose equations the page cites.
     """
     exp = Experiment() if exp is None else exp
     penalty = strength_field(penalty)[0]

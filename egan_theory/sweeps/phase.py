@@ -61,8 +61,8 @@ def simulate_phase(
         - outcome (second, first, run): eg.Outcome of each run
         - share (kind, second, first) [1]: of the runs with each
         - covered (second, first, run) [1]: share of the target's modes with a particle
-        - deficit (second, first, run) [1], spread (second, first, run) [length], displacement (second, first, run)
-          [data radii]: as in runs.order
+        - deficit (second, first, run) [nat], spread (second, first, run) [length], displacement (second, first, run)
+          [1]: as in runs.order, the displacement in data radii
         - diverged_at (second, first, run) [step or time]: -1: not
 
     Units:
@@ -143,8 +143,9 @@ def compare_phase(
           simulated runs had
         - predicted_kind (second, first): likewise, -1: no statement
         - confusion (kind, predicted) [1]: how many cells were simulated of a kind and predicted of one
-        - recall (kind), precision (kind) [1]; sensitivity, specificity, balanced_accuracy, stderr [1]: of modes kept
-          against lost (sweeps.confusion)
+        - recall (kind), precision (kind) [1]
+        - sensitivity (), specificity (), balanced_accuracy (), stderr () [1]: of modes kept against lost
+          (sweeps.confusion)
 
     Units:
         Pure numbers; first and second in the unit of their field.

@@ -67,7 +67,8 @@ def open_sweep(path: str | Path) -> xr.Dataset:
 
     Shapes:
         - the value of each axis (cell), dots as "_", and seed (cell): coordinates
-        - final (cell, run, particle, component) [length], order parameters (cell, run), diverged_at (cell, run)
+        - final (cell, run, particle, component) [length], diverged_at (cell, run) [step]
+        - covered (cell, run) and the measures of ``eg.order_parameters`` (cell, run)
         - outcome (cell, run): eg.Outcome; -1: none
         - status (cell): 0 pending, 1 done, 2 done and a run diverged, 3 failed; reason (cell)
         - rate (cell), rate_stderr (cell), predicted_rate (cell) [1/step; flow: 1/time]: of kicked starts

@@ -44,7 +44,7 @@ class FixedPoint(Record):
     Attributes:
         kind: "perfect", "noninformative", "saddle", "locked", "self-locked" or "numerical".
         state: the overlaps there.
-        eigenvalues: [n/step] (m,) rates of the moving directions; those along a line are left out.
+        eigenvalues: [1/time] (m,) rates of the moving directions; those along a line are left out.
         method: how it was found, in words.
         assumptions: what is taken for granted, in words.
 
@@ -62,7 +62,7 @@ class FixedPoint(Record):
 
     @property
     def growth(self) -> float:
-        """Largest real part of the eigenvalues [n/step]."""
+        """Largest real part of the eigenvalues [1/time]."""
         return float(self.eigenvalues.real.max())
 
     @property

@@ -70,9 +70,10 @@ def solvable_phase(
 
         - predicted (second, first)
         - decided (second, first): 1 where a run of ``model.time`` is long enough to show it, and n large enough
-        - rate (second, first) [n/step]: the slowest that decides
-        - with ``simulate`` "ode", "chain" or "sgd" (``model.n``, ``model.runs``): regime, learnt (number of features),
-          activity (second, first, run), coverage (second, first, run, feature)
+        - rate (second, first) [1/time]: the slowest that decides
+        - with ``simulate`` "ode", "chain" or "sgd" (``model.n``, ``model.runs``): regime (second, first, run), activity
+          (second, first, run), learnt (second, first, run), a number of features, coverage (second, first, run,
+          feature)
         - wrong (second, first, run): regimes that differ, or a mode collapse onto other features, where neither is
           undecided
         - coexisting (second, first, run): a cycle where a locked state is stable too, which is not wrong: the theory

@@ -164,7 +164,7 @@ class Prediction(Record):
     Attributes:
         label: one of REGIMES ("undecided" where the theory does not say).
         learnt: [1] features at the end, counted from 0.
-        rate: [n/step] the slowest of the rates that decide it. A run sees it when ``rate`` T is at least 10.
+        rate: [1/time] the slowest of the rates that decide it. A run sees it when ``rate`` T is at least 10.
         reason: what decides it, in words.
         assumptions: what is taken for granted, in words.
 

@@ -100,7 +100,8 @@ def simulate_sde(
         A Dataset of the shared form, with the rows themselves: the first ones where all would be too many numbers.
 
     Shapes:
-        start (weights, 2d + 1); P, q, r, S, z (run, time, ...); u (run, weight, feature), v (run, time, weight, fake),
+        start (weights, 2d + 1); P (run, time, feature, fake), q (run, time, feature), r (run, time, fake),
+        S (run, time, fake, fake2), z (run, time); u (run, weight, feature), v (run, time, weight, fake),
         w (run, time, weight).
 
     Units:

@@ -40,20 +40,22 @@ def order_parameters(
     Args:
         weights: of the target's points, equal ones by default.
         period: side of a periodic box.
-        radius: within which a particle covers a point; default: from the points' distances.
+        radius: length within which a particle covers a point; default: half the smallest distance of two points.
         metric: of the nearest point, "euclidean" or "cosine".
-        cosine: from which a direction is covered.
+        cosine: cosine distance, 1 - cos, within which a point counts as covered.
 
     Returns:
-        modes_covered, entropy_deficit, spread, participation_ratio, centroid_displacement, energy_distance, mmd2, and
-            the two of direction.
+        A Dataset of all measures, each with its ``target_value``.
 
     Shapes:
-        cloud (..., particle, component), target (point, component), weights (point); results (...).
+        cloud (..., particle, component), target (point, component), weights (point); every measure (...):
+
+        - modes_covered [1], entropy_deficit [nat], participation_ratio [1], mmd2 [1]
+        - spread [length], energy_distance [length], centroid_displacement [1]: in data radii
+        - mean_abs_cosine [1], covered_share [1]: of direction, not in a periodic box
 
     Units:
-        spread and centroid_displacement in lengths, energy_distance in lengths, the others pure numbers; attribute
-        ``units`` of each.
+        In brackets above, and attribute ``units`` of each.
 
     Raises:
         InputError: dims, shapes or numbers that do not fit.
