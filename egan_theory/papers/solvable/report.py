@@ -11,7 +11,7 @@ import xarray as xr
 
 from ...base.errors import InputError
 from ...base.json import json_text
-from ...show.folder import INDEX, Draft, claim, staged
+from ...show.folder import Draft, claim, drafted
 from ...show.words import agreement_table
 from . import regimes
 from .compare import compare_solvable
@@ -29,15 +29,22 @@ RUNS = 8
 SCAN = 24
 
 
-def solvable_report(model: Solvable, directory: str | Path = "report", *, progress: Progress | None = None) -> Path:
-    """Predict, integrate, simulate (exact chain), compare and write the page; returns the path of its index.html.
+def solvable_report(
+    model: Solvable, path: str | Path = "report", *, data: bool = False, progress: Progress | None = None
+) -> Path:
+    """Predict, integrate, simulate (exact chain), compare and write the page; returns its path.
 
-    Figures are in the page; beside it: ode.nc, runs.nc, agreement.nc, scan.nc, theory.json, model.toml. What does not apply
-    to the model (closed forms need f(x) = x and the hard constraint) is left out, with its reason on the page.
-    All or nothing: the folder is written when everything is computed, and only if it is new, empty or a former report.
-    Raises InputError: a folder of something else, too few records.
+    The page is one file that needs no other: ``path``/index.html, or ``path`` itself where that ends in .html.
+    ``data``: beside it ode.nc, runs.nc, agreement.nc, scan.nc, theory.json, model.toml. What does not apply to the
+    model (closed forms need f(x) = x and the hard constraint) is left out, with its reason on the page.
+    All or nothing, and only where there is nothing, an empty folder or a former report.
+
+    Raises:
+        InputError: something else is there, ``data`` with one file, too few records.
+
+    Source: Wang, Hu and Lu (NeurIPS 2019, arXiv:1805.08349).
     """
-    folder = claim(directory)
+    target = claim(path, data)
     tick = progress or (lambda stage, done, total: None)
     tick("ODE", 0, 1)
     ode = solve_ode(model)
@@ -56,8 +63,7 @@ def solvable_report(model: Solvable, directory: str | Path = "report", *, progre
     except InputError as error:
         missing["predicted regimes, fixed points and scan over noise"] = str(error)
     about = model.provenance()
-    with staged(folder) as temporary:
-        draft = Draft(temporary)
+    with drafted(target) as draft:
         _figures(draft, model, ode, runs, scan, theory)
         draft.dataset("ode.nc", ode, "the macroscopic ODE")
         draft.dataset("runs.nc", runs, "the finite-n runs")
@@ -79,7 +85,7 @@ def solvable_report(model: Solvable, directory: str | Path = "report", *, progre
             boundaries={regimes.boundary_words(k): v for k, v in theory.get("boundaries", {}).items()},
         )  # fmt: skip
     tick("write", 1, 1)
-    return folder / INDEX
+    return target.index
 
 
 def _scan(model: Solvable, edges: dict[str, float], progress: Callable[[int, int], None]) -> xr.Dataset:
