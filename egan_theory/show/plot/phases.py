@@ -15,7 +15,8 @@ from matplotlib.patheffects import withStroke
 
 from ...runs.outcome import UNKNOWN, Outcome, counts, modes_are_lost
 from .. import given, panel, style
-from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, OUTCOMES, VERMILLION
+from ..style import BLACK, BLUE, GREEN, GREY, OUTCOMES, VERMILLION
+from .placed import LEGEND, birth_places, own_place
 
 if TYPE_CHECKING:
     from ...predict.curves import Curves
@@ -27,18 +28,10 @@ LOOK = {
     "collapsed state": (GREEN, "-.", ".."),
     "state reached from the start": (BLACK, ":", "||"),
 }
-#: marker and face of thresholds, and what they are
-CRITICALITY = {
-    "supercritical": ("o", "white", "small orbits, modes kept"),
-    "subcritical": ("s", BLACK, "the cloud jumps"),
-    None: ("x", BLACK, "no normal form"),
-}
 #: outcomes are also marked in diagrams of at most this many cells along an axis, where they have this share of a cell's
 #: runs, at this part of its height (the cross of a wrong prediction is in the middle); size in points
 MARKED, MARKER_SHARE, MARKER_HEIGHT, MARKER = 24, 0.2, 0.8, 4.0
 MARKER_COLOUR = "#5A5A5A"
-#: most letters in a line of the legend
-LEGEND = 64
 
 
 @given.given(predicted=given.PREDICTED, simulated=given.SIMULATED, compared=given.COMPARED, curves=given.CURVES)
@@ -50,6 +43,7 @@ def phase(
     ax: Axes | None = None,
     *,
     curves: Curves | None = None,
+    place: tuple[float, float, str] | None = None,
 ) -> Axes:
     """Boundary of each mechanism (``eg.phase``), hatched beyond it; the legend says what holds there.
 
@@ -57,7 +51,8 @@ def phase(
     runs in proportion, by colour and marker. On cells of another kind than predicted (``eg.compare_phase``) the
     predicted one's marker, a cross where modes were predicted to be kept and are not, or the reverse. ``curves``
     (``eg.curves``): thresholds of the spread equilibrium where small orbits are born and where the cloud jumps, changes
-    between them, and folds of orbits.
+    between them, and folds of orbits. ``place``: values of both fields that are marked, and what the legend calls them;
+    what lies beyond the axes is marked at their rim, and said to be beyond.
 
     Returns:
         The axes drawn on: ``ax``, or those of a new figure.
@@ -103,13 +98,15 @@ def phase(
     if compared is not None:
         handles += _wrong(ax, compared)
     if curves is not None:
-        handles += _curves(ax, curves)
+        handles += birth_places(ax, curves)
     for which, name in (("x", "first"), ("y", "second")):
         about = predicted[name].attrs
         # whole cells, or the crosses on the rim would be cut
         edges = predicted[name].values if simulated is None else cell_edges(simulated[name])
         scale = {f"{which}scale": "log"} if about["log"] else {}
         ax.set(**scale, **{f"{which}lim": edges[[0, -1]], f"{which}label": about["long_name"]})
+    if place is not None:
+        handles.append(own_place(ax, predicted, place))
     ax.grid(False)
     hatched = "hatched: beyond the boundary of"
     if simulated is not None and not panel.alone(ax):
@@ -157,34 +154,6 @@ def _tell_cells(ax: Axes, simulated: xr.Dataset, compared: xr.Dataset | None) ->
     for k in range(0, len(texts), style.DENSE):
         part = slice(k, k + style.DENSE)
         style.tell(ax, x[part], y[part], texts[part])
-
-
-def _tell_places(ax: Axes, at: list[tuple[float, float]], label: str) -> None:
-    x, y = zip(*at, strict=True)
-    style.tell(ax, x, y, [f"{label}, at ({a:.4g}, {b:.4g})" for a, b in at])
-
-
-def _curves(ax: Axes, curves: Curves) -> list[Line2D]:
-    """Thresholds by what is born there, changes of criticality and folds of orbits."""
-    handles = []
-    for kind, (marker, face, text) in CRITICALITY.items():
-        at = [(p.first, p.second) for p in curves.thresholds if p.criticality == kind]
-        if at:
-            label = f"threshold: {text}"
-            handles += ax.plot(*zip(*at, strict=True), marker, color=BLACK, mfc=face, ms=5, mew=0.9, ls="", label=label)
-            _tell_places(ax, at, label)
-    for places, marker, label in (
-        (curves.changes, "*", "change between the two"),
-        (curves.folds, "D", "fold of orbits"),
-    ):
-        if places:
-            at = [(p.first, p.second) for p in places]
-            size = 13 if marker == "*" else 6
-            _tell_places(ax, at, label)
-            handles += ax.plot(
-                *zip(*at, strict=True), marker, color=BLACK, mfc=ORANGE, ms=size, mew=0.9, ls="", label=label
-            )
-    return handles
 
 
 def _outcomes(ax: Axes, simulated: xr.Dataset) -> None:
