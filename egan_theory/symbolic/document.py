@@ -78,7 +78,7 @@ class Text:
 
     def to_latex(self) -> str:
         if not self.bullets:
-            return inline.to_latex(self.source)
+            return typeset.paragraph(self.source)
         return typeset.bullets(self._parts)
 
     def to_html(self) -> str:

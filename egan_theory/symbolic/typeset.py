@@ -23,7 +23,8 @@ _PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
 \usepackage{longtable}
 \usepackage[colorlinks,allcolors={[rgb]{0,0.2,0.5}}]{hyperref}
 \allowdisplaybreaks
-\emergencystretch=3em
+\frenchspacing
+\sloppy
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{0.5em}
 """
@@ -88,6 +89,12 @@ def _atoms(cell: str) -> list[float]:
             words = f"Eq. ({number})" if kind == "link" else text
             widths += [_TEXT_SLACK * text_width(f"{word} ") for word in words.split()]
     return widths
+
+
+def paragraph(source: str) -> str:
+    """A paragraph; one of several long names, which break at few places, is not stretched to the margin."""
+    text = to_latex(source)
+    return f"{{\\raggedright\n{text}\\par}}" if text.count("\\texttt") > 1 else text
 
 
 def bullets(lines: Iterable[str]) -> str:
