@@ -133,6 +133,11 @@ TOO_WIDE = """[...document.querySelectorAll('.formula, .table')].filter(e => e.s
 CUT = """[...document.querySelectorAll('.formula')].filter(e => e.scrollHeight > e.clientHeight + 3)
   .map(e => e.getAttribute('aria-label'))"""
 COLOURS = "[...new Set([...document.querySelectorAll('math')].map(e => getComputedStyle(e).color))]"
+#: equations of several lines: by how much the places differ where their left sides end
+RAGGED = """[...document.querySelectorAll('math mtable')].map(table => [...table.children].map(row => row.children[0])
+  .filter(cell => cell.style.textAlign.includes('right') && cell.children.length)
+  .map(cell => cell.lastElementChild.getBoundingClientRect().right)).filter(ends => ends.length > 1)
+  .map(ends => Math.max(...ends) - Math.min(...ends))"""
 #: right edges of the numbers, and those of the formulas that reach into them
 NUMBERS = """[...document.querySelectorAll('.equation')].map(e => [e.lastChild.getBoundingClientRect().right,
   e.firstChild.getBoundingClientRect().right - e.lastChild.getBoundingClientRect().left])"""
@@ -151,6 +156,8 @@ def test_in_a_browser_nothing_overflows_and_numbers_stand_at_the_margin(tmp_path
                     assert all(keyboard and scrolls == "auto" for _, keyboard, scrolls in wide), wide
                     assert (width < 400) == any(label.startswith("Equation") for label, *_ in wide)
                     assert new.evaluate(CUT) == []
+                    ragged = new.evaluate(RAGGED)
+                    assert len(ragged) > 5 and max(ragged) < 1
                     assert len(new.evaluate(COLOURS)) == 1  # that of the text, in both schemes
                     edges = new.evaluate(NUMBERS)
                     assert len({round(right) for right, _ in edges}) == 1 and max(gap for _, gap in edges) < 0
