@@ -96,7 +96,7 @@ def test_an_experiment_shows_what_differs_from_the_defaults():
     assert "all fields  as by default" in repr(eg.Experiment())
     exp = EXPERIMENT.replace({"loss.kind": "least_squares", "generator.kernel.ratio": 0.25})
     for line in ("target.modes", "generator.kernel.ratio", "loss.kind", "penalty.r1"):
-        assert f'<th scope="row">{line}</th>' in exp._repr_html_()
+        assert f'<th scope="row" style="text-align:left">{line}</th>' in exp._repr_html_()
     assert set(exp.changed(eg.Experiment())) == {"target.modes", "generator.particles", "generator.learning_rate",
                                   "generator.kernel.ratio", "discriminator.features", "discriminator.learning_rate",
                                   "loss.kind", "penalty.r1", "run.steps", "run.runs", "run.record_every"}  # fmt: skip
