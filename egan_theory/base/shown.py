@@ -31,6 +31,7 @@ _SORT = (
     "return isNaN(f)&&isNaN(g)?d*x.localeCompare(y):isNaN(f)?1:isNaN(g)?-1:d*(f-g)})"
     ".forEach(function(r){b.appendChild(r)})}"
 )
+_ROW = '<th scope="row" style="text-align:left">'
 _BUTTON = "all:unset;cursor:pointer;text-decoration:underline dotted"
 
 
@@ -151,14 +152,15 @@ def html(
         body = "".join(f"<tr>{''.join(map(_td, row))}</tr>" for row in rows[:ROWS])
     else:
         top = ""
-        body = "".join(f'<tr><th scope="row">{escape(row[0])}</th>{"".join(map(_td, row[1:]))}</tr>' for row in rows)
+        body = "".join(f"<tr>{_ROW}{escape(row[0])}</th>{''.join(map(_td, row[1:]))}</tr>" for row in rows)
     left = f"<p>… {len(rows) - ROWS} more rows</p>" if head and len(rows) > ROWS else ""
     out = f"<table>{caption}{top}<tbody>{body}</tbody></table>{left}"
     if notes:
-        out += folded(f"{len(notes)} remark{'s' * (len(notes) > 1)}", "".join(f"<p>{escape(n)}</p>" for n in notes))
+        said = "".join(f"<p>{escape(note)}</p>" for note in notes)
+        out += folded(f"{len(notes)} remark{'s' * (len(notes) > 1)}", said, seen=not rows)
     if details:
         pairs = "".join(
-            f'<tr><th scope="row">{escape(key.replace("_", " "))}</th><td style="text-align:left">'
+            f'<tr>{_ROW}{escape(key.replace("_", " "))}</th><td style="text-align:left">'
             f"{escape(shorten(said_of(value), LONG, placeholder=' …'))}</td></tr>"
             for key, value in details.items()
         )
@@ -166,9 +168,9 @@ def html(
     return out
 
 
-def folded(summary: str, content: str) -> str:
-    """HTML that opens at a click."""
-    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
+def folded(summary: str, content: str, *, seen: bool = False) -> str:
+    """HTML that opens at a click; ``seen``: it is open."""
+    return f"<details{' open' * seen}><summary>{escape(summary)}</summary>{content}</details>"
 
 
 def _td(value: Any) -> str:

@@ -54,7 +54,9 @@ class NormalForm(Record):
         "frequency_shift", "motion", "stable", "valid_to", "relative_correction", "modes", "at", "points",
         "transverse_rate", "reason",
     )  # fmt: skip
-    TITLE: ClassVar[str] = "{0.bifurcation}"
+    SHOWN = ("criticality", "side", "rms_amplitude", "exponent", "angle", "motion", "stable", "valid_to")
+    UNITS = (("rms_amplitude", "length over the distance to the exponent"), ("angle", "rad/step; flows: rad/time"))
+    TITLE: ClassVar[str] = "{0.bifurcation} at {0.threshold:.4g}"
 
     bifurcation: str
     criticality: str | None = None

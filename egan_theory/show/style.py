@@ -93,6 +93,9 @@ def styled(plot: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(plot)
     def with_style(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not _DETACHED.get() and not any(isinstance(value, Axes) for value in (*args, *kwargs.values())):
+            # a notebook makes pyplot interactive when it is first imported, which the context would take back
+            from matplotlib import pyplot  # noqa: F401
         with rc_context(_STYLE):
             drawn = plot(*args, **kwargs)
             if isinstance(drawn, Axes):

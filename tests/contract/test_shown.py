@@ -96,7 +96,7 @@ def test_an_experiment_shows_what_differs_from_the_defaults():
     assert "all fields  as by default" in repr(eg.Experiment())
     exp = EXPERIMENT.replace({"loss.kind": "least_squares", "generator.kernel.ratio": 0.25})
     for line in ("target.modes", "generator.kernel.ratio", "loss.kind", "penalty.r1"):
-        assert f'<th scope="row">{line}</th>' in exp._repr_html_()
+        assert f'<th scope="row" style="text-align:left">{line}</th>' in exp._repr_html_()
     assert set(exp.changed(eg.Experiment())) == {"target.modes", "generator.particles", "generator.learning_rate",
                                   "generator.kernel.ratio", "discriminator.features", "discriminator.learning_rate",
                                   "loss.kind", "penalty.r1", "run.steps", "run.runs", "run.record_every"}  # fmt: skip
@@ -170,3 +170,28 @@ def test_the_spectrum_lists_each_pair_once_slowest_first():
     assert [row[0] for row in rows] == sorted(row[0] for row in rows)
     np.testing.assert_allclose(rows[0][0], -ds["eigenvalue_re"].values.max())
     assert f"{rows[0][0]:.4g}" in repr(ds) and "slowest decay rate" in repr(ds)
+
+
+@pytest.mark.slow
+def test_a_table_is_sorted_by_a_click_and_stands_without_scripts(tmp_path):
+    from tests.browser import page
+
+    file, column = tmp_path / "shown.html", "tbody tr td:nth-child(4)"
+    file.write_text(f"<!doctype html><meta charset=utf-8>{made('spectrum')._repr_html_()}", encoding="utf-8")
+    ratios = [row[3] for row in made("spectrum").grid()[1]]
+    for scripts in (True, False):
+        with page(file, js=scripts) as opened:
+            table = opened.locator("table").first
+
+            def read(table=table):
+                return [float(text) for text in table.locator(column).all_inner_texts()]
+
+            given = read()
+            np.testing.assert_allclose(given, ratios, rtol=1e-3)
+            button = table.locator("thead button").nth(3)
+            button.focus()
+            opened.keyboard.press("Enter")
+            assert read() == (sorted(given) if scripts else given)
+            button.click()
+            assert read() == (sorted(given, reverse=True) if scripts else given)
+            assert opened.errors == []

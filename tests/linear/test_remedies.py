@@ -345,7 +345,7 @@ def test_remedies_show_themselves(compared, tmp_path):
     }
     steps = next(row for row in compared.rows if row.name == "critic steps").strengths["update.critic_steps"]
     assert ("update.critic_steps" in data["at_the_end"]) == (steps == max(CRITIC_STEPS))
-    assert "<td>as given</td>" in compared._repr_html_()
+    assert ">as given</td>" in compared._repr_html_()
     ax = eg.plot.remedies(compared, ax=Figure().subplots())
     assert {*compared.idle} <= {*(row.name for row in compared.rows)} and "as given" not in compared.idle
     assert len(ax.get_yticks()) == len(compared.grid()[1]) and "decay rate" in ax.get_xlabel()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -105,6 +109,32 @@ def test_something_else_is_refused_in_one_line(name):
     with pytest.raises(eg.InputError, match="ax: must be Matplotlib axes, but found str"):
         plot(made("portrait") if name == "plot_dirac" else None, ax="here")
     assert pyplot.get_fignums() == []
+
+
+@pytest.mark.slow
+def test_pyplot_is_imported_before_the_style_is_set():
+    """Else what its backend sets at import, as that of notebooks does, would be taken back."""
+    code = f"""
+import sys
+import matplotlib
+sys.path.insert(0, {str(Path(eg.__file__).parents[1])!r})
+import xarray as xr
+import egan_theory as eg
+from egan_theory.show import style
+
+class Import:
+    def find_spec(self, name, path=None, target=None):
+        if name == "matplotlib.pyplot":
+            matplotlib.interactive(True)
+
+sys.meta_path.insert(0, Import())
+runs = xr.Dataset({{"loss_generator": (("run", "time"), [[1.0, 2.0]])}}, coords={{"time": [0.0, 1.0]}})
+eg.plot.losses(runs)
+print(matplotlib.is_interactive())
+"""
+    environment = os.environ | {"MPLBACKEND": "agg"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == "True", done.stderr
 
 
 def test_labels_of_a_panel_are_broken_and_those_of_a_figure_are_not():
