@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from functools import reduce
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -115,13 +117,11 @@ def _page(title: str, text: str, listed: list[str]) -> str:
 
 
 def _entry(name: str) -> str:
-    """One public name: what mkdocstrings fills in, or of a second name or a constant all there is to say."""
+    """One public name: what mkdocstrings fills in, or of a second name all there is to say."""
     thing, short = _thing(name), name.rpartition(".")[2]
-    heading = f'## {short} {{ id="egan_theory.{name}" }}\n\n'
-    if not (inspect.isfunction(thing) or inspect.isclass(thing) or hasattr(thing, "__wrapped__")):
-        return f"{heading}{_said_of_constant(name)}\n\n```python\n{short} = {thing!r}\n```\n"
-    if thing.__name__ != short and getattr(eg, thing.__name__, None) is thing:
-        return f"{heading}The same function as [`{thing.__name__}`][egan_theory.{thing.__name__}].\n"
+    own = getattr(thing, "__name__", short)
+    if own != short and getattr(eg, own, None) is thing:
+        return f'## {short} {{ id="egan_theory.{name}" }}\n\nThe same function as [`{own}`][egan_theory.{own}].\n'
     return f"::: egan_theory.{name}\n"
 
 
@@ -130,27 +130,24 @@ def _thing(name: str) -> Any:
 
 
 def _said_of_constant(name: str) -> str:
-    """The comment that stands above a constant."""
+    """The string that stands below a constant."""
     space, _, short = name.partition(".")
-    home = Path(str(getattr(eg, space).__file__)).parent
-    for file in sorted(home.glob("*.py")):
-        found = re.search(rf"((?:^#:.*\n)+){short}\b[^\n]*=", file.read_text(encoding="utf-8"), re.M)
-        if found:
-            return " ".join(line.removeprefix("#:").strip() for line in found[1].splitlines())
+    for file in sorted(Path(str(getattr(eg, space).__file__)).parent.glob("*.py")):
+        for assigned, said in pairwise(ast.parse(file.read_text(encoding="utf-8")).body):
+            targets = assigned.targets if isinstance(assigned, ast.Assign) else ()
+            if any(isinstance(t, ast.Name) and t.id == short for t in targets) and isinstance(said, ast.Expr):
+                return str(ast.literal_eval(said.value))
     return ""
 
 
 def _prose(docstring: str) -> str:
     """A module's docstring without what it says about layers of its modules."""
-    parts = [part for part in re.split(r"\n\s*\n", docstring) if not part.startswith("Layers:")]
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in re.split(r"\n\s*\n", docstring) if not part.startswith("Layers:"))
 
 
 def _summary(name: str) -> str:
     """The first sentence of a name's docstring."""
     thing = _thing(name)
-    if not callable(thing):
-        return _said_of_constant(name) or "constant"
-    first = " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
-    sentence = re.split(r"(?<=[.:;])\s(?=[A-Z`])", first, maxsplit=1)[0]
+    said = (inspect.getdoc(thing) if callable(thing) else _said_of_constant(name)) or ""
+    sentence = re.split(r"(?<=[.:;])\s(?=[A-Z`])", " ".join(said.split("\n\n")[0].split()), maxsplit=1)[0]
     return sentence.replace("|", r"\|").replace("_", r"\_").replace("*", r"\*").replace("<", "&lt;")

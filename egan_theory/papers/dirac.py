@@ -99,6 +99,11 @@ def dirac_gan(
 
     Source:
         Mescheder, Geiger, Nowozin 2018 (arXiv:1801.04406).
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> eg.dirac.dirac_gan().generator.particles
+        1
     """
     return Experiment(
         target={"kind": "grid", "side": 1, "dimension": 1},

@@ -22,7 +22,7 @@ def examples():
                 seen.add(thing)
                 text = inspect.getdoc(thing) or ""
                 if ">>>" in text:
-                    yield f"{space}{name}", text
+                    yield f"{space}{thing.__name__}", text
 
 
 @pytest.mark.slow

@@ -159,6 +159,12 @@ def solve_ode(
 
     Source:
         Wang, Hu, Lu, NeurIPS 2019 (arXiv:1805.08349), macroscopic ODE.
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> found = eg.solvable.solve_ode(eg.solvable.SETTING_R)
+        >>> "time" in found.sizes
+        True
     """
     t = model.times if times is None else np.asarray(times, dtype=float)
     if t.ndim != 1 or not len(t) or not np.all(np.isfinite(t)) or t[0] < 0 or np.any(np.diff(t) <= 0):

@@ -35,6 +35,12 @@ def eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None = None, ax: Ax
 
     Source:
         ``eg.spectrum`` and ``eg.compare`` compute it; Eq. (17, mode-roots).
+
+    Examples:
+        >>> import egan_theory as eg
+        >>> ax = eg.plot.eigenvalues(eg.spectrum(eg.Experiment(target=eg.Ring(modes=4))))
+        >>> len(ax.collections) > 0
+        True
     """
     ax = style.axes(ax)
     re, im, count, regime, coupled = (
