@@ -12,7 +12,6 @@ from ..base.terminal import cell
 from ..predict.left import left_over
 from ..predict.regularizer import Regularizer
 from ..runs.outcome import tally
-from ..tables.penalties import strength_field
 from . import captions, plot
 from .boundaries import RATIO
 from .captions import Words
