@@ -14,15 +14,16 @@ from ..base.terminal import check_memory, progress_bar, stages
 from ..console.answer import Answer, complain
 from ..console.shared import (
     FAILED,
+    Data,
     ExperimentFile,
     Figure,
-    Folder,
     Json,
     NewFile,
     Output,
+    Page,
     load,
     load_if_given,
-    new_folder,
+    new_page,
 )
 from ..show import plot
 from ..show.text import compare_text, run_summary, run_text
@@ -137,7 +138,7 @@ def remedies(
 
 
 def report(
-    output: Folder,
+    output: Page,
     experiment: Annotated[
         str | None,
         typer.Argument(metavar="[E.toml]", help="Experiment file; - for standard input; default: the built-in ring."),
@@ -146,20 +147,21 @@ def report(
         str | None,
         typer.Option("--runs", metavar="FILE", help="Report on these runs of the experiment; nothing is simulated."),
     ] = None,
+    data: Data = False,
     json: Json = False,
 ) -> None:
-    """All of the above as an HTML page with figures and NetCDF."""
-    folder = new_folder(output)
+    """All of the above on one HTML page, in one file that needs no other."""
+    target = new_page(output, data)
     if runs is not None and experiment is None:
         raise InputError("E.toml", "be given with --runs", "no experiment file")
     exp = load_if_given(experiment)
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {"data": True} if data else {}
     if runs is not None:
         from ..runs.reading import open_runs
 
-        given = {"runs": open_runs(runs)}
+        given["runs"] = open_runs(runs)
     from ..show.page import report as write
 
     with stages("report") as update:
-        index = write(exp, folder, progress=update, **given)
-    Answer(json).give_folder(folder, index)
+        index = write(exp, target, progress=update, **given)
+    Answer(json).give_page(target, index)

@@ -84,13 +84,16 @@ class Answer:
             write_text(json_text(data()) if self.out.suffix.lower() == ".json" else text, self.out)
         emit(json_text(data()) if self.json else text if self.out is None else f"written: {self.out}\n")
 
-    def give_folder(self, folder: Path, index: Path) -> None:
-        """Say what a report wrote."""
-        files = sorted(str(p) for p in folder.rglob("*") if p.is_file())
+    def give_page(self, target: Path, index: Path) -> None:
+        """Say what a report wrote: a folder, or one file."""
+        one = target.resolve() == index.resolve()
+        files = [str(index)] if one else sorted(str(p) for p in target.rglob("*") if p.is_file())
         if self.json:
-            show_json({"index": str(index), "folder": str(folder), "files": files})
+            show_json({"index": str(index), "folder": str(index.parent), "files": files})
+        elif one or len(files) <= 2:  # the page, and the mark that the folder is a report
+            show(f"written: {index}")
         else:
-            show(f"{len(files)} files in {folder}; open {index}")
+            show(f"written: {index}, with {len(files) - 2} data files beside it")
 
 
 def write_text(text: str, path: Path) -> None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
+#: ends of the names of pages that are one file
+PAGES = (".html", ".htm")
+
 #: what stands for standard input in place of an experiment file
 STDIN = "-"
 
@@ -42,7 +45,10 @@ Text = Annotated[
     typer.Option("-o", "--output", metavar="FILE", help="Write the text, or .json what --json prints, to this file."),
 ]
 NewFile = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="NetCDF file to write.")]
-Folder = Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")]
+Page = Annotated[
+    str, typer.Option("-o", "--output", metavar="DIR", help="Folder to write, or one file: a name that ends in .html.")
+]
+Data = Annotated[bool, typer.Option("--data", help="Also write the numbers beside the page: NetCDF, JSON, TOML.")]
 
 
 def _completed(incomplete: str) -> list[str]:
@@ -169,6 +175,11 @@ def overwrites() -> bool:
     return _SHARED.get().overwrite
 
 
-def new_folder(path: str) -> Path:
-    """The folder to write, checked; its files are replaced only with --overwrite."""
-    return check_output_folder(path, overwrite=overwrites())
+def new_page(path: str, data: bool) -> Path:
+    """Where a report goes, checked: a folder, or one file of a name that ends in .html, which has no data beside it.
+    Files are replaced only with --overwrite."""
+    if Path(path).suffix.lower() not in PAGES:
+        return check_output_folder(path, overwrite=overwrites())
+    if data:
+        raise InputError("--data", "be given with a folder, beside whose page it writes", f"one file, {path}")
+    return check_output(path, overwrite=overwrites())

@@ -5,21 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from ..base.errors import InputError
-from ..base.terminal import cell, sentence
+from ..base.terminal import cell
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..predict.mechanism import MECHANISMS
 from ..predict.threshold import Threshold, Thresholds, thresholds
 
 RATIO = "generator.kernel.ratio"
+#: mechanisms that the first screen answers by
+SPREAD, STARTS = "collective instability", "state reached from the start"
 
 
-def boundaries(exp: Experiment) -> Thresholds:
-    """Thresholds in the kernel ratio of the mechanisms whose margin is cheap; of the others, and of experiments whose
-    ratio cannot be varied, what holds at the experiment as it is."""
+def boundaries(exp: Experiment, *, followed: bool = False) -> Thresholds:
+    """Thresholds in the kernel ratio of the mechanisms whose margin is cheap and, if it is ``followed``, of the start;
+    of the others, and of experiments whose ratio cannot be varied, what holds at the experiment as it is."""
     rows: list[Threshold] = []
     for mechanism in MECHANISMS.values():
-        if not mechanism.noisy:
+        if not mechanism.noisy or (followed and mechanism.tells_kinds):
             try:
                 rows += thresholds(exp, RATIO, mechanisms=[mechanism.name]).thresholds
                 continue
@@ -36,27 +38,31 @@ def boundaries(exp: Experiment) -> Thresholds:
     return Thresholds(RATIO, float(exp.get(RATIO)), tuple(rows), provenance(exp))
 
 
-def table_rows(found: Thresholds) -> list[dict[str, str]]:
-    """Rows for a page: mechanism, what holds now, the thresholds in words, and what they assume."""
-    rows = []
+def table_rows(found: Thresholds) -> list[dict[str, Any]]:
+    """Rows for a page: mechanism, what holds now, its thresholds (value, how far, what holds on which side), what was
+    searched, and what they assume."""
+    now, rows = found.current, []
     for t in found.thresholds:
-        beyond = [
-            f"{side} {cell(value)}: {said[side]}"
-            for value, side, said in zip(t.values, t.unstable_side, t.meanings, strict=True)
-        ]
+        beyond = []
+        for value, side, said in zip(t.values, t.unstable_side, t.meanings, strict=True):
+            far = f"{value / now:.3g} times the present ratio" if now > 0 else "the present ratio is 0"
+            low, high = t.bracket or (value, value)
+            if low < high:
+                far = f"draws place it in {cell(low)} to {cell(high)}"
+            about = "about " if low < high else ""
+            beyond.append({"value": f"{about}{cell(value)}", "side": side, "said": said[side], "far": far})
         searched = t.range[1] > t.range[0]
+        none = f"none from {cell(t.range[0])} to {cell(t.range[1])}" if searched else "not searched"
         rows.append(
             {
                 "mechanism": t.mechanism,
                 "now": t.meaning or "no statement" + (f" ({t.reason})" if t.reason else ""),
-                "beyond": "; ".join(beyond) or ("the same at every kernel ratio" if searched else "not searched"),
+                "beyond": beyond,
+                "none": "" if beyond else "no statement" if t.reason else none,
                 "assumptions": "; ".join(t.assumptions),
             }
         )
     return rows
 
 
-def headline(found: Thresholds) -> str:
-    """What the boundaries say of the experiment as it is, in one sentence."""
-    said: list[Any] = [t.meaning for t in found.thresholds if t.meaning]
-    return sentence("; ".join(said)) if said else ""
+__all__ = ["RATIO", "SPREAD", "STARTS", "boundaries", "table_rows"]

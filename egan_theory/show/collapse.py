@@ -11,7 +11,8 @@ import xarray as xr
 
 from ..base.errors import EganError
 from ..experiment import Experiment
-from ..predict.branch import Branch, branch
+from ..predict.branch import branch
+from ..predict.branched import Branch
 from ..predict.crossings import axis_of
 from ..predict.curves import Curves, curves
 from ..predict.mechanism import MECHANISMS

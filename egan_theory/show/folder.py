@@ -1,4 +1,5 @@
-"""The folder of a report: taken only if it is new, empty or a former report, and filled only with a finished one."""
+"""Where a report goes: a folder or one HTML file, taken only if it is new, empty or a former report, and filled only
+with a finished one."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from ..base.errors import InputError
-from ..base.files import atomic, check_output_folder
+from ..base.files import atomic, check_output, check_output_folder
 from ..base.netcdf import save
 from .html import rendered
 from .picture import Picture, Slider, picture
@@ -21,19 +23,62 @@ from .picture import Picture, Slider, picture
 #: marks a folder as a report and lists the files that are its own
 MARK = ".egan-report"
 INDEX = "index.html"
+#: ends of names of single files, and what the first bytes of a page of ours hold
+PAGES, SIGN = (".html", ".htm"), b'<meta name="generator" content="egan_theory">'
 _TEMPORARY = ".tmp-report-"
 
 
-def claim(directory: str | Path) -> Path:
-    """The folder, resolved, after checking that a report may be written there. Raises InputError."""
-    folder = check_output_folder(directory, "directory").resolve()
+@dataclass(frozen=True)
+class Target:
+    """Where a report goes: a folder, or the page alone (``single``); ``data``: whether files are written beside it."""
+
+    path: Path
+    single: bool
+    data: bool
+
+    @property
+    def index(self) -> Path:
+        """The page."""
+        return self.path if self.single else self.path / INDEX
+
+
+def claim(path: str | Path, data: bool = False) -> Target:
+    """The target, resolved, after checking that a report may be written there: a name that ends in .html is one file,
+    any other a folder. Raises InputError."""
+    if Path(path).suffix.lower() in PAGES and not Path(path).is_dir():
+        if data:
+            raise InputError("data", "be written to a folder, without an end in .html", path)
+        file = check_output(path, field="path")
+        if file.exists() and SIGN not in _start(file):
+            raise InputError("path", "be new or a former report", path)
+        return Target(file.resolve(), True, False)
+    folder = check_output_folder(path, "path").resolve()
     if folder.is_dir() and not (folder / MARK).is_file():
         other = sorted(p.name for p in folder.iterdir() if not p.name.startswith(_TEMPORARY))
         if other:
             raise InputError(
-                "directory", "be new, empty or a former report", f"{directory} with {len(other)} entries ({other[0]})"
+                "path", "be new, empty or a former report", f"{path} with {len(other)} entries ({other[0]})"
             )
-    return folder
+    return Target(folder, False, data)
+
+
+def _start(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(4096)
+    except OSError as error:
+        raise InputError("path", "be new or a former report", f"{file}: {error.strerror}") from None
+
+
+@contextmanager
+def drafted(target: Target) -> Iterator[Draft]:
+    """A draft, which is there as a report, whole, when the block ends well; else nothing is."""
+    if target.single:
+        with atomic(target.path) as temporary:
+            yield Draft(temporary, None)
+        return
+    with staged(target.path) as folder:
+        yield Draft(folder / INDEX, folder if target.data else None)
 
 
 @contextmanager
@@ -59,10 +104,11 @@ def _names(folder: Path) -> list[str]:
 
 
 class Draft:
-    """A report in the making: pictures, data files in ``folder``, at last the page that holds and names them all."""
+    """A report in the making: pictures, at last the page ``index`` that holds them all, and the files in ``folder``
+    that it names; without a folder none is written."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, index: Path, folder: Path | None) -> None:
+        self.index, self.folder = index, folder
         self.pictures: list[Picture] = []
         self.files: list[tuple[str, str]] = []
 
@@ -71,17 +117,19 @@ class Draft:
         self.pictures.append(picture(name, alt, caption, draw, slider=slider))
 
     def dataset(self, name: str, ds: xr.Dataset, what: str) -> None:
-        save(ds, self.folder / name)
-        self.files.append((name, what))
+        if self.folder is not None:
+            save(ds, self.folder / name)
+            self.files.append((name, what))
 
     def text(self, name: str, text: str, what: str) -> None:
-        (self.folder / name).write_text(text, encoding="utf-8")
-        self.files.append((name, what))
+        if self.folder is not None:
+            (self.folder / name).write_text(text, encoding="utf-8")
+            self.files.append((name, what))
 
     def page(self, template: str, package: str = __package__, **context: Any) -> None:
         """Fill in ``template`` of ``package``, which extends layout.html.j2; text in the context is escaped."""
         text = rendered(template, package, pictures=self.pictures, data=self.files, **context)
-        (self.folder / INDEX).write_text(text, encoding="utf-8")
+        self.index.write_text(text, encoding="utf-8")
 
 
 def _replace(temporary: Path, folder: Path, files: list[str]) -> None:

@@ -102,21 +102,4 @@ def _within(time: float, found: Frequency) -> str:
     return _span(time, found) if isfinite(time) else "no time (never)"
 
 
-def caption_frequency(found: Frequency) -> str:
-    """Of the report's figure."""
-    text = (
-        "Left: learning time of every wavenumber (in which its slowest part decays by a factor e) with the kernel of "
-        "the experiment (bold) and with others of the same K(0) and length scale."
-    )
-    if found.separating_wavenumber is not None:
-        text += f" The dashed line is the wave that separates neighbouring modes, Δ = {cell(found.distance)} apart."
-    if found.sample.wavenumber:
-        text += " Circles are waves of the target's own points."
-    text += (
-        " Right: kernel ratios at which the spread state is unstable with each kernel (shaded); modes need not be lost "
-        "there."
-    )
-    return f"{text} Assumes: {'; '.join(found.assumptions)}."
-
-
-__all__ = ["caption_frequency", "frequency_text", "on_frequency"]
+__all__ = ["frequency_text", "on_frequency"]

@@ -48,8 +48,8 @@ _TERMS = (
     ),
     Term(
         "eigenvalue s",
-        "A small deviation from equilibrium in one mode goes as exp(s t). Re s < 0: it decays; Im s: how fast it turns. "
-        "Of training in steps, s = log z with z the factor by which one step multiplies the deviation.",
+        "A small deviation from equilibrium in one mode goes as exp(s t). Re s < 0: it decays; Im s: how fast it turns."
+        " Of training in steps, s = log z with z the factor by which one step multiplies the deviation.",
         RATE,
         "mode-roots",
     ),
@@ -106,9 +106,7 @@ _TERMS = (
         "gradient penalties: length squared; others: 1",
         "penalty-sums",
     ),
-    Term(
-        "horizon", "The length of the training for which a strength is advised.", "steps (rule flow: units of time)"
-    ),
+    Term("horizon", "The length of the training for which a strength is advised.", "steps (rule flow: units of time)"),
     Term(
         "left of a kick",
         "What training of the stated length leaves of a small kick of the particles in random directions, the "
@@ -119,8 +117,8 @@ _TERMS = (
     ),
     Term(
         "edge of stability",
-        "The largest strength at which every mode decays. Beyond it the steps overshoot. The advice stays a factor of 2 "
-        "below it.",
+        "The largest strength at which every mode decays. Beyond it the steps overshoot. The advice stays a factor of "
+        "2 below it.",
         "as the strength",
         "map-simultaneous",
     ),
@@ -158,8 +156,8 @@ _TERMS = (
     ),
     Term(
         "spread state",
-        "The equilibrium with particles at every point of the target. Where it is unstable particles circle about their "
-        "places with every mode kept, or the cloud jumps away.",
+        "The equilibrium with particles at every point of the target. Where it is unstable particles circle about "
+        "their places with every mode kept, or the cloud jumps away.",
         "",
         "ratio-pencil",
     ),
@@ -207,29 +205,21 @@ _TERMS = (
         "outcome of a run",
         "What became of it, judged at its end: settled (every mode of the target has a particle and all come to rest), "
         f"circling with modes kept (they move on, by more than {REST:g} data radii), part of the modes lost, not "
-        f"settled (still changing), collapsed (narrower than {NARROW:g} data radii), escaped (more than {ESCAPE:g} data "
-        "radii away), diverged.",
+        f"settled (still changing), collapsed (narrower than {NARROW:g} data radii), escaped (more than {ESCAPE:g} "
+        "data radii away), diverged.",
         "",
     ),
-    Term(
-        "data radius", "rms distance of the target's points from their mean, with their weights.", "length"
-    ),
+    Term("data radius", "rms distance of the target's points from their mean, with their weights.", "length"),
     Term(
         "modes of the target",
         "The places of the data that must have samples: the target's points, or the means of a mixture. One is kept "
         "when a particle is within half the distance between neighbouring modes.",
         "",
     ),
-    Term(
-        "predicted", "The value of the theory, exact for small deviations (linear theory).", "see the row", "saddle"
-    ),
-    Term(
-        "measured", "The value fitted to the runs, without knowledge of the predicted one.", "see the row"
-    ),
+    Term("predicted", "The value of the theory, exact for small deviations (linear theory).", "see the row", "saddle"),
+    Term("measured", "The value fitted to the runs, without knowledge of the predicted one.", "see the row"),
     Term("standard error", "One standard deviation of the measured value.", "that of the row"),
-    Term(
-        "z", "Measured minus predicted, in standard errors. Beyond 3 on either side chance is no likely reason.", "1"
-    ),
+    Term("z", "Measured minus predicted, in standard errors. Beyond 3 on either side chance is no likely reason.", "1"),
     Term(
         "relative error",
         "|measured - predicted| over the size of what is predicted (of an eigenvalue its modulus).",

@@ -1,4 +1,4 @@
-"""The report's sentences: headline and captions, from results."""
+"""The report's sentences, from results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..base.terminal import sentence
+from ..base.terminal import cell, sentence
 from ..comparison.agreement import Agreement, Quantity
 from ..comparison.compare import EVERY
 from ..experiment import Experiment
@@ -26,13 +26,6 @@ SAME = 0.01
 def per(exp: Experiment) -> str:
     """What a rate is counted per."""
     return "unit of time" if exp.update_rule.continuous else "step"
-
-
-def verdict(spectrum: xr.Dataset | None) -> str:
-    if spectrum is None:
-        return "No linear prediction for this experiment"
-    how, fate = ("Stable", "decay") if spectrum.attrs["stable"] else ("Unstable", "grow")
-    return f"{how}: small deviations from equilibrium {fate}"
 
 
 def on_spectrum(spectrum: xr.Dataset, exp: Experiment) -> str:
@@ -82,8 +75,22 @@ def on_regularizer(best: Regularizer, exp: Experiment) -> str:
     return " ".join([text, *map(sentence, others)])
 
 
+def on_endless(best: Regularizer) -> list[str]:
+    """The best strength for a training without end."""
+    far, path = best.asymptotic, strength_field(best.penalty)[1]
+    if far.best is None or not np.isfinite(far.rate):
+        return []
+    if far.rate <= 0:
+        return [f"For a training without end no strength of {path} makes every mode decay."]
+    per = "unit of time" if "time" in best.unit else "step"
+    rate = f"the slowest mode decays at {cell(far.rate)} per {per}"
+    if not far.best > 0:
+        return [f"For a training without end no strength of {path} is better than none: {rate}."]
+    return [f"For a training without end {cell(far.best)} ({path}) would be best: {rate}."]
+
+
 def on_runs(runs: xr.Dataset, exp: Experiment) -> list[str]:
-    lines = [_ends(runs)]
+    lines = [ends(runs)]
     if runs.attrs.get("status") == "interrupted":
         lines.append(f"The recording was interrupted after {runs['time'].attrs.get('units', 'step')} {_last(runs):g}.")
     if "rewound" in runs.attrs:
@@ -98,7 +105,7 @@ def _last(runs: xr.Dataset) -> float:
     return float(runs["time"].values[-1])
 
 
-def _ends(runs: xr.Dataset) -> str:
+def ends(runs: xr.Dataset) -> str:
     """What became of the runs, and the meaning of each outcome that occurs."""
     codes = known_outcomes(runs)
     text = f"What became of the {len(codes)} {origin(runs)} runs: {tally(codes)}"
@@ -135,82 +142,6 @@ def on_distance(agreement: Agreement | None, runs: xr.Dataset) -> list[str]:
         )
     reasons = [] if agreement is None else [u["reason"] for u in agreement.unmatched if u["name"] == EVERY]
     return lines + [f"The runs are not described by them: {reason}." for reason in reasons]
-
-
-def caption_eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None) -> str:
-    growing = _growing(spectrum)
-    where = "All lie in the stable half-plane." if not growing else f"{growing} do not lie in the stable half-plane."
-    measured = agreement is not None and any(q.name.endswith(".re") for q in agreement.quantities)
-    crosses = f" Crosses are fits to the runs ({agreement.method})." if agreement and measured else ""
-    log = "" if spectrum.attrs["rule"] == "flow" else " s = log z, where z is the factor per step."
-    return (
-        f"Eigenvalues s of training about equilibrium: a small deviation goes as exp(s t).{log} {where}{crosses} "
-        f"An axis whose values differ widely is logarithmic on both sides of zero. "
-        f"Assumes: {spectrum.attrs['assumptions']}; small deviations."
-    )
-
-
-def caption_dispersion(spectrum: xr.Dataset) -> str:
-    k, rate = spectrum["wavenumber"].values, -spectrum["eigenvalue_re"].values
-    slow = float(k[np.nanargmin(rate)])
-    return (
-        f"Decay rate and frequency of each Fourier mode of the target. The slowest decays at wavenumber {slow:.3g}: "
-        f"structure of size {2 * np.pi / slow:.3g} is learned last. Assumes: {spectrum.attrs['assumptions']}."
-    )
-
-
-def caption_damping(spectrum: xr.Dataset) -> str:
-    zeta = spectrum["damping_ratio"].values[spectrum["coupled"].values != 0]
-    zeta = zeta[np.isfinite(zeta)]
-    return (
-        f"Damping ratio of the modes that move the particles, from {zeta.min():.3g} to {zeta.max():.3g}. Below the "
-        "dashed line a mode oscillates, at it the mode returns fastest for its frequency. Real modes without a partner "
-        "have no damping ratio and are left out."
-    )
-
-
-def caption_strength(best: Regularizer, swept: xr.Dataset | None) -> str:
-    text = (
-        f"What {best.horizon:g} {best.unit} of training leave of a small kick of the particles, the discriminator at "
-        f"rest, against the strength of {strength_field(best.penalty)[1]}, all else unchanged: rms displacement over "
-        "that of the kick, of the coordinates that can move. Above 1 the kick has grown. The curve is linear theory."
-    )
-    if best.asymptotic.best:
-        text += (
-            f" For a training without end {best.asymptotic.best:.3g} would be best: there the slowest mode decays "
-            f"fastest, at {best.asymptotic.rate:.3g} {'per unit of time' if best.unit != 'steps' else 'per step'}."
-        )
-    if swept is not None:
-        count = int(swept.attrs.get("directions", 1))
-        text += f" Points are simulations of the nonlinear model, kicked along {count} directions at right angles."
-    return f"{text} Assumes: {'; '.join(best.assumptions)}."
-
-
-def caption_cloud(runs: xr.Dataset) -> str:
-    placed = "assignment" in runs
-    shared = ""
-    if placed and len(np.unique(runs["assignment"].values)) < runs.sizes["particle"]:
-        shared = " Several particles share each target point; those that move together cover each other."
-    if origin(runs) == "recorded":
-        return f"Particles of one recorded run against the target.{shared}"
-    start = "from equilibrium with a small kick" if placed else "from random positions"
-    return f"Particles of one simulated run of the nonlinear model, started {start}, against the target.{shared}"
-
-
-def caption_losses(runs: xr.Dataset) -> str:
-    return f"Losses as the training loop of the {origin(runs)} runs reported them. The theory makes no use of them."
-
-
-def caption_relaxation(runs: xr.Dataset, agreement: Agreement | None) -> str:
-    slope = agreement is not None and any(q.name in ("rate", "s1.re") for q in agreement.quantities)
-    text = "Distance from equilibrium" if "assignment" in runs else "Distance from the target"
-    text += f" in every {origin(runs)} run, on a logarithmic scale: a straight envelope is exponential decay."
-    if slope:
-        text += (
-            " The dashed line has the predicted rate of the slowest visible mode; its height is placed over the "
-            "curves. Faster modes die first, so only the late part can follow it."
-        )
-    return text
 
 
 def agrees(quantity: Quantity) -> bool:

@@ -80,7 +80,8 @@ WITHOUT_EXAMPLE = {"published import", "published fit", "published predict"}
 OUTPUTS = {
     "Also write the result: NetCDF, or .json as --json prints it.",
     "Write the text, or .json what --json prints, to this file.",
-    "NetCDF file to write.", "Folder to write.", "Zarr store to write.", "NetCDF run file to write.",
+    "NetCDF file to write.", "Folder to write, or one file: a name that ends in .html.", "Zarr store to write.",
+    "NetCDF run file to write.",
     "JSON file to write.", "Write the page: HTML, or .json as --json prints it.",
 }  # fmt: skip
 

@@ -112,12 +112,12 @@ def test_report(egan, tmp_path, monkeypatch):
     monkeypatch.setattr("egan_theory.papers.solvable.report.SCAN", 4)
     path = tmp_path / "model.toml"
     path.write_text(SETTING_E.replace({"n": 500, "record": 51, "time": 100.0}).to_toml())
-    code, out, err = egan("report", path, "-o", tmp_path / "page", "--json")
+    code, out, err = egan("report", path, "-o", tmp_path / "page", "--data", "--json")
     assert (code, err) == (0, "")
     folder = Path(json.loads(out)["folder"])
     text = (folder / "index.html").read_text()
     assert "success, as predicted" in text and "coverage of feature 1" in text and "Not compared" in text
-    for name in re.findall(r'(?:src|href)="([^"]+)"', text):
+    for name in re.findall(r'(?:src|href)="([^"#:]+)"', text):
         assert (folder / name).stat().st_size > 0
     assert json.loads((folder / "theory.json").read_text())["predicted"]["regime"] == "success"
     with xr.open_dataset(folder / "runs.nc", engine="h5netcdf") as ds:

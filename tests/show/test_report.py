@@ -1,43 +1,23 @@
-"""Figures and the HTML report: what they show, and what they do when something is impossible."""
+"""The report's figures: what they show."""
 
-import json
 import re
-import warnings
 from dataclasses import replace
-from functools import partial
 
 import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
-from markupsafe import escape
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 import egan_theory as eg
-from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.agreement import Agreement, Quantity
 from egan_theory.predict.asymptotic import rates_over
 from egan_theory.predict.learnt import Boundary
-from egan_theory.predict.mechanism import MECHANISMS
-from egan_theory.show import folder, page, plot, style, words
-from egan_theory.show.folder import MARK
-from egan_theory.show.picture import Picture, picture
-
-
-def experiment(target, particles, **parts):
-    parts = {"discriminator": eg.Discriminator(features=32), "run": eg.Run(steps=200, runs=3)} | parts
-    return eg.Experiment(target=target, generator=eg.Generator(particles=particles), **parts)
-
-
-RING = experiment(eg.Ring(modes=4), 8)
-UNIFORM = experiment(eg.Uniform(side=7), 7, discriminator=eg.Discriminator(features=0, length_scale=0.1))
-LINE = experiment(eg.Grid(side=3, dimension=1), 3, update=eg.Update(rule="flow"))
-CUBE = experiment(eg.Grid(side=2, dimension=3), 8)
-WILD = RING.replace({"penalty.r1": 60.0})
+from egan_theory.show import plot, stages, style, words
+from tests.show.fakes import EXPERIMENTS, RING, fake_agreement, fake_sweep
 
 SETTINGS = dict(matplotlib.rcParams)
-EXPERIMENTS = {"ring": RING, "uniform": UNIFORM, "line": LINE, "cube": CUBE, "wild": WILD}
 
 
 @pytest.fixture(scope="module")
@@ -55,45 +35,6 @@ def regularizer():
     return eg.best_regularizer(RING)
 
 
-def once(stage, exp, *args, cache={}, **kwargs):  # noqa: B006
-    """The stage's result, kept over all tests."""
-    key = (stage.__name__, exp.to_toml())
-    if key not in cache:
-        cache[key] = stage(exp, *args, **kwargs)
-    return cache[key]
-
-
-def fake_agreement(spectrum):
-    """The two slowest oscillating modes; only the real part of the second is far from its prediction."""
-    rows = np.flatnonzero(spectrum["eigenvalue_im"].values > 0)[:2]
-    out = []
-    for k, i in enumerate(rows, 1):
-        re, im = (float(spectrum[f"eigenvalue_{part}"].values[i]) for part in ("re", "im"))
-        size, error = abs(complex(re, im)), 0.01 * abs(complex(re, im))
-        out.append(Quantity(f"s{k}.re", re, re + (k == 2) * 7.7 * error, error, size, "1/step"))
-        out.append(Quantity(f"s{k}.im", im, im + error, 2 * error, size, "1/step", "a <note>"))
-    return Agreement(tuple(out), ({"name": "rate", "reason": "too short"},), "fits of <fakes>", ("small kicks",))
-
-
-def fake_sweep(exp, penalty, strengths, horizon=None, progress=None, **_):
-    """What is left 2 % off; the last strength diverged."""
-    predicted = np.array([eg.left_over(exp.replace({f"penalty.{penalty}": s}), horizon) for s in strengths])
-    moving = 1.02 * predicted[:, 1]
-    moving[-1] = np.nan
-    unit = {"units": "1"}
-    return xr.Dataset(
-        {
-            "moving": ("strength", moving, unit),
-            "moving_stderr": ("strength", np.abs(0.05 * moving), unit),
-            "left": ("strength", 1.02 * predicted[:, 0], unit),
-            "predicted_moving": ("strength", predicted[:, 1], unit),
-            "predicted_left": ("strength", predicted[:, 0], unit),
-        },
-        coords={"strength": strengths},
-        attrs={"directions": 3, "horizon": horizon},
-    )
-
-
 def fake_rates(exp, penalty, strengths):
     """Predicted rates 2 % off; the last strength diverged."""
     rates = rates_over(exp, penalty, strengths)
@@ -109,21 +50,6 @@ def fake_rates(exp, penalty, strengths):
         coords={"strength": strengths},
         attrs={"runs": 3, "steps": 100},
     )
-
-
-def fake_picture(name, alt, caption, draw, *, slider=None):
-    """A picture of nothing."""
-    return Picture(name, alt, caption, f"<svg><desc>{escape(alt)}</desc></svg>", (), (1.0, 1.0), frozenset())
-
-
-@pytest.fixture
-def fakes(monkeypatch):
-    """compare and the sweep without simulations of their own, the other stages computed once per experiment."""
-    for name in ("spectrum", "frequency", "best_regularizer", "simulate"):
-        monkeypatch.setattr(page, name, partial(once, getattr(page, name)))
-    monkeypatch.setattr(page, "compare", lambda exp, runs: fake_agreement(eg.spectrum(exp)))
-    monkeypatch.setattr(page, "sweep_left", fake_sweep)
-    monkeypatch.setattr(folder, "picture", fake_picture)
 
 
 def check(ax, x_unit, y_unit):
@@ -250,7 +176,7 @@ def test_boundaries_of_two_mechanisms_are_drawn_where_they_hold():
 
 
 def test_left_shows_advice_simulated_and_lost_points(regularizer):
-    strengths = regularizer.best * np.array(page.SWEEP)
+    strengths = regularizer.best * np.array(stages.SWEEP)
     swept = fake_sweep(RING, "r1", strengths, int(regularizer.horizon))
     ax = plot.left(regularizer, swept, present=(0.1, 0.5))
     labels = check(ax, "penalty.r1", "steps")
@@ -275,7 +201,7 @@ def test_left_where_nothing_helps_or_a_range_does(regularizer):
 
 def test_rate_curve_shows_best_simulated_and_lost_points(regularizer):
     fastest = regularizer.asymptotic
-    strengths = fastest.best * np.array(page.SWEEP)
+    strengths = fastest.best * np.array(stages.SWEEP)
     ax = plot.rate_curve(fastest, fake_rates(RING, "r1", strengths), present=(0.1, 1e-4))
     labels = check(ax, "penalty.r1", "1/step")
     assert any(f"{fastest.best:.4g}" in label for label in labels)
@@ -401,170 +327,12 @@ def test_table_marks_what_disagrees():
     assert not rows(1.0, np.nan, np.nan, 1.0)["agrees"]
 
 
-# -- page ----------------------------------------------------------------------------------------------------------
-
-
-def test_page_holds_every_number_figure_and_file(fakes, monkeypatch, tmp_path):
-    monkeypatch.setattr(folder, "picture", picture)
-    seen = []
-    index = eg.report(RING, tmp_path / "r", progress=lambda *args: seen.append(args))
-    text = index.read_text(encoding="utf-8")
-    agreement = fake_agreement(eg.spectrum(RING))
-    for row in words.agreement_table(agreement):
-        for key in ("name", "predicted", "measured", "stderr", "z", "relative_error"):
-            assert f"<td>{row[key]}</td>" in text
-    assert text.count('class="off"') == 1 and text.count(">NO<") == 1  # s2.re
-    assert "<b>rate</b>: too short" in text
-    assert "Stable" in text and "<note>" not in text and "&lt;note&gt;" in text
-    for link in re.findall(r'(?:src|href)="([^"#:]+)"', text):
-        assert (index.parent / link).stat().st_size > 0
-    assert len(re.findall(r'role="img".*?<desc id="[^"]+">[^<]{10,}</desc>', text)) == text.count("<svg") == 6
-    assert "<img" not in text
-    own = text.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")  # a name, not an address
-    assert "http" not in re.sub(r"<details>.*?</details>", "", own, flags=re.S)
-    assert eg.Experiment.from_toml(index.parent / "experiment.toml") == RING
-    assert json.loads((index.parent / "regularizer.json").read_text())["best"] > 0
-    for name in ("spectrum", "frequency", "runs", "strength", "agreement"):
-        with xr.open_dataset(index.parent / f"{name}.nc", engine="h5netcdf") as ds:
-            assert "[target]" in ds.attrs["experiment"]
-    stages = list(dict.fromkeys(stage for stage, _, _ in seen))
-    first = ["spectrum", "frequency", "boundaries", "regularizer", "simulate", "compare", "strength"]
-    assert stages[:7] == first
-    found = json.loads((index.parent / "boundaries.json").read_text())["thresholds"]
-    assert [t["mechanism"] for t in found] == list(MECHANISMS)
-    for t in found:  # every number and clause of the file is on the page
-        assert not t["meaning"] or f">{escape(t['meaning'])}</td>" in text
-        for value, side, said in zip(t["values"], t["unstable_side"], t["meanings"], strict=True):
-            assert f"{side} {value:.4g}: {escape(said[side])}" in text
-    assert stages[-2:] == ["figures", "write"]
-    assert all(0 <= done <= total for _, done, total in seen)
-
-
-def test_page_of_the_periodic_box_has_its_dispersion(fakes, tmp_path):
-    text = eg.report(UNIFORM, tmp_path / "r").read_text(encoding="utf-8")
-    assert 'id="fig-dispersion"' in text and "learned last" in text
-    assert 'id="fig-frequency"' in text and "Learnt within the run of 200 steps: waves from k = " in text
-
-
-def test_page_escapes_the_users_text(fakes, tmp_path):
-    folder = tmp_path / "<script>alert(1)<" / "x&y"
-    folder.mkdir(parents=True)
-    np.save(folder / "points.npy", np.array([[-1.0], [0.0], [1.2]]))
-    exp = experiment(eg.PointSet(path=str(folder / "points.npy")), 3)
-    text = eg.report(exp, tmp_path / "r").read_text(encoding="utf-8")
-    assert text.count("<script") == 1 and "&lt;script&gt;" in text and "x&amp;y" in text
-
-
-def test_experiment_file_finds_its_points_from_anywhere(fakes, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    np.save("points.npy", np.array([[-1.0], [0.0], [1.2]]))
-    exp = experiment(eg.PointSet(path="points.npy"), 3)
-    index = eg.report(exp, "r")
-    monkeypatch.chdir("/")
-    again = eg.Experiment.from_toml(index.parent / "experiment.toml")
-    np.testing.assert_array_equal(again.points.coordinates, exp.points.coordinates)
-
-
-def test_failing_stages_give_a_page_with_the_reason(fakes, monkeypatch, tmp_path):
-    def refuse(*args, **kwargs):
-        raise NotLinearizable("penalty.r1", "be <gentle>")
-
-    monkeypatch.setattr(page, "spectrum", refuse)
-    monkeypatch.setattr(page, "best_regularizer", refuse)
-    monkeypatch.setattr(page, "compare", refuse)
-    text = eg.report(RING, tmp_path / "r").read_text(encoding="utf-8")
-    assert "No linear prediction" in text and text.count("must be &lt;gentle&gt;") == 3
-    assert "needs the result of: regularizer" in text
-    assert "There is nothing to compare" in text
-    assert 'id="fig-relaxation"' in text and 'id="fig-eigenvalues"' not in text
-    assert not (tmp_path / "r" / "spectrum.nc").exists()
-
-
-def test_not_linearizable_experiment_gives_a_page(tmp_path):
-    crowded = experiment(eg.Ring(modes=4), 2)
-    text = eg.report(crowded, tmp_path / "r").read_text(encoding="utf-8")
-    assert "at least the number of target points" in text and "<svg" not in text
-
-
-def test_diverging_runs_give_a_page(fakes, monkeypatch, tmp_path):
-    monkeypatch.setattr(page, "compare", eg.compare)
-    text = eg.report(WILD, tmp_path / "r").read_text(encoding="utf-8")
-    assert "Unstable" in text and "What became of the 3 simulated runs: 3 diverged (the first at step" in text
-    assert "<b>compare</b>" in text and "training is unstable" in text
-
-
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-@pytest.mark.parametrize("where", ["simulate", "_page"])
-def test_nothing_is_written_when_interrupted(fakes, monkeypatch, tmp_path, where, error):
-    def stop(*args, **kwargs):
-        raise error
-
-    monkeypatch.setattr(page, where, stop)
-    with pytest.raises(error):
-        eg.report(RING, tmp_path / "r")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_interrupted_simulation_is_not_reported(fakes, monkeypatch, tmp_path):
-    short = eg.simulate(RING.replace({"run.steps": 20})).assign_attrs(status="interrupted")
-    monkeypatch.setattr(page, "simulate", lambda exp, progress: short)
-    with pytest.raises(KeyboardInterrupt):
-        eg.report(RING, tmp_path / "r")
-
-
-def test_foreign_folder_is_refused_and_kept(fakes, tmp_path):
-    (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match=r"directory: must be new, empty or a former report.*thesis\.tex"):
-        eg.report(RING, tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
-    with pytest.raises(InputError, match="directory: must be a folder"):
-        eg.report(RING, tmp_path / "thesis.tex")
-
-
-def test_former_report_is_replaced_and_what_is_not_its_own_stays(fakes, tmp_path):
-    folder = tmp_path / "r"
-    folder.mkdir()  # empty: taken
-    index = eg.report(UNIFORM, folder)
-    (folder / "dispersion.png").write_bytes(b"of the former report")
-    files = json.loads((folder / MARK).read_text())["files"]
-    (folder / MARK).write_text(json.dumps({"files": [*files, "dispersion.png"]}))
-    (folder / "mine.txt").write_text("keep")
-    before = index.read_text(encoding="utf-8")
-    assert eg.report(RING, folder) == index
-    assert index.read_text(encoding="utf-8") != before
-    assert not (folder / "dispersion.png").exists()
-    assert (folder / "mine.txt").read_text() == "keep"
-    assert set(json.loads((folder / MARK).read_text())["files"]) | {MARK, "mine.txt"} == {
-        p.name for p in folder.iterdir()
-    }
-
-
-def test_a_mark_cannot_make_a_report_delete_other_files(fakes, tmp_path):
-    (tmp_path / "precious").write_text("keep")
-    folder = tmp_path / "r"
-    folder.mkdir()
-    (folder / MARK).write_text(json.dumps({"files": ["../precious", str(tmp_path / "precious"), 3]}))
-    eg.report(RING, folder)
-    assert (tmp_path / "precious").read_text() == "keep"
-
-
-def test_unknown_penalty_is_bad_input(tmp_path):
-    with pytest.raises(InputError):
-        eg.report(RING, tmp_path / "r", penalty="r7")
-
-
-def test_report_without_fakes(monkeypatch, tmp_path):
-    monkeypatch.setattr(page, "SWEEP", (0.3, 0.8, 1.0, 1.25, 3.0))
-    exp = experiment(eg.Grid(side=2, dimension=1), 2).replace({"generator.learning_rate": 0.05, "penalty.r1": 0.3})
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        text = eg.report(exp, tmp_path / "r").read_text(encoding="utf-8")
-    assert "Not possible" not in text and "<td>s1.re</td>" in text and "<td>left of what can move at" in text
-    good, total = map(int, re.search(r"(\d+) of (\d+) compared quantities agree", text).groups())
-    assert total >= 4 and good >= total - 1
-
-
-@pytest.mark.slow
-def test_default_report(tmp_path):
-    text = eg.report(directory=tmp_path / "r").read_text(encoding="utf-8")
-    assert "Not possible" not in text and "Stable" in text
+def test_phase_diagram_marks_a_place_and_says_where_it_is_beyond():
+    found = eg.phase(RING, "generator.kernel.ratio=0:0.9:4", "penalty.r1=0.1:10:4:log")
+    ax = plot.phase(found, place=(0.3, 1.0, "here"))
+    mark = next(line for line in ax.lines if line.get_label() == "here")
+    assert mark.get_xydata().tolist() == [[0.3, 1.0]] and "here" in [t.get_text() for t in ax.get_legend().get_texts()]
+    ax = plot.phase(found, place=(0.3, 0.0, "here"))
+    mark = next(line for line in ax.lines if str(line.get_label()).startswith("here"))
+    assert mark.get_xydata().tolist() == [[0.3, 0.1]]
+    assert mark.get_label().replace("\n", " ") == "here; penalty.r1 = 0, below the diagram"

@@ -11,7 +11,7 @@ from ...base.errors import EganError, InputError
 from ...base.files import check_output
 from ...base.terminal import progress_bar, stages, table
 from ...console.answer import Answer
-from ...console.shared import STDIN, Figure, Folder, Json, NewFile, Output, is_file, new_folder, read, shared, stdin
+from ...console.shared import STDIN, Data, Figure, Json, NewFile, Output, Page, is_file, new_page, read, shared, stdin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -185,15 +185,15 @@ def phase(
 
 @app.command()
 @shared
-def report(output: Folder, model: Model = None, json: Json = False) -> None:
-    """Theory, ODE, finite-n runs and their agreement as an HTML page with figures and NetCDF."""
-    answer, folder = Answer(json), new_folder(output)
+def report(output: Page, model: Model = None, data: Data = False, json: Json = False) -> None:
+    """Theory, ODE, finite-n runs and their agreement on one HTML page, in one file that needs no other."""
+    answer, target = Answer(json), new_page(output, data)
     described = _load(model)
     from .report import solvable_report
 
     with stages("report") as update:
-        index = solvable_report(described, folder, progress=update)
-    answer.give_folder(folder, index)
+        index = solvable_report(described, target, data=data, progress=update)
+    answer.give_page(target, index)
 
 
 # -- reading, writing, saying --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import xarray as xr
 
 from ...base.errors import InputError
 from ...base.json import json_text
-from ...show.folder import INDEX, Draft, claim, staged
+from ...show.folder import Draft, claim, drafted
 from ...show.words import agreement_table
 from . import limits
 from .compare import compare_solvable
@@ -30,30 +30,34 @@ RUNS = 8
 SCAN = 24
 
 
-def solvable_report(model: Solvable, directory: str | Path = "report", *, progress: Progress | None = None) -> Path:
+def solvable_report(
+    model: Solvable, path: str | Path = "report", *, data: bool = False, progress: Progress | None = None
+) -> Path:
     """Predict, integrate, simulate (exact chain), compare and write the page.
 
-    Figures are in the page; beside it: ode.nc, runs.nc, agreement.nc, scan.nc, theory.json, model.toml. What does not
-    apply to the model (closed forms need f(x) = x and the hard constraint) is left out, with its reason on the page.
-    All or nothing: the folder is written when everything is computed, and only if it is new, empty or a former report.
+    The page is one file that needs no other. What does not apply to the model (closed forms need f(x) = x and the hard
+    constraint) is left out, with its reason on the page. All or nothing, and only where there is nothing, an empty
+    folder or a former report.
 
     Args:
+        path: a folder, whose index.html the page is, or the page itself where that ends in .html.
+        data: beside the page, in its folder, also ode.nc, runs.nc, agreement.nc, scan.nc, theory.json, model.toml.
         progress: called with (stage, done, total).
 
     Returns:
-        The path of its index.html.
+        The path of the page.
 
     Units:
         On the page beside each number.
 
     Raises:
-        InputError: a folder of something else, or too few records.
+        InputError: something else is there, ``data`` with one file, or too few records.
         KeyboardInterrupt: when interrupted.
 
     Source:
         The model of Wang, Hu, Lu, NeurIPS 2019 (arXiv:1805.08349).
     """
-    folder = claim(directory)
+    target = claim(path, data)
     tick = progress or (lambda stage, done, total: None)
     tick("ODE", 0, 1)
     ode = solve_ode(model)
@@ -72,8 +76,7 @@ def solvable_report(model: Solvable, directory: str | Path = "report", *, progre
     except InputError as error:
         missing["predicted regimes, fixed points and scan over noise"] = str(error)
     about = model.provenance()
-    with staged(folder) as temporary:
-        draft = Draft(temporary)
+    with drafted(target) as draft:
         _figures(draft, model, ode, runs, scan, theory)
         draft.dataset("ode.nc", ode, "the macroscopic ODE")
         draft.dataset("runs.nc", runs, "the finite-n runs")
@@ -95,7 +98,7 @@ def solvable_report(model: Solvable, directory: str | Path = "report", *, progre
             boundaries={limits.boundary_words(k): v for k, v in theory.get("boundaries", {}).items()},
         )  # fmt: skip
     tick("write", 1, 1)
-    return folder / INDEX
+    return target.index
 
 
 def _scan(model: Solvable, edges: dict[str, float], progress: Callable[[int, int], None]) -> xr.Dataset:

@@ -50,6 +50,7 @@ def phase(
     ax: Axes | None = None,
     *,
     curves: Curves | None = None,
+    place: tuple[float, float, str] | None = None,
 ) -> Axes:
     """Boundary of each mechanism (``eg.phase``), hatched beyond it; the legend says what holds there.
 
@@ -57,7 +58,8 @@ def phase(
     runs in proportion, by colour and marker. On cells of another kind than predicted (``eg.compare_phase``) the
     predicted one's marker, a cross where modes were predicted to be kept and are not, or the reverse. ``curves``
     (``eg.curves``): thresholds of the spread equilibrium where small orbits are born and where the cloud jumps, changes
-    between them, and folds of orbits.
+    between them, and folds of orbits. ``place``: values of both fields that are marked, and what the legend calls them;
+    what lies beyond the axes is marked at their rim, and said to be beyond.
 
     Returns:
         The axes drawn on: ``ax``, or those of a new figure.
@@ -110,6 +112,8 @@ def phase(
         edges = predicted[name].values if simulated is None else cell_edges(simulated[name])
         scale = {f"{which}scale": "log"} if about["log"] else {}
         ax.set(**scale, **{f"{which}lim": edges[[0, -1]], f"{which}label": about["long_name"]})
+    if place is not None:
+        handles.append(_place(ax, predicted, place))
     ax.grid(False)
     hatched = "hatched: beyond the boundary of"
     if simulated is not None and not panel.alone(ax):
@@ -185,6 +189,25 @@ def _curves(ax: Axes, curves: Curves) -> list[Line2D]:
                 *zip(*at, strict=True), marker, color=BLACK, mfc=ORANGE, ms=size, mew=0.9, ls="", label=label
             )
     return handles
+
+
+def _place(ax: Axes, predicted: xr.Dataset, place: tuple[float, float, str]) -> Line2D:
+    """A star at a place of the diagram, or at the rim that is next to it."""
+    *at, label = place
+    limits = np.sort([ax.get_xlim(), ax.get_ylim()])
+    shown = np.clip(at, *limits.T)
+    beyond = [
+        f"{predicted[name].attrs['long_name']} = {value:.4g}, {'below' if value < low else 'above'} the diagram"
+        for name, value, (low, high) in zip(("first", "second"), at, limits, strict=True)
+        if not low <= value <= high
+    ]
+    label = "; ".join([label, *beyond])
+    (mark,) = ax.plot(
+        *shown[:, None], "*", ls="", ms=20, mfc=ORANGE, mec=BLACK, mew=1.2, clip_on=False, zorder=10,
+        label=fill(label, LEGEND), path_effects=[withStroke(linewidth=3.5, foreground="white")],
+    )  # fmt: skip
+    style.tell(ax, shown[:1], shown[1:], [label])
+    return mark
 
 
 def _outcomes(ax: Axes, simulated: xr.Dataset) -> None:

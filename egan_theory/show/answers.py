@@ -1,0 +1,220 @@
+"""The first screen: one question each, its number with unit, and one plain sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..base.terminal import cell, sentence
+from ..predict.left import horizon_of, left_over
+from ..predict.mechanism import MECHANISMS
+from ..predict.threshold import Threshold
+from ..runs.outcome import known_outcomes, modes_are_lost, tally
+from ..tables.penalties import strength_field
+from .boundaries import RATIO, SPREAD, STARTS
+from .own import origin
+from .stages import Results
+from .words import SAME, agrees, duration, per
+
+#: units of strengths; of the others, 1
+UNITS = dict.fromkeys(("r1", "r2", "multiplier"), "length²") | {"instance_noise": "length"}
+#: what the penalties are called
+CALLED = {"r1": "R1", "r2": "R2", "weight_decay": "weight decay"}
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A question with its answer. ``term``: what the number is, in the glossary; ``section``: where the evidence is;
+    ``good``: whether it is what one hopes for, None where neither."""
+
+    question: str
+    number: str
+    unit: str
+    text: str
+    term: str
+    section: str
+    good: bool | None = None
+
+
+def answers(r: Results) -> list[Answered]:
+    """The questions that can be asked of the experiment, each answered or said why not."""
+    return [*_rest(r), *_strength(r), *_spread(r), *_modes(r), *_agreement(r)]
+
+
+def verdict(r: Results) -> str:
+    """The page in a line."""
+    if r.spectrum is None:
+        first = "No linear prediction for this experiment"
+    else:
+        first = f"{'Stable' if r.spectrum.attrs['stable'] else 'Unstable'} near equilibrium"
+    if r.reached is None:
+        return first
+    lost, error = r.reached.lost, r.reached.stderr
+    if abs(lost - 0.5) < error:
+        return f"{first}; random starts keep or lose modes, about even"
+    return f"{first}; random starts mostly {'lose' if lost > 0.5 else 'keep their'} modes"
+
+
+def _rest(r: Results) -> Iterator[Answered]:
+    ask, s, exp = "Does it come to rest?", r.spectrum, r.exp
+    if s is None:
+        yield Answered(ask, "unknown", "", _why(r, "spectrum"), "decay rate", "unsaid")
+        return
+    count, zero = int(s["multiplicity"].values.sum()), int(s.attrs["zero_modes"])
+    rest = f" {zero} more neither grow nor decay." if zero else ""
+    if not s.attrs["stable"]:
+        fastest = float(s["eigenvalue_re"].values.max())
+        many = int(s["multiplicity"].values[s["eigenvalue_re"].values >= 0].sum())
+        if fastest <= 0:
+            text = f"Not quite: {many} of {count} modes do not decay, and none of them grows.{rest}"
+            yield Answered(ask, "0", f"growth per {per(exp)}", text, "decay rate", "spectrum", False)
+            return
+        number, unit = _split(duration(1 / fastest, exp))
+        text = f"No: {many} of {count} modes do not decay, and the fastest grows by a factor e in this time.{rest}"
+        yield Answered(ask, number, f"{unit} per factor e of growth", text, "decay time", "spectrum", False)
+        return
+    slowest = float(s.attrs["slowest_coupled_rate"])
+    if not np.isfinite(slowest):
+        text = f"All {count} modes decay, but none of them moves the particles.{rest}"
+        yield Answered(ask, "none", "", text, "decay time", "spectrum")
+        return
+    number, unit = _split(duration(1 / slowest, exp))
+    within = slowest * _length(r)
+    compared = f"the run of {duration(_length(r), exp)} is {within:.2g} times as long"
+    text = f"Yes: all {count} modes decay. The slowest that moves the particles shrinks by a factor e in this time; "
+    yield Answered(ask, number, unit, f"{text}{compared}.{rest}", "decay time", "spectrum", within >= 1)
+
+
+def _length(r: Results) -> float:
+    return horizon_of(r.exp, None)
+
+
+def _strength(r: Results) -> Iterator[Answered]:
+    key = strength_field(r.penalty)[0]
+    name = CALLED.get(key, key.replace("_", " "))
+    ask, best = f"Which {name} for this training?", r.regularizer
+    if best is None:
+        yield Answered(ask, "unknown", "", _why(r, "regularizer"), "strength of a penalty", "unsaid")
+        return
+    if not best.helps or not np.isfinite(best.best):
+        number = "none" if not best.helps else "the largest"
+        first = sentence(best.remarks[0])
+        yield Answered(ask, number, "", first, "strength of a penalty", "strength", best.helps)
+        return
+    left = f"{cell(best.moving)} of a small kick is left after {best.span}"
+    others = [f"{cell(best.moving_without)} without"] if np.isfinite(best.moving_without) else []
+    now = r.present
+    if now > 0 and abs(now - best.best) > SAME * max(now, best.best):
+        others.append(f"{cell(left_over(r.exp, best.horizon).moving)} at the present {cell(now)}")
+    text = f"With it {left}" + (f"; {', '.join(others)}" if others else "") + "."
+    if now > 0 and len(others) < 2:
+        text += " It is the present one."
+    if best.edge is not None:
+        text += f" Steps become unstable at {cell(best.edge)}."
+    unit = UNITS.get(key, "")
+    yield Answered(ask, cell(best.best), unit, text, "strength of a penalty", "strength", best.helps)
+
+
+def _spread(r: Results) -> Iterator[Answered]:
+    ask, row = "How far is the spread state from its end?", _row(r, SPREAD)
+    if row is None or row.margin is None or np.isnan(row.margin):
+        why = row.reason if row is not None and row.reason else _why(r, "boundaries")
+        yield Answered(ask, "unknown", "", sentence(why), "spread state", "unsaid")
+        return
+    now, inside = float(r.exp.get(RATIO)), row.margin <= 0
+    if not row.values:
+        where = "at every kernel ratio" if row.range[1] > row.range[0] else "at this kernel ratio; others cannot be set"
+        text = f"{sentence(row.meaning)[:-1]} {where}."
+        yield Answered(ask, "no threshold", "", text, "threshold", "collapse", inside)
+        return
+    nearest = min(row.values, key=lambda v: abs(v - now))
+    times = f", {nearest / now:.3g} times the present {now:.3g}" if now > 0 else f" (now {now:.3g})"
+    what = (
+        "All else the same, the spread state ceases to rest" if inside else "The spread state does not rest; it would"
+    )
+    side = row.unstable_side[row.values.index(nearest)]
+    side = side if inside else {"above": "below", "below": "above"}[side]
+    text = f"{what} {side} this ratio{times}."
+    if (form := row.first_form) is not None and inside:
+        text += {
+            "supercritical": " There the particles begin to circle at a small radius, every mode kept.",
+            "subcritical": " There the cloud jumps.",
+        }.get(form.criticality or "", " What it becomes there this experiment does not fix (see below).")
+    yield Answered(ask, cell(nearest), "kernel ratio", text, "threshold", "collapse", inside)
+
+
+def _modes(r: Results) -> Iterator[Answered]:
+    ask, found = "Does a random start keep every mode?", r.reached
+    codes = r.outcomes if r.scattered is not None or r.exp.run.start == "random" or r.own else None
+    kept, runs = (0, 0) if codes is None else (int((~modes_are_lost(codes)).sum()), len(codes))
+    simulated = f" {'Recorded' if r.own else 'Simulated'}: {kept} of {runs} runs keep every mode." if runs else ""
+    if found is None and not runs:
+        yield Answered(ask, "unknown", "", _why(r, "reached"), "probability of losing modes", "unsaid")
+        return
+    if found is None:
+        text = f"{simulated.strip()} {_why(r, 'reached')}"
+        yield Answered(ask, f"{kept} of {runs}", "runs", text, "outcome of a run", "simulation", 2 * kept > runs)
+        return
+    text = f"Predicted from {found.draws} draws of the start (± {100 * found.stderr:.0f} %).{simulated}"
+    row = _row(r, STARTS)
+    if row is not None and row.values:
+        text += f" {even(row, float(r.exp.get(RATIO)))}"
+    attracts = _row(r, "collapsed state")
+    if attracts is not None and attracts.margin is not None and attracts.margin > 0:
+        text += " The collapsed state attracts, too: a cloud near to it stays."
+    number = f"{100 * (1 - found.lost):.0f} %"
+    yield Answered(ask, number, "of starts", text, "probability of losing modes", "collapse", found.lost < 0.5)
+
+
+def even(row: Threshold, now: float) -> str:
+    """Where along the kernel ratio the odds of losing modes are even; draws leave it uncertain."""
+    low, high = row.bracket or (row.values[0], row.values[0])
+    if low < high and low <= now <= high:
+        return (
+            f"Over the kernel ratio the odds are even somewhere in {cell(low)} to {cell(high)}, around the present one."
+        )
+    times = f", {row.values[0] / now:.3g} times the present one" if now > 0 else ""
+    return f"Most lose modes {row.unstable_side[0]} a kernel ratio of about {cell(row.values[0])}{times}."
+
+
+def _agreement(r: Results) -> Iterator[Answered]:
+    runs = r.runs
+    what = "simulation" if runs is None or origin(runs) == "simulated" else "training"
+    ask, table = f"Does {what} agree with theory?", r.table
+    ended = "" if runs is None else f" What became of the runs near equilibrium: {tally(known_outcomes(runs))}."
+    if runs is not None and (r.own or r.exp.run.start == "random"):
+        ended = f" What became of the runs: {tally(known_outcomes(runs))}."
+    if table is None or not table.quantities:
+        text = f"No predicted quantity could be compared with the {what}; the reasons are below.{ended}"
+        yield Answered(ask, "unknown", "", text, "agrees", "unsaid")
+        return
+    good, total = sum(agrees(q) for q in table.quantities), len(table.quantities)
+    missed = len(table.unmatched)
+    text = f"Compared quantities within 3 standard errors or 1 % of the prediction.{ended}"
+    if missed:
+        text += f" {missed} more could not be compared."
+    if r.agreement is None:
+        text += " All are of the sweep of strengths: the eigenvalues could not be measured."
+    yield Answered(ask, f"{good} of {total}", "quantities", text, "agrees", "agreement", good >= 0.9 * total)
+
+
+def _row(r: Results, mechanism: str) -> Threshold | None:
+    rows = () if r.boundaries is None else r.boundaries.thresholds
+    return next((t for t in rows if t.mechanism == mechanism), None)
+
+
+def _why(r: Results, stage: str) -> str:
+    failed = r.failures.get(stage)
+    return f"No prediction: {failed.reason}." if failed is not None else "No prediction for this experiment."
+
+
+def _split(text: str) -> tuple[str, str]:
+    number, _, unit = text.partition(" ")
+    return number, unit
+
+
+assert {SPREAD, STARTS} <= set(MECHANISMS)
+
+__all__ = ["Answered", "answers", "verdict"]

@@ -1,0 +1,179 @@
+"""What the report computes: one stage after another; a stage that is impossible leaves its reason and goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from ..base.errors import EganError, InputError
+from ..comparison.agreement import Agreement
+from ..comparison.compare import compare
+from ..comparison.left import compare_left, sweep_left
+from ..experiment import Experiment
+from ..predict.basin import Reached, reached
+from ..predict.branched import Branch
+from ..predict.curves import Curves
+from ..predict.learning import frequency
+from ..predict.learnt import Frequency
+from ..predict.regularizer import Regularizer, best_regularizer
+from ..predict.spectrum import spectrum
+from ..predict.threshold import Thresholds
+from ..runs.outcome import known_outcomes
+from ..simulation.run import simulate
+from ..tables.penalties import strength_field
+from .boundaries import boundaries
+from .collapse import DRAWS, WAIT, along_threshold, diagram, map_of
+
+Progress = Callable[[str, int, int], None]
+
+#: strengths simulated, relative to the advised one, and along how many directions each is kicked
+SWEEP, DIRECTIONS = (1 / 30, 1 / 10, 1 / 3, 1 / 1.6, 1.0, 1.6, 3.0, 10.0), 4
+#: runs from random starts
+RANDOM = 6
+#: names of the stages, as progress tells them
+STAGES = (
+    "spectrum", "frequency", "regularizer", "simulate", "compare", "strength", "compare strength",
+    "random starts", "reached", "boundaries", "branch", "phase", "curves",
+)  # fmt: skip
+
+
+class Failure(NamedTuple):
+    """Why a stage has no result; ``remedy``: what would make it possible, "" if nobody knows."""
+
+    reason: str
+    remedy: str = ""
+
+
+@dataclass
+class Results:
+    """What the stages found; ``failures``: of stages without a result; ``seconds``: that each took."""
+
+    exp: Experiment
+    penalty: str
+    spectrum: xr.Dataset | None = None
+    frequency: Frequency | None = None
+    boundaries: Thresholds | None = None
+    regularizer: Regularizer | None = None
+    runs: xr.Dataset | None = None
+    agreement: Agreement | None = None
+    swept: xr.Dataset | None = None
+    strength: Agreement | None = None
+    scattered: xr.Dataset | None = None
+    reached: Reached | None = None
+    branch: Branch | None = None
+    phase: xr.Dataset | None = None
+    curves: Curves | None = None
+    failures: dict[str, Failure] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def present(self) -> float:
+        """The penalty's strength as it is."""
+        return float(self.exp.get(strength_field(self.penalty)[1]))
+
+    @property
+    def table(self) -> Agreement | None:
+        """Both comparisons as one."""
+        parts = [a for a in (self.agreement, self.strength) if a is not None]
+        if not parts:
+            return None
+        return Agreement(
+            tuple(q for a in parts for q in a.quantities),
+            tuple(u for a in parts for u in a.unmatched),
+            "; ".join(dict.fromkeys(a.method for a in parts if a.method)),
+            tuple(dict.fromkeys(text for a in parts for text in a.assumptions)),
+        )
+
+    @property
+    def own(self) -> bool:
+        """Whether the runs are the user's."""
+        return self.runs is not None and "start" not in self.runs.attrs
+
+    @property
+    def outcomes(self) -> np.ndarray | None:
+        """Outcomes of the runs from random starts, else of the runs."""
+        runs = self.scattered if self.scattered is not None else self.runs
+        return None if runs is None else known_outcomes(runs)
+
+
+def compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset | None) -> Results:
+    """All stages. ``own``: runs of the user's, instead of which nothing is simulated. Raises KeyboardInterrupt."""
+    out = Results(exp, penalty)
+    wide = exp if exp.run.start == "random" else exp.replace({"run.start": "random"})
+
+    def stage(name: str, work: Callable[[Callable[..., None]], Any], *needs: str) -> Any:
+        missing = [n for n in needs if n in out.failures]
+        if missing:
+            out.failures[name] = Failure(f"it needs the result of: {', '.join(missing)}", "what makes those possible")
+            return None
+        progress(name, 0, 1)
+        began = time.monotonic()
+        try:
+            value = work(partial(progress, name))
+        except (EganError, ArithmeticError, np.linalg.LinAlgError) as error:
+            out.failures[name] = failure(error)
+            return None
+        out.seconds[name] = time.monotonic() - began
+        progress(name, 1, 1)
+        return value
+
+    out.spectrum = stage("spectrum", lambda tick: spectrum(exp))
+    out.frequency = stage(
+        "frequency", lambda tick: frequency(exp, progress=lambda done, total, _: tick(done, total)), "spectrum"
+    )
+    out.regularizer = best = stage("regularizer", lambda tick: best_regularizer(exp, penalty, progress=tick))
+    if own is not None:
+        out.runs = own
+        out.agreement = stage("compare", lambda tick: compare(exp, own))
+    else:
+        out.runs = runs = stage("simulate", lambda tick: _whole(simulate(exp, progress=tick)))
+        out.agreement = stage("compare", lambda tick: compare(exp, runs), "simulate")
+        out.swept = swept = stage("strength", lambda tick: _sweep(exp, best, tick), "regularizer")
+        out.strength = stage("compare strength", lambda tick: compare_left(swept), "strength")
+        if runs is not None and exp.run.start != "random":
+            several = wide.replace({"run.runs": RANDOM})
+            out.scattered = stage("random starts", lambda tick: _whole(simulate(several, progress=tick)))
+    out.reached = stage("reached", lambda tick: reached(wide))
+    followed = out.seconds.get("reached", np.inf) * DRAWS <= WAIT
+    out.boundaries = stage("boundaries", lambda tick: boundaries(wide, followed=followed))
+    out.branch = stage("branch", lambda tick: diagram(exp, tick))
+    out.phase = phase = stage(
+        "phase", lambda tick: map_of(wide, penalty, best, followed, lambda _, done, total: tick(done, total))
+    )
+    if phase is not None and out.branch is not None and any(b.criticality for b in out.branch.branches):
+        out.curves = stage("curves", lambda tick: along_threshold(exp, phase, lambda _, *at: tick(*at)))
+    return out
+
+
+def failure(error: Exception) -> Failure:
+    """The reason that an error gives; a rule that input breaks says by itself what would make it possible."""
+    reason = str(error) or type(error).__name__
+    if isinstance(error, InputError):
+        return Failure(reason, f"{error.field} would have to {error.must}")
+    if isinstance(error, EganError):
+        return Failure(reason)
+    return Failure(f"the numbers of this experiment leave what can be computed ({reason})")
+
+
+def _whole(runs: xr.Dataset) -> xr.Dataset:
+    """The runs, unless they were interrupted."""
+    if runs.attrs.get("status") == "interrupted":
+        raise KeyboardInterrupt
+    return runs
+
+
+def _sweep(exp: Experiment, best: Regularizer, tick: Callable[[int, int], None]) -> xr.Dataset:
+    centre = best.best if best.best > 0 else best.optimum
+    if not centre > 0:
+        raise InputError(strength_field(best.penalty)[1], "have a best strength above 0 to sweep around", centre)
+    steps = max(int(best.horizon), 1)
+    return sweep_left(exp, best.penalty, centre * np.array(SWEEP), steps, directions=DIRECTIONS, progress=tick)
+
+
+__all__ = ["STAGES", "Failure", "Results", "compute", "failure"]

@@ -1,0 +1,116 @@
+"""What the report could not say: the reason, and what would make it possible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..predict.mechanism import MECHANISMS
+from .boundaries import RATIO
+from .collapse import FOLLOW, REACHED
+from .stages import Results
+
+#: what each stage is about
+ABOUT = {
+    "spectrum": "Eigenvalues and damping",
+    "frequency": "Learning times",
+    "regularizer": "The best strength",
+    "simulate": "The simulation",
+    "compare": "Eigenvalues measured in the runs",
+    "strength": "Simulated strengths",
+    "compare strength": "Comparison of simulated strengths",
+    "random starts": "The simulation from random starts",
+    "reached": "Which state random starts reach",
+    "boundaries": "Thresholds",
+    "branch": "The branch diagram",
+    "phase": "The phase diagram",
+    "curves": "What is born along the threshold in the phase diagram",
+}
+#: what helps where a comparison has nothing to go by: words of its reason, and the remedy
+HELPS = (
+    ("rounding", "a shorter training, or a larger kick (run.kick)"),
+    ("diverged", "strengths below the edge of stability"),
+    ("near equilibrium", "runs that start near equilibrium (run.start = kick), or longer ones"),
+    ("linear regime", "smaller kicks (run.kick)"),
+    ("no fitted", "longer or more runs (run.steps, run.runs)"),
+    ("no predicted", "an experiment that describes the runs"),
+)
+COMPARED = "longer runs, more of them or denser records (run.steps, run.runs, run.record_every)"
+BRANCH = f"egan branch E.toml --set penalty.weight_decay=0.05 --vary {RATIO} --figure branch.png"
+
+
+@dataclass(frozen=True)
+class Unsaid:
+    """What could not be said, why, and what would make it possible ("" if nobody knows)."""
+
+    what: str
+    reason: str
+    remedy: str = ""
+
+
+def unsaid(r: Results) -> list[Unsaid]:
+    """Everything that failed, was refused, left out or not searched."""
+    found = [Unsaid(ABOUT.get(name, name), f.reason, f.remedy) for name, f in r.failures.items()]
+    found += [*_mechanisms(r), *_branch(r), *_phase(r)]
+    if r.table is not None:
+        found += [Unsaid(f"Comparison of '{u['name']}'", u["reason"], helped(u["reason"])) for u in r.table.unmatched]
+    return list(dict.fromkeys(found))
+
+
+def helped(reason: str) -> str:
+    """What would make a comparison possible."""
+    return next((remedy for words, remedy in HELPS if words in reason), COMPARED)
+
+
+def required(reason: str) -> str:
+    """What a message of the form "field: must rule, but found" asks for."""
+    field, must, rest = reason.partition(": must ")
+    return f"{field} would have to {rest.partition(', but ')[0]}" if must else ""
+
+
+def _mechanisms(r: Results) -> Iterator[Unsaid]:
+    for t in () if r.boundaries is None else r.boundaries.thresholds:
+        silent = t.margin is None or np.isnan(t.margin)
+        if t.reason or silent:
+            yield Unsaid(f"Mechanism '{t.mechanism}'", t.reason or "it makes no statement here", required(t.reason))
+        elif t.range[1] <= t.range[0]:
+            strip = 0 if r.branch is None or t.mechanism != "collapsed state" else len(r.branch.collapsed)
+            at = f" beyond the {strip} ratios of the branch diagram" if strip else ""
+            command = f'egan threshold E.toml --vary {RATIO} --mechanism "{t.mechanism}"'
+            yield Unsaid(
+                f"Thresholds of '{t.mechanism}'", f"they were not searched{at}: each value costs simulations", command
+            )
+
+
+def _branch(r: Results) -> Iterator[Unsaid]:
+    if (found := r.branch) is None:
+        return
+    for i, born in enumerate(found.branches):
+        if not any(o.branch == i for o in found.orbits):
+            drift = "weight decay" in born.reason
+            yield Unsaid(
+                f"Orbits born at a kernel ratio of {born.threshold:.4g}", born.reason,
+                f"weight decay, however small: {BRANCH}" if drift else "",
+            )  # fmt: skip
+    if found.status == "interrupted":
+        last = max((o.value for o in found.orbits), default=None)
+        upto = "none was found until then" if last is None else f"the last one is at {last:.4g}"
+        yield Unsaid(
+            "Orbits in the rest of the range", f"a report follows them for {FOLLOW:.0f} s, and {upto}",
+            f"egan branch E.toml --vary {RATIO} has no limit",
+        )  # fmt: skip
+
+
+def _phase(r: Results) -> Iterator[Unsaid]:
+    left_out = "" if r.phase is None else r.phase.attrs["left_out"]
+    for name in filter(None, left_out.split("; ")):
+        if name == REACHED and "reached" in r.failures:
+            continue  # said already
+        cost = "it costs simulations in every cell" if MECHANISMS[name].noisy else "it makes no statement in any cell"
+        remedy = f'egan phase E.toml --vary ... --mechanism "{name}"' if MECHANISMS[name].noisy else ""
+        yield Unsaid(f"'{name}' in the phase diagram", cost, remedy)
+
+
+__all__ = ["Unsaid", "helped", "required", "unsaid"]
