@@ -27,6 +27,11 @@ def boundaries(exp: Experiment, *, followed: bool = False) -> Thresholds:
                 continue
             except InputError:  # the ratio is its architecture's
                 pass
+        if dear(exp) and mechanism.noisy and not mechanism.tells_kinds:
+            reason = "its orbit would take minutes with the kernel of a network of infinite width"
+            now = float(exp.get(RATIO))
+            rows.append(Threshold(mechanism.name, (), (), (now, now), "", mechanism.assumptions, reason=reason))
+            continue
         margin, reason = float(mechanism.margins([exp])[0]), ""
         if margin != margin:
             try:
@@ -36,6 +41,11 @@ def boundaries(exp: Experiment, *, followed: bool = False) -> Thresholds:
         now = float(exp.get(RATIO))
         rows.append(Threshold(mechanism.name, (), (), (now, now), "", mechanism.assumptions, margin, reason=reason))
     return Thresholds(RATIO, float(exp.get(RATIO)), tuple(rows), provenance(exp))
+
+
+def dear(exp: Experiment) -> bool:
+    """Whether the discriminator's kernel is that of a network of infinite width, which costs much at every step."""
+    return exp.discriminator.architecture is not None and not exp.discriminator.finite_network
 
 
 def table_rows(found: Thresholds) -> list[dict[str, Any]]:
@@ -65,4 +75,4 @@ def table_rows(found: Thresholds) -> list[dict[str, Any]]:
     return rows
 
 
-__all__ = ["RATIO", "SPREAD", "STARTS", "boundaries", "table_rows"]
+__all__ = ["RATIO", "SPREAD", "STARTS", "boundaries", "dear", "table_rows"]

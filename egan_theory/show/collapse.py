@@ -20,7 +20,7 @@ from ..predict.phase import QUICK, PhaseAxis, phase
 from ..predict.regularizer import Regularizer
 from ..predict.resting import collapsed_along
 from ..tables.penalties import strength_field
-from .boundaries import RATIO
+from .boundaries import RATIO, dear
 
 #: values along each axis of the phase diagram, and how far its strengths reach, in factors either side of their middle
 CELLS, SPAN = 48, 30.0
@@ -44,10 +44,11 @@ def diagram(exp: Experiment, tick: Callable[[int, int], None]) -> Branch:
             late = True
             raise KeyboardInterrupt  # ends the branch with what was found
 
-    found = branch(exp, RATIO, collapsed=COLLAPSED, progress=watch)
+    states = 0 if dear(exp) else COLLAPSED
+    found = branch(exp, RATIO, collapsed=states, progress=watch)
     if found.status == "interrupted" and not late:
         raise KeyboardInterrupt
-    if late:  # the collapsed state comes last, and is cheap
+    if late and states:  # the collapsed state comes last, and is cheap
         found = replace(found, collapsed=collapsed_along(exp, axis_of(exp, RATIO), COLLAPSED))
     return found
 

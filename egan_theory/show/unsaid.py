@@ -74,7 +74,10 @@ def _mechanisms(r: Results) -> Iterator[Unsaid]:
     for t in () if r.boundaries is None else r.boundaries.thresholds:
         silent = t.margin is None or np.isnan(t.margin)
         if t.reason or silent:
-            yield Unsaid(f"Mechanism '{t.mechanism}'", t.reason or "it makes no statement here", required(t.reason))
+            remedy = required(t.reason)
+            if "minutes" in t.reason:
+                remedy = f'egan threshold E.toml --vary {RATIO} --mechanism "{t.mechanism}"'
+            yield Unsaid(f"Mechanism '{t.mechanism}'", t.reason or "it makes no statement here", remedy)
         elif t.range[1] <= t.range[0]:
             strip = 0 if r.branch is None or t.mechanism != "collapsed state" else len(r.branch.collapsed)
             at = f" beyond the {strip} ratios of the branch diagram" if strip else ""
