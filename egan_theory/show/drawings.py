@@ -10,7 +10,6 @@ import numpy as np
 
 from ..predict.left import left_over
 from ..runs.outcome import tally
-from ..tables.penalties import strength_field
 from . import captions, plot
 from .boundaries import RATIO
 from .captions import Words

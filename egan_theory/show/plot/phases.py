@@ -16,6 +16,7 @@ from matplotlib.patheffects import withStroke
 from ...runs.outcome import UNKNOWN, Outcome, counts, modes_are_lost
 from .. import given, panel, style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, OUTCOMES, VERMILLION
+from .marks import own_place
 
 if TYPE_CHECKING:
     from ...predict.curves import Curves
@@ -113,7 +114,7 @@ def phase(
         scale = {f"{which}scale": "log"} if about["log"] else {}
         ax.set(**scale, **{f"{which}lim": edges[[0, -1]], f"{which}label": about["long_name"]})
     if place is not None:
-        handles.append(_place(ax, predicted, place))
+        handles.append(own_place(ax, predicted, place))
     ax.grid(False)
     hatched = "hatched: beyond the boundary of"
     if simulated is not None and not panel.alone(ax):
@@ -189,25 +190,6 @@ def _curves(ax: Axes, curves: Curves) -> list[Line2D]:
                 *zip(*at, strict=True), marker, color=BLACK, mfc=ORANGE, ms=size, mew=0.9, ls="", label=label
             )
     return handles
-
-
-def _place(ax: Axes, predicted: xr.Dataset, place: tuple[float, float, str]) -> Line2D:
-    """A star at a place of the diagram, or at the rim that is next to it."""
-    *at, label = place
-    limits = np.sort([ax.get_xlim(), ax.get_ylim()])
-    shown = np.clip(at, *limits.T)
-    beyond = [
-        f"{predicted[name].attrs['long_name']} = {value:.4g}, {'below' if value < low else 'above'} the diagram"
-        for name, value, (low, high) in zip(("first", "second"), at, limits, strict=True)
-        if not low <= value <= high
-    ]
-    label = "; ".join([label, *beyond])
-    (mark,) = ax.plot(
-        *shown[:, None], "*", ls="", ms=20, mfc=ORANGE, mec=BLACK, mew=1.2, clip_on=False, zorder=10,
-        label=fill(label, LEGEND), path_effects=[withStroke(linewidth=3.5, foreground="white")],
-    )  # fmt: skip
-    style.tell(ax, shown[:1], shown[1:], [label])
-    return mark
 
 
 def _outcomes(ax: Axes, simulated: xr.Dataset) -> None:
