@@ -164,7 +164,7 @@ def _said(r: Results) -> dict[str, list[str]]:
         "spectrum": [] if r.spectrum is None else [words.on_spectrum(r.spectrum, r.exp)],
         "strength": [] if r.regularizer is None else [words.on_regularizer(r.regularizer, r.exp)],
         "collapse": [] if r.branch is None else _branches(r),
-        "phase": [] if r.curves is None else curves_text(r.curves),
+        "phase": curves_text(r.curves) if r.curves is not None and r.curves.thresholds else [],
         "simulation": [] if runs is None else words.on_runs(runs, r.exp),
         "agreement": [words.on_agreement(r.table, r.agreement is not None, runs)],
     }
