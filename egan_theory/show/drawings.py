@@ -8,19 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ..base.terminal import cell
 from ..predict.left import left_over
-from ..predict.regularizer import Regularizer
 from ..runs.outcome import tally
 from . import captions, plot
 from .boundaries import RATIO
 from .captions import Words
 from .picture import Picture, Slider, picture
 from .plot.runs import has_losses
+from .slides import strength_slider
 from .stages import Results
-
-#: stops of the slider, at most, and decades either side of the advice
-STOPS, DECADES = 60, 2.0
 
 
 @dataclass(frozen=True)
@@ -60,48 +56,13 @@ def _strength(r: Results) -> Iterator[Drawing]:
         return
     present = (r.present, left_over(r.exp, best.horizon).moving)
     yield Drawing("strength", "strength", captions.left(best, r.swept, present),
-                  lambda: plot.left(best, r.swept, present=present), slider(r, best))  # fmt: skip
+                  lambda: plot.left(best, r.swept, present=present), strength_slider(best, r.swept))  # fmt: skip
     far = best.asymptotic
     if np.isfinite(far.rate) and len(far.strengths) > 1:
         rate = (r.present, float(r.spectrum.attrs["slowest_coupled_rate"])) if r.spectrum is not None else None
         now = rate if rate is not None and np.isfinite(rate[1]) else None
         yield Drawing("strength", "endless", captions.endless(best),
                       lambda: plot.rate_curve(far, unit=r.exp.update_rule.rate_unit, present=now))  # fmt: skip
-
-
-def slider(r: Results, best: Regularizer) -> Slider | None:
-    """Strengths that were computed, and what they leave; those simulated say so."""
-    simulated: dict[float, str] = {}
-    if r.swept is not None:
-        for x, y, error in zip(*(r.swept[n].values for n in ("strength", "moving", "moving_stderr")), strict=True):
-            said = f"simulated {cell(float(y))} ± {float(error):.2g}" if np.isfinite(y) else "simulated: diverged"
-            simulated[float(x)] = said
-    centre = best.best if np.isfinite(best.best) and best.best > 0 else best.optimum
-    if not centre > 0:
-        return None
-    curve = dict(zip(map(float, best.strengths), map(float, best.movings), strict=True))
-    if r.swept is not None:
-        curve |= dict(zip(simulated, map(float, r.swept["predicted_moving"].values), strict=True))
-    near = [x for x in sorted(curve) if abs(np.log10(x / centre)) <= DECADES or x in simulated]
-    near = [x for x in near if np.isfinite(curve[x])]
-    rest = [x for x in near if x not in simulated and x != best.best]
-    places = np.unique(
-        np.linspace(0, len(rest) - 1, max(min(len(rest), STOPS - len(simulated)), 0)).round().astype(int)
-    )
-    fixed = set(simulated) | ({best.best} if best.best in curve else set())
-    chosen = sorted({rest[i] for i in places} | {x for x in fixed if np.isfinite(curve[x])})
-    if len(chosen) < 2:
-        return None
-    path = strength_field(best.penalty)[1]
-    texts = []
-    for x in chosen:
-        text = f"{path} = {cell(x)}: {cell(curve[x])} of a kick is left after {best.span}"
-        marks = [" (advised)"] if x == best.best else []
-        marks += [f"; {simulated[x]}"] if x in simulated else []
-        marks += ["; some mode grows"] if best.edge is not None and x > best.edge else []
-        texts.append(text + "".join(marks))
-    start = int(np.argmin(np.abs(np.log(np.array(chosen) / centre))))
-    return Slider(f"strength of {path}", chosen, texts, [curve[x] for x in chosen], start)
 
 
 def _collapse(r: Results) -> Iterator[Drawing]:
@@ -127,4 +88,4 @@ def _runs(r: Results) -> Iterator[Drawing]:
         yield Drawing("simulation", "scattered", captions.cloud(scattered), lambda: plot.cloud(scattered))
 
 
-__all__ = ["Drawing", "drawings", "slider"]
+__all__ = ["Drawing", "drawings"]
