@@ -111,12 +111,12 @@ def _alt(ds: xr.Dataset, name: str) -> str:
     modes = multipliers(ds)
     last = max((time.max() for _, time, _ in modes), default=0.0)
     largest = {kind: z[time == last][np.abs(z[time == last]).argmax()] for kind, time, z in modes if last in time}
-    said = [
+    largest_said = [
         f"{kind} {abs(z):.6g}" if name == "moduli" else f"{kind} {np.degrees(abs(np.angle(z))):.3g} degrees"
         for kind, z in largest.items()
     ]
     what = "Moduli of the leading multipliers" if name == "moduli" else "Angles of the largest multipliers"
-    return f"{what} over training, by kind; at the latest analysis, step {last:g}: {', '.join(said)}."
+    return f"{what} over training, by kind; at the latest analysis, step {last:g}: {', '.join(largest_said)}."
 
 
 def _course(time: np.ndarray, values: np.ndarray, label: str) -> str:

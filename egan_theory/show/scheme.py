@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..runs.outcome import Outcome
 from . import style
 
 #: the page, and its text, where it is dark
@@ -25,9 +26,20 @@ DARK = {
     style.SKY: "#6fc8ff",
     style.PURPLE: "#e395cc",
     style.GREY: "#8d949c",
+    style.FAINT: "#666C73",
     style.BLACK: TEXT,
     "#FFFFFF": BACKGROUND,
 }
+_OUTCOMES = {
+    Outcome.CIRCLING: "#0A833D",
+    Outcome.PARTLY_LOST: "#9E8220",
+    Outcome.NOT_SETTLED: "#5C5C5C",
+    Outcome.COLLAPSED: "#CF6EB1",
+    Outcome.ESCAPED: "#216199",
+    Outcome.DIVERGED: "#8C8C8B",
+}
+DARK |= {style.OUTCOMES[outcome][0]: dark for outcome, dark in _OUTCOMES.items()}
+DARK |= dict(zip(style.PALE.values(), ("#1C332B", "#20415A", "#5A2D19", "#555555", "#5B4906", "#725372"), strict=True))
 _DARK = {light.lower(): dark for light, dark in DARK.items()}
 #: of the colourfulness of a light page's colour a dark one's has this part
 _CHROMA = 0.9

@@ -52,6 +52,17 @@ OUTCOME_LINES = {
     Outcome.ESCAPED: (SKY, (0, (7, 2))),
     Outcome.DIVERGED: (VERMILLION, "-."),
 }
+#: a thick line behind others
+FAINT = "#8C9298"
+#: areas behind lines, by the colour of what they are of
+PALE = {
+    GREEN: "#B8E7CE",
+    BLUE: "#A2BDD7",
+    VERMILLION: "#E8C1A6",
+    GREY: "#BBBBBB",
+    ORANGE: "#BAAD7A",
+    PURPLE: "#ECD1E5",
+}
 SIZE = (7.2, 4.6)
 DPI = 150
 #: values that span more than this factor are drawn on a logarithmic axis

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, to_rgb
+from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -32,8 +32,6 @@ OVERLAPS = Kind("be the course of a solvable model, eg.solvable.solve_ode(model)
 REGIMES_OVER = Kind("be a diagram, eg.solvable.solvable_phase(model, ...)", (), ("predicted", "first", "second"))
 SIMULATED = Kind("be a diagram with simulated regimes", (), ("regime", "decided", "wrong", "first", "second"))
 SCAN = Kind("be what eg.solvable.solvable_phase returns of one field", (), ("first", "coverage", "activity"))
-#: how much of a regime's colour a predicted area shows
-TINT = 0.35
 
 
 @given(ds=OVERLAPS, simulated=OVERLAPS)
@@ -215,12 +213,9 @@ def plot_solvable_scan(
     return _legend(ax, handles, 2)
 
 
-def _area(regime: str) -> tuple[float, float, float]:
+def _area(regime: str) -> str:
     """The colour of a predicted area; white where nothing is predicted."""
-    if regime == "undecided":
-        return (1.0, 1.0, 1.0)
-    red, green, blue = (1 - TINT * (1 - c) for c in to_rgb(LOOK[regime][0]))
-    return (red, green, blue)
+    return style.PALE.get(LOOK[regime][0], "#FFFFFF")
 
 
 def _legend(ax: Axes, handles: list[Any], columns: int) -> Axes:

@@ -37,7 +37,7 @@ def advice(advice: Advice, ax: Axes | None = None) -> Axes:
     for i, lefts in enumerate(advice.lefts):
         shown = np.where(lefts < 2, np.maximum(lefts, LEAST), np.nan)
         label = None if i else "predicted, one draw"
-        ax.plot(advice.strengths, shown, "-", color=BLUE, lw=1, alpha=0.5, label=label)
+        ax.plot(advice.strengths, shown, "-", color=BLUE, lw=1, alpha=0.8, label=label)
     every = max(1, -(-len(advice.strengths) * len(advice.lefts) // style.DENSE))
     for i, lefts in enumerate(advice.lefts):
         at, lefts = advice.strengths[::every], np.maximum(lefts[::every], LEAST)

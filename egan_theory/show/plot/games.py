@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from ...base.errors import InputError
 from .. import given, style
-from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION
+from ..style import BLACK, BLUE, FAINT, GREEN, GREY, ORANGE, PURPLE, VERMILLION
 
 if TYPE_CHECKING:
     from ...games.density import Density
@@ -29,8 +29,6 @@ KINDS = {
 }
 #: area of a marker: of a mode all in the generator, and what the discriminator's share adds
 AREA, MORE = 25.0, 110.0
-#: of a thick line behind others
-FAINT = "#8C9298"
 #: smallest and largest part of all multipliers that a dot of the density stands for, and its areas
 PARTS, DOTS = (1e-4, 0.1), (2.0, 60.0)
 

@@ -92,7 +92,8 @@ def place(found: Place, ax: Axes | None = None) -> Axes:
     stable = _stable_below(found)
     labels = {True: "stays at rest", False: "does not stay at rest"}
     for left, right in pairwise(edges):
-        ax.axvspan(left, right, color=GREEN if stable else VERMILLION, alpha=0.22, lw=0, label=labels.pop(stable, None))
+        colour, hatch = (GREEN, None) if stable else (VERMILLION, "//")
+        ax.axvspan(left, right, color=colour, alpha=0.22, lw=0, hatch=hatch, label=labels.pop(stable, None))
         stable = not stable
     for value in found.thresholds:
         ax.axvline(value, color=BLACK, lw=1.4)
