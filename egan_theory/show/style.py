@@ -94,8 +94,11 @@ def styled(plot: Callable[P, R]) -> Callable[P, R]:
     @wraps(plot)
     def with_style(*args: P.args, **kwargs: P.kwargs) -> R:
         if not _DETACHED.get() and not any(isinstance(value, Axes) for value in (*args, *kwargs.values())):
-            # a notebook makes pyplot interactive when it is first imported, which the context would take back
-            from matplotlib import pyplot  # noqa: F401
+            # the backend of notebooks sets Matplotlib interactive when it is first used, and the context would take
+            # that back: later figures were not shown
+            from matplotlib import pyplot
+
+            pyplot.draw_if_interactive()
         with rc_context(_STYLE):
             drawn = plot(*args, **kwargs)
             if isinstance(drawn, Axes):

@@ -18,7 +18,7 @@ from egan_theory.base.shown import LINES, WIDTH, Shown
 from tests.results import EXPERIMENT, FACTORIES, made
 
 #: those that take some seconds, and their lines and characters
-SLOW = set("remedies solvable_phase solvable_scan curves frequency advice branch".split()) | {
+SLOW = set("remedies solvable_phase solvable_scan curves frequency advice branch thresholds".split()) | {
     "simulated phase", "compared phase",
 }  # fmt: skip
 MOST, LARGEST = LINES + 4, 60_000
@@ -83,7 +83,7 @@ def test_every_public_result_is_among_them():
 
 def test_text_of_users_is_escaped():
     evil = "<script>alert(1)</script>"
-    found = replace(made("thresholds"), vary=evil)
+    found = replace(made("collective"), vary=evil)
     assert "<script" not in found._repr_html_() and "&lt;script" in found._repr_html_()
     runs = made("runs").assign_attrs(status=evil)
     runs["particles"].attrs["long_name"] = evil

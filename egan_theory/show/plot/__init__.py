@@ -2,9 +2,13 @@
 
     eg.plot.eigenvalues(eg.spectrum(exp))
 
-Without axes a figure is made, which a notebook shows. ``modes``: spectra; ``strength``: curves over a penalty's
-strength; ``runs``: recorded runs; ``games``, ``measured``, ``monitored``: real networks; ``phases``: phase diagrams;
-``basins``: states reached; ``advised``, ``remedied``, ``architecture``: one each.
+Without axes a figure is made, which a notebook shows. In a panel of a figure of yours legend and labels are smaller and
+broken into lines; make it with ``layout="constrained"``, so that the legend finds room above the panel and lies not in
+it. What a function cannot draw it refuses (InputError) before anything is drawn.
+
+``modes``: spectra; ``strength``: curves over a penalty's strength; ``runs``: recorded runs; ``games``, ``measured``,
+``monitored``: real networks; ``phases``: phase diagrams; ``basins``: states reached; ``advised``, ``remedied``,
+``architecture``: one each.
 """
 
 import lazy_loader
