@@ -16,12 +16,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import xarray as xr
 
 from analyses import benchmarks_spectrum, benchmarks_step, phase_diagrams, sweep_survival
-from analyses.script import options, write
+from analyses.script import above, made, options, sheet
+from egan_theory.show.style import BLUE
 
 #: runs of a command whose start is timed
 STARTS = 15
@@ -88,43 +90,56 @@ def summary(found: dict[str, xr.Dataset]) -> str:
 
 
 # %%
-def figure(found: dict[str, xr.Dataset]):
-    """Four panels: a step, a spectrum's time and memory, the rest as bars."""
-    from matplotlib.figure import Figure
+def gathered(found: dict[str, xr.Dataset]) -> xr.Dataset:
+    """One Dataset, variables and attributes named after their question."""
+    parts = []
+    for name, ds in found.items():
+        own = {v: f"{name}_{v}" for v in (*ds.data_vars, *ds.dims)}
+        parts.append(ds.rename(own).assign_attrs({}))
+    out = xr.merge(parts, combine_attrs="drop")
+    return out.assign_attrs({f"{name}: {k}": v for name, ds in found.items() for k, v in ds.attrs.items()})
 
-    fig = Figure(figsize=(12, 8.5), layout="constrained")
-    (a, b), (c, d) = fig.subplots(2, 2)
+
+def parted(ds: xr.Dataset) -> dict[str, xr.Dataset]:
+    """The Datasets that were gathered."""
+    out = {}
+    for name in ("step", "spectrum", "other"):
+        own = ds[[v for v in ds.data_vars if str(v).startswith(f"{name}_")]]
+        out[name] = own.rename({v: str(v).removeprefix(f"{name}_") for v in (*own.data_vars, *own.dims)})
+        out[name].attrs = {k.removeprefix(f"{name}: "): v for k, v in ds.attrs.items() if k.startswith(f"{name}: ")}
+    return out
+
+
+def figure(ds: xr.Dataset):
+    """A step, a spectrum's time, and the rest as bars."""
+    fig, ((a, b), (c, d)) = sheet(2, 2, 7.4, height_ratios=(1.25, 1))
+    found = parted(ds)
     seconds = found["step"]["seconds"]
     for way, colour in benchmarks_step.COLOURS.items():
         t = seconds.sel(way=way).dropna("particles", how="all")
         if t.sizes["particles"]:
             a.plot(t["particles"], t.min("draw") * 1e3, "o-", ms=4, color=colour, label=benchmarks_step.NAMES[way])
-    a.set(
-        xscale="log",
-        yscale="log",
-        xlabel="particles = target points",
-        ylabel="fastest step / ms",
-        title="A step, d = 2",
-    )
+    a.set(xscale="log", yscale="log", xlabel="particles = target points (number)", ylabel="fastest step (ms)")
+    above(a, "A step, d = 2", fontsize=8.5)
     spectrum = found["spectrum"]
-    for ax, name, scale, label in ((b, "cpu", 1.0, "processor time / s"), (c, "memory", 1e-6, "memory / MB")):
-        for route in benchmarks_spectrum.ROUTES:
-            one = spectrum[name].sel(route=route).dropna("state")
-            ax.plot(one["state"], np.maximum(one * scale, 1e-3), color=benchmarks_spectrum.COLOURS[route],
-                    marker=benchmarks_spectrum.STYLE[route], ms=4, label=route)  # fmt: skip
-        ax.set(xscale="log", yscale="log", xlabel="coordinates of both players", ylabel=label, title="A spectrum")
-        states = spectrum["state"].values
-        ax.set_xticks(states, [str(n) for n in states])
-        ax.minorticks_off()
-    rows, values = found["other"]["row"].values, found["other"]["value"].values
-    d.barh([row.replace(", ", "\n") for row in rows], values, color="#0072B2")
-    d.set(xscale="log", xlim=(values.min() / 3, values.max() * 12), title="Diagrams, sweeps, starts")
-    d.invert_yaxis()
-    for i, v in enumerate(values):
-        d.text(v * 1.1, i, f"{v:.3g}", va="center", fontsize=8)
-    for ax in (a, b, c):
-        ax.grid(alpha=0.3)
-        ax.legend(fontsize=8)
+    for route in benchmarks_spectrum.ROUTES:
+        one = spectrum["cpu"].sel(route=route).dropna("state")
+        b.plot(one["state"], np.maximum(one, 1e-3), color=benchmarks_spectrum.COLOURS[route],
+               marker=benchmarks_spectrum.STYLE[route], ms=5, label=route)  # fmt: skip
+    b.set(xscale="log", yscale="log", xlabel="coordinates of both players (number)", ylabel="processor time (s)")
+    above(b, "A spectrum", 2, fontsize=8.5)
+    rows, values = found["other"]["row"].values.astype(str), found["other"]["value"].values
+    for ax, word, label, unit in ((c, "cells per second", "cells (1/s)", 1), (d, "seconds", "time to start (s)", 0)):
+        at = [i for i, row in enumerate(rows) if row.endswith(word)]
+        names = [rows[i].rsplit(", ", 1)[0].removeprefix("start of ") for i in at]
+        ax.barh([fill(n, 22) for n in names], values[at], color=BLUE)
+        ax.set(xlabel=label, xlim=(values[at].min() / 3, values[at].max() * 8) if unit else (0, 1.3 * values[at].max()))
+        if unit:
+            ax.set_xscale("log")
+        ax.invert_yaxis()
+        ax.grid(False, axis="y")
+        for k, i in enumerate(at):
+            ax.text(values[i], k, f" {values[i]:.3g}", va="center", fontsize=9)
     return fig
 
 
@@ -137,10 +152,9 @@ def main(argv: list[str] | None = None) -> dict[str, xr.Dataset]:
         "--sizes", type=int, nargs="+", default=list(benchmarks_step.SIZES), help="numbers of particles"
     )
     args = parser.parse_args(argv)
-    found = study(args.seed, args.draws, args.largest, tuple(args.sizes))
-    for name, ds in found.items():
-        write(args.output, ds, part=name)
-    write(args.output, None, figure(found), dpi=130)
+    sizes = tuple(args.sizes)
+    ds = made(args, lambda: gathered(study(args.seed, args.draws, args.largest, sizes)), figure)
+    found = parted(ds)
     print(summary(found))
     return found
 

@@ -14,16 +14,19 @@ import sys
 
 import numpy as np
 import xarray as xr
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import NullLocator
 
 import egan_theory as eg
 from analyses.draws import KERNELS, UPDATES, draw_target
-from analyses.script import options, write
+from analyses.script import above, made, options, sheet
 from egan_theory.linear.resolved import resolved_rule
 from egan_theory.predict.cluster import ESCAPE, INTERVAL
-from egan_theory.predict.collapsed import CollapsedState, collapsed_state
+from egan_theory.predict.collapsed import collapsed_state
 from egan_theory.predict.orbits import block_stderr
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
+from egan_theory.show.style import BLUE, GREEN, GREY, PURPLE, VERMILLION
 from egan_theory.simulation.run import stepped
 from egan_theory.tables.losses import LOSSES, single_losses
 
@@ -161,7 +164,7 @@ def escape_step(exp: eg.Experiment, x0: np.ndarray, steps: int, seed: int) -> in
 
 
 # %%
-def examine(exp: eg.Experiment) -> tuple[dict, CollapsedState]:
+def examine(exp: eg.Experiment) -> dict:
     """Prediction and measurement of one setting."""
     steps = FLOW_STEPS if exp.update_rule.continuous else STEPS
     predicted = collapsed_state(exp, steps=steps, windows=3)
@@ -180,7 +183,7 @@ def examine(exp: eg.Experiment) -> tuple[dict, CollapsedState]:
         row["folds"], row["growth"] = float(logs[-1]), float(rates.mean()) if len(rates) else np.nan
         row["growth_stderr"] = float(block_stderr(rates)) if len(rates) else np.nan
         row["agrees"] = bool(np.sign(row["folds"]) == np.sign(top))
-    return row, predicted
+    return row
 
 
 def label(exp: eg.Experiment) -> str:
@@ -190,20 +193,14 @@ def label(exp: eg.Experiment) -> str:
             f"{exp.update.rule} {penalty} phi={exp.generator.kernel.ratio:.2f}")  # fmt: skip
 
 
-def study(seed: int, draws: int) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
-    """(one row per setting until ``draws`` of them count, an example trajectory of each kind of orbit)."""
-    rows, texts, examples = [], [], {}
+def study(seed: int, draws: int) -> xr.Dataset:
+    """One row per setting until ``draws`` of them count."""
+    rows, texts = [], []
     while sum(r["counts"] for r in rows) < draws:
         exp = draw_setting(np.random.default_rng([seed, len(rows)]))
-        row, predicted = examine(exp)
+        row = examine(exp)
         rows.append(row)
         texts.append(exp.to_toml())
-        box, kept = exp.points.period is not None, examples.get(row["orbit"])
-        if kept is None or (kept.attrs["box"] and not box):  # a path is easier to read off the box than round it
-            short = (
-                f"{exp.target.kind} d={exp.dimension}, {exp.discriminator.kernel}, {exp.loss.kind}, {exp.update.rule}"
-            )
-            examples[row["orbit"]] = predicted.trajectory.assign_attrs(label=short, box=int(box))
         verdict = "ok" if row["agrees"] else "NO" if row["counts"] else "--"
         print(
             f"{len(rows) - 1:3d} {verdict} {row['orbit']:11s} exponent {row['exponent']:.3g} +- "
@@ -228,50 +225,40 @@ def study(seed: int, draws: int) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
                       {"long_name": long_name, "units": units.get(name, "1")})  # fmt: skip
     data["orbit"] = ("setting", np.array([r["orbit"] for r in rows], dtype=str))
     data["experiment"] = ("setting", np.array(texts, dtype=str))
-    return xr.Dataset(data, attrs={"seed": seed, "draws": draws, "sigmas": SIGMAS, "spread": SPREAD}), examples
+    return xr.Dataset(data, attrs={"seed": seed, "draws": draws, "sigmas": SIGMAS, "spread": SPREAD})
 
 
-def figure(ds: xr.Dataset, examples: dict[str, xr.Dataset]):
-    """Measured growth against the predicted exponent, and one example orbit of every kind."""
-    from matplotlib.figure import Figure
-
-    kinds = [k for k in ORBITS if k in examples]
-    fig = Figure(figsize=(11, 5.2), layout="constrained")
-    left, right = fig.subfigures(1, 2, width_ratios=[1.15, 1])
-    ax = left.subplots()
-    colours = dict(zip(ORBITS, ("#0072B2", "#009E73", "#D55E00", "#999999", "#CC79A7"), strict=True))
+def figure(ds: xr.Dataset):
+    """Measured growth against the predicted exponent."""
+    fig, ax = sheet(height=5.4)
+    colours = dict(zip(ORBITS, (BLUE, GREEN, VERMILLION, GREY, PURPLE), strict=True))
     counts = ds["counts"].values == 1
-    for kind in ORBITS[:-1]:
+    for kind, marker in zip(ORBITS[:-1], "os^D", strict=False):
         at = counts & (ds["orbit"].values == kind)
         if at.any():
             row = ds.isel(setting=at)
-            ax.errorbar(row["exponent"], row["growth"], row["growth_stderr"].fillna(0), row["exponent_stderr"], "o",
-                        ms=4, lw=0.8, color=colours[kind], label=f"{kind} ({int(at.sum())})")  # fmt: skip
+            ax.errorbar(row["exponent"], row["growth"], row["growth_stderr"].fillna(0), row["exponent_stderr"], marker,
+                        ms=6, lw=0.8, color=colours[kind], mfc="none", label=f"{kind} ({int(at.sum())})")  # fmt: skip
     wrong = counts & (ds["agrees"].values == 0)
-    ax.plot(ds["exponent"].values[wrong], ds["growth"].values[wrong], "kx", ms=10, label=f"disagrees ({wrong.sum()})")
+    if wrong.any():
+        ax.plot(
+            ds["exponent"].values[wrong], ds["growth"].values[wrong], "kx", ms=10, label=f"disagrees ({wrong.sum()})"
+        )
     values = np.abs(np.concatenate([ds["exponent"].values[counts], ds["growth"].values[counts]]))
     limit = 2 * np.nanmax(values, initial=1e-3)
-    ax.set(xscale="symlog", yscale="symlog", xlim=(-limit, limit), ylim=(-limit, limit))
     for scale in (ax.set_xscale, ax.set_yscale):
         scale("symlog", linthresh=1e-4)
-    ax.plot([-limit, limit], [-limit, limit], color="0.6", lw=0.8, zorder=0, label="equal")
-    ax.axhline(0, color="0.8", lw=0.8, zorder=0)
-    ax.axvline(0, color="0.8", lw=0.8, zorder=0)
-    ax.set(xlabel="predicted top transverse exponent / (1/step)", ylabel="measured growth rate of the cloud / (1/step)")
-    ax.set_title(f"Sign agrees in {int((ds['agrees'].values[counts] == 1).sum())} of {counts.sum()} settings", size=11)
-    ax.text(0.98, 0.02, "wrong sign", transform=ax.transAxes, ha="right", color="0.5")
-    ax.text(0.02, 0.98, "wrong sign", transform=ax.transAxes, va="top", color="0.5")
-    ax.legend(loc="lower left", bbox_to_anchor=(0.02, 0.58), fontsize=8)
-    axes = np.atleast_1d(right.subplots(max(len(kinds), 1), 1))
-    for a, kind in zip(axes, kinds, strict=False):
-        orbit = examples[kind]
-        shown = orbit.isel(time=slice(-min(600, orbit.sizes["time"]), None)) if kind != "escapes" else orbit
-        a.plot(shown["time"], shown["x0"], color=colours[kind], lw=0.9)
-        a.set_title(f"{kind}: {orbit.attrs['label']}", size=7, loc="left")
-        a.set_ylabel("$x_0$", size=8)
-        a.tick_params(labelsize=7)
-        a.ticklabel_format(useOffset=False)
-    axes[-1].set_xlabel("step (flow: unit of time); one line per component, in length units", size=8)
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
+    ax.plot([-limit, limit], [-limit, limit], color=GREY, lw=0.8, zorder=0, label="equal")
+    for corner in ((-limit, 0), (0, -limit)):
+        ax.add_patch(Rectangle(corner, limit, limit, color="0.93", zorder=0, lw=0))
+    ax.text(0.98, 0.03, "wrong sign", transform=ax.transAxes, ha="right", color=GREY)
+    ax.text(0.02, 0.95, "wrong sign", transform=ax.transAxes, color=GREY)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_minor_locator(NullLocator())
+    ax.set(xlabel="predicted top transverse exponent (1/step)", ylabel="growth rate of the cloud (1/step)")
+    agree = int((ds["agrees"].values[counts] == 1).sum())
+    above(ax, f"Sign agrees in {agree} of {counts.sum()} settings; by the orbit of the collapsed cloud", 3)
     return fig
 
 
@@ -291,8 +278,7 @@ def summary(ds: xr.Dataset) -> str:
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("collapsed_state_stability", draws=100).parse_args(argv)
-    ds, examples = study(args.seed, args.draws)
-    write(args.output, ds, figure(ds, examples))
+    ds = made(args, lambda: study(args.seed, args.draws), figure)
     print(summary(ds))
     return ds
 

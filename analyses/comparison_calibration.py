@@ -164,7 +164,7 @@ def figure(ds: xr.Dataset):
                 ax.plot(np.arange(ds.sizes["noise"]) + shift, part, style, ms=6, color=colour,
                         mfc=colour if style == "o" else "white", label=f"{runs}, {observed}")  # fmt: skip
         ax.set_xticks(range(ds.sizes["noise"]), [f"{x:.3g}" for x in 100 * ds["noise"].values])
-        ax.set(xlabel="noise (% of the kick)", ylim=(0.6, 1.02))
+        ax.set(xlabel="noise (% of the kick)", ylim=(0.75, 1.01))
         ax.set_title(f"records: {records}", fontsize=10)
     axes[0, 0].set_ylabel("compared rows with |z| < 2 (share)")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)

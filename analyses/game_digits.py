@@ -169,7 +169,7 @@ def _dataset(rows: list[tuple[Any, ...]], at: list[int], last: list[GameSpectrum
 
 # %% Figure: modulus by kind over training, and the multipliers at its end
 def figure(ds: xr.Dataset) -> Figure:
-    """Above modulus of the leading modes over training, below the multipliers at its end. A column per R1 strength."""
+    """Above: modulus of the leading modes over training. Below: the multipliers at its end."""
     fig, grid = sheet(2, len(STRENGTHS), 6.6, sharey="row", height_ratios=(1, 1.15))
     told: dict[str, Any] = {}
     circle = np.exp(1j * np.linspace(0, 2 * np.pi, 400))

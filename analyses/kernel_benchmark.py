@@ -25,7 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
-from analyses.script import ROOT, made, options
+from analyses.script import ROOT, made, options, sheet
+from egan_theory.show.style import BLUE, ORANGE
 
 DIMENSION, DEPTH, WEIGHT_VARIANCE, BIAS_VARIANCE = 784, 3, 2.0, 0.1
 CALLS = 5
@@ -222,13 +223,15 @@ def study(seed, draws, python, points=1000, threads=1):
 # %%
 def figure(ds):
     """Every round's time and memory, side by side."""
-    from matplotlib.figure import Figure
-
-    out = Figure(figsize=(9, 3), layout="constrained")
-    for ax, name in zip(out.subplots(1, len(ds)), ds, strict=True):
-        ax.plot(ds["side"], ds[name].T, "o", color="#0072B2", mfc="none")
-        ax.set(ylabel=f"{ds[name].attrs['long_name']} / {ds[name].attrs['units']}", ylim=(0, None), xlim=(-0.5, 1.5))
-    return out
+    fig, axes = sheet(1, len(ds), 3.8)
+    for ax, name in zip(axes, ds, strict=True):
+        for i, (side, colour) in enumerate(zip(ds["side"].values, (BLUE, ORANGE), strict=True)):
+            values = ds[name].sel(side=side).values
+            ax.bar(i, np.median(values), 0.5, color=colour, alpha=0.5)
+            ax.plot(np.full(len(values), i), values, "o", color=colour, mec="k", mew=0.5, ms=5)
+        ax.set_xticks(range(ds.sizes["side"]), [str(s) for s in ds["side"].values])
+        ax.set(ylabel=f"{ds[name].attrs['long_name']} ({ds[name].attrs['units']})", ylim=(0, None), xlim=(-0.6, 1.6))
+    return fig
 
 
 def main(argv=None):

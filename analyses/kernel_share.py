@@ -246,8 +246,9 @@ def figure(ds: xr.Dataset):
     for i, kind in enumerate(KINDS):
         kinds.text(x[i * len(SHOWN) + 1], 1.03, kind.replace(", ", ",\n"), ha="center", va="bottom", fontsize=8)
     handles, labels = kinds.get_legend_handles_labels()
-    kinds.set_title("Generators of digits", loc="left", y=1.0, pad=64)
-    kinds.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1.1), ncols=2, frameon=False, fontsize=8)
+    kinds.set_ylabel("|kernel|² (share)")
+    kinds.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1.1), ncols=2, frameon=False, fontsize=8,
+                 title="Generators of digits", alignment="left")  # fmt: skip
     return fig
 
 

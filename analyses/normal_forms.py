@@ -32,7 +32,7 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.draws import KERNELS, MAX_SUBSTEPS, UPDATES, draw_players, draw_target
-from analyses.script import options, write
+from analyses.script import above, made, options, sheet
 from egan_theory.linear.resolved import resolved_rule
 from egan_theory.nonlinear.circle import Orbit
 from egan_theory.nonlinear.normal import NormalForm
@@ -42,6 +42,7 @@ from egan_theory.predict.collective import locate
 from egan_theory.predict.crossings import axis_of
 from egan_theory.predict.following import Follower
 from egan_theory.problem.problem import Problem
+from egan_theory.show.style import BLUE, GREY, VERMILLION
 from egan_theory.tables.losses import LOSSES, single_losses
 
 RATIO, RATE = "generator.kernel.ratio", "generator.learning_rate"
@@ -342,39 +343,44 @@ def study(seed: int, draws: int, repeated: int = 2) -> xr.Dataset:
     return ds.assign_attrs(seed=seed, draws=draws)
 
 
-def figure(ds: xr.Dataset, ring: dict):
-    from matplotlib.figure import Figure
+def results(seed: int, draws: int) -> xr.Dataset:
+    """The random experiments, and the ring's numbers as attributes."""
+    ring = ring_coefficients()
+    return study(seed, draws).assign_attrs({f"ring_{k}": v for k, v in ring.items()})
 
-    fig = Figure(figsize=(9.5, 4.2), layout="constrained")
-    left, right = fig.subplots(1, 2)
-    delta = np.linspace(0, ring["distance"][-1] * 1.1, 50)
-    left.plot(ring["distance"], ring["measured"], "o", label="simulated")
-    left.plot(delta, ring["predicted"] * (1 + ring["correction"] * delta), label="normal form, next term")
-    left.axhline(ring["predicted"], ls=":", label="normal form")
-    left.set(xlabel="ratio beyond its threshold", ylabel="excursion of the centroid / root of the distance",
-             title="Default ring")  # fmt: skip
-    left.legend()
+
+def figure(ds: xr.Dataset):
+    """Left: the default ring near its threshold. Right: predicted and simulated sizes of random experiments."""
+    fig, (left, right) = sheet(1, 2, 4.8)
+    distance, predicted = np.asarray(ds.attrs["ring_distance"]), ds.attrs["ring_predicted"]
+    delta = np.linspace(0, distance[-1] * 1.1, 50)
+    left.plot(distance, ds.attrs["ring_measured"], "o", color=VERMILLION, ms=7, mfc="white", label="simulated")
+    left.plot(delta, predicted * (1 + ds.attrs["ring_correction"] * delta), color=BLUE, label="normal form, next term")
+    left.axhline(predicted, color=GREY, ls=":", label="normal form")
+    left.set(xlabel="kernel ratio beyond its threshold (ratio)", ylabel="centroid's excursion / √distance (length)")
+    above(left, "The default ring")
     small = ds["criticality"].values == "supercritical"
     best = np.where(ds["valid"], ds["next"], ds["orbit"])
-    right.loglog(best[small], ds["measured"].values[small], "o", label="supercritical")
-    jumps = ~small
-    right.loglog(ds["expected"].values[jumps], ds["measured"].values[jumps], "^", label="subcritical: jumps")
+    for at, x, colour, marker, label in (
+        (small, best, BLUE, "o", "supercritical: a small orbit"),
+        (~small, ds["expected"].values, VERMILLION, "^", "subcritical: jumps"),
+    ):
+        right.loglog(x[at], ds["measured"].values[at], marker, color=colour, ms=7, mfc="none", label=label)
     ends = np.array(right.get_xlim())
-    right.loglog(ends, ends, "k-", lw=0.8)
-    right.set(xlabel="predicted rms displacement", ylabel="simulated", title="2 % beyond the threshold")
-    right.legend()
+    right.loglog(ends, ends, "k-", lw=0.8, label="equal")
+    right.set(xlabel="predicted rms displacement (length)", ylabel="simulated rms displacement (length)")
+    above(right, f"{ds.sizes['draw']} random experiments, 2 % beyond")
     return fig
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("normal_forms", draws=20)
     args = parser.parse_args(argv)
-    ring = ring_coefficients()
+    ds = made(args, lambda: results(args.seed, args.draws), figure)
+    ring = {k.removeprefix("ring_"): v for k, v in ds.attrs.items() if k.startswith("ring_")}
     print(f"ring: centroid {ring['predicted']:.4f} predicted, {ring['extrapolated']:.4f} simulated and extrapolated "
           f"({ring['extrapolated'] / ring['predicted'] - 1:+.2%}), rms {ring['rms']:.4f}; relative correction "
           f"{ring['correction']:.3f} predicted, {ring['slope']:.3f} fitted")  # fmt: skip
-    ds = study(args.seed, args.draws)
-    ds = ds.assign_attrs({f"ring_{k}": v for k, v in ring.items()})
     small = ds["criticality"].values == "supercritical"
     for name in ("error", "error_next"):
         error = np.abs(ds[name].values[small])
@@ -386,7 +392,6 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     print(f"normal form where it holds, else the orbit: within {AGREE:.0%} in {good} of {small.sum()}")
     print(f"no orbit there, its branch has turned back: {none}")
     print(f"sign agrees in {int(ds['agrees'].sum())} of {ds.attrs['draws']}")
-    write(args.output, ds, figure(ds, ring))
     return ds
 
 

@@ -18,17 +18,19 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from textwrap import fill
 
 import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import options, write
+from analyses.script import above, made, options, sheet
 from egan_theory.predict.basin import diagram
 from egan_theory.predict.mechanism import MECHANISMS
 from egan_theory.predict.phase import QUICK, phase, phase_axis
 from egan_theory.problem.problem import Problem
 from egan_theory.runs.outcome import Outcome, modes_are_lost, tally
+from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 from egan_theory.simulation.accelerated import follow
 from egan_theory.simulation.macro import judged, verdict_times
 from egan_theory.simulation.start import random_starts
@@ -216,21 +218,34 @@ def study(
     return ds.assign_attrs(seed=seed, draws=draws, side=side), found
 
 
-def figure(found: list[dict], labels: list[str]):
-    """One panel per diagram, its confusion table below."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(8.6 * len(found), 11), layout="constrained")
-    panels = fig.subplots(2, len(found), squeeze=False, height_ratios=(6, 4))
-    for ax, below, f, label in zip(*panels, found, labels, strict=True):
-        eg.plot.phase(f["predicted"], f["simulated"], f["compared"], ax=ax)
-        where = f["simulated"]["first"].values, f["simulated"]["second"].values
-        # modes are lost from this start: even chances, and one in four either way
-        p = f["compared"]["probability"].values[modes_are_lost(np.array(Outcome))].sum(0)
-        if p.min() < 0.5 < p.max():
-            ax.contour(*where, p, levels=[0.25, 0.5, 0.75], colors="black", linestyles=[":", "-", ":"], linewidths=1.5)
-        eg.plot.confusion(f["compared"], ax=below)
-        ax.text(0.99, 0.01, label, transform=ax.transAxes, ha="right", va="bottom", bbox={"fc": "white", "lw": 0})
+def figure(ds: xr.Dataset):
+    """Balanced accuracy of every predictor and the ceiling, by family; what was found against what was predicted."""
+    fig, (left, right) = sheet(1, 2, 5.0, width_ratios=(1.15, 1))
+    families, predictors = [str(f) for f in ds["family"].values], [str(p) for p in ds["predictor"].values]
+    looks = zip(predictors, (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE), "osD^vP", strict=False)
+    for i, (name, colour, marker) in enumerate(looks):
+        row = ds.sel(predictor=name)
+        x = np.arange(len(families)) + 0.12 * (i - (len(predictors) - 1) / 2)
+        left.errorbar(x, row["balanced_accuracy"], row["stderr"], fmt=marker, ms=6, capsize=2, color=colour, label=name)
+    for i, value in enumerate(ds["ceiling"].values):
+        left.hlines(value, i - 0.4, i + 0.4, color=BLACK, lw=2, label="majority of other draws" if i == 0 else None)
+    left.axhline(0.5, color=GREY, ls=":", lw=1.2, label="chance")
+    left.set_xticks(range(len(families)), [fill(f, 14) for f in families], fontsize=9)
+    left.set(ylabel="balanced accuracy, modes kept or lost (1)", ylim=(0.3, 1.03))
+    above(left, columns=1, fontsize=8.5)
+    table = ds["confusion"].sum("draw")
+    kinds, guessed = (ds[n].values for n in table.dims)
+    values = table.values / np.maximum(table.values.sum(1, keepdims=True), 1)
+    keep = table.values.sum(1) > 0
+    right.imshow(values[keep], cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (i, j), value in np.ndenumerate(values[keep]):
+        if value > 0.005:
+            right.text(j, i, f"{value:.0%}", ha="center", va="center", fontsize=8, color="w" if value > 0.6 else "k")
+    right.set_xticks(range(len(guessed)), [str(g) for g in guessed], rotation=50, ha="right", fontsize=8)
+    right.set_yticks(range(int(keep.sum())), [str(k) for k in kinds[keep]], fontsize=8)
+    right.set(xlabel="predicted", ylabel="simulated")
+    right.set_title("cells by kind, of each row (share)", fontsize=10)
+    right.grid(False)
     return fig
 
 
@@ -280,9 +295,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
         benchmark(seed=args.seed)
         return xr.Dataset()
     mechanisms = (*QUICK, "collapsed state") if args.collapsed_state else QUICK
-    ds, found = study(args.seed, args.draws, args.side, mechanisms, args.runs, args.repeats)
-    write(args.output, ds, figure(found, ds["family"].values.tolist()), dpi=110)
-    return ds
+    return made(args, lambda: study(args.seed, args.draws, args.side, mechanisms, args.runs, args.repeats)[0], figure)
 
 
 # %%

@@ -18,7 +18,7 @@ import xarray as xr
 from scipy.optimize import minimize
 from scipy.stats import rankdata
 
-from analyses.script import PUBLISHED, options, write
+from analyses.script import PUBLISHED, above, options, sheet, write
 from egan_theory.base.errors import InputError
 from egan_theory.papers.published import (
     CLASSES,
@@ -26,12 +26,12 @@ from egan_theory.papers.published import (
     PublishedFit,
     fit_published,
     log_margins,
-    predict_published,
     read_runs,
     read_target,
 )
 from egan_theory.papers.published.fit import cells
 from egan_theory.papers.published.theory import STEPS
+from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE
 
 FOLDS = 5
 #: blocks of the leave-block-out split: consecutive parts of the sorted lrD times those of the sorted phi
@@ -227,54 +227,28 @@ def study(ds: xr.Dataset, seed: int, draws: int) -> tuple[xr.Dataset, PublishedF
     return out, fit, data
 
 
-def figure(cv: xr.Dataset, fit: PublishedFit, data: dict[str, np.ndarray]):
-    """The three classes over (lrD, phi) with the predicted probability behind, and the AUC of every model."""
-    from matplotlib import colormaps
-    from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
-    fig = Figure(figsize=(11, 8.4), layout="constrained")
-    # pale, so that the marks stay the darkest thing
-    pale = LinearSegmentedColormap.from_list("pale", colormaps["Blues"](np.linspace(0, 0.6, 128)))
-    panels = fig.subplots(2, 2)
-    phi = np.concatenate([np.linspace(0, 0.01, 21)[:-1], np.geomspace(0.01, 0.99, 220)])
-    lrD = np.geomspace(data["lrD"].min() / 1.15, data["lrD"].max() * 1.15, 220)
-    grid = predict_published(fit, xr.Dataset(coords={"lrD": lrD, "phi": phi}))
-    for ax, kind in zip(panels.flat, CLASSES, strict=False):
-        p = grid[f"p_{kind}"].transpose("lrD", "phi")
-        image = ax.pcolormesh(phi, lrD, p, cmap=pale, vmin=0, vmax=1, shading="nearest", rasterized=True)
-        ax.contour(phi, lrD, p, levels=[0.5], colors="#0072B2", linewidths=2)
-        inside = data[kind]
-        ax.scatter(data["phi"][inside], data["lrD"][inside], s=26, c="#D55E00", marker="s", edgecolors="white", lw=0.5)
-        ax.scatter(data["phi"][~inside], data["lrD"][~inside], s=18, c="white", edgecolors="0.25", lw=0.8)
-        ax.set_xscale("symlog", linthresh=0.01, linscale=0.4)
-        ax.set(yscale="log", xlim=(-0.001, 1.05), xlabel=r"kernel ratio $\varphi = g_2/g_1$",
-               ylabel="discriminator learning rate lrD", xticks=[0, 0.01, 0.1, 1])  # fmt: skip
-        ax.set_xticklabels(["0", "0.01", "0.1", "1"])
-        ax.minorticks_off()
-        right = float(cv["accuracy"].sel({"class": kind}))
-        ax.set_title(f"{kind}: {int(inside.sum())} of {len(inside)} runs; {100 * right:.0f} % on the predicted side")
-    handles = [
-        Line2D([], [], ls="", marker="s", color="#D55E00", label="published run in the class"),
-        Line2D([], [], ls="", marker="o", mfc="white", color="0.25", label="published run not in it"),
-        Line2D([], [], color="#0072B2", lw=2, label="predicted boundary (p = 1/2)"),
-    ]
-    fig.legend(handles=handles, loc="outside lower left", ncols=1, frameon=False)
-    fig.colorbar(image, ax=list(panels[:, 0]), label="predicted probability", location="left", shrink=0.6, pad=0.02)
-    ax, colours = panels[1, 1], ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
+def figure(cv: xr.Dataset):
+    """AUC of every model out of sample, and the share of runs on the predicted side of the boundary."""
+    fig, (left, right) = sheet(1, 2, 4.8, width_ratios=(1.7, 1))
     models = cv["model"].values.tolist()
-    for j, (model, colour) in enumerate(zip(models, colours, strict=True)):
+    for j, (model, colour) in enumerate(zip(models, (BLUE, ORANGE, GREEN, PURPLE), strict=True)):
         for i, split in enumerate(cv["split"].values):
             row = cv.sel(model=model, split=split)
             x = np.arange(len(CLASSES)) + (j - 1.5) * 0.2 + (i - 0.5) * 0.08
-            ax.errorbar(x, row["auc"], row["auc_stderr"], fmt="os"[i], color=colour, mfc=colour if i == 0 else "white",
-                        ms=6, capsize=2, label=model if i == 0 else None)  # fmt: skip
-    ax.axhline(0.5, color="0.5", ls=":", lw=1)
-    ax.set(xticks=range(len(CLASSES)), ylabel="AUC out of sample", ylim=(0.15, 1.04))
-    ax.set_xticklabels(CLASSES)
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower right", ncols=2, frameon=False)
-    ax.set_title("filled: 5-fold; open: leave block out; dotted: chance")
+            left.errorbar(x, row["auc"], row["auc_stderr"], fmt="os"[i], color=colour, mfc=colour if i == 0 else "white",
+                          ms=6, capsize=2, label=model if i == 0 else None)  # fmt: skip
+    left.axhline(0.5, color=GREY, ls=":", lw=1.2, label="chance")
+    left.set(ylabel="AUC out of sample (1)", ylim=(0.15, 1.04))
+    left.set_xticks(range(len(CLASSES)), CLASSES)
+    above(left, "filled: 5-fold; open: leave block out (± 1 s.e.)", 2)
+    share, inside = cv["accuracy"].values, cv["inside"].values
+    right.bar(range(len(CLASSES)), share, 0.55, color=BLUE, label="runs on the predicted side")
+    runs = int(cv.attrs["runs"])
+    chance = np.maximum(inside, runs - inside) / runs
+    right.plot(range(len(CLASSES)), chance, "_", ms=34, mew=2.5, color=BLACK, label="naming the larger class")
+    right.set_xticks(range(len(CLASSES)), [f"{c}\n({int(n)} of {runs})" for c, n in zip(CLASSES, inside, strict=True)])
+    right.set(ylabel="right (share of the runs)", ylim=(0, 1.05))
+    above(right, "Two constants fitted to all runs")
     return fig
 
 
@@ -314,7 +288,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
         cv, fit, data = study(ds, args.seed, args.draws)
     except InputError as error:
         parser.error(str(error))
-    write(args.output, cv, figure(cv, fit, data))
+    write(args.output, cv, figure)
     print(text(cv, fit, data))
     return cv
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from analyses.script import above, sheet
 from egan_theory.runs.outcome import modes_are_lost, tally
 
 #: share of the target's points at which the transition is placed
@@ -131,86 +133,38 @@ NAMES = {
 
 
 def figure(ds: xr.Dataset):
-    """Critical bias variance against width, growth against depth, and points kept against the ratio."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(13, 7.6), layout="constrained")
-    axes = fig.subplots(2, max(3, ds.sizes["setting"]))
-    ax = axes[0, 0]
+    """Critical bias variance against width, growth near the boundary, and points kept against the ratio."""
+    fig, axes = sheet(1, 3, 4.8)
+    ax = axes[0]
     ax.axhline(ds.attrs["placed"], color=COLOURS["infinite"], label="effective model")
     for i, (width, kind) in enumerate(zip(ds["width"].values, ds["discriminator"].values, strict=True)):
         for n, colour, marker, shift in (("own", COLOURS["own"], "s", 0.94), ("simulated", COLOURS["GAN"], "o", 1.06)):
             v, e = mean_error(ds[f"critical_{n}"].values[i])
             face = colour if kind == "features" else "white"
-            name = {"own": NAMES["own"], "simulated": "GAN, bisected"}[n] + (
-                "" if kind == "features" else ", two networks"
-            )
+            name = {"own": "own kernel", "simulated": "GAN"}[n] + ("" if kind == "features" else ", two networks")
             ax.errorbar(width * shift * (1.15 if kind == "network" else 1), v, e, fmt=marker, color=colour, mfc=face,
                         capsize=3, label=name if i in (0, ds.sizes["case"] - 1) else None)  # fmt: skip
-    ax.set(xscale="log", xlabel="width of the generator (neurons)", ylabel="critical bias variance (1)",
-           title="Stability: boundary")  # fmt: skip
+    ax.set(xscale="log", xlabel="width (neurons)", ylabel="critical bias variance (1)")
     widths = sorted(set(ds["width"].values.tolist()))
     ax.set_xticks(widths, [str(w) for w in widths])
     ax.minorticks_off()
-    bottom, top = ax.get_ylim()
-    ax.set_ylim(bottom - 0.4 * (top - bottom), top)  # room for the legend
-    ax.legend(fontsize=7, loc="lower center")
-    ax = axes[0, 1]
+    above(ax, "boundary", fontsize=8.5)
+    ax = axes[1]
     for i, case in enumerate(ds["case"].values):
-        ax.plot(
-            1e3 * ds["rate_own"].values[i],
-            1e3 * ds["rate"].values[i],
-            "o",
-            ms=4,
-            label=str(case).replace("generator ", ""),
-        )
+        ax.plot(1e3 * ds["rate_own"].values[i], 1e3 * ds["rate"].values[i], "os^Dv"[i % 5], ms=5,
+                label=fill(str(case).replace("generator ", ""), 30))  # fmt: skip
     low, high = ax.get_xlim()
     ax.plot([low, high], [low, high], color="#999999", lw=1, zorder=0)
-    ax.set(xlabel=r"predicted from own $\Theta$ (10$^{-3}$ per step)", ylabel="measured (10$^{-3}$ per step)",
-           title="Stability: growth near the boundary")  # fmt: skip
-    ax.legend(fontsize=7)
-    ax = axes[0, 2]
-    depth = ds["depth"].values
-    ax.axhline(0, color="black", lw=0.8)
-    ax.plot(depth, ds["depth_infinite"], color=COLOURS["infinite"], label="effective model")
-    for n, name in (("own", "own"), ("simulated", "GAN")):
-        values = ds[f"depth_{n}"].values
+    ax.set(xlabel="predicted, own kernel (0.001/step)", ylabel="measured (0.001/step)")
+    above(ax, "growth near it", fontsize=8.5)
+    ax = axes[2]
+    for k, n in enumerate(ds["rung"].values):
+        values = ds["kept"].values[0, k]
         error = values.std(1, ddof=1) / np.sqrt(values.shape[1])
-        ax.errorbar(
-            depth,
-            values.mean(1),
-            error,
-            fmt="s" if n == "own" else "o",
-            color=COLOURS[name],
-            capsize=3,
-            label=NAMES[name],
-        )
-    top = ax.secondary_xaxis("top")
-    top.set_xticks(depth, [f"{r:.2f}" for r in ds["depth_ratio"].values], fontsize=8)
-    top.set_xlabel("kernel ratio $g_2/g_1$")
-    ax.set(xlabel="depth (hidden layers)", ylabel="growth (per step)", title="Stability: depth")
-    ax.legend(fontsize=7)
-    for i, setting in enumerate(ds["setting"].values):
-        ax = axes[1, i]
-        for k, n in enumerate(ds["rung"].values):
-            values = ds["kept"].values[i, k]
-            error = values.std(1, ddof=1) / np.sqrt(values.shape[1])
-            ax.errorbar(
-                ds["ratio"] + 0.008 * (k - 1.5),
-                values.mean(1),
-                error,
-                fmt="o-",
-                ms=4,
-                capsize=2,
-                color=COLOURS[str(n)],
-                label=NAMES[str(n)],
-            )
-        ax.axhline(HALF, color="#cccccc", lw=0.8, zorder=0)
-        ratio = ds["predicted_ratio"].sel(mechanism="collective instability").values[i]
-        ax.axvline(ratio, color="black", ls=":", lw=1, label="collective instability, predicted")
-        ax.set(xlabel="kernel ratio $g_2/g_1$", ylabel="points kept (share)", title=str(setting), ylim=(-0.05, 1.05))
-        ax.title.set_fontsize(9)
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
-    for unused in (*axes[0, 3:], *axes[1, ds.sizes["setting"] :]):
-        unused.set_visible(False)
+        ax.errorbar(ds["ratio"] + 0.008 * (k - 1.5), values.mean(1), error, fmt="o-", ms=4, capsize=2,
+                    color=COLOURS[str(n)], label=NAMES[str(n)])  # fmt: skip
+    ratio = ds["predicted_ratio"].sel(mechanism="collective instability").values[0]
+    ax.axvline(ratio, color="black", ls=":", lw=1.2, label="predicted instability")
+    ax.set(xlabel="kernel ratio g2/g1", ylabel="points kept (share)", ylim=(-0.05, 1.05))
+    above(ax, fill(f"random starts, {ds['setting'].values[0]}", 32), fontsize=8.5)
     return fig

@@ -14,14 +14,15 @@ import sys
 
 import numpy as np
 import xarray as xr
+from matplotlib.colors import ListedColormap
 
-from analyses.script import options, write
+from analyses.script import made, options, sheet
 from egan_theory.papers.solvable import Solvable
 from egan_theory.papers.solvable.equilibria import locked_onset
-from egan_theory.papers.solvable.figures import plot_solvable_phase, plot_solvable_scan
 from egan_theory.papers.solvable.limits import boundaries
 from egan_theory.papers.solvable.phase import RATIO, agreement, solvable_phase
 from egan_theory.papers.solvable.regimes import REGIMES
+from egan_theory.show.style import BLACK
 
 #: length of a run in units 1/(tau Lambda)
 SPAN = 400.0
@@ -75,8 +76,8 @@ def _tick(label: str):
     return tick
 
 
-def study(seed: int, draws: int, side: int, n: int) -> tuple[xr.Dataset, list[tuple[dict, dict, Solvable, Solvable]]]:
-    """Counts of each draw over (features, method), and the diagrams."""
+def study(seed: int, draws: int, side: int, n: int) -> xr.Dataset:
+    """Counts of each draw over (features, method), and the diagrams of one feature."""
     found, counts, texts = [], [], []
     for i in range(draws):
         rng = np.random.default_rng([seed, i])
@@ -105,7 +106,7 @@ def study(seed: int, draws: int, side: int, n: int) -> tuple[xr.Dataset, list[tu
     ds["noise"] = ("draw", "column"), np.stack([f[0]["ode"]["first"] for f in found])
     ds["ratio"] = "row", found[0][0]["ode"]["second"].values
     ds["model"] = ("draw", "features"), np.array(texts, dtype=str)
-    return ds.assign_attrs(seed=seed, draws=draws, side=side, n=n, span=SPAN, regimes=list(REGIMES)), found
+    return ds.assign_attrs(seed=seed, draws=draws, side=side, n=n, span=SPAN, regimes=list(REGIMES))
 
 
 def describe_wrong(ds: xr.Dataset) -> list[str]:
@@ -138,32 +139,34 @@ def curves(model: Solvable) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     }
 
 
-def figure(found: list[tuple[dict, dict, Solvable, Solvable]]):
-    """The first draw: one feature by ODE and by chain, two features against noise."""
-    from matplotlib.figure import Figure
-
-    one, two, single, double = found[0]
-    fig = Figure(figsize=(17, 7.2), layout="constrained")
-    left, middle, right = fig.subplots(1, 3)
-    for ax, method, label in ((left, "ode", "ODE"), (middle, "chain", f"exact chain, n = {single.n}")):
-        plot_solvable_phase(one["fine"], one[method], curves(single), ax=ax)
-        ax.set(xlabel="noise eta", ylabel="taut / tau", title=f"one feature\nareas: predicted, markers: {label}")
-    edges = boundaries(double)
-    lines = {
-        "P = I unstable below": edges["noise_success"],
-        "every rotation of it unstable below": edges["noise_rotation"],
-        "feature 2 forgotten above": edges["noise_feature_2"],
-        "feature 1 forgotten above": edges["noise_feature_1"],
-    }
-    plot_solvable_scan(two["ode"], two["chain"], lines, ax=right)
-    right.set(xlabel="noise eta", title=f"two features\nlines: ODE, markers: exact chain, n = {double.n}")
-    # legends below the panels; the first two panels share theirs
-    for ax, columns in ((left, 3), (right, 2)):
-        handles, labels = ax.get_legend().legend_handles, [t.get_text() for t in ax.get_legend().get_texts()]
-        side = {"loc": "outside lower left"} if ax is left else {"loc": "outside lower right"}
-        fig.legend(handles, labels, ncols=columns, frameon=False, **side)
-    for ax in (left, middle, right):
-        ax.get_legend().remove()
+def figure(ds: xr.Dataset):
+    """The first draw of one feature: predicted regime of every cell, and that of its runs, by ODE and by chain."""
+    fig, axes = sheet(1, 2, 5.2, sharey=True)
+    noise, ratio = ds["noise"].values[0], ds["ratio"].values
+    single = Solvable.from_toml(str(ds["model"].values[0, 0]))
+    used = np.unique(ds["ode_predicted"].values[0])
+    pale = [LOOK[REGIMES[int(k)]][0] for k in used]
+    for ax, method, title in zip(axes, ("ode", "chain"), ("ODE", f"exact chain, n = {ds.attrs['n']}"), strict=True):
+        predicted, found = ds[f"{method}_predicted"].values[0], ds[f"{method}_regime"].values[0]
+        wrong, decided = ds[f"{method}_wrong"].values[0], ds[f"{method}_decided"].values[0]
+        ax.pcolormesh(noise, ratio, np.searchsorted(used, predicted), cmap=ListedColormap(pale), vmin=-0.5,
+                      vmax=len(used) - 0.5, shading="nearest", alpha=0.35, lw=0)  # fmt: skip
+        x, y = np.meshgrid(noise, ratio)
+        first = found if found.ndim == 2 else found[..., 0]
+        for k in np.unique(first):
+            here = first == k
+            colour, marker = LOOK[REGIMES[int(k)]]
+            ax.plot(x[here], y[here], marker, ls="", ms=6, color=colour, mec="k", mew=0.6, label=REGIMES[int(k)])
+        bad = wrong.astype(bool) if wrong.ndim == 2 else wrong.any(-1)
+        if bad.any():
+            ax.plot(x[bad], y[bad], "x", color=BLACK, ms=11, mew=2, label="not as predicted")
+        for (label, line), dash in zip(curves(single).items(), ("-", "--", ":", "-."), strict=True):
+            ax.plot(*line, color=BLACK, ls=dash, lw=1.3, label=label)
+        ax.set(xlabel="noise (1)", xlim=(0, noise[-1] * 1.04), ylim=(0, ratio[-1] * 1.04))
+        ax.set_title(f"areas: predicted; markers: {title}\n{int(bad.sum())} of {int(decided.sum())} wrong", fontsize=10)
+    axes[0].set_ylabel("generator's rate / discriminator's (ratio)")
+    told = {k: h for ax in axes for h, k in zip(*ax.get_legend_handles_labels(), strict=True)}
+    fig.legend(told.values(), told.keys(), loc="outside upper center", ncols=4, frameon=False)
     return fig
 
 
@@ -172,8 +175,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser.add_argument("--side", type=int, default=12)
     parser.add_argument("--n", type=int, default=5000)
     args = parser.parse_args(argv)
-    ds, found = study(args.seed, args.draws, args.side, args.n)
-    write(args.output, ds, figure(found), dpi=110)
+    ds = made(args, lambda: study(args.seed, args.draws, args.side, args.n), figure)
     total = ds[["runs", "decided", "wrong", "undecided", "coexisting"]].sum(("draw", "features"))
     for method in ("ode", "chain"):
         row = total.sel(outcome=method)

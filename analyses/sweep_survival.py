@@ -25,7 +25,8 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import options, write
+from analyses.script import above, made, options, sheet
+from egan_theory.show.style import BLUE, GREY, ORANGE
 
 #: seconds until a kill: after the sweep's start (as long as its workers may need to start), or after its first batch
 AFTER_START, AFTER_BATCH = (0.2, 8.0), (0.0, 1.0)
@@ -265,51 +266,44 @@ def growth(ds: xr.Dataset, name: str) -> float:
 
 
 # %%
-def figure(kills: xr.Dataset, many: xr.Dataset | None = None):
-    """Batches stored at each kill; memory against cells."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(6.4 * (1 + (many is not None)), 4.4), layout="constrained")
-    axes = np.atleast_1d(fig.subplots(1, 1 + (many is not None)))
-    axes[0].plot(np.arange(1, kills.sizes["kill"] + 1), kills["stored"], "o-", color="C0")
-    axes[0].axhline(kills.attrs["batches"], color="0.5", ls="--", label="batches of the sweep")
-    equal, total = int(kills["identical"].sum()), kills.sizes["sweep"]
-    axes[0].set(
-        xlabel="SIGKILL number", ylabel="batches stored when killed", ylim=(0, None),
-        title=f"{equal} of {total} finished sweeps identical to the undisturbed one",
-    )  # fmt: skip
-    axes[0].legend()
-    if many is not None:
-        for name, colour in (("parent", "C0"), ("worker", "C1")):
-            axes[1].plot(many["cells"], many[name], color=colour, label=many[name].attrs["long_name"])
-        axes[1].set(xlabel="cells stored", ylabel="resident memory [MB]", ylim=(0, None))
-        axes[1].legend()
+def figure(ds: xr.Dataset):
+    """Batches stored at each kill; memory against cells where it was measured."""
+    many = "cells" in ds.dims or "cells" in ds.coords
+    fig, axes = sheet(1, 1 + many, 4.2, squeeze=False)
+    ax = axes[0, 0]
+    ax.plot(np.arange(1, ds.sizes["kill"] + 1), ds["stored"], "o-", color=BLUE, label="batches stored when killed")
+    ax.axhline(ds.attrs["batches"], color=GREY, ls="--", label="batches of the whole sweep")
+    equal, total = int(ds["identical"].sum()), ds.sizes["sweep"]
+    ax.set(xlabel="SIGKILL (number)", ylabel="batches stored (number)", ylim=(0, None))
+    above(ax, f"{equal} of {total} finished sweeps identical to the undisturbed one", 1 if many else 2)
+    if many:
+        for name, colour in (("parent", BLUE), ("worker", ORANGE)):
+            axes[0, 1].plot(ds["cells"], ds[name], color=colour, label=ds[name].attrs["long_name"])
+        axes[0, 1].set(xlabel="cells stored (number)", ylabel="resident memory (MB)", ylim=(0, None))
+        above(axes[0, 1])
     return fig
 
 
-def main(argv: list[str] | None = None) -> xr.Dataset:
-    parser = options("sweep_survival", draws=20, help_draws="how often a sweep is killed")
-    parser.add_argument("--benchmark", action="store_true", help="also throughput of two workers, and memory")
-    args = parser.parse_args(argv)
-    many = None
+def study(seed: int, draws: int, benchmark: bool) -> xr.Dataset:
+    """Kills, and what else a sweep survives; with ``benchmark`` its throughput and memory, too."""
     parts = [Path(tempfile.mkdtemp()) for _ in range(5)]
     try:
-        kills = killed(parts[0], args.seed, args.draws)
-        print(f"{args.draws} kills, {kills.sizes['sweep']} finished sweeps of {kills.attrs['files']} files: "
+        kills = killed(parts[0], seed, draws)
+        print(f"{draws} kills, {kills.sizes['sweep']} finished sweeps of {kills.attrs['files']} files: "
               f"{int(kills['identical'].sum())} identical; {int(kills['partial'].sum())} half-written chunks left "
               f"behind and removed; {kills.attrs['orphans']} times workers outlived their parent")  # fmt: skip
         try:
-            print(f"a killed Dask worker: identical {cluster_survives(parts[1], args.seed)}")
+            print(f"a killed Dask worker: identical {cluster_survives(parts[1], seed)}")
         except ImportError as error:
             print(f"no Dask cluster: {error}")
         try:
-            print(f"full disk: {full_disk_survives(parts[2], args.seed)}")
+            print(f"full disk: {full_disk_survives(parts[2], seed)}")
         except (PermissionError, FileNotFoundError) as error:
             print(f"no small disk could be mounted: {error}")
-        if args.benchmark:
-            speed = throughput(parts[3], args.seed)
+        if benchmark:
+            speed = throughput(parts[3], seed)
             print({k: round(v, 2) for k, v in speed.items()})
-            many = memory(parts[4], args.seed)
+            many = memory(parts[4], seed)
             a = many.attrs
             print(f"{int(many['cells'].max())} cells in {a['seconds']:.0f} s: memory of the sweep's process grew by "
                   f"{growth(many, 'parent'):.1f} MB to {float(many['parent'][-1]):.0f} MB, of a worker by "
@@ -320,8 +314,14 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     finally:
         for part in parts:
             shutil.rmtree(part, ignore_errors=True)
-    write(args.output, kills.assign_attrs(seed=args.seed, draws=args.draws), figure(kills, many), dpi=110)
     return kills
+
+
+def main(argv: list[str] | None = None) -> xr.Dataset:
+    parser = options("sweep_survival", draws=20, help_draws="how often a sweep is killed")
+    parser.add_argument("--benchmark", action="store_true", help="also throughput of two workers, and memory")
+    args = parser.parse_args(argv)
+    return made(args, lambda: study(args.seed, args.draws, args.benchmark), figure)
 
 
 # %%
