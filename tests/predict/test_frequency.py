@@ -23,7 +23,8 @@ from egan_theory.predict.frequency import (
 from egan_theory.predict.threshold import Threshold, Thresholds
 from egan_theory.predict.waves import sample_waves, separating_wave, separation, wavenumbers, waves
 from egan_theory.problem.problem import Problem
-from egan_theory.show.frequency import caption_frequency, frequency_text, on_frequency
+from egan_theory.show import captions
+from egan_theory.show.frequency import frequency_text, on_frequency
 
 SAME = 1e-10
 
@@ -283,7 +284,7 @@ def test_frequency_in_json_and_words(found):
     )
     assert f"above {f.own.unstable.value:.4g}" in text and "Matern 1/2" in text
     assert "60 steps" in on_frequency(eg.frequency(exp.replace({"run.steps": 60, "run.record_every": 1}), {}))[0]
-    assert "bold" in caption_frequency(f)
+    assert "bold" in captions.frequency(f).caption
     undamped = eg.frequency(exp.replace({"penalty.r1": 0.0}), {})
     assert undamped.own.separating_time == np.inf and undamped.to_dict()["kernels"][0]["separating_time"] is None
     assert "never learnt" in on_frequency(undamped)[1]

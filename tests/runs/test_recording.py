@@ -854,28 +854,33 @@ def test_compare_tells_a_loop_with_another_strength_apart(tmp_path):
 
 @pytest.fixture
 def page(monkeypatch):
-    """The report without its derivation, which is the same for all."""
-    from egan_theory.show import page
+    """The report without its derivation, which is the same for all, and with a coarse section on collapse."""
+    from egan_theory.show import collapse, page, stages
 
-    empty = SimpleNamespace(title="", steps=[], sources=[], to_markdown=lambda: "")
+    monkeypatch.setattr(collapse, "CELLS", 4)
+    monkeypatch.setattr(stages, "WAIT", 0.0)
+    monkeypatch.setattr(stages, "reached", lambda exp: eg.reached(exp, draws=2))
+    monkeypatch.setattr(stages, "diagram", lambda exp, tick=None: eg.branch(exp, "generator.kernel.ratio", collapsed=0))
+    monkeypatch.setattr(stages, "map_of", lambda *args: collapse.map_of(*args[:3], False, args[4]))
+    empty = SimpleNamespace(title="", to_html=lambda *_, **__: "", to_markdown=lambda: "")
     monkeypatch.setattr(page, "derive", lambda: empty)
     return page
 
 
 def test_report_on_own_runs(trained, experiment_file, tmp_path, capsys, monkeypatch, page):
+    from egan_theory.show import stages
+
     for name in ("simulate", "sweep_left"):
-        monkeypatch.setattr(page, name, lambda *_, **__: pytest.fail("simulated"))
-    command = ["report", str(experiment_file), "--runs", str(trained), "-o", str(tmp_path / "out"), "--json"]
+        monkeypatch.setattr(stages, name, lambda *_, **__: pytest.fail("simulated"))
+    command = ["report", str(experiment_file), "--runs", str(trained), "-o", str(tmp_path / "out"), "--data", "--json"]
     assert main(command) == 0
     files = {os.path.basename(f) for f in json.loads(capsys.readouterr().out)["files"]}
-    assert {"index.html", "cloud.png", "relaxation.png", "losses.png", "eigenvalues.png", "runs.nc"} <= files
-    assert "strength.nc" not in files
+    assert {"index.html", "runs.nc"} <= files and not {"strength.nc", "random.nc"} & files
     text = (tmp_path / "out" / "index.html").read_text()
-    assert (
-        "What became of the 4 recorded runs: 4 settled. Settled: every mode" in text
-        and "s5.im" in text
-        and "seed of the runs: 3;" in text
-    )
+    for part in ("cloud", "relaxation", "losses", "eigenvalues"):
+        assert f'id="fig-{part}"' in text
+    for said in ("What became of the 4 recorded runs: 4 settled. Settled: every mode", "s5.im", "of the runs: 3;"):
+        assert said in text
     assert "those of the experiment described" in text and "0 of " in text and "not described by them" not in text
     assert "simulated run" not in text and "another experiment" not in text and "Not possible" not in text
     kept = eg.open_runs(tmp_path / "out" / "runs.nc")
@@ -884,7 +889,6 @@ def test_report_on_own_runs(trained, experiment_file, tmp_path, capsys, monkeypa
 
 
 def test_report_on_an_unfinished_recording_of_another_experiment(trained, experiment_file, tmp_path, monkeypatch, page):
-    monkeypatch.setattr("egan_theory.show.folder.write", lambda ax, path: path.write_bytes(b"drawn"))
     whole = eg.open_runs(trained)
     w = eg.RunWriter(tmp_path / "cut.nc", LOOP_EXPERIMENT.replace({"penalty.r1": 0.5}), chunk=50)
     for i in range(120):
@@ -895,7 +899,7 @@ def test_report_on_an_unfinished_recording_of_another_experiment(trained, experi
     text = (tmp_path / "out" / "index.html").read_text()
     assert "interrupted after step 495" in text
     assert "another experiment (penalty.r1: 0.5, not 0.6)" in text
-    assert "losses.png" not in text and "seed of the runs: not recorded" in text
+    assert 'id="fig-losses"' not in text and "of the runs: not recorded" in text
 
 
 def test_runs_that_do_not_fit_the_report_are_refused(trained, experiment_file, tmp_path, capsys):
