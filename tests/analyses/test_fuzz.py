@@ -41,6 +41,7 @@ def in_its_own_process(body):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_few_draws():
     """Templates and sweeps, whose commands take longer, are for the longer test."""
     in_its_own_process("""

@@ -37,6 +37,7 @@ def test_the_page_has_the_lines():
     assert "eg.Monitor(" in MONITORED and "egan monitor runs.nc" in SHELL and "eg.game(" in CHECKPOINT
 
 
+@pytest.mark.slow
 def test_the_lines_run_and_training_goes_on(tmp_path):
     (tmp_path / "loop.py").write_text("\n".join((BEFORE, SETUP, MONITORED, AFTER, CHECKPOINT, AFTER, SHOWN)))
     done = subprocess.run(

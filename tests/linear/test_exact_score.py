@@ -194,6 +194,7 @@ def test_kicked_runs_decay_as_predicted():
     assert rows["rate"].predicted == pytest.approx(rate)
 
 
+@pytest.mark.slow
 def test_best_weight_of_an_exact_score():
     """A maximum of the exact spectrum, over equilibria of their own; strengths without one are said and passed over."""
     exp = experiment("exact", rule="alternating")

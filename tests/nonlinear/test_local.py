@@ -61,7 +61,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "not on the data" else n for n in CASES]
+)
 def test_as_on_all_weights(name, monkeypatch):
     """The next term takes second differences in the parameter, whose rounding is below 1e-8 at this step."""
     monkeypatch.setattr(normal, "STEP", 2e-3)

@@ -327,6 +327,7 @@ def test_the_step_of_a_generator_network_has_its_own_kernel():
     assert mismatch(found, theory) < SPECTRUM
 
 
+@pytest.mark.slow
 def test_empirical_generator_kernel_approaches_the_two_numbers():
     """Theta_ij = J_i J_j^T of a wide network on many latent dimensions: g1 on the diagonal, g2 off it, identity across
     outputs; the deviation falls as width^-1/2 and n0^-1/2."""

@@ -82,6 +82,7 @@ def test_runs_are_those_of_numpy_on_the_same_features(update):
     assert found.attrs == expected.attrs and set(found.data_vars) == set(expected.data_vars)
 
 
+@pytest.mark.slow
 def test_recorded_runs_obey_the_schema():
     exp = experiment(generator={"particles": 6, "architecture": GENERATOR, "learning_rate": 0.05})
     ds = simulate(exp)
@@ -117,6 +118,7 @@ def test_random_start_of_a_generator_network_is_its_output():
     assert len(draws) == 2 and np.abs(x[0] - x[1]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_variants_are_their_own_runs():
     exp = experiment(generator={"particles": 6, "kernel": {"ratio": 0.2}, "learning_rate": 0.05})
     members = [exp.replace({"penalty.r1": r, "generator.kernel.ratio": 3 * r}) for r in (0.0, 0.2)]

@@ -190,6 +190,7 @@ def test_runs_of_different_length():
     assert (found["outcome"] >= 0).all()
 
 
+@pytest.mark.slow
 def test_the_default_ring_at_a_high_ratio_escapes():
     """What was called collapsed: a cloud many radii away from the ring, as wide as it."""
     exp = Experiment()

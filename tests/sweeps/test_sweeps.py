@@ -205,6 +205,7 @@ def test_killed_anywhere_and_resumed(tmp_path, in_this_process, monkeypatch, see
     assert deaths > 1
 
 
+@pytest.mark.slow
 @posix
 def test_a_killed_worker_is_replaced(tmp_path, in_this_process, monkeypatch):
     """Two processes, one of them killed: the bytes are those of this process alone."""
@@ -502,6 +503,7 @@ def test_recorded_cells_are_runs(tmp_path, in_this_process):
         eg.sweep_grid(runs)
 
 
+@pytest.mark.slow
 def test_kicked_rates_against_theory(tmp_path, in_this_process):
     """Well damped modes decay, unstable ones grow, at the predicted rates; what cannot be said is listed."""
     exp = experiment(steps=1500, record_every=5)
