@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
+from ..base.terminal import cell
 from ..base.threads import threads_for
 from ..comparison.agreement import Agreement
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..predict.left import left_over
 from ..runs.outcome import outcomes
 from ..runs.schema import variable
 from ..symbolic import derive
@@ -187,6 +190,31 @@ def _branches(r: Results) -> list[str]:
     return [t for t in lines if not t.startswith(("Method: ", "Assumptions: "))]
 
 
+def _strengths(r: Results) -> list[dict[str, str]]:
+    """What the advised strength, half of it, double and none leave of what can move."""
+    best = r.regularizer
+    if best is None:
+        return []
+    rows: list[tuple[str, float, float, float]] = [("without", 0.0, best.moving_without, np.nan)]
+    if best.helps and np.isfinite(best.best):
+        path = strength_field(best.penalty)[1]
+        half, double = (left_over(r.exp.replace({path: best.best * by}), best.horizon).moving for by in (0.5, 2.0))
+        rows += [
+            ("half of it", best.best / 2, half, best.rate_at_half),
+            ("advised", best.best, best.moving, best.rate),
+            ("double", 2 * best.best, double, best.rate_at_double),
+        ]
+    return [
+        {
+            "which": which,
+            "strength": cell(strength),
+            "left": cell(left),
+            "rate": cell(rate) if np.isfinite(rate) else "",
+        }
+        for which, strength, left, rate in rows
+    ]
+
+
 def _page(r: Results, draft: Draft, drawn: list[Drawing]) -> None:
     table, about = r.table or Agreement(()), provenance(r.exp)
     methods = {
@@ -208,6 +236,7 @@ def _page(r: Results, draft: Draft, drawn: list[Drawing]) -> None:
         said=_said(r),
         shown=[(d.section, made[d.name], d.words.assumes) for d in drawn],
         best=r.regularizer,
+        strengths=_strengths(r),
         penalty=CALLED.get(r.penalty, r.penalty.replace("_", " ")),
         ratio=float(r.exp.get(RATIO)),
         boundaries=[] if r.boundaries is None else table_rows(r.boundaries),

@@ -14,8 +14,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-#: letters of the legend, of a label and of a title per inch; size of the legend's letters in points
-SMALL, LABEL, TITLE, POINTS = 19.0, 13.0, 12.0, 7.0
+#: letters of a label and of a title per inch; size of the legend's letters in points, on panels from WIDE inches on
+#: and on others; letters of 1 point per inch
+LABEL, TITLE, POINTS, LARGER, WIDE, SMALL = 13.0, 12.0, 7.0, 9.0, 3.2, 133.0
 #: letters of a word at a tick, and of a legend's handle
 WORD = 14
 HANDLE = 6
@@ -42,9 +43,10 @@ def legend(ax: Axes, handles: Sequence[Any], *, title: str | None = None, **wide
     if alone(ax):
         return ax.legend(handles=list(handles), title=title, **wide)
     figure = ax.get_figure(root=True)
-    letters = int(SMALL * inches(ax)[0])
+    points = LARGER if inches(ax)[0] >= WIDE else POINTS
+    letters = int(SMALL * inches(ax)[0] / points)
     if not handles:  # the title alone
-        return ax.legend(handles=[], title=fill(title or "", letters), title_fontsize=POINTS, **wide)
+        return ax.legend(handles=[], title=fill(title or "", letters), title_fontsize=points, **wide)
     labels = [fill(str(handle.get_label()), max(12, letters - HANDLE)) for handle in handles]
     roomy = figure is not None and figure.get_layout_engine() is not None
     longest = max((len(line) for label in labels for line in label.splitlines()), default=0)
@@ -52,8 +54,8 @@ def legend(ax: Axes, handles: Sequence[Any], *, title: str | None = None, **wide
     above = {"loc": "lower left", "bbox_to_anchor": (0.0, height), "frameon": False, "borderaxespad": 0.2}
     place: dict[str, Any] = above if roomy else {"loc": "best", "framealpha": 0.8}
     return ax.legend(
-        handles=list(handles), labels=labels, title=fill(title, letters) if title else None, fontsize=POINTS,
-        title_fontsize=POINTS, ncols=2 if 2 * (longest + HANDLE) <= letters else 1, alignment="left",
+        handles=list(handles), labels=labels, title=fill(title, letters) if title else None, fontsize=points,
+        title_fontsize=points, ncols=2 if 2 * (longest + HANDLE) <= letters else 1, alignment="left",
         handletextpad=0.5, columnspacing=1.0, labelspacing=0.3, markerscale=0.7, **place,
     )  # fmt: skip
 

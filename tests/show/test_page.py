@@ -128,6 +128,17 @@ def test_numbers_of_the_first_screen_are_those_of_the_functions(fakes, tmp_path)
     assert f"Does simulation agree with theory? {fine} of {len(table) + len(stages.SWEEP) - 1} quantities" in said
 
 
+def test_strengths_leave_what_the_linear_maps_power_leaves(fakes, tmp_path):  # noqa: F811
+    text = eg.report(RING, tmp_path / "page.html").read_text()
+    best = eg.best_regularizer(RING)
+    table = re.search(r"left of what can move</th>.*?<tbody>(.*?)</tbody>", text, re.S)[1]
+    cells = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)]
+    for (strength, left, _), by in zip(cells, (0.0, 0.5, 1.0, 2.0), strict=True):
+        exp = RING.replace({"penalty.r1": by * best.best})
+        assert float(strength) == pytest.approx(by * best.best, rel=1e-3)
+        assert float(left) == pytest.approx(eg.left_over(exp, best.horizon).moving, rel=1e-3)
+
+
 @pytest.mark.parametrize(("now", "side"), [(0.05, "ceases to rest above"), (0.4, "does not rest; it would below")])
 def test_the_nearest_threshold_is_told_with_its_distance(now, side):
     exp = RING.replace({"penalty.r1": 0.03, RATIO: now})
