@@ -18,7 +18,7 @@ import xarray as xr
 from scipy.optimize import minimize
 from scipy.stats import rankdata
 
-from analyses.script import PUBLISHED, above, options, sheet, write
+from analyses.script import PUBLISHED, above, made, options, sheet
 from egan_theory.base.errors import InputError
 from egan_theory.papers.published import (
     CLASSES,
@@ -44,6 +44,8 @@ BASELINES = {
     "logistic in ln lrD, phi": lambda lrD, phi: [np.log(lrD), phi],
 }
 THEORY = "theory, two constants"
+#: whether a fact is explained; None: nothing predicted
+WORDS = {True: "explained", False: "NOT explained", None: "not addressed"}
 
 
 # %%
@@ -210,8 +212,8 @@ def facts(data: dict[str, np.ndarray], fit: PublishedFit) -> list[tuple[str, str
     ]
 
 
-def study(ds: xr.Dataset, seed: int, draws: int) -> tuple[xr.Dataset, PublishedFit, dict[str, np.ndarray]]:
-    """(cross-validated AUC with the fit to all runs in attrs, the fit, the classes of the runs)."""
+def study(ds: xr.Dataset, seed: int, draws: int) -> xr.Dataset:
+    """Cross-validated AUC and the facts, with the fit to all runs in attrs."""
     data = cells(ds)
     fit = fit_published(ds)
     out = cross_validate(data, seed, draws)
@@ -224,7 +226,10 @@ def study(ds: xr.Dataset, seed: int, draws: int) -> tuple[xr.Dataset, PublishedF
         "stderr_log_time_scale": fit.stderr_log.time_scale, "stderr_log_gain": fit.stderr_log.gain,
         "digest": fit.digest, "method": fit.method, "assumptions": "; ".join(fit.assumptions),
     }  # fmt: skip
-    return out, fit, data
+    said = [(fact, theory, WORDS[good]) for fact, theory, good in facts(data, fit)]
+    for name, values in zip(("fact", "theory", "verdict"), zip(*said, strict=True), strict=True):
+        out[name] = "said", list(values)
+    return out
 
 
 def figure(cv: xr.Dataset):
@@ -235,8 +240,9 @@ def figure(cv: xr.Dataset):
         for i, split in enumerate(cv["split"].values):
             row = cv.sel(model=model, split=split)
             x = np.arange(len(CLASSES)) + (j - 1.5) * 0.2 + (i - 0.5) * 0.08
-            left.errorbar(x, row["auc"], row["auc_stderr"], fmt="os"[i], color=colour, mfc=colour if i == 0 else "white",
-                          ms=6, capsize=2, label=model if i == 0 else None)  # fmt: skip
+            face, label = (colour, model) if i == 0 else ("white", None)
+            left.errorbar(x, row["auc"], row["auc_stderr"], fmt="os"[i], color=colour, mfc=face, ms=6, capsize=2,
+                          label=label)  # fmt: skip
     left.axhline(0.5, color=GREY, ls=":", lw=1.2, label="chance")
     left.set(ylabel="AUC out of sample (1)", ylim=(0.15, 1.04))
     left.set_xticks(range(len(CLASSES)), CLASSES)
@@ -252,10 +258,11 @@ def figure(cv: xr.Dataset):
     return fig
 
 
-def text(cv: xr.Dataset, fit: PublishedFit, data: dict[str, np.ndarray]) -> str:
+def text(cv: xr.Dataset) -> str:
     """The table of AUCs and the facts, as printed."""
-    lines = [f"{fit.runs} runs; time scale {fit.time_scale:.4g} (+- {100 * fit.stderr_log.time_scale:.1f} %), "
-             f"gain {fit.gain:.4g} (+- {100 * fit.stderr_log.gain:.1f} %)"]  # fmt: skip
+    fit = cv.attrs
+    lines = [f"{fit['runs']} runs; time scale {fit['time_scale']:.4g} (+- {100 * fit['stderr_log_time_scale']:.1f} %), "
+             f"gain {fit['gain']:.4g} (+- {100 * fit['stderr_log_gain']:.1f} %)"]  # fmt: skip
     for split in cv["split"].values:
         lines.append(f"AUC, {split}:".ljust(28) + "".join(kind.rjust(18) for kind in CLASSES))
         for model in cv["model"].values:
@@ -265,8 +272,8 @@ def text(cv: xr.Dataset, fit: PublishedFit, data: dict[str, np.ndarray]) -> str:
                 for a, e in zip(row["auc"], row["auc_stderr"], strict=True)
             ]
             lines.append("  " + str(model).ljust(26) + "".join(values))
-    words = {True: "explained", False: "NOT explained", None: "not addressed"}
-    lines += [f"{words[good]:14s} {fact}  |  theory: {theory}" for fact, theory, good in facts(data, fit)]
+    said = zip(*(cv[name].values for name in ("verdict", "fact", "theory")), strict=True)
+    lines += [f"{good:14s} {fact}  |  theory: {theory}" for good, fact, theory in said]
     return "\n".join(lines)
 
 
@@ -284,12 +291,10 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     parser.add_argument("--target", type=Path, default=None, help="MNIST images, with a clone")
     args = parser.parse_args(argv)
     try:
-        ds = load(args.data, args.target)
-        cv, fit, data = study(ds, args.seed, args.draws)
+        cv = made(args, lambda: study(load(args.data, args.target), args.seed, args.draws), figure)
     except InputError as error:
         parser.error(str(error))
-    write(args.output, cv, figure)
-    print(text(cv, fit, data))
+    print(text(cv))
     return cv
 
 

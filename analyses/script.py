@@ -122,9 +122,12 @@ def facts(path: Path) -> str:
 
     with Image.open(path) as image:
         about = image.text  # type: ignore[attr-defined]
-    seconds = float(about["cpu_seconds"])
-    time = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-    return f"Seed {about['seed']}, draws {about['draws']}, {time} of processor time: `{about['command']}`"
+    time = "processor time not kept"
+    if "cpu_seconds" in about:
+        seconds = float(about["cpu_seconds"])
+        time = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+        time += " of processor time"
+    return f"Seed {about['seed']}, draws {about['draws']}, {time}: `{about['command']}`"
 
 
 # what figures share

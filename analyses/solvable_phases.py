@@ -19,6 +19,7 @@ from matplotlib.colors import ListedColormap
 from analyses.script import made, options, sheet
 from egan_theory.papers.solvable import Solvable
 from egan_theory.papers.solvable.equilibria import locked_onset
+from egan_theory.papers.solvable.figures import LOOK
 from egan_theory.papers.solvable.limits import boundaries
 from egan_theory.papers.solvable.phase import RATIO, agreement, solvable_phase
 from egan_theory.papers.solvable.regimes import REGIMES
@@ -143,7 +144,7 @@ def figure(ds: xr.Dataset):
     """The first draw of one feature: predicted regime of every cell, and that of its runs, by ODE and by chain."""
     fig, axes = sheet(1, 2, 5.2, sharey=True)
     noise, ratio = ds["noise"].values[0], ds["ratio"].values
-    single = Solvable.from_toml(str(ds["model"].values[0, 0]))
+    single = Solvable.from_toml_string(str(ds["model"].values[0, 0]))
     used = np.unique(ds["ode_predicted"].values[0])
     pale = [LOOK[REGIMES[int(k)]][0] for k in used]
     for ax, method, title in zip(axes, ("ode", "chain"), ("ODE", f"exact chain, n = {ds.attrs['n']}"), strict=True):

@@ -15,7 +15,7 @@ def test_one_random_experiment(tmp_path, monkeypatch):
     known = np.where(ds["valid"], ds["error"], ds["error_orbit"])[small]
     assert np.all(np.abs(known[np.isfinite(known)]) < script.AGREE)
     ring = {"distance": [0.01, 0.02], "measured": [0.115, 0.113], "predicted": 0.1178, "correction": -2.0}
-    figure = script.figure(ds, {k: np.asarray(v) for k, v in ring.items()})
+    figure = script.figure(ds.assign_attrs({f"ring_{k}": v for k, v in ring.items()}))
     figure.savefig(tmp_path / "figure.png", dpi=30)
     assert (tmp_path / "figure.png").stat().st_size > 1000
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import egan_theory as eg
 from analyses import universality as script
+from analyses.script import facts
 from egan_theory.base.errors import InputError
 from egan_theory.cli.app import main
 from egan_theory.experiment import Experiment
@@ -306,7 +307,7 @@ def test_every_activation_has_a_row():
 def test_analysis_on_a_small_scale(tmp_path):
     """The scatter over latents falls as n_0^(-1/2) within three errors, and the script writes what it found."""
     ds = script.main(["--draws", "4", "--width", "128", "--output", str(tmp_path / "u")])
-    assert (tmp_path / "u.png").stat().st_size > 50_000 and (tmp_path / "u.nc").exists()
+    assert (tmp_path / "u.nc").exists() and "draws 4" in facts(tmp_path / "u.png")
     slope, error = ds.attrs["latent_slope"], ds.attrs["latent_slope_stderr"]
     assert abs(slope + 0.5) < 3 * error and error < 0.02
     np.testing.assert_allclose(ds["deep_limit"], [1, 1 / 3, 0, 1 / 4, 4 / 7], atol=1e-12)

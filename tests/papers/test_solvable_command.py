@@ -197,9 +197,9 @@ def test_analysis(quick, tmp_path):
 @pytest.mark.slow
 def test_analysis_of_other_models(quick, monkeypatch):
     monkeypatch.setattr(script, "SPAN", 300.0)
-    ds, found = script.study(5, 2, 5, 2000)
+    ds = script.study(5, 2, 5, 2000)
     assert int(ds["wrong"].sum()) == 0 and int(ds["decided"].sel(features=1, outcome="ode").sum()) >= 30
-    assert isinstance(script.figure(found), Figure)
+    assert isinstance(script.figure(ds), Figure)
 
 
 def test_template_is_setting_r(capsys):

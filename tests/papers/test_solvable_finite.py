@@ -312,7 +312,7 @@ def test_trajectories_analysis_finds_the_rate(tmp_path):
     )
     assert np.all(ds["slope_stderr"] < 0.06)
     assert np.all(np.abs(ds["slope"] + 0.5) < 3 * ds["slope_stderr"])
-    assert {p.name for p in tmp_path.iterdir()} == {"out.nc", "out.png", "out_error.png"}
+    assert {p.name for p in tmp_path.iterdir()} == {"out.nc", "out.png"}
     # success: both features learnt; collapse: the second is where it began
     assert float(ds["P"].sel(noise=2.0).isel(feature=1, fake=1)[-1]) > 0.85
     assert abs(float(ds["P"].sel(noise=4.0).isel(feature=1, fake=1)[-1]) - 0.1) < 0.1
