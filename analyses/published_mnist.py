@@ -18,7 +18,7 @@ import xarray as xr
 from scipy.optimize import minimize
 from scipy.stats import rankdata
 
-from analyses.script import PUBLISHED, above, options, sheet, write
+from analyses.script import PUBLISHED, above, made, options, sheet
 from egan_theory.base.errors import InputError
 from egan_theory.papers.published import (
     CLASSES,
@@ -283,13 +283,16 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     )
     parser.add_argument("--target", type=Path, default=None, help="MNIST images, with a clone")
     args = parser.parse_args(argv)
+
+    def found() -> xr.Dataset:
+        cv, fit, data = study(load(args.data, args.target), args.seed, args.draws)
+        return cv.assign_attrs(text=text(cv, fit, data))
+
     try:
-        ds = load(args.data, args.target)
-        cv, fit, data = study(ds, args.seed, args.draws)
+        cv = made(args, found, figure)
     except InputError as error:
         parser.error(str(error))
-    write(args.output, cv, figure)
-    print(text(cv, fit, data))
+    print(cv.attrs["text"])
     return cv
 
 

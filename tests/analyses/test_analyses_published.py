@@ -73,6 +73,6 @@ def test_published_half(tmp_path):
         assert float(theory.sel({"split": split, "class": "runaway"})) > 0.93
         for kind in ("frozen", "runaway"):
             assert float(theory.sel({"split": split, "class": kind})) > float(rest.sel({"split": split, "class": kind}))
-    draws_figure(script.figure(cv, fit, data), tmp_path)
+    draws_figure(script.figure(cv), tmp_path)
     explained = [good for _, _, good in script.facts(data, fit)]
     assert explained.count(True) == 5 and explained.count(False) == 1

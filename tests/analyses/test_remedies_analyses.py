@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from analyses import remedies_likelihood as likelihood
 from analyses import remedies_packing, remedies_play
+from analyses.script import merged, part_of
 
 
 def test_packing(monkeypatch):
@@ -70,4 +72,12 @@ def test_likelihood_covers_modes_within_a_window_of_weights(monkeypatch):
     assert set(likelihood.verdict(ds).values()) <= {"confirmed", "limited", "refuted", "undecided"}
     monkeypatch.setitem(likelihood.SPREADS, "as the target", 0.0)
     both = ds.sel(start=["narrow", "narrow"]).assign_coords(start=["narrow", "as the target"])
-    assert len(likelihood.coverage_figure(both).axes) == 2
+    grid = np.array([0.0, 0.5, 1.0])
+    rates = xr.Dataset(
+        {n: (("draw", "point"), np.ones((1, 3))) for n in ("rate", "predicted_rate")} | {"best": ("draw", [1.0])}
+        | {"strength": (("draw", "point"), grid[None] + 1)}
+    )  # fmt: skip
+    pairs = xr.Dataset({"rate": (("likelihood", "r1"), np.ones((3, 3)))}, {"likelihood": grid, "r1": grid}, {"rate_r1": 1.0})
+    parts = merged(rates=rates, pairs=pairs, coverage=both)
+    assert part_of(parts, "coverage").identical(both) and part_of(parts, "pairs").identical(pairs)
+    assert len(likelihood.figure(parts).axes) == 5  # with the scale of colours
