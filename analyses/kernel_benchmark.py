@@ -26,7 +26,6 @@ from pathlib import Path
 import numpy as np
 
 from analyses.script import ROOT, made, options, sheet
-from egan_theory.show.style import BLUE, ORANGE
 
 DIMENSION, DEPTH, WEIGHT_VARIANCE, BIAS_VARIANCE = 784, 3, 2.0, 0.1
 CALLS = 5
@@ -223,6 +222,8 @@ def study(seed, draws, python, points=1000, threads=1):
 # %%
 def figure(ds):
     """Every round's time and memory, side by side."""
+    from egan_theory.show.style import BLUE, ORANGE  # not where neural-tangents is
+
     fig, axes = sheet(1, len(ds), 3.8)
     for ax, name in zip(axes, ds, strict=True):
         for i, (side, colour) in enumerate(zip(ds["side"].values, (BLUE, ORANGE), strict=True)):

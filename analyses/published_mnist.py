@@ -245,7 +245,8 @@ def figure(cv: xr.Dataset):
     right.bar(range(len(CLASSES)), share, 0.55, color=BLUE, label="runs on the predicted side")
     runs = int(cv.attrs["runs"])
     chance = np.maximum(inside, runs - inside) / runs
-    right.plot(range(len(CLASSES)), chance, "_", ms=34, mew=2.5, color=BLACK, label="naming the larger class")
+    at = np.arange(len(CLASSES))
+    right.hlines(chance, at - 0.27, at + 0.27, color=BLACK, lw=2.5, label="naming the larger class")
     right.set_xticks(range(len(CLASSES)), [f"{c}\n({int(n)} of {runs})" for c, n in zip(CLASSES, inside, strict=True)])
     right.set(ylabel="right (share of the runs)", ylim=(0, 1.05))
     above(right, "Two constants fitted to all runs")
