@@ -744,7 +744,8 @@ def figure(ds: xr.Dataset) -> Figure:
     kinds = list(dict.fromkeys(str(k) for k in ds["kind"].values))
     size, kind = ds["deviation"].values, ds["kind"].values
     edges = ((-1.0, 0.0, "identical"), (0.0, 1e-13, "within 1e-13"), (1e-13, TOLERANCE, f"within {TOLERANCE:g}"),
-             (TOLERANCE, 1e-9, "within 1e-9"), (1e-9, 1e300, "further apart"), (1e300, np.inf, "not to be compared"))  # fmt: skip
+             (TOLERANCE, 1e-9, "within 1e-9"), (1e-9, 1e300, "further apart"),
+             (1e300, np.inf, "not to be compared"))  # fmt: skip
     fig, ax = sheet(1, 1, 1.8 + 0.3 * len(kinds))
     left, y = np.zeros(len(kinds)), np.arange(len(kinds))[::-1]
     total = np.array([np.sum(kind == k) for k in kinds])

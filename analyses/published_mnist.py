@@ -235,8 +235,10 @@ def figure(cv: xr.Dataset):
         for i, split in enumerate(cv["split"].values):
             row = cv.sel(model=model, split=split)
             x = np.arange(len(CLASSES)) + (j - 1.5) * 0.2 + (i - 0.5) * 0.08
-            left.errorbar(x, row["auc"], row["auc_stderr"], fmt="os"[i], color=colour, mfc=colour if i == 0 else "white",
-                          ms=6, capsize=2, label=model if i == 0 else None)  # fmt: skip
+            left.errorbar(
+                x, row["auc"], row["auc_stderr"], fmt="os"[i], color=colour, mfc=colour if i == 0 else "white", ms=6,
+                capsize=2, label=model if i == 0 else None,
+            )  # fmt: skip
     left.axhline(0.5, color=GREY, ls=":", lw=1.2, label="chance")
     left.set(ylabel="AUC out of sample (1)", ylim=(0.15, 1.04))
     left.set_xticks(range(len(CLASSES)), CLASSES)

@@ -522,7 +522,8 @@ def table(rows: list[Claim]) -> xr.Dataset:
     samples = np.concatenate(parts, axis=1)
     return xr.Dataset(
         {name: ("claim", v) for name, v in columns.items()}
-        | {"curve_claim": ("curve", list(of)), "curve_kind": ("curve", list(kinds)), "curve_label": ("curve", list(labels))}
+        | {"curve_claim": ("curve", list(of)), "curve_kind": ("curve", list(kinds))}
+        | {"curve_label": ("curve", list(labels))}
         | {n: ("sample", v) for n, v in zip(("x", "y", "below", "above"), samples, strict=True)}
         | {"sample_curve": ("sample", np.repeat(np.arange(len(parts)), [p.shape[1] for p in parts]))},
         {"claim": [row.name for row in rows]},

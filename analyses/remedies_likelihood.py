@@ -25,6 +25,7 @@ import xarray as xr
 import egan_theory as eg
 from analyses.draws import draw_experiment
 from analyses.script import above, made, merged, options, part_of, sheet
+from egan_theory.base.errors import InputError
 from egan_theory.comparison.strength import SWEEP_E_FOLDS
 from egan_theory.linear.resolved import resolved_rule
 from egan_theory.predict.asymptotic import convergence_rate
@@ -76,7 +77,10 @@ def draw(rng: np.random.Generator) -> tuple[eg.Experiment, eg.Fastest]:
         values = eg.eigenvalues(eg.linearize(exp.replace({"likelihood.weight": best.best})))
         if values.slowest(coupled_only=True) < SHARE * values.slowest_carried():
             continue
-        stiffest = resolved_rule(exp.replace({"likelihood.weight": SPAN * best.best}))
+        try:
+            stiffest = resolved_rule(exp.replace({"likelihood.weight": SPAN * best.best}))
+        except InputError:  # a flow too stiff to be resolved
+            continue
         evaluations = 4 * stiffest.substeps if stiffest.continuous else 1
         evaluations *= EXACT if exp.discriminator.features == 0 else 1
         if SWEEP_E_FOLDS / best.rate * evaluations <= MAX_EVALUATIONS:
