@@ -141,7 +141,7 @@ def figure(ds: xr.Dataset):
     """Left: what the advised strength leaves over the least, of all. Right: one sweep, that of median excess."""
     fig, (left, right) = sheet(1, 2, 4.8, width_ratios=(1.15, 1))
     y = np.arange(ds.sizes["draw"])[::-1]
-    most = 10.0
+    most, least = 10.0, 0.95 * min(1.0, float(np.nanmin([ds["excess"], ds["excess_blind"]])))
     without = (ds["left"][:, 2] / ds["least"]).values
     for values, marker, colour, label in (
         (without, "x", GREY, "without R1 (beyond the edge: more)"),
@@ -150,7 +150,7 @@ def figure(ds: xr.Dataset):
     ):
         left.plot(np.clip(values, None, most), y, marker, color=colour, ms=6, label=label)
     left.axvline(ALLOWED, color=VERMILLION, ls=":", label=f"{ALLOWED:g} times the least")
-    left.set(xscale="log", xlabel="left of the kicks / least of all strengths (ratio)", xlim=(0.95, 1.1 * most))
+    left.set(xscale="log", xlabel="left of the kicks / least of all strengths (ratio)", xlim=(least, 1.1 * most))
     left.set_xticks([1, 2, 5, 10], ["1", "2", "5", "≥ 10"])
     left.minorticks_off()
     left.set_yticks(y, [str(name) for name in ds["label"].values], fontsize=9)

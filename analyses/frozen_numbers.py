@@ -10,9 +10,10 @@
 # other instructions; --check allows TOLERANCE of the quantity's scale, or ROOM times that movement if it is more. Only
 # the public interface of the package is used, so that the numbers outlive its modules.
 #
-# Run from the repository: python -m analyses.frozen_numbers --output before.npz     (freezes)
-#                          python -m analyses.frozen_numbers --output before.npz --check
-# Numbers of another checkout: PYTHONPATH=CHECKOUT python analyses/frozen_numbers.py --output before.npz
+# Run from the repository: python -m analyses.frozen_numbers --output before     (freezes in before.npz)
+#                          python -m analyses.frozen_numbers --output before --check
+# The figure: of each kind, how many quantities are the same and how far the others move, by rounding or since.
+# Numbers of another checkout: run there, with this file and script.py in its analyses/.
 
 # %%
 # ruff: noqa: E402 (threads are counted when NumPy is imported)
@@ -41,7 +42,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -49,6 +50,11 @@ from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_info
 
 import egan_theory as eg
+from analyses.script import above, made, options, sheet
+from egan_theory.show.style import BLACK, BLUE, GREEN, ORANGE, SKY, VERMILLION
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Array = np.ndarray
 Tables = dict[str, Any]
@@ -645,12 +651,14 @@ def machine() -> Tables:
     return {"numpy": np.__version__, "jax": import_module("jax").__version__, "blas": kinds}
 
 
-def freeze(file: Path, seed: int, count: int) -> int:
+def freeze(file: Path, seed: int, count: int) -> xr.Dataset:
+    """Write the numbers, and how far rounding moves each of them."""
     found, slow = computed(seed, count)
     about = {"seed": seed, "experiments": count, "slow": slow, **machine()}
     write(file, found, {name: np.full(here.values.shape, TOLERANCE) for name, here in found.items()}, about)
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--raw", f"{folder}/raw.npz", "--check", "--output", str(file)]
+        command = [sys.executable, "-m", "analyses.frozen_numbers", "--raw", f"{folder}/raw.npz", "--check", "--output",
+                   str(file.with_suffix(""))]  # fmt: skip
         subprocess.run(command, check=True, env=os.environ | ROUNDING)
         other = read(Path(folder) / "raw.npz")[0]
     allowed = tolerances(found, other)
@@ -665,7 +673,21 @@ def freeze(file: Path, seed: int, count: int) -> int:
         refused, above = sum(name.endswith("/refused") for name in names), np.sum(tolerance > TOLERANCE)
         print(f"{kind}: {len(names)} quantities, {refused} refusals, {len(tolerance)} numbers, {above} of them with a")
         print(f"    tolerance above {TOLERANCE:g}, at most {tolerance.max(initial=0.0):.1e}")
-    return 0
+    return moved(found, other, "the same computation, rounded otherwise")
+
+
+def moved(old: Entries, new: Entries, against: str) -> xr.Dataset:
+    """The largest relative deviation of every quantity, inf where words, shapes or what there is differ."""
+    size = {}
+    for name in {**old, **new}:
+        a, b = old.get(name), new.get(name)
+        there = a is not None and b is not None and a.text == b.text
+        size[name] = float(deviations(name, a, b).max(initial=0.0)) if there else np.inf
+    return xr.Dataset(
+        {"deviation": ("quantity", list(size.values()), {"long_name": "largest relative deviation", "units": "1"}),
+         "kind": ("quantity", [name.split("/")[0] for name in size])},
+        {"quantity": list(size)}, {"against": against},
+    )  # fmt: skip
 
 
 def by_kind(names: Sequence[str] | Entries) -> dict[str, list[str]]:
@@ -675,16 +697,13 @@ def by_kind(names: Sequence[str] | Entries) -> dict[str, list[str]]:
     return out
 
 
-def check(file: Path, raw: Path | None) -> int:
-    """Print a line per kind, and one for every quantity that deviates by more than TOLERANCE. 1 if any is above its
-    tolerance."""
+def check(file: Path) -> xr.Dataset:
+    """Print a line per kind, and one for every quantity that deviates by more than TOLERANCE. In attrs, ``failures``:
+    how many are above their tolerance."""
     old, allowed, about = read(file)
     if (now := machine()) != {key: about[key] for key in now}:
         print(f"frozen on {about}, this is {now}: bytes may differ")
     new, wrong = computed(about["seed"], about["experiments"], set(about["slow"]))[0], 0
-    if raw is not None:
-        write(raw, new, {name: np.zeros(e.values.shape) for name, e in new.items()}, about)
-        return 0
     for kind, names in by_kind([*old, *(name for name in new if name not in old)]).items():
         rows = [compared(name, old.get(name), new.get(name), allowed.get(name)) for name in names]
         size = np.concatenate([np.zeros(0), *(row[1] for row in rows)])
@@ -697,7 +716,7 @@ def check(file: Path, raw: Path | None) -> int:
         )
         print("".join(f"    {row[0]}\n" for row in rows if row[0]), end="")
         wrong += bad
-    return int(wrong > 0)
+    return moved(old, new, "the frozen numbers").assign_attrs(failures=int(wrong))
 
 
 def compared(name: str, old: Entry | None, new: Entry | None, allowed: Array | None) -> tuple[str, Array, bool]:
@@ -719,18 +738,42 @@ def compared(name: str, old: Entry | None, new: Entry | None, allowed: Array | N
     return f"{name}{place}: {old.values[at]} is now {now[at]}: {size[at]:.1e}, {word} ({count})", size.ravel(), fails
 
 
+# %%
+def figure(ds: xr.Dataset) -> Figure:
+    """Quantities by kind: the same bytes, within each bound, further apart, or no longer what they were."""
+    kinds = list(dict.fromkeys(str(k) for k in ds["kind"].values))
+    size, kind = ds["deviation"].values, ds["kind"].values
+    edges = ((-1.0, 0.0, "identical"), (0.0, 1e-13, "within 1e-13"), (1e-13, TOLERANCE, f"within {TOLERANCE:g}"),
+             (TOLERANCE, 1e-9, "within 1e-9"), (1e-9, 1e300, "further apart"),
+             (1e300, np.inf, "not to be compared"))  # fmt: skip
+    fig, ax = sheet(1, 1, 1.8 + 0.3 * len(kinds))
+    left, y = np.zeros(len(kinds)), np.arange(len(kinds))[::-1]
+    total = np.array([np.sum(kind == k) for k in kinds])
+    for (low, high, word), colour in zip(edges, (BLUE, SKY, GREEN, ORANGE, VERMILLION, BLACK), strict=True):
+        inside = (size > low) & (size <= high)
+        share = np.array([np.sum(inside & (kind == k)) for k in kinds]) / total
+        ax.barh(y, share, 0.7, left=left, color=colour, label=f"{word} ({int(inside.sum())})")
+        left += share
+    ax.set_yticks(y, [f"{k} ({n})" for k, n in zip(kinds, total, strict=True)])
+    ax.set(xlim=(0, 1), xlabel="share of the quantities", ylabel="kind (quantities)")
+    above(ax, f"relative deviation from {ds.attrs['against']}", 3)
+    return fig
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m analyses.frozen_numbers")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--draws", type=int, default=200, help="random experiments")
-    parser.add_argument("--output", type=Path, default=Path("out/frozen_numbers.npz"), help="file of the numbers")
-    parser.add_argument("--check", action="store_true", help="compare with the file in place of writing it")
+    parser = options("frozen_numbers", draws=200, seed=0, help_draws="random experiments")
+    parser.add_argument("--check", action="store_true", help="compare with OUTPUT.npz in place of writing it")
     parser.add_argument("--raw", type=Path, help=argparse.SUPPRESS)  # where the numbers of --check go, not compared
     given = parser.parse_args(arguments)
-    if given.check:
-        return check(given.output, given.raw)
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    return freeze(given.output, given.seed, given.draws)
+    file = given.output.with_suffix(".npz")
+    if given.raw is not None:
+        about = read(file)[2]
+        new = computed(about["seed"], about["experiments"], set(about["slow"]))[0]
+        write(given.raw, new, {name: np.zeros(e.values.shape) for name, e in new.items()}, about)
+        return 0
+    file.parent.mkdir(parents=True, exist_ok=True)
+    ds = made(given, lambda: check(file) if given.check else freeze(file, given.seed, given.draws), figure)
+    return int(ds.attrs.get("failures", 0) > 0)
 
 
 if __name__ == "__main__":

@@ -44,8 +44,6 @@ BASELINES = {
     "logistic in ln lrD, phi": lambda lrD, phi: [np.log(lrD), phi],
 }
 THEORY = "theory, two constants"
-#: whether a fact is explained; None: nothing predicted
-WORDS = {True: "explained", False: "NOT explained", None: "not addressed"}
 
 
 # %%
@@ -212,8 +210,8 @@ def facts(data: dict[str, np.ndarray], fit: PublishedFit) -> list[tuple[str, str
     ]
 
 
-def study(ds: xr.Dataset, seed: int, draws: int) -> xr.Dataset:
-    """Cross-validated AUC and the facts, with the fit to all runs in attrs."""
+def study(ds: xr.Dataset, seed: int, draws: int) -> tuple[xr.Dataset, PublishedFit, dict[str, np.ndarray]]:
+    """(cross-validated AUC with the fit to all runs in attrs, the fit, the classes of the runs)."""
     data = cells(ds)
     fit = fit_published(ds)
     out = cross_validate(data, seed, draws)
@@ -226,10 +224,7 @@ def study(ds: xr.Dataset, seed: int, draws: int) -> xr.Dataset:
         "stderr_log_time_scale": fit.stderr_log.time_scale, "stderr_log_gain": fit.stderr_log.gain,
         "digest": fit.digest, "method": fit.method, "assumptions": "; ".join(fit.assumptions),
     }  # fmt: skip
-    said = [(fact, theory, WORDS[good]) for fact, theory, good in facts(data, fit)]
-    for name, values in zip(("fact", "theory", "verdict"), zip(*said, strict=True), strict=True):
-        out[name] = "said", list(values)
-    return out
+    return out, fit, data
 
 
 def figure(cv: xr.Dataset):
@@ -240,9 +235,10 @@ def figure(cv: xr.Dataset):
         for i, split in enumerate(cv["split"].values):
             row = cv.sel(model=model, split=split)
             x = np.arange(len(CLASSES)) + (j - 1.5) * 0.2 + (i - 0.5) * 0.08
-            face, label = (colour, model) if i == 0 else ("white", None)
-            left.errorbar(x, row["auc"], row["auc_stderr"], fmt="os"[i], color=colour, mfc=face, ms=6, capsize=2,
-                          label=label)  # fmt: skip
+            left.errorbar(
+                x, row["auc"], row["auc_stderr"], fmt="os"[i], color=colour, mfc=colour if i == 0 else "white", ms=6,
+                capsize=2, label=model if i == 0 else None,
+            )  # fmt: skip
     left.axhline(0.5, color=GREY, ls=":", lw=1.2, label="chance")
     left.set(ylabel="AUC out of sample (1)", ylim=(0.15, 1.04))
     left.set_xticks(range(len(CLASSES)), CLASSES)
@@ -251,18 +247,18 @@ def figure(cv: xr.Dataset):
     right.bar(range(len(CLASSES)), share, 0.55, color=BLUE, label="runs on the predicted side")
     runs = int(cv.attrs["runs"])
     chance = np.maximum(inside, runs - inside) / runs
-    right.plot(range(len(CLASSES)), chance, "_", ms=34, mew=2.5, color=BLACK, label="naming the larger class")
+    at = np.arange(len(CLASSES))
+    right.hlines(chance, at - 0.27, at + 0.27, color=BLACK, lw=2.5, label="naming the larger class")
     right.set_xticks(range(len(CLASSES)), [f"{c}\n({int(n)} of {runs})" for c, n in zip(CLASSES, inside, strict=True)])
     right.set(ylabel="right (share of the runs)", ylim=(0, 1.05))
     above(right, "Two constants fitted to all runs")
     return fig
 
 
-def text(cv: xr.Dataset) -> str:
+def text(cv: xr.Dataset, fit: PublishedFit, data: dict[str, np.ndarray]) -> str:
     """The table of AUCs and the facts, as printed."""
-    fit = cv.attrs
-    lines = [f"{fit['runs']} runs; time scale {fit['time_scale']:.4g} (+- {100 * fit['stderr_log_time_scale']:.1f} %), "
-             f"gain {fit['gain']:.4g} (+- {100 * fit['stderr_log_gain']:.1f} %)"]  # fmt: skip
+    lines = [f"{fit.runs} runs; time scale {fit.time_scale:.4g} (+- {100 * fit.stderr_log.time_scale:.1f} %), "
+             f"gain {fit.gain:.4g} (+- {100 * fit.stderr_log.gain:.1f} %)"]  # fmt: skip
     for split in cv["split"].values:
         lines.append(f"AUC, {split}:".ljust(28) + "".join(kind.rjust(18) for kind in CLASSES))
         for model in cv["model"].values:
@@ -272,8 +268,8 @@ def text(cv: xr.Dataset) -> str:
                 for a, e in zip(row["auc"], row["auc_stderr"], strict=True)
             ]
             lines.append("  " + str(model).ljust(26) + "".join(values))
-    said = zip(*(cv[name].values for name in ("verdict", "fact", "theory")), strict=True)
-    lines += [f"{good:14s} {fact}  |  theory: {theory}" for good, fact, theory in said]
+    words = {True: "explained", False: "NOT explained", None: "not addressed"}
+    lines += [f"{words[good]:14s} {fact}  |  theory: {theory}" for fact, theory, good in facts(data, fit)]
     return "\n".join(lines)
 
 
@@ -290,11 +286,16 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     )
     parser.add_argument("--target", type=Path, default=None, help="MNIST images, with a clone")
     args = parser.parse_args(argv)
+
+    def found() -> xr.Dataset:
+        cv, fit, data = study(load(args.data, args.target), args.seed, args.draws)
+        return cv.assign_attrs(text=text(cv, fit, data))
+
     try:
-        cv = made(args, lambda: study(load(args.data, args.target), args.seed, args.draws), figure)
+        cv = made(args, found, figure)
     except InputError as error:
         parser.error(str(error))
-    print(text(cv))
+    print(cv.attrs["text"])
     return cv
 
 

@@ -19,18 +19,19 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
+from matplotlib.ticker import NullFormatter
 from scipy.optimize import brentq
 
 import egan_theory as eg
 from analyses import packing, remedies_packing, remedies_play, two_gaussian
 from analyses.proportions import wilson
-from analyses.script import options, write
+from analyses.script import made, options, sheet
 from egan_theory.comparison.compare import slowest_measured
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.papers.packing import band, band_with_collapse, curve, product_total_variation
 from egan_theory.papers.two_gaussian import Training, cusp_amplitude, random_starts, train
 from egan_theory.predict.asymptotic import convergence_rate
-from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, styled
+from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION
 
 PAPERS = {"best": "Li et al. 2018", "average": "Ge et al. 2018", "pack": "Lin et al. 2018", "hgan": "HGAN"}
 #: simulated rates agree with predicted ones to this part
@@ -500,60 +501,99 @@ def study(seed: int, draws: int) -> list[Claim]:
     return rows
 
 
-def table(rows: list[Claim], seed: int, draws: int) -> xr.Dataset:
-    names = ("paper", "what", "value", "low", "high", "under", "beyond", "verdict", "condition")
+def curves(rows: list[Claim]) -> list[tuple[int, str, str, np.ndarray]]:
+    """(claim, "line" or "points", label, (x, y, error below, error above) by sample) of everything that is drawn."""
+    out = []
+    for i, row in enumerate(rows):
+        for kind, drawn in (("line", row.lines), ("points", row.points)):
+            for x, y, *error, label in drawn:
+                e = np.zeros((2, len(x))) if not error or error[0] is None else np.broadcast_to(error[0], (2, len(x)))
+                out.append((i, kind, label, np.array([x, y, *e], dtype=float)))
+    return out
+
+
+def table(rows: list[Claim]) -> xr.Dataset:
+    """The claims, and all that is drawn of them: samples of curves, curves of claims."""
+    names = ("paper", "what", "value", "low", "high", "under", "beyond", "verdict", "condition", "log")
     columns = {name: np.array([getattr(row, name) for row in rows]) for name in names}
+    columns |= {n: np.array([row.labels[i] for row in rows]) for i, n in enumerate(("xlabel", "ylabel"))}
     columns = {name: v.astype(np.int8) if v.dtype == bool else v for name, v in columns.items()}
-    return xr.Dataset({name: ("claim", v) for name, v in columns.items()}, {"claim": [row.name for row in rows]},
-                      {"seed": seed, "draws": draws})  # fmt: skip
+    of, kinds, labels, parts = zip(*curves(rows), strict=True)
+    samples = np.concatenate(parts, axis=1)
+    return xr.Dataset(
+        {name: ("claim", v) for name, v in columns.items()}
+        | {"curve_claim": ("curve", list(of)), "curve_kind": ("curve", list(kinds))}
+        | {"curve_label": ("curve", list(labels))}
+        | {n: ("sample", v) for n, v in zip(("x", "y", "below", "above"), samples, strict=True)}
+        | {"sample_curve": ("sample", np.repeat(np.arange(len(parts)), [p.shape[1] for p in parts]))},
+        {"claim": [row.name for row in rows]},
+    )  # fmt: skip
 
 
-@styled
-def figure(rows: list[Claim]):
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter
-
-    columns = 4
-    lines = -(-len(rows) // columns)
-    fig = Figure(figsize=(4.9 * columns, 4.6 * lines), layout="constrained")
-    axes = fig.subplots(lines, columns, squeeze=False).ravel()
-    for ax, row in zip(axes, rows, strict=False):
-        for (x, y, label), style in zip(row.lines, ("-", "--", ":"), strict=False):
-            ax.plot(x, y, style, color=GREY if style == ":" else BLACK, lw=1.3, label=label)
-        for (x, y, error, label), colour, marker in zip(row.points, (VERMILLION, BLUE), "o^", strict=False):
-            dense = len(x) > 50
-            ax.errorbar(x, y, error, fmt="-" if dense else marker, color=colour, ms=5, lw=0.8, capsize=2, label=label)
-        ax.set(xlabel=row.labels[0], ylabel=row.labels[1])
-        if "x" in row.log:
-            ax.set_xscale("log")
-        if "y" in row.log:
-            ax.set_yscale("log")
-        if row.labels[0] == WEIGHT_LABEL:
-            ax.set_xticks([1 / 8, 1 / 2, 1, 2, 8], ["1/8", "1/2", "1", "2", "8"])
-        if row.labels[0] == "discriminator":
-            ax.set(xlim=(-0.6, 1.6), ylim=(0, 1.05))
-            ax.set_xticks([0, 1], ["best response", "first order"])
-        elif row.lines or row.points:
-            ax.legend(fontsize=8)
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_minor_formatter(NullFormatter())
-        number = f"{row.verdict}: {row.value:.3g} [{row.low:.3g}, {row.high:.3g}]"
-        ax.set_title(fill(f"{row.name} ({row.paper})", 46) + "\n", fontsize=10.5)
-        ax.annotate(number, (0.5, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", ha="center",
-                    fontsize=10.5, fontweight="bold", color=VERDICTS[row.verdict])  # fmt: skip
-    for ax in axes[len(rows) :]:
-        ax.set_visible(False)
+def figure(ds: xr.Dataset):
+    """A panel for each claim: what decides it, and the verdict."""
+    columns = 3
+    lines = -(-ds.sizes["claim"] // columns)
+    fig, axes = sheet(lines, columns, 3.0 * lines, squeeze=False)
+    for i, ax in enumerate(axes.ravel()):
+        ax.set_visible(i < ds.sizes["claim"])
+        if i < ds.sizes["claim"]:
+            _claim(ax, ds.isel(claim=i), ds, i)
     return fig
+
+
+def _claim(ax, row: xr.Dataset, ds: xr.Dataset, number: int) -> None:
+    looks = {"line": iter((("-", BLACK), ("--", BLACK), (":", GREY))), "points": iter((("o", VERMILLION), ("^", BLUE)))}
+    for k in np.flatnonzero(ds["curve_claim"].values == number):
+        kind, label = str(ds["curve_kind"].values[k]), str(ds["curve_label"].values[k])
+        part = ds.isel(sample=np.flatnonzero(ds["sample_curve"].values == k))
+        style, colour = next(looks[kind], (None, None))
+        if style is None:
+            continue
+        if kind == "line":
+            ax.plot(part["x"], part["y"], style, color=colour, lw=1.2, label=label)
+        else:
+            error = np.array([part["below"], part["above"]])
+            style = "-" if part.sizes["sample"] > 50 else style
+            ax.errorbar(part["x"], part["y"], error if error.any() else None, fmt=style, color=colour, ms=4, lw=0.8,
+                        capsize=2, label=label)  # fmt: skip
+    xlabel, ylabel, log = (str(row[n].values) for n in ("xlabel", "ylabel", "log"))
+    if not xlabel:  # the number alone
+        ax.errorbar([0], [row["value"]], [[row["value"] - row["low"]], [row["high"] - row["value"]]], fmt="o",
+                    color=VERMILLION, capsize=3)  # fmt: skip
+        ax.set_xticks([])
+        ylabel = str(row["what"].values)
+    if "x" in log:
+        ax.set_xscale("log")
+    if "y" in log:
+        ax.set_yscale("log")
+    if xlabel == WEIGHT_LABEL:
+        ax.set_xticks([1 / 8, 1 / 2, 1, 2, 8], ["1/8", "1/2", "1", "2", "8"])
+    if xlabel == "discriminator":
+        ax.set(xlim=(-0.6, 1.6), ylim=(0, 1.05))
+        ax.set_xticks([0, 1], ["best response", "first order"])
+    elif xlabel:
+        ax.legend(fontsize=6, framealpha=0.7)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_minor_formatter(NullFormatter())
+    ax.tick_params(labelsize=7)
+    ax.set_xlabel(fill(xlabel, 44), fontsize=7.5)
+    ax.set_ylabel(fill(ylabel, 34), fontsize=7.5)
+    word = str(row["verdict"].values)
+    ax.set_title(fill(f"{row['claim'].values} ({row['paper'].values})", 42) + "\n", fontsize=8)
+    ax.annotate(f"{word}: {float(row['value']):.3g} [{float(row['low']):.3g}, {float(row['high']):.3g}]", (0.5, 1),
+                (0, 4), xycoords="axes fraction", textcoords="offset points", ha="center", fontsize=8,
+                fontweight="bold", color=VERDICTS[word])  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("remedies_claims", draws=200).parse_args(argv)
-    rows = study(args.seed, args.draws)
-    ds = table(rows, args.seed, args.draws)
-    write(args.output, ds, figure(rows), dpi=100)
-    for row in rows:
-        number = f"{row.what}: {row.value:.4g} [{row.low:.4g}, {row.high:.4g}]"
-        print(f"{row.verdict.upper():9s} {row.name} ({row.paper})", number, row.condition, sep="\n          ")
+    ds = made(args, lambda: table(study(args.seed, args.draws)), figure)
+    for i in range(ds.sizes["claim"]):
+        row = {n: ds[n].values[i] for n in ("claim", "paper", "what", "value", "low", "high", "verdict", "condition")}
+        number = f"{row['what']}: {row['value']:.4g} [{row['low']:.4g}, {row['high']:.4g}]"
+        print(f"{row['verdict'].upper():9s} {row['claim']} ({row['paper']})", number, row["condition"],
+              sep="\n          ")  # fmt: skip
     return ds
 
 

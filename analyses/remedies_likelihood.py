@@ -24,10 +24,12 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.draws import draw_experiment
-from analyses.script import options, write
+from analyses.script import above, made, merged, options, part_of, sheet
+from egan_theory.base.errors import InputError
 from egan_theory.comparison.strength import SWEEP_E_FOLDS
 from egan_theory.linear.resolved import resolved_rule
 from egan_theory.predict.asymptotic import convergence_rate
+from egan_theory.show.style import BLUE, GREY, VERMILLION
 from egan_theory.sweeps.cells import final_clouds, measured
 
 POINTS, SPAN, SHARE, RUNS = 13, 6.0, 0.97, 4
@@ -75,7 +77,10 @@ def draw(rng: np.random.Generator) -> tuple[eg.Experiment, eg.Fastest]:
         values = eg.eigenvalues(eg.linearize(exp.replace({"likelihood.weight": best.best})))
         if values.slowest(coupled_only=True) < SHARE * values.slowest_carried():
             continue
-        stiffest = resolved_rule(exp.replace({"likelihood.weight": SPAN * best.best}))
+        try:
+            stiffest = resolved_rule(exp.replace({"likelihood.weight": SPAN * best.best}))
+        except InputError:  # a flow too stiff to be resolved
+            continue
         evaluations = 4 * stiffest.substeps if stiffest.continuous else 1
         evaluations *= EXACT if exp.discriminator.features == 0 else 1
         if SWEEP_E_FOLDS / best.rate * evaluations <= MAX_EVALUATIONS:
@@ -185,12 +190,12 @@ def _ends(members: list[eg.Experiment]) -> dict[str, np.ndarray]:
 
 def verdict(ds: xr.Dataset) -> dict[tuple[str, str, float], str]:
     """Of each start, score and bandwidth: the claim over all weights, in the words of the introduction."""
-    above = ds["gain"] > SIGMAS * ds["gain_stderr"]
+    gained = ds["gain"] > SIGMAS * ds["gain_stderr"]
     base = ds["covered_without"]
     full = base.mean("draw") + SIGMAS * base.std("draw", ddof=1) / np.sqrt(ds.sizes["draw"]) >= 1
     out = {}
     for at in np.ndindex(*(ds.sizes[n] for n in ("start", "score", "bandwidth"))):
-        one = above.isel(dict(zip(("start", "score", "bandwidth"), at, strict=True)))
+        one = gained.isel(dict(zip(("start", "score", "bandwidth"), at, strict=True)))
         key = (str(one["start"].values), str(one["score"].values), float(one["bandwidth"]))
         out[key] = (
             "undecided" if full.sel(start=key[0])
@@ -199,78 +204,82 @@ def verdict(ds: xr.Dataset) -> dict[tuple[str, str, float], str]:
     return out
 
 
-def coverage_figure(ds: xr.Dataset):
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(10, 4.2), layout="constrained")
-    axes = fig.subplots(1, ds.sizes["start"], sharey=True)
-    error = lambda v: v.std("draw", ddof=1) / np.sqrt(ds.sizes["draw"])  # noqa: E731
-    for ax, start in zip(axes, ds["start"].values, strict=True):
-        here = ds.sel(start=start)
-        base, spread = float(here["covered_without"].mean()), float(error(here["covered_without"]))
-        ax.axhspan(base - spread, base + spread, color="0.85")
-        ax.axhline(base, color="0.4", ls="--", label="without the term")
-        for score, color in (("kernel", "#0072B2"), ("exact", "#D55E00")):
-            for bandwidth, style in zip(ds["bandwidth"].values, ("o-", "s:"), strict=True):
-                row = here["covered"].sel(score=score, bandwidth=bandwidth)
-                label = f"{score} score, bandwidth {bandwidth:g}"
-                ax.errorbar(ds["weight"], row.mean("draw"), error(row), fmt=style, color=color, capsize=2, label=label)
-        title = "own spread" if start == "as the target" else f"spread {SPREADS[start]:g}"
-        ax.set(xscale="log", xlabel="weight of the likelihood term (units of D)", ylim=(-0.03, 1.05),
-               title=f"Starts at the target's mean, {title}")  # fmt: skip
-    axes[0].set_ylabel(f"share of {COMPONENTS} components covered at the end")
-    axes[0].legend(loc="lower left", fontsize=8)
+def figure(ds: xr.Dataset):
+    """Rates over the weight, rates over both strengths, and components covered from random starts."""
+    covered = "coverage_covered" in ds
+    fig, axes = sheet(1 + covered, 2, 3.9 * (1 + covered), squeeze=False)
+    _rates(axes[0, 0], part_of(ds, "rates"))
+    _pairs(fig, axes[0, 1], part_of(ds, "pairs"))
+    if covered:
+        _covered(axes[1], part_of(ds, "coverage"))
     return fig
 
 
-def figure(ds: xr.Dataset, both: xr.Dataset):
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(10, 4.2), layout="constrained")
-    ax, right = fig.subplots(1, 2)
+def _rates(ax, ds: xr.Dataset) -> None:
     for i in range(ds.sizes["draw"]):
         row = ds.isel(draw=i)
         x, order = row["strength"].values / float(row["best"]), np.argsort(row["strength"].values)
         scale = float(row["rate"].max())
-        ax.semilogx(x[order], row["predicted_rate"].values[order] / scale, "-", color="#0072B2", lw=0.8,
+        ax.semilogx(x[order], row["predicted_rate"].values[order] / scale, "-", color=BLUE, lw=0.9,
                     label="predicted" if i == 0 else None)  # fmt: skip
-        ax.semilogx(x, row["rate"].values / scale, ".", color="#D55E00", label="simulated" if i == 0 else None)
-    ax.axvline(1, color="0.5", ls=":")
-    ax.set_ylim(-0.2, 1.1)
+        ax.semilogx(x, row["rate"].values / scale, ".", color=VERMILLION, label="simulated" if i == 0 else None)
+    ax.axvline(1, color=GREY, ls=":", label="predicted best weight")
+    ax.set(ylim=(-0.2, 1.1), xlabel="likelihood weight / predicted best (1)",
+           ylabel="slowest rate / best simulated (1)")  # fmt: skip
     ax.set_xticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
     ax.minorticks_off()
-    ax.set_xlabel("likelihood weight / predicted best")
-    ax.set_ylabel("slowest rate / best simulated rate")
-    ax.set_title(f"{ds.sizes['draw']} random experiments: lowest share {float(ds['share'].min()):.3f}")
-    ax.legend()
+    above(ax, f"{ds.sizes['draw']} random experiments near equilibrium", 3, fontsize=8.5)
+
+
+def _pairs(fig, ax, both: xr.Dataset) -> None:
     grid = both["r1"].values[1:]
-    reference = both.attrs["rate_r1"]
-    drawn = right.pcolormesh(grid, grid, both["rate"].values[1:, 1:] / reference, shading="nearest", cmap="viridis")
-    right.set(xscale="log", yscale="log", xlabel="R1 strength / its best alone",
-              ylabel="likelihood weight / its best alone", title="Periodic box, flow: both together")  # fmt: skip
-    fig.colorbar(drawn, ax=right, label="predicted slowest rate / that of the best R1 alone")
-    right.plot(1, grid[0], "w^", ms=8, clip_on=False)
-    right.plot(grid[0], 1, "w>", ms=8, clip_on=False)
-    return fig
+    drawn = ax.pcolormesh(
+        grid, grid, both["rate"].values[1:, 1:] / both.attrs["rate_r1"], shading="nearest", cmap="viridis"
+    )
+    ax.set(xscale="log", yscale="log", xlabel="R1 strength / its best alone (1)",
+           ylabel="likelihood weight / its best alone (1)")  # fmt: skip
+    ax.set_title("periodic box, flow: both damped", fontsize=10, loc="left")
+    fig.colorbar(drawn, ax=ax, label="slowest rate / of best R1 alone (1)")
+    ax.plot(1, grid[0], "w^", ms=8, clip_on=False)
+    ax.plot(grid[0], 1, "w>", ms=8, clip_on=False)
+
+
+def _covered(axes, ds: xr.Dataset) -> None:
+    error = lambda v: v.std("draw", ddof=1) / np.sqrt(ds.sizes["draw"])  # noqa: E731
+    for ax, start in zip(axes, ds["start"].values, strict=True):
+        here = ds.sel(start=start)
+        base, spread = float(here["covered_without"].mean()), float(error(here["covered_without"]))
+        ax.axhspan(base - spread, base + spread, color="0.88")
+        ax.axhline(base, color="0.4", ls="--", label="without the term")
+        for score, colour in (("kernel", BLUE), ("exact", VERMILLION)):
+            for bandwidth, style in zip(ds["bandwidth"].values, ("o-", "s:"), strict=True):
+                row = here["covered"].sel(score=score, bandwidth=bandwidth)
+                label = f"{score} score, bandwidth {bandwidth:g}"
+                ax.errorbar(ds["weight"], row.mean("draw"), error(row), fmt=style, color=colour, capsize=2, label=label)
+        ax.set(xscale="log", xlabel="weight of the likelihood term (units of D)", ylim=(-0.03, 1.05),
+               ylabel=f"share of {COMPONENTS} components covered")  # fmt: skip
+        word = "as wide as the target" if start == "as the target" else f"of width {SPREADS[start]:g}"
+        ax.set_title(f"random starts {word}", fontsize=10, loc="left")
+    axes[0].legend(fontsize=8)
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("remedies_likelihood", draws=10, help_draws="random experiments near equilibrium")
     parser.add_argument("--starts", type=int, default=24, help="mixtures with random starts; 0: none")
     args = parser.parse_args(argv)
-    ds, both = study(args.seed, args.draws), pairs()
-    write(args.output, ds, figure(ds, both))
-    write(args.output, both, part="pairs")
-    shares = ds["share"].values
-    top = float(both["rate"].max())
+
+    def found() -> xr.Dataset:
+        more = {"coverage": coverage(args.seed, args.starts)} if args.starts else {}
+        return merged(rates=study(args.seed, args.draws), pairs=pairs(), **more)
+
+    ds = made(args, found, figure)
+    shares, both = ds["rates_share"].values, part_of(ds, "pairs")
     print(f"{int((shares >= SHARE).sum())} of {len(shares)} predicted weights reach {SHARE:.0%} of the best simulated "
           f"rate; lowest share {shares.min():.4f}")  # fmt: skip
     print(f"box: best R1 alone {both.attrs['rate_r1']:.4g}, best likelihood alone {both.attrs['rate_likelihood']:.4g}, "
-          f"best pair in the range {top:.4g} per unit of time")  # fmt: skip
-    if args.starts:
-        covered = coverage(args.seed, args.starts)
-        write(args.output, covered, coverage_figure(covered), part="coverage")
-        report(covered)
+          f"best pair in the range {float(both['rate'].max()):.4g} per unit of time")  # fmt: skip
+    if "coverage_covered" in ds:
+        report(part_of(ds, "coverage"))
     return ds
 
 

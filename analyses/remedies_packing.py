@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import options, write
+from analyses.script import above, made, merged, options, part_of, sheet
 from egan_theory.comparison.compare import slowest_measured
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.predict.asymptotic import convergence_rate
@@ -279,33 +279,26 @@ def gain(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
 
 
 # %%
-def figure(ds: xr.Dataset, first: xr.Dataset | None = None, split: xr.Dataset | None = None,
-           random: xr.Dataset | None = None):  # fmt: skip
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(12.5, 7.4), layout="constrained")
-    axes = fig.subplots(2, 3).ravel()
-    if first is not None:
-        _first_order(axes[0], first)
-    left, right = axes[1], axes[2]
+def figure(ds: xr.Dataset):
+    """The four questions: small kicks, kicks of every size on the box, a concentrated cloud, random starts."""
+    fig, axes = sheet(3, 2, 11.4)
+    axes = axes.ravel()
+    box, left, right = part_of(ds, "box"), axes[1], axes[2]
+    _first_order(axes[0], part_of(ds, "first"))
     for m, colour, marker in zip(DEGREES, COLOURS, MARKERS, strict=False):
-        values = effect(ds).sel(degree=m).values
+        values = effect(box).sel(degree=m).values
         left.semilogx(AMPLITUDES, 100 * values[:-1], marker + "-", color=colour, label=f"m = {m}")
-        left.axhline(100 * values[-1], color=colour, ls=":", lw=1, label=f"m = {m}, cloud on half of the box")
-        part = ds.sel(degree=m).isel(start=-1)
-        right.plot(ds["time"], part["packed"], "-", color=colour, label=f"m = {m}, packed")
-        right.plot(ds["time"], part["rescaled"], "--", color=colour, label=f"m = {m}, rescaled kernel")
+        left.axhline(100 * values[-1], color=colour, ls=":", lw=1.4, label=f"m = {m}, cloud on half of the box")
+        part = box.sel(degree=m).isel(start=-1)
+        right.plot(box["time"], part["packed"], "-", color=colour, label=f"m = {m}, packed")
+        right.plot(box["time"], part["rescaled"], "--", color=colour, label=f"m = {m}, rescaled kernel")
     left.axhline(0, color="k", lw=0.8)
-    left.set(xlabel="kick (spacings of the points)", ylabel="mean distance, packed vs rescaled (%)")
-    left.set_title("2. periodic box: below 0 packing helps", fontsize=10)
-    left.legend(fontsize=7)
-    right.set(xlabel="time (e-folds of the slowest mode)", ylabel="kernel distance / its start", yscale="log")
-    right.set_title("2. a cloud on half of the box", fontsize=10)
-    right.legend(fontsize=7)
-    if split is not None:
-        _splitting(axes[3], split)
-    if random is not None:
-        _coverage(axes[4], axes[5], random)
+    left.set(xlabel="kick (spacings of the points)", ylabel="distance, packed against rescaled (%)")
+    above(left, "2. periodic box: below 0 packing helps", 2, fontsize=8)
+    right.set(xlabel="time (e-folds of the slowest mode)", ylabel="kernel distance / its start (1)", yscale="log")
+    above(right, "2. a cloud on half of the box", 2, fontsize=8)
+    _splitting(axes[3], part_of(ds, "split"))
+    _coverage(axes[4], axes[5], part_of(ds, "random"))
     return fig
 
 
@@ -313,20 +306,19 @@ def _first_order(ax, ds: xr.Dataset) -> None:
     error = np.abs(ds["simulated"] / ds["predicted"] - 1)
     ax.semilogy(np.arange(len(error)), error, "o", color=COLOURS[0], label="simulated")
     ax.axhline(WITHIN, color="k", ls=":", label=f"{WITHIN:.0%}")
-    ax.set(xlabel="random experiment", ylabel="slowest rate: |simulated / predicted - 1|", ylim=(1e-10, 0.1))
-    ax.set_title("1. small kicks, m = 2 and 3", fontsize=10)
-    ax.legend(fontsize=7)
+    ax.set(xlabel="random experiment", ylabel="|simulated / predicted − 1| (1)", ylim=(1e-10, 0.1))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    above(ax, "1. small kicks, m = 2 and 3: slowest rate", 2, fontsize=8)
 
 
 def _splitting(ax, ds: xr.Dataset) -> None:
-    ax.plot([0, 1.2], [0, 1.2], "k-", lw=0.8, label="predicted")
+    ax.plot([0, 1.2], [0, 1.2], "k-", lw=0.8, label="equal")
     for m, colour, marker in zip(ds["degree"].values, COLOURS, MARKERS, strict=False):
         part = ds.sel(degree=m)
         ax.plot(part["predicted"], part["simulated"], marker, color=colour, label=f"m = {m}", ms=5, mfc="none")
-    ax.set(xlabel="predicted splitting time, packed / rescaled", ylabel="simulated, packed / rescaled",
+    ax.set(xlabel="splitting time, packed / rescaled, predicted (1)", ylabel="simulated (1)",
            xlim=(0, 1.2), ylim=(0, 1.2))  # fmt: skip
-    ax.set_title("3. a concentrated cloud splits sooner", fontsize=10)
-    ax.legend(fontsize=7)
+    above(ax, "3. a concentrated cloud splits sooner", 3, fontsize=8)
 
 
 def _coverage(left, right, ds: xr.Dataset) -> None:
@@ -342,23 +334,22 @@ def _coverage(left, right, ds: xr.Dataset) -> None:
             values = gone.sel(degree=m, play=play).values.ravel()
             right.plot(at, values, MARKERS[i], color=colour, fillstyle=fill, label=f"m = {m}, {play}")
     left.axhline(0, color="k", lw=0.8)
-    left.set(ylabel="modes covered of 8: packed minus rescaled")
-    left.set_title("4. random starts on a ring", fontsize=10)
-    right.set(ylabel="share of runs that escaped or diverged", ylim=(-0.05, 1.05))
-    right.set_title("4. clouds thrown out of the ring", fontsize=10)
-    for ax in (left, right):
+    left.set(ylabel="modes of 8, packed − rescaled (modes)")
+    right.set(ylabel="runs escaped or diverged (share)", ylim=(-0.05, 1.05))
+    for ax, title in ((left, "4. random starts on a ring (± 1 s.e.)"), (right, "4. clouds thrown out of the ring")):
         ax.set_xticks(range(len(labels)), labels, fontsize=8)
-        ax.set_xlabel("collective kernel and width of the start")
-        ax.legend(fontsize=7)
+        ax.set_xlabel("kernel ratio g2/g1 and width of the start (length)")
+        above(ax, title, 2, fontsize=8)
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("remedies_packing", 8, seed=0, about=__doc__).parse_args(argv)
-    first, ds = first_order(args.seed, 2 * args.draws), study(args.seed, args.draws)
-    split, random = splitting(args.seed, max(args.draws // 2, 2)), coverage(args.seed, max(args.draws // 2, 2))
-    write(args.output, ds, figure(ds, first, split, random))
-    for name, part in (("first", first), ("split", split), ("random", random)):
-        write(args.output, part.assign_attrs(seed=args.seed), part=name)
+    few = max(args.draws // 2, 2)
+    whole = made(args, lambda: merged(
+        first=first_order(args.seed, 2 * args.draws), box=study(args.seed, args.draws),
+        split=splitting(args.seed, few), random=coverage(args.seed, few),
+    ), figure)  # fmt: skip
+    first, ds, split, random = (part_of(whole, name) for name in ("first", "box", "split", "random"))
     error = np.abs(first["simulated"] / first["predicted"] - 1)
     print(f"first order: {int((error <= WITHIN).sum())} of {error.size} within {WITHIN:.0%}, median "
           f"{float(error.median()):.1e}, worst {float(error.max()):.1e}")  # fmt: skip
@@ -382,7 +373,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
                 print(f"random starts, ratio {ratio}, width {spread}, m = {m}: modes {float(mean.sel(at)):+.2f} +- "
                       f"{float(standard.sel(at)):.2f}, escaped or diverged {float(gone.sel(play='packed')):.2f} "
                       f"against {float(gone.sel(play='rescaled')):.2f}")  # fmt: skip
-    return ds
+    return whole
 
 
 # %%

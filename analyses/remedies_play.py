@@ -6,7 +6,7 @@
 # nonlinear model from random kicks say where it does. Then, without any damping, the last iterate against its running
 # average: uniform averages converge as 1/t while the last iterate goes on oscillating. And the rates of n critic steps
 # against the best response that they tend to.
-# Opponents that see all of the past alike (uniform averages) are a figure of their own: damped play then converges or
+# Opponents that see all of the past alike (uniform averages) are a panel of their own: damped play then converges or
 # diverges as a power of time, last iterate and average with different powers, which eg.power_laws predicts. Simulations
 # of discrete steps are fitted with free powers on both sides of the two thresholds, w2 = a^2/2 and 3 a^2/2.
 # Run: python -m analyses.remedies_play --seed 0 --draws 5 --output out/remedies_play
@@ -18,12 +18,16 @@ from itertools import pairwise, product
 
 import numpy as np
 import xarray as xr
+from matplotlib.colors import ListedColormap
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 import egan_theory as eg
-from analyses.script import options, write
+from analyses.script import above, made, merged, options, part_of, sheet
 from egan_theory.comparison.compare import slowest_measured
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.predict.asymptotic import convergence_rate
+from egan_theory.show.style import BLUE, GREY, VERMILLION
 from egan_theory.symbolic.linearize import symbols
 from egan_theory.symbolic.remedies import averaged, routh_conditions, tau_D, tau_q
 
@@ -42,6 +46,8 @@ NAMES = {
 }  # fmt: skip
 #: uniform averages: w2/a^2 of the shown runs and of the scan, and steps
 SHOWN, SCAN, UNIFORM_STEPS = 0.25, (0.1, 3.0), 4000
+#: colours of Routh's verdict
+TOGETHER, APART = "#cfe3f2", "#f6d5c5"
 COMBINATIONS = [combination for combination in product((False, True), repeat=3) if any(combination[:2])]
 
 
@@ -215,97 +221,68 @@ def uniform_powers(seed: int, points: int, steps: int = UNIFORM_STEPS) -> xr.Dat
 
 
 # %%
-def uniform_figure(sizes: xr.Dataset, powers: xr.Dataset):
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(13, 6.2), layout="constrained")
-    left, right = fig.subfigures(1, 2, width_ratios=[1.55, 1])
-    axes = left.subplots(2, 2, sharex=True, sharey=True).ravel()
-    colours = {"last": "#D55E00", "average": "#0072B2"}
-    labels = {"last": "last iterate", "average": "average since the start"}
-    time = sizes["time"].values
-    late, end = time > 30, time > time[-1] / 4
-    for ax, name in zip(axes, sizes["combination"].values, strict=True):
-        part = sizes.sel(combination=name)
-        for which, colour in colours.items():
-            size, p = part[which].values / part["last"].values[0], float(part["power"].sel(which=which))
-            ax.loglog(time, size, color=colour, lw=0.6, label=labels[which])
-            ax.loglog(time[late], (size[end] * time[end] ** -p).max() * time[late] ** p, "k--", lw=1.2)
-            ax.text(0.03, 0.14 if which == "last" else 0.05, f"{labels[which]}: predicted $t^{{{p:.3g}}}$",
-                    color=colour, fontsize=8, transform=ax.transAxes,
-                    bbox={"fc": "w", "ec": "none", "alpha": 0.8, "pad": 1})  # fmt: skip
-        ax.set_title(str(name), fontsize=9)
-        ax.set_ylim(1e-5, 30)
-    axes[0].plot([], [], "k--", lw=1.2, label="predicted slope")
-    axes[0].legend(fontsize=8, loc="upper right")
-    left.supxlabel("elapsed time (steps)", fontsize=10)
-    left.supylabel("size of the deviation / that of the start", fontsize=10)
-    ax = right.subplots()
-    fine = np.linspace(0, 1.05 * float(powers["ratio"][-1]), 50)
-    for which, colour in colours.items():
-        line = (-0.25 if which == "last" else -0.75) + fine / 2
-        ax.plot(fine, line, color=colour, label=f"{labels[which]}, predicted")
-        for player, marker in (("generator", "o"), ("discriminator", "s")):
-            part = powers.sel(which=which, player=player)
-            ax.errorbar(part["ratio"], part["measured"], part["stderr"], fmt=marker, color=colour, ms=6, capsize=3,
-                        mfc="none", label=f"simulated, {player} averaged" if which == "last" else None)  # fmt: skip
-    ax.axhline(0, color="0.5", lw=0.8)
-    for x, text in ((0.5, "$a^2/2$"), (1.5, "$3a^2/2$")):
-        ax.axvline(x, color="0.5", ls=":", lw=1)
-        ax.text(x + 0.03, -0.95, f"$\\omega^2$ = {text}", fontsize=9, color="0.3")
-    ax.set(xlabel="$\\omega^2/a^2$", ylabel="exponent of time (below 0: converges, above: grows)", ylim=(-1, None))
-    ax.set_title("first-order steps: exponent against damping", fontsize=10)
-    ax.legend(fontsize=8, loc="upper left")
-    return fig
-
-
-def figure(stable: xr.Dataset, free: xr.Dataset, steps: xr.Dataset):
-    import matplotlib
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
-    fig = Figure(figsize=(12.5, 6.8), layout="constrained")
-    axes = fig.subplots(2, 4).ravel()
+def figure(ds: xr.Dataset):
+    """The six maps of stability; the average without damping, critic steps, and exponents of uniform averages."""
+    stable = part_of(ds, "map")
+    fig, axes = sheet(3, 3, 10.2)
+    axes = axes.ravel()
     for ax, name in zip(axes, stable["combination"].values, strict=False):
         part = stable.sel(combination=name)
         t, a = np.meshgrid(part["time"], part["damping"])
         ok, seen = part["routh"].values > 0, part["simulated"].values > 0
-        ax.pcolormesh(t, a, ok, cmap="RdYlBu", vmin=-0.6, vmax=1.6, shading="nearest", alpha=0.6)
-        ax.loglog(t[seen], a[seen], "o", color="#0072B2", ms=5, label="simulated: converges")
-        ax.loglog(t[~seen], a[~seen], "x", color="#D55E00", ms=6, label="simulated: diverges")
-        ax.set_title(str(name), fontsize=9)
-        ax.set_xlabel("averaging time x frequency")
-        ax.set_ylabel("damping a / frequency")
-    colours = {n: matplotlib.colormaps["RdYlBu"]((v + 0.6) / 2.2) for n, v in (("converges", 1), ("diverges", 0))}
-    patches = [Patch(color=c, alpha=0.6, label=f"Routh's conditions: {n}") for n, c in colours.items()]
-    fig.legend(handles=[*patches, *axes[0].get_legend_handles_labels()[0]], loc="outside upper center", ncols=4,
-               fontsize=9, frameon=False)  # fmt: skip
-    ax = axes[6]
-    ax.loglog(free["time"][1:], free["last"][1:], color="#D55E00", lw=0.6, label="last iterate")
-    ax.loglog(free["time"][1:], free["average"][1:], color="#0072B2", lw=0.8, label="running average")
-    ax.set(xlabel="time (periods)", ylabel="size of the deviation (length)")
-    ax.set_title(f"no damping: average falls as $t^{{{exponent(free):.2f}}}$", fontsize=9)
-    ax.legend(fontsize=7)
-    ax = axes[7]
-    ax.semilogx(steps["steps"][:-1], steps["rate"][:-1], "-", color="#0072B2", label="predicted")
-    ax.semilogx(steps["steps"][:-1], steps["simulated"][:-1], "D", color="#D55E00", label="simulated")
-    ax.axhline(float(steps["rate"][-1]), color="k", ls=":", label="best response")
-    ax.set(xlabel="critic steps", ylabel="slowest rate (1/step)")
-    ax.set_title("critic steps tend to the best response", fontsize=9)
-    ax.legend(fontsize=7)
+        ax.pcolormesh(t, a, ok, cmap=ListedColormap((APART, TOGETHER)), vmin=0, vmax=1, shading="nearest")
+        ax.loglog(t[seen], a[seen], "o", color=BLUE, ms=5, label="simulated: converges")
+        ax.loglog(t[~seen], a[~seen], "x", color=VERMILLION, ms=6, label="simulated: diverges")
+        ax.set_title(str(name).replace(", ", ",\n"), fontsize=9)
+        ax.set(xlabel="averaging time × frequency (1)", ylabel="damping a / frequency (1)")
+        ax.grid(False)
+    patches = [Patch(color=c, label=f"Routh's conditions: {n}")
+               for c, n in ((TOGETHER, "converges"), (APART, "diverges"))]  # fmt: skip
+    points = [Line2D([], [], ls="", marker=m, color=c, label=f"simulated: {n}")
+              for m, c, n in (("o", BLUE, "converges"), ("x", VERMILLION, "diverges"))]  # fmt: skip
+    fig.legend(handles=[*patches, *points], loc="outside upper center", ncols=4, fontsize=9, frameon=False)
+    _average(axes[6], part_of(ds, "neutral"))
+    _critic(axes[7], part_of(ds, "critic"))
+    _powers(axes[8], part_of(ds, "powers"))
     return fig
+
+
+def _average(ax, free: xr.Dataset) -> None:
+    ax.loglog(free["time"][1:], free["last"][1:], color=VERMILLION, lw=0.6, label="last iterate")
+    ax.loglog(free["time"][1:], free["average"][1:], color=BLUE, lw=0.8, label="running average")
+    ax.set(xlabel="time (periods)", ylabel="size of the deviation (length)")
+    above(ax, f"no damping: average ~ $t^{{{exponent(free):.2f}}}$", fontsize=8)
+
+
+def _critic(ax, steps: xr.Dataset) -> None:
+    ax.semilogx(steps["steps"][:-1], steps["rate"][:-1], "-", color=BLUE, label="predicted")
+    ax.semilogx(steps["steps"][:-1], steps["simulated"][:-1], "D", color=VERMILLION, ms=4, label="simulated")
+    ax.axhline(float(steps["rate"][-1]), color="k", ls=":", label="best response")
+    ax.set(xlabel="critic steps (1)", ylabel="slowest rate (1/step)")
+    above(ax, "critic steps on a ring", fontsize=8)
+
+
+def _powers(ax, powers: xr.Dataset) -> None:
+    fine = np.linspace(0, 1.05 * float(powers["ratio"][-1]), 50)
+    for which, colour, word in (("last", VERMILLION, "last iterate"), ("average", BLUE, "average")):
+        ax.plot(fine, (-0.25 if which == "last" else -0.75) + fine / 2, color=colour, label=f"{word}, predicted")
+        for player, marker in (("generator", "o"), ("discriminator", "s")):
+            part = powers.sel(which=which, player=player)
+            ax.errorbar(part["ratio"], part["measured"], part["stderr"], fmt=marker, color=colour, ms=5, capsize=2,
+                        mfc="none", label=f"{player} averaged" if which == "last" else None)  # fmt: skip
+    ax.axhline(0, color=GREY, lw=0.8)
+    ax.set(xlabel="frequency² / damping² (1)", ylabel="exponent of time (1)", ylim=(-1, None))
+    above(ax, "all of the past: < 0 converges", 2, fontsize=7)
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("remedies_play", draws=5, seed=0, help_draws="values of damping and of averaging time")
     args = parser.parse_args(argv)
-    stable, free, steps = map_of_stability(args.seed, args.draws), neutral(args.seed), critic_steps(args.seed)
-    sizes, powers = uniform_sizes(args.seed), uniform_powers(args.seed, 2 * args.draws)
-    write(args.output, stable.assign_attrs(seed=args.seed), figure(stable, free, steps))
-    both = xr.merge([sizes, powers]).assign_attrs(seed=args.seed)
-    write(args.output, both, uniform_figure(sizes, powers), part="uniform")
-    for part, ds in (("neutral", free), ("steps", steps)):
-        write(args.output, ds.assign_attrs(seed=args.seed), part=part)
+    ds = made(args, lambda: merged(
+        map=map_of_stability(args.seed, args.draws), neutral=neutral(args.seed), critic=critic_steps(args.seed),
+        sizes=uniform_sizes(args.seed), powers=uniform_powers(args.seed, 2 * args.draws),
+    ), figure)  # fmt: skip
+    stable, free, steps, powers = (part_of(ds, name) for name in ("map", "neutral", "critic", "powers"))
     clear = np.abs(stable["rate"].values) > CLOSE
     same = (stable["simulated"].values > 0) == (stable["routh"].values > 0)
     print(f"{int(same[clear].sum())} of {int(clear.sum())} cells as Routh's conditions say "
@@ -319,7 +296,7 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     off = np.abs(powers["measured"] - powers["predicted"])
     print(f"uniform averages: {int(off.notnull().sum())} fitted exponents within {float(off.max()):.1e} of the "
           f"prediction, {float((off / powers['stderr']).max()):.2g} standard errors")  # fmt: skip
-    return stable
+    return ds
 
 
 # %%

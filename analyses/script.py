@@ -130,6 +130,23 @@ def facts(path: Path) -> str:
     return f"Seed {about['seed']}, draws {about['draws']}, {time}: `{about['command']}`"
 
 
+def merged(**parts: xr.Dataset) -> xr.Dataset:
+    """One Dataset of several: every variable, dimension and attribute of a part under PART_NAME."""
+    import xarray as xr
+
+    named = [ds.rename({n: f"{part}_{n}" for n in {*ds.variables, *ds.dims}}) for part, ds in parts.items()]
+    about = {f"{part}_{n}": value for part, ds in parts.items() for n, value in ds.attrs.items()}
+    return xr.merge(named, combine_attrs="drop").assign_attrs(about)
+
+
+def part_of(ds: xr.Dataset, part: str) -> xr.Dataset:
+    """The part that ``merged`` put there, under its own names."""
+    start = f"{part}_"
+    here = ds[[str(n) for n in ds.data_vars if str(n).startswith(start)]]
+    here.attrs = {n.removeprefix(start): value for n, value in ds.attrs.items() if n.startswith(start)}
+    return here.rename({n: str(n).removeprefix(start) for n in {*here.variables, *here.dims}})
+
+
 # what figures share
 def sheet(rows: int = 1, columns: int = 1, height: float = 4.2, **how: Any) -> tuple[Figure, Any]:
     """(a figure 9 inches wide, its axes)."""

@@ -113,9 +113,9 @@ def test_remedies_claims(tmp_path, monkeypatch):
     assert verdicts["packing penalises collapse: a concentrated cloud splits sooner"] == "confirmed"
     assert verdicts["to first order packing only rescales the discriminator"] == "limited"
     assert set(verdicts.values()) <= set(remedies_claims.VERDICTS)
-    ds = remedies_claims.table(rows, 1, 60)
+    ds = remedies_claims.table(rows)
     assert np.all(ds["low"] <= ds["value"] + 1e-12) and np.all(ds["value"] <= ds["high"] + 1e-12)
-    draws_figure(remedies_claims.figure(rows), tmp_path)
+    draws_figure(remedies_claims.figure(ds), tmp_path)
 
 
 def test_verdicts_follow_from_their_statements():

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from analyses import remedies_likelihood as likelihood
 from analyses import remedies_packing, remedies_play
+from analyses.script import merged, part_of
 
 
 def test_packing(monkeypatch):
@@ -18,7 +20,13 @@ def test_packing(monkeypatch):
     split = remedies_packing.splitting(2, 2, degrees=(1, 2))
     assert np.abs(split["simulated"] / split["predicted"] - 1).max() < 0.01  # one step of about a hundred
     assert np.all(split["simulated"].sel(degree=2) < 0.9)
-    assert remedies_packing.figure(ds, first, split).axes
+    shape = (2, 2, 2, 2, 2)  # (ratio, spread, degree, play, draw)
+    random = xr.Dataset(
+        {n: (("ratio", "spread", "degree", "play", "draw"), np.ones(shape)) for n in ("covered", "gone")},
+        {"ratio": [0.1, 0.4], "spread": [0.1, 0.5], "degree": [2, 3], "play": ["packed", "rescaled"]},
+    )
+    whole = merged(first=first, box=ds, split=split, random=random)
+    assert len(remedies_packing.figure(whole).axes) == 6
 
 
 def test_running_average_of_a_neutral_oscillation(monkeypatch):
@@ -39,7 +47,16 @@ def test_uniform_averages(monkeypatch):
         late, early = (sizes[which].values[:, rows].max(1) for rows in (slice(400, 800), slice(50, 100)))
         slope = np.log(late / early) / np.log(8)
         assert np.abs(slope - sizes["power"].sel(which=which)).max() < 0.25
-    assert remedies_play.uniform_figure(sizes, powers).axes
+    grid = np.ones((6, 2, 2))
+    stable = xr.Dataset(
+        {n: (("combination", "damping", "time"), grid) for n in ("routh", "simulated")},
+        {"combination": list("abcdef"), "damping": [0.1, 1.0], "time": [0.1, 1.0]},
+    )
+    time = np.geomspace(1, 400, 4000)
+    free = xr.Dataset({"last": ("time", np.ones(4000)), "average": ("time", 1 / time)}, {"time": time})
+    critic = xr.Dataset({n: ("steps", [0.1, 0.2]) for n in ("rate", "simulated")}, {"steps": [1.0, np.inf]})
+    whole = merged(map=stable, neutral=free, critic=critic, sizes=sizes, powers=powers)
+    assert len(remedies_play.figure(whole).axes) == 9
 
 
 @pytest.mark.slow
@@ -70,4 +87,14 @@ def test_likelihood_covers_modes_within_a_window_of_weights(monkeypatch):
     assert set(likelihood.verdict(ds).values()) <= {"confirmed", "limited", "refuted", "undecided"}
     monkeypatch.setitem(likelihood.SPREADS, "as the target", 0.0)
     both = ds.sel(start=["narrow", "narrow"]).assign_coords(start=["narrow", "as the target"])
-    assert len(likelihood.coverage_figure(both).axes) == 2
+    grid = np.array([0.0, 0.5, 1.0])
+    rates = xr.Dataset(
+        {n: (("draw", "point"), np.ones((1, 3))) for n in ("rate", "predicted_rate")} | {"best": ("draw", [1.0])}
+        | {"strength": (("draw", "point"), grid[None] + 1)}
+    )  # fmt: skip
+    pairs = xr.Dataset(
+        {"rate": (("likelihood", "r1"), np.ones((3, 3)))}, {"likelihood": grid, "r1": grid}, {"rate_r1": 1.0}
+    )
+    parts = merged(rates=rates, pairs=pairs, coverage=both)
+    assert part_of(parts, "coverage").identical(both) and part_of(parts, "pairs").identical(pairs)
+    assert len(likelihood.figure(parts).axes) == 5  # with the scale of colours
