@@ -315,8 +315,10 @@ def figure(ds: xr.Dataset) -> Any:
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:
-    args = options("advise_training", draws=3, help_seed="of starts and batches", help_draws="starts").parse_args(argv)
-    ds = made(args, lambda: study(args.seed, args.draws), figure)
+    parser = options("advise_training", draws=3, help_seed="of starts and batches", help_draws="starts")
+    parser.add_argument("--setups", type=int, default=len(SETUPS), help="how many of the set-ups, from the first on")
+    args = parser.parse_args(argv)
+    ds = made(args, lambda: study(args.seed, args.draws, SETUPS[: args.setups]), figure)
     print(f"{int(ds['passed'].sum())} of {ds.sizes['setup']} set-ups pass")
     return ds
 

@@ -203,6 +203,9 @@ def figure(ds: xr.Dataset):
     left.set(xlabel="coordinates of both players (number)", ylabel="processor time (s)", xscale="log", yscale="log")
     right.set(xlabel="coordinates of both players (number)", ylabel="memory beyond the start's (MB)", xscale="log",
               yscale="log")  # fmt: skip
+    for ax in (left, right):
+        ax.set_xticks(ds["state"].values, [f"{n:,}" for n in ds["state"].values], fontsize=9)
+        ax.minorticks_off()
     fig.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False)
     return fig
 

@@ -158,7 +158,8 @@ def figure(ds: xr.Dataset):
             here = first == k
             colour, marker = LOOK[REGIMES[int(k)]]
             ax.plot(x[here], y[here], marker, ls="", ms=6, color=colour, mec="k", mew=0.6, label=REGIMES[int(k)])
-        bad = wrong.astype(bool) if wrong.ndim == 2 else wrong.any(-1)
+        # what a run too short to tell shows is no mistake of the prediction
+        bad = (wrong.astype(bool) if wrong.ndim == 2 else wrong.any(-1)) & decided.astype(bool)
         if bad.any():
             ax.plot(x[bad], y[bad], "x", color=BLACK, ms=11, mew=2, label="not as predicted")
         for (label, line), dash in zip(curves(single).items(), ("-", "--", ":", "-."), strict=True):

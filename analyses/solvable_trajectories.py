@@ -15,6 +15,7 @@ from time import thread_time
 
 import numpy as np
 import xarray as xr
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from analyses.script import above, made, options, sheet
 from egan_theory.papers.solvable import SETTING_E, SETTING_R, Solvable, simulate_chain, solve_ode
@@ -247,6 +248,8 @@ def figure(ds: xr.Dataset):
     right.set(xscale="log", yscale="log", xlabel="dimension n (number)", ylabel="largest |P − P of the ODE| (1)")
     right.set_xticks(ds["n"].values, [str(n) for n in ds["n"].values], fontsize=9)
     right.minorticks_off()
+    right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    right.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     above(right, "mean ± 3 s.e.")
     return fig
 
