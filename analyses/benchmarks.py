@@ -127,6 +127,8 @@ def figure(ds: xr.Dataset):
         b.plot(one["state"], np.maximum(one, 1e-3), color=benchmarks_spectrum.COLOURS[route],
                marker=benchmarks_spectrum.STYLE[route], ms=5, label=route)  # fmt: skip
     b.set(xscale="log", yscale="log", xlabel="coordinates of both players (number)", ylabel="processor time (s)")
+    b.set_xticks(spectrum["state"].values, [f"{n:,}" for n in spectrum["state"].values])
+    b.minorticks_off()
     above(b, "A spectrum", 2, fontsize=8.5)
     rows, values = found["other"]["row"].values.astype(str), found["other"]["value"].values
     for ax, word, label, unit in ((c, "cells per second", "cells (1/s)", 1), (d, "seconds", "time to start (s)", 0)):
