@@ -190,7 +190,10 @@ def figure(ds: xr.Dataset):
             left.plot(i + shift + np.array([-0.08, 0.08]), [np.nanmedian(y)] * 2, color=BLACK, lw=2,
                       label="median" if i == 0 and shift < 0 else None)  # fmt: skip
     left.axhspan(1 - TARGET, 1 + TARGET, color=GREY, alpha=0.2, lw=0, label=f"within {TARGET:.0%}")
-    words = [str(n).replace(", ", "\n").replace(" ±", "\n±").replace("two ", "two\n").replace("uniform ", "uniform\n") for n in ds["case"].values]
+    words = [
+        str(n).replace(", ", "\n").replace(" ±", "\n±").replace("two ", "two\n").replace("uniform ", "uniform\n")
+        for n in ds["case"].values
+    ]
     left.set_xticks(range(ds.sizes["case"]), words, fontsize=9)
     left.set(ylabel="estimated / exact Poincaré constant (ratio)", ylim=(0.45, 1.4))
     above(left, f"{SAMPLES} samples, {ds.sizes['draw']} draws", 2, fontsize=8.5)
