@@ -272,7 +272,7 @@ def _powers(ax, powers: xr.Dataset) -> None:
                         mfc="none", label=f"{player} averaged" if which == "last" else None)  # fmt: skip
     ax.axhline(0, color=GREY, lw=0.8)
     ax.set(xlabel="frequency² / damping² (1)", ylabel="exponent of time (1)", ylim=(-1, None))
-    above(ax, "all of the past: < 0 converges", 2, fontsize=7)
+    above(ax, "all of the past: < 0 converges", 1, fontsize=7)
 
 
 def main(argv: list[str] | None = None) -> xr.Dataset:

@@ -136,7 +136,10 @@ def merged(**parts: xr.Dataset) -> xr.Dataset:
 
     named = [ds.rename({n: f"{part}_{n}" for n in {*ds.variables, *ds.dims}}) for part, ds in parts.items()]
     about = {f"{part}_{n}": value for part, ds in parts.items() for n, value in ds.attrs.items()}
-    return xr.merge(named, combine_attrs="drop").assign_attrs(about)
+    whole = xr.Dataset(attrs=about)
+    for ds in named:
+        whole = whole.assign_coords(ds.coords).assign(ds.data_vars)  # xr.merge drops the variables' attributes
+    return whole
 
 
 def part_of(ds: xr.Dataset, part: str) -> xr.Dataset:
