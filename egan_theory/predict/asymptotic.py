@@ -161,7 +161,8 @@ def _up_to_edge(curve: Curve[float], strengths: np.ndarray, rates: np.ndarray) -
     falls = np.flatnonzero((rates[:-1] > 0) & (rates[1:] <= 0))
     if not len(falls):
         return strengths[:0]
-    start, stop = low, high = strengths[falls[-1]], strengths[falls[-1] + 1]
+    low, high = strengths[falls[-1]], strengths[falls[-1] + 1]
+    start = low
     while high - low > EDGE * low:
         middle = np.sqrt(low * high)
         low, high = (middle, high) if curve.at(middle) > 0 else (low, middle)
