@@ -11,7 +11,7 @@ from ..base.dataset import shown
 from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
-from ..predict.left import horizon_of, left_over
+from ..predict.left import RESOLVED, horizon_of, left_over
 from ..simulation.condense import condensed
 from .agreement import Agreement, Quantity
 from .variants import SEPARATE, simulated, sweep_axis
@@ -150,6 +150,9 @@ def compare_left(swept: xr.Dataset) -> Agreement:
             unmatched.append({"name": name, "reason": "a run diverged or left the neighbourhood of equilibrium"})
         elif max(moving, predicted) < LEAST:
             unmatched.append({"name": name, "reason": f"less than {LEAST:g} of the kick is left: rounding"})
+        elif predicted < RESOLVED and moving <= KICK:  # more than that would be a disagreement
+            reason = f"less than {RESOLVED:g} of the kick is predicted, below the second order of the simulated kick"
+            unmatched.append({"name": name, "reason": reason})
         else:
             quantities.append(Quantity(name, predicted, moving, error, abs(predicted), "1", ""))
     return Agreement(tuple(quantities), tuple(unmatched), "kicks in orthonormal directions", ())

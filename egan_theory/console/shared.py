@@ -122,12 +122,29 @@ def load(path: str | None) -> Experiment:
     from ..experiment import Experiment
 
     if path is None:
-        built_in = "[run]\n"  # a table that changes nothing
-        return read(lambda _, given: Experiment.from_toml_string(built_in, changes=given), "built-in", "experiment")
+        text = _built_in()
+        return read(lambda _, given: Experiment.from_toml_string(text, changes=given), "built-in", "experiment")
     if path == STDIN:
         text = stdin()
         return read(lambda _, c: Experiment.from_toml_string(text, path, Path(), c), path, "experiment")
     return read(Experiment.from_toml, path, "experiment")
+
+
+def _built_in() -> str:
+    """The built-in experiment as TOML, without what its tables hold by themselves: so --set may name another kind of
+    target, or an architecture in place of a kernel."""
+    import tomli_w
+
+    from ..experiment import Experiment
+
+    exp = Experiment()
+    tables = {name: getattr(exp, name) for name in Experiment.model_fields}
+    own = {
+        name: table.model_dump(mode="json", exclude_defaults=True)
+        for name, table in tables.items()
+        if getattr(Experiment(**{name: type(table)()}), name) != table
+    }
+    return tomli_w.dumps({"target": {"kind": exp.target.kind}} | own)
 
 
 def load_if_given(path: str | None) -> Experiment | None:

@@ -9,6 +9,7 @@ import scipy.linalg
 
 from .circle import Array, Orbit, System, jacobians, resampled, symbol
 from .krylov import factors
+from .orbits import NoOrbit
 
 #: directions and harmonics of the reduced problem, at most
 DIRECTIONS, ORDERS = 40, 3
@@ -17,6 +18,8 @@ DIRECTIONS, ORDERS = 40, 3
 LEADING, FIRST = 6, 5
 #: singular values of the answers below this part of the largest are left out
 ANSWERS = 1e-6
+#: why an orbit's multipliers are not found
+UNSORTED = "the slowest directions of an orbit could not be told from the others: their decay rates are too close"
 
 
 class Reduced:
@@ -113,12 +116,17 @@ def slowest(mean: Array, continuous: bool, most: int = DIRECTIONS) -> tuple[Arra
     cut = (size[p - 1] + size[p]) / 2
     spaces = []
     for matrix in (mean, mean.T):
-        _, Q, count = scipy.linalg.schur(
-            matrix,
-            output="real",
-            sort=(lambda re, im: re > cut) if continuous else (lambda re, im: np.hypot(re, im) > cut),
-        )
+        try:
+            _, Q, count = scipy.linalg.schur(
+                matrix,
+                output="real",
+                sort=(lambda re, im: re > cut) if continuous else (lambda re, im: np.hypot(re, im) > cut),
+            )
+        except np.linalg.LinAlgError:  # rounding moves an eigenvalue over the gap
+            raise NoOrbit(UNSORTED) from None
         spaces.append(Q[:, :count])
+    if spaces[0].shape != spaces[1].shape:
+        raise NoOrbit(UNSORTED)
     right, left = spaces
     return right, np.linalg.solve(left.T @ right, left.T)
 

@@ -18,6 +18,8 @@ from ..tables.penalties import PENALTIES, strength_field, unit_coefficients
 from .curve import Curve, refined, widened
 from .spectrum import merged
 
+#: where the slowest rate becomes 0 is found to this relative accuracy; strengths drawn up to there, and close to it
+EDGE, TO_EDGE, NEAR_EDGE = 1e-4, 6, np.array([0.03, 0.01])
 #: strengths scanned: this many decades either side of the estimate, this many points
 DECADES = 4.0
 SCAN_POINTS = 81
@@ -116,8 +118,10 @@ def fastest_strength(
     bare = without(exp, key)
     closed = _closed_form(bare, key)
     if closed is not None:
+        curve = rate_curve(exp, path, progress)
         strengths = np.geomspace(closed[0] / 30, closed[0] * 30, SCAN_POINTS)
-        return Fastest(key, *closed, "closed-form", KICKS, strengths, rates_over(exp, key, strengths))
+        strengths = np.union1d(strengths, _up_to_edge(curve, strengths, np.array(curve.over(strengths))))
+        return Fastest(key, *closed, "closed-form", KICKS, strengths, np.array(curve.over(strengths)))
     centre, remarks = scale_of(bare, key), list(KICKS)
     strengths = np.geomspace(centre * 10**-DECADES, centre * 10**DECADES, SCAN_POINTS)
     curve = rate_curve(exp, path, progress)
@@ -128,6 +132,8 @@ def fastest_strength(
     strengths = widened(lambda s: -np.array(curve.over(s)), strengths, 10**DECADES, SCAN_POINTS // 2 - 1, WIDENINGS)
     rates = np.array(curve.over(strengths))
     best: float | None
+    strengths = np.union1d(strengths, _up_to_edge(curve, strengths, rates))
+    rates = np.array(curve.over(strengths))
     best, rate = _refine(curve, strengths, rates)
     at_zero = curve.at(bare.get(path))
     if at_zero >= rate or best == strengths[0]:  # below the first strength nothing changes any more
@@ -148,6 +154,19 @@ def without(exp: Experiment, key: str) -> Experiment:
     """The experiment without the penalty ``key`` (a multiplier that its loss needs: next to none)."""
     needed = exp.loss_object.needs_multiplier and key == "multiplier"
     return exp.replace({strength_field(key)[1]: LEAST_MULTIPLIER if needed else 0.0})
+
+
+def _up_to_edge(curve: Curve[float], strengths: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """Strengths between the last of a rate above 0 and where the rate becomes 0, close to there, on either side."""
+    falls = np.flatnonzero((rates[:-1] > 0) & (rates[1:] <= 0))
+    if not len(falls):
+        return strengths[:0]
+    low, high = strengths[falls[-1]], strengths[falls[-1] + 1]
+    start = low
+    while high - low > EDGE * low:
+        middle = np.sqrt(low * high)
+        low, high = (middle, high) if curve.at(middle) > 0 else (low, middle)
+    return np.concatenate([np.geomspace(start, low, TO_EDGE)[1:-1], low - (low - start) * NEAR_EDGE, [low, high]])
 
 
 def _refine(curve: Curve[float], strengths: np.ndarray, rates: np.ndarray) -> tuple[float, float]:

@@ -133,6 +133,8 @@ def reached(exp: Experiment, *, draws: int = DRAWS, clusters: int | None = None)
             raise InputError(name, "be at least 1", value)
     codes, found = _codes([exp], draws, clusters, kinds=True)
     lost, error = posterior(modes_are_lost(codes[0]).sum(), draws)
+    if exp.generator.particles < len(mode_centres(exp)):  # no particle for some mode, whatever the start
+        lost, error = np.array(1.0), np.array(0.0)
     return Reached(
         kinds={o.word: float((codes[0] == o).mean()) for o in Outcome},
         lost=float(lost), stderr=float(error), draws=draws, particles=found.particles, clusters=found.clusters,

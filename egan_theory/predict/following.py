@@ -74,10 +74,13 @@ class Follower:
         return float(np.sqrt(((orbit.points - here.rest) ** 2 @ here.weights).mean()))
 
     def look(self, point: Point) -> Found:
-        """The orbit's multipliers."""
+        """The orbit's multipliers. Raises NoOrbit."""
         orbit = point.orbit
         here = self.family(orbit.value)
-        return Found(orbit, floquet(here, orbit), self._parting(here, orbit), point.fold)
+        try:
+            return Found(orbit, floquet(here, orbit), self._parting(here, orbit), point.fold)
+        except np.linalg.LinAlgError as error:
+            raise NoOrbit(f"the multipliers of an orbit could not be computed ({error})") from None
 
     def _parting(self, here: Dynamics, orbit: Orbit) -> float | None:
         if not (here.steps.groups.counts > 1).any() or self.problem.ratio == 1:
@@ -142,14 +145,17 @@ class Follower:
             return
         reasons = []
         for i, walk in enumerate(walks):
-            if i == 1:
-                out.found.reverse()
-                out.found.append(self.look(Point(walk.start, walk.towards, 0.0)))
-            for point in walk:
-                out.found.append(self.look(point))
-                yield out
-                told(point.orbit.value)
-            reasons.append(walk.reason)
+            try:
+                if i == 1:
+                    out.found.reverse()
+                    out.found.append(self.look(Point(walk.start, walk.towards, 0.0)))
+                for point in walk:
+                    out.found.append(self.look(point))
+                    yield out
+                    told(point.orbit.value)
+                reasons.append(walk.reason)
+            except (NoOrbit, np.linalg.LinAlgError) as error:
+                reasons.append(str(error) or "an orbit could not be looked at")
         out.reason = "; ".join(dict.fromkeys(reasons))
         yield out
 
@@ -174,9 +180,10 @@ class Follower:
                     near = min(a, b, key=lambda o: abs(o.value - value))
                     try:
                         orbit = at_value(self.equations, near, value)
+                        found = self.look(Point(orbit, (orbit.points, 0.0, 1.0), 0.0))
                     except NoOrbit:
                         break
-                    branch.found.insert(i + 1, self.look(Point(orbit, (orbit.points, 0.0, 1.0), 0.0)))
+                    branch.found.insert(i + 1, found)
                     i += 1
                 i += 1
 

@@ -26,6 +26,8 @@ from ..problem.problem import Problem
 FLAT = 0.01
 #: ... and if they span this factor or more, the range is the answer and its lower end the advice
 WIDE = 10.0
+#: less than this part of a kick is below the second order of the simulated one: no number is told below it
+RESOLVED = 1e-7
 #: an advised strength is at most the largest stable one divided by this
 SAFETY = 2.0
 
@@ -183,6 +185,8 @@ def told(at: Mapping[float, Sequence[Left]]) -> dict[str, Any]:
 
 def part(value: float) -> str:
     """A part of the kick in a sentence."""
+    if 0 < value < RESOLVED:
+        return f"less than {RESOLVED:g}"
     return f"{value:.3g}" if np.isfinite(value) else "more than can be computed"
 
 

@@ -68,14 +68,14 @@ def _found(exp: Experiment, axis: Axis, value: float, target: complex, side: str
 def born(form: NormalForm) -> str:
     """What becomes of the spread state beyond a threshold, in one clause; empty where there is no normal form."""
     if form.bifurcation == "transcritical":
-        size = f"{cell(form.rms_amplitude)} distance"
+        size = f"{cell(form.rms_amplitude)} lengths times the distance past the threshold"
         return f"the spread state moves to a neighbour (rms {size}; modes kept) or jumps, as the kick goes"
     if form.criticality == "subcritical":
         return "the spread state jumps (subcritical)"
     if form.criticality is None:
         return ""
     how = {"neimark-sacker": "starts to circle", "hopf": "starts to circle", "flip": "starts to jump to and fro"}
-    size = f"{cell(form.rms_amplitude)} sqrt distance"
+    size = f"{cell(form.rms_amplitude)} lengths times the square root of the distance past the threshold"
     return f"the spread state {how.get(form.bifurcation, 'is distorted')} (rms radius {size}; modes kept)"
 
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..base.terminal import cell, sentence
-from ..predict.left import horizon_of, left_over
+from ..predict.basin import Reached
+from ..predict.left import RESOLVED, horizon_of, left_over
 from ..predict.mechanism import MECHANISMS
 from ..predict.threshold import Threshold
-from ..runs.outcome import known_outcomes, modes_are_lost, tally
+from ..runs.outcome import known_outcomes, mode_centres, modes_are_lost, tally
 from ..tables.penalties import strength_field
-from .boundaries import RATIO, SPREAD, STARTS
+from .boundaries import RATIO, SPREAD, STARTS, undecided
 from .own import origin
 from .stages import Results
-from .words import SAME, agrees, duration, per
+from .words import SAME, agrees, duration, per, same_kicks, unseen_growth
 
 #: units of strengths; of the others, 1
 UNITS = dict.fromkeys(("r1", "r2", "multiplier"), "length²") | {"instance_noise": "length"}
@@ -54,6 +55,8 @@ def verdict(r: Results) -> str:
     lost, error = r.reached.lost, r.reached.stderr
     if abs(lost - 0.5) < error:
         return f"{first}; random starts keep or lose modes, about even"
+    if r.exp.generator.particles < len(mode_centres(r.exp)):
+        return f"{first}; fewer particles than modes, so that no start can keep every mode"
     return f"{first}; random starts mostly {'lose' if lost > 0.5 else 'keep their'} modes"
 
 
@@ -103,11 +106,11 @@ def _strength(r: Results) -> Iterator[Answered]:
         first = sentence(best.remarks[0])
         yield Answered(ask, number, "", first, "strength of a penalty", "strength", best.helps)
         return
-    left = f"{cell(best.moving)} of a small kick is left after {best.span}"
-    others = [f"{cell(best.moving_without)} without"] if np.isfinite(best.moving_without) else []
+    left = f"{_part(best.moving)} of a small kick is left after {best.span}"
+    others = [f"{_part(best.moving_without)} without"] if np.isfinite(best.moving_without) else []
     now = r.present
     if now > 0 and abs(now - best.best) > SAME * max(now, best.best):
-        others.append(f"{cell(left_over(r.exp, best.horizon).moving)} at the present {cell(now)}")
+        others.append(f"{_part(left_over(r.exp, best.horizon).moving)} at the present {cell(now)}")
     text = f"With it {left}" + (f"; {', '.join(others)}" if others else "") + "."
     if now > 0 and len(others) < 2:
         text += " It is the present one."
@@ -115,6 +118,11 @@ def _strength(r: Results) -> Iterator[Answered]:
         text += f" Steps become unstable at {cell(best.edge)}."
     unit = UNITS.get(key, "")
     yield Answered(ask, cell(best.best), unit, text, "strength of a penalty", "strength", best.helps)
+
+
+def _part(value: float) -> str:
+    """A part of a kick, no smaller than what a simulated one resolves."""
+    return f"less than {RESOLVED:g} (what a simulated kick resolves)" if 0 < value < RESOLVED else cell(value)
 
 
 def _spread(r: Results) -> Iterator[Answered]:
@@ -157,10 +165,15 @@ def _modes(r: Results) -> Iterator[Answered]:
         text = f"{simulated.strip()} {_why(r, 'reached')}"
         yield Answered(ask, f"{kept} of {runs}", "runs", text, "outcome of a run", "simulation", 2 * kept > runs)
         return
+    modes = len(mode_centres(r.exp))
+    if r.exp.generator.particles < modes:
+        text = f"It cannot: {modes} modes need at least as many particles, and there are {r.exp.generator.particles}."
+        yield Answered(ask, "no", "start can", text, "probability of losing modes", "collapse", False)
+        return
     text = f"Predicted from {found.draws} draws of the start (± {100 * found.stderr:.0f} %).{simulated}"
     row = _row(r, STARTS)
     if row is not None and row.values:
-        text += f" {even(row, float(r.exp.get(RATIO)))}"
+        text += f" {even(row, float(r.exp.get(RATIO)), found)}"
     attracts = _row(r, "collapsed state")
     if attracts is not None and attracts.margin is not None and attracts.margin > 0:
         text += " The collapsed state attracts, too: a cloud near to it stays."
@@ -168,12 +181,12 @@ def _modes(r: Results) -> Iterator[Answered]:
     yield Answered(ask, number, "of starts", text, "probability of losing modes", "collapse", found.lost < 0.5)
 
 
-def even(row: Threshold, now: float) -> str:
+def even(row: Threshold, now: float, found: Reached) -> str:
     """Where along the kernel ratio the odds of losing modes are even; draws leave it uncertain."""
-    low, high = row.bracket or (row.values[0], row.values[0])
-    if low < high and low <= now <= high:
+    if undecided(row, now):
         return (
-            f"Over the kernel ratio the odds are even somewhere in {cell(low)} to {cell(high)}, around the present one."
+            "From which kernel ratio on most starts lose modes is not decided by so many draws: at the present one the "
+            f"odds of losing some are {100 * found.lost:.0f} ± {100 * found.stderr:.0f} %."
         )
     times = f", {row.values[0] / now:.3g} times the present one" if now > 0 else ""
     return f"Most lose modes {row.unstable_side[0]} a kernel ratio of about {cell(row.values[0])}{times}."
@@ -186,6 +199,8 @@ def _agreement(r: Results) -> Iterator[Answered]:
     ended = "" if runs is None else f" What became of the runs near equilibrium: {tally(known_outcomes(runs))}."
     if runs is not None and (r.own or r.exp.run.start == "random"):
         ended = f" What became of the runs: {tally(known_outcomes(runs))}."
+    if runs is not None and (growth := unseen_growth(r.spectrum, runs, r.exp)):
+        ended = f" {growth}"
     if table is None or not table.quantities:
         text = f"No predicted quantity could be compared with the {what}; the reasons are below.{ended}"
         yield Answered(ask, "unknown", "", text, "agrees", "unsaid")
@@ -195,6 +210,7 @@ def _agreement(r: Results) -> Iterator[Answered]:
     text = f"Compared quantities within 3 standard errors or 1 % of the prediction.{ended}"
     if missed:
         text += f" {missed} more could not be compared."
+    text += same_kicks(r.agreement, r.strength, r.swept)
     if r.agreement is None:
         text += " All are of the sweep of strengths: the eigenvalues could not be measured."
     yield Answered(ask, f"{good} of {total}", "quantities", text, "agrees", "agreement", good >= 0.9 * total)

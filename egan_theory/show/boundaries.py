@@ -8,6 +8,7 @@ from ..base.errors import InputError
 from ..base.terminal import cell
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..predict.basin import Reached
 from ..predict.mechanism import MECHANISMS
 from ..predict.threshold import Threshold, Thresholds, thresholds
 
@@ -48,7 +49,13 @@ def dear(exp: Experiment) -> bool:
     return exp.discriminator.architecture is not None and not exp.discriminator.finite_network
 
 
-def table_rows(found: Thresholds) -> list[dict[str, Any]]:
+def undecided(row: Threshold, now: float) -> bool:
+    """Whether draws do not tell on which side of a threshold ``now`` is, or how many thresholds there are."""
+    low, high = row.bracket or (now, now)
+    return row.mechanism == STARTS and low < high and (low <= now <= high or len(row.values) > 1)
+
+
+def table_rows(found: Thresholds, reached: Reached | None = None) -> list[dict[str, Any]]:
     """Rows for a page: mechanism, what holds now, its thresholds (value, how far, what holds on which side), what was
     searched, and what they assume."""
     now, rows = found.current, []
@@ -63,10 +70,15 @@ def table_rows(found: Thresholds) -> list[dict[str, Any]]:
             beyond.append({"value": f"{about}{cell(value)}", "side": side, "said": said[side], "far": far})
         searched = t.range[1] > t.range[0]
         none = f"none from {cell(t.range[0])} to {cell(t.range[1])}" if searched else "not searched"
+        said_now, odds = t.meaning, ""
+        if undecided(t, now):
+            if reached is not None:
+                odds = f"; odds of losing modes here {100 * reached.lost:.0f} ± {100 * reached.stderr:.0f} %"
+            said_now, beyond, none = f"not decided by so many draws{odds}", [], "not decided by so many draws"
         rows.append(
             {
                 "mechanism": t.mechanism,
-                "now": t.meaning or "no statement" + (f" ({t.reason})" if t.reason else ""),
+                "now": said_now or "no statement" + (f" ({t.reason})" if t.reason else ""),
                 "beyond": beyond,
                 "none": "" if beyond else "no statement" if t.reason else none,
                 "assumptions": "; ".join(t.assumptions),
@@ -75,4 +87,4 @@ def table_rows(found: Thresholds) -> list[dict[str, Any]]:
     return rows
 
 
-__all__ = ["RATIO", "SPREAD", "STARTS", "boundaries", "dear", "table_rows"]
+__all__ = ["RATIO", "SPREAD", "STARTS", "boundaries", "dear", "table_rows", "undecided"]

@@ -17,6 +17,9 @@ from ..tables.penalties import strength_field
 from .diagram import CALLED, MOTION
 from .own import origin
 
+#: of a boundary that is smoothed from draws
+NOISE = "too few to decide which side cells next to this boundary are on"
+
 
 class Words(NamedTuple):
     """Of a figure: ``alt`` for those who do not see it, ``caption``, and what it ``assumes``."""
@@ -143,7 +146,11 @@ def phase(found: xr.Dataset, outcomes: np.ndarray | None, place: tuple[float, fl
         text += f", of which runs ended as {tally(outcomes)}"
         alt += f" Its runs ended as {tally(outcomes)}."
     followed = "state reached from the start" in found["mechanism"].values
-    how = f"; {found.attrs['method']}" + ("; starts: smoothed from about 170 draws" if followed else "")
+    how = f"; {found.attrs['method']}" + (
+        "; starts: smoothed from about 170 draws, whose noise leaves its boundary undecided within their distance"
+        if followed
+        else ""
+    )
     return Words(alt, f"{text}. {shape} cells{how}.", found.attrs["assumptions"])
 
 
@@ -169,12 +176,19 @@ def losses(runs: xr.Dataset) -> Words:
 def relaxation(runs: xr.Dataset, agreement: Agreement | None) -> Words:
     slope = agreement is not None and any(q.name in ("rate", "s1.re") for q in agreement.quantities)
     what = "equilibrium" if "assignment" in runs else "the target"
+    quantities = () if agreement is None else agreement.quantities
+    signs = [q.predicted * (1 if q.name == "rate" else -1) for q in quantities if q.name in ("rate", "s1.re")]
+    grows = bool(signs) and signs[0] < 0
+    trend = "growth" if grows else "decay"
     codes = known_outcomes(runs)
     alt = (
         f"Distance from {what} against time on a logarithmic scale in {len(codes)} {origin(runs)} runs: {tally(codes)}."
     )
-    text = f"Distance from {what} in every {origin(runs)} run: a straight envelope is exponential decay."
-    if slope:
+    text = f"Distance from {what} in every {origin(runs)} run: a straight envelope is exponential {trend}."
+    if slope and grows:
+        text += " Dashed: the predicted growth of the fastest growing mode that is seen."
+        alt += " A dashed line rises at the predicted rate."
+    elif slope:
         text += " Dashed: the predicted rate of the slowest visible mode; faster ones die first."
         alt += " A dashed line has the predicted rate."
     return Words(alt, text)

@@ -42,10 +42,12 @@ def _on_equilibrium(found: Branch) -> str:
 def _on_branch(found: Branch, born: Born, rows: list[OrbitState]) -> list[str]:
     start = f"At {cell(born.threshold)} ({born.bifurcation}"
     if not rows:
-        return [f"{start}): nothing was followed ({born.reason})."]
+        return [f"{start}): nothing was followed{f' ({born.reason})' if born.reason else ''}."]
     name = MOTION.get(born.motion, CALLED[rows[0].kind]) if rows[0].kind == "orbit" else CALLED[rows[0].kind]
     how = "" if born.criticality is None else f", {born.criticality}"
-    text = f"{start}{how}) {name} are born, followed from {cell(born.low)} to {cell(born.high)} ({born.reason})"
+    why = born.reason or ("stopped there, before the branch ended" if found.status != "finished" else "")
+    text = f"{start}{how}) {name} are born, followed from {cell(born.low)} to {cell(born.high)}"
+    text += f" ({why})" if why else ""
     lines = [f"{text}. {sentence(_sizes(found, rows))}"]
     if born.folds:
         lines.append(f"They turn back (folds) at {_listed(born.folds)}.")

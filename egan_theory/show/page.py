@@ -176,6 +176,10 @@ def _said(r: Results) -> dict[str, list[str]]:
         out["spectrum"] += on_frequency(r.frequency)
     if r.regularizer is not None:
         out["strength"] += words.on_endless(r.regularizer)
+    if runs is not None and (growth := words.unseen_growth(r.spectrum, runs, r.exp)):
+        out["simulation"].append(growth)
+    if r.agreement is not None and (same := words.same_kicks(r.agreement, r.strength, r.swept)):
+        out["agreement"].append(same.strip())
     if simulated is not None:
         out["simulation"].append(f"From random starts: {words.ends(simulated)}")
     if runs is not None:
@@ -239,7 +243,7 @@ def _page(r: Results, draft: Draft, drawn: list[Drawing]) -> None:
         strengths=_strengths(r),
         penalty=CALLED.get(r.penalty, r.penalty.replace("_", " ")),
         ratio=float(r.exp.get(RATIO)),
-        boundaries=[] if r.boundaries is None else table_rows(r.boundaries),
+        boundaries=[] if r.boundaries is None else table_rows(r.boundaries, r.reached),
         rows=words.agreement_table(table),
         unmatched=table.unmatched,
         assumptions=table.assumptions,

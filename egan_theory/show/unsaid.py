@@ -31,6 +31,7 @@ ABOUT = {
 #: what helps where a comparison has nothing to go by: words of its reason, and the remedy
 HELPS = (
     ("rounding", "a shorter training, or a larger kick (run.kick)"),
+    ("second order", "a shorter training: so little is left that no kick shows it"),
     ("diverged", "strengths below the edge of stability"),
     ("near equilibrium", "runs that start near equilibrium (run.start = kick), or longer ones"),
     ("linear regime", "smaller kicks (run.kick)"),

@@ -126,6 +126,37 @@ def on_agreement(agreement: Agreement | None, measured: bool, of: xr.Dataset | N
     return f"{good} of {total} compared quantities agree within 3 standard errors or 1 %{rest}.{runs}"
 
 
+def same_kicks(eigenvalues: Agreement | None, strengths: Agreement | None, swept: xr.Dataset | None) -> str:
+    """That strengths compared are not independent; empty where there are not several."""
+    if strengths is None or len(strengths.quantities) < 2:
+        return ""
+    others = 0 if eigenvalues is None else len(eigenvalues.quantities)
+    kicks = "" if swept is None or "directions" not in swept.attrs else f"{int(swept.attrs['directions'])} "
+    return (
+        f" They are {others} parts of eigenvalues and rates, and {len(strengths.quantities)} strengths, which share "
+        f"the same {kicks}kicks: their errors are not independent."
+    )
+
+
+def unseen_growth(spectrum: xr.Dataset | None, runs: xr.Dataset, exp: Experiment) -> str:
+    """Of runs kicked off an unstable equilibrium that keep every mode: that they are no evidence of rest."""
+    if spectrum is None or runs.attrs.get("start") != "kick" or not (fastest := _fastest(spectrum)) > 0:
+        return ""
+    codes = known_outcomes(runs)
+    if not (codes == Outcome.SETTLED).any():
+        return ""
+    grown = np.exp(min(fastest * _last(runs), 700.0))
+    return (
+        f"The {int((codes == Outcome.SETTLED).sum())} runs that look settled are no sign of rest: a kick of "
+        f"{exp.run.kick:g} is predicted to grow {grown:.3g} times, to {grown * exp.run.kick:.2g} length scales, within "
+        "the run. The runs are too short, or the kick too small, for the growth to be seen in what becomes of them."
+    )
+
+
+def _fastest(spectrum: xr.Dataset) -> float:
+    return float(spectrum["eigenvalue_re"].values.max(initial=-np.inf))
+
+
 def on_distance(agreement: Agreement | None, runs: xr.Dataset) -> list[str]:
     """Of recorded runs: that the theory shown is not theirs but the described model's, and how far they are from it."""
     if origin(runs) != "recorded":

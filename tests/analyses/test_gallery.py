@@ -26,7 +26,7 @@ def test_every_script_has_one_entry_and_no_entry_lacks_its_script():
 def test_entry(name):
     """A question, an answer with numbers, the figure with what it shows, and the line that its file tells."""
     entry = ENTRIES[name]
-    asked = re.match(r"\n\*\*([^*]+\?)\*\*\s+(\S.*?)\n\n", entry, re.S)
+    asked = re.match(r"\n\*\*([^*]+\?)\*\*\s+(\S.*?)\n(?:\n|\Z)", entry, re.S)
     assert asked, entry
     if name in WITHOUT:
         assert "No figure" in entry and "![" not in entry

@@ -367,3 +367,20 @@ def test_models_take_set_and_standard_input_too(files, capsys, monkeypatch):
     for path in ("noise", "solvable.noise"):
         assert main(["solvable", "ode", "--set", f"{path}=-1"]) == 2
         assert capsys.readouterr().err == "egan: --set solvable.noise: must be at least 0.0, but found -1\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "changes"),
+    [
+        ("penalty.weight_decay=0.05", {"penalty.weight_decay": 0.05}),
+        ("generator.learning_rate=0.02", {"generator.learning_rate": 0.02}),
+        ("target.modes=4", {"target.modes": 4}),
+    ],
+)
+def test_set_without_a_file_keeps_the_rest_of_the_built_in_one(given, changes, tmp_path, monkeypatch):
+    """A table that --set touches keeps its other fields; another kind of target has its own."""
+    seen = []
+    monkeypatch.setattr("egan_theory.show.page.report", lambda exp, folder, **_: seen.append(exp) or _written(folder))
+    assert main(["report", "-o", str(tmp_path / "page"), "--set", given]) == 0
+    assert main(["report", "-o", str(tmp_path / "grid"), "--set", "target.kind=grid"]) == 0
+    assert seen == [eg.Experiment().replace(changes), eg.Experiment(target=eg.Grid())]

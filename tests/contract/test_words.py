@@ -219,10 +219,12 @@ def test_the_threshold_of_the_spread_state_is_called_what_it_is(weight_decay, tm
 def test_what_a_normal_form_says_of_the_spread_state():
     """Supercritical: modes kept, with the radius; subcritical: a jump; refused: nothing."""
     small = NormalForm("neimark-sacker", criticality="supercritical", rms_amplitude=0.1178)
-    assert born(small) == "the spread state starts to circle (rms radius 0.1178 sqrt distance; modes kept)"
+    assert born(small).startswith("the spread state starts to circle (rms radius 0.1178 lengths times the ")
+    assert born(small).endswith("times the square root of the distance past the threshold; modes kept)")
     assert born(replace(small, bifurcation="flip")).startswith("the spread state starts to jump to and fro")
     assert born(replace(small, bifurcation="pitchfork")).startswith("the spread state is distorted")
     assert born(replace(small, criticality="subcritical")) == "the spread state jumps (subcritical)"
     aside = born(replace(small, bifurcation="transcritical", criticality="subcritical", exponent=1.0))
-    assert aside.endswith("moves to a neighbour (rms 0.1178 distance; modes kept) or jumps, as the kick goes")
+    size = "0.1178 lengths times the distance past the threshold"
+    assert aside.endswith(f"moves to a neighbour (rms {size}; modes kept) or jumps, as the kick goes")
     assert born(NormalForm("fold", reason="none")) == ""
