@@ -118,10 +118,14 @@ def _measured(part: xr.Dataset, kicks: np.ndarray, frozen: float, length: float)
     total, count = kicks[0].size, len(squares)
     moving = max((squares.mean() * total - frozen) / (total - frozen), 0.0)
     value = float(np.sqrt(moving))
-    error = KICK * value + LEAST
+    # of its square: what never moves is taken off, and moves in second order
+    blur = KICK * frozen / (total - frozen)
     if count < total:  # directions are drawn without replacement
         scatter = squares.std(ddof=1) * np.sqrt((1 - count / total) / count) * total / (total - frozen)
-        error = float(np.hypot(error, scatter / (2 * value))) if value else error
+        blur = float(np.hypot(blur, scatter))
+    # of a root: by its derivative, but near 0 no more than the root of the error
+    rooted = blur / (2 * max(value, np.sqrt(blur) / 2)) if blur else 0.0
+    error = float(np.hypot(KICK * value + LEAST, rooted))
     return value, error
 
 
@@ -150,6 +154,9 @@ def compare_left(swept: xr.Dataset) -> Agreement:
             unmatched.append({"name": name, "reason": "a run diverged or left the neighbourhood of equilibrium"})
         elif max(moving, predicted) < LEAST:
             unmatched.append({"name": name, "reason": f"less than {LEAST:g} of the kick is left: rounding"})
+        elif error >= max(moving, predicted):
+            reason = f"less is left than the simulated kicks resolve, {error:.2g} of them"
+            unmatched.append({"name": name, "reason": reason})
         elif predicted < RESOLVED and moving <= KICK:  # more than that would be a disagreement
             reason = f"less than {RESOLVED:g} of the kick is predicted, below the second order of the simulated kick"
             unmatched.append({"name": name, "reason": reason})

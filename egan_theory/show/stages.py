@@ -32,8 +32,9 @@ from .collapse import DRAWS, WAIT, along_threshold, diagram, map_of
 
 Progress = Callable[[str, int, int], None]
 
-#: strengths simulated, relative to the advised one, and along how many directions each is kicked
-SWEEP, DIRECTIONS = (1 / 30, 1 / 10, 1 / 3, 1 / 1.6, 1.0, 1.6, 3.0, 10.0), 4
+#: strengths simulated, relative to the advised one, and along how many directions each is kicked: all of a few dozen
+#: (then nothing is left to chance), else so many drawn
+SWEEP, DIRECTIONS = (1 / 30, 1 / 10, 1 / 3, 1 / 1.6, 1.0, 1.6, 3.0, 10.0), 24
 #: runs from random starts
 RANDOM = 6
 #: names of the stages, as progress tells them
