@@ -133,7 +133,7 @@ def same_kicks(eigenvalues: Agreement | None, strengths: Agreement | None, swept
     others = 0 if eigenvalues is None else len(eigenvalues.quantities)
     kicks = "" if swept is None or "directions" not in swept.attrs else f"{int(swept.attrs['directions'])} "
     return (
-        f" Compared are {others} parts of eigenvalues and rates, and {len(strengths.quantities)} strengths, which share "
+        f" Compared are {others} parts of eigenvalues and rates, and {len(strengths.quantities)} strengths of "
         f"the same {kicks}kicks: their errors are not independent."
     )
 
