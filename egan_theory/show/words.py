@@ -133,7 +133,7 @@ def same_kicks(eigenvalues: Agreement | None, strengths: Agreement | None, swept
     others = 0 if eigenvalues is None else len(eigenvalues.quantities)
     kicks = "" if swept is None or "directions" not in swept.attrs else f"{int(swept.attrs['directions'])} "
     return (
-        f" They are {others} parts of eigenvalues and rates, and {len(strengths.quantities)} strengths, which share "
+        f" Compared are {others} parts of eigenvalues and rates, and {len(strengths.quantities)} strengths of "
         f"the same {kicks}kicks: their errors are not independent."
     )
 
@@ -148,7 +148,7 @@ def unseen_growth(spectrum: xr.Dataset | None, runs: xr.Dataset, exp: Experiment
     grown = np.exp(min(fastest * _last(runs), 700.0))
     return (
         f"The {int((codes == Outcome.SETTLED).sum())} runs that look settled are no sign of rest: a kick of "
-        f"{exp.run.kick:g} is predicted to grow {grown:.3g} times, to {grown * exp.run.kick:.2g} length scales, within "
+        f"{exp.run.kick:g} is predicted to grow {grown:.3g} times, to {grown * exp.run.kick:.2g} (length), within "
         "the run. The runs are too short, or the kick too small, for the growth to be seen in what becomes of them."
     )
 
