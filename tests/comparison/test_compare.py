@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import egan_theory as eg
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.agreement import Agreement, Quantity
 from egan_theory.comparison.compare import compare
@@ -411,3 +412,19 @@ def test_table_as_dataset(tmp_path):
 def test_table_as_html():
     html = TABLE._repr_html_()
     assert "&lt;rate&gt;" in html and "<rate>" not in html and "mode &lt;x&gt;" in html
+
+
+@pytest.mark.parametrize("directions", [3, 6, 12])
+def test_what_is_left_has_an_error_that_holds_where_most_of_a_kick_never_moves(directions):
+    """Features fewer than coordinates: of drawn directions what never moves scatters, and the difference down to 0."""
+    exp = eg.Experiment(
+        target=eg.Ring(modes=6), generator={"particles": 6}, packing={"degree": 2},
+        discriminator={"features": 6, "length_scale": 0.5}, penalty={"r1": 0.3},
+    )  # fmt: skip
+    assert eg.left_over(exp, 300).frozen > 0.5
+    swept = eg.sweep_left(exp, "r1", [0.1, 1.0], 300, directions=directions, seed=2)
+    assert np.all(swept["moving_stderr"] > 1e-8)
+    off = np.abs(swept["moving"] - swept["predicted_moving"]) / swept["moving_stderr"]
+    assert np.all(off < (3 if directions == 12 else 4))
+    for q in eg.compare_left(swept).quantities:
+        assert q.stderr < max(q.measured, q.predicted)
