@@ -17,7 +17,8 @@ Array = np.ndarray
 KINDS = {
     "step too large": "overshoots: its sign turns at every step (angle above 90 degrees) and its size grows",
     "rotation, growing": "turns and grows; where both players carry it they chase each other in a widening circle",
-    "drift": "grows without turning: training is under way in this direction, or it is a saddle",
+    "drift": "grows without turning, or grows e-fold before it has turned by a radian: training is under way in this "
+    "direction, or it is a saddle",
     "edge of stability": "overshoots: its sign turns at every step, and its size hardly changes",
     "rotation, damped": "turns and shrinks; where both players carry it they circle each other, ever closer",
     "decay": "shrinks without circling (where its multiplier is negative, its sign turns at every step)",
@@ -136,7 +137,7 @@ class Mode(Record):
 
     @property
     def kind(self) -> str:
-        return kind(self.multiplier)
+        return kind(self.multiplier, self.residual)
 
     @property
     def mainly(self) -> str:
@@ -149,13 +150,17 @@ class Mode(Record):
         return f"Mode({self.re:.4g}{sign}: {self.kind}, D's share {self.share_D:.0%}, residual {self.residual:.1g})"
 
 
-def kind(z: complex) -> str:
-    """The multiplier's kind, a key of KINDS."""
+def kind(z: complex, residual: float = 0.0) -> str:
+    """The multiplier's kind, a key of KINDS. It turns where its angle is no smaller than its growth ln |z| (else it is
+    gone before it is seen to turn) and its imaginary part no smaller than its residual."""
     size = abs(z)
     if z.real < 0 and size >= EDGE[0]:
         return "edge of stability" if size <= EDGE[1] else "step too large"
-    if z.imag:
-        return "rotation, growing" if size > 1 else "rotation, damped"
+    if z.imag and not abs(z.imag) < residual:
+        if size <= 1:
+            return "rotation, damped"
+        if abs(np.angle(z)) >= np.log(size):
+            return "rotation, growing"
     return "drift" if z.real > 1 + ONE else "decay"
 
 
@@ -200,6 +205,28 @@ def averaged(z: complex, factor: float) -> float:
     return float(abs((1 - factor) / (np.exp(1j * np.angle(z)) - factor)))
 
 
+def rate_factor(z: complex, momentum: float) -> float | None:
+    """Largest factor f < 1 of the learning rate that brings the multiplier z to the unit circle, None where none does.
+
+    By Eq. (114, frozen-adam) (z - 1)(z - b)/z is proportional to the rate. Exact for a mode of
+    one player.
+    """
+    pull = (z - 1) * (z - momentum) / z
+
+    def size(f: float) -> float:
+        return float(np.abs(np.roots([1.0, -(1 + momentum + f * pull), momentum])).max())
+
+    grid = np.linspace(1.0, 0.0, 201)[:-1]
+    inside = [f for f in grid if size(f) <= 1]
+    if not inside or inside[0] == 1.0:
+        return None
+    low, high = inside[0], inside[0] + 0.005
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if size(middle) <= 1 else (low, middle)
+    return low
+
+
 def adjoint(values: Array, left: Array, tails: Array, left_tails: Array) -> Array:
     """(m,) for each multiplier the row of ``left`` that is the same one, -1 where none is: nearest, one to one, and
     nearer than a tenth of |z - 1| or ten times both residuals."""
@@ -228,6 +255,7 @@ __all__ = [
     "averaged",
     "carried",
     "kind",
+    "rate_factor",
     "root",
     "shares",
 ]

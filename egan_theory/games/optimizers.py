@@ -139,6 +139,12 @@ class Optimizer(Shown):
         """Those of them that are left when second moments are frozen."""
         return tuple(name for name in self.blocks if name not in SLOW)
 
+    @property
+    def fresh(self) -> bool:
+        """Whether it divides by second moments and has taken no step yet, for some weights: its next step is by the
+        learning rate whatever the gradient's size."""
+        return "v" in self.blocks and not ("v" in self.moments and bool(np.all(np.asarray(self.count) > 0)))
+
     def start(self, w: Array) -> dict[str, Array]:
         """Weights (n,) with the moments of the checkpoint, zeros where it has none.
 
@@ -171,7 +177,7 @@ class Optimizer(Shown):
         Raises:
             InputError: before the first step of Adam, which has no second moment then.
         """
-        if "v" in self.blocks and not ("v" in self.moments and np.all(np.asarray(self.count) > 0)):
+        if self.fresh:
             raise InputError("optimizer", "have taken a step (the preconditioner of Adam is its second moment)", "none")
         return self.rule.preconditioner(self.settings, self.moments, self.count)
 

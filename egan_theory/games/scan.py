@@ -197,8 +197,10 @@ def known(largest: Array, growing: Array, residuals: Array) -> Array:
 
 
 def _drifts(z: Array) -> Array:
-    """Real and above 1."""
-    return np.asarray((np.abs(z.imag) < 1e-12) & (z.real > 1))
+    """Those that grow without turning, as ``kind`` has it."""
+    z = np.where(np.abs(z.imag) < 1e-12, z.real, z)
+    size = np.maximum(np.abs(z), 1.0)
+    return np.asarray((z.real > 0) & (size > 1) & (np.abs(np.angle(z)) < np.log(size)))
 
 
 def _grows(z: Array, grid: Array, now: float, low: float) -> bool:
@@ -240,8 +242,7 @@ def _crossing(run: Followed, s: Scan, j: int, Y: list[Any], at: Callable[[float]
     _, where, change, g = min(candidates)
     values, residuals, vectors = run.pairs(where)
     near = int(np.argmax(np.abs(vectors.conj().T @ Y[g][j])))
-    drift = (values.imag == 0) & (values.real > 1)
-    others = np.delete(values, near)[np.delete(trusted(values, residuals) & ~drift, near)]
+    others = np.delete(values, near)[np.delete(trusted(values, residuals) & ~_drifts(values), near)]
     largest = float(np.abs(others).max() ** (1 / run.steps)) if len(others) else nan
     angle = float(np.angle(root(values[near : near + 1], run.steps)[0]))
     true = _checked(run, where, values[near], vectors[:, near], at, budget)

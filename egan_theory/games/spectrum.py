@@ -289,7 +289,7 @@ def _scan(
     if wanted is None or budget.left < SCAN:
         return None
     name, low, high = wanted
-    bad = [i for i, m in enumerate(modes) if kind_of(m.multiplier) in TROUBLE]
+    bad = [i for i, m in enumerate(modes) if m.kind in TROUBLE]
     if only_trouble and not _troubled(np.array([m.multiplier for m in modes])):
         return None
     right = found.right
@@ -329,9 +329,10 @@ def _result(
 
 
 def _described(optimizer: Optimizer) -> Mapping[str, Any]:
-    """Kind and numbers of an optimiser; of an array over weights, the mean."""
+    """Kind and numbers of an optimiser, whether it is fresh; of an array over weights, the mean."""
     numbers = {k: v if isinstance(v, bool) else float(np.mean(v)) for k, v in optimizer.settings.items()}
-    return {"kind": optimizer.kind, **numbers, "momentum": _momentum(optimizer), "count": int(np.max(optimizer.count))}
+    return {"kind": optimizer.kind, **numbers, "momentum": _momentum(optimizer), "count": int(np.max(optimizer.count)),
+            "fresh": optimizer.fresh}  # fmt: skip
 
 
 __all__ = ["cost_of", "spectrum_of"]

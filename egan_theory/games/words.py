@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .modes import NEGLECTED, TROUBLE, Mode
+from .modes import NEGLECTED, TROUBLE, Mode, rate_factor
 
 if TYPE_CHECKING:
     from .result import GameSpectrum
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 TURNOVER = 3.0
 #: distance of the point of rest, over the norm of the weights, from where on a mode is not read as motion about it
 FAR = 0.1
+#: factor per step above which a drift is no slow one
+FAST = 1.1
 NAMES = {"step too large": "overshoot with growing size", "rotation, growing": "circle with growing size"}
 #: names of the players in sentences
 PLAYERS = {"D": "the discriminator", "G": "the generator", "both": "both players"}
@@ -26,8 +28,8 @@ def reading(s: GameSpectrum) -> tuple[str, ...]:
     if not s.modes:
         out = ["No multiplier could be told from 1 within the products made: allow more of them (products=...)."]
         return (*out, *_limits(s), *s.notes)
-    lines = [_verdict(s), *_too_large(s), *_rotation(s), *_edge(s), *_drift(s), *_averaging(s), *_rest(s), *_frozen(s),
-             *_ahead(s), *_noise(s), *_curvature(s), *_limits(s), *s.notes]  # fmt: skip
+    lines = [_verdict(s), *_fresh(s), *_too_large(s), *_rotation(s), *_edge(s), *_drift(s), *_averaging(s), *_rest(s),
+             *_frozen(s), *_ahead(s), *_noise(s), *_curvature(s), *_limits(s), *s.notes]  # fmt: skip
     return tuple(lines)
 
 
@@ -136,28 +138,6 @@ def _rate(s: GameSpectrum, m: Mode) -> str:
     return f" Dividing {whose} by {1 / factor:.3g} brings it to the edge of stability; take more than that."
 
 
-def rate_factor(z: complex, momentum: float) -> float | None:
-    """Largest factor f < 1 of the learning rate that brings the multiplier z to the unit circle, None where none does.
-
-    By Eq. (114, frozen-adam) (z - 1)(z - b)/z is proportional to the rate. Exact for a mode of
-    one player.
-    """
-    pull = (z - 1) * (z - momentum) / z
-
-    def size(f: float) -> float:
-        return float(np.abs(np.roots([1.0, -(1 + momentum + f * pull), momentum])).max())
-
-    grid = np.linspace(1.0, 0.0, 201)[:-1]
-    inside = [f for f in grid if size(f) <= 1]
-    if not inside or inside[0] == 1.0:
-        return None
-    low, high = inside[0], inside[0] + 0.005
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if size(middle) <= 1 else (low, middle)
-    return low
-
-
 def _too_large(s: GameSpectrum) -> list[str]:
     out = []
     for m in s.of_kind("step too large")[:1]:
@@ -205,15 +185,39 @@ def _edge(s: GameSpectrum) -> list[str]:
     ]
 
 
+def _fresh(s: GameSpectrum) -> list[str]:
+    """Adam before its first step, whose multipliers are not those of the training that follows."""
+    new = ["DG"[i] for i, o in enumerate(s.optimizers) if o.get("fresh")]
+    if not new:
+        return []
+    whose = PLAYERS["both" if len(new) == 2 else new[0]]
+    return [
+        f"Adam of {whose} has taken no step yet and its second moments are empty: it divides by the gradient of the "
+        "first step alone, so that these multipliers are not those of training. Train for some hundred steps, then "
+        "analyse again."
+    ]
+
+
 def _drift(s: GameSpectrum) -> list[str]:
     modes = s.of_kind("drift")
     if not modes:
         return []
     m = modes[0]
+    if any(o.get("fresh") for o in s.optimizers):
+        why = "What of this is left after some steps of training, another analysis tells."
+    elif m.modulus > FAST:
+        why = (
+            "That is fast: the weights leave a saddle, or a step is too large for where they are. Look again after "
+            "some steps; where the growth stays, lower the learning rate of who carries it."
+        )
+    else:
+        why = (
+            "This is training that has not converged yet, or a saddle it is leaving, not an instability of the step: "
+            "nothing has to be changed for it."
+        )
     return [
         f"Drift: {_many(len(modes), 'mode')} grow{'s' if len(modes) == 1 else ''} without turning, the fastest by "
-        f"{100 * (m.modulus - 1):.3g} % per step (carried by {PLAYERS[m.mainly]}). This is training that has not "
-        "converged yet, or a saddle it is leaving, not an instability of the step: nothing has to be changed for it."
+        f"{100 * (m.modulus - 1):.3g} % per step (carried by {PLAYERS[m.mainly]}). {why}"
     ]
 
 
@@ -342,4 +346,4 @@ def _limits(s: GameSpectrum) -> list[str]:
     return out
 
 
-__all__ = ["multiplier", "rate_factor", "reading", "row"]
+__all__ = ["multiplier", "reading", "row"]

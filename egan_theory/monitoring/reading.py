@@ -14,6 +14,7 @@ import xarray as xr
 from ..base.errors import InputError
 from ..base.table import Column, Record, Table
 from ..games.modes import KINDS, TROUBLE, kind
+from ..games.words import FAST
 from ..games.words import multiplier as shown
 from ..runs.reading import open_runs
 from ..runs.schema import validate_runs
@@ -150,8 +151,9 @@ def monitor(runs: xr.Dataset | str | Path, run: int = 0) -> Monitored:
     overhead = _sum(ds, "monitor_seconds") / trained if trained else float("nan")
     kinds: dict[str, int] = {}
     seen = _multipliers(ds, at[-1]) if len(at) else []
-    for z, _, _ in seen:
-        kinds[kind(z)] = kinds.get(kind(z), 0) + 1
+    for z, residual, _ in seen:
+        name = _kind(z, residual)
+        kinds[name] = kinds.get(name, 0) + 1
     last, status = float(ds["time"].values[-1]), str(ds.attrs.get("status", "unknown"))
     words = _remarks(ds, analyses, seen, status, last, overhead, notes)
     return Monitored(
@@ -191,8 +193,12 @@ def _analysis(ds: xr.Dataset, i: int) -> Analysis:
     none = dict.fromkeys(Analysis.__dataclass_fields__)
     return Analysis(**(none | values | {
         "step": float(ds["time"].values[i]), "re": None if z is None else z.real, "im": None if z is None else z.imag,
-        "kind": None if z is None else kind(z), "residual": residual, "share_D": share,
+        "kind": None if z is None else _kind(z, residual), "residual": residual, "share_D": share,
     }))  # type: ignore[arg-type]  # fmt: skip
+
+
+def _kind(z: complex, residual: float | None) -> str:
+    return kind(z, residual if residual is not None and np.isfinite(residual) else 0.0)
 
 
 def _known(value: Any) -> float | None:
@@ -230,7 +236,7 @@ def _modes(now: Analysis, seen: list[tuple[complex, float, float]]) -> list[str]
         return [f"At step {now.step:g} no multipliers were measured."]
     out = []
     for name in TROUBLE:
-        of = [row for row in seen if kind(row[0]) == name]
+        of = [row for row in seen if _kind(*row[:2]) == name]
         if of:
             z, residual, share = of[0]
             doubt = "" if abs(abs(z) - 1) > residual else ", which its residual leaves in doubt"
@@ -240,11 +246,13 @@ def _modes(now: Analysis, seen: list[tuple[complex, float, float]]) -> list[str]
                 f"{abs(z):.4g}{doubt}): {KINDS[name]}. {_change(name, who, now)}"
             )
     if not out:
-        by = ", ".join(f"{sum(kind(z) == name for z, _, _ in seen)} {name}" for name in KINDS
-                       if any(kind(z) == name for z, _, _ in seen))  # fmt: skip
+        kinds = [_kind(*row[:2]) for row in seen]
+        by = "; ".join(f"{kinds.count(name)} {name}" for name in KINDS if name in kinds)
         z = seen[0][0]
-        drift = any(kind(row[0]) == "drift" for row in seen)
+        drift = "drift" in kinds
         rest = "it grows without turning, as it does while training is under way" if drift else "nothing grows"
+        if drift and abs(z) > FAST:
+            rest = "it grows without turning, and fast: where the next analyses say so, too, lower the learning rates"
         out.append(
             f"At step {now.step:g} no mode overshoots or circles with growing size ({by}); the largest multiplier is "
             f"{shown(z)}: {rest}."

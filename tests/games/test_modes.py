@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from egan_theory.games.modes import KINDS, Mode, adjoint, averaged, carried, kind, root, shares
-from egan_theory.games.words import rate_factor
+from egan_theory.games.modes import KINDS, Mode, adjoint, averaged, carried, kind, rate_factor, root, shares
 
 CASES = {
     -1.42 + 0.37j: "step too large",
@@ -16,6 +15,9 @@ CASES = {
     0.99 + 0.2j: "rotation, growing",
     0.9 + 0.2j: "rotation, damped",
     1.17: "drift",
+    1.011 + 6.96e-5j: "drift",  # e-fold larger in 91 steps, a turn in 91,300
+    1.1 + 0.09j: "drift",
+    1.01 + 0.02j: "rotation, growing",
     1.0: "decay",
     0.3: "decay",
 }
@@ -24,6 +26,12 @@ CASES = {
 @pytest.mark.parametrize(("z", "name"), CASES.items())
 def test_kinds(z, name):
     assert kind(complex(z)) == name and name in KINDS
+
+
+@pytest.mark.parametrize(("z", "name"), {1.001 + 0.01j: "drift", 0.99 + 0.01j: "decay"}.items())
+def test_a_turn_within_the_residual_is_none(z, name):
+    assert kind(z, 0.02) == name and kind(z, 0.005).startswith("rotation")
+    assert Mode(z, z, 1, 0.02, 0.5, 0.5, 0.0, False).kind == name
 
 
 def test_numbers_of_a_mode():

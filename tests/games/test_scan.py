@@ -6,7 +6,8 @@ from scipy.optimize import brentq
 
 from egan_theory.base.errors import InputError
 from egan_theory.games.leading import Budget, leading
-from egan_theory.games.scan import known, scan
+from egan_theory.games.modes import kind
+from egan_theory.games.scan import _drifts, known, scan
 from tests.games.double import Matrix, Quadratic
 
 RATES = (0.3, 0.3)
@@ -129,3 +130,8 @@ def test_no_range_is_claimed_where_a_growing_mode_is_lost():
     residuals = np.array([1e-6, 1.0, np.nan, 1e-6])[:, None]
     found = known(np.array([1.118, 0.92, 0.7, 0.83]), z, residuals)
     np.testing.assert_array_equal(found, [1.118, np.nan, np.nan, 0.83])
+
+
+def test_what_a_scan_leaves_out_as_drift_is_what_a_mode_is_called():
+    z = np.array([1.1, 1.011 + 6.96e-5j, 1.01 + 0.02j, -30.0, 0.9, 0.9 + 0.1j])
+    assert _drifts(z).tolist() == [kind(complex(v)) == "drift" for v in z]

@@ -284,3 +284,29 @@ def test_shift_is_how_far_the_eigenvalue_moves(with_adjoint):
         assert shift == pytest.approx(true, rel=1e-4)
     else:  # a size, without the condition of the multiplier
         assert shift == pytest.approx(1e-6 * np.linalg.norm(change @ x) / abs(z[i] - 1), rel=1e-4)
+
+
+def growing(rate, optimizers=None):
+    """The reading of a game whose discriminator leaves a saddle by 1 + rate per step."""
+    players = Quadratic(6, rotation=0.0)
+    players.H[:] = 0.0
+    players.H[0, 0] = -1.0
+    game = descent(players, (rate, 0.01), {})
+    if optimizers is not None:
+        game = Game(players, optimizers, game.schedule, {})
+    return " ".join(spectrum_of(game, 60, progress=False).reading)
+
+
+def test_only_slow_growth_is_said_to_need_no_change():
+    assert "nothing has to be changed" in growing(0.05)
+    assert "nothing has to be changed" not in growing(0.5) and "lower the learning rate" in growing(0.5)
+
+
+def test_adam_before_its_first_step_is_said_to_be_so():
+    trained, fresh = adam(6, 1e-3, 0.9), Optimizer("adam", {"learning_rate": 1e-3})
+    other = adam(4, 1e-3, 0.9, seed=1)
+    said = growing(0.05, (fresh, other))
+    assert "Adam of the discriminator has taken no step yet" in said and "nothing has to be changed" not in said
+    assert "has taken no step" not in growing(0.05, (trained, other))
+    assert Optimizer("adam", {"learning_rate": 1e-3}, {"v": np.zeros(6)}, 0).fresh  # as Optax begins
+    assert not Optimizer("sgd", {"learning_rate": 1e-3}).fresh

@@ -37,8 +37,10 @@ def runs(multipliers=((0.9 + 0.2j,),) * 3, status="finished", notes=(), residual
 
 SAID = [
     (dict(multipliers=[[0.9, 0.8 + 0.3j]] * 3), "At step 20 no mode overshoots or circles with growing size (1 "
-     "rotation, damped, 1 decay); the largest multiplier is 0.9: nothing grows."),
+     "rotation, damped; 1 decay); the largest multiplier is 0.9: nothing grows."),
     (dict(multipliers=[[1.2, 0.8]] * 3), "the largest multiplier is 1.2: it grows without turning"),
+    (dict(multipliers=[[1.05, 0.8]] * 3), "1.05: it grows without turning, as it does while training is under way."),
+    (dict(multipliers=[[1.2, 0.8]] * 3), "1.2: it grows without turning, and fast: where the next analyses say so"),
     (dict(multipliers=[[1.0, -1.42 + 0.37j]] * 3, share=0.97, strength_r1=1.0), "At step 20: step too large. A mode "
      "carried by the discriminator is multiplied per step by −1.42 ± 0.37i (modulus 1.467)"),
     (dict(multipliers=[[1.0, -1.42 + 0.37j]] * 3, share=0.97, strength_r1=1.0),

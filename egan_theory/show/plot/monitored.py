@@ -104,7 +104,11 @@ def multipliers(runs: xr.Dataset, run: int = 0) -> list[tuple[str, np.ndarray, n
     re, im = (runs[f"multiplier_{part}"].transpose("run", "time", "multiplier").values[run] for part in ("re", "im"))
     there = np.isfinite(re) & np.isfinite(im)
     time, z = np.broadcast_to(runs["time"].values[:, None], re.shape)[there], re[there] + 1j * im[there]
-    kinds = np.array([kind(complex(value)) for value in z], dtype=object)
+    rest = runs.get("multiplier_residual")
+    residual = np.zeros(len(z)) if rest is None else rest.transpose("run", "time", "multiplier").values[run][there]
+    kinds = np.array(
+        [kind(complex(v), float(np.nan_to_num(r))) for v, r in zip(z, residual, strict=True)], dtype=object
+    )
     return [(name, time[kinds == name], z[kinds == name]) for name in KINDS if np.any(kinds == name)]
 
 
