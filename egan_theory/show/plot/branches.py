@@ -23,6 +23,8 @@ STRIP = 1.06
 #: a branch is drawn from the threshold where its first orbit is within this part of its range of it; points between two
 #: orbits; the line where orbits are unstable
 NEAR, BETWEEN, DASHED = 0.05, 12, (0, (4, 2))
+#: size in inches of a figure, and of one without orbits, which has no sizes to show
+SIZE, LOW = (7.6, 5.0), (7.6, 3.0)
 
 
 @given.given(found=given.BRANCH)
@@ -46,7 +48,7 @@ def branch(found: Branch, ax: Axes | None = None) -> Axes:
     Source:
         ``eg.branch`` computes it; Eq. (111, invariant-circle).
     """
-    ax = style.axes(ax, (7.6, 5.0))
+    ax = style.axes(ax, SIZE if found.orbits else LOW)
     for part in found.equilibrium:
         if part.stable is not None:
             ax.plot([part.low, part.high], [0, 0], color=BLACK, ls="-" if part.stable else DASHED, lw=2)
@@ -70,7 +72,9 @@ def branch(found: Branch, ax: Axes | None = None) -> Axes:
         handles.append(Line2D([], [], color=GREY, marker=".", ls="", ms=7, label=label))
     handles += _collapsed(ax, found)
     low, high = found.range
-    ax.set(xlabel=found.vary, ylabel="rms displacement of the particles (length)", xlim=(low, high))
+    ax.set(
+        xlabel=found.vary, ylabel="rms displacement of the particles (length)" if found.orbits else "", xlim=(low, high)
+    )
     if found.log:
         ax.set_xscale("log")
     ax.set_ylim(bottom=-0.02 * max((o.rms for o in found.orbits), default=1.0))
