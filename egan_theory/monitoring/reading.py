@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from ..games.modes import KINDS, TROUBLE, kind
 from ..games.words import FAST
 from ..games.words import multiplier as shown
 from ..runs.reading import open_runs
-from ..runs.schema import validate_runs
+from ..runs.schema import decoded, validate_runs
 
 #: cosine above which training goes straight on, and below which (in size) it goes across
 STRAIGHT, ACROSS = 0.7, 0.3
@@ -145,7 +144,7 @@ def monitor(runs: xr.Dataset | str | Path, run: int = 0) -> Monitored:
     ds = ds.isel(run=run)
     at = analysed(ds)
     analyses = tuple(_analysis(ds, i) for i in at)
-    notes = json.loads(ds.attrs.get("notes", "[]"))
+    notes = decoded(ds.attrs, "notes")
     failures = tuple(f"{f'step {a:g}' if a == b else f'steps {a:g} to {b:g}'}: {text}" for a, b, text in notes)
     trained = _sum(ds, "training_seconds")
     overhead = _sum(ds, "monitor_seconds") / trained if trained else float("nan")
@@ -156,9 +155,7 @@ def monitor(runs: xr.Dataset | str | Path, run: int = 0) -> Monitored:
         kinds[name] = kinds.get(name, 0) + 1
     last, status = float(ds["time"].values[-1]), str(ds.attrs.get("status", "unknown"))
     words = _remarks(ds, analyses, seen, status, last, overhead, notes)
-    return Monitored(
-        analyses, status, last, overhead, kinds, failures, tuple(words), json.loads(ds.attrs.get("monitor", "{}"))
-    )
+    return Monitored(analyses, status, last, overhead, kinds, failures, tuple(words), decoded(ds.attrs, "monitor"))
 
 
 def analysed(ds: xr.Dataset) -> np.ndarray:

@@ -67,7 +67,8 @@ it, runs.nc.zarr, that a crash leaves. ``open_runs("runs.nc")``, and so every co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -183,11 +184,38 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
     return ds.assign({v: ds[v].transpose(*DIMS[v]) for v in DIMS if v in ds})
 
 
+def decoded(attrs: Mapping[Any, Any], name: str, refuse: Callable[[str, str, Any], NoReturn] | None = None) -> Any:
+    """The value of attribute ``notes`` (remarks [first step, last step, text]) or ``monitor`` (settings by name), which
+    are JSON; empty where it is not there. Raises InputError."""
+    empty: list[Any] | dict[str, Any] = [] if name == "notes" else {}
+    rule = "be JSON, " + ("a list of [first step, last step, text]" if name == "notes" else "settings by name")
+    try:
+        value = json.loads(str(attrs[name])) if name in attrs else empty
+        fits = isinstance(value, type(empty))
+        if fits and name == "notes":
+            fits = all(
+                isinstance(note, list) and len(note) == 3 and isinstance(note[2], str)
+                and all(isinstance(step, int | float) for step in note[:2]) for note in value
+            )  # fmt: skip
+    except (ValueError, RecursionError):
+        fits = False
+    if not fits:
+        found = repr(str(attrs.get(name)))
+        found = found if len(found) <= 60 else f"{found[:60]}..."
+        if refuse is None:
+            raise InputError(f"runs: attribute {name}", rule, found)
+        refuse(f"attribute {name}", rule, found)
+    return value
+
+
 def _check_monitored(ds: xr.Dataset, refuse: Callable[[str, str, Any], NoReturn]) -> None:
     """What a Monitor records belongs together."""
     said = ds.attrs.get("monitor_version", MONITOR_VERSION)
     if str(said) != MONITOR_VERSION:
         refuse("attribute monitor_version", f"be {MONITOR_VERSION!r}", repr(said))
+    if "monitor_version" in ds.attrs:
+        for name in ("notes", "monitor"):
+            decoded(ds.attrs, name, refuse)
     parts = [n for n in ("multiplier_re", "multiplier_im") if n in ds]
     if len(parts) == 1:
         refuse("variables multiplier_re and multiplier_im", "be there both or not at all", parts[0])

@@ -20,7 +20,7 @@ import zarr
 from ..base.errors import EganError, InputError
 from ..base.netcdf import new_netcdf
 from ..base.ram import check_size
-from .schema import variable
+from .schema import decoded, variable
 from .store import add_array, attributes, fresh, opened, readable
 
 SUFFIX = ".zarr"
@@ -135,7 +135,7 @@ class Recording:
 
     def note(self, step: float, text: str) -> None:
         """A remark on a step, kept with the next samples; at most NOTES of them, the latest."""
-        notes = json.loads(self.attrs.get("notes", "[]"))
+        notes = decoded(self.attrs, "notes")
         if notes and notes[-1][2] == text:
             notes[-1][1] = step
         else:
@@ -149,7 +149,7 @@ class Recording:
         said = [text for text in str(self.attrs.get("rewound", "")).split("; ") if text]
         self.attrs["rewound"] = "; ".join([*said, f"cut back from step {self.last:g} to step {at:g}"])
         if "notes" in self.attrs:
-            kept = [[a, min(b, at), text] for a, b, text in json.loads(self.attrs["notes"]) if a <= at]
+            kept = [[a, min(b, at), text] for a, b, text in decoded(self.attrs, "notes") if a <= at]
             self.attrs["notes"] = json.dumps(kept)
         arrays = self._arrays if keep else {n: a for n, a in self._arrays.items() if "time" not in _dims(a)}
         diverged = np.where(self.diverged_at > at, -1, self.diverged_at)

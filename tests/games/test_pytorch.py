@@ -186,3 +186,20 @@ def test_what_is_kept_goes_with_the_contents_of_arrays():
     assert kept.get("x", a) is None
     kept.put("x", "second", 60, a)
     assert kept.get("x", a) == "second" and kept.get("x", np.arange(3.0)) is None
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_small_networks_are_computed_on_one_thread(small, monkeypatch):
+    """And there are as many as before afterwards, where it fails, too."""
+    if not small:
+        monkeypatch.setattr(pytorch, "SMALL", 0)
+    players = made(SETUPS[next(iter(SETUPS))]()).players
+    before, found = torch.get_num_threads(), []
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(ZeroDivisionError), players.apart():
+            found.append(torch.get_num_threads())
+            raise ZeroDivisionError
+        assert found == [1 if small else 2] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

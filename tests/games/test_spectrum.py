@@ -1,6 +1,7 @@
 """A game's spectrum on games of matrices: against dense eigenvalues, within its products, in every form."""
 
 import json
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from egan_theory.base.netcdf import read_netcdf, save
 from egan_theory.games.game import Game
 from egan_theory.games.leading import Budget
 from egan_theory.games.optimizers import Optimizer
-from egan_theory.games.spectrum import _shift, cost_of, spectrum_of
+from egan_theory.games.spectrum import _shift, _told, cost_of, spectrum_of
 from egan_theory.games.stepmap import GameMap, Schedule
 from tests.games.double import Quadratic, descent
 
@@ -210,6 +211,38 @@ def test_a_bar_says_the_cost_first(capsys, monkeypatch):
     game.players.push = lambda *a, **k: (slow.append(1), __import__("time").sleep(1e-3), push(*a, **k))[2]
     spectrum_of(game, 20)
     assert "spectrum, at most 20 products" in capsys.readouterr().err
+
+
+def test_the_time_said_first_is_not_that_of_the_first_product(monkeypatch):
+    game, clock = game_of("sgd", n=20), [0.0]
+    seconds = iter([10.0])
+    product = type(game.map).product
+
+    def slow(self, v):
+        clock[0] += next(seconds, 0.1)
+        return product(self, v)
+
+    monkeypatch.setattr(type(game.map), "product", slow)
+    monkeypatch.setattr("egan_theory.games.spectrum.time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    assert cost_of(game, 300).seconds_each == pytest.approx(0.1)
+
+
+def test_the_time_said_follows_the_mean_of_the_products_made(monkeypatch):
+    game, clock, said = game_of("sgd", n=20), [0.0], []
+
+    @contextmanager
+    def bar(label):
+        said.append(label)
+        yield lambda done, total, label=None: said.append(label)
+
+    monkeypatch.setattr("egan_theory.games.spectrum.progress_bar", bar)
+    monkeypatch.setattr("egan_theory.games.spectrum.time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    with _told(game, 300, True) as tell:
+        for seconds, done in ((2.0, 1), (4.0, 3)):
+            clock[0] = seconds
+            tell(done, 300)
+    assert said[1] == "spectrum, at most 300 products, 2 s each: about 10 min"
+    assert said[2] == "spectrum, at most 300 products, 1.3 s each: about 7 min"
 
 
 def test_bad_input():

@@ -97,6 +97,15 @@ def test_only_what_a_monitor_recorded_is_read(tmp_path):
         read(runs(), run=3)
 
 
+@pytest.mark.parametrize("text", ["{", "[1, 2", "7", '[[1, "a"]]', "[[1, 2, 3]]", '{"every": '])
+@pytest.mark.parametrize("name", ["notes", "monitor"])
+def test_damaged_attributes_are_named_in_one_line(name, text, tmp_path, capsys):
+    runs().assign_attrs({name: text}).to_netcdf(tmp_path / "r.nc", engine="h5netcdf")
+    assert main(["monitor", str(tmp_path / "r.nc")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and f"attribute {name}: must be JSON" in said and "Traceback" not in said
+
+
 @pytest.mark.parametrize(("change", "says"), [
     (lambda ds: ds.assign_attrs(monitor_version="2"), "attribute monitor_version: must be '1'"),
     (lambda ds: ds.drop_vars("multiplier_im"), "multiplier_re and multiplier_im: must be there both"),
