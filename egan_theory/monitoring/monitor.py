@@ -17,7 +17,7 @@ from ..experiment import Experiment
 from ..games.game import game as make_game
 from ..runs.recording import WriteError
 from .analysis import PARTS, Memory, Request, analyse
-from .pace import WARM, Pace
+from .pace import WARM, Pace, share_said
 from .samples import Samples
 
 #: parts of an analysis that its products do not count
@@ -306,13 +306,13 @@ class Monitor:
 
 
 def _cost(pace: Pace) -> str:
-    """What analyses at given steps cost."""
+    """What analyses at given steps will cost, as far as the first one tells."""
     took, step = pace.analysis_seconds, pace.step_seconds
     part = took / (pace.every * step) if pace.every and step else math.nan
     hint = "" if part <= pace.share else f"; every={pace.expected(took)} would keep {pace.share:.0%}"
     return (
-        f"monitor: an analysis took {took:.2g} s, a training step takes {step:.2g} s: every {pace.every} steps, "
-        f"that is {part:.1%} of the training time{hint}"
+        f"monitor: the first analysis took {took:.2g} s, a training step takes {step:.2g} s: if later ones take as "
+        f"long, every {pace.every} steps, that is an estimated {share_said(part)}{hint}"
     )
 
 

@@ -16,6 +16,11 @@ WINDOW = 200
 SAMPLES = 10
 
 
+def share_said(part: float) -> str:
+    """Time spent looking over that of training, in words."""
+    return f"{part:.2g} times the training time" if part > 1 else f"{part:.1%} of the training time"
+
+
 class Pace:
     """Time of training and of looking at it, and what follows for the steps between two analyses.
 
@@ -112,4 +117,4 @@ class Pace:
             self.spacing = self.expected(seconds + SAMPLES * sample_seconds)
 
 
-__all__ = ["SAMPLES", "WARM", "Pace"]
+__all__ = ["SAMPLES", "WARM", "Pace", "share_said"]

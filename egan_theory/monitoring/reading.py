@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +16,8 @@ from ..games.modes import KINDS, TROUBLE, kind
 from ..games.words import FAST
 from ..games.words import multiplier as shown
 from ..runs.reading import open_runs
-from ..runs.schema import decoded, validate_runs
+from ..runs.schema import ATTRS, decoded, validate_runs
+from .pace import share_said
 
 #: cosine above which training goes straight on, and below which (in size) it goes across
 STRAIGHT, ACROSS = 0.7, 0.3
@@ -96,22 +97,27 @@ class Monitored(Table):
     def columns(self) -> Sequence[Column]:
         """What the Dataset holds of every analysis."""
         numeric = [name for name in Analysis.__dataclass_fields__ if name not in ("step", "kind")]
-        return [*(Column(name, name.replace("_", " "), "1") for name in numeric), Column("kind")]
+        return [
+            *(Column(name, name.replace("_", " "), ATTRS.get(name, ("", "1"))[1]) for name in numeric),
+            Column("kind"),
+        ]
 
     def attrs(self) -> dict[str, Any]:
         """What holds for all analyses."""
         return {"status": self.status, "overhead": self.overhead, "remarks": "\n".join(self.remarks)}
 
     def grid(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
-        """Titles of columns, and a row for each analysis."""
-        head = ("step", "largest multiplier", "modulus", "kind", "path cosine", "kernel share", "R1 set", "R1 advised")
+        """Titles of columns, and a row for each analysis; what was never measured has no column."""
+        head = ("step", "largest multiplier", "modulus", "kind", "path cosine", "kernel share",
+                "R1 set (length²)", "R1 advised (length²)")  # fmt: skip
         rows: list[Sequence[Any]] = [
-            (f"{a.step:g}", "-" if a.multiplier is None else shown(a.multiplier),
+            (f"{a.step:g}", None if a.multiplier is None else shown(a.multiplier),
              None if a.multiplier is None else abs(a.multiplier), a.kind, a.path_angle, a.kernel_share, a.strength_r1,
              a.strength_advised)
             for a in self.analyses
         ]  # fmt: skip
-        return head, rows
+        kept = [i for i in range(len(head)) if not rows or any(row[i] is not None for row in rows)]
+        return [head[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
 def monitor(runs: xr.Dataset | str | Path, run: int = 0) -> Monitored:
@@ -154,8 +160,9 @@ def monitor(runs: xr.Dataset | str | Path, run: int = 0) -> Monitored:
         name = _kind(z, residual)
         kinds[name] = kinds.get(name, 0) + 1
     last, status = float(ds["time"].values[-1]), str(ds.attrs.get("status", "unknown"))
-    words = _remarks(ds, analyses, seen, status, last, overhead, notes)
-    return Monitored(analyses, status, last, overhead, kinds, failures, tuple(words), decoded(ds.attrs, "monitor"))
+    asked = decoded(ds.attrs, "monitor")
+    words = _remarks(ds, analyses, seen, status, last, overhead, notes, asked)
+    return Monitored(analyses, status, last, overhead, kinds, failures, tuple(words), asked)
 
 
 def analysed(ds: xr.Dataset) -> np.ndarray:
@@ -211,7 +218,7 @@ def _sum(ds: xr.Dataset, name: str) -> float:
 
 def _remarks(
     ds: xr.Dataset, analyses: Sequence[Analysis], seen: list[tuple[complex, float, float]], status: str, last: float,
-    overhead: float, notes: list[list[Any]],
+    overhead: float, notes: list[list[Any]], asked: Mapping[str, Any],
 ) -> list[str]:  # fmt: skip
     if status.startswith("diverged"):
         out = [f"Training {status}: from there on nothing is finite."]
@@ -222,9 +229,16 @@ def _remarks(
     now = analyses[-1]
     out += [*_modes(now, seen), *_path(now), *_strength(now), *_kernel(now)]
     if np.isfinite(overhead):
-        part = f"{overhead:.2g} times" if overhead > 1 else f"{overhead:.1%} of"
-        out.append(f"The analyses took {part} the training time.")
+        out.append(f"The analyses took {share_said(overhead)}{_aim(asked, overhead)}.")
     return [*out, *_failed(notes)]
+
+
+def _aim(asked: Mapping[str, Any], overhead: float) -> str:
+    """Why it was more than the share asked for."""
+    share = asked.get("share")
+    if asked.get("every") is not None or not isinstance(share, int | float) or overhead <= share:
+        return ""
+    return f", above the {share:.1%} asked for, to which the latest analysis and what was done before it are added"
 
 
 def _modes(now: Analysis, seen: list[tuple[complex, float, float]]) -> list[str]:

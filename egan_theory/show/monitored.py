@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from ..base.files import atomic, check_output
+from ..base.terminal import cell
 from ..games.modes import KINDS
 from ..monitoring.reading import Monitored, monitor
 from ..runs.reading import open_runs
@@ -26,13 +29,38 @@ CAPTIONS = {
     "moduli": "Leading multipliers of one training step: what lies above 1 grows at every step.",
     "angles": "Their angles: 0 is no turning, 180 degrees a change of sign at every step.",
     "path": "Cosine between the game's vector field and the straight path from the weights of the analysis before to "
-            "the present ones (Berard et al. 2020): 1, training goes straight on; about 0, the players turn; from "
-            "positive at the present weights to negative beyond them, they come to rest.",
-    "kernel": "The generator's two kernel numbers, and the share of its tangent kernel that they explain: the test of "
-              "the effective model on this generator.",
-    "strengths": "R1 strength set, advised, and the edge of stability of the discriminator's own steps. With SGD "
-                 "half of it is advised at most; with Adam the edge itself, beyond which its moments hold them.",
+            "the present ones (Berard et al. 2020): 1, training goes straight on; about 0, the players turn.",
+    "kernel": "How the generator's tangent kernel changes, and whether the effective model fits this generator.",
+    "strengths": "Strength of the R1 penalty.",
 }  # fmt: skip
+#: what a caption says besides where the variable was recorded
+MORE = {
+    "path": {"path_angle_beyond": "From positive at the present weights to negative beyond them, they come to rest."},
+    "kernel": {
+        "kernel_g1": "g1 and g2 are its two kernel numbers.",
+        "kernel_share": "The share is the part of the kernel that two numbers explain.",
+    },
+    "strengths": {
+        "strength_r1": "Set: the strength trained with.",
+        "strength_advised": "Advised: what theory advises for the steps that remain.",
+        "strength_edge": "Edge: up to where the discriminator's own steps are stable; with SGD half of it is advised "
+                         "at most, with Adam the edge itself, beyond which its moments hold them.",
+    },
+}  # fmt: skip
+#: settings of the Monitor in words, and their units
+SETTINGS = {
+    "every": ("analysis every", "steps"),
+    "share": ("part of the training time aimed at, besides the latest analysis and what was done before it", ""),
+    "products": ("products with the training step's Jacobian per analysis, at most", ""),
+    "count": ("multipliers kept", ""),
+    "parts": ("measured", ""),
+    "horizon": ("length of the whole training", "steps"),
+    "loss": ("loss", ""),
+    "alternating": ("the generator sees the new discriminator", ""),
+    "critic_steps": ("discriminator steps per generator step", ""),
+    "lazy": ("penalty at every so many steps", ""),
+    "penalty": ("penalties", "length²"),
+}
 #: what a figure shows, and its variables with what they are, for those who do not see it
 SHOWN = {
     "losses": ("Losses over training", {"loss_discriminator": "discriminator", "loss_generator": "generator"}),
@@ -77,7 +105,7 @@ def monitor_page(
 def page(ds: xr.Dataset, found: Monitored) -> str:
     """The page's text."""
     pictures = [
-        picture(name, _alt(ds, name), CAPTIONS[name], partial(plot.monitor, ds, what=name)) for name in panels(ds)
+        picture(name, _alt(ds, name), _caption(ds, name), partial(plot.monitor, ds, what=name)) for name in panels(ds)
     ]
     head, rows = found.grid()
     return rendered(
@@ -95,11 +123,40 @@ def page(ds: xr.Dataset, found: Monitored) -> str:
         rows=list(rows)[-LISTED:],
         total=len(found.analyses),
         kinds=KINDS,
-        asked=found.asked,
+        asked=_asked(found.asked),
         status=found.status,
         versions=ds.attrs.get("versions", "not recorded"),
         schema=ds.attrs.get("schema_version", "not recorded"),
     )
+
+
+def _caption(ds: xr.Dataset, name: str) -> str:
+    """What is drawn."""
+    more = (text for variable, text in MORE.get(name, {}).items() if known(ds, variable)[1].size)
+    return " ".join([CAPTIONS[name], *more])
+
+
+def _asked(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Settings of the Monitor in words; of ``share`` only where it was used."""
+    out = []
+    for name, value in settings.items():
+        if value is None or (name == "share" and settings.get("every") is not None):
+            continue
+        label, unit = SETTINGS.get(name, (name.replace("_", " "), ""))
+        out.append((label, _said(value, unit)))
+    return out
+
+
+def _said(value: Any, unit: str) -> str:
+    after = f" {unit}" if unit else ""
+    if isinstance(value, dict):
+        return (
+            ", ".join(f"{key.upper()} {cell(v)}{after if key in ('r1', 'r2') else ''}" for key, v in value.items())
+            or "none"
+        )
+    if isinstance(value, list):
+        return ", ".join(map(cell, value)) or "nothing"
+    return f"{cell(value)}{after}"
 
 
 def _alt(ds: xr.Dataset, name: str) -> str:

@@ -15,6 +15,7 @@ import pytest
 import egan_theory as eg
 from egan_theory.base.errors import InputError
 from egan_theory.monitoring.monitor import Monitor
+from egan_theory.monitoring.pace import share_said
 from egan_theory.runs.recording import WriteError
 from tests.monitoring.doubles import Clock, Double, Network
 
@@ -159,7 +160,7 @@ def test_the_cost_of_given_steps_is_said(tmp_path):
             m.step(step)
     assert "a product takes 0.5 s" in said[0] and "every" not in said[0]
     took = 0.5 * eg.open_runs(tmp_path / "r.nc")["monitor_products"].sel(time=10).item()
-    assert f"every 10 steps, that is {took / 10:.1%} of the training time" in said[1] and len(said) == 2
+    assert f"every 10 steps, that is an estimated {share_said(took / 10)}" in said[1] and len(said) == 2
     assert f"every={np.ceil(took / 0.03):.0f} would keep 3%" in said[1]
 
 

@@ -13,7 +13,7 @@ from egan_theory.cli.app import main
 from egan_theory.monitoring.reading import monitor as read
 from egan_theory.runs.schema import validate_runs, variable
 from egan_theory.show import style
-from egan_theory.show.monitored import verdict
+from egan_theory.show.monitored import page, verdict
 from egan_theory.show.plot.monitored import PANELS, panels
 from tests.monitoring.doubles import Network
 from tests.monitoring.test_monitor import monitor, train
@@ -222,6 +222,28 @@ def test_report_reads_such_files(ring, tmp_path):
     assert main(["report", ring[0], "--runs", ring[1], "-o", str(out)]) == 0
     with xr.open_dataset(out / "runs.nc", engine="h5netcdf") as written:
         assert "multiplier_re" in written and written.attrs["monitor_version"] == "1"
+
+
+def test_the_page_says_settings_in_words_and_describes_what_is_drawn():
+    asked = {"every": 10, "share": 0.03, "parts": ["multipliers", "path"], "penalty": {"r1": 1.0}, "horizon": None}
+    ds = runs(strength_r1=1.0, path_angle=0.5).assign_attrs(monitor=json.dumps(asked))
+    text = page(ds, read(ds))
+    for said in ("<li>analysis every: 10 steps</li>", "<li>measured: multipliers, path</li>",
+                 "<li>penalties: R1 1 length²</li>", "<th scope=\"col\">R1 set (length²)</th>"):  # fmt: skip
+        assert said in text
+    for absent in ("[&#39;", "{&#39;", "share", "kernel share", "R1 advised", "beyond them", "Edge:", "not measured"):
+        assert absent not in text.partition("<main")[2]
+    full = runs(strength_r1=1.0, strength_edge=2.0, path_angle=0.5, path_angle_beyond=0.1)
+    assert "Edge:" in page(full, read(full)) and "beyond them" in page(full, read(full))
+    with style.detached():
+        drawn = [line.get_label() for line in eg.plot.monitor(ds, what="path").lines]
+    assert "at the present weights" in drawn and "a quarter beyond" not in drawn
+
+
+def test_more_time_than_asked_for_is_explained():
+    ds = runs().assign_attrs(monitor='{"every": null, "share": 0.01}')
+    assert "The analyses took 3.0% of the training time, above the 1.0% asked for, to which" in read(ds).remarks[-1]
+    assert "asked for" not in read(runs()).remarks[-1]
 
 
 def test_the_title_is_of_the_analysis_and_agrees_with_the_sentence():

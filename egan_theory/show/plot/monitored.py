@@ -156,6 +156,8 @@ def _path(runs: xr.Dataset, run: int, ax: Axes) -> None:
         ("path_angle_beyond", "a quarter beyond", ORANGE, "^--"),
     ):
         time, values = known(runs, name, run)
+        if not len(values):
+            continue
         ax.plot(time, values, mark, color=colour, ms=4, lw=1.2, label=label)
         _tell(ax, runs, time, values, [f"{label}: cosine {v:.3g}" for v in values])
     ax.set(ylabel="cosine of field and path (1)", ylim=(-1.08, 1.08))
@@ -169,8 +171,9 @@ def _kernel(runs: xr.Dataset, run: int, ax: Axes) -> None:
             ax.plot(time, g2 / g1, "^--", color=ORANGE, ms=4, lw=1.2, label="g2/g1")
             _tell(ax, runs, time, g2 / g1, [f"kernel ratio g2/g1 = {v:.3g}" for v in g2 / g1])
     at, shares = known(runs, "kernel_share", run)
-    ax.plot(at, shares, "o-", color=BLUE, ms=4, lw=1.2, label="share explained by two numbers")
-    _tell(ax, runs, at, shares, [f"share explained by two numbers: {v:.3g}" for v in shares])
+    if len(shares):
+        ax.plot(at, shares, "o-", color=BLUE, ms=4, lw=1.2, label="share explained by two numbers")
+        _tell(ax, runs, at, shares, [f"share explained by two numbers: {v:.3g}" for v in shares])
     if len(g1) and g1[0] > 0:
         label = f"g1 over its first value, {g1[0]:.3g}"
         ax.plot(time, g1 / g1[0], "s:", color=GREEN, ms=4, lw=1.2, label=label)
@@ -189,9 +192,9 @@ def _strengths(runs: xr.Dataset, run: int, ax: Axes) -> None:
         time, values = known(runs, name, run)
         if len(values):
             ax.plot(time, values, mark, color=colour, ms=4, lw=1.5, label=label)
-            _tell(ax, runs, time, values, [f"R1 strength, {label}: {v:.4g}" for v in values])
+            _tell(ax, runs, time, values, [f"R1 strength, {label}: {v:.4g} length²" for v in values])
             drawn.append(values)
-    ax.set_ylabel("R1 strength (1)")
+    ax.set_ylabel("R1 strength (length²)")
     values = np.concatenate([*drawn, np.empty(0)])
     if not style.log_if_wide(ax, "y", values) and values.size:
         ax.set_ylim(0, 1.25 * values.max() or 1)
