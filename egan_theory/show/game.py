@@ -59,7 +59,7 @@ def game_page(spectrum: GameSpectrum, path: str | Path) -> Path:
         head=head,
         rows=[
             {"cells": [cell(value) for value in row], "off": mode.kind in TROUBLE}
-            for row, mode in zip(rows, spectrum.modes, strict=True)
+            for row, mode in sorted(zip(rows, spectrum.modes, strict=True), key=lambda both: -both[1].modulus)
         ],
         kinds={name: KINDS[name] for name in KINDS if spectrum.of_kind(name)},
         penalty="" if scan is None else scan.penalty.upper(),
@@ -147,7 +147,7 @@ def _alt_curvature(s: GameSpectrum) -> str:
 
 def _about(s: GameSpectrum) -> list[tuple[str, str]]:
     def said(values: Any) -> str:
-        return ", ".join(f"{k} {cell(v)}" for k, v in values.items()) or "none"
+        return ", ".join(f"{k} {cell(v)}" for k, v in values.items() if k != "fresh") or "none"
 
     return [
         ("framework", s.framework),

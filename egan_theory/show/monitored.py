@@ -58,7 +58,7 @@ SETTINGS = {
     "loss": ("loss", ""),
     "alternating": ("the generator sees the new discriminator", ""),
     "critic_steps": ("discriminator steps per generator step", ""),
-    "lazy": ("penalty at every so many steps", ""),
+    "lazy": ("steps from one penalty to the next", ""),
     "penalty": ("penalties", "length²"),
 }
 #: what a figure shows, and its variables with what they are, for those who do not see it

@@ -3,6 +3,7 @@
 import json
 import re
 from html import unescape
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -74,3 +75,28 @@ def test_figures_without_their_data_say_so(spectrum):
     assert "no scan" in eg.plot.game_scan(bare).texts[0].get_text()
     assert "no curvature" in eg.plot.game_curvature(bare).texts[0].get_text()
     assert len(eg.plot.game(bare).get_lines()) >= 1 and "allow more" in bare.reading[0]
+
+
+def test_ticks_of_curvature_do_not_meet_and_the_axis_ends_where_the_data_does():
+    from dataclasses import replace
+
+    from egan_theory.show import style
+
+    nodes, weights = np.array([-3e-5, -1.2e-6, 2e-6, 4e-3, 0.012]), np.array([0.1, 0.2, 0.3, 0.39, 1e-2])
+    s = spectrum_of(descent(Quadratic(30), (0.8, 0.2), {}), 60, progress=False)
+    for scale in (1.0, 2.5, 8.0):
+        d = replace(s.curvature_D, nodes=nodes * scale + 0j, weights=weights)
+        with style.detached():
+            ax = eg.plot.game_curvature(replace(s, curvature_D=d, curvature_G=None))
+            ax.figure.draw_without_rendering()
+            shown = [t for t in ax.get_xticklabels() if ax.get_xlim()[0] <= t.get_position()[0] <= ax.get_xlim()[1]]
+            boxes = sorted((t.get_window_extent() for t in shown), key=lambda box: box.x0)
+        assert len(boxes) >= 3 and all(a.x1 + 3 < b.x0 for a, b in pairwise(boxes))
+        assert ax.get_ylim()[0] > weights.min() / 10
+
+
+def test_the_table_of_modes_is_by_modulus_and_its_cells_wrap(spectrum, tmp_path):
+    text = eg.game_page(spectrum, tmp_path / "game.html").read_text(encoding="utf-8")
+    body = text.partition('<table class="sortable dense">')[2].partition("</table>")[0]
+    moduli = [float(re.findall(r"<td[^>]*>(.*?)</td>", row)[1]) for row in re.findall(r"<tr.*?</tr>", body)[1:]]
+    assert len(moduli) == len(spectrum.modes) and moduli == sorted(moduli, reverse=True)

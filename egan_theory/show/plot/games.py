@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from ...base.errors import InputError
 from .. import given, style
@@ -183,7 +184,8 @@ def _tell_scan(ax: Axes, s: Scan, at: np.ndarray, size: np.ndarray, name: str) -
 def game_curvature(spectrum: GameSpectrum, ax: Axes | None = None) -> Axes:
     """Density of each player's own step times its curvature (P^1/2 H P^1/2), and from where on a step is too large.
 
-    Both axes are linear within a hundredth of the largest curvature and logarithmic beyond.
+    The horizontal axis is linear up to its first power of ten, some hundredth of the largest curvature, and logarithmic
+    beyond; the vertical one is logarithmic.
 
     Returns:
         The axes drawn on: ``ax``, or those of a new figure.
@@ -210,7 +212,11 @@ def game_curvature(spectrum: GameSpectrum, ax: Axes | None = None) -> Axes:
         return style.note(ax, "no curvature was asked for")
     values = np.concatenate([d.re for d in (spectrum.curvature_D, spectrum.curvature_G) if d is not None])
     top = float(np.abs(values).max(initial=0.0)) or 1.0
-    ax.set_xscale("symlog", linthresh=top / 100)
+    low, high = int(np.floor(np.log10(top / 100))), int(np.ceil(np.log10(top)))
+    ax.set_xscale("symlog", linthresh=10.0**low)
+    right = 10.0 ** np.arange(low, high + 1)  # none within the linear part, where labels would meet
+    ax.xaxis.set_major_locator(FixedLocator([*(-right[right <= -values.min(initial=0.0)]), 0.0, *right]))
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.set_yscale("log")
     ax.set(xlabel="step times curvature (1)", ylabel="part of all directions")
     return style.finish(ax)
@@ -219,7 +225,7 @@ def game_curvature(spectrum: GameSpectrum, ax: Axes | None = None) -> Axes:
 def _stems(ax: Axes, d: Density, name: str, colour: str) -> None:
     weights = np.maximum(np.real(d.weights), 1e-16)
     kept = weights > 1e-12
-    ax.vlines(d.re[kept], weights[kept].min(initial=1e-12), weights[kept], color=colour, lw=1.2, alpha=0.7)
+    ax.vlines(d.re[kept], weights[kept].min(initial=1.0) / 2, weights[kept], color=colour, lw=1.2, alpha=0.7)
     ax.plot(d.re[kept], weights[kept], "o", color=colour, ms=4.5, label=f"{name} ({d.probes} probe)")
     style.tell(ax, d.re[kept], weights[kept], [f"{name}: step times curvature {a:.4g}, part of all directions {b:.2g}"
                                                for a, b in zip(d.re[kept], weights[kept], strict=True)])  # fmt: skip
