@@ -49,7 +49,7 @@ def near_equilibrium(
         else:
             found = _assign(problem, particles[r])
             if found is None:
-                reason = "does not end with the target's mass on every target point"
+                reason = "a run that does not end with the target's mass on every target point"
                 notes.append({"name": f"run {r}", "reason": reason})
                 continue
             assignment, dx = found
@@ -60,7 +60,7 @@ def near_equilibrium(
         seen = np.isfinite(size)
         near = np.where(seen, size < limit, seen[::-1].cumsum()[::-1] > 0)  # what is missing in between says nothing
         if not (near & seen).any():
-            reason = f"never within {limit:.3g} of equilibrium (largest displacement)"
+            reason = f"a run never within {limit:.3g} of equilibrium (largest displacement)"
             notes.append({"name": f"run {r}", "reason": reason})
             continue
         # a kicked run is near from the start on, a random one from the last time it enters
