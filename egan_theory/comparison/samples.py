@@ -35,7 +35,9 @@ def near_equilibrium(
     particles, times = runs["particles"].values, runs["time"].values.astype(float)
     N, d = problem.N, problem.d
     if particles.shape[2] != N:
-        raise InputError("runs: dimension particle", f"be generator.particles = {N}", particles.shape[2])
+        g = problem.exp.generator
+        follows = ", which follows from the target's points" if g.follows else ""
+        raise InputError("runs: dimension particle", f"be generator.particles = {N}{follows}", particles.shape[2])
     if particles.shape[3] != d:
         raise InputError("runs: dimension component", f"be the target's dimension {d}", particles.shape[3])
     limit = linear * problem.exp.discriminator.length_scale
