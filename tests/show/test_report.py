@@ -193,10 +193,10 @@ def test_left_shows_advice_simulated_and_lost_points(regularizer):
 
 
 def test_left_where_nothing_helps_or_a_range_does(regularizer):
-    labels = check(plot.left(replace(regularizer, helps=False, best=0.0)), "penalty.r1", "steps")
+    labels = check(plot.left(replace(regularizer, helps=False, best=0.0)), "R1 strength (length²)", "steps")
     assert not any("advice" in label for label in labels)
     wide = replace(regularizer, low=regularizer.best / 20, high=regularizer.best)
-    assert any("1 % more" in label for label in check(plot.left(wide), "penalty.r1", "steps"))
+    assert any("1 % more" in label for label in check(plot.left(wide), "R1 strength (length²)", "steps"))
 
 
 def test_rate_curve_shows_best_simulated_and_lost_points(regularizer):
@@ -222,7 +222,7 @@ def test_rate_curve_without_a_sweep_and_with_best_strength_zero(regularizer):
     check(ax, "R1 strength (length²)", "1/time")
     curve = ax.lines[0]
     assert curve.get_ydata()[list(curve.get_xdata()).index(fastest.best)] == fastest.rate
-    labels = check(plot.rate_curve(replace(fastest, best=0.0)), "penalty.r1", "rate")
+    labels = check(plot.rate_curve(replace(fastest, best=0.0)), "R1 strength (length²)", "rate")
     assert any("strength 0" in label for label in labels)
 
 
