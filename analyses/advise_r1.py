@@ -165,7 +165,7 @@ def figure(ds: xr.Dataset):
     right.axhline(measured[2], color=GREY, lw=1.2, ls="-.", label="simulated without R1")
     right.axvline(float(row["edge"]) / SAFETY, color=VERMILLION, ls=":", label=f"edge of stability / {SAFETY:g}")
     right.set(xscale="log", xlim=span, ylim=(0, min(1.3, 1.1 * np.nanmax(np.where(measured < 2, measured, np.nan)))))
-    right.set(xlabel="R1 strength (1)", ylabel=f"left of the kicks after {int(row['steps'])} steps (share)")
+    right.set(xlabel="R1 strength (length²)", ylabel=f"left of the kicks after {int(row['steps'])} steps (share)")
     plain_ticks(right, "x")
     above(right, f"{row['label'].values}, of median ratio")
     return fig

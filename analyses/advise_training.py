@@ -308,7 +308,7 @@ def figure(ds: xr.Dataset) -> Any:
                      f"{float(row['excess']):.2f} of the least", fontsize=9.5)  # fmt: skip
     for unused in axes[ds.sizes["setup"] :]:
         unused.set_visible(False)
-    fig.supxlabel("R1 strength (1)", fontsize=11)
+    fig.supxlabel("R1 strength (length²)", fontsize=11)
     fig.supylabel("energy distance to the data (units of the data)", fontsize=11)
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return fig

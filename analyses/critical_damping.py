@@ -57,7 +57,7 @@ def figure(ds: xr.Dataset):
     left.errorbar(ds["strength"], ds["rate"], ds["rate_stderr"], fmt="o", ms=5, mfc="white", color=VERMILLION,
                   label="simulated (nonlinear model)")  # fmt: skip
     left.axvline(best, color=GREY, ls=":", label=f"predicted best strength, {best:.3g}")
-    left.set(xscale="log", ylim=(0, None), xlabel="R1 strength (1)", ylabel="convergence rate (1/step)")
+    left.set(xscale="log", ylim=(0, None), xlabel="R1 strength (length²)", ylabel="convergence rate (1/step)")
     above(left, "Fastest at an intermediate strength")
     for factor, colour in COLOURS.items():
         curve = ds["deviation"].sel(factor=factor)

@@ -369,7 +369,7 @@ def figure(ds: xr.Dataset):
         if lost.any():
             ax.plot(shown(swept[lost]), np.full(lost.sum(), 0.04), "x", color=VERMILLION, ms=8, mew=2,
                     transform=ax.get_xaxis_transform(), label="diverged")  # fmt: skip
-        ax.set(xscale="log", yscale="log", xlabel="R1 strength (1)")
+        ax.set(xscale="log", yscale="log", xlabel="R1 strength (length²)")
         ratios = ", ".join(f"{float(v):.2f}" for v in row["excess"])
         ax.set_title(f"network {i}: advice leaves\n{ratios} times the least;\ntrained on "
                      f"{float(row['continued_excess']):.2f} times", fontsize=9.5)  # fmt: skip

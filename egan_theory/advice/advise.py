@@ -20,6 +20,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..experiment import Experiment
+from ..experiment.taken import takes_experiment
 from ..features.rows import RowFeatures
 from ..predict.left import horizon_of
 from .combine import combined
@@ -185,6 +186,7 @@ def _surroundings(features: Any, samples: Array, base: Experiment) -> Surroundin
     )
 
 
+@takes_experiment
 def advise_experiment(
     exp: Experiment,
     data: Array | None = None,

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..base.table import Record
 from ..predict.left import SAFETY, Choice, ForHorizon
+from ..tables.penalties import strength_unit
 from . import words
 from .reach import Reach
 
@@ -105,6 +106,10 @@ class Advice(ForHorizon):
         "variations", "check", "assumptions",
     )  # fmt: skip
     TITLE = "R1 strength for {0.span}"
+    UNITS = (
+        *((name, strength_unit("r1")) for name in ("best", "low", "high", "edge")),
+        ("rate", "{0.rate_unit}"),
+    )
     penalty: ClassVar[str] = "r1"
 
     asymptotic: Asymptotic

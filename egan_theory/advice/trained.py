@@ -284,6 +284,7 @@ def advise_game(
     return Advice(
         best=best, horizon=float(steps), left=left[1.0], left_without=left[0.0], left_at_half=left[0.5],
         left_at_double=left[2.0], frozen=0.0, moving=left[1.0], moving_without=left[0.0],
+        moving_at_half=left[0.5], moving_at_double=left[2.0],
         low=middle * float(np.exp(-spread)), high=middle * float(np.exp(spread)), edge=edge,
         rate=float(np.mean(at)), rate_at_half=float(np.mean([curve.rate(best / 2) for curve in asked])),
         rate_at_double=float(np.mean([curve.rate(2 * best) for curve in asked])),

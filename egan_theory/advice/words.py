@@ -8,6 +8,7 @@ import numpy as np
 
 from ..base.terminal import cell, sentence, table
 from ..predict.left import FLAT, WIDE, part
+from ..tables.penalties import strength_label
 
 if TYPE_CHECKING:
     from .result import Advice
@@ -67,7 +68,7 @@ def headline(a: Advice) -> list[tuple[str, str]]:
     if a.notes:
         stable = (f"{a.edge_name}, smallest of the draws", f"{high}{edge}")
     rows = [
-        ("R1 strength", f"{a.best:.4g}"),
+        (strength_label("r1"), f"{a.best:.4g}"),
         (f"left of {a.left_of} after {a.span}, of 1", part(a.left)),
         ("without R1", part(a.left_without)),
         ("at half and at twice the strength", f"{part(a.left_at_half)}, {part(a.left_at_double)}"),

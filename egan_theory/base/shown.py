@@ -154,7 +154,8 @@ def html(
         top = ""
         body = "".join(f"<tr>{_ROW}{escape(row[0])}</th>{''.join(map(_td, row[1:]))}</tr>" for row in rows)
     left = f"<p>… {len(rows) - ROWS} more rows</p>" if head and len(rows) > ROWS else ""
-    out = f"<table>{caption}{top}<tbody>{body}</tbody></table>{left}"
+    named = "" if title else ' aria-label="values"'
+    out = f"<table{named}>{caption}{top}<tbody>{body}</tbody></table>{left}"
     if notes:
         said = "".join(f"<p>{escape(note)}</p>" for note in notes)
         out += folded(f"{len(notes)} remark{'s' * (len(notes) > 1)}", said, seen=not rows)
@@ -164,7 +165,7 @@ def html(
             f"{escape(shorten(said_of(value), LONG, placeholder=' …'))}</td></tr>"
             for key, value in details.items()
         )
-        out += folded("details", f"<table><tbody>{pairs}</tbody></table>")
+        out += folded("details", f'<table aria-label="details"><tbody>{pairs}</tbody></table>')
     return out
 
 

@@ -27,6 +27,7 @@ class Record(Shown):
     KEYS: ClassVar[Sequence[str]] = ()
     SHOWN: ClassVar[Sequence[str]] = ()
     UNITS: ClassVar[Sequence[tuple[str, str]]] = ()
+    NAMES: ClassVar[Mapping[str, str]] = {}
     MORE: ClassVar[str] = ".to_dict()"
 
     def to_dict(self) -> dict[str, Any]:
@@ -49,7 +50,7 @@ class Record(Shown):
 
     def _label(self, key: str) -> str:
         unit = dict(self.UNITS).get(key, "").format(self)
-        return key.replace("_", " ") + (f" ({unit})" if unit else "")
+        return self.NAMES.get(key, key.replace("_", " ")) + (f" ({unit})" if unit else "")
 
 
 @dataclass(frozen=True)

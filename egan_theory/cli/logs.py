@@ -81,6 +81,16 @@ def summary(ds: xr.Dataset, out: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _rewritten(replaced: int, given_up: int) -> str:
+    """What became of values that a restart made void."""
+    said = []
+    if replaced:
+        said.append(f"{replaced} value{'s' * (replaced > 1)} logged twice: the later one counts")
+    if given_up:
+        said.append(f"{given_up} value{'s' * (given_up > 1)} of training that was given up for a restart: left out")
+    return f"{'; '.join(said)}."
+
+
 def _text(data: dict[str, Any]) -> list[Any]:
     rows = [
         ["log", data["source"]],
@@ -98,8 +108,7 @@ def _text(data: dict[str, Any]) -> list[Any]:
     if data["rewound"]:
         lines.append(f"Training went on from an earlier {data['unit']}: {data['rewound']}.")
     if data["replaced"] or data["given_up"]:
-        written = f"{data['replaced']} values were written again later and replaced"
-        lines.append(f"{written}, {data['given_up']} of what was given up were left out.")
+        lines.append(_rewritten(data["replaced"], data["given_up"]))
     for name, at in zip(data["names"], data["diverged_at"], strict=True):
         if at is not None:
             lines.append(f"{name}: not finite from {data['unit']} {at} on (diverged).")

@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ..base.errors import InputError
 from ..experiment import Experiment
+from ..experiment.taken import takes_experiment
 from ..fits.decay import fitted_rate
 from ..fits.estimate import blind_eigenvalues
 from ..fits.rounding import too_coarse
@@ -55,6 +56,7 @@ BLIND = "without the prediction's eigenvectors: principal components, variable p
 METHOD = "all predicted modes at once, variable projection; errors from noise, second order and scatter between runs"
 
 
+@takes_experiment
 def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
     """Predicted against measured: eigenvalues of the ``modes`` slowest visible modes and the convergence rate.
 

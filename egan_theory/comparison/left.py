@@ -11,6 +11,7 @@ from ..base.dataset import shown
 from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..experiment.taken import takes_experiment
 from ..predict.left import RESOLVED, horizon_of, left_over
 from ..simulation.condense import condensed
 from .agreement import Agreement, Quantity
@@ -26,6 +27,7 @@ LEAST = 1e-8
 SMALL = 1e-3
 
 
+@takes_experiment
 @shown
 def sweep_left(
     exp: Experiment,

@@ -17,6 +17,7 @@ from ..base.errors import InputError, NotLinearizable
 from ..base.table import Column, Record, Table
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..experiment.taken import takes_experiment
 from ..linear.seen import features_of
 from ..predict.asymptotic import convergence_rate
 from ..predict.collective import collective_instability
@@ -145,6 +146,7 @@ def _shown(value: float | int | str) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+@takes_experiment
 def compare_remedies(
     exp: Experiment,
     *,

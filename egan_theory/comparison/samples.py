@@ -35,7 +35,9 @@ def near_equilibrium(
     particles, times = runs["particles"].values, runs["time"].values.astype(float)
     N, d = problem.N, problem.d
     if particles.shape[2] != N:
-        raise InputError("runs: dimension particle", f"be generator.particles = {N}", particles.shape[2])
+        g = problem.exp.generator
+        follows = ", which follows from the target's points" if g.follows else ""
+        raise InputError("runs: dimension particle", f"be generator.particles = {N}{follows}", particles.shape[2])
     if particles.shape[3] != d:
         raise InputError("runs: dimension component", f"be the target's dimension {d}", particles.shape[3])
     limit = linear * problem.exp.discriminator.length_scale
@@ -49,7 +51,7 @@ def near_equilibrium(
         else:
             found = _assign(problem, particles[r])
             if found is None:
-                reason = "does not end with the target's mass on every target point"
+                reason = "a run that does not end with the target's mass on every target point"
                 notes.append({"name": f"run {r}", "reason": reason})
                 continue
             assignment, dx = found
@@ -60,7 +62,7 @@ def near_equilibrium(
         seen = np.isfinite(size)
         near = np.where(seen, size < limit, seen[::-1].cumsum()[::-1] > 0)  # what is missing in between says nothing
         if not (near & seen).any():
-            reason = f"never within {limit:.3g} of equilibrium (largest displacement)"
+            reason = f"a run never within {limit:.3g} of equilibrium (largest displacement)"
             notes.append({"name": f"run {r}", "reason": reason})
             continue
         # a kicked run is near from the start on, a random one from the last time it enters

@@ -11,6 +11,7 @@ from ..base.dataset import shown
 from ..base.errors import InputError, NotLinearizable
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..experiment.taken import takes_experiment
 from ..predict.asymptotic import Fastest, rates_over
 from ..problem.problem import Problem
 from ..runs.outcome import have_left
@@ -37,6 +38,7 @@ GROWTH = 6.0
 SELF = 1e-9
 
 
+@takes_experiment
 @shown
 def sweep_strength(
     exp: Experiment,

@@ -12,7 +12,7 @@ from ..base.errors import InputError
 from ..base.files import atomic
 from ..base.json import json_text
 from ..base.terminal import check_figure, emit, show, show_json
-from .shared import is_file, new_file, overwrites
+from .shared import PICTURES, is_file, new_file, overwrites
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,6 +39,8 @@ class Answer:
         suffix = None if output is None else Path(output).suffix.lower()
         if form == "netcdf" and suffix == ".json":
             raise InputError("output", "be a NetCDF file (--json prints the summary)", output)
+        if form in ("any", "netcdf") and suffix in PICTURES:
+            raise InputError("output", "be a NetCDF file, not a picture (--figure draws one)", output)
         if form == "json" and suffix not in (None, ".json"):
             raise InputError("output", "end in .json", output)
         if form == "html" and suffix not in (None, ".json", ".html", ".htm"):

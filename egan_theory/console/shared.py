@@ -27,6 +27,8 @@ DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 #: ends of the names of pages that are one file
 PAGES = (".html", ".htm")
+#: ends of the names of pictures
+PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 
 #: what stands for standard input in place of an experiment file
 STDIN = "-"

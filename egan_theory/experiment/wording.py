@@ -35,6 +35,7 @@ TYPE_RULES = {
     "less_than": "be less than {lt}",
     "less_than_equal": "be at most {le}",
     "model_type": "be a table",
+    "model_attributes_type": "be a table such as {{kind = ...}}",
     "missing": "be given",
 }
 

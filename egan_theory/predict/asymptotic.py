@@ -11,10 +11,11 @@ from ..base.errors import InputError, NotLinearizable
 from ..base.table import Record
 from ..experiment import Experiment
 from ..experiment.settings import switched
+from ..experiment.taken import takes_experiment
 from ..linear import Linearization, eigenvalues, linearize
 from ..symbolic.damping import best_r1, best_weight_decay
 from ..symbolic.remedies import best_likelihood
-from ..tables.penalties import PENALTIES, strength_field, unit_coefficients
+from ..tables.penalties import PENALTIES, strength_field, strength_unit, unit_coefficients
 from .curve import Curve, refined, widened
 from .spectrum import merged
 
@@ -52,7 +53,7 @@ class Fastest(Record):
 
     KEYS = ("best", "rate", "method")
     TITLE = "strength of {0.penalty} at which the slowest mode decays fastest"
-    UNITS = (("rate", "1/step; flows: 1/time"),)
+    UNITS = (("best", "{0.strength_unit}"), ("rate", "1/step; flows: 1/time"))
 
     penalty: str
     best: float | None
@@ -61,6 +62,11 @@ class Fastest(Record):
     assumptions: tuple[str, ...] = field(repr=False)
     strengths: np.ndarray = field(repr=False, compare=False)
     rates: np.ndarray = field(repr=False, compare=False)
+
+    @property
+    def strength_unit(self) -> str:
+        """Of strengths of the penalty."""
+        return strength_unit(self.penalty)
 
 
 def convergence_rate(exp: Experiment) -> float:
@@ -80,6 +86,7 @@ def rates_over(exp: Experiment, penalty: str, strengths: Sequence[float] | np.nd
     return np.array([convergence_rate(exp.replace({path: float(s)})) for s in np.asarray(strengths)])
 
 
+@takes_experiment
 def fastest_strength(
     exp: Experiment, penalty: str = "r1", progress: Callable[[int, int], None] | None = None
 ) -> Fastest:

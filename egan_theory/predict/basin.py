@@ -24,6 +24,7 @@ import numpy as np
 from ..base.errors import InputError
 from ..base.table import Record
 from ..experiment import Experiment
+from ..experiment.taken import takes_experiment
 from ..features import feature_map
 from ..problem.field import VARIABLE
 from ..problem.problem import Problem
@@ -106,6 +107,7 @@ def posterior(lost: np.ndarray | float, draws: np.ndarray | float) -> tuple[np.n
     return mean, np.sqrt(mean * (1 - mean) / (np.asarray(draws) + 3))
 
 
+@takes_experiment
 def reached(exp: Experiment, *, draws: int = DRAWS, clusters: int | None = None) -> Reached:
     """Probabilities of what becomes of runs of ``run.steps`` from ``run.start`` (see the module docstring).
 

@@ -13,6 +13,7 @@ import xarray as xr
 from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..experiment.taken import takes_experiment
 from ..nonlinear.normal import NormalForm
 from ..problem.problem import Problem
 from ..runs.outcome import covered_modes, data_radius
@@ -26,6 +27,7 @@ from .resting import Collapsed, collapsed_along
 KINDS = {1: "fixed point", 2: "cycle of two steps"}
 
 
+@takes_experiment
 def branch(
     exp: Experiment,
     vary: str | Sequence[Any],

@@ -12,6 +12,7 @@ from ..base.errors import InputError
 from ..base.table import Record
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..experiment.taken import takes_experiment
 from ..features import FeatureMap
 from ..problem.field import VARIABLE
 from ..problem.problem import Problem
@@ -92,6 +93,7 @@ class CollapsedState(Record):
         return bool(top < 0) if abs(top) > SIGMAS * error else None
 
 
+@takes_experiment
 def collapsed_state(
     exp: Experiment,
     *,
@@ -137,6 +139,7 @@ def collapsed_state(
     return _states([exp], None if x0 is None else [x0], None if w is None else [w], steps, windows)[0]
 
 
+@takes_experiment
 def collapsed_states(
     exp: Experiment, starts: int = 4, *, steps: int = STEPS, windows: int = WINDOWS
 ) -> tuple[CollapsedState, ...]:

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from ..base.errors import NotLinearizable
 from ..base.table import Record
 from ..experiment import Experiment
+from ..experiment.taken import takes_experiment
 from ..linear import linearize
 from ..nonlinear.normal import NormalForm
 from ..problem.problem import Problem
@@ -90,6 +91,7 @@ def first_of(found: tuple[tuple[NormalForm, ...], ...]) -> NormalForm | tuple[No
     return found[0] if len(found[0]) > 1 else found[0][0]
 
 
+@takes_experiment
 def collective_instability(
     exp: Experiment,
     vary: str = "generator.kernel.ratio",

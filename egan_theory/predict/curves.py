@@ -15,6 +15,7 @@ from ..base.errors import InputError, NotLinearizable
 from ..base.table import Record
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..experiment.taken import takes_experiment
 from ..nonlinear.normal import NormalForm
 from ..problem.problem import Problem
 from ..runs.outcome import data_radius
@@ -131,6 +132,7 @@ class Curves(Record):
         return ShownDataset(data, attrs=attrs)
 
 
+@takes_experiment
 def curves(
     exp: Experiment,
     first: AxisLike,

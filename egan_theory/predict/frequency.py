@@ -17,6 +17,7 @@ from ..base.dataset import shown
 from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..experiment.taken import takes_experiment
 from ..experiment.targets import Uniform
 from ..kernels import Kernel
 from ..linear import eigenvalues
@@ -59,6 +60,7 @@ def with_kernel(exp: Experiment, fields: Mapping[str, Any]) -> Experiment:
     return new
 
 
+@takes_experiment
 @shown
 def learning_times(exp: Experiment, kernels: Mapping[str, Mapping[str, Any]] | None = None) -> xr.Dataset:
     """Learning time of every wavenumber, for each of ``kernels`` (label: fields of the discriminator).

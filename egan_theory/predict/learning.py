@@ -15,6 +15,7 @@ import numpy as np
 from ..base.errors import EganError
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..experiment.taken import takes_experiment
 from ..problem.problem import Problem
 from .collective import collective_instability
 from .frequency import SPECTRA, separating_wavenumber, times, with_kernel
@@ -30,6 +31,7 @@ RATIO = "generator.kernel.ratio"
 COLLAPSED = "collapsed state"
 
 
+@takes_experiment
 def frequency(
     exp: Experiment,
     kernels: Mapping[str, Mapping[str, Any]] | None = None,

@@ -19,6 +19,7 @@ import numpy as np
 from ..base.errors import InputError
 from ..base.table import Record
 from ..experiment import Experiment
+from ..experiment.taken import takes_experiment
 from ..linear.kick import kick
 from ..problem.problem import Problem
 
@@ -62,6 +63,7 @@ def horizon_of(exp: Experiment, horizon: float | None) -> float:
     return float(horizon)
 
 
+@takes_experiment
 def left_over(exp: Experiment, horizon: float | None = None) -> Left:
     """What ``horizon`` steps (flows: units of time; default run.steps) leave of a kick of the particles.
 
@@ -113,6 +115,8 @@ class ForHorizon(Record):
         frozen: [1] the part of ``left`` that no strength changes.
         moving: [1] as left, of the coordinates that can move.
         moving_without: [1] as left_without, of the coordinates that can move.
+        moving_at_half: [1] as left_at_half, of the coordinates that can move.
+        moving_at_double: [1] as left_at_double, of the coordinates that can move.
         low: [unit of the penalty] smallest strength that leaves at most 1 % more than the least.
         high: [unit of the penalty] largest such strength.
         edge: [unit of the penalty] largest strength at which every mode decays, None if there is no such limit.
@@ -138,6 +142,8 @@ class ForHorizon(Record):
     frozen: float
     moving: float
     moving_without: float
+    moving_at_half: float
+    moving_at_double: float
     low: float
     high: float
     edge: float | None
@@ -168,7 +174,7 @@ class ForHorizon(Record):
     @property
     def never_moves(self) -> list[str]:
         """The remark on what is frozen, if anything is."""
-        text = f"{part(self.frozen)} of the kick never moves, whatever the strength (it is in every 'left')"
+        text = f"{part(self.frozen)} of the kick never moves, whatever the strength (what is 'left' is of the rest)"
         return [text] if self.frozen > 0 else []
 
 
@@ -179,7 +185,8 @@ def told(at: Mapping[float, Sequence[Left]]) -> dict[str, Any]:
     )
     return {
         "left": total[1.0], "left_without": total[0.0], "left_at_half": total[0.5], "left_at_double": total[2.0],
-        "moving": moving[1.0], "moving_without": moving[0.0], "frozen": frozen[1.0],
+        "moving": moving[1.0], "moving_without": moving[0.0], "moving_at_half": moving[0.5],
+        "moving_at_double": moving[2.0], "frozen": frozen[1.0],
     }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from ..base.errors import InputError
 from ..base.spelling import one_of
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..experiment.taken import takes_experiment
 from .crossings import changed, check_range, spelled
 from .mechanism import MECHANISMS, known_margins
 
@@ -153,6 +154,7 @@ def _parsed(exp: Experiment, given: AxisLike) -> PhaseAxis:
     return _spaced(exp, path, low, high, int(points), log)
 
 
+@takes_experiment
 @shown
 def phase(
     exp: Experiment,

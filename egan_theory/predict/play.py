@@ -23,6 +23,7 @@ from ..base.errors import InputError, NotLinearizable
 from ..base.json import number
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..experiment.taken import takes_experiment
 from ..linear import linearize
 from ..symbolic.maps import update_matrices
 from ..tables.updates import UNIFORM, UpdateRule
@@ -49,6 +50,7 @@ NAMES = {
 }
 
 
+@takes_experiment
 @shown
 def power_laws(exp: Experiment) -> xr.Dataset:
     """Per mode, the powers of time T of play against uniform averages, slowest (or fastest growing) first.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..base.errors import InputError
 from ..base.json import number
 from ..experiment import Experiment
+from ..experiment.taken import takes_experiment
 from ..linear import eigenvalues, linearize
-from ..tables.penalties import strength_field
+from ..tables.penalties import strength_field, strength_unit
 from .asymptotic import Fastest, fastest_strength, rate_curve, scale_of, without
 from .curve import LeftCurve, finer, refined, stability_edge, widened
 from .left import FLAT, SAFETY, WIDE, ForHorizon, choose, horizon_of, left_over, part, told
@@ -56,11 +57,16 @@ class Regularizer(ForHorizon):
 
     KEYS = (
         "penalty", "best", "horizon", "left", "left_without", "left_at_half", "left_at_double", "frozen", "moving",
-        "moving_without", "optimum", "rate", "rate_at_half", "rate_at_double", "range", "edge", "share_of_edge",
-        "asymptotic", "slow_modes", "modes", "method", "unit", "binding_modes", "remarks", "assumptions",
+        "moving_without", "moving_at_half", "moving_at_double", "optimum", "rate", "rate_at_half", "rate_at_double",
+        "range", "edge", "share_of_edge", "asymptotic", "slow_modes", "modes", "method", "unit", "binding_modes",
+        "remarks", "assumptions",
     )  # fmt: skip
-    SHOWN = ("best", "left", "left_without", "left_at_half", "left_at_double", "edge", "rate")
-    UNITS = (("rate", "{0.rate_unit}"), *((key, "of the kick") for key in SHOWN[1:5]))
+    SHOWN = ("best", "moving", "moving_without", "moving_at_half", "moving_at_double", "edge", "rate")
+    NAMES: ClassVar = {
+        "moving": "left of what can move", "moving_without": "left without", "moving_at_half": "left at half",
+        "moving_at_double": "left at double",
+    }  # fmt: skip
+    UNITS = (("rate", "{0.rate_unit}"), ("best", "{0.strength_unit}"), ("edge", "{0.strength_unit}"))
     TITLE = "strength of {0.penalty} for {0.span}"
 
     penalty: str
@@ -79,6 +85,11 @@ class Regularizer(ForHorizon):
     method: str = "numerical"
 
     @property
+    def strength_unit(self) -> str:
+        """Of strengths of the penalty."""
+        return strength_unit(self.penalty)
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         """What the numbers mean, in words."""
         return _remarks(self)
@@ -89,6 +100,7 @@ class Regularizer(ForHorizon):
         return self.low, self.high
 
 
+@takes_experiment
 def best_regularizer(
     exp: Experiment,
     penalty: str = "r1",

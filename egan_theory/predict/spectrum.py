@@ -11,6 +11,7 @@ from ..base.dataset import ShownDataset
 from ..base.json import number
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..experiment.taken import takes_experiment
 from ..linear import Eigenvalues, eigenvalues, linearize, linearize_extreme
 
 #: two eigenvalues closer than this part of the largest are listed as one with multiplicity 2
@@ -62,6 +63,7 @@ class Spectrum(ShownDataset):
         return [self[name].values.tolist() for name in names]
 
 
+@takes_experiment
 def spectrum(exp: Experiment, extreme: int | None = None) -> xr.Dataset:
     """Eigenvalues of the training dynamics about equilibrium, one per row of dimension ``mode``, slowest first.
 

@@ -31,6 +31,7 @@ import numpy as np
 from ..base.errors import InputError
 from ..base.table import Record
 from ..experiment import Experiment
+from ..experiment.taken import takes_experiment
 from ..features import DictionaryFeatures
 from ..linear.eigenvalues import pair_eigenvalues
 from ..linear.seen import features_of, not_of_features
@@ -102,6 +103,7 @@ class Splitting(Record):
     assumptions: tuple[str, ...]
 
 
+@takes_experiment
 def splitting(exp: Experiment) -> Splitting:
     """How soon neighbouring modes of the target are separated.
 

@@ -15,6 +15,7 @@ from ..base.table import Column, Record, Table
 from ..base.terminal import cell
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..experiment.taken import takes_experiment
 from ..nonlinear.normal import NormalForm
 from .collective import first_of
 from .crossings import Axis, axis_of, changed, changes, parse_range, sign_changes
@@ -158,6 +159,7 @@ class Thresholds(Table):
         return ["mechanism", "threshold", "side", "what holds there", "range searched", "method"], rows
 
 
+@takes_experiment
 def thresholds(
     exp: Experiment,
     vary: str | Sequence[Any],

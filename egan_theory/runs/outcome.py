@@ -36,6 +36,7 @@ from numpy.typing import ArrayLike
 
 from ..base.errors import InputError
 from ..experiment import Experiment
+from ..experiment.taken import takes_experiment
 from ..experiment.targets import Mixture
 from .order import modes_covered, spread
 from .positions import with_positions
@@ -157,6 +158,7 @@ def covered_modes(exp: Experiment, cloud: xr.DataArray) -> xr.DataArray:
     return (modes_covered(cloud, modes, radius=radius, period=exp.points.period) / modes.sizes["point"]).fillna(0.0)
 
 
+@takes_experiment
 def outcomes(runs: xr.Dataset, exp: Experiment | None = None) -> np.ndarray:
     """The outcome of each run of a Dataset in the run schema, as the integers of ``Outcome``.
 

@@ -141,6 +141,9 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
     def refuse(what: str, must: str, found: Any) -> NoReturn:
         raise InputError(f"{name}: {what}", must, found)
 
+    if not isinstance(ds, xr.Dataset):
+        rule = "be runs, such as eg.simulate(exp) or eg.open_runs(path)"
+        raise InputError(name, rule, repr(ds) if isinstance(ds, str) else type(ds).__name__)
     version = ds.attrs.get("schema_version", SCHEMA_VERSION)
     if str(version) != SCHEMA_VERSION:
         refuse("attribute schema_version", f"be {SCHEMA_VERSION!r}", repr(version))

@@ -13,14 +13,12 @@ from ..predict.left import RESOLVED, horizon_of, left_over
 from ..predict.mechanism import MECHANISMS
 from ..predict.threshold import Threshold
 from ..runs.outcome import known_outcomes, mode_centres, modes_are_lost, tally
-from ..tables.penalties import strength_field
+from ..tables.penalties import strength_field, strength_unit
 from .boundaries import RATIO, SPREAD, STARTS, undecided
 from .own import origin
 from .stages import Results
 from .words import SAME, agrees, duration, per, same_kicks, unseen_growth
 
-#: units of strengths; of the others, 1
-UNITS = dict.fromkeys(("r1", "r2", "multiplier"), "length²") | {"instance_noise": "length"}
 #: what the penalties are called
 CALLED = {"r1": "R1", "r2": "R2", "weight_decay": "weight decay"}
 
@@ -116,7 +114,7 @@ def _strength(r: Results) -> Iterator[Answered]:
         text += " It is the present one."
     if best.edge is not None:
         text += f" Steps become unstable at {cell(best.edge)}."
-    unit = UNITS.get(key, "")
+    unit = strength_unit(key).removeprefix("1")
     yield Answered(ask, cell(best.best), unit, text, "strength of a penalty", "strength", best.helps)
 
 

@@ -6,8 +6,7 @@ const tip = document.getElementById("tip"), said = document.getElementById("said
 /* light and dark: nothing is remembered beyond the page that is open */
 const scheme = document.getElementById("scheme"), asked = matchMedia("(prefers-color-scheme: dark)");
 const isDark = () => (document.documentElement.dataset.theme || (asked.matches ? "dark" : "light")) === "dark";
-const name = () => { scheme.textContent = isDark() ? "Light" : "Dark";
-  scheme.setAttribute("aria-label", `Switch to ${isDark() ? "light" : "dark"} colours`); };
+const name = () => { scheme.setAttribute("aria-pressed", String(isDark())); };
 scheme.hidden = false;
 name();
 asked.addEventListener("change", name);
@@ -139,7 +138,7 @@ for (const menu of document.querySelectorAll("nav.top details")) {
 }
 let folded = [];
 addEventListener("beforeprint", () => {
-  folded = [...document.querySelectorAll("details:not([open]):not(.points)")];
+  folded = [...document.querySelectorAll("details:not([open]):not(.points, .theory)")];
   folded.forEach((d) => { d.open = true; });
 });
 addEventListener("afterprint", () => folded.forEach((d) => { d.open = false; }));

@@ -14,6 +14,7 @@ from ..base.threads import threads_for
 from ..comparison.agreement import Agreement
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..experiment.taken import takes_experiment
 from ..predict.left import left_over
 from ..runs.outcome import outcomes
 from ..runs.schema import variable
@@ -48,6 +49,7 @@ SECTIONS = (
 )
 
 
+@takes_experiment
 def report(
     exp: Experiment | None = None,
     path: str | Path = "report",

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 #: rows of a table printed for people; --json and -o have all of them
 ROWS = 24
+#: what the names of a comparison's quantities mean
+MEANS = (
+    "s1.re, s1.im: decay rate (negative: it decays) and frequency of the slowest mode seen, s2 the next; z: measured "
+    "less predicted, in standard errors."
+)
 #: what a compared diagram says of each mechanism, and the heading of its column
 ACCURACY = {
     "balanced_accuracy": "balanced accuracy",
@@ -58,7 +63,8 @@ def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
     if slowest is None:
         verdict = "No mode decays or grows."
     elif data["stable"]:
-        verdict = f"Stable: every mode decays; the slowest by a factor e in {cell(1 / slowest)} {plural(unit)}."
+        time = f"{cell(1 / slowest)} {plural(unit)}"
+        verdict = f"Stable: every mode that can decay decays; the slowest by a factor e in {time}."
     else:
         verdict = f"Not stable: the slowest decay rate is {cell(slowest)} {per}."
     lines = [*_modes_table("Eigenvalues, slowest first", modes, per), verdict]
@@ -90,17 +96,17 @@ def power_laws_text(data: dict[str, Any], unit: str) -> list[Any]:
 
 
 def regularizer_text(data: dict[str, Any], per: str) -> list[Any]:
-    from ..tables.penalties import strength_field
+    from ..tables.penalties import strength_label
 
-    best, field = data["best"], strength_field(data["penalty"])[1]
+    best, label = data["best"], strength_label(data["penalty"])
     rows = [
-        ["none", 0, data["left_without"], None],
-        ["half", _scaled(best, 0.5), data["left_at_half"], data["rate_at_half"]],
-        ["advised", best, data["left"], data["rate"]],
-        ["twice", _scaled(best, 2.0), data["left_at_double"], data["rate_at_double"]],
+        ["none", 0, data["moving_without"], None],
+        ["half", _scaled(best, 0.5), data["moving_at_half"], data["rate_at_half"]],
+        ["advised", best, data["moving"], data["rate"]],
+        ["twice", _scaled(best, 2.0), data["moving_at_double"], data["rate_at_double"]],
     ]
     span = f"{data['horizon']:g} {data['unit']}"
-    columns = ["", field, f"left of a kick after {span}", f"slowest rate [{per}]"]
+    columns = ["which", label, f"left after {span}, of what can move", f"slowest rate [{per}]"]
     lines: list[Any] = [
         table(f"Strength of {data['penalty']} for training of {span}", columns, rows if best else rows[:1]),
         *map(sentence, data["remarks"]),
@@ -223,6 +229,8 @@ def compare_text(found: Agreement) -> list[Any]:
     lines = [found.rich("Prediction against runs") if found.quantities else "Nothing could be compared."]
     if found.unmatched:
         lines.append(table("Not compared", ["quantity", "why"], [[u["name"], u["reason"]] for u in found.unmatched]))
+    if any(q.name.startswith("s1.") for q in found.quantities):
+        lines.append(MEANS)
     if found.method:
         lines.append(f"Method: {found.method}.")
     if found.assumptions:

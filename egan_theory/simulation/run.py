@@ -11,6 +11,7 @@ from ..base.dataset import shown
 from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..experiment.taken import takes_experiment
 from ..features import DictionaryFeatures, FourierGrid, experiment_grid
 from ..linear.resolved import resolved_rule
 from ..problem.field import Field, check_variants
@@ -27,6 +28,7 @@ Progress = Callable[[int, int], None]
 WIDENINGS = 3
 
 
+@takes_experiment
 @shown
 def simulate(
     exp: Experiment,

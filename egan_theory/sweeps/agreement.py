@@ -14,6 +14,7 @@ from ..base.errors import InputError
 from ..comparison.agreement import Agreement, Quantity
 from ..comparison.compare import E_FOLDS, compare
 from ..experiment import Experiment
+from ..experiment.taken import takes_experiment
 from ..predict.kinds import MOST, likeliest, predicted_kinds
 from ..predict.mechanism import MECHANISMS
 from ..predict.phase import diagram_coordinates
@@ -33,6 +34,7 @@ class _Cells:
     values: dict[str, np.ndarray]
 
 
+@takes_experiment
 def compare_sweep(
     exp: Experiment,
     ds: xr.Dataset,

@@ -11,6 +11,7 @@ from ..base.dataset import shown
 from ..base.spelling import one_of
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
+from ..experiment.taken import takes_experiment
 from ..predict.crossings import changed
 from ..predict.kinds import criticalities, likeliest, predicted_kinds
 from ..predict.mechanism import MECHANISMS
@@ -35,6 +36,7 @@ MEASURED = {
 DEFAULT = tuple(name for name, mechanism in MECHANISMS.items() if name in QUICK or mechanism.tells_kinds)
 
 
+@takes_experiment
 @shown
 def simulate_phase(
     exp: Experiment,
@@ -122,6 +124,7 @@ def with_shares(ds: xr.Dataset) -> xr.Dataset:
     return ds.assign(share=(("kind", "second", "first"), values, attrs)).assign_coords(kind=list(WORDS))
 
 
+@takes_experiment
 @shown
 def compare_phase(
     exp: Experiment,

@@ -12,6 +12,7 @@ import xarray as xr
 from ..base.dataset import shown
 from ..base.errors import InputError
 from ..experiment import Experiment
+from ..experiment.taken import takes_experiment
 from ..predict.phase import AxisLike
 from .plan import make_plan
 from .reading import open_sweep
@@ -19,6 +20,7 @@ from .store import Writer, prepare, todo
 from .workers import cluster, in_processes, on_cluster
 
 
+@takes_experiment
 @shown
 def sweep(
     exp: Experiment,

@@ -64,7 +64,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
     return (
         f'<div class="table" role="group" aria-label="Table: {plain}" tabindex="0">'
-        f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>"
+        f'<table aria-label="{plain}"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>'
     )
 
 

@@ -48,15 +48,16 @@ class Coefficients(NamedTuple):
 class Penalty:
     """One penalty: all that is known about it. Its strength is the field ``key`` of [penalty], >= 0.
 
-    symbol: the strength in formulas. text: the term in the words of the experiment file. kind: "functional", "input" or
-    "field". terms: of functional ones, (under E_p, under E_q, on the weights) as a function of the strength,
-    f = D - D*, G2 = |grad D|^2, W2 = |w|^2 and, by name, the parameters: linear in f^2, G2 and W2. parameters: fields
-    of [penalty] beside the strength.
+    symbol: the strength in formulas. unit: that of the strength, "1" of a pure number. text: the term in the words
+    of the experiment file. kind: "functional", "input" or "field". terms: of functional ones, (under E_p, under
+    E_q, on the weights) as a function of the strength, f = D - D*, G2 = |grad D|^2, W2 = |w|^2 and, by name, the
+    parameters: linear in f^2, G2 and W2. parameters: fields of [penalty] beside the strength.
     """
 
     key: str
     symbol: str
     title: str
+    unit: str
     text: str
     terms: Callable[..., tuple[Any, Any, Any]] | None = None
     kind: str = "functional"
@@ -86,17 +87,19 @@ def _under_both(term: Any) -> tuple[Any, Any, int]:
 PENALTIES: dict[str, Penalty] = {
     p.key: p
     for p in (
-        Penalty("r1", "lambda_1", "R1", "(r1/2) |grad D|^2 on the data", lambda s, f, G2, W2: (s * G2 / 2, 0, 0)),
-        Penalty("r2", "lambda_2", "R2", "(r2/2) |grad D|^2 on the particles", lambda s, f, G2, W2: (0, s * G2 / 2, 0)),
-        Penalty("weight_decay", "nu", "weight decay", "(weight_decay/2) |w|^2",
+        Penalty("r1", "lambda_1", "R1", "length²", "(r1/2) |grad D|^2 on the data",
+                lambda s, f, G2, W2: (s * G2 / 2, 0, 0)),
+        Penalty("r2", "lambda_2", "R2", "length²", "(r2/2) |grad D|^2 on the particles",
+                lambda s, f, G2, W2: (0, s * G2 / 2, 0)),
+        Penalty("weight_decay", "nu", "weight decay", "1", "(weight_decay/2) |w|^2",
                 lambda s, f, G2, W2: (0, 0, s * W2 / 2)),
-        Penalty("multiplier", "m", "Fisher / Sobolev multiplier",
+        Penalty("multiplier", "m", "Fisher / Sobolev multiplier", "length²",
                 "multiplier [alpha (D - D*)^2 + |grad D|^2 - 1], mean over data and particles (Fisher, Sobolev)",
                 lambda s, f, G2, W2, alpha: _under_both(s * (alpha * f**2 + G2 - 1)),
                 parameters={"alpha": not_negative(0.0, "see multiplier")}),
-        Penalty("instance_noise", "sigma", "instance noise",
+        Penalty("instance_noise", "sigma", "instance noise", "length",
                 "length; standard deviation of the noise added to both sides", kind="input"),
-        Penalty("consensus", "gamma", "consensus optimisation",
+        Penalty("consensus", "gamma", "consensus optimisation", "1",
                 "consensus optimisation: F becomes F - consensus * grad |F|^2 / 2", kind="field"),
     )
 }  # fmt: skip
@@ -162,3 +165,16 @@ def strength_field(name: str) -> tuple[str, str]:
         return name, "likelihood.weight"
     key = get_penalty(name).key
     return key, f"penalty.{key}"
+
+
+def strength_unit(name: str) -> str:
+    """The unit of a strength, "1" of a pure number; as ``strength_field``."""
+    key = strength_field(name)[0]
+    return PENALTIES[key].unit if key in PENALTIES else "1"
+
+
+def strength_label(name: str) -> str:
+    """What axes and tables call a strength: "R1 strength (length²)"; as ``strength_field``."""
+    key = strength_field(name)[0]
+    title = PENALTIES[key].title if key in PENALTIES else "likelihood"
+    return f"{title} strength ({strength_unit(name)})"

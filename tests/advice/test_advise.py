@@ -351,7 +351,7 @@ def test_result_shows_itself(advice):
         assert key in data
     assert set(data["asymptotic"]) == {"best", "rate", "method"} and data["edge"] is data["share_of_edge"] is None
     assert "Advice: R1 strength for" in repr(advice) and "R1 strength" in advice._repr_html_()
-    assert eg.plot.advice(advice).get_xlabel() == "R1 strength"
+    assert eg.plot.advice(advice).get_xlabel() == "R1 strength (length²)"
     assert advice.to_dataset()["predicted_left"].dims == ("draw", "strength")
 
 

@@ -246,7 +246,12 @@ def test_spectrum(experiment, tmp_path, capsys):
     assert figure.read_bytes().startswith(b"\x89PNG")
     assert main(["spectrum", experiment]) == 0
     text = capsys.readouterr().out
-    assert "1/step" in text and "Stable: every mode decays" in text and "Method: " in text and "Assumptions: " in text
+    assert (
+        "1/step" in text
+        and "Stable: every mode that can decay decays" in text
+        and "Method: " in text
+        and "Assumptions: " in text
+    )
 
 
 def test_flow_has_rates_per_time_and_no_radius(tmp_path, capsys):

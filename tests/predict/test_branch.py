@@ -199,7 +199,7 @@ def test_words_and_figure():
     assert "orbits along lines are born" in text and "none is a collapse" in text
     with detached():
         ax = plot.branch(diagram())
-    assert ax.get_xlabel() == RATIO and len(ax.lines) > 3
+    assert ax.get_xlabel() == "kernel ratio g2/g1 (1)" and len(ax.lines) > 3
 
 
 def test_equilibrium_parts_follow_the_sign_of_the_margin(monkeypatch):

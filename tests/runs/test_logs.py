@@ -535,7 +535,7 @@ def test_text_of_the_command(tmp_path, capsys):
     path, out = write(tmp_path / "log.csv", text), str(tmp_path / "r.nc")
     assert main(["import", str(path), "-o", out]) == 0
     said = capsys.readouterr().out
-    assert "cut back from step 20 to before step 10" in said and "4 values were written again" in said
+    assert "cut back from step 20 to before step 10" in said and "4 values logged twice: the later one counts" in said
     assert "log: not finite from step 20 on (diverged)." in said and "diverged at step 20" in said
 
 

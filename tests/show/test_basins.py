@@ -25,6 +25,6 @@ def test_along_a_parameter_kinds_are_stacked():
     ax = eg.plot.reached([found(p) for p in lost], widths, "run.spread")
     line = next(c for c in ax.containers if c.get_label() == "modes lost")
     np.testing.assert_allclose(line.lines[0].get_xydata(), np.column_stack([widths, lost]))
-    assert ax.get_xlabel() == "run.spread" and len(ax.collections) >= 2
+    assert ax.get_xlabel() == "spread of the start (length)" and len(ax.collections) >= 2
     top = max(p.vertices[:, 1].max() for c in ax.collections[:2] for p in c.get_paths())
     assert top == pytest.approx(1.0)

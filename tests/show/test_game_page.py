@@ -65,7 +65,7 @@ def test_figure_of_a_scan_shows_what_is_trusted(spectrum):
     assert len(followed) == spectrum.scan.multipliers.shape[1]
     for j, line in enumerate(followed):
         assert np.array_equal(np.isfinite(line.get_ydata()), spectrum.scan.trusted[:, j])
-    assert eg.plot.game_scan(spectrum.scan).get_xlabel() == "strength of R1"
+    assert eg.plot.game_scan(spectrum.scan).get_xlabel() == "R1 strength (length²)"
 
 
 def test_figures_without_their_data_say_so(spectrum):

@@ -193,7 +193,9 @@ def test_the_button_turns_the_colours(started, pages):
         colour = "getComputedStyle(document.body).backgroundColor"
         mark = "getComputedStyle(document.querySelector('figure svg text')).fill"
         light = page.evaluate(colour), page.evaluate(mark)
+        assert page.locator("#scheme").get_attribute("aria-pressed") == "false"
         page.locator("#scheme").click()
+        assert page.locator("#scheme").get_attribute("aria-pressed") == "true"
         dark = page.evaluate(colour), page.evaluate(mark)
         assert light == ("rgb(255, 255, 255)", "rgb(0, 0, 0)") and dark == ("rgb(20, 23, 27)", "rgb(242, 244, 246)")
         assert findings(page) == []
@@ -219,4 +221,5 @@ def test_print_is_white_and_unfolded(started, pages):
         assert page.evaluate("getComputedStyle(document.body).color") == "rgb(26, 28, 30)"
         assert not page.locator("nav.side").is_visible() and not page.locator(".points").first.is_visible()
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        assert page.locator("details:not([open]):not(.points)").count() == 0
+        assert page.locator("details:not([open]):not(.points, .theory)").count() == 0
+        assert page.locator("details.theory:not([open])").count() == 1  # of many pages

@@ -179,7 +179,7 @@ def test_left_shows_advice_simulated_and_lost_points(regularizer):
     strengths = regularizer.best * np.array(stages.SWEEP)
     swept = fake_sweep(RING, "r1", strengths, int(regularizer.horizon))
     ax = plot.left(regularizer, swept, present=(0.1, 0.5))
-    labels = check(ax, "penalty.r1", "steps")
+    labels = check(ax, "R1 strength (length²)", "steps")
     assert any(f"advice: {regularizer.best:.3g}" in label for label in labels)
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     (bars,) = ax.containers
@@ -193,17 +193,17 @@ def test_left_shows_advice_simulated_and_lost_points(regularizer):
 
 
 def test_left_where_nothing_helps_or_a_range_does(regularizer):
-    labels = check(plot.left(replace(regularizer, helps=False, best=0.0)), "penalty.r1", "steps")
+    labels = check(plot.left(replace(regularizer, helps=False, best=0.0)), "R1 strength (length²)", "steps")
     assert not any("advice" in label for label in labels)
     wide = replace(regularizer, low=regularizer.best / 20, high=regularizer.best)
-    assert any("1 % more" in label for label in check(plot.left(wide), "penalty.r1", "steps"))
+    assert any("1 % more" in label for label in check(plot.left(wide), "R1 strength (length²)", "steps"))
 
 
 def test_rate_curve_shows_best_simulated_and_lost_points(regularizer):
     fastest = regularizer.asymptotic
     strengths = fastest.best * np.array(stages.SWEEP)
     ax = plot.rate_curve(fastest, fake_rates(RING, "r1", strengths), present=(0.1, 1e-4))
-    labels = check(ax, "penalty.r1", "1/step")
+    labels = check(ax, "R1 strength (length²)", "1/step")
     assert any(f"{fastest.best:.4g}" in label for label in labels)
     assert ax.get_xscale() == "log"
     (bars,) = ax.containers
@@ -219,10 +219,10 @@ def test_rate_curve_shows_best_simulated_and_lost_points(regularizer):
 def test_rate_curve_without_a_sweep_and_with_best_strength_zero(regularizer):
     fastest = regularizer.asymptotic
     ax = plot.rate_curve(fastest, unit="1/time")
-    check(ax, "penalty.r1", "1/time")
+    check(ax, "R1 strength (length²)", "1/time")
     curve = ax.lines[0]
     assert curve.get_ydata()[list(curve.get_xdata()).index(fastest.best)] == fastest.rate
-    labels = check(plot.rate_curve(replace(fastest, best=0.0)), "penalty.r1", "rate")
+    labels = check(plot.rate_curve(replace(fastest, best=0.0)), "R1 strength (length²)", "rate")
     assert any("strength 0" in label for label in labels)
 
 

@@ -353,7 +353,7 @@ def test_figure():
     simulated = written(exp, np.broadcast_to(np.arange(9) <= 4, (5, 9)))
     compared = compare_phase(exp, simulated)
     ax = eg.plot.phase(predicted, simulated, compared)
-    assert ax.get_xlabel() == "generator.kernel.ratio" and ax.get_yscale() == "log"
+    assert ax.get_xlabel() == "kernel ratio g2/g1 (1)" and ax.get_yscale() == "log"
     above = next(a for a in ax.get_children() if isinstance(a, Legend) and a is not ax.get_legend())
     legend = [t.get_text() for t in above.get_texts()]
     kinds = [t.get_text() for t in ax.get_legend().get_texts()]

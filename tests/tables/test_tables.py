@@ -252,11 +252,11 @@ def test_terms_are_linear_however_they_are_written():
     def mixed(s, f, G2, W2, share):
         return s * (1 - share) * G2 / 2, s * share * (f**2 + G2) / 2, 0
 
-    p, q, w = Penalty("mixed", "m", "mixed", "", mixed, parameters={"share": fraction(0.5)}).expressions(2)
+    p, q, w = Penalty("mixed", "m", "mixed", "1", "", mixed, parameters={"share": fraction(0.5)}).expressions(2)
     assert p.free_symbols | q.free_symbols == set(sp.symbols("f G2 share")) and w == 0
     for terms in (lambda s, f, G2, W2: (s * G2**2, 0, 0), lambda s, f, G2, W2: (0, s * f**2 * G2, 0)):
         with pytest.raises(ValueError, match="must be linear in"):
-            Penalty("curved", "m", "curved", "", terms).expressions()
+            Penalty("curved", "m", "curved", "1", "", terms).expressions()
 
 
 def test_unknown_penalties():

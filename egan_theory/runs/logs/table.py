@@ -193,6 +193,8 @@ def arranged(table: Table, roles: Roles, default: str) -> Log:
                 log.series[metrics[k] or scalar] = Series(at, step[at], values[one], wall[at])
     if texts:
         notes.append(f"left out, no numbers: {', '.join(texts[:5])}{' and others' * (len(texts) > 5)}")
+    if not runs and texts:
+        _numbers(table, texts[0], "values")  # raises the cell
     if not runs:
         raise InputError(table.name, "hold values", "a table without any")
     return Log(list(runs.values()), roles.unit, notes)

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ...advice.result import Advice
+from ...tables.penalties import strength_label
 from .. import given, style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION
 
@@ -58,7 +59,7 @@ def advice(advice: Advice, ax: Axes | None = None) -> Axes:
     if advice.edge is not None:
         ax.axvline(advice.edge, color=VERMILLION, lw=1.2, ls=":", label=f"{advice.edge_name} {advice.edge:.3g}")
     ax.axhline(1, color=BLACK, lw=0.8)
-    ax.set(xscale="log", xlim=advice.strengths[[0, -1]], xlabel="R1 strength")
+    ax.set(xscale="log", xlim=advice.strengths[[0, -1]], xlabel=strength_label("r1"))
     least = np.nanmin(np.where(np.isfinite(advice.lefts), advice.lefts, np.nan))
     if least < 1 / style.WIDE:
         ax.set_yscale("log")

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from scipy.interpolate import PchipInterpolator
 
 from ...base.terminal import plural
-from .. import given, panel, style
+from .. import fields, given, panel, style
 from ..style import BLACK, BLUE, GREY, PURPLE, VERMILLION
 
 if TYPE_CHECKING:
@@ -72,9 +72,8 @@ def branch(found: Branch, ax: Axes | None = None) -> Axes:
         handles.append(Line2D([], [], color=GREY, marker=".", ls="", ms=7, label=label))
     handles += _collapsed(ax, found)
     low, high = found.range
-    ax.set(
-        xlabel=found.vary, ylabel="rms displacement of the particles (length)" if found.orbits else "", xlim=(low, high)
-    )
+    height = "rms displacement of the particles (length)" if found.orbits else ""
+    ax.set(xlabel=fields.label(found.vary), ylabel=height, xlim=(low, high))
     if found.log:
         ax.set_xscale("log")
     ax.set_ylim(bottom=-0.02 * max((o.rms for o in found.orbits), default=1.0))

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from ...base.errors import InputError
+from ...tables.penalties import strength_label
 from .. import given, style
 from ..style import BLACK, BLUE, FAINT, GREEN, GREY, ORANGE, PURPLE, VERMILLION
 
@@ -167,7 +168,7 @@ def game_scan(spectrum: GameSpectrum | Scan, ax: Axes | None = None) -> Axes:
         ]
         style.tell(ax, told, [1.0] * len(told), said)
     style.log_if_wide(ax, "x", s.strengths)
-    ax.set(xlabel=f"strength of {s.penalty.upper()}", ylabel="factor per training step, |z|")
+    ax.set(xlabel=strength_label(s.penalty), ylabel="factor per training step, |z|")
     return style.finish(ax)
 
 

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from ...runs.outcome import UNKNOWN, Outcome, counts, modes_are_lost
-from .. import given, panel, style
+from .. import fields, given, panel, style
 from ..style import BLACK, BLUE, GREEN, GREY, OUTCOMES, VERMILLION
 from .placed import LEGEND, birth_places, own_place
 
@@ -104,7 +104,7 @@ def phase(
         # whole cells, or the crosses on the rim would be cut
         edges = predicted[name].values if simulated is None else cell_edges(simulated[name])
         scale = {f"{which}scale": "log"} if about["log"] else {}
-        ax.set(**scale, **{f"{which}lim": edges[[0, -1]], f"{which}label": about["long_name"]})
+        ax.set(**scale, **{f"{which}lim": edges[[0, -1]], f"{which}label": fields.label(about["long_name"])})
     if place is not None:
         handles.append(own_place(ax, predicted, place))
     ax.grid(False)

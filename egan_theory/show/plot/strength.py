@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from ...predict.asymptotic import Fastest
 from ...predict.left import WIDE
 from ...predict.regularizer import Regularizer
-from ...tables.penalties import strength_field
+from ...tables.penalties import strength_field, strength_label
 from .. import given, style
 from ..style import BLACK, BLUE, GREEN, ORANGE, VERMILLION
 
@@ -93,7 +93,7 @@ def left(
         values.append(present[1])
         _present(ax, present, f"{present[1]:.3g} is left", what)
     top, low = min(max(values), 10.0), max(min(values), LEAST_SHOWN)
-    ax.set(xscale="log", xlim=shown, xlabel=f"strength of {strength_field(r.penalty)[1]}")
+    ax.set(xscale="log", xlim=shown, xlabel=strength_label(r.penalty))
     ax.set(yscale="log", ylim=(low / 1.5, max(top, 1.0) * 1.6), ylabel=f"part of a kick left after {span}")
     return style.finish(ax)
 
@@ -167,7 +167,7 @@ def rate_curve(
         outside = " (off scale)" if present[1] < -abs(top) / 3 else ""
         _present(ax, present, f"rate {present[1]:.3g}{outside}", what)
     ax.axhline(0, color=BLACK, lw=0.8)
-    ax.set(xscale="log", xlim=ends, xlabel=f"strength of {strength_field(fastest.penalty)[1]}")
+    ax.set(xscale="log", xlim=ends, xlabel=strength_label(fastest.penalty))
     span = max(top, 0.0) - max(low, -abs(top) / 3) or 1.0
     ax.set_ylim(max(low, -abs(top) / 3) - 0.1 * span, max(top, 0.0) + 0.12 * span)
     ax.set_ylabel(f"slowest decay rate ({unit})")
