@@ -596,7 +596,7 @@ def test_not_a_run_file(write, found, tmp_path, capsys):
         (["spectrum", "E", "-o", "{}/none/s.nc"], "output: must lie in an existing folder"),
         (["spectrum", "E", "--figure", "{}/s.gif"], "figure: must end in .png, .pdf, .svg"),
         (["spectrum", "E", "--figure", "{}/none/s.png"], "figure: must lie in an existing folder"),
-        (["spectrum", "E", "-o", "{}/s.png", "--figure", "{}/s.png"], "figure: must not be the output file"),
+        (["spectrum", "E", "-o", "{}/s.png", "--figure", "{}/s.png"], "output: must be a NetCDF file, not a picture"),
         (["regularizer", "E", "--penalty", "r7"], "penalty: must be one of r1"),
         (["regularizer", "E", "--penalty", "wgan_gp"], "penalty.wgan_gp: must not be used: the WGAN-GP field"),
         (["compare", "E", "{}/e.toml", "-o", "{}/none/a.nc"], "output: must lie in an existing folder"),

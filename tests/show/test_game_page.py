@@ -97,6 +97,6 @@ def test_ticks_of_curvature_do_not_meet_and_the_axis_ends_where_the_data_does():
 
 def test_the_table_of_modes_is_by_modulus_and_its_cells_wrap(spectrum, tmp_path):
     text = eg.game_page(spectrum, tmp_path / "game.html").read_text(encoding="utf-8")
-    body = text.partition('<table class="sortable dense">')[2].partition("</table>")[0]
+    body = text.partition('<table class="sortable dense"')[2].partition("</table>")[0]
     moduli = [float(re.findall(r"<td[^>]*>(.*?)</td>", row)[1]) for row in re.findall(r"<tr.*?</tr>", body)[1:]]
     assert len(moduli) == len(spectrum.modes) and moduli == sorted(moduli, reverse=True)
