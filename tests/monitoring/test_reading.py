@@ -219,7 +219,7 @@ def test_compare_reads_such_files(ring, capsys):
 @pytest.mark.slow
 def test_report_reads_such_files(ring, tmp_path):
     out = tmp_path / "report"
-    assert main(["report", ring[0], "--runs", ring[1], "-o", str(out)]) == 0
+    assert main(["report", ring[0], "--runs", ring[1], "-o", str(out), "--data"]) == 0
     with xr.open_dataset(out / "runs.nc", engine="h5netcdf") as written:
         assert "multiplier_re" in written and written.attrs["monitor_version"] == "1"
 
