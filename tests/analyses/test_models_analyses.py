@@ -26,9 +26,9 @@ def test_packing(tmp_path):
 @pytest.mark.slow
 def test_dirac_portraits(tmp_path, monkeypatch):
     monkeypatch.setattr(dirac_portraits, "LOSSES", ("logistic",))
-    ds, shown = dirac_portraits.study(2, 1)
+    ds = dirac_portraits.study(2, 1)
     assert float(ds["mismatch"].max()) <= 3e-6  # the flow's Runge-Kutta step
-    draws_figure(dirac_portraits.figure(shown), tmp_path)
+    draws_figure(dirac_portraits.figure(ds), tmp_path)
 
 
 @pytest.mark.slow
