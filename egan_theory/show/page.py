@@ -15,7 +15,6 @@ from ..comparison.agreement import Agreement
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..experiment.taken import takes_experiment
-from ..predict.left import left_over
 from ..runs.outcome import outcomes
 from ..runs.schema import variable
 from ..symbolic import derive
@@ -203,12 +202,10 @@ def _strengths(r: Results) -> list[dict[str, str]]:
         return []
     rows: list[tuple[str, float, float, float]] = [("without", 0.0, best.moving_without, np.nan)]
     if best.helps and np.isfinite(best.best):
-        path = strength_field(best.penalty)[1]
-        half, double = (left_over(r.exp.replace({path: best.best * by}), best.horizon).moving for by in (0.5, 2.0))
         rows += [
-            ("half of it", best.best / 2, half, best.rate_at_half),
+            ("half of it", best.best / 2, best.moving_at_half, best.rate_at_half),
             ("advised", best.best, best.moving, best.rate),
-            ("double", 2 * best.best, double, best.rate_at_double),
+            ("double", 2 * best.best, best.moving_at_double, best.rate_at_double),
         ]
     return [
         {

