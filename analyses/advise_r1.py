@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.features.networks.tangent import tangent_features
 from egan_theory.predict.left import SAFETY, left_over
 from egan_theory.show.style import BLUE, GREEN, GREY, ORANGE, VERMILLION, plain_ticks
@@ -171,6 +171,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("advise_r1", draws=12).parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

@@ -25,7 +25,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import made, options, sheet
+from analyses.script import made, options, redraws, sheet
 from egan_theory.games.game import game
 from egan_theory.games.optimizers import Optimizer
 from egan_theory.show.style import BLUE, VERMILLION
@@ -314,6 +314,7 @@ def figure(ds: xr.Dataset) -> Any:
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("advise_training", draws=3, help_seed="of starts and batches", help_draws="starts")
     parser.add_argument("--setups", type=int, default=len(SETUPS), help="how many of the set-ups, from the first on")

@@ -22,7 +22,7 @@ import numpy as np
 import xarray as xr
 
 from analyses import benchmarks_spectrum, benchmarks_step, phase_diagrams, sweep_survival
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.show.style import BLUE
 
 #: runs of a command whose start is timed
@@ -145,6 +145,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> dict[str, xr.Dataset]:
     parser = options(
         "benchmarks", draws=30, about="What the toolkit costs, in one run.", help_draws="steps timed at each size"

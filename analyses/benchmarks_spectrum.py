@@ -24,7 +24,7 @@ import xarray as xr
 from scipy.optimize import linear_sum_assignment
 
 import egan_theory as eg
-from analyses.script import made, options, sheet
+from analyses.script import made, options, redraws, sheet
 from egan_theory.linear import eigenvalues, linearize, linearize_extreme
 from egan_theory.problem.problem import Problem, forget
 
@@ -210,6 +210,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("benchmarks_spectrum", draws=3)
     parser.add_argument("--largest", type=int, default=16_000, help="largest state; 100000 takes minutes")

@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import ROOT, above, made, options, sheet
+from analyses.script import ROOT, above, made, options, redraws, sheet
 from egan_theory.features import feature_map
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
@@ -252,6 +252,7 @@ def summary(ds: xr.Dataset) -> str:
     return "\n".join(lines)
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("benchmarks_step", draws=60).parse_args(argv)
     ds = made(args, lambda: step_cost(args.seed, args.draws), figure)

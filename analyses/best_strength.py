@@ -18,7 +18,7 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.draws import draw_experiment
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.comparison.left import LEAST
 from egan_theory.linear.resolved import resolved_rule
 from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, VERMILLION
@@ -139,6 +139,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("best_strength", draws=20).parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import made, options
+from analyses.script import made, options, redraws
 from egan_theory.predict import collapsed
 from egan_theory.predict.collective import margin
 from egan_theory.runs.outcome import KEPT, LATE, covered_modes, data_radius
@@ -222,6 +222,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("collapse_transition", draws=12, help_draws="starts and features at each ratio").parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

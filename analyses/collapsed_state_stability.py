@@ -19,7 +19,7 @@ from matplotlib.ticker import NullLocator
 
 import egan_theory as eg
 from analyses.draws import KERNELS, UPDATES, draw_target
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.linear.resolved import resolved_rule
 from egan_theory.predict.cluster import ESCAPE, INTERVAL
 from egan_theory.predict.collapsed import collapsed_state
@@ -276,6 +276,7 @@ def summary(ds: xr.Dataset) -> str:
     )
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("collapsed_state_stability", draws=100).parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

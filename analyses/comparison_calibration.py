@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import made, options, sheet
+from analyses.script import made, options, redraws, sheet
 from egan_theory.show.style import BLUE, GREEN, VERMILLION
 
 RUNS, NOISE = (1, 2, 8), (0.0, 0.001, 0.01, 0.1)
@@ -171,6 +171,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("comparison_calibration", draws=40, seed=11)
     parser.add_argument("--workers", type=int, default=1, help="processes")

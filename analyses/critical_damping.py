@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.comparison.modes import deviation_norms
 from egan_theory.problem.problem import Problem
 from egan_theory.show.style import BLUE, GREEN, GREY, ORANGE, VERMILLION
@@ -68,6 +68,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("critical_damping", draws=17, seed=0, help_draws="number of strengths").parse_args(argv)
     ds = made(args, lambda: results(args.seed, args.draws), figure)

@@ -33,7 +33,7 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.draws import KERNELS, UPDATES, draw_players, draw_target
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.runs.outcome import FLAGS, Outcome
 from egan_theory.show.style import BLUE, GREEN, GREY, OUTCOMES, PURPLE, VERMILLION
@@ -319,6 +319,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("critical_ratios", draws=30).parse_args(argv)
     ds = made(

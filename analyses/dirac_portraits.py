@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.base.errors import InputError
 from egan_theory.papers.dirac import PENALTIES, UPDATES, dirac_gan, portrait
 from egan_theory.show.style import BLACK, BLUE
@@ -85,6 +85,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("dirac_portraits", draws=3).parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

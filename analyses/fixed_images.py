@@ -27,7 +27,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 import egan_theory as eg
-from analyses.script import made, options, sheet
+from analyses.script import made, options, redraws, sheet
 from egan_theory.advice.reach import drift
 from egan_theory.advice.result import Advice
 from egan_theory.features.networks.tangent import TangentFeatures
@@ -379,6 +379,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("fixed_images", draws=3, help_seed="of images and networks", help_draws="networks")
     parser.add_argument("--steps", type=int, default=STEPS)

@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.experiment import Experiment
 from egan_theory.features import feature_map
 from egan_theory.fits.estimate import fit_exponentials, fit_mode
@@ -453,6 +453,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("frequency_principle", draws=20).parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

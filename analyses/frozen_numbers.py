@@ -50,7 +50,7 @@ from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_info
 
 import egan_theory as eg
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.show.style import BLACK, BLUE, GREEN, ORANGE, SKY, VERMILLION
 
 if TYPE_CHECKING:
@@ -760,6 +760,7 @@ def figure(ds: xr.Dataset) -> Figure:
     return fig
 
 
+@redraws
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = options("frozen_numbers", draws=200, seed=0, help_draws="random experiments")
     parser.add_argument("--check", action="store_true", help="compare with OUTPUT.npz in place of writing it")

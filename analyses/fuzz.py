@@ -40,7 +40,7 @@ from matplotlib.figure import Figure
 
 import egan_theory as eg
 from analyses.draws import SMALL
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.cli.app import main as egan
 from egan_theory.experiment.templates import TEMPLATES
 from egan_theory.papers.templates import new
@@ -688,6 +688,7 @@ def summary(found: list[Outcome]) -> str:
     return "\n".join(lines)
 
 
+@redraws
 def main(argv: list[str] | None = None) -> int:
     parser = options("fuzz", 2000, about=__doc__)
     parser.add_argument("--first", type=int, help="this draw alone")

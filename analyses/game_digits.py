@@ -17,7 +17,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from scipy.spatial.distance import cdist
 
-from analyses.script import made, options, sheet
+from analyses.script import made, options, redraws, sheet
 from egan_theory.games.game import Game, game
 from egan_theory.games.result import GameSpectrum
 from egan_theory.show.plot.games import KINDS
@@ -199,6 +199,7 @@ def figure(ds: xr.Dataset) -> Figure:
 
 
 # %%
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("game_digits", draws=64, help_seed="of images, latents and networks", help_draws="images")
     parser.add_argument("--steps", type=int, default=STEPS, help="of training")

@@ -33,7 +33,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.ticker import NullLocator
 
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.games.game import game
 from egan_theory.games.modes import NEGLECTED
 from egan_theory.games.stepmap import GameMap
@@ -324,6 +324,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("game_growth", draws=2).parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

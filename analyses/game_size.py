@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.show.style import BLACK, BLUE, ORANGE
 
 SLOWER, LARGER = 6.0, 2.0
@@ -201,6 +201,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("game_size", draws=3, help_draws="repetitions of each measurement").parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

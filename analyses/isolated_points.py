@@ -25,7 +25,7 @@ from scipy.optimize import linear_sum_assignment
 
 import egan_theory as eg
 from analyses.proportions import wilson
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.base.errors import NotLinearizable
 from egan_theory.fits.estimate import fit_exponentials
 from egan_theory.linear import equilibrium
@@ -431,6 +431,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("isolated_points", draws=20).parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analyses.script import ROOT, made, options, sheet
+from analyses.script import ROOT, made, options, redraws, sheet
 
 DIMENSION, DEPTH, WEIGHT_VARIANCE, BIAS_VARIANCE = 784, 3, 2.0, 0.1
 CALLS = 5
@@ -237,6 +237,7 @@ def figure(ds):
     return fig
 
 
+@redraws
 def main(argv=None):
     parser = options("kernel_benchmark", draws=5, seed=0, about=__doc__.splitlines()[0], help_seed="of the points",
                      help_draws="processes of either side")  # fmt: skip

@@ -21,7 +21,7 @@ import xarray as xr
 from torch import nn
 
 import egan_theory as eg
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.kernels.wide.recursion import tangent_kernel
 from egan_theory.kernels.wide.universality import latents
 from egan_theory.tables.architecture import GeneratorArchitecture
@@ -282,6 +282,7 @@ def verdict(ds: xr.Dataset) -> str:
     return "\n".join(lines)
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("kernel_share", draws=4, help_draws="networks, each with latents of its own, per setting")
     parser.add_argument("--steps", type=int, default=1000, help="of training of the generators of digits")

@@ -15,7 +15,7 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.draws import draw_experiment
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.features import FourierFeatures
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.linear.resolved import resolved_rule
@@ -117,6 +117,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("kicked_modes", draws=100).parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

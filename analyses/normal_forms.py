@@ -32,7 +32,7 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.draws import KERNELS, MAX_SUBSTEPS, UPDATES, draw_players, draw_target
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.linear.resolved import resolved_rule
 from egan_theory.nonlinear.circle import Orbit
 from egan_theory.nonlinear.normal import NormalForm
@@ -373,6 +373,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("normal_forms", draws=20)
     args = parser.parse_args(argv)

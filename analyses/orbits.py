@@ -22,7 +22,7 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.critical_ratios import draw
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.nonlinear.circle import Orbit, wavenumbers
 from egan_theory.nonlinear.floquet import floquet
 from egan_theory.nonlinear.systems import Dynamics
@@ -209,6 +209,7 @@ WORDS = {"rms": "rms displacement", "centroid": "centroid's excursion", "period"
          "log_multiplier": "decay per period"}  # fmt: skip
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("orbits", draws=6).parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

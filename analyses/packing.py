@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from analyses.script import made, options, sheet
+from analyses.script import made, options, redraws, sheet
 from egan_theory.papers.packing import band, band_with_collapse, band_without_collapse, curve, product_total_variation
 from egan_theory.show.style import BLACK, BLUE, GREY, VERMILLION
 
@@ -108,6 +108,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("packing", draws=100_000).parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

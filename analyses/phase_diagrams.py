@@ -24,7 +24,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.predict.basin import diagram
 from egan_theory.predict.mechanism import MECHANISMS
 from egan_theory.predict.phase import QUICK, phase, phase_axis
@@ -283,6 +283,7 @@ def timed(label: str, exp: eg.Experiment, axes: tuple) -> float:
     return elapsed
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("phase_diagrams", draws=3)
     parser.add_argument("--side", type=int, default=SIDE)

@@ -21,7 +21,7 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import minimize_scalar
 
 import egan_theory as eg
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.papers.poincare import graph_laplacian, implied_r1, poincare
 from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, ORANGE
 
@@ -210,6 +210,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("poincare_strength", draws=20).parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

@@ -18,7 +18,7 @@ import xarray as xr
 from scipy.optimize import minimize
 from scipy.stats import rankdata
 
-from analyses.script import PUBLISHED, above, made, options, sheet
+from analyses.script import PUBLISHED, above, made, options, redraws, sheet
 from egan_theory.base.errors import InputError
 from egan_theory.papers.published import (
     CLASSES,
@@ -273,6 +273,7 @@ def text(cv: xr.Dataset, fit: PublishedFit, data: dict[str, np.ndarray]) -> str:
     return "\n".join(lines)
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options(
         "published_mnist",

@@ -38,7 +38,7 @@ from scipy.optimize import brentq
 import egan_theory as eg
 from analyses.real_gan_networks import BIAS, RATE, Clouds, Networks, Runs
 from analyses.real_gan_verdict import figure, numbers, verdict
-from analyses.script import made, options
+from analyses.script import made, options, redraws
 from egan_theory.kernels.wide.universality import kernel_numbers
 from egan_theory.linear import update_matrix
 from egan_theory.linear.saddle import on_seen_features
@@ -349,6 +349,7 @@ def _dataset(
     return ds
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("real_gan_collapse", draws=4, help_draws="networks per case, at least 2")
     parser.add_argument("--widths", type=int, nargs="+", default=list(WIDTHS))

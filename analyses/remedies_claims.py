@@ -25,7 +25,7 @@ from scipy.optimize import brentq
 import egan_theory as eg
 from analyses import packing, remedies_packing, remedies_play, two_gaussian
 from analyses.proportions import wilson
-from analyses.script import made, options, sheet
+from analyses.script import made, options, redraws, sheet
 from egan_theory.comparison.compare import slowest_measured
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.papers.packing import band, band_with_collapse, curve, product_total_variation
@@ -586,6 +586,7 @@ def _claim(ax, row: xr.Dataset, ds: xr.Dataset, number: int) -> None:
                 fontweight="bold", color=VERDICTS[word])  # fmt: skip
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("remedies_claims", draws=200).parse_args(argv)
     ds = made(args, lambda: table(study(args.seed, args.draws)), figure)

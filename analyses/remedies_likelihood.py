@@ -24,7 +24,7 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.draws import draw_experiment
-from analyses.script import above, made, merged, options, part_of, sheet
+from analyses.script import above, made, merged, options, part_of, redraws, sheet
 from egan_theory.base.errors import InputError
 from egan_theory.comparison.strength import SWEEP_E_FOLDS
 from egan_theory.linear.resolved import resolved_rule
@@ -263,6 +263,7 @@ def _covered(axes, ds: xr.Dataset) -> None:
     axes[0].legend(fontsize=8)
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("remedies_likelihood", draws=10, help_draws="random experiments near equilibrium")
     parser.add_argument("--starts", type=int, default=24, help="mixtures with random starts; 0: none")

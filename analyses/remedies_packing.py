@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import above, made, merged, options, part_of, sheet
+from analyses.script import above, made, merged, options, part_of, redraws, sheet
 from egan_theory.comparison.compare import slowest_measured
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.predict.asymptotic import convergence_rate
@@ -342,6 +342,7 @@ def _coverage(left, right, ds: xr.Dataset) -> None:
         above(ax, title, 2, fontsize=8)
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("remedies_packing", 8, seed=0, about=__doc__).parse_args(argv)
     few = max(args.draws // 2, 2)

@@ -23,7 +23,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 import egan_theory as eg
-from analyses.script import above, made, merged, options, part_of, sheet
+from analyses.script import above, made, merged, options, part_of, redraws, sheet
 from egan_theory.comparison.compare import slowest_measured
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.predict.asymptotic import convergence_rate
@@ -275,6 +275,7 @@ def _powers(ax, powers: xr.Dataset) -> None:
     above(ax, "all of the past: < 0 converges", 1, fontsize=7)
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("remedies_play", draws=5, seed=0, help_draws="values of damping and of averaging time")
     args = parser.parse_args(argv)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from functools import wraps
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +24,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = Path(os.environ.get("EGAN_PUBLISHED_MNIST", ROOT.parent / "shared" / "published_mnist"))
 #: dots per inch of a figure, which is to be read at about 700 pixels across, and the most bytes its file may have
 DPI, LIMIT = 115, 100_000
+#: the file that a script draws again
+REDRAWN: ContextVar[Path | None] = ContextVar("REDRAWN", default=None)
+
+
+class Lacks(Exception):
+    """A file of --from without something that is drawn or printed: one line that says so."""
 
 
 class Parser(ArgumentParser):
@@ -65,7 +74,12 @@ def made(args: Namespace, study: Callable[[], xr.Dataset], figure: Callable[[xr.
     import xarray as xr
 
     if args.source is not None:
-        ds = xr.load_dataset(args.source, engine="h5netcdf", decode_times=False)
+        REDRAWN.set(args.source)
+        try:
+            ds = xr.load_dataset(args.source, engine="h5netcdf", decode_times=False)
+        except OSError as error:
+            found = "it is no such file" if Path(args.source).is_file() else "there is no such file"
+            raise Lacks(f"{args.source}: must be a NetCDF file, but {found}") from error
         write(args.output, None, drawn(figure, ds), ds.attrs)
         return ds
     start = spent()
@@ -73,6 +87,38 @@ def made(args: Namespace, study: Callable[[], xr.Dataset], figure: Callable[[xr.
     ds = ds.assign_attrs(seed=args.seed, draws=args.draws, command=args.command, cpu_seconds=round(spent() - start, 1))
     write(args.output, ds, drawn(figure, ds), ds.attrs)
     return ds
+
+
+def redraws(main: Callable[..., Any]) -> Callable[..., Any]:
+    """``main``, which says in one line (exit code 2) what a file of --from lacks that is drawn or printed: it may be
+    another script's, or one of an earlier version."""
+
+    @wraps(main)
+    def told(argv: Sequence[str] | None = None) -> Any:
+        token = REDRAWN.set(None)
+        try:
+            return main(argv)
+        except Lacks as error:
+            line = str(error)
+        except (AttributeError, KeyError, ValueError) as error:
+            if (file := REDRAWN.get()) is None:
+                raise
+            line = f"{file}: must hold what is drawn and printed, but {_line(error)}; without --from it is made anew"
+        finally:
+            REDRAWN.reset(token)
+        print(f"{Path(main.__code__.co_filename).stem}: {line}", file=sys.stderr)
+        raise SystemExit(2)
+
+    return told
+
+
+def _line(error: Exception) -> str:
+    """What was missing, in a few words."""
+    text = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
+    named = isinstance(error, KeyError) and re.match(r"No variable named (.*?)\.(?: |$)", text)
+    name = named[1] if named else error.name if isinstance(error, AttributeError) else text
+    alone = isinstance(error, (AttributeError, KeyError)) and not re.search(r"\s", str(name))
+    return f"{str(name).strip(chr(39))!r} is missing" if alone else f"found: {text[:160]}"
 
 
 def drawn(figure: Callable[[xr.Dataset], Figure], ds: xr.Dataset) -> Figure:

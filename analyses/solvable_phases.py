@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.colors import ListedColormap
 
-from analyses.script import made, options, sheet
+from analyses.script import made, options, redraws, sheet
 from egan_theory.papers.solvable import Solvable
 from egan_theory.papers.solvable.equilibria import locked_onset
 from egan_theory.papers.solvable.figures import LOOK
@@ -172,6 +172,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("solvable_phases", draws=2)
     parser.add_argument("--side", type=int, default=12)

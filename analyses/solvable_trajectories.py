@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.papers.solvable import SETTING_E, SETTING_R, Solvable, simulate_chain, solve_ode
 from egan_theory.papers.solvable.line import line_drift
 from egan_theory.show.style import BLACK, BLUE, GREEN, GREY, VERMILLION
@@ -264,6 +264,7 @@ def results(args: Namespace) -> xr.Dataset:
     return xr.merge(parts, combine_attrs="drop").assign_attrs(ends.attrs | about)
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options(
         "solvable_trajectories",

@@ -17,7 +17,7 @@ import xarray as xr
 
 import egan_theory as eg
 from analyses.phase_diagrams import ACCURATE, FAMILIES, draw
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.predict.basin import margins
 from egan_theory.predict.phase import phase_axis
 from egan_theory.predict.transverse import clustered
@@ -103,6 +103,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("start_scaling", draws=1).parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

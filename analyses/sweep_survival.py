@@ -25,7 +25,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.show.style import BLUE, GREY, ORANGE
 
 #: seconds until a kill: after the sweep's start (as long as its workers may need to start), or after its first batch
@@ -317,6 +317,7 @@ def study(seed: int, draws: int, benchmark: bool) -> xr.Dataset:
     return kills
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("sweep_survival", draws=20, help_draws="how often a sweep is killed")
     parser.add_argument("--benchmark", action="store_true", help="also throughput of two workers, and memory")

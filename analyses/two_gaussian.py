@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from analyses.proportions import wilson
-from analyses.script import made, options, sheet
+from analyses.script import made, options, redraws, sheet
 from egan_theory.papers.two_gaussian import Training, cusp_amplitude, random_starts, slope_range, train
 from egan_theory.show.style import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION
 
@@ -120,6 +120,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("two_gaussian", draws=1000).parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

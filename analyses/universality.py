@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import brentq
 
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.kernels.wide.depth import depth_limit
 from egan_theory.kernels.wide.recursion import tangent_kernel
 from egan_theory.kernels.wide.universality import (
@@ -184,6 +184,7 @@ def figure(ds: xr.Dataset):
 
 
 # %%
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("universality", draws=10, seed=0, help_draws="networks per activation and per width")
     parser.add_argument("--width", type=int, default=4096, help="of the networks")

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.show.style import BLUE, VERMILLION
 
@@ -134,6 +134,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     parser = options("wide_discriminator", draws=4)
     parser.add_argument("--widths", type=int, nargs="+", default=list(WIDTHS))

@@ -6,7 +6,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from PIL import Image
 
-from analyses.script import LIMIT, facts, made, options, png, sheet
+from analyses.script import LIMIT, facts, made, options, png, redraws, sheet
 
 
 def figure(ds):
@@ -43,3 +43,38 @@ def test_figures_fit_and_have_a_palette(tmp_path, side):
     (tmp_path / "a.png").write_bytes(data)
     with Image.open(tmp_path / "a.png") as image:
         assert image.mode == "P" and image.width == 9 * {4: 115, 700: 70}[side]
+
+
+@redraws
+def some(argv=None):
+    """A script that draws x, and prints a sum and an attribute."""
+    args = options("some", draws=3).parse_args(argv)
+    ds = made(args, lambda: xr.Dataset({"x": ("t", [1.0, 2.0])})[args.seed], figure)
+    print(float(ds["x"].sum("t")), ds.attrs["more"], ds.least)
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (xr.Dataset({"y": ("t", [1.0])}), "'x' is missing"),
+        (xr.Dataset({"x": ("t", [1.0])}), "'more' is missing"),
+        (xr.Dataset({"x": ("t", [1.0])}, attrs={"more": 1}), "'least' is missing"),
+        (xr.Dataset({"x": ("s", [1.0])}), "found: 't' not found in array dimensions"),
+        (None, "there is no such file"),
+        ("text", "it is no such file"),
+    ],
+)
+def test_a_file_that_lacks_something_is_refused_in_one_line(tmp_path, capsys, held, said):
+    """Another script's file, one of an earlier version, none at all."""
+    file = tmp_path / "old.nc"
+    if isinstance(held, xr.Dataset):
+        held.to_netcdf(file, engine="h5netcdf")
+    elif held:
+        file.write_text(held)
+    with pytest.raises(SystemExit) as end:
+        some(["--from", str(file), "--output", str(tmp_path / "new")])
+    line = capsys.readouterr().err
+    assert end.value.code == 2 and line.startswith(f"test_script: {file}: must ") and said in line
+    assert line.count("\n") == 1
+    with pytest.raises(KeyError):  # what is computed is no file's fault
+        some(["--seed", "1", "--output", str(tmp_path / "new")])

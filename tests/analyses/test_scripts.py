@@ -1,6 +1,7 @@
 """Every script of analyses/ is a module of one package, in cells, with the same arguments, on public names alone."""
 
 import ast
+import re
 from importlib import import_module
 
 import pytest
@@ -45,6 +46,7 @@ def test_script_is_in_cells_and_says_how_it_is_run(name):
     source = SOURCES[name]
     assert source.startswith("# %%") and f"python -m analyses.{name} " in source
     assert 'if __name__ == "__main__":' in source
+    assert re.search(r"^@redraws\ndef main\(", source, re.M), "a file of --from that lacks something ends in a traceback"
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
