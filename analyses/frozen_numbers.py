@@ -51,7 +51,7 @@ from threadpoolctl import threadpool_info
 
 import egan_theory as eg
 from analyses.script import above, made, options, redraws, sheet
-from egan_theory.show.style import BLACK, BLUE, GREEN, ORANGE, SKY, VERMILLION
+from egan_theory.show.style import BLACK, BLUE, GREY, ORANGE, SKY, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -677,15 +677,18 @@ def freeze(file: Path, seed: int, count: int) -> xr.Dataset:
 
 
 def moved(old: Entries, new: Entries, against: str) -> xr.Dataset:
-    """The largest relative deviation of every quantity, inf where words, shapes or what there is differ."""
-    size = {}
+    """The largest relative deviation of every quantity, inf where words, bytes or shapes differ, or where one of the
+    two has no such quantity (``there``)."""
+    size, there = {}, {}
     for name in {**old, **new}:
         a, b = old.get(name), new.get(name)
-        there = a is not None and b is not None and a.text == b.text
-        size[name] = float(deviations(name, a, b).max(initial=0.0)) if there else np.inf
+        comparable = a is not None and b is not None and a.text == b.text
+        size[name] = float(deviations(name, a, b).max(initial=0.0)) if comparable else np.inf
+        there[name] = "new" if a is None else "gone" if b is None else "both"
     return xr.Dataset(
         {"deviation": ("quantity", list(size.values()), {"long_name": "largest relative deviation", "units": "1"}),
-         "kind": ("quantity", [name.split("/")[0] for name in size])},
+         "kind": ("quantity", [name.split("/")[0] for name in size]),
+         "there": ("quantity", list(there.values()), {"long_name": "old, new or both numbers have it"})},
         {"quantity": list(size)}, {"against": against},
     )  # fmt: skip
 
@@ -739,23 +742,32 @@ def compared(name: str, old: Entry | None, new: Entry | None, allowed: Array | N
 
 
 # %%
+#: what the kinds hold, where their names do not say it
+SAID = {"spectrum": "spectra", "positions": "simulated positions", "left": "what is left of kicks",
+        "powers": "power laws", "strength": "best strengths", "experiment": "refused experiments",
+        "threshold": "thresholds", "sweep": "sweeps", "recording": "recordings", "compare": "comparisons",
+        "phase": "phase diagrams", "collapse": "collapse", "solvable": "solvable model", "special": "single papers",
+        "kernels": "wide kernels", "advice": "advice"}  # fmt: skip
+
+
 def figure(ds: xr.Dataset) -> Figure:
     """Quantities by kind: the same bytes, within each bound, further apart, or no longer what they were."""
     kinds = list(dict.fromkeys(str(k) for k in ds["kind"].values))
-    size, kind = ds["deviation"].values, ds["kind"].values
-    edges = ((-1.0, 0.0, "identical"), (0.0, 1e-13, "within 1e-13"), (1e-13, TOLERANCE, f"within {TOLERANCE:g}"),
-             (TOLERANCE, 1e-9, "within 1e-9"), (1e-9, 1e300, "further apart"),
-             (1e300, np.inf, "not to be compared"))  # fmt: skip
-    fig, ax = sheet(1, 1, 1.8 + 0.3 * len(kinds))
+    size, kind, both = ds["deviation"].values, ds["kind"].values, ds["there"].values == "both"
+    edges = ((-1.0, 0.0, "identical"), (0.0, TOLERANCE, f"within {TOLERANCE:g}"), (TOLERANCE, 1e300, "further apart"),
+             (1e300, np.inf, "other bytes or words"))  # fmt: skip
+    parts = [(word, both & (size > low) & (size <= high)) for low, high, word in edges]
+    parts += [("new", ds["there"].values == "new"), ("gone", ds["there"].values == "gone")]
+    fig, ax = sheet(1, 1, 1.8 + 0.26 * len(kinds))
     left, y = np.zeros(len(kinds)), np.arange(len(kinds))[::-1]
     total = np.array([np.sum(kind == k) for k in kinds])
-    for (low, high, word), colour in zip(edges, (BLUE, SKY, GREEN, ORANGE, VERMILLION, BLACK), strict=True):
-        inside = (size > low) & (size <= high)
+    for (word, inside), colour in zip(parts, (BLUE, SKY, VERMILLION, ORANGE, GREY, BLACK), strict=True):
         share = np.array([np.sum(inside & (kind == k)) for k in kinds]) / total
-        ax.barh(y, share, 0.7, left=left, color=colour, label=f"{word} ({int(inside.sum())})")
+        ax.barh(y, share, 0.7, left=left, color=colour, label=f"{word} ({int(inside.sum()):,})")
         left += share
-    ax.set_yticks(y, [f"{k} ({n})" for k, n in zip(kinds, total, strict=True)])
-    ax.set(xlim=(0, 1), xlabel="share of the quantities", ylabel="kind (quantities)")
+    ax.set_yticks(y, [f"{SAID.get(k, k)} ({n})" for k, n in zip(kinds, total, strict=True)])
+    ax.grid(False, axis="y")
+    ax.set(xlim=(0, 1), ylim=(-0.6, len(kinds) - 0.4), xlabel="share of the quantities", ylabel="kind (quantities)")
     above(ax, f"relative deviation from {ds.attrs['against']}", 3)
     return fig
 
