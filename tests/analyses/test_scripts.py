@@ -46,7 +46,9 @@ def test_script_is_in_cells_and_says_how_it_is_run(name):
     source = SOURCES[name]
     assert source.startswith("# %%") and f"python -m analyses.{name} " in source
     assert 'if __name__ == "__main__":' in source
-    assert re.search(r"^@redraws\ndef main\(", source, re.M), "a file of --from that lacks something ends in a traceback"
+    assert re.search(r"^@redraws\ndef main\(", source, re.M), (
+        "a file of --from that lacks something ends in a traceback"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
