@@ -107,13 +107,17 @@ def save(ds: xr.Dataset, path: str | Path) -> None:
 
     Raises:
         InputError: no such folder, or variables that NetCDF does not have.
+        OSError: the disk is full: there is no file then, or the former one.
 
     Source:
         none, it only writes a file.
     """
+    import h5netcdf
+    from xarray.backends import H5NetCDFStore
+
     file = Path(path)
     if not file.parent.is_dir():
         raise InputError(str(path), "lie in an existing folder", f"no folder {file.parent}")
     ds = storable(ds)
-    with atomic(file) as temporary:
-        ds.to_netcdf(temporary, engine="h5netcdf")
+    with new_netcdf(file) as target, h5netcdf.File(target, "w") as out:
+        ds.dump_to_store(H5NetCDFStore(out))
