@@ -62,10 +62,10 @@ def spent() -> float:
 def made(args: Namespace, study: Callable[[], xr.Dataset], figure: Callable[[xr.Dataset], Figure]) -> xr.Dataset:
     """The Dataset of ``study()``, with the seed, draws, command and processor time it took, or that of ``--from``, in
     OUTPUT.nc; its figure in OUTPUT.png."""
-    import xarray as xr
+    from egan_theory.base.netcdf import read_netcdf
 
     if args.source is not None:
-        ds = xr.load_dataset(args.source, engine="h5netcdf", decode_times=False)
+        ds = read_netcdf("--from", args.source)
         write(args.output, None, drawn(figure, ds), ds.attrs)
         return ds
     start = spent()
