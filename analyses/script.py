@@ -28,10 +28,6 @@ DPI, LIMIT = 115, 100_000
 REDRAWN: ContextVar[Path | None] = ContextVar("REDRAWN", default=None)
 
 
-class Lacks(Exception):
-    """A file of --from without something that is drawn or printed: one line that says so."""
-
-
 class Parser(ArgumentParser):
     """Keeps in the arguments, as ``command``, what makes the same again, wherever its files go."""
 
@@ -71,15 +67,11 @@ def spent() -> float:
 def made(args: Namespace, study: Callable[[], xr.Dataset], figure: Callable[[xr.Dataset], Figure]) -> xr.Dataset:
     """The Dataset of ``study()``, with the seed, draws, command and processor time it took, or that of ``--from``, in
     OUTPUT.nc; its figure in OUTPUT.png."""
-    import xarray as xr
+    from egan_theory.base.netcdf import read_netcdf
 
     if args.source is not None:
         REDRAWN.set(args.source)
-        try:
-            ds = xr.load_dataset(args.source, engine="h5netcdf", decode_times=False)
-        except OSError as error:
-            found = "it is no such file" if Path(args.source).is_file() else "there is no such file"
-            raise Lacks(f"{args.source}: must be a NetCDF file, but {found}") from error
+        ds = read_netcdf("--from", args.source)
         write(args.output, None, drawn(figure, ds), ds.attrs)
         return ds
     start = spent()
@@ -95,15 +87,15 @@ def redraws(main: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(main)
     def told(argv: Sequence[str] | None = None) -> Any:
+        from egan_theory import InputError
+
         token = REDRAWN.set(None)
         try:
             return main(argv)
-        except Lacks as error:
-            line = str(error)
         except (AttributeError, KeyError, ValueError) as error:
             if (file := REDRAWN.get()) is None:
                 raise
-            line = f"{file}: must hold what is drawn and printed, but {_line(error)}; without --from it is made anew"
+            line = str(error) if isinstance(error, InputError) else f"{file}: must hold what is drawn and printed, but {_line(error)}; without --from it is made anew"
         finally:
             REDRAWN.reset(token)
         print(f"{Path(main.__code__.co_filename).stem}: {line}", file=sys.stderr)

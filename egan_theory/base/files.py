@@ -9,12 +9,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from .errors import InputError, check_file
+from .errors import EganError, InputError, check_file
 from .ram import check_size
 
 if TYPE_CHECKING:
@@ -139,6 +139,40 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def check_room(path: str | Path, needed: float) -> None:
+    """Raise EganError where the disk, or what the shell allows a file (ulimit -f), has no room for ``needed`` bytes:
+    before the work, of which nothing could be written."""
+    room = float("inf")
+    with suppress(OSError):
+        disk = shutil.disk_usage(Path(path).resolve().parent)
+        room = disk.free if disk.total else room  # some network file systems do not tell
+    with suppress(ImportError, OSError):
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        room = room if limit == resource.RLIM_INFINITY else min(room, limit)
+    if needed > room:
+        raise EganError(f"{path}: no room for {needed / 1e6:.3g} MB, {room / 1e6:.3g} MB can be written there")
+
+
+@contextmanager
+def rescuing(path: Path, write: Callable[[Path], object]) -> Iterator[None]:
+    """What to do where the block cannot write ``path`` (a full disk): ``write`` it, by the same name, into a new folder
+    of the system's for temporary files. Raises EganError, which says where it is, in place of OSError."""
+    try:
+        yield
+    except OSError as error:
+        kept = "there was no other place to keep it"
+        with suppress(OSError):
+            folder = Path(tempfile.mkdtemp(prefix="egan-"))
+            try:
+                write(folder / path.name)
+                kept = f"it is kept as {folder / path.name}"
+            except OSError:
+                remove(folder)
+        raise EganError(f"{path} could not be written: {error.strerror or error}; {kept}") from None
 
 
 def lock(file: Path) -> BaseFileLock | None:

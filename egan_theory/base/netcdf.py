@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .attrs import storable
-from .errors import InputError
+from .errors import InputError, check_file
 from .files import atomic
+from .hdf5 import check_own
 from .ram import check_size
 
 if TYPE_CHECKING:
@@ -26,14 +27,16 @@ def read_netcdf(
     """The Dataset of a NetCDF-4 file, in memory. Times stay plain numbers, whatever their units. Raises InputError.
 
     ``choose`` names the variables to read, from the shapes and types of all; the others are not read. A file that would
-    not fit in memory, compressed as it may be, is refused from its shapes.
+    not fit in memory, compressed as it may be, is refused from its shapes; so is one whose data are in other files.
     """
     import h5py
     import xarray as xr
 
+    check_file(field, Path(path), "be an existing NetCDF-4 file")
     try:
         # first: h5netcdf leaves broken objects behind where HDF5 cannot read the file
         with h5py.File(path, "r") as file:
+            check_own(field, file, str(path))
             # headers have checksums; a damaged heap of texts has none, and HDF5 may read it without end
             file.visititems(lambda _, item: [item.attrs.get_id(name).shape for name in item.attrs] and None)
             file.visititems(lambda _, item: dict(item.attrs) and None)
@@ -107,13 +110,17 @@ def save(ds: xr.Dataset, path: str | Path) -> None:
 
     Raises:
         InputError: no such folder, or variables that NetCDF does not have.
+        OSError: the disk is full: there is no file then, or the former one.
 
     Source:
         none, it only writes a file.
     """
+    import h5netcdf
+    from xarray.backends import H5NetCDFStore
+
     file = Path(path)
     if not file.parent.is_dir():
         raise InputError(str(path), "lie in an existing folder", f"no folder {file.parent}")
     ds = storable(ds)
-    with atomic(file) as temporary:
-        ds.to_netcdf(temporary, engine="h5netcdf")
+    with new_netcdf(file) as target, h5netcdf.File(target, "w") as out:
+        ds.dump_to_store(H5NetCDFStore(out))

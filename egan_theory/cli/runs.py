@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..base.errors import InputError
+from ..base.files import check_room
 from ..base.terminal import check_memory, progress_bar, stages
 from ..console.answer import Answer, complain
 from ..console.shared import (
@@ -47,9 +48,9 @@ def simulate(
     from ..simulation.start import announced
 
     samples = exp.run.steps // exp.run.record_every + 1
-    check_memory(
-        "run.record_every", 8 * exp.run.runs * samples * exp.generator.particles * (2 * exp.dimension + 1) + 8 * samples
-    )
+    size = 8 * exp.run.runs * samples * exp.generator.particles * (2 * exp.dimension + 1) + 8 * samples
+    check_memory("run.record_every", size)
+    check_room(output, size)
     if (message := announced(exp)) is not None:
         complain(message)
     with progress_bar("simulating") as update:

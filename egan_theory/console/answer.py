@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..base.errors import InputError
-from ..base.files import atomic
+from ..base.errors import EganError, InputError
+from ..base.files import atomic, rescuing
 from ..base.json import json_text
 from ..base.terminal import check_figure, emit, show, show_json
 from .shared import PICTURES, is_file, new_file, overwrites
@@ -61,24 +61,46 @@ class Answer:
         page: Callable[[], str] | None = None,
     ) -> None:
         """Write the result, ``ds``, its ``page`` or in JSON ``data``, and the figure that ``draw`` makes, each whole or
-        not at all; then print ``data`` as JSON, or the ``text`` and what was written."""
-        if self.out is not None and self.out.suffix.lower() != ".json" and page is not None:
-            write_text(page(), self.out)
-        elif self.out is not None and (self.out.suffix.lower() == ".json" or ds is None):
-            write_text(json_text(data), self.out)
-        elif self.out is not None and ds is not None:
-            from ..base.netcdf import save
+        not at all; then print ``data`` as JSON, or the ``text`` and what was written.
 
-            save(ds, self.out)
-        if self.picture is not None and draw is not None:
-            from ..show import style
+        Where the disk is full, the result is printed all the same, and written elsewhere: EganError says where.
+        """
 
-            with style.detached():
-                style.write(draw(), self.picture)
+        def write(file: Path) -> None:
+            if file.suffix.lower() != ".json" and page is not None:
+                write_text(page(), file)
+            elif file.suffix.lower() == ".json" or ds is None:
+                write_text(json_text(data), file)
+            else:
+                from ..base.netcdf import save
+
+                save(ds, file)
+
+        written: list[Path] = []
+        failed = None
+        try:
+            if self.out is not None:
+                with rescuing(self.out, write):
+                    write(self.out)
+                written.append(self.out)
+            if self.picture is not None and draw is not None:
+                from ..show import style
+
+                with style.detached():
+                    ax = draw()
+                    with rescuing(self.picture, lambda file: style.write(ax, file)):
+                        style.write(ax, self.picture)
+                written.append(self.picture)
+        except InputError:
+            raise
+        except EganError as error:
+            failed = error
         if self.json:
             show_json(data)
         else:
-            show(*text(), *(f"written: {path}" for path in (self.out, self.picture) if path is not None))
+            show(*text(), *(f"written: {path}" for path in written))
+        if failed is not None:
+            raise failed
 
     def give_text(self, text: str, data: Callable[[], Mapping[str, Any]]) -> None:
         """Print a text, or write it; ``data``: its JSON form."""

@@ -12,6 +12,7 @@ complete is written after all that belongs to them: a process killed at any mome
 from __future__ import annotations
 
 import asyncio
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -32,7 +33,25 @@ LOCK = ".lock"
 
 
 class _Files(LocalStore):
-    """Zarr's folder of files, each of them written by ``atomic``."""
+    """Zarr's folder of files, each of them written by ``atomic``, and read only if it is a regular file that lies
+    there: a pipe would be waited for, a link leads anywhere."""
+
+    def _check(self, key: str) -> None:
+        parts = key.split("/")
+        names = [self.root.joinpath(*parts[: i + 1]) for i in range(len(parts))]
+        for file in names:
+            if ".." in parts or file.is_symlink():
+                raise InputError(str(file), "be a regular file of the store", "a link to another place")
+        if os.path.lexists(names[-1]) and not (names[-1].is_file() or names[-1].is_dir()):
+            raise InputError(str(names[-1]), "be a regular file", "another kind of file")
+
+    def get_sync(self, key: str, **how: Any) -> Buffer | None:
+        self._check(key)
+        return super().get_sync(key, **how)
+
+    async def get(self, key: str, *arguments: Any, **how: Any) -> Buffer | None:
+        self._check(key)
+        return await super().get(key, *arguments, **how)
 
     def set_sync(self, key: str, value: Buffer) -> None:
         file = self.root / key
@@ -71,13 +90,13 @@ def opened(folder: Path, *, write: bool) -> zarr.Group:
 
 def attributes(folder: str | Path) -> dict[str, Any]:
     """The attributes of the Zarr group in a folder; raises what Zarr raises where there is none."""
-    return dict(zarr.open_group(Path(folder), mode="r", use_consolidated=False).attrs)
+    return dict(opened(Path(folder), write=False).attrs)
 
 
 def is_store(folder: str | Path) -> bool:
-    """Whether a folder holds a Zarr group."""
+    """Whether a folder holds a Zarr group, or what can only be one that is damaged."""
     with suppress(OSError, ValueError):
-        return (Path(folder) / "zarr.json").is_file()
+        return os.path.lexists(Path(folder) / "zarr.json")
     return False
 
 

@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from ..base.errors import InputError
-from ..base.files import atomic, check_output, check_output_folder
+from ..base.files import atomic, check_output, check_output_folder, rescuing
 from ..base.netcdf import save
 from .html import rendered
 from .picture import Picture, Slider, picture
@@ -79,6 +79,19 @@ def drafted(target: Target) -> Iterator[Draft]:
         return
     with staged(target.path) as folder:
         yield Draft(folder / INDEX, folder if target.data else None)
+
+
+def written(target: Target, fill: Callable[[Draft], None]) -> Path:
+    """The page of the report that ``fill`` makes. Raises EganError where the disk is full, which says where else it is
+    kept."""
+
+    def write(place: Path) -> None:
+        with drafted(replace(target, path=place)) as draft:
+            fill(draft)
+
+    with rescuing(target.path, write):
+        write(target.path)
+    return target.index
 
 
 @contextmanager

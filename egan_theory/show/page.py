@@ -24,7 +24,7 @@ from .answers import CALLED, answers, verdict
 from .boundaries import RATIO, table_rows
 from .diagram import curves_text, diagram_text
 from .drawings import Drawing, drawings
-from .folder import Draft, claim, drafted
+from .folder import Draft, claim, written
 from .frequency import on_frequency
 from .glossary import GLOSSARY
 from .own import fitted, origin
@@ -103,16 +103,19 @@ def report(
     with threads_for(float(size) ** 3):
         results = compute(exp, penalty, progress or (lambda stage, done, total: None), own)
     drawn = drawings(results)
-    with drafted(target) as draft:
+
+    def fill(draft: Draft) -> None:
         for i, drawing in enumerate(drawn):
             draft.pictures.append(drawing.picture())
             if progress is not None:
                 progress("figures", i + 1, len(drawn))
         _data(results, draft)
         _page(results, draft, drawn)
+
+    index = written(target, fill)
     if progress is not None:
         progress("write", 1, 1)
-    return target.index
+    return index
 
 
 def _data(r: Results, draft: Draft) -> None:

@@ -60,8 +60,8 @@ def some(argv=None):
         (xr.Dataset({"x": ("t", [1.0])}), "'more' is missing"),
         (xr.Dataset({"x": ("t", [1.0])}, attrs={"more": 1}), "'least' is missing"),
         (xr.Dataset({"x": ("s", [1.0])}), "found: 't' not found in array dimensions"),
-        (None, "there is no such file"),
-        ("text", "it is no such file"),
+        (None, "must be an existing NetCDF-4 file, but found"),
+        ("text", "must be a readable NetCDF-4 file, but found"),
     ],
 )
 def test_a_file_that_lacks_something_is_refused_in_one_line(tmp_path, capsys, held, said):
@@ -74,7 +74,7 @@ def test_a_file_that_lacks_something_is_refused_in_one_line(tmp_path, capsys, he
     with pytest.raises(SystemExit) as end:
         some(["--from", str(file), "--output", str(tmp_path / "new")])
     line = capsys.readouterr().err
-    assert end.value.code == 2 and line.startswith(f"test_script: {file}: must ") and said in line
+    assert end.value.code == 2 and line.startswith("test_script: ") and str(file) in line and "must " in line and said in line
     assert line.count("\n") == 1
     with pytest.raises(KeyError):  # what is computed is no file's fault
         some(["--seed", "1", "--output", str(tmp_path / "new")])

@@ -387,7 +387,7 @@ def test_a_failed_run_is_one_line_and_exit_code_1(error, found, experiment, tmp_
 def test_a_failed_write_leaves_the_old_file(experiment, tmp_path, capsys, monkeypatch):
     target = tmp_path / "runs.nc"
     target.write_text("old")
-    monkeypatch.setattr(xr.Dataset, "to_netcdf", fail_with(OSError(28, "No space left on device")))
+    monkeypatch.setattr(xr.Dataset, "dump_to_store", fail_with(OSError(28, "No space left on device")))
     assert main(["simulate", experiment, "-o", str(target), "--overwrite"]) == 1
     assert "No space left" in capsys.readouterr().err
     assert target.read_text() == "old" and sorted(p.name for p in tmp_path.iterdir()) == ["e.toml", "runs.nc"]

@@ -182,11 +182,11 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch, error):
     save(ds, tmp_path / "old.nc")
     before = (tmp_path / "old.nc").read_bytes()
 
-    def broken(self, path, **_):
-        path.write_bytes(b"half a file")
+    def broken(self, store, **_):
+        assert any(f.name.startswith(".tmp-") for f in tmp_path.iterdir())
         raise error
 
-    monkeypatch.setattr(xr.Dataset, "to_netcdf", broken)
+    monkeypatch.setattr(xr.Dataset, "dump_to_store", broken)
     for name in ("old.nc", "new.nc"):
         with pytest.raises(type(error)):
             save(ds, tmp_path / name)

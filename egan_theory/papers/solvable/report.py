@@ -12,7 +12,7 @@ import xarray as xr
 
 from ...base.errors import InputError
 from ...base.json import json_text
-from ...show.folder import Draft, claim, drafted
+from ...show.folder import Draft, claim, written
 from ...show.words import agreement_table
 from . import limits
 from .compare import compare_solvable
@@ -76,7 +76,8 @@ def solvable_report(
     except InputError as error:
         missing["predicted regimes, fixed points and scan over noise"] = str(error)
     about = model.provenance()
-    with drafted(target) as draft:
+
+    def fill(draft: Draft) -> None:
         _figures(draft, model, ode, runs, scan, theory)
         draft.dataset("ode.nc", ode, "the macroscopic ODE")
         draft.dataset("runs.nc", runs, "the finite-n runs")
@@ -97,8 +98,10 @@ def solvable_report(
             assumptions=table.assumptions, points=theory.get("fixed_points", []),
             boundaries={limits.boundary_words(k): v for k, v in theory.get("boundaries", {}).items()},
         )  # fmt: skip
+
+    index = written(target, fill)
     tick("write", 1, 1)
-    return target.index
+    return index
 
 
 def _scan(model: Solvable, edges: dict[str, float], progress: Callable[[int, int], None]) -> xr.Dataset:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -94,11 +95,9 @@ def _read(path: Path, choice: Choice) -> Log:
 
 
 def _name(folder: Path, taken: set[str]) -> str:
-    try:
-        with open(folder / "tags" / _RUN_NAME, encoding="utf-8", errors="replace") as file:
-            name = file.read(200).strip()
-    except OSError:
-        name = ""
+    name = ""
+    with suppress(InputError):
+        name = head(folder / "tags" / _RUN_NAME, 200).decode("utf-8", "replace").strip()
     return folder.name if not name else name if name not in taken else f"{name} {folder.name}"
 
 

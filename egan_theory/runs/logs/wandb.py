@@ -55,15 +55,19 @@ LAYOUTS = (
 
 def _recognises(path: Path) -> bool:
     if path.is_dir():
-        return next(path.rglob("*.wandb"), None) is not None
+        return bool(_files(path))
     start = head(path).removeprefix(b"\xef\xbb\xbf").lstrip()
     return start[:1] in (b"{", b"[") or start.startswith((PARQUET, HEAD))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*.wandb") if p.is_file())
 
 
 def _folder(path: Path, choice: Choice) -> Log:
     """Every run of a folder "wandb", or the one of a run's own folder."""
     runs, notes = dict[str, RunLog](), list[str]()
-    for file in sorted(path.rglob("*.wandb")):
+    for file in _files(path):
         log = _read(file, choice)
         for run in log.runs:
             run.name = f"{run.name} {file.stem}" if run.name in runs else run.name
