@@ -2,8 +2,8 @@
 # # Does a sweep survive whatever happens to it, and do two workers do twice the work?
 # A sweep is killed (SIGKILL) at random moments and resumed each time, until as many kills as `--draws` says; every
 # finished store is compared, file by file, with that of an undisturbed sweep. The same for a worker of a Dask cluster
-# that is killed, and for a disk that fills up. `--benchmark` times 64 cells on one worker and on two, and watches the
-# memory of a sweep of 10,000 small cells.
+# that is killed, and for a disk that fills up; and a recording, by forks, threads and more (recording_kills.py).
+# `--benchmark` times 64 cells on one worker and on two, and watches the memory of a sweep of 10,000 small cells.
 # Run: python -m analyses.sweep_survival --seed 1 --draws 20 --benchmark --output out/sweep_survival
 
 # %%
@@ -25,6 +25,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
+from analyses.recording_kills import survived
 from analyses.script import above, made, options, redraws, sheet
 from egan_theory.show.style import BLUE, GREY, ORANGE
 
@@ -286,7 +287,7 @@ def figure(ds: xr.Dataset):
 
 def study(seed: int, draws: int, benchmark: bool) -> xr.Dataset:
     """Kills, and what else a sweep survives; with ``benchmark`` its throughput and memory, too."""
-    parts = [Path(tempfile.mkdtemp()) for _ in range(5)]
+    parts = [Path(tempfile.mkdtemp()) for _ in range(6)]
     try:
         kills = killed(parts[0], seed, draws)
         print(f"{draws} kills, {kills.sizes['sweep']} finished sweeps of {kills.attrs['files']} files: "
@@ -300,6 +301,8 @@ def study(seed: int, draws: int, benchmark: bool) -> xr.Dataset:
             print(f"full disk: {full_disk_survives(parts[2], seed)}")
         except (PermissionError, FileNotFoundError) as error:
             print(f"no small disk could be mounted: {error}")
+        for how, good in survived(parts[5], seed).items():
+            print(f"a recording, {how}: {'nothing lost' if good else 'NOT WELL'}")
         if benchmark:
             speed = throughput(parts[3], seed)
             print({k: round(v, 2) for k, v in speed.items()})

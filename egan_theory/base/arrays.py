@@ -15,15 +15,16 @@ def numbers(name: str, value: Any) -> np.ndarray:
     for method in ("detach", "cpu"):
         if callable(getattr(value, method, None)):
             value = getattr(value, method)()
-    if _masked(value):
-        raise InputError(name, "have no masked entries (leave them out, or fill them)", "a masked array")
     try:
         try:
-            array = np.asarray(value)
+            array = np.asanyarray(value)
         except TypeError:  # a tensor of a type that NumPy does not have (bfloat16)
-            array = np.asarray(value.float())
+            array = np.asanyarray(value.float())
     except Exception as error:
         raise InputError(name, "be an array of real numbers", f"{type(value).__name__}: {error}") from None
+    if _masked(value) or _masked(array):  # what is read as an array may have a mask that it did not show before
+        raise InputError(name, "have no masked entries (leave them out, or fill them)", "a masked array")
+    array = np.asarray(array)
     if array.dtype.name == "bfloat16":
         array = array.astype(np.float32)
     if array.dtype.kind not in "fiu":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import errno
 import os
 import shutil
 import tempfile
@@ -19,7 +18,6 @@ from .ram import check_size
 
 if TYPE_CHECKING:
     import numpy as np
-    from filelock import BaseFileLock
 
 #: what names of unfinished files and folders begin with
 TEMPORARY = ".tmp-"
@@ -175,24 +173,6 @@ def rescuing(path: Path, write: Callable[[Path], object]) -> Iterator[None]:
         raise EganError(f"{path} could not be written: {error.strerror or error}; {kept}") from None
 
 
-def lock(file: Path) -> BaseFileLock | None:
-    """The lock of that name, held by this process alone until its ``release`` or the end of the process; None if
-    another one holds it. Raises OSError. Where the file system has no locks it is nobody's."""
-    import filelock
-
-    held = filelock.FileLock(file)
-    try:
-        held.acquire(timeout=0)
-    except filelock.Timeout:
-        return None
-    except NotImplementedError:
-        pass
-    except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise
-    return held
-
-
 def read_npy(
     field: str, path: str | Path, check: Callable[[tuple[int, ...], np.dtype], None] | None = None
 ) -> np.ndarray:
@@ -225,6 +205,9 @@ def _plain(path: str | Path, field: str) -> Path:
     file = Path(path)
     try:
         file.exists()
+        file.resolve()
+    except RuntimeError:  # of Python before 3.13
+        raise InputError(field, "be a usable file name", f"{path}: symbolic links in a circle") from None
     except OSError as error:  # a name too long for the file system, a folder that may not be searched
         raise InputError(field, "be a usable file name", f"{path}: {error.strerror}") from None
     return file

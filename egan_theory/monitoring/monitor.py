@@ -107,7 +107,7 @@ class Monitor:
             raise InputError("parts", f"be some of {', '.join(PARTS)}", parts if isinstance(parts, str) else unknown[0])
         if not resume and check_output(path, field="path").exists():
             raise InputError("path", "be a new file (resume=True continues the recording)", f"{path}, which exists")
-        self.path = Path(path)
+        self.path = Path(path).resolve()
         self._players, self._optimizers, self._data, self._latents = (D, G), optimizers, data, latents
         self._given = {"loss": loss, "penalty": penalty, "alternating": alternating, "critic_steps": critic_steps,
                        "lazy": lazy, **options}  # fmt: skip
@@ -198,7 +198,7 @@ class Monitor:
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if self._samples is None:
+        if self._samples is None or self._samples.writer.inherited:
             return
         try:
             self.close(None if error is None else "interrupted")

@@ -70,6 +70,8 @@ def check_same(found: xr.Dataset, given: xr.Dataset, where: Path) -> None:
     rule, other = "be that of the recording to resume", f"another one in {where}"
     if found.attrs.get("experiment") != given.attrs.get("experiment", found.attrs.get("experiment")):
         raise InputError("experiment", rule, other)
+    if "seed" in given.attrs and found.attrs.get("seed") != given.attrs["seed"]:
+        raise InputError("seed", f"{rule}, {found.attrs.get('seed', 'which has none')}", given.attrs["seed"])
     for name, value in given.data_vars.items():
         if name not in found or not np.array_equal(value, found[name]):
             raise InputError(str(name), rule, other)

@@ -61,7 +61,7 @@ def open_runs(path: str | Path) -> xr.Dataset:
 
 
 def _unfinished(file: Path) -> Path | None:
-    folders = (file, store_of(file), parts_of(file))
+    folders = (file, store_of(file), parts_of(file), store_of(file.resolve()))  # of a symbolic link where it points
     return next((f for f in folders if is_store(f) or (f.name.endswith(PARTS) and f.is_dir())), None)
 
 

@@ -21,6 +21,7 @@ In PyTorch, with ``z`` the fixed latents that the particles are the images of:
 
 from __future__ import annotations
 
+import threading
 import time as clock
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,19 +33,21 @@ import xarray as xr
 
 from ..base.errors import InputError
 from ..base.files import check_output, remove
-from ..base.netcdf import read_netcdf
 from ..experiment import Experiment
-from .header import RECORDER, check_same, free, header_of
-from .reading import parts_of, read_parts
+from .continuing import continued
+from .header import free, header_of
+from .reading import parts_of
 from .sample import STATE, Form, check_scalar_name, finite_number
-from .schema import DIMS, finished_status, validate_runs, variable
-from .store import claim, remove_leftovers, vacant, why
-from .unfinished import CHUNK, CHUNK_BYTES, Recording, WriteError, is_recording, store_of
+from .schema import DIMS, finished_status, variable
+from .store import claim, vacant, why
+from .unfinished import CHUNK, CHUNK_BYTES, WriteError, is_recording, store_of
 
 #: a chunk is also written when this many seconds have passed since its first sample
 SECONDS = 60.0
 #: longest remark, in characters
 NOTE = 300
+#: larger steps are not told apart
+LAST_STEP = 2**53
 
 
 class RunWriter:
@@ -54,13 +57,16 @@ class RunWriter:
     `egan compare` and `egan report`, read such an unfinished recording by the same name. Leaving the ``with`` block by
     an exception, Ctrl-C included, closes what was logged with status "interrupted".
 
+    Threads may share one writer, each with larger steps than were logged before. A forked process has no part in the
+    recording: there the end of the ``with`` block does nothing, and calls are refused.
+
     Args:
         experiment: recorded with the runs; gives target, masses and the unit of time, and the particles must fit it.
         target: (point, component) as in the schema, in lengths.
         target_weight: (point,) pure numbers.
         assignment: (particle,); only if particle i belongs to that target point at equilibrium.
         mass: (particle,) pure numbers.
-        seed: recorded with the runs, as the seed of your loop.
+        seed: recorded with the runs, as the seed of your loop; that of a recording resumed must be the same.
         chunk: samples per chunk; default 100, fewer where they are large.
         seconds: a chunk is also written, at the next ``log``, when so many have passed since it was begun.
         resume: continue after the last complete chunk of an unfinished recording, or at the end of a finished one;
@@ -73,7 +79,7 @@ class RunWriter:
     Raises:
         InputError: a path that exists already, is being recorded by another writer, or lies nowhere.
         WriteError: the disk is full: what was written stays readable, and the chunk in memory is tried again by the
-            next ``flush`` or ``close``.
+            next ``flush`` or ``close``; or the recording's folder was removed.
 
     Source:
         none, it writes what it is given; schema: egan_theory.runs.schema.
@@ -107,9 +113,11 @@ class RunWriter:
             at = finite_number("at", at, ", the step of a checkpoint")
             if not resume:
                 raise InputError("at", "come with resume=True", f"at={at} for a new recording")
-        self.path = check_output(path, field="path")
+        # where it is now, whatever the working directory will be; of a symbolic link what it points to
+        self.path = check_output(path, field="path").resolve()
         self.folder = store_of(self.path)
         self._chunk, self._seconds = chunk, seconds
+        self._busy = threading.RLock()
         self._samples: list[tuple[float, dict[str, np.ndarray]]] = []
         self._begun = 0.0
         self._closed = False
@@ -123,7 +131,7 @@ class RunWriter:
             busy = InputError("path", "be recorded by one RunWriter at a time", f"another one at work in {self.folder}")
             self._lock = claim(self.folder, busy)
             try:
-                self._recording = self._continued(header, resume, at)
+                self._recording = continued(self.path, header, resume, at, chunk or CHUNK)
             except BaseException:
                 self._end(keep=not vacant(self.folder))
                 raise
@@ -149,8 +157,9 @@ class RunWriter:
     ) -> None:
         """Record one sample; everything is copied.
 
-        ``step``: number of generator steps done (flow: the time), increasing. ``particles``: (N, d) for one run, (run,
-        N, d) for several, (N,) for one run in one dimension, in lengths; images as rows of numbers, x.reshape(N, -1).
+        ``step``: number of generator steps done (flow: the time), from 0 to 2^53, increasing. ``particles``: (N, d) for
+        one run, (run, N, d) for several, (N,) for one run in one dimension, in lengths; images as rows of numbers,
+        x.reshape(N, -1).
         ``discriminator`` D - D* and ``force`` grad D at the particles: (N,) and (N, d), or with the run axis; at every
         sample or at none. Losses and other ``scalars``: a number, or (run,). Parameters: (P,) or (run, P); multiplier_*
         of the schema alike. What is not given at a sample is NaN there.
@@ -159,17 +168,11 @@ class RunWriter:
         A run whose particles, discriminator or force are not finite has diverged: NaN from then on.
 
         Raises:
-            InputError: after ``close``, steps that do not increase, shapes that change; nothing of the sample is
-                recorded then.
-            WriteError: the disk is full.
+            InputError: after ``close``, in a forked process, steps that do not increase, shapes that change; nothing of
+                the sample is recorded then.
+            WriteError: the disk is full, or the recording's folder was removed.
         """
-        if self._closed:
-            raise InputError("log", "be called before close", f"{self.path} is closed")
-        now = finite_number("step", step, "")
-        if self.last is not None and not now > self.last:
-            raise InputError("step", "increase", f"{now} after {self.last}")
-        for name in scalars:
-            check_scalar_name(name)
+        self._own()
         given = {
             "discriminator": discriminator,
             "force": force,
@@ -179,6 +182,19 @@ class RunWriter:
             "parameters_generator": parameters_generator,
             **scalars,
         }
+        with self._busy:
+            self._log(step, particles, given, scalars)
+
+    def _log(self, step: float, particles: Any, given: Mapping[str, Any], scalars: Mapping[str, Any]) -> None:
+        if self._closed:
+            raise InputError("log", "be called before close", f"{self.path} is closed")
+        now = finite_number("step", step, "")
+        if self.last is not None and not now > self.last:
+            raise InputError("step", "increase", f"{now} after {self.last}")
+        if not 0 <= now <= LAST_STEP:
+            raise InputError("step", "be from 0 to 2^53, the generator steps done", f"{now:g}")
+        for name in scalars:
+            check_scalar_name(name)
         sample = self._form.checked(step, particles, given)
         runs = len(sample["particles"])
         diverged = np.full(runs, -1) if self.last is None else self._diverged.copy()
@@ -200,8 +216,12 @@ class RunWriter:
 
     def flush(self) -> None:
         """Write the samples logged since the last chunk, now."""
-        if not self._samples:
-            return
+        self._own()
+        with self._busy:
+            if self._samples:
+                self._flush()
+
+    def _flush(self) -> None:
         times, samples = np.array([t for t, _ in self._samples]), [sample for _, sample in self._samples]
         out = {"time": xr.Variable("time", times, {"long_name": "training time", "units": self._unit})}
         for name, shape in self._form.shapes.items():
@@ -216,35 +236,49 @@ class RunWriter:
     def note(self, step: float, text: str) -> None:
         """Keep a remark on a step with the recording (attribute notes), from the next chunk on. The same remark again
         goes on with the one before."""
-        self._recording.note(finite_number("step", step, ""), " ".join(text.split())[:NOTE])
+        self._own()
+        with self._busy:
+            self._recording.note(finite_number("step", step, ""), " ".join(text.split())[:NOTE])
 
     def close(self, status: str | None = None) -> None:
         """Make the file ``path`` and remove the store. ``status``: default "finished" or "diverged at step n".
 
         Raises:
-            InputError: a file of that name came while recording.
-            WriteError: the disk is full.
+            InputError: a file of that name came while recording; in a forked process.
+            WriteError: the disk is full, or the recording's folder was removed.
         """
-        if self._closed:
-            return
-        self.flush()
-        if self._recording.samples:
-            if self.path.exists():
-                found = f"a file that came while recording; {self._recording.kept()}"
-                raise InputError("path", "not exist before the recording is finished", found)
-            with self._writing("the file could not be written"):
-                self._recording.to_netcdf(self.path, status or finished_status(self._recording.diverged_at))
-        self._end(keep=False)
-        remove(parts_of(self.path))
+        self._own()
+        with self._busy:
+            if self._closed:
+                return
+            self.flush()
+            if self._recording.samples:
+                if self.path.exists():
+                    found = f"a file that came while recording; {self._recording.kept()}"
+                    raise InputError("path", "not exist before the recording is finished", found)
+                with self._writing("the file could not be written"):
+                    self._recording.to_netcdf(self.path, status or finished_status(self._recording.diverged_at))
+            self._end(keep=False)
+            remove(parts_of(self.path))
 
     def abandon(self) -> None:
-        """Stop here: the complete chunks stay as an unfinished recording, the rest is lost."""
-        self._end(keep=True)
+        """Stop here: the complete chunks stay as an unfinished recording, the rest is lost. Nothing in a process forked
+        from the one that records."""
+        if not self.inherited:
+            with self._busy:
+                self._end(keep=True)
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this is a process forked from the one that records, to which the recording does not belong."""
+        return self._lock.inherited
 
     def __enter__(self) -> RunWriter:
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if self.inherited:
+            return
         try:
             self.close(None if error is None else "interrupted")
         except (InputError, WriteError):
@@ -263,55 +297,28 @@ class RunWriter:
             if not keep:
                 remove(self.folder)
 
+    def _own(self) -> None:
+        """Raise InputError in a forked process."""
+        if self.inherited:
+            raise InputError("RunWriter", "be used by the process that made it", "one that was forked from it")
+
     @contextmanager
     def _writing(self, failed: str, lost: str = "") -> Iterator[None]:
+        """OSErrors as WriteErrors. What is gone is not begun anew, since it would lack what was written before."""
+        begun = hasattr(self, "_recording")
+        if begun and not self._lock.there:
+            raise self._removed(failed, lost)
         try:
             yield
         except OSError as error:
-            kept = f"; {self._recording.kept()}{lost}" if hasattr(self, "_recording") else ""
+            if begun and not self._lock.there:
+                raise self._removed(failed, lost) from None
+            kept = f"; {self._recording.kept()}{lost}" if begun else ""
             raise WriteError(f"{self.path}: {failed}: {why(error)}{kept}") from None
 
-    def _continued(self, header: xr.Dataset, resume: bool, at: float | None) -> Recording:
-        """What there is to go on from, else a new recording."""
-        found = None if vacant(self.folder) else Recording(self.folder, write=True)
-        if found is not None and not found.samples:
-            found = None
-        parts = parts_of(self.path)
-        if not resume and (found is not None or parts.is_dir()):
-            must = "be a new file (resume=True continues the recording; remove what there is to begin anew)"
-            raise InputError("path", must, f"an unfinished recording, {self.folder if found else parts}")
-        remove_leftovers(self.folder)
-        if self.path.exists():
-            found = self._reopened(read_netcdf("path", self.path), self.path, header, found)
-        elif found is None and parts.is_dir():
-            found = self._reopened(read_parts(parts), parts, header, None)
-        elif found is not None:
-            check_same(found.header(), header, self.folder)
-        else:
-            return Recording.begun(self.folder, header)
-        assert found.last is not None
-        if at is not None and found.last > at:
-            found.cut(at)
-        return found
-
-    def _reopened(self, ds: xr.Dataset, source: Path, header: xr.Dataset, beside: Recording | None) -> Recording:
-        """A file, or parts, as a store again, which then takes its place; a store that was left from making the file is
-        replaced."""
-        ds = validate_runs(ds, str(source))
-        if ds.attrs.get("recorder") != RECORDER:
-            raise InputError("path", "be a file of RunWriter to resume", f"another one, {source}")
-        moving = [name for name in ds.variables if "time" in ds[name].dims]
-        fixed = ds.drop_vars([*moving, "diverged_at"])
-        fixed.attrs.pop("status", None)
-        check_same(fixed, header, source)
-        if beside is not None and beside.last is not None and beside.last > float(ds["time"][-1]):
-            raise InputError("path", "not exist beside a store that goes further", f"{source}; {beside.kept()}")
-        found = Recording.begun(self.folder, fixed)
-        found.append(
-            {n: ds[n].variable.to_base_variable() for n in moving}, ds["diverged_at"].values, self._chunk or CHUNK
-        )
-        remove(source)
-        return found
+    def _removed(self, failed: str, lost: str) -> WriteError:
+        gone = f"{self.folder} was removed, and with it {self._recording.samples} samples"
+        return WriteError(f"{self.path}: {failed}: {gone}{lost}")
 
 
 __all__ = ["RunWriter", "WriteError"]

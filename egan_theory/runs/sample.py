@@ -66,7 +66,7 @@ class Form:
         if before is None and "component" not in self.sizes and 3 < x.shape[1] == x.shape[2]:
             R, N, d = x.shape
             taken = f"particles of shape {x.shape} are recorded as {R} runs of {N} particles in {d} dimensions"
-            warnings.warn(f"{taken}; if they are {R} images, log them as x.reshape({R}, {N * d})", stacklevel=4)
+            warnings.warn(f"{taken}; if they are {R} images, log them as x.reshape({R}, {N * d})", stacklevel=5)
         return stored(x)
 
     def _array(self, name: str, value: Any, particles: tuple[int, ...]) -> np.ndarray:

@@ -23,10 +23,10 @@ import zarr
 from zarr.storage import LocalStore
 
 from ..base.errors import InputError
-from ..base.files import TEMPORARY, atomic, lock, remove
+from ..base.files import TEMPORARY, atomic, remove
+from ..base.locks import Lock, holder, lock
 
 if TYPE_CHECKING:
-    from filelock import BaseFileLock
     from zarr.core.buffer import Buffer
 
 LOCK = ".lock"
@@ -63,13 +63,18 @@ class _Files(LocalStore):
         await asyncio.to_thread(self.set_sync, key, value)
 
 
-def claim(folder: Path, refusal: InputError) -> BaseFileLock:
+def claim(folder: Path, refusal: InputError) -> Lock:
     """The folder, made if need be, locked until ``release`` or the end of the process. Raises ``refusal`` where another
-    writer has it; OSError."""
+    writer has it, with the number of its process; OSError."""
     folder.mkdir(exist_ok=True)
     held = lock(folder / LOCK)
     if held is None:
-        raise refusal
+        number = holder(folder / LOCK)
+        raise (
+            refusal
+            if number is None
+            else InputError(refusal.field, refusal.must, f"{refusal.found} (process {number})")
+        )
     return held
 
 

@@ -21,7 +21,7 @@ from .plan import SWEEP_VERSION, Plan
 from .reading import check_experiment, open_sweep, stored_attrs
 
 if TYPE_CHECKING:
-    from filelock import BaseFileLock
+    from ..base.locks import Lock
 
 #: entries in one chunk of an axis
 COORDINATE_CHUNK = 1_000_000
@@ -29,7 +29,7 @@ COORDINATE_CHUNK = 1_000_000
 WRITE_ALL = {"write_empty_chunks": True}
 
 
-def prepare(path: Path, plan: Plan, *, resume: bool, overwrite: bool) -> BaseFileLock:
+def prepare(path: Path, plan: Plan, *, resume: bool, overwrite: bool) -> Lock:
     """Make the store, or check that the one there belongs to the plan. Returns its lock, to be released.
 
     Raises InputError: a store that is there without being asked for, of another experiment or grid (the field), or that

@@ -1,8 +1,11 @@
 """The study of surviving sweeps: kills at random moments, a cluster's worker, a full disk, flat memory."""
 
+import os
+
 import numpy as np
 import pytest
 
+from analyses import recording_kills
 from analyses import sweep_survival as script
 
 #: MB that a process may grow over three quarters of a sweep of 10,000 cells: 800 bytes per cell
@@ -36,6 +39,14 @@ def test_full_disk(tmp_path):
     assert found["exit"] == 1 and found["identical"] and found["partial"] == 0
     assert found["error"].count("\n") == 1 and "No space left" in found["error"] and "--resume" in found["error"]
     assert found["readable cells"] == found["stored"] * script.SIDE_BY_SIDE > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_recordings_survive(tmp_path):
+    """Kills, SIGTERM and SIGHUP, forks, threads, another working directory, a removed folder."""
+    found = recording_kills.survived(tmp_path, 2)
+    assert set(found) == set(recording_kills.ENDS) and all(found.values()), found
 
 
 @pytest.mark.slow

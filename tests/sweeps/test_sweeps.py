@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 import egan_theory as eg
 from egan_theory.base import files as files_module
+from egan_theory.base import locks
 from egan_theory.base.errors import EganError, InputError, MissingExtra
 from egan_theory.cli.app import main
 from egan_theory.cli.sweep import summary
@@ -65,7 +66,7 @@ def here(text, batches, workers):
 @contextmanager
 def held(store):
     """As another process has it."""
-    lock = files_module.lock(store / LOCK)
+    lock = locks.lock(store / LOCK)
     yield
     lock.release()
 
