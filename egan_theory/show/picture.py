@@ -26,8 +26,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..base.errors import InputError
-from . import scheme
-from .style import DPI, Plain, detached, narrow, told
+from . import panel, scheme
+from .style import DPI, Plain, detached, told
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 #: artists of more points than this are drawn as an image within the figure
@@ -102,7 +102,7 @@ def picture(name: str, alt: str, caption: str, draw: Callable[[], Axes], *, slid
         raise InputError("name", "be letters, digits, - and _, a letter first", name)
     with detached():
         wide, seen = _drawn(name, alt, caption, draw(), slider)
-        with narrow():
+        with panel.narrow():
             small, also = _drawn(f"{name}-narrow", alt, caption, draw(), slider, plain=True)
     pairs = list(zip(wide.points, seen, small.points, also, strict=True))
     there = tuple(w for w, s, _, _ in pairs if s)
@@ -127,6 +127,9 @@ def _drawn(
         for axis in (axis for each in figure.axes for axis in (each.xaxis, each.yaxis)):
             axis.set_major_formatter(Plain.of(axis.get_major_formatter()))
             axis.set_minor_formatter(Plain.of(axis.get_minor_formatter()))
+        figure.draw_without_rendering()
+        for each in figure.axes:
+            panel.apart(each)
     out = io.StringIO()
     figure.set_dpi(INCH)  # one pixel is one point of SVG
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "svg.image_inline": True}):

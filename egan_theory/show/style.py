@@ -129,26 +129,6 @@ def detached() -> Iterator[None]:
         _DETACHED.reset(token)
 
 
-#: width of figures for narrow windows (inches)
-NARROW = 4.8
-_NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
-
-
-@contextmanager
-def narrow() -> Iterator[None]:
-    """Within the block figures are made for narrow windows: letters of the same size on less width."""
-    token = _NARROW.set(True)
-    try:
-        yield
-    finally:
-        _NARROW.reset(token)
-
-
-def is_narrow() -> bool:
-    """Whether the figure is for a narrow window: panels stand below each other."""
-    return _NARROW.get()
-
-
 class Plain(Formatter):
     """Numbers at the ticks that another formatter labels, without superscripts."""
 
@@ -175,8 +155,8 @@ def axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
         from matplotlib import pyplot
 
         return pyplot.figure(figsize=size, layout="constrained").subplots()
-    if is_narrow():
-        size = (min(size[0], NARROW), size[1])
+    if panel.is_narrow():
+        size = (min(size[0], panel.NARROW), size[1])
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure.subplots()

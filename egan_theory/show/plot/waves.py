@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ...predict.learnt import Boundary, Frequency
-from .. import given, style
+from .. import given, panel, style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 
 #: one curve per kernel, the experiment's own first
@@ -45,7 +45,7 @@ def frequency(found: Frequency, ax: Axes | None = None) -> Axes:
     """
     if ax is not None:
         return _times(found, ax)
-    stacked = style.is_narrow()
+    stacked = panel.is_narrow()
     ax = style.axes(None, TALL if stacked else SIZE)
     figure = ax.get_figure()
     assert isinstance(figure, Figure)
