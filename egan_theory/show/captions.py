@@ -74,14 +74,13 @@ def frequency(found: Frequency) -> Words:
         alt += f" With the experiment's own, {own.kernel}, from {min(times):.3g} to {max(times):.3g} {unit}."
     if own.unstable.value is not None:
         alt += f" The spread state becomes unstable at a kernel ratio of {cell(own.unstable.value)}."
-    text = (
-        "Left: learning time of every wave with the experiment's kernel (bold) and others of the same K(0) and length."
-    )
+    text = "Curves: learning time of every wave with the experiment's kernel (bold) and others of the same K(0) and "
+    text += "length."
     if found.separating_wavenumber is not None:
         text += f" Dashed: the wave that separates neighbouring modes, {cell(found.distance)} apart."
     if found.sample.wavenumber:
         text += " Circles: waves of the target's own points."
-    text += " Right: kernel ratios at which the spread state is unstable (shaded); modes need not be lost there."
+    text += " Bars: kernel ratios at which the spread state is unstable (shaded); modes need not be lost there."
     return Words(alt, text, "; ".join(found.assumptions))
 
 

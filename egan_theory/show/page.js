@@ -16,7 +16,8 @@ scheme.addEventListener("click", () => { document.documentElement.dataset.theme 
 const mark = (svg, tag, kind) => { const e = document.createElementNS(SVG, tag); e.setAttribute("class", `mark ${kind}`);
   svg.append(e); return e; };
 const put = (element, places) => { for (const [key, value] of Object.entries(places)) element.setAttribute(key, value); };
-const read = (item) => ({ x: Number(item.dataset.x), y: Number(item.dataset.y), text: item.textContent });
+const read = (item, of) => ({ x: Number(item.dataset[of ? "narrowX" : "x"]), y: Number(item.dataset[of ? "narrowY" : "y"]),
+  text: item.textContent });
 let shown = null;
 const hide = () => { tip.hidden = true; if (shown) { shown.remove(); shown = null; } };
 const show = (svg, point, text, scale) => {
@@ -32,9 +33,9 @@ const show = (svg, point, text, scale) => {
   tip.style.left = `${left}px`;
   tip.style.top = `${above > 4 ? above : at.y + 14}px`;
 };
-for (const figure of document.querySelectorAll("figure.picture")) {
-  const plot = figure.querySelector(".plot"), svg = plot.querySelector("svg");
-  const points = [...figure.querySelectorAll(".told li")].map(read);
+for (const plot of document.querySelectorAll("figure.picture .plot")) {
+  const figure = plot.closest("figure"), svg = plot.querySelector("svg"), narrow = plot.classList.contains("narrow");
+  const points = [...figure.querySelectorAll(".told li")].map((item) => read(item, narrow)).filter((p) => !Number.isNaN(p.x));
   if (!points.length) continue;
   const scaled = () => { const m = svg.getScreenCTM(); return { m, scale: Math.hypot(m.a, m.b) }; };
   /* all that is said within 3 pixels of a point, for marks that lie on each other */
@@ -74,17 +75,22 @@ addEventListener("pointerdown", (event) => { if (!event.target.closest(".plot"))
 
 /* sliders over what was computed */
 for (const slider of document.querySelectorAll(".slider")) {
-  const figure = slider.closest("figure"), svg = figure.querySelector("svg"), input = slider.querySelector("input");
-  const stops = [...figure.querySelectorAll(".stops li")].map(read), out = slider.querySelector("output");
-  const line = mark(svg, "line", "line"), dot = mark(svg, "circle", "dot");
-  put(line, { y1: slider.dataset.top, y2: slider.dataset.bottom });
+  const figure = slider.closest("figure"), input = slider.querySelector("input"), out = slider.querySelector("output");
+  const drawn = [...figure.querySelectorAll(".plot")].map((plot) => {
+    const svg = plot.querySelector("svg"), narrow = plot.classList.contains("narrow"), { top, bottom, narrowTop, narrowBottom } = slider.dataset;
+    const line = mark(svg, "line", "line"), dot = mark(svg, "circle", "dot");
+    put(line, { y1: narrow ? narrowTop : top, y2: narrow ? narrowBottom : bottom });
+    return { line, dot, stops: [...figure.querySelectorAll(".stops li")].map((item) => read(item, narrow)) };
+  });
   const go = () => {
-    const stop = stops[Number(input.value)];
-    put(line, { x1: stop.x, x2: stop.x });
-    dot.style.display = Number.isNaN(stop.y) ? "none" : "";
-    if (!Number.isNaN(stop.y)) put(dot, { cx: stop.x, cy: stop.y, r: 4 });
-    out.textContent = stop.text;
-    input.setAttribute("aria-valuetext", stop.text);
+    for (const { line, dot, stops } of drawn) {
+      const stop = stops[Number(input.value)];
+      put(line, { x1: stop.x, x2: stop.x });
+      dot.style.display = Number.isNaN(stop.y) ? "none" : "";
+      if (!Number.isNaN(stop.y)) put(dot, { cx: stop.x, cy: stop.y, r: 4 });
+    }
+    out.textContent = drawn[0].stops[Number(input.value)].text;
+    input.setAttribute("aria-valuetext", out.textContent);
   };
   slider.hidden = false;
   input.addEventListener("input", go);
@@ -138,7 +144,7 @@ for (const menu of document.querySelectorAll("nav.top details")) {
 }
 let folded = [];
 addEventListener("beforeprint", () => {
-  folded = [...document.querySelectorAll("details:not([open]):not(.points, .theory)")];
+  folded = [...document.querySelectorAll("details:not([open]):not(.points, .theory, .numbers)")];
   folded.forEach((d) => { d.open = true; });
 });
 addEventListener("afterprint", () => folded.forEach((d) => { d.open = false; }));

@@ -2,12 +2,15 @@
 
 A figure of its own is wide enough for a legend above the axes. In a small panel the legend is in smaller letters and
 in lines no longer than the panel is wide, above it where the figure has a layout engine that makes room for it, else
-within it, where it covers least. Labels and titles are broken into lines.
+within it, where it covers least. Labels and titles are broken into lines. The same holds for a figure of its own
+that is made for a narrow window.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from textwrap import fill
 from typing import Any
 
@@ -20,13 +23,31 @@ LABEL, TITLE, POINTS, LARGER, WIDE, SMALL = 13.0, 12.0, 7.0, 9.0, 3.2, 133.0
 #: letters of a word at a tick, and of a legend's handle
 WORD = 14
 HANDLE = 6
+#: width of figures for narrow windows (inches)
+NARROW = 4.8
+_NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
+
+
+@contextmanager
+def narrow() -> Iterator[None]:
+    """Within the block figures are made for narrow windows: letters of the same size on less width."""
+    token = _NARROW.set(True)
+    try:
+        yield
+    finally:
+        _NARROW.reset(token)
+
+
+def is_narrow() -> bool:
+    """Whether figures are made for narrow windows: panels stand below each other."""
+    return _NARROW.get()
 
 
 def alone(ax: Axes) -> bool:
-    """Whether the figure has no other axes (but what these hold, and bars of colours)."""
+    """Whether the figure is wide and has no other axes (but what these hold, and bars of colours)."""
     figure = ax.get_figure()
     others = [] if figure is None else [a for a in figure.axes if a is not ax and not hasattr(a, "_colorbar")]
-    return isinstance(figure, Figure) and not others
+    return isinstance(figure, Figure) and not others and not is_narrow()
 
 
 def inches(ax: Axes) -> tuple[float, float]:
@@ -69,10 +90,20 @@ def fit(ax: Axes) -> None:
     ax.set_ylabel(fill(ax.get_ylabel(), max(12, int(LABEL * height))))
     names = [text.get_text() for text in ax.get_yticklabels()]
     if any((len(name) > WORD and name.strip("−-.").isalpha()) or " " in name for name in names):
-        ax.set_yticks(ax.get_yticks(), [fill(name, WORD) for name in names], fontsize=POINTS)
+        ax.set_yticks(ax.get_yticks(), [fill(name, WORD) for name in names], fontsize=LARGER if is_narrow() else POINTS)
     for loc in ("left", "center", "right"):
         if title := ax.get_title(loc=loc):
             ax.set_title(fill(title, max(12, int(TITLE * width))), loc=loc)
 
 
-__all__ = ["alone", "fit", "inches", "legend"]
+def apart(ax: Axes) -> None:
+    """Hide numbers below the horizontal axis that would touch the one before; the figure has been laid out."""
+    end = -float("inf")
+    for label in ax.get_xticklabels():
+        box = label.get_window_extent()
+        if label.get_text() and box.x1 > box.x0 and label.get_visible():
+            label.set_visible(box.x0 > end + 3)
+            end = box.x1 if label.get_visible() else end
+
+
+__all__ = ["alone", "apart", "fit", "inches", "is_narrow", "legend", "narrow"]

@@ -13,8 +13,9 @@ import io
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from math import nan
 
 import numpy as np
 from matplotlib import rc_context
@@ -25,8 +26,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..base.errors import InputError
-from . import scheme
-from .style import DPI, detached, told
+from . import panel, scheme
+from .style import DPI, Plain, detached, told
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 #: artists of more points than this are drawn as an image within the figure
@@ -77,7 +78,8 @@ class Slider:
 class Picture:
     """A figure of a page. ``svg``: inline SVG; ``points``: what the pointer finds; ``stops``: of the slider, at the
     height of its dot, ``start`` the one it begins at, and ``span`` the upper and lower end of its line (points of SVG);
-    ``colours``: those in it."""
+    ``colours``: those in it; ``narrow``: the same for narrow windows, with the same points and stops in its own places,
+    NaN for what it does not show."""
 
     name: str
     alt: str
@@ -90,6 +92,7 @@ class Picture:
     stops: tuple[Point, ...] = field(default=(), repr=False)
     span: tuple[float, float] = (0.0, 0.0)
     start: int = 0
+    narrow: Picture | None = field(default=None, repr=False)
 
 
 def picture(name: str, alt: str, caption: str, draw: Callable[[], Axes], *, slider: Slider | None = None) -> Picture:
@@ -98,11 +101,35 @@ def picture(name: str, alt: str, caption: str, draw: Callable[[], Axes], *, slid
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
         raise InputError("name", "be letters, digits, - and _, a letter first", name)
     with detached():
-        ax = draw()
+        wide, seen = _drawn(name, alt, caption, draw(), slider)
+        with panel.narrow():
+            small, also = _drawn(f"{name}-narrow", alt, caption, draw(), slider, plain=True)
+    pairs = list(zip(wide.points, seen, small.points, also, strict=True))
+    there = tuple(w for w, s, _, _ in pairs if s)
+    other = tuple(n if a else Point(nan, nan, n.text) for _, s, n, a in pairs if s)
+    if [s.text for s in wide.stops] != [s.text for s in small.stops]:
+        raise ValueError(f"the figure {name} has other values in narrow windows")
+    return replace(
+        wide, points=there, narrow=replace(small, points=other), colours=wide.colours | small.colours, slider=slider
+    )
+
+
+def _drawn(
+    name: str, alt: str, caption: str, ax: Axes, slider: Slider | None, plain: bool = False
+) -> tuple[Picture, list[bool]]:
+    """The figure of these axes with all its points, and which of them are within their axes. ``plain``: without the
+    small letters of exponents."""
     figure = ax.get_figure(root=True)
     assert isinstance(figure, Figure)
     for artist in _heavy(figure):
         artist.set_rasterized(True)
+    if plain:
+        for axis in (axis for each in figure.axes for axis in (each.xaxis, each.yaxis)):
+            axis.set_major_formatter(Plain.of(axis.get_major_formatter()))
+            axis.set_minor_formatter(Plain.of(axis.get_minor_formatter()))
+        figure.draw_without_rendering()
+        for each in figure.axes:
+            panel.apart(each)
     out = io.StringIO()
     figure.set_dpi(INCH)  # one pixel is one point of SVG
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "svg.image_inline": True}):
@@ -113,8 +140,14 @@ def picture(name: str, alt: str, caption: str, draw: Callable[[], Axes], *, slid
     stops, start = _stops(ax, slider, height) if slider is not None else ((), 0)
     box = ax.get_window_extent()
     span = (round(float(height - box.y1), 2), round(float(height - box.y0), 2))
-    points = tuple(_points(figure, height))
-    return Picture(name, alt, caption, svg, points, (float(width), float(height)), colours, slider, stops, span, start)
+    points, seen = [], []
+    for point, within in _points(figure, height):
+        points.append(point)
+        seen.append(within)
+    made = Picture(
+        name, alt, caption, svg, tuple(points), (float(width), float(height)), colours, None, stops, span, start
+    )
+    return made, seen
 
 
 def _heavy(figure: Figure) -> Iterator[Artist]:
@@ -136,14 +169,14 @@ def _heavy(figure: Figure) -> Iterator[Artist]:
                 yield artist
 
 
-def _points(figure: Figure, height: float) -> Iterator[Point]:
-    """What is told and within its axes, in the order told."""
+def _points(figure: Figure, height: float) -> Iterator[tuple[Point, bool]]:
+    """What is told, in the order told, and whether it is within its axes."""
     for artist in told(figure):
         assert artist.axes is not None
         box = artist.axes.get_window_extent().padded(RIM)
         for (x, y), text in zip(artist.pixels(), artist.texts, strict=True):
-            if np.isfinite(x) and np.isfinite(y) and (artist.given is not None or box.contains(x, y)):
-                yield Point(round(float(x), 2), round(float(height - y), 2), text)
+            there = bool(np.isfinite(x) and np.isfinite(y) and (artist.given is not None or box.contains(x, y)))
+            yield Point(round(float(x), 2), round(float(height - y), 2), text), there
 
 
 def _stops(ax: Axes, slider: Slider, height: float) -> tuple[tuple[Point, ...], int]:
@@ -227,7 +260,8 @@ def _root(root: ET.Element, name: str, alt: str) -> None:
     box = root.attrib["viewBox"]
     root.attrib.clear()
     root.attrib.update({
-        "class": "figure", "viewBox": box, "role": "img", "aria-labelledby": f"{name}-alt", "focusable": "false",
+        "class": "figure", "viewBox": box, "preserveAspectRatio": "xMinYMid",
+        "role": "img", "aria-labelledby": f"{name}-alt", "focusable": "false",
         "font-family": FONT, "stroke-linejoin": "round", "stroke-linecap": "butt",
         "style": f"--wide: {float(box.split()[2]):.0f}; fill: {scheme.variable('#000000')}",
     })  # fmt: skip

@@ -20,7 +20,15 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    Formatter,
+    FuncFormatter,
+    LogFormatter,
+    LogLocator,
+    NullLocator,
+    ScalarFormatter,
+)
 from matplotlib.transforms import Transform
 
 from ..base.files import atomic
@@ -121,6 +129,24 @@ def detached() -> Iterator[None]:
         _DETACHED.reset(token)
 
 
+class Plain(Formatter):
+    """Numbers at the ticks that another formatter labels, without superscripts."""
+
+    def __init__(self, other: Formatter) -> None:
+        self.other = other
+
+    @staticmethod
+    def of(other: Formatter) -> Formatter:
+        """The formatter, or where it sets powers of ten this one in its place."""
+        return Plain(other) if isinstance(other, LogFormatter) else other
+
+    def set_locs(self, locs: Any) -> None:
+        self.other.set_locs(locs)
+
+    def __call__(self, value: float, pos: int | None = None) -> str:
+        return _plain(value, 0) if self.other(value, pos) else ""
+
+
 def axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
     """The given axes, or those of a new figure: pyplot's, or within ``detached`` one that belongs to nobody else."""
     if ax is not None:
@@ -129,6 +155,8 @@ def axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
         from matplotlib import pyplot
 
         return pyplot.figure(figsize=size, layout="constrained").subplots()
+    if panel.is_narrow():
+        size = (min(size[0], panel.NARROW), size[1])
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure.subplots()

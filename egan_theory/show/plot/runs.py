@@ -79,6 +79,9 @@ def cloud(runs: xr.Dataset, ax: Axes | None = None, run: int = 0, times: Sequenc
             notes.append(f"{TRAJECTORIES} of {x.shape[1]} particles")
     else:
         _snapshots(ax, runs, time[shown], x[..., :2], unit)
+        if factor != 1:  # the ticks hold for target points alone
+            for axis, i in ((ax.set_xlabel, 1), (ax.set_ylabel, 2)):
+                axis(f"coordinate {i} of target points (length)")
         if x.shape[2] > 2:
             notes.append(f"first two of {x.shape[2]} coordinates")
     return style.finish(ax, "; ".join(notes), columns=3)

@@ -10,14 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ...predict.learnt import Boundary, Frequency
-from .. import given, style
+from .. import given, panel, style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 
 #: one curve per kernel, the experiment's own first
 LOOKS = ((BLUE, "-"), (VERMILLION, "--"), (GREEN, "-."), (ORANGE, (0, (5, 1, 1, 1))), (PURPLE, (0, (1, 1))), (SKY, "-"))
 #: times beyond this many runs are not drawn
 LONGEST = 100.0
-SIZE = (10.4, 4.8)
+SIZE = (9.6, 4.8)
+#: the panels below each other
+TALL = (9.6, 7.6)
 
 
 @given.given(found=given.FREQUENCY)
@@ -43,10 +45,11 @@ def frequency(found: Frequency, ax: Axes | None = None) -> Axes:
     """
     if ax is not None:
         return _times(found, ax)
-    ax = style.axes(None, SIZE)
+    stacked = panel.is_narrow()
+    ax = style.axes(None, TALL if stacked else SIZE)
     figure = ax.get_figure()
     assert isinstance(figure, Figure)
-    cells = figure.add_gridspec(1, 2, width_ratios=[3, 2])
+    cells = figure.add_gridspec(2, 1, height_ratios=[3, 2]) if stacked else figure.add_gridspec(1, 2)
     ax.set_subplotspec(cells[0])
     _boundaries(found, figure.add_subplot(cells[1]))
     return _times(found, ax)
@@ -118,7 +121,7 @@ def _boundaries(found: Frequency, ax: Axes) -> None:
 def _bar(ax: Axes, boundary: Boundary, height: float, colour: str, hatched: bool) -> None:
     """The ratios at which a mechanism holds, and its thresholds."""
     if boundary.reason or (boundary.at_zero is None and not boundary.values):
-        ax.text(0.5, height, "not known", ha="center", va="center", fontsize=8.5, color=GREY)
+        ax.text(0.5, height, "not known", ha="center", va="center", fontsize=9, color=GREY)
         return
     edges, holds = [0.0, *boundary.values, 1.0], bool(boundary.at_zero)
     if boundary.sides:
@@ -133,4 +136,4 @@ def _bar(ax: Axes, boundary: Boundary, height: float, colour: str, hatched: bool
         return
     if not boundary.at_zero:
         words = "attracts at no ratio" if hatched else "stable at every ratio"
-        ax.text(0.5, height, words, ha="center", va="center", fontsize=8.5, color=GREY)
+        ax.text(0.5, height, words, ha="center", va="center", fontsize=9, color=GREY)
