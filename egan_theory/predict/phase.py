@@ -16,11 +16,14 @@ from ..base.spelling import one_of
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..experiment.taken import takes_experiment
+from .boundary import TOLERANCE, boundary
 from .crossings import changed, check_range, spelled
-from .mechanism import MECHANISMS, known_margins
+from .mechanism import MECHANISMS, Mechanism, known_margins
 
 #: cells between the nodes that are always evaluated: islands smaller than this can be missed
 BLOCK = 16
+#: at least so many nodes along an axis
+NODES = 8
 #: most values along one axis
 MAX_POINTS = 2000
 #: what an infinite margin (never, or at once) counts as between evaluated cells
@@ -167,7 +170,7 @@ def phase(
 ) -> xr.Dataset:
     """Margins of the mechanisms over two fields of the experiment; > 0 beyond a mechanism's boundary, < 0 within.
 
-    Evaluated on every ``block``-th cell and, by halving, on all cells next to a change of sign; between, ``evaluated``
+    Evaluated on every ``block``-th cell (8 of them at least along an axis) and, by halving, on all cells next to a change of sign; between, ``evaluated``
     is 0 and the margin interpolated: its sign there is that of the evaluated cells around.
 
     Args:
@@ -186,9 +189,12 @@ def phase(
           equilibrium, a cluster that escapes, values that the experiment refuses together)
         - beyond (mechanism), within (mechanism): what is predicted on either side, in words
         - evaluated (mechanism, second, first): 1 evaluated, 0 interpolated
+        - crossing_first (mechanism, second, first), crossing_second (mechanism, second, first): the first field's value
+          at which the sign changes between a cell and the next along it, likewise the second's: a root of the margin,
+          to 1e-3 of the value; NaN elsewhere, for mechanisms that simulate, and along fields of whole numbers
 
     Units:
-        Coordinates first and second in the unit of their field.
+        Coordinates first and second, and crossings in them, in the unit of their field.
 
     Raises:
         InputError: a bad axis, equal axes, an unknown mechanism, or block < 1.
@@ -212,27 +218,21 @@ def phase(
         raise InputError("block", "be at least 1", block)
     shape = (len(axes[1].values), len(axes[0].values))
     margins, evaluated = np.empty((2, len(mechanisms), *shape))
+    crossings = np.full((2, len(mechanisms), *shape), np.nan)
     for i, name in enumerate(mechanisms):
         mechanism = MECHANISMS[name]
-        done = 0
-
-        def evaluate(cells: np.ndarray, mechanism=mechanism, name=name) -> np.ndarray:
-            nonlocal done
-            done += len(cells)
-            if progress is not None:
-                progress(name, done, done)
-            members = [
-                changed(exp, {axes[0].path: axes[0].values[c], axes[1].path: axes[1].values[r]}) for r, c in cells
-            ]
-            return known_margins(mechanism, members)
-
         if hasattr(mechanism.source, "diagram"):
             grid = np.empty(shape, dtype=object)
             for r, c in np.ndindex(shape):
                 grid[r, c] = changed(exp, {axes[0].path: axes[0].values[c], axes[1].path: axes[1].values[r]})
             margins[i], evaluated[i] = mechanism.source.diagram(grid)
-        else:
-            margins[i], evaluated[i] = refined(evaluate, shape, block)
+            continue
+        at = _evaluator(exp, axes, mechanism, progress)
+        own, other = (np.array(axis.values) for axis in axes)
+        margins[i], known = refined(lambda cells, at=at: at(own[cells[:, 1]], other[cells[:, 0]]), shape, block)
+        evaluated[i] = known
+        if not mechanism.noisy:
+            crossings[:, i] = boundary(margins[i], known, axes, at)
     dims = ("mechanism", "second", "first")
     return xr.Dataset(
         {
@@ -240,16 +240,37 @@ def phase(
             **{side: ("mechanism", [getattr(MECHANISMS[name], side) for name in mechanisms],
                       {"long_name": f"what is predicted {side} the boundary"}) for side in ("beyond", "within")},
             "evaluated": (dims, evaluated.astype(np.int8), {"long_name": "evaluated, not interpolated", "units": "1"}),
+            **{f"crossing_{name}": (dims, crossings[k], {
+                "long_name": f"{axis.path} where the margin changes sign before the next value", "units": "1"})
+               for k, (name, axis) in enumerate(zip(("first", "second"), axes, strict=True))},
         },
         coords={"mechanism": list(mechanisms), **diagram_coordinates(axes)},
         attrs={
             **provenance(exp),
-            "method": f"exact margins at every {block} cells and next to changes of sign, bilinear between",
+            "method": f"exact margins at every {block} cells and next to changes of sign, bilinear between; boundaries "
+            f"without noise: roots of the margin between cells, to {TOLERANCE:g}",
             "assumptions": "; ".join(
                 f"{name}: {text}" for name in mechanisms for text in MECHANISMS[name].assumptions
             ),
         },
     )  # fmt: skip
+
+
+def _evaluator(
+    exp: Experiment, axes: Sequence[PhaseAxis], mechanism: Mechanism, progress: Callable[[str, int, int], None] | None
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """(n,) values of either field -> (n,) margins of the mechanism; tells how many it has been asked for."""
+    done = 0
+
+    def evaluate(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        nonlocal done
+        done += len(first)
+        if progress is not None:
+            progress(mechanism.name, done, done)
+        pairs = zip(first.tolist(), second.tolist(), strict=True)
+        return known_margins(mechanism, [changed(exp, {axes[0].path: x, axes[1].path: y}) for x, y in pairs])
+
+    return evaluate
 
 
 def refined(
@@ -271,7 +292,7 @@ def refined(
             known[at] = True
             signs[at] = np.where(np.isnan(values[at]), 2, np.where(values[at] > 0, 1, -1))
 
-    nodes = [sorted({*range(0, n, block), n - 1}) for n in shape]
+    nodes = [sorted({*range(0, n, max(min(block, n // NODES), 1)), n - 1}) for n in shape]
     look({(r, c) for r in nodes[0] for c in nodes[1]})
     pending = [(*rows, *columns) for rows in _pairs(nodes[0]) for columns in _pairs(nodes[1])]
     while True:

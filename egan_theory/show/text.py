@@ -254,6 +254,7 @@ def phase_json(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Dataset 
         field = ds[name]
         return {"vary": field.attrs["long_name"], "log": bool(field.attrs["log"]), "values": field.values.tolist()}
 
+    from ..predict.boundary import places
     from ..runs.outcome import UNKNOWN, Outcome, counts
 
     data: dict[str, Any] = {
@@ -265,6 +266,7 @@ def phase_json(found: xr.Dataset, runs: xr.Dataset | None, compared: xr.Dataset 
                 "meaning": {side: str(found[side].sel(mechanism=name).values) for side in ("beyond", "within")},
                 "beyond": (found["margin"].sel(mechanism=name).values > 0).astype(int).tolist(),
                 "margin": found["margin"].sel(mechanism=name).values.tolist(),
+                "boundary": places(found, str(name)),
                 **_share(found["margin"].sel(mechanism=name)),
                 "evaluated": int(found["evaluated"].sel(mechanism=name).sum()),
             }

@@ -17,6 +17,7 @@ from ...runs.outcome import UNKNOWN, Outcome, counts, modes_are_lost
 from .. import fields, given, panel, style
 from ..style import BLACK, BLUE, GREEN, GREY, OUTCOMES, VERMILLION
 from .placed import LEGEND, birth_places, own_place
+from .sides import sides
 
 if TYPE_CHECKING:
     from ...predict.curves import Curves
@@ -78,18 +79,14 @@ def phase(
     handles: list[Line2D | Patch] = []
     for name in predicted["mechanism"].values:
         colour, line, hatch = LOOK.get(str(name), (GREY, ":", ""))
-        margin = predicted["margin"].sel(mechanism=name).values
-        level = np.where(np.isnan(margin), -1.0, np.sign(margin))
         beyond = predicted["beyond"].sel(mechanism=name).item()
         label = f"{name}:\n{fill(beyond, LEGEND)}"
-        if (level > 0).any() and (level <= 0).any():
-            drawn = ax.contour(
-                first, second, _signed(margin), levels=[0.0], colors=[colour], linestyles=[line], linewidths=2
-            )
+        triangles, height = sides(predicted, str(name))
+        if height.min() < 0 < height.max():
+            drawn = ax.tricontour(triangles, height, levels=[0.0], colors=[colour], linestyles=[line], linewidths=2)
             _tell_boundary(ax, predicted, str(name), np.asarray(drawn.get_paths()[0].vertices))
-        if (level > 0).any():
-            signed = _signed(margin)
-            filled = ax.contourf(first, second, signed, levels=[0.0, 2 * signed.max()], colors="none", hatches=[hatch])
+        if height.max() > 0:
+            filled = ax.tricontourf(triangles, height, levels=[0.0, 2.0], colors="none", hatches=[hatch])
             filled.set_edgecolor(colour)
             filled.set_linewidth(0)
             handles.append(Patch(facecolor="none", edgecolor=colour, hatch=hatch, ls=line, label=label))
@@ -281,13 +278,6 @@ def confusion(compared: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="predicted kind (cells, share of the row)", ylabel="simulated kind")
     ax.grid(False)
     return ax
-
-
-def _signed(margin: np.ndarray) -> np.ndarray:
-    """The margin with what contour lines cannot take replaced: its sign and the place of its zero stay."""
-    finite = margin[np.isfinite(margin)]
-    scale = np.abs(finite).max(initial=0.0) or 1.0
-    return np.nan_to_num(margin, nan=-scale, posinf=scale, neginf=-scale)
 
 
 def cell_edges(coordinate: xr.DataArray) -> np.ndarray:
