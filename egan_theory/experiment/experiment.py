@@ -183,7 +183,7 @@ class Experiment(ShownExperiment, Config):
         """Those in use, by their fields: (the rule of an experiment without it, what is found)."""
         every = {
             "update.rule": ("be another one", repr(self.update.rule), self.update_rule.responds),
-            "memory": ("be 0", self.memory, bool(self.update_rule.averages)),
+            "memory": ("be 0", self.memory.said, bool(self.update_rule.averages)),
             "likelihood.weight": ("be 0", self.likelihood.weight, self.likelihood.weight > 0),
             "packing.degree": ("be 1", self.packing.degree, self.packing.degree > 1),
         }

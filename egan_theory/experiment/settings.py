@@ -12,7 +12,7 @@ from ..base.parameters import declares
 from ..base.spelling import word
 from ..tables.losses import LOSSES
 from ..tables.penalties import FUNCTIONAL, STRENGTHS, WGAN_GP, WGAN_GP_REASON, Coefficients, coefficients
-from ..tables.updates import PARAMETERS, RULES
+from ..tables.updates import PARAMETERS, RULES, UNIFORM
 
 
 class LossChoice(Config):
@@ -160,6 +160,13 @@ class Memory(Config):
 
     generator: AveragingTime = 0.0
     discriminator: AveragingTime = 0.0
+
+    @property
+    def said(self) -> str:
+        """Who is averaged over what, in words [steps, of flows time]."""
+        times = {name: getattr(self, name) for name in ("generator", "discriminator")}
+        over = {n: "all of the past" if t == UNIFORM else f"a time of {t:g}" for n, t in times.items() if t}
+        return " and ".join(f"the {name} is averaged over {time}" for name, time in over.items())
 
 
 class Likelihood(Config):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,37 +13,33 @@ from ..predict.mechanism import MECHANISMS
 from ..predict.threshold import Threshold
 from ..runs.outcome import known_outcomes, mode_centres, modes_are_lost, tally
 from ..tables.penalties import strength_field, strength_unit
+from . import powers
+from .answered import NOT_KNOWN, Answered
 from .boundaries import RATIO, SPREAD, STARTS, undecided
 from .own import origin
+from .reasons import no_prediction, reason_of
 from .stages import Results
+from .unsaid import rooted
 from .words import SAME, agrees, duration, per, same_kicks, unseen_growth
 
 #: what the penalties are called
 CALLED = {"r1": "R1", "r2": "R2", "weight_decay": "weight decay"}
 
 
-@dataclass(frozen=True)
-class Answered:
-    """A question with its answer. ``term``: what the number is, in the glossary; ``section``: where the evidence is;
-    ``good``: whether it is what one hopes for, None where neither."""
-
-    question: str
-    number: str
-    unit: str
-    text: str
-    term: str
-    section: str
-    good: bool | None = None
-
-
 def answers(r: Results) -> list[Answered]:
     """The questions that can be asked of the experiment, each answered or said why not."""
-    return [*_rest(r), *_strength(r), *_spread(r), *_modes(r), *_agreement(r)]
+    if (p := r.powers) is not None:
+        first = [powers.rest(p, r.exp), powers.strength(p, r.exp, r.penalty, CALLED), powers.spread(p, r.exp)]
+    else:
+        first = [*_rest(r), *_strength(r), *_spread(r)]
+    return [*first, *_modes(r), *_agreement(r)]
 
 
 def verdict(r: Results) -> str:
     """The page in a line."""
-    if r.spectrum is None:
+    if r.powers is not None:
+        first = powers.verdict(r.powers)
+    elif r.spectrum is None:
         first = "No linear prediction for this experiment"
     else:
         first = f"{'Stable' if r.spectrum.attrs['stable'] else 'Unstable'} near equilibrium"
@@ -61,7 +56,7 @@ def verdict(r: Results) -> str:
 def _rest(r: Results) -> Iterator[Answered]:
     ask, s, exp = "Does it come to rest?", r.spectrum, r.exp
     if s is None:
-        yield Answered(ask, "unknown", "", _why(r, "spectrum"), "decay rate", "unsaid")
+        yield Answered(ask, NOT_KNOWN, "", _why(r, "spectrum"), "decay rate", "unsaid")
         return
     count, zero = int(s["multiplicity"].values.sum()), int(s.attrs["zero_modes"])
     rest = f" {zero} more neither grow nor decay." if zero else ""
@@ -97,7 +92,7 @@ def _strength(r: Results) -> Iterator[Answered]:
     name = CALLED.get(key, key.replace("_", " "))
     ask, best = f"Which {name} for this training?", r.regularizer
     if best is None:
-        yield Answered(ask, "unknown", "", _why(r, "regularizer"), "strength of a penalty", "unsaid")
+        yield Answered(ask, NOT_KNOWN, "", _why(r, "regularizer"), "strength of a penalty", "unsaid")
         return
     if not best.helps or not np.isfinite(best.best):
         number = "none" if not best.helps else "the largest"
@@ -126,8 +121,8 @@ def _part(value: float) -> str:
 def _spread(r: Results) -> Iterator[Answered]:
     ask, row = "How far is the spread state from its end?", _row(r, SPREAD)
     if row is None or row.margin is None or np.isnan(row.margin):
-        why = row.reason if row is not None and row.reason else _why(r, "boundaries")
-        yield Answered(ask, "unknown", "", sentence(why), "spread state", "unsaid")
+        why = no_prediction(*reason_of(row.reason)) if row is not None and row.reason else _why(r, "boundaries")
+        yield Answered(ask, NOT_KNOWN, "", why, "spread state", "unsaid")
         return
     now, inside = float(r.exp.get(RATIO)), row.margin <= 0
     if not row.values:
@@ -157,7 +152,7 @@ def _modes(r: Results) -> Iterator[Answered]:
     kept, runs = (0, 0) if codes is None else (int((~modes_are_lost(codes)).sum()), len(codes))
     simulated = f" {'Recorded' if r.own else 'Simulated'}: {kept} of {runs} runs keep every mode." if runs else ""
     if found is None and not runs:
-        yield Answered(ask, "unknown", "", _why(r, "reached"), "probability of losing modes", "unsaid")
+        yield Answered(ask, NOT_KNOWN, "", _why(r, "reached"), "probability of losing modes", "unsaid")
         return
     if found is None:
         text = f"{simulated.strip()} {_why(r, 'reached')}"
@@ -201,7 +196,7 @@ def _agreement(r: Results) -> Iterator[Answered]:
         ended = f" {growth}"
     if table is None or not table.quantities:
         text = f"No predicted quantity could be compared with the {what}; the reasons are below.{ended}"
-        yield Answered(ask, "unknown", "", text, "agrees", "unsaid")
+        yield Answered(ask, "not compared", "", text, "agrees", "unsaid")
         return
     good, total = sum(agrees(q) for q in table.quantities), len(table.quantities)
     missed = len(table.unmatched)
@@ -221,7 +216,7 @@ def _row(r: Results, mechanism: str) -> Threshold | None:
 
 def _why(r: Results, stage: str) -> str:
     failed = r.failures.get(stage)
-    return f"No prediction: {failed.reason}." if failed is not None else "No prediction for this experiment."
+    return no_prediction(*rooted(r, failed)) if failed is not None else "Not known for this experiment."
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -231,4 +226,4 @@ def _split(text: str) -> tuple[str, str]:
 
 assert {SPREAD, STARTS} <= set(MECHANISMS)
 
-__all__ = ["Answered", "answers", "verdict"]
+__all__ = ["answers", "verdict"]

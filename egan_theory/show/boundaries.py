@@ -11,6 +11,7 @@ from ..experiment.provenance import provenance
 from ..predict.basin import Reached
 from ..predict.mechanism import MECHANISMS
 from ..predict.threshold import Threshold, Thresholds, thresholds
+from .reasons import reason_of
 
 RATIO = "generator.kernel.ratio"
 #: mechanisms that the first screen answers by
@@ -78,7 +79,8 @@ def table_rows(found: Thresholds, reached: Reached | None = None) -> list[dict[s
         rows.append(
             {
                 "mechanism": t.mechanism,
-                "now": said_now or "no statement" + (f" ({t.reason})" if t.reason else ""),
+                "now": said_now
+                or "no statement" + (f": {'; '.join(filter(None, reason_of(t.reason)))}" if t.reason else ""),
                 "beyond": beyond,
                 "none": "" if beyond else "no statement" if t.reason else none,
                 "assumptions": "; ".join(t.assumptions),

@@ -172,7 +172,7 @@ def losses(runs: xr.Dataset) -> Words:
     return Words("Losses of discriminator and generator against time.", text)
 
 
-def relaxation(runs: xr.Dataset, agreement: Agreement | None) -> Words:
+def relaxation(runs: xr.Dataset, agreement: Agreement | None, laws: xr.Dataset | None = None) -> Words:
     slope = agreement is not None and any(q.name in ("rate", "s1.re") for q in agreement.quantities)
     what = "equilibrium" if "assignment" in runs else "the target"
     quantities = () if agreement is None else agreement.quantities
@@ -184,6 +184,13 @@ def relaxation(runs: xr.Dataset, agreement: Agreement | None) -> Words:
         f"Distance from {what} against time on a logarithmic scale in {len(codes)} {origin(runs)} runs: {tally(codes)}."
     )
     text = f"Distance from {what} in every {origin(runs)} run: a straight envelope is exponential {trend}."
+    if laws is not None:
+        line = (
+            "Dashed: the predicted law of the slowest (or fastest growing) mode, from its onset on; its height is free."
+        )
+        alt = alt.replace("a logarithmic scale", "logarithmic scales") + " A dashed line has the predicted law."
+        text = f"Distance from {what} in every {origin(runs)} run: a straight envelope is a power of time."
+        return Words(alt, f"{text} {line}")
     if slope and grows:
         text += " Dashed: the predicted growth of the fastest growing mode that is seen."
         alt += " A dashed line rises at the predicted rate."

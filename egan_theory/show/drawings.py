@@ -10,7 +10,7 @@ import numpy as np
 
 from ..predict.left import left_over
 from ..runs.outcome import tally
-from . import captions, plot
+from . import captions, plot, powers
 from .boundaries import RATIO
 from .captions import Words
 from .picture import Picture, Slider, picture
@@ -47,6 +47,8 @@ def _spectrum(r: Results) -> Iterator[Drawing]:
             yield Drawing("spectrum", "damping", captions.damping(s), lambda: plot.damping_ratio(s))
         if np.isfinite(s["wavenumber"].values).any():
             yield Drawing("spectrum", "dispersion", captions.dispersion(s), lambda: plot.dispersion(s))
+    if (p := r.powers) is not None and p.laws.sizes["mode"]:
+        yield Drawing("spectrum", "powers", powers.words_of(p), lambda: plot.power_laws(p.laws))
     if (f := r.frequency) is not None:
         yield Drawing("spectrum", "frequency", captions.frequency(f), lambda: plot.frequency(f))
 
@@ -79,8 +81,9 @@ def _collapse(r: Results) -> Iterator[Drawing]:
 def _runs(r: Results) -> Iterator[Drawing]:
     if (runs := r.runs) is None:
         return
-    yield Drawing("simulation", "relaxation", captions.relaxation(runs, r.agreement),
-                  lambda: plot.relaxation(runs, agreement=r.agreement))  # fmt: skip
+    laws = None if r.powers is None else r.powers.laws
+    yield Drawing("simulation", "relaxation", captions.relaxation(runs, r.agreement, laws),
+                  lambda: plot.relaxation(runs, agreement=r.agreement, laws=laws))  # fmt: skip
     if has_losses(runs):
         yield Drawing("simulation", "losses", captions.losses(runs), lambda: plot.losses(runs))
     yield Drawing("simulation", "cloud", captions.cloud(runs), lambda: plot.cloud(runs))

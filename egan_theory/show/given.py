@@ -41,6 +41,7 @@ class Kind:
 
 AXES = Kind("be Matplotlib axes", ("axes._axes.Axes",))
 SPECTRUM = Kind("be a spectrum, eg.spectrum(exp)", (), ("eigenvalue_re", "eigenvalue_im", "regime", "coupled"))
+POWERS = Kind("be powers of time, eg.power_laws(exp)", (), ("last", "average", "stiffness", "growth_rate"))
 AGREEMENT = Kind("be what eg.compare returns", ("comparison.agreement.Agreement",))
 RUNS = Kind("be runs, eg.simulate(exp) or eg.open_runs(path)", (), ("time",))
 PREDICTED = Kind("be a predicted diagram, eg.phase(exp, ...)", (), ("margin", "first", "second", "mechanism"))

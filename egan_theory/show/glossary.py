@@ -88,6 +88,23 @@ _TERMS = (
         "damping-ratio",
     ),
     Term(
+        "power of time",
+        "T^p: against averages over all of the past a mode shrinks or grows as a power of the elapsed time T, the start "
+        "counting as one step (or unit of time). p below 0: it shrinks, the later, the slower. exp(c T^p): it grows "
+        "faster than any power.",
+        "1",
+        "uniform-powers",
+    ),
+    Term(
+        "onset of a power", "The time well after which a law of late times holds.", "steps (rule flow: units of time)"
+    ),
+    Term(
+        "squared frequency",
+        "omega^2, the product of what moves the particles by the discriminator and the discriminator by the particles.",
+        "per step squared (rule flow: per unit of time squared)",
+        "uniform-thresholds",
+    ),
+    Term(
         "wavenumber k",
         "Of a wave of length L, 2 pi/L: structure of size L in the target is learnt with this wave.",
         "1/length",

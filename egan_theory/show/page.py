@@ -19,7 +19,7 @@ from ..runs.outcome import outcomes
 from ..runs.schema import variable
 from ..symbolic import derive
 from ..tables.penalties import strength_field
-from . import words
+from . import powers, words
 from .answers import CALLED, answers, verdict
 from .boundaries import RATIO, table_rows
 from .diagram import curves_text, diagram_text
@@ -66,9 +66,9 @@ def report(
 
     Args:
         path: a folder, in which the page is index.html, or the file itself where the name ends in .html.
-        data: beside the page, in the folder, the numbers: spectrum.nc, frequency.nc, runs.nc, random.nc (runs from
-            random starts), strength.nc, phase.nc, branch.nc, agreement.nc, boundaries.json, regularizer.json,
-            experiment.toml, derivation.md.
+        data: beside the page, in the folder, the numbers: spectrum.nc (or powers.nc), frequency.nc, runs.nc,
+            random.nc (runs from random starts), strength.nc, phase.nc, branch.nc, agreement.nc, boundaries.json,
+            regularizer.json, experiment.toml, derivation.md.
         penalty: whose strength is advised.
         runs: runs of your own, reported on instead; then nothing is simulated, the sweep of strengths included.
         progress: called with (stage, done, total) as the work advances.
@@ -122,6 +122,7 @@ def _data(r: Results, draft: Draft) -> None:
     """Write the numbers."""
     datasets = {
         "spectrum.nc": (r.spectrum, "eigenvalues, damping ratios and regimes"),
+        "powers.nc": (None if r.powers is None else r.powers.laws, "powers of time, mode by mode"),
         "frequency.nc": (
             None if r.frequency is None else r.frequency.to_dataset(),
             "learning times of wavenumbers, by discriminator kernel",
@@ -176,6 +177,9 @@ def _said(r: Results) -> dict[str, list[str]]:
         "simulation": [] if runs is None else words.on_runs(runs, r.exp),
         "agreement": [words.on_agreement(r.table, r.agreement is not None, runs)],
     }
+    if r.powers is not None:
+        out["spectrum"] = powers.sentences(r.powers, r.exp)
+        out["strength"] = [powers.strength(r.powers, r.exp, r.penalty, CALLED).text]
     if r.frequency is not None:
         out["spectrum"] += on_frequency(r.frequency)
     if r.regularizer is not None:
@@ -225,6 +229,7 @@ def _page(r: Results, draft: Draft, drawn: list[Drawing]) -> None:
     table, about = r.table or Agreement(()), provenance(r.exp)
     methods = {
         "eigenvalues": None if r.spectrum is None else r.spectrum.attrs["method"],
+        "powers of time": None if r.powers is None else r.powers.laws.attrs["method"],
         "learning times": None if r.frequency is None else r.frequency.method,
         "best strength": None if r.regularizer is None else r.regularizer.method,
         "random starts": None if r.reached is None else r.reached.method,
@@ -251,6 +256,7 @@ def _page(r: Results, draft: Draft, drawn: list[Drawing]) -> None:
         assumptions=table.assumptions,
         eigenvalues=[] if r.spectrum is None else _eigenvalues(r.spectrum),
         modes=0 if r.spectrum is None else r.spectrum.sizes["mode"],
+        powers=[] if r.powers is None else powers.rows(r.powers)[:LISTED],
         unit=words.per(r.exp),
         unsaid=unsaid(r),
         experiment=_toml(r.exp),

@@ -29,6 +29,8 @@ from ..simulation.run import simulate
 from ..tables.penalties import strength_field
 from .boundaries import boundaries
 from .collapse import DRAWS, WAIT, along_threshold, diagram, map_of
+from .powers import Powers, powers
+from .reasons import reason_of
 
 Progress = Callable[[str, int, int], None]
 
@@ -39,16 +41,18 @@ SWEEP, DIRECTIONS = (1 / 30, 1 / 10, 1 / 3, 1 / 1.6, 1.0, 1.6, 3.0, 10.0), 24
 RANDOM = 6
 #: names of the stages, as progress tells them
 STAGES = (
-    "spectrum", "frequency", "regularizer", "simulate", "compare", "strength", "compare strength",
+    "spectrum", "powers", "frequency", "regularizer", "simulate", "compare", "strength", "compare strength",
     "random starts", "reached", "boundaries", "branch", "phase", "curves",
 )  # fmt: skip
 
 
 class Failure(NamedTuple):
-    """Why a stage has no result; ``remedy``: what would make it possible, "" if nobody knows."""
+    """Why a stage has no result; ``remedy``: what would make it possible, "" if nobody knows. ``needs``: the stages
+    without a result, where that is the reason."""
 
     reason: str
     remedy: str = ""
+    needs: tuple[str, ...] = ()
 
 
 @dataclass
@@ -58,6 +62,7 @@ class Results:
     exp: Experiment
     penalty: str
     spectrum: xr.Dataset | None = None
+    powers: Powers | None = None
     frequency: Frequency | None = None
     boundaries: Thresholds | None = None
     regularizer: Regularizer | None = None
@@ -111,7 +116,7 @@ def compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset |
     def stage(name: str, work: Callable[[Callable[..., None]], Any], *needs: str) -> Any:
         missing = [n for n in needs if n in out.failures]
         if missing:
-            out.failures[name] = Failure(f"it needs the result of: {', '.join(missing)}", "what makes those possible")
+            out.failures[name] = Failure("", "", tuple(missing))
             return None
         progress(name, 0, 1)
         began = time.monotonic()
@@ -125,6 +130,8 @@ def compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset |
         return value
 
     out.spectrum = stage("spectrum", lambda tick: spectrum(exp))
+    if exp.update_rule.uniform:
+        out.powers = stage("powers", lambda tick: powers(exp, penalty))
     out.frequency = stage(
         "frequency", lambda tick: frequency(exp, progress=lambda done, total, _: tick(done, total)), "spectrum"
     )
@@ -155,10 +162,8 @@ def compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset |
 def failure(error: Exception) -> Failure:
     """The reason that an error gives; a rule that input breaks says by itself what would make it possible."""
     reason = str(error) or type(error).__name__
-    if isinstance(error, InputError):
-        return Failure(reason, f"{error.field} would have to {error.must}")
     if isinstance(error, EganError):
-        return Failure(reason)
+        return Failure(*reason_of(reason))
     return Failure(f"the numbers of this experiment leave what can be computed ({reason})")
 
 

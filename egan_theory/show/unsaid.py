@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,11 +11,13 @@ import numpy as np
 from ..predict.mechanism import MECHANISMS
 from .boundaries import RATIO
 from .collapse import FOLLOW, REACHED
-from .stages import Results
+from .reasons import Reason, reason_of
+from .stages import Failure, Results
 
 #: what each stage is about
 ABOUT = {
     "spectrum": "Eigenvalues and damping",
+    "powers": "Powers of time",
     "frequency": "Learning times",
     "regularizer": "The best strength",
     "simulate": "The simulation",
@@ -35,9 +38,12 @@ HELPS = (
     ("diverged", "strengths below the edge of stability"),
     ("near equilibrium", "runs that start near equilibrium (run.start = kick), or longer ones"),
     ("linear regime", "smaller kicks (run.kick)"),
+    ("no exponent", "damping, which makes modes decay (penalty.weight_decay)"),
     ("no fitted", "longer or more runs (run.steps, run.runs)"),
     ("no predicted", "an experiment that describes the runs"),
 )
+#: reasons that differ in these only are one reason
+NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 COMPARED = "longer runs, more of them or denser records (run.steps, run.runs, run.record_every)"
 BRANCH = f"egan branch E.toml --set penalty.weight_decay=0.05 --vary {RATIO} --figure branch.png"
 
@@ -53,11 +59,46 @@ class Unsaid:
 
 def unsaid(r: Results) -> list[Unsaid]:
     """Everything that failed, was refused, left out or not searched."""
-    found = [Unsaid(ABOUT.get(name, name), f.reason, f.remedy) for name, f in r.failures.items()]
-    found += [*_mechanisms(r), *_branch(r), *_phase(r)]
-    if r.table is not None:
-        found += [Unsaid(f"Comparison of '{u['name']}'", u["reason"], helped(u["reason"])) for u in r.table.unmatched]
-    return list(dict.fromkeys(found))
+    found = [*_failed(r), *_mechanisms(r), *_branch(r), *_phase(r)]
+    return [*_together(found), *_compared(r)]
+
+
+def _failed(r: Results) -> Iterator[Unsaid]:
+    """The stages without a result; of those that need another one, that one's reason."""
+    for name, failed in r.failures.items():
+        reason, remedy = rooted(r, failed)
+        yield Unsaid(ABOUT.get(name, name), reason, remedy)
+
+
+def rooted(r: Results, failed: Failure) -> Reason:
+    """Why, followed to the stage whose result is missing first."""
+    while failed.needs:
+        failed = r.failures[failed.needs[0]]
+    return Reason(failed.reason, failed.remedy)
+
+
+def _together(found: list[Unsaid]) -> list[Unsaid]:
+    """One row of all that has the same reason."""
+    rows: dict[tuple[str, str], dict[str, None]] = {}
+    for u in found:
+        rows.setdefault((u.reason, u.remedy), {})[u.what] = None
+    return [Unsaid("; ".join(what), *why) for why, what in rows.items()]
+
+
+def _compared(r: Results) -> list[Unsaid]:
+    """What was not compared; of several with one reason, whose numbers may differ, the first and how many."""
+    rows: dict[str, list[dict[str, str]]] = {}
+    for u in () if r.table is None else r.table.unmatched:
+        rows.setdefault(NUMBER.sub("#", u["reason"]), []).append(u)
+    out = []
+    for alike in rows.values():
+        names = list(dict.fromkeys(u["name"] for u in alike))
+        reasons = list(dict.fromkeys(u["reason"] for u in alike))
+        what = f"Comparison of '{names[0]}'" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+        reason, remedy = reason_of(reasons[0])
+        several = f" (and so on to: {reasons[-1]})" if len(reasons) > 1 else ""
+        out.append(Unsaid(what, f"{reason}{several}", remedy or helped(reasons[0])))
+    return out
 
 
 def helped(reason: str) -> str:
@@ -65,20 +106,14 @@ def helped(reason: str) -> str:
     return next((remedy for words, remedy in HELPS if words in reason), COMPARED)
 
 
-def required(reason: str) -> str:
-    """What a message of the form "field: must rule, but found" asks for."""
-    field, must, rest = reason.partition(": must ")
-    return f"{field} would have to {rest.partition(', but ')[0]}" if must else ""
-
-
 def _mechanisms(r: Results) -> Iterator[Unsaid]:
     for t in () if r.boundaries is None else r.boundaries.thresholds:
         silent = t.margin is None or np.isnan(t.margin)
         if t.reason or silent:
-            remedy = required(t.reason)
+            reason, remedy = reason_of(t.reason)
             if "minutes" in t.reason:
                 remedy = f'egan threshold E.toml --vary {RATIO} --mechanism "{t.mechanism}"'
-            yield Unsaid(f"Mechanism '{t.mechanism}'", t.reason or "it makes no statement here", remedy)
+            yield Unsaid(f"Mechanism '{t.mechanism}'", reason or "it makes no statement here", remedy)
         elif t.range[1] <= t.range[0]:
             strip = 0 if r.branch is None or t.mechanism != "collapsed state" else len(r.branch.collapsed)
             at = f" beyond the {strip} ratios of the branch diagram" if strip else ""
@@ -117,4 +152,4 @@ def _phase(r: Results) -> Iterator[Unsaid]:
         yield Unsaid(f"'{name}' in the phase diagram", cost, remedy)
 
 
-__all__ = ["Unsaid", "helped", "required", "unsaid"]
+__all__ = ["Unsaid", "helped", "rooted", "unsaid"]

@@ -220,8 +220,10 @@ def test_failing_stages_give_a_page_with_the_reason(fakes, monkeypatch, tmp_path
     check_whole(text)
     assert "No linear prediction" in text
     left_out = section(text, "unsaid")
-    assert left_out.count("must be &lt;gentle&gt;") == 5 == left_out.count("penalty.r1 would have to be &lt;gentle&gt;")
-    assert "it needs the result of: regularizer" in left_out
+    assert left_out.count("penalty.r1 would have to be &lt;gentle&gt;") == 1 == left_out.count("penalty.r1 is not &lt;gentle&gt;")
+    for what in ("Eigenvalues and damping", "The best strength", "The branch diagram", "The phase diagram"):
+        assert what in left_out
+    assert "Simulated strengths" in left_out
     assert "There is nothing to compare" in text and "There is no branch diagram" in text
     assert 'id="fig-relaxation"' in text and 'id="fig-eigenvalues"' not in text and 'id="fig-phase"' not in text
     assert not (index.parent / "spectrum.nc").exists()

@@ -8,6 +8,7 @@ it. What a function cannot draw it refuses (InputError) before anything is drawn
 
 ``modes``: spectra; ``strength``: curves over a penalty's strength; ``runs``: recorded runs; ``games``, ``measured``,
 ``monitored``: real networks; ``phases``: phase diagrams; ``basins``: states reached; ``advised``, ``remedied``,
+``powers``,
 ``architecture``: one each.
 """
 

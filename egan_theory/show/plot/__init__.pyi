@@ -13,6 +13,7 @@ from .modes import eigenvalues as eigenvalues
 from .monitored import monitor as monitor
 from .phases import confusion as confusion
 from .phases import phase as phase
+from .powers import power_laws as power_laws
 from .remedied import remedies as remedies
 from .runs import cloud as cloud
 from .runs import losses as losses

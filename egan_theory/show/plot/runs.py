@@ -151,15 +151,19 @@ def _snapshots(ax: Axes, runs: xr.Dataset, time: np.ndarray, x: np.ndarray, unit
     ax.set(xlabel="coordinate 1 (length)", ylabel="coordinate 2 (length)")
 
 
-@given.given(runs=given.RUNS, agreement=given.AGREEMENT)
+@given.given(runs=given.RUNS, agreement=given.AGREEMENT, laws=given.POWERS)
 @style.styled
-def relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreement | None = None) -> Axes:
+def relaxation(
+    runs: xr.Dataset, ax: Axes | None = None, agreement: Agreement | None = None, laws: xr.Dataset | None = None
+) -> Axes:
     """Rms distance from equilibrium against time, one line per run, on a logarithmic scale.
 
     Kicked runs: of the centre of mass of each target point's particles, because how particles that share a point are
     spread about it has no first-order effect on the discriminator, and does not decay. Otherwise: of every particle
     from the nearest target point. Colour and dashes tell what became of a run; a line ends where its run diverged. The
-    slope drawn is the predicted rate of the slowest visible mode, from the agreement.
+    slope drawn is the predicted rate of the slowest visible mode, from the agreement; with ``laws`` (powers of time, of
+    training against averages over all of the past) the time is elapsed time on a logarithmic scale, and what is drawn
+    is the law of the slowest mode, or the fastest growing one, from its onset on.
 
     Returns:
         The axes drawn on: ``ax``, or those of a new figure.
@@ -178,6 +182,8 @@ def relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreement | 
     """
     ax = style.axes(ax)
     time, unit = runs["time"].values, runs["time"].attrs.get("units", "step")
+    if laws is not None:
+        time = time + 1.0  # the start counts as one
     distance, label = _distance(with_positions(runs))
     codes = known_outcomes(runs)
     for i, row in enumerate(distance):
@@ -196,8 +202,12 @@ def relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreement | 
         if ends and good.any():
             last = np.flatnonzero(good)[-1]
             ax.plot(time[last], row[last], "x", color=colour, ms=8, mew=2)
-    rate = _slowest(agreement)
     whole = distance[~have_left(codes)]
+    if laws is not None:
+        _law(ax, laws, time, whole)
+        ax.set(xscale="log", yscale="log", xlabel=f"elapsed {style.per(unit)}", ylabel="rms distance (length)")
+        return style.finish(ax, label)
+    rate = _slowest(agreement)
     if rate is not None and len(whole):
         # a guide for the eye: over the highest late sample, falling at the predicted rate
         half = time >= (time[0] + time[-1]) / 2
@@ -206,6 +216,25 @@ def relaxation(runs: xr.Dataset, ax: Axes | None = None, agreement: Agreement | 
         ax.plot(late, np.exp(height), color=BLACK, ls="--", lw=2, label=f"predicted slope, {rate[0]:.4g} {rate[1]}")
     ax.set(yscale="log", xlabel=style.per(unit), ylabel="rms distance (length)")
     return style.finish(ax, label)
+
+
+def _law(ax: Axes, laws: xr.Dataset, time: np.ndarray, distance: np.ndarray) -> None:
+    """The law of the first mode, over the highest late sample."""
+    if not laws.sizes["mode"] or not len(distance):
+        return
+    law = {n: float(laws[n].values[0]) for n in ("last", "onset", "growth_rate", "growth_power")}
+    late = time >= law["onset"]
+    if late.sum() < 2:
+        return
+    grows = not np.isfinite(law["last"])
+    with np.errstate(invalid="ignore"):
+        shape = law["growth_rate"] * time ** law["growth_power"] if grows else law["last"] * np.log(time)
+        half = time >= np.sqrt(time[late][0] * time[-1])
+        seen = np.log(np.where(distance[:, half] > 0, distance[:, half], np.nan))
+    name = f"exp({law['growth_rate']:.3g} T^{law['growth_power']:.3g})" if grows else f"T^{law['last']:.3g}"
+    if np.isfinite(seen).any():
+        height = np.nanmax(seen - shape[half])
+        ax.plot(time[late], np.exp(height + shape[late]), color=BLACK, ls="--", lw=2, label=f"predicted, {name}")
 
 
 def _slowest(agreement: Agreement | None) -> tuple[float, str] | None:
