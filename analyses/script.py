@@ -95,7 +95,12 @@ def redraws(main: Callable[..., Any]) -> Callable[..., Any]:
         except (AttributeError, KeyError, ValueError) as error:
             if (file := REDRAWN.get()) is None:
                 raise
-            line = str(error) if isinstance(error, InputError) else f"{file}: must hold what is drawn and printed, but {_line(error)}; without --from it is made anew"
+            if isinstance(error, InputError):
+                line = str(error)
+            else:
+                line = (
+                    f"{file}: must hold what is drawn and printed, but {_line(error)}; without --from it is made anew"
+                )
         finally:
             REDRAWN.reset(token)
         print(f"{Path(main.__code__.co_filename).stem}: {line}", file=sys.stderr)
