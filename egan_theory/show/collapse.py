@@ -23,7 +23,7 @@ from ..predict.mechanism import MECHANISMS
 from ..predict.phase import QUICK, PhaseAxis, phase
 from ..predict.regularizer import Regularizer
 from ..tables.penalties import strength_field
-from .boundaries import RATIO, dear
+from .boundaries import RATIO, dear, of_random_starts
 
 #: values along each axis of the phase diagram at most and at least, and how far its strengths reach, in factors either
 #: side of their middle
@@ -84,6 +84,8 @@ def map_of(
     silent = np.isnan(found["margin"].values).all((1, 2))
     if silent.all():
         raise EganError("no mechanism makes a statement about this experiment")
+    words = [of_random_starts(text) for text in found["beyond"].values.tolist()]
+    found = found.assign(beyond=("mechanism", words, found["beyond"].attrs))
     left_out = [*(n for n in MECHANISMS if n not in names), *found["mechanism"].values[silent]]
     return found.isel(mechanism=~silent).assign_attrs(left_out="; ".join(map(str, left_out)))
 
