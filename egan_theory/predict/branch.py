@@ -36,6 +36,7 @@ def branch(
     *,
     at: Sequence[float] = (),
     collapsed: int = 13,
+    work: float | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Branch:
     """The bifurcation diagram of an experiment over one real field: "PATH", "PATH=LOW:HIGH" or (PATH, LOW, HIGH).
@@ -49,6 +50,8 @@ def branch(
         high: upper end.
         at: values at which orbits are placed exactly.
         collapsed: at how many values the collapsed state is simulated (0: not at all).
+        work: most work that orbits are followed for, counted in angles times coordinates squared of each of them (a
+            core does about 10^6 in a second); where it does not suffice ``status`` is "limited". None: no limit.
         progress: called with (done, total, what).
 
     Returns:
@@ -58,8 +61,8 @@ def branch(
         The field's own; displacements in lengths, times in steps (flow: units of time), exponents per step or time.
 
     Raises:
-        InputError: a field that is no real number, a bad range, ``at`` outside of it, ``collapsed`` < 0, a loss of
-            pairs.
+        InputError: a field that is no real number, a bad range, ``at`` outside of it, ``collapsed`` < 0, ``work`` not
+            > 0, a loss of pairs.
         NotLinearizable: no equilibrium anywhere in the range.
 
     Source:
@@ -72,9 +75,11 @@ def branch(
             raise InputError("at", f"lie in the range of {vary}, {axis.low:g} to {axis.high:g}", f"{value:g}")
     if collapsed < 0:
         raise InputError("collapsed", "be at least 0 (0: the collapsed state is not simulated)", collapsed)
+    if work is not None and not work > 0:
+        raise InputError("work", "be > 0, or None (no limit)", work)
     problem = Problem(exp)
     problem.loss.refuse_pairs("branches of orbits")
-    follower = Follower(problem, axis, data_radius(exp) or exp.discriminator.length_scale)
+    follower = Follower(problem, axis, data_radius(exp) or exp.discriminator.length_scale, work)
     branches: list[Followed] = []
     states: tuple[Collapsed, ...] = ()
     parts: tuple[Part, ...] = ()
@@ -95,6 +100,7 @@ def branch(
         if progress is not None and collapsed:
             progress(100, 100, f"the collapsed state, {collapsed} values at once")
         states = collapsed_along(exp, axis, collapsed) if collapsed else ()
+        status = "limited" if follower.stopped else status
     except KeyboardInterrupt:
         status = "interrupted"
     rows = [_row(exp, follower, i, found) for i, b in enumerate(branches) for found in b.found]

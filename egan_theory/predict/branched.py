@@ -109,7 +109,8 @@ class Branch(Table):
         branches: where each leaves the equilibrium, its folds and changes of stability.
         orbits: rows of the Dataset, one orbit each.
         collapsed: the collapsed state at some values: exponent, radius, width.
-        status: "finished" or "interrupted" (then what there was until then).
+        status: "finished", "limited" (``work`` of eg.branch was spent) or "interrupted" (then what there was until
+            then).
         provenance: experiment, seed and versions.
         method: how orbits are found, in words.
         assumptions: what is taken for granted, in words.

@@ -21,7 +21,7 @@ from ..problem.problem import Problem
 from ..runs.outcome import data_radius
 from .collective import locate
 from .crossings import Axis, changed
-from .following import Follower
+from .following import Follower, OutOfWork
 from .phase import AxisLike, PhaseAxis, diagram_axes
 
 #: values of the second field at which thresholds in the first are sought
@@ -140,6 +140,7 @@ def curves(
     *,
     rows: int = ROWS,
     folds: int = FOLDS,
+    work: float | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Curves:
     """Thresholds in the first field at ``rows`` values of the second, with their normal forms; the change of
@@ -148,6 +149,8 @@ def curves(
     Args:
         first: "PATH=LOW:HIGH:POINTS[:log]" or a tuple of these, a real-valued field.
         second: likewise.
+        work: most work for the orbits whose folds are sought, counted as in ``eg.branch``; the assumptions say where it
+            did not suffice. None: no limit.
         progress: called with (what, done, total).
 
     Returns:
@@ -172,8 +175,10 @@ def curves(
             progress("threshold curves", i + 1, len(values))
     points = [p for p, _ in found]
     changes = _changes(exp, across, axes[1], values, points)
-    turned = _folds(exp, across, axes[1].path, found, folds, progress)
-    return Curves(axes[0].path, axes[1].path, tuple(points), changes, turned, provenance(exp))
+    turned, notes = _folds(exp, across, axes[1].path, found, folds, work, progress)
+    return Curves(
+        axes[0].path, axes[1].path, tuple(points), changes, turned, provenance(exp), (*ASSUMPTIONS, *notes)
+    )  # fmt: skip
 
 
 def _axis(exp: Experiment, axis: PhaseAxis) -> Axis:
@@ -228,26 +233,31 @@ def _changes(
 
 def _folds(
     exp: Experiment, across: Axis, path: str, found: Sequence[tuple[CurvePoint, NormalForm | None]], most: int,
-    progress: Callable[[str, int, int], None] | None,
-) -> tuple[Place, ...]:  # fmt: skip
-    """The first fold of the branch that leaves a subcritical threshold."""
+    work: float | None, progress: Callable[[str, int, int], None] | None,
+) -> tuple[tuple[Place, ...], tuple[str, ...]]:  # fmt: skip
+    """The first fold of the branch that leaves a subcritical threshold; and in words where the work did not suffice."""
     candidates = [
         (p, f)
         for p, f in found
         if f is not None and p.criticality == "subcritical" and f.bifurcation != "transcritical"
     ]
     chosen = sorted({int(i) for i in np.rint(np.linspace(0, len(candidates) - 1, min(most, len(candidates))))})
-    out = []
+    out: list[Place] = []
     for done, i in enumerate(chosen):
         point, form = candidates[i]
         member = exp.replace({path: point.second})
-        follower = Follower(Problem(member), across, data_radius(member) or member.discriminator.length_scale)
-        value = follower.first_fold(form)
+        follower = Follower(Problem(member), across, data_radius(member) or member.discriminator.length_scale, work)
+        try:
+            value = follower.first_fold(form)
+        except OutOfWork:
+            note = f"folds looked for at {done} of {len(chosen)} subcritical thresholds: more would be too much work"
+            return tuple(out), (note,)
+        work = None if work is None else work - follower.spent
         if value is not None:
             out.append(Place(value, point.second, point.curve))
         if progress is not None:
             progress("folds of orbits", done + 1, len(chosen))
-    return tuple(out)
+    return tuple(out), ()
 
 
 __all__ = ["CurvePoint", "Curves", "Place", "curves"]

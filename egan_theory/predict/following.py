@@ -36,6 +36,12 @@ FAR = 1.0
 SAME = 0.01
 #: angles at which the particles are looked at
 LOOKED = 128
+#: why a branch ends where the work that was allowed does
+SPENT = "following it further would take more work than was allowed"
+
+
+class OutOfWork(Exception):
+    """The work that was allowed is spent."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +65,30 @@ class Followed:
 
 
 class Follower:
-    """What following branches along one axis needs; values of the parameter are those of the axis' scale."""
+    """What following branches along one axis needs; values of the parameter are those of the axis' scale.
 
-    def __init__(self, problem: Problem, axis: Axis, radius: float) -> None:
+    work: most that is done for orbits in all, counted in angles times coordinates squared of each (a core does about
+    10^6 in a second); ``spent``: of it."""
+
+    def __init__(self, problem: Problem, axis: Axis, radius: float, work: float | None = None) -> None:
         self.problem, self.axis, self.radius = problem, axis, radius
+        self.work, self.spent, self.stopped = np.inf if work is None else work, 0.0, False
         self.family = family(problem, axis.path, axis.from_scale)
         self.low, self.high = axis.to_scale(axis.low), axis.to_scale(axis.high)
         self.equations = Equations(self.family, self.high - self.low)
         self.length = PART * problem.exp.discriminator.length_scale
+
+    def spend(self, orbit: Orbit) -> None:
+        """Count an orbit. Raises OutOfWork where one more like it is too many."""
+        angles, coordinates = orbit.points.shape
+        self.spent += angles * coordinates**2
+        self.afford(angles, coordinates)
+
+    def afford(self, angles: int, coordinates: int) -> None:
+        """Raises OutOfWork where there is not enough left for such an orbit."""
+        if self.spent + angles * coordinates**2 > self.work:
+            self.stopped = True
+            raise OutOfWork
 
     def rms(self, orbit: Orbit) -> float:
         """Displacement of the particles from their places at rest, rms over particles and one turn."""
@@ -138,7 +160,12 @@ class Follower:
         """The branch, yielded again with every orbit that is found, so that what there is at an interruption counts."""
         out = Followed(form)
         try:
+            self.afford(ANGLES, form.shape.size)
             walks = self.walks(form)
+        except OutOfWork:
+            out.reason = SPENT
+            yield out
+            return
         except (NoOrbit, InputError, np.linalg.LinAlgError) as error:
             out.reason = str(error) or "no orbit was found at the start"
             yield out
@@ -153,19 +180,26 @@ class Follower:
                     out.found.append(self.look(point))
                     yield out
                     told(point.orbit.value)
+                    self.spend(point.orbit)
                 reasons.append(walk.reason)
+            except OutOfWork:
+                reasons.append(SPENT)
+                break
             except (NoOrbit, np.linalg.LinAlgError) as error:
                 reasons.append(str(error) or "an orbit could not be looked at")
         out.reason = "; ".join(dict.fromkeys(reasons))
         yield out
 
     def first_fold(self, form: NormalForm) -> float | None:
-        """The value of the field where the branch first turns back; None where it does not in the range."""
+        """The value of the field where the branch first turns back; None where it does not in the range. Raises
+        OutOfWork."""
         try:
+            self.afford(ANGLES, form.shape.size)
             for walk in self.walks(form):
                 for point in walk:
                     if point.fold:
                         return self.axis.from_scale(point.orbit.value)
+                    self.spend(point.orbit)
         except (NoOrbit, InputError, np.linalg.LinAlgError):
             pass
         return None
@@ -215,4 +249,4 @@ def looked_at(follower: Follower, orbit: Orbit) -> tuple[Array, Array]:
     return here.steps.positions(states), here.steps.positions(here.rest)
 
 
-__all__ = ["Followed", "Follower", "Found", "looked_at"]
+__all__ = ["SPENT", "Followed", "Follower", "Found", "OutOfWork", "looked_at"]

@@ -65,7 +65,7 @@ def frequency(
     others = SPECTRA if kernels is None else kernels
     problem = Problem(exp)
     first = waves(problem)
-    delta = None if problem.box is not None else separation(problem)
+    delta = None if problem.box is not None or problem.N == 1 else separation(problem)
     members: dict[str, tuple[bool, Mapping[str, Any]]] = {}
     name = _label(exp, others)
     members[name] = (True, {})

@@ -86,8 +86,8 @@ class Frequency(Table):
         ratio: [1] of the generator's kernel.
         way: "box", "density" or "sample" (predict.waves).
         distance: [length] Delta, the median distance of neighbouring modes; None on the periodic box, which has no
-            modes.
-        separating_wavenumber: [1/length] pi/Delta, None on the periodic box.
+            modes, and of a single particle, which cannot be on two of them.
+        separating_wavenumber: [1/length] pi/Delta, None where ``distance`` is.
         wavenumber: [1/length] of the kernels' rows.
         kernels: learning and acting times of each kernel over ``wavenumber``, the experiment's own first.
         sample: waves among the points (ring and grid, where the curves are the density's).

@@ -190,11 +190,21 @@ def told(at: Mapping[float, Sequence[Left]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def resolved(value: float) -> bool:
+    """Whether a kick can show such a part of it: 0, and what is not below RESOLVED."""
+    return not 0 < value < RESOLVED
+
+
 def part(value: float) -> str:
     """A part of the kick in a sentence."""
-    if 0 < value < RESOLVED:
-        return f"less than {RESOLVED:g}"
+    if not resolved(value):
+        return f"below {RESOLVED:g}".replace("e-0", "e-")
     return f"{value:.3g}" if np.isfinite(value) else "more than can be computed"
+
+
+def measured_part(value: float, error: float) -> str:
+    """``part`` of a simulated kick, with its standard error."""
+    return f"{value:.3g} ± {error:.1g}" if resolved(value) else part(value)
 
 
 @dataclass(frozen=True)

@@ -89,8 +89,8 @@ MECHANISMS: dict[str, Mechanism] = {
         ),
         Mechanism(
             "state reached from the start", "basin", noisy=True,
-            beyond="starts like the run's lose modes, more often than not",
-            within="starts like the run's keep every mode, more often than not",
+            beyond="training that starts as the run does loses modes, more often than not",
+            within="training that starts as the run does keeps every mode, more often than not",
         ),
     )
 }  # fmt: skip

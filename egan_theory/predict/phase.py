@@ -170,8 +170,9 @@ def phase(
 ) -> xr.Dataset:
     """Margins of the mechanisms over two fields of the experiment; > 0 beyond a mechanism's boundary, < 0 within.
 
-    Evaluated on every ``block``-th cell (8 of them at least along an axis) and, by halving, on all cells next to a change of sign; between, ``evaluated``
-    is 0 and the margin interpolated: its sign there is that of the evaluated cells around.
+    Evaluated on every ``block``-th cell (8 of them at least along an axis) and, by halving, on all cells next to a
+    change of sign; between, ``evaluated`` is 0 and the margin interpolated: its sign there is that of the evaluated
+    cells around.
 
     Args:
         first: "PATH=LOW:HIGH:POINTS[:log]" or a tuple of these.
@@ -216,7 +217,8 @@ def phase(
     mechanisms = [one_of("mechanism", name, MECHANISMS) for name in mechanisms]
     if block < 1:
         raise InputError("block", "be at least 1", block)
-    shape = (len(axes[1].values), len(axes[0].values))
+    x, y = (np.array(axis.values) for axis in axes)
+    shape = len(y), len(x)
     margins, evaluated = np.empty((2, len(mechanisms), *shape))
     crossings = np.full((2, len(mechanisms), *shape), np.nan)
     for i, name in enumerate(mechanisms):
@@ -228,8 +230,7 @@ def phase(
             margins[i], evaluated[i] = mechanism.source.diagram(grid)
             continue
         at = _evaluator(exp, axes, mechanism, progress)
-        own, other = (np.array(axis.values) for axis in axes)
-        margins[i], known = refined(lambda cells, at=at: at(own[cells[:, 1]], other[cells[:, 0]]), shape, block)
+        margins[i], known = refined(_on_cells(at, x, y), shape, block)
         evaluated[i] = known
         if not mechanism.noisy:
             crossings[:, i] = boundary(margins[i], known, axes, at)
@@ -271,6 +272,12 @@ def _evaluator(
         return known_margins(mechanism, [changed(exp, {axes[0].path: x, axes[1].path: y}) for x, y in pairs])
 
     return evaluate
+
+
+def _on_cells(
+    at: Callable[[np.ndarray, np.ndarray], np.ndarray], x: np.ndarray, y: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda cells: at(x[cells[:, 1]], y[cells[:, 0]])
 
 
 def refined(

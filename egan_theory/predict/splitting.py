@@ -219,6 +219,8 @@ def _patterns_of(problem: Problem) -> _Patterns:
     problem.exp.refuse_remedies("the splitting time")
     if problem.box is not None:
         raise InputError("target.kind", "have distinct modes to separate", "'uniform'")
+    if problem.N == 1:
+        raise InputError("generator.particles", "be at least 2 for modes to be told apart", 1)
     if len(modes(problem).mass) == 1:
         raise InputError("target", "have at least two modes to separate", "one")
     return _patterns(problem)

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..base.terminal import cell, sentence
+from ..nonlinear.normal import NormalForm
 from ..predict.basin import Reached
-from ..predict.left import RESOLVED, horizon_of, left_over
+from ..predict.left import horizon_of, left_over, part, resolved
 from ..predict.mechanism import MECHANISMS
 from ..predict.threshold import Threshold
 from ..runs.outcome import known_outcomes, mode_centres, modes_are_lost, tally
-from ..tables.penalties import strength_field, strength_unit
+from ..tables.penalties import strength_field, strength_meaning, strength_title, strength_unit
 from . import powers
 from .answered import NOT_KNOWN, Answered
 from .boundaries import RATIO, SPREAD, STARTS, undecided
@@ -22,14 +23,11 @@ from .stages import Results
 from .unsaid import rooted
 from .words import SAME, agrees, duration, per, same_kicks, unseen_growth
 
-#: what the penalties are called
-CALLED = {"r1": "R1", "r2": "R2", "weight_decay": "weight decay"}
-
 
 def answers(r: Results) -> list[Answered]:
     """The questions that can be asked of the experiment, each answered or said why not."""
     if (p := r.powers) is not None:
-        first = [powers.rest(p, r.exp), powers.strength(p, r.exp, r.penalty, CALLED), powers.spread(p, r.exp)]
+        first = [powers.rest(p, r.exp), powers.strength(p, r.exp, r.penalty), powers.spread(p, r.exp)]
     else:
         first = [*_rest(r), *_strength(r), *_spread(r)]
     return [*first, *_modes(r), *_agreement(r)]
@@ -89,8 +87,7 @@ def _length(r: Results) -> float:
 
 def _strength(r: Results) -> Iterator[Answered]:
     key = strength_field(r.penalty)[0]
-    name = CALLED.get(key, key.replace("_", " "))
-    ask, best = f"Which {name} for this training?", r.regularizer
+    ask, best = f"Which {strength_title(key)} for this training?", r.regularizer
     if best is None:
         yield Answered(ask, NOT_KNOWN, "", _why(r, "regularizer"), "strength of a penalty", "unsaid")
         return
@@ -109,13 +106,14 @@ def _strength(r: Results) -> Iterator[Answered]:
         text += " It is the present one."
     if best.edge is not None:
         text += f" Steps become unstable at {cell(best.edge)}."
+    text += f" {strength_meaning(key)}."
     unit = strength_unit(key).removeprefix("1")
     yield Answered(ask, cell(best.best), unit, text, "strength of a penalty", "strength", best.helps)
 
 
 def _part(value: float) -> str:
     """A part of a kick, no smaller than what a simulated one resolves."""
-    return f"less than {RESOLVED:g} (what a simulated kick resolves)" if 0 < value < RESOLVED else cell(value)
+    return cell(value) if resolved(value) else f"{part(value)} (what a simulated kick resolves)"
 
 
 def _spread(r: Results) -> Iterator[Answered]:
@@ -142,8 +140,13 @@ def _spread(r: Results) -> Iterator[Answered]:
         text += {
             "supercritical": " There the particles begin to circle at a small radius, every mode kept.",
             "subcritical": " There the cloud jumps.",
-        }.get(form.criticality or "", " What it becomes there this experiment does not fix (see below).")
+        }.get(form.criticality or "", f" What the particles do beyond it is not predicted{_size(form)}.")
     yield Answered(ask, cell(nearest), "kernel ratio", text, "threshold", "collapse", inside)
+
+
+def _size(form: NormalForm) -> str:
+    """Why a threshold without a normal form tells no more, in a word."""
+    return ": without weight decay nothing sets the size of their motion" if "weight decay" in form.reason else ""
 
 
 def _modes(r: Results) -> Iterator[Answered]:

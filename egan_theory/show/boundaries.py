@@ -16,6 +16,8 @@ from .reasons import reason_of
 RATIO = "generator.kernel.ratio"
 #: mechanisms that the first screen answers by
 SPREAD, STARTS = "collective instability", "state reached from the start"
+#: what a page calls a start: the experiment's own may be a kick, and then it is random ones that the page follows
+OWN_START, RANDOM_START = "training that starts as the run does", "training from a random start"
 
 
 def boundaries(exp: Experiment, *, followed: bool = False) -> Thresholds:
@@ -45,6 +47,11 @@ def boundaries(exp: Experiment, *, followed: bool = False) -> Thresholds:
     return Thresholds(RATIO, float(exp.get(RATIO)), tuple(rows), provenance(exp))
 
 
+def of_random_starts(text: str) -> str:
+    """What a mechanism says of the experiment's start, of random ones."""
+    return text.replace(OWN_START, RANDOM_START)
+
+
 def dear(exp: Experiment) -> bool:
     """Whether the discriminator's kernel is that of a network of infinite width, which costs much at every step."""
     return exp.discriminator.architecture is not None and not exp.discriminator.finite_network
@@ -68,10 +75,11 @@ def table_rows(found: Thresholds, reached: Reached | None = None) -> list[dict[s
             if low < high:
                 far = f"draws place it in {cell(low)} to {cell(high)}"
             about = "about " if low < high else ""
-            beyond.append({"value": f"{about}{cell(value)}", "side": side, "said": said[side], "far": far})
+            there = of_random_starts(said[side])
+            beyond.append({"value": f"{about}{cell(value)}", "side": side, "said": there, "far": far})
         searched = t.range[1] > t.range[0]
         none = f"none from {cell(t.range[0])} to {cell(t.range[1])}" if searched else "not searched"
-        said_now, odds = t.meaning, ""
+        said_now, odds = of_random_starts(t.meaning), ""
         if undecided(t, now):
             if reached is not None:
                 odds = f"; odds of losing modes here {100 * reached.lost:.0f} ± {100 * reached.stderr:.0f} %"
@@ -89,4 +97,4 @@ def table_rows(found: Thresholds, reached: Reached | None = None) -> list[dict[s
     return rows
 
 
-__all__ = ["RATIO", "SPREAD", "STARTS", "boundaries", "dear", "table_rows", "undecided"]
+__all__ = ["RATIO", "SPREAD", "STARTS", "boundaries", "dear", "of_random_starts", "table_rows", "undecided"]

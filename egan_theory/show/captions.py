@@ -11,6 +11,7 @@ from ..base.terminal import cell, plural
 from ..comparison.agreement import Agreement
 from ..predict.branched import Branch
 from ..predict.learnt import Frequency
+from ..predict.left import part
 from ..predict.regularizer import Regularizer
 from ..runs.outcome import known_outcomes, tally
 from ..tables.penalties import strength_field
@@ -88,10 +89,10 @@ def left(best: Regularizer, swept: xr.Dataset | None, present: tuple[float, floa
     path = strength_field(best.penalty)[1]
     alt = f"Part of a kick left after {best.span} against {path}."
     if best.helps and np.isfinite(best.best):
-        alt += f" Least at {best.best:.3g}, where {best.moving:.3g} is left; without, {best.moving_without:.3g};"
-        alt += f" at the present {present[0]:.3g}, {present[1]:.3g}."
+        alt += f" Least at {best.best:.3g}, where {part(best.moving)} is left; without, {part(best.moving_without)};"
+        alt += f" at the present {present[0]:.3g}, {part(present[1])}."
     elif np.isfinite(best.least):
-        alt += f" No strength helps: {best.least:.3g} is left at best."
+        alt += f" No strength helps: {part(best.least)} is left at best."
     if best.edge is not None:
         alt += f" Stable up to {best.edge:.3g}."
     text = f"What {best.span} of training leave of a small kick, against the strength of {path}, all else unchanged."

@@ -1,56 +1,62 @@
-"""The report's stages on collapse: bifurcation diagram and phase diagram, at what a page can wait for."""
+"""The report's stages on collapse: bifurcation diagram and phase diagram, at what a page can wait for.
+
+How much is done is counted, never timed: a page does not depend on the machine that makes it.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 
-from ..base.errors import EganError
+from ..base.errors import EganError, NotLinearizable
 from ..experiment import Experiment
+from ..features import feature_map
+from ..linear import linearize
+from ..predict.basin import Reached
 from ..predict.branch import branch
 from ..predict.branched import Branch
 from ..predict.crossings import axis_of
-from ..predict.curves import Curves, curves
+from ..predict.curves import ROWS, Curves, curves
 from ..predict.mechanism import MECHANISMS
 from ..predict.phase import QUICK, PhaseAxis, phase
 from ..predict.regularizer import Regularizer
-from ..predict.resting import collapsed_along
 from ..tables.penalties import strength_field
-from .boundaries import RATIO, dear
+from .boundaries import RATIO, dear, of_random_starts
 
-#: values along each axis of the phase diagram, and how far its strengths reach, in factors either side of their middle
-CELLS, SPAN = 48, 30.0
+#: values along each axis of the phase diagram at most and at least, and how far its strengths reach, in factors either
+#: side of their middle
+CELLS, FEWEST, SPAN = 48, 8, 30.0
 #: kernel ratios at which the collapsed state is simulated
 COLLAPSED = 13
-#: seconds: orbits are followed so long; a diagram that would take longer is left to its command
-FOLLOW, WAIT = 12.0, 25.0
-#: the mechanism that follows starts, and how many draws its diagram takes for those of one probability
-REACHED, DRAWS = "state reached from the start", 12.0
+#: the mechanism that follows starts
+REACHED = "state reached from the start"
+#: work for orbits, as eg.branch counts it, and for folds along the threshold
+ORBITS, FOLDS = 2e7, 5e6
+#: work for starts over the ratio and the phase diagram: evaluations of a feature for a start that is followed at the
+#: experiment as it is
+STARTS = 5e8
+#: work for the phase diagram and for thresholds along it, in cubes of coordinates, and what an evaluation costs besides
+MAP, THRESHOLDS, ALWAYS = 4e9, 2.5e9, 2.5e5
+#: about so many evaluations does a diagram take for each value along an axis, and a threshold
+PER_VALUE, PER_THRESHOLD = 20, 120
 
 
 def diagram(exp: Experiment, tick: Callable[[int, int], None]) -> Branch:
-    """``eg.branch`` over the kernel ratio, orbits followed for FOLLOW seconds at most (its status says whether they
-    were). Raises KeyboardInterrupt where it is not the time that ended it, InputError."""
-    end, late = time.monotonic() + FOLLOW, False
-
-    def watch(done: int, total: int, _: str) -> None:
-        nonlocal late
-        tick(done, total)
-        if time.monotonic() > end and done < total:
-            late = True
-            raise KeyboardInterrupt  # ends the branch with what was found
-
+    """``eg.branch`` over the kernel ratio, of orbits as many as ORBITS allows. Raises KeyboardInterrupt, InputError."""
     states = 0 if dear(exp) else COLLAPSED
-    found = branch(exp, RATIO, collapsed=states, progress=watch)
-    if found.status == "interrupted" and not late:
+    found = branch(exp, RATIO, collapsed=states, work=ORBITS, progress=lambda done, total, _: tick(done, total))
+    if found.status == "interrupted":
         raise KeyboardInterrupt
-    if late and states:  # the collapsed state comes last, and is cheap
-        found = replace(found, collapsed=collapsed_along(exp, axis_of(exp, RATIO), COLLAPSED))
     return found
+
+
+def affordable(exp: Experiment, found: Reached | None) -> bool:
+    """Whether what was counted at the experiment as it is lets starts be followed elsewhere, too."""
+    if found is None:
+        return False
+    return found.draws * found.particles * feature_map(exp).size * exp.run.steps * found.saving <= STARTS
 
 
 def map_of(
@@ -60,37 +66,38 @@ def map_of(
     followed: bool,
     progress: Callable[[str, int, int], None],
 ) -> xr.Dataset:
-    """``eg.phase`` over kernel ratio and strength of the penalty, CELLS by CELLS, of the mechanisms that need no
-    simulation and, if it is ``followed``, of the start; attribute ``left_out``: the others, and those without a
+    """``eg.phase`` over kernel ratio and strength of the penalty, at most CELLS by CELLS, of the mechanisms that need
+    no simulation and, if it is ``followed``, of the start; attribute ``left_out``: the others, and those without a
     statement. Raises EganError, InputError."""
     path = strength_field(penalty)[1]
     ratio = axis_of(exp, RATIO)
     now = float(exp.get(path))
     low, high = _strengths(now, best)
-    axes = (RATIO, ratio.low, ratio.high, CELLS), (path, low, high, CELLS, "log")
+    cells = min(CELLS, int(MAP / (PER_VALUE * _evaluation(exp))))
+    if cells < min(FEWEST, CELLS):
+        raise EganError("the phase diagram takes more work than a report does; egan phase has no limit")
+    axes = (RATIO, ratio.low, ratio.high, cells), (path, low, high, cells, "log")
     names = list(QUICK)
     if followed:
         names.append(REACHED)
-    found = phase(exp, *axes, mechanisms=names, progress=_until(WAIT, "the phase diagram", "egan phase", progress))
+    found = phase(exp, *axes, mechanisms=names, progress=progress)
     silent = np.isnan(found["margin"].values).all((1, 2))
     if silent.all():
         raise EganError("no mechanism makes a statement about this experiment")
+    words = [of_random_starts(text) for text in found["beyond"].values.tolist()]
+    found = found.assign(beyond=("mechanism", words, found["beyond"].attrs))
     left_out = [*(n for n in MECHANISMS if n not in names), *found["mechanism"].values[silent]]
     return found.isel(mechanism=~silent).assign_attrs(left_out="; ".join(map(str, left_out)))
 
 
-def _until(
-    limit: float, what: str, command: str, progress: Callable[[str, int, int], None]
-) -> Callable[[str, int, int], None]:
-    """``progress`` that gives up after ``limit`` seconds."""
-    end = time.monotonic() + limit
-
-    def watch(name: str, done: int, total: int) -> None:
-        progress(name, done, total)
-        if time.monotonic() > end and done < total:
-            raise EganError(f"{what} takes more than the {limit:.0f} s that a report waits for; {command} has no limit")
-
-    return watch
+def _evaluation(exp: Experiment) -> float:
+    """What the stability of one experiment costs, in cubes of coordinates."""
+    try:
+        systems = linearize(exp).systems
+    except NotLinearizable:
+        return ALWAYS
+    rows = [len(system.J) * (1 + len(exp.update_rule.blocks) / 2) for system in systems]
+    return float(ALWAYS + sum(n**3 for n in rows))
 
 
 def _strengths(now: float, best: Regularizer | None) -> tuple[float, float]:
@@ -103,10 +110,13 @@ def _strengths(now: float, best: Regularizer | None) -> tuple[float, float]:
 
 
 def along_threshold(exp: Experiment, diagram: xr.Dataset, progress: Callable[[str, int, int], None]) -> Curves:
-    """``eg.curves`` over the axes of the phase diagram: what is born along the threshold."""
+    """``eg.curves`` over the axes of the phase diagram: what is born along the threshold. Raises EganError."""
+    rows = min(ROWS, int(THRESHOLDS / (PER_THRESHOLD * _evaluation(exp))))
+    if rows < 3:
+        what = "what is born along the threshold takes more work than a report does"
+        raise EganError(f"{what}; egan phase --curves has no limit")
     axes = (PhaseAxis.of(diagram[name]) for name in ("first", "second"))
-    watch = _until(FOLLOW, "what is born along the threshold", "egan phase --curves", progress)
-    return curves(exp, *axes, progress=watch)
+    return curves(exp, *axes, rows=rows, work=FOLDS, progress=progress)
 
 
-__all__ = ["along_threshold", "diagram", "map_of"]
+__all__ = ["affordable", "along_threshold", "diagram", "map_of"]

@@ -28,7 +28,7 @@ def diagram_text(found: Branch) -> list[Any]:
     for i, born in enumerate(found.branches):
         lines += _on_branch(found, born, [o for o in found.orbits if o.branch == i])
     lines += _on_collapsed(found)
-    if found.status != "finished":
+    if found.status == "interrupted":
         lines.append("Interrupted: this is what was found until then.")
     return [*lines, f"Method: {found.method}.", f"Assumptions: {'; '.join(found.assumptions)}."]
 

@@ -15,12 +15,13 @@ from ..comparison.agreement import Agreement
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..experiment.taken import takes_experiment
+from ..predict.left import part, resolved
 from ..runs.outcome import outcomes
 from ..runs.schema import variable
 from ..symbolic import derive
-from ..tables.penalties import strength_field
+from ..tables.penalties import strength_field, strength_title
 from . import powers, words
-from .answers import CALLED, answers, verdict
+from .answers import answers, verdict
 from .boundaries import RATIO, table_rows
 from .diagram import curves_text, diagram_text
 from .drawings import Drawing, drawings
@@ -179,7 +180,7 @@ def _said(r: Results) -> dict[str, list[str]]:
     }
     if r.powers is not None:
         out["spectrum"] = powers.sentences(r.powers, r.exp)
-        out["strength"] = [powers.strength(r.powers, r.exp, r.penalty, CALLED).text]
+        out["strength"] = [powers.strength(r.powers, r.exp, r.penalty).text]
     if r.frequency is not None:
         out["spectrum"] += on_frequency(r.frequency)
     if r.regularizer is not None:
@@ -218,7 +219,7 @@ def _strengths(r: Results) -> list[dict[str, str]]:
         {
             "which": which,
             "strength": cell(strength),
-            "left": cell(left),
+            "left": cell(left) if resolved(left) else part(left),
             "rate": cell(rate) if np.isfinite(rate) else "",
         }
         for which, strength, left, rate in rows
@@ -248,7 +249,7 @@ def _page(r: Results, draft: Draft, drawn: list[Drawing]) -> None:
         shown=[(d.section, made[d.name], d.words.assumes) for d in drawn],
         best=r.regularizer,
         strengths=_strengths(r),
-        penalty=CALLED.get(r.penalty, r.penalty.replace("_", " ")),
+        penalty=strength_title(r.penalty),
         ratio=float(r.exp.get(RATIO)),
         boundaries=[] if r.boundaries is None else table_rows(r.boundaries, r.reached),
         rows=words.agreement_table(table),

@@ -12,7 +12,7 @@ from ..base.terminal import cell
 from ..experiment import Experiment
 from ..predict.converging import Turn, turns
 from ..predict.play import power_laws
-from ..tables.penalties import strength_field, strength_unit
+from ..tables.penalties import strength_field, strength_title, strength_unit
 from .answered import NOT_KNOWN, Answered
 from .boundaries import RATIO
 from .captions import Words
@@ -104,15 +104,14 @@ def _grow(last: np.ndarray, many: np.ndarray) -> int:
     return int(many[last >= 0].sum())
 
 
-def strength(p: Powers, exp: Experiment, penalty: str, called: dict[str, str]) -> Answered:
+def strength(p: Powers, exp: Experiment, penalty: str) -> Answered:
     """Which strength training asks for."""
     key = penalty if p.strength is None else p.strength.name
-    name = called.get(key, key.replace("_", " "))
-    ask, term = f"Which {name} for this training?", "strength of a penalty"
+    ask, term = f"Which {strength_title(key)} for this training?", "strength of a penalty"
     if p.strength is None:
         text = no_prediction("no strength of it, nor of weight decay, leaves modes that are independent of each other")
         return Answered(ask, NOT_KNOWN, "", text, term, "unsaid")
-    also = "" if key == penalty else f" Of {called.get(penalty, penalty)} no powers of time are known here."
+    also = "" if key == penalty else f" Of {strength_title(penalty)} no powers of time are known here."
     rising = [t for t in p.strength.turns if t.above]
     if not rising:
         low, high = cell(float(STRENGTHS[0])), cell(float(STRENGTHS[-1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from ..predict.left import measured_part, part, resolved
 from ..predict.regularizer import Regularizer
 from ..tables.penalties import strength_field
 from .picture import Slider
@@ -21,7 +22,7 @@ def strength_slider(best: Regularizer, measured: xr.Dataset | None = None) -> Sl
         for strength, value, left, error in zip(*(measured[n].values.astype(float) for n in names), strict=True):
             predicted[float(strength)] = float(value)
             good = np.isfinite(left)
-            said = f"simulated {left:.3g} ± {error:.1g}" if good else "simulated: diverged or left equilibrium"
+            said = f"simulated {measured_part(left, error)}" if good else "simulated: diverged or left equilibrium"
             simulated[float(strength)] = said
     if best.best > 0:
         predicted[best.best] = best.moving
@@ -33,8 +34,9 @@ def strength_slider(best: Regularizer, measured: xr.Dataset | None = None) -> Sl
         if best.edge is not None and s >= best.edge:
             parts.append(f"beyond the edge of stability at {best.edge:.3g}, training grows")
         elif np.isfinite(left):
-            more = f" ({left / best.moving:.3g} times the advice's)" if best.moving > 0 and s != best.best else ""
-            parts.append(f"predicted {left:.3g} of a kick left after {best.span}{more}")
+            told = best.moving > 0 and s != best.best and resolved(left) and resolved(best.moving)
+            more = f" ({left / best.moving:.3g} times the advice's)" if told else ""
+            parts.append(f"predicted {part(left)} of a kick left after {best.span}{more}")
         parts += [simulated[s]] if s in simulated else []
         texts.append("; ".join(parts))
     start = int(np.argmin(np.abs(np.log(np.array(strengths) / best.best)))) if best.best > 0 else 0

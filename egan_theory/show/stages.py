@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,7 +27,7 @@ from ..runs.outcome import known_outcomes
 from ..simulation.run import simulate
 from ..tables.penalties import strength_field
 from .boundaries import boundaries
-from .collapse import DRAWS, WAIT, along_threshold, diagram, map_of
+from .collapse import affordable, along_threshold, diagram, map_of
 from .powers import Powers, powers
 from .reasons import reason_of
 
@@ -57,7 +56,7 @@ class Failure(NamedTuple):
 
 @dataclass
 class Results:
-    """What the stages found; ``failures``: of stages without a result; ``seconds``: that each took."""
+    """What the stages found; ``failures``: of stages without a result."""
 
     exp: Experiment
     penalty: str
@@ -76,7 +75,6 @@ class Results:
     phase: xr.Dataset | None = None
     curves: Curves | None = None
     failures: dict[str, Failure] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def present(self) -> float:
@@ -119,13 +117,11 @@ def compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset |
             out.failures[name] = Failure("", "", tuple(missing))
             return None
         progress(name, 0, 1)
-        began = time.monotonic()
         try:
             value = work(partial(progress, name))
         except (EganError, ArithmeticError, np.linalg.LinAlgError) as error:
             out.failures[name] = failure(error)
             return None
-        out.seconds[name] = time.monotonic() - began
         progress(name, 1, 1)
         return value
 
@@ -148,7 +144,7 @@ def compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset |
             several = wide.replace({"run.runs": RANDOM})
             out.scattered = stage("random starts", lambda tick: _whole(simulate(several, progress=tick)))
     out.reached = stage("reached", lambda tick: reached(wide))
-    followed = out.seconds.get("reached", np.inf) * DRAWS <= WAIT
+    followed = affordable(wide, out.reached)
     out.boundaries = stage("boundaries", lambda tick: boundaries(wide, followed=followed))
     out.branch = stage("branch", lambda tick: diagram(exp, tick))
     out.phase = phase = stage(

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..predict.following import SPENT
 from ..predict.mechanism import MECHANISMS
 from .boundaries import RATIO
-from .collapse import FOLLOW, REACHED
+from .collapse import REACHED
 from .reasons import Reason, reason_of
 from .stages import Failure, Results
 
@@ -45,6 +46,7 @@ HELPS = (
 #: reasons that differ in these only are one reason
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 COMPARED = "longer runs, more of them or denser records (run.steps, run.runs, run.record_every)"
+UNLIMITED = f"egan branch E.toml --vary {RATIO} has no limit"
 BRANCH = f"egan branch E.toml --set penalty.weight_decay=0.05 --vary {RATIO} --figure branch.png"
 
 
@@ -128,18 +130,13 @@ def _branch(r: Results) -> Iterator[Unsaid]:
         return
     for i, born in enumerate(found.branches):
         if not any(o.branch == i for o in found.orbits):
-            drift = "weight decay" in born.reason
-            yield Unsaid(
-                f"Orbits born at a kernel ratio of {born.threshold:.4g}", born.reason,
-                f"weight decay, however small: {BRANCH}" if drift else "",
-            )  # fmt: skip
-    if found.status == "interrupted":
-        last = max((o.value for o in found.orbits), default=None)
-        upto = "none was found until then" if last is None else f"the last one is at {last:.4g}"
-        yield Unsaid(
-            "Orbits in the rest of the range", f"a report follows them for {FOLLOW:.0f} s, and {upto}",
-            f"egan branch E.toml --vary {RATIO} has no limit",
-        )  # fmt: skip
+            remedy = f"weight decay, however small: {BRANCH}" if "weight decay" in born.reason else ""
+            if born.reason == SPENT:
+                remedy = UNLIMITED
+            yield Unsaid(f"Orbits born at a kernel ratio of {born.threshold:.4g}", born.reason, remedy)
+    if found.status == "limited" and found.orbits:
+        last = max(o.value for o in found.orbits)
+        yield Unsaid("Orbits in the rest of the range", f"{SPENT}; the last one is at {last:.4g}", UNLIMITED)
 
 
 def _phase(r: Results) -> Iterator[Unsaid]:

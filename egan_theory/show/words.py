@@ -11,7 +11,7 @@ from ..base.terminal import cell, sentence
 from ..comparison.agreement import Agreement, Quantity
 from ..comparison.compare import EVERY
 from ..experiment import Experiment
-from ..predict.left import left_over
+from ..predict.left import left_over, part
 from ..predict.regularizer import Regularizer
 from ..runs.outcome import Outcome, known_outcomes, tally
 from ..tables.penalties import strength_field
@@ -71,7 +71,7 @@ def on_regularizer(best: Regularizer, exp: Experiment) -> str:
     elif best.helps and strength > 0:
         left = left_over(exp, best.horizon).moving
         present = f"At the present strength of {strength:.4g},"
-        text += f" {present} {left:.3g} is left." if left < 1 else f" {present} training is unstable: a kick grows."
+        text += f" {present} {part(left)} is left." if left < 1 else f" {present} training is unstable: a kick grows."
     return " ".join([text, *map(sentence, others)])
 
 

@@ -18,6 +18,7 @@ Mroueh et al. 2018 (Fisher, Sobolev; expectations over (p + q)/2), Gulrajani et 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -176,5 +177,24 @@ def strength_unit(name: str) -> str:
 def strength_label(name: str) -> str:
     """What axes and tables call a strength: "R1 strength (length²)"; as ``strength_field``."""
     key = strength_field(name)[0]
-    title = PENALTIES[key].title if key in PENALTIES else "likelihood"
-    return f"{title} strength ({strength_unit(name)})"
+    return f"{strength_title(key)} strength ({strength_unit(name)})"
+
+
+def strength_title(name: str) -> str:
+    """What has the strength, in words: "R1"; as ``strength_field``."""
+    key = strength_field(name)[0]
+    return PENALTIES[key].title if key in PENALTIES else "likelihood"
+
+
+def strength_meaning(name: str) -> str:
+    """What the strength is a factor of, or what it is, a sentence without its full stop; as ``strength_field``."""
+    key = strength_field(name)[0]
+    if key not in PENALTIES:
+        return "The generator's force gains strength times the difference of the scores of target and particles"
+    penalty = PENALTIES[key]
+    term = re.sub(rf"\b{key}\b", "strength", penalty.text)
+    if penalty.kind == "functional":
+        return f"The discriminator's objective loses {term}"
+    if penalty.kind == "field":  # after the name
+        return f"The joint field {term.partition(': ')[2]}"
+    return f"The strength is the {term.partition('; ')[2]}"

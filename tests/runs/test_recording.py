@@ -858,7 +858,7 @@ def page(monkeypatch):
     from egan_theory.show import collapse, page, stages
 
     monkeypatch.setattr(collapse, "CELLS", 4)
-    monkeypatch.setattr(stages, "WAIT", 0.0)
+    monkeypatch.setattr(collapse, "STARTS", 0.0)
     monkeypatch.setattr(stages, "reached", lambda exp: eg.reached(exp, draws=2))
     monkeypatch.setattr(stages, "diagram", lambda exp, tick=None: eg.branch(exp, "generator.kernel.ratio", collapsed=0))
     monkeypatch.setattr(stages, "map_of", lambda *args: collapse.map_of(*args[:3], False, args[4]))

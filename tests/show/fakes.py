@@ -88,7 +88,7 @@ def fakes(monkeypatch):
     for name in ("spectrum", "frequency", "best_regularizer", "simulate", "boundaries"):
         monkeypatch.setattr(stages, name, partial(once, getattr(stages, name)))
     monkeypatch.setattr(collapse, "CELLS", 6)
-    monkeypatch.setattr(stages, "WAIT", 0.0)  # no starts are followed over the ratio
+    monkeypatch.setattr(collapse, "STARTS", 0.0)  # no starts are followed over the ratio
     for name, stage in (("diagram", quick_branch), ("map_of", quick_map), ("reached", quick_reached)):
         monkeypatch.setattr(stages, name, partial(once, stage))
     monkeypatch.setattr(stages, "compare", lambda exp, runs: fake_agreement(eg.spectrum(exp)))

@@ -26,8 +26,8 @@ def test_less_than_a_kick_resolves_is_not_compared_but_a_failure_is():
     hidden = eg.compare_left(swept(4e-11, 9e-8))
     assert not hidden.quantities and "second order" in hidden.unmatched[0]["reason"]
     assert len(eg.compare_left(swept(4e-11, 1e-3)).quantities) == 1
-    assert part(4e-11) == "less than 1e-07" and part(0.02) == "0.02"
-    assert "4e-11" not in answers._part(4e-11) and "1e-07" in answers._part(4e-11)
+    assert part(4e-11) == "below 1e-7" and part(0.02) == "0.02"
+    assert "4e-11" not in answers._part(4e-11) and "1e-7" in answers._part(4e-11)
 
 
 def test_runs_off_an_unstable_equilibrium_are_no_sign_of_rest():

@@ -75,7 +75,6 @@ def phase(
     if simulated is not None:
         _outcomes(ax, simulated)
         _tell_cells(ax, simulated, compared)
-    first, second = predicted["first"].values, predicted["second"].values
     handles: list[Line2D | Patch] = []
     for name in predicted["mechanism"].values:
         colour, line, hatch = LOOK.get(str(name), (GREY, ":", ""))

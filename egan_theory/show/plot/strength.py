@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from ...predict.asymptotic import Fastest
-from ...predict.left import WIDE
+from ...predict.left import WIDE, measured_part, part
 from ...predict.regularizer import Regularizer
 from ...tables.penalties import strength_field, strength_label
 from .. import given, style
@@ -64,18 +64,18 @@ def left(
     curve = np.maximum(r.movings[near], np.finfo(float).tiny)
     ax.plot(r.strengths[near], curve, "-", color=BLUE, lw=1.8, label="predicted (linear theory)")
     what = strength_field(r.penalty)[1]
-    style.tell(ax, r.strengths[near], curve, [f"{what} = {s:.4g}: {m:.3g} of a kick left after {span} (predicted)"
+    style.tell(ax, r.strengths[near], curve, [f"{what} = {s:.4g}: {part(m)} of a kick left after {span} (predicted)"
                                               for s, m in zip(r.strengths[near], curve, strict=True)])  # fmt: skip
     values = [*curve, r.moving]
     if np.isfinite(r.moving_without):
         values.append(r.moving_without)
-        ax.axhline(r.moving_without, color=BLACK, lw=1, ls=":", label=f"without: {r.moving_without:.3g} is left")
+        ax.axhline(r.moving_without, color=BLACK, lw=1, ls=":", label=f"without: {part(r.moving_without)} is left")
     if r.helps and r.high > r.low * WIDE:
         ax.axvspan(r.low, r.high, color=GREEN, alpha=0.18, lw=0, label="at most 1 % more is left")
     if r.helps and best > 0:
         ax.axvline(best, color=BLUE, ls="--", lw=1)
-        ax.plot([best], [r.moving], "D", color=BLUE, ms=10, label=f"advice: {best:.3g}, {r.moving:.3g} is left")
-        style.tell(ax, [best], [r.moving], [f"advice: {what} = {best:.4g} leaves {r.moving:.3g} after {span}"])
+        ax.plot([best], [r.moving], "D", color=BLUE, ms=10, label=f"advice: {best:.3g}, {part(r.moving)} is left")
+        style.tell(ax, [best], [r.moving], [f"advice: {what} = {best:.4g} leaves {part(r.moving)} after {span}"])
     if r.edge is not None and r.edge <= shown[1]:
         ax.axvline(r.edge, color=VERMILLION, lw=1.2, ls="-.", label=f"edge of stability: {r.edge:.3g}")
     if r.asymptotic.best and shown[0] <= r.asymptotic.best <= shown[1]:
@@ -86,12 +86,12 @@ def left(
         good = np.isfinite(y) & (x > 0) & (y > 0)
         values += list(y[good])
         _points(ax, x[good], y[good], np.minimum(error, 0.9 * y)[good])
-        style.tell(ax, x[good], y[good], [f"{what} = {a:.4g}: {b:.3g} ± {e:.1g} left after {span} (simulated)"
+        style.tell(ax, x[good], y[good], [f"{what} = {a:.4g}: {measured_part(b, e)} left after {span} (simulated)"
                                           for a, b, e in zip(x[good], y[good], error[good], strict=True)])  # fmt: skip
         _lost(ax, x[~np.isfinite(y) & (x > 0)], 0.97, "diverged or left equilibrium", what)
     if present is not None and present[0] > 0 and np.isfinite(present[1]):
         values.append(present[1])
-        _present(ax, present, f"{present[1]:.3g} is left", what)
+        _present(ax, present, f"{part(present[1])} is left", what)
     top, low = min(max(values), 10.0), max(min(values), LEAST_SHOWN)
     ax.set(xscale="log", xlim=shown, xlabel=strength_label(r.penalty))
     ax.set(yscale="log", ylim=(low / 1.5, max(top, 1.0) * 1.6), ylabel=f"part of a kick left after {span}")
