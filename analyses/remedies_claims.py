@@ -5,6 +5,7 @@
 #     refuted     the number, with its error, contradicts the claim under the claim's own condition
 #     limited     it agrees there, but not in the further setting that the claim does not exclude
 #     confirmed   it agrees in both
+# The figure lists the verdicts; OUTPUT_panels.png shows what each rests on.
 # Papers: best responses: Li, Madry, Peebles, Schmidt 2018 (arXiv:1706.09884); averages: Ge, Xia, Chen, Berry, Wu 2018
 # (Fictitious GAN, arXiv:1803.08647); packing: Lin, Khetan, Fanti, Oh 2018 (PacGAN, arXiv:1712.04086); likelihood: HGAN.
 # Run: python -m analyses.remedies_claims --seed 1 --draws 200 --output out/remedies_claims
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from textwrap import fill
+from textwrap import fill, shorten
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ from scipy.optimize import brentq
 import egan_theory as eg
 from analyses import packing, remedies_packing, remedies_play, two_gaussian
 from analyses.proportions import wilson
-from analyses.script import made, options, redraws, sheet
+from analyses.script import drawn, made, options, redraws, sheet, write
 from egan_theory.comparison.compare import slowest_measured
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.papers.packing import band, band_with_collapse, curve, product_total_variation
@@ -55,6 +56,13 @@ WEIGHT_LABEL = "likelihood weight / best"
 RUNS, COVER_WEIGHTS, COVER_STEPS = 32, (0.0, 0.003, 0.03, 0.3, 3.0, 30.0), 1500
 
 VERDICTS = {"confirmed": GREEN, "limited": ORANGE, "refuted": VERMILLION}
+MARKERS = {"confirmed": "o", "limited": "^", "refuted": "X"}
+MEANING = {
+    "confirmed": "also beyond the claim's own condition",
+    "limited": "only under the claim's own condition",
+    "refuted": "not even there",
+}
+DARK = "0.3"
 
 
 class Claim(NamedTuple):
@@ -505,8 +513,8 @@ def curves(rows: list[Claim]) -> list[tuple[int, str, str, np.ndarray]]:
     """(claim, "line" or "points", label, (x, y, error below, error above) by sample) of everything that is drawn."""
     out = []
     for i, row in enumerate(rows):
-        for kind, drawn in (("line", row.lines), ("points", row.points)):
-            for x, y, *error, label in drawn:
+        for kind, parts in (("line", row.lines), ("points", row.points)):
+            for x, y, *error, label in parts:
                 e = np.zeros((2, len(x))) if not error or error[0] is None else np.broadcast_to(error[0], (2, len(x)))
                 out.append((i, kind, label, np.array([x, y, *e], dtype=float)))
     return out
@@ -531,6 +539,35 @@ def table(rows: list[Claim]) -> xr.Dataset:
 
 
 def figure(ds: xr.Dataset):
+    """The claims by verdict, each with the number that decides and its interval; where one fails, what
+    was seen."""
+    verdicts = ds["verdict"].values.astype(str)
+    rows: list[tuple[str, int | None]] = []
+    for word in VERDICTS:
+        of = np.flatnonzero(verdicts == word)
+        rows += [(word, None), *((word, int(i)) for i in of)] if len(of) else []
+    fig, ax = sheet(1, 1, 0.3 + 0.4 * len(rows))
+    ax.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6))
+    ax.axis("off")
+    for y, (word, i) in enumerate(rows):
+        if i is None:
+            head = f"{word}: {(verdicts == word).sum()} of {len(verdicts)}, {MEANING[word]}"
+            ax.text(0, y + 0.2, head, color=VERDICTS[word], fontsize=11, fontweight="bold", va="center")
+            continue
+        row = ds.isel(claim=i)
+        value, low, high = (float(row[n]) for n in ("value", "low", "high"))
+        ax.plot(0.012, y, MARKERS[word], color=VERDICTS[word], ms=9)
+        ax.text(0.035, y - 0.18, str(row["claim"].values), fontsize=9.5, va="center")
+        number = f"{row['what'].values}: {value:.3g} [{low:.3g}, {high:.3g}]"
+        ax.text(0.035, y + 0.22, number, fontsize=8, va="center", color=DARK)
+        more = str(row["paper"].values)
+        if word != "confirmed":
+            more += "; " + str(row["condition"].values)
+        ax.text(0.57, y, fill(shorten(more, 130), 66), fontsize=8, va="center", color=DARK)
+    return fig
+
+
+def panels(ds: xr.Dataset):
     """A panel for each claim: what decides it, and the verdict."""
     columns = 3
     lines = -(-ds.sizes["claim"] // columns)
@@ -590,6 +627,7 @@ def _claim(ax, row: xr.Dataset, ds: xr.Dataset, number: int) -> None:
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("remedies_claims", draws=200).parse_args(argv)
     ds = made(args, lambda: table(study(args.seed, args.draws)), figure)
+    write(args.output.with_name(f"{args.output.name}_panels"), None, drawn(panels, ds), ds.attrs)
     for i in range(ds.sizes["claim"]):
         row = {n: ds[n].values[i] for n in ("claim", "paper", "what", "value", "low", "high", "verdict", "condition")}
         number = f"{row['what']}: {row['value']:.4g} [{row['low']:.4g}, {row['high']:.4g}]"

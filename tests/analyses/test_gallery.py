@@ -57,6 +57,7 @@ SMALL = {
             "STARTS": 1,
             "benchmarks_step.step_cost": partial(m.benchmarks_step.step_cost, memory=False),
             "phase_diagrams.benchmark": partial(m.phase_diagrams.benchmark, 10, 4),
+            "sweep_survival.THROUGHPUT_AXES": ("penalty.r1=0.05:0.5:2:log",),
         },
     ),
     "benchmarks_spectrum": ("--draws 1 --largest 250", lambda m: {}),

@@ -116,6 +116,9 @@ def test_remedies_claims(tmp_path, monkeypatch):
     ds = remedies_claims.table(rows)
     assert np.all(ds["low"] <= ds["value"] + 1e-12) and np.all(ds["value"] <= ds["high"] + 1e-12)
     draws_figure(remedies_claims.figure(ds), tmp_path)
+    draws_figure(remedies_claims.panels(ds), tmp_path)
+    told = [text.get_text() for text in remedies_claims.figure(ds).axes[0].texts]
+    assert set(verdicts) <= set(told) and sum(line.startswith(tuple(remedies_claims.VERDICTS)) for line in told) >= 2
 
 
 def test_verdicts_follow_from_their_statements():
