@@ -2,7 +2,8 @@
 
 Pages are the README, the guide, the theory, the gallery, notebooks, the API by subject, the command line, CONTRIBUTING
 and CHANGELOG. They are gathered into a temporary folder, since each has its place in the repository; mkdocs builds
-them, and any warning ends it. Nothing is fetched, neither now nor by a reader's browser.
+them, and any warning ends it. Notebooks are run for it, which takes about a minute. Nothing is fetched, neither now nor
+by a reader's browser.
 """
 
 from __future__ import annotations
@@ -43,8 +44,15 @@ def gather(folder: Path) -> list[object]:
     for origin in texts | guide:
         site.page(origin)
     site.write("theory.md", f"# {title(ROOT / 'egan_theory/theory.md')}\n")  # hooks.py: the theory in HTML
+    books = notebooks.executed((ROOT / origin for origin in stories), ROOT)
     for origin, page in stories.items():
-        site.write(page, site.linked(notebooks.page(ROOT / origin), origin, page))
+        text, outputs, figures = notebooks.page(books[ROOT / origin], Path(page).stem)
+        text = site.linked(text, origin, page)
+        for place, output in outputs.items():
+            text = text.replace(f"\n{place}\n", f"\n{output}\n", 1)
+        site.write(page, text)
+        for name, png in figures.items():
+            (folder / page).with_name(name).write_bytes(png)
     for name, text in (api.pages() | {"tables.md": tables.page()}).items():
         site.write(f"api/{name}", text)
     site.write("commands.md", commands.page())
