@@ -16,7 +16,7 @@ from egan_theory.show import style
 from egan_theory.show.monitored import page, verdict
 from egan_theory.show.plot.monitored import PANELS, panels
 from tests.monitoring.doubles import Network
-from tests.monitoring.test_monitor import monitor, train
+from tests.monitoring.test_monitor import LATENTS, monitor, train
 
 TIME = [0, 10, 20]
 
@@ -215,6 +215,22 @@ def ring(tmp_path):
 def test_compare_reads_such_files(ring, capsys):
     assert main(["compare", *ring]) == 0
     assert "What became of the 1 runs" in capsys.readouterr().out
+
+
+def test_compare_says_what_a_training_is_that_no_experiment_describes(ring, tmp_path, capsys):
+    """Of as many samples as there are particles, and of others."""
+    for latents in (LATENTS, np.ones((5, 2))):
+        file = tmp_path / f"{len(latents)}.nc"
+        with monitor(file, latents=latents) as m:
+            m.step(0)
+            m.step(1)
+        assert main(["compare", ring[0], str(file)]) == 2
+        error = capsys.readouterr().err
+        assert (
+            error.startswith(f"egan: {file}: must hold runs of the experiment (egan simulate, ")
+            and "\n" not in error[:-1]
+        )
+        assert f"a training of networks that eg.Monitor recorded, which 'egan monitor {file}' reads; runs: " in error
 
 
 @pytest.mark.slow
