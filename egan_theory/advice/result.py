@@ -100,10 +100,10 @@ class Advice(ForHorizon):
 
     KEYS = (
         "best", "horizon", "left", "left_without", "left_at_half", "left_at_double", "moving", "moving_without",
-        "frozen", "low", "high", "rate", "rate_at_half", "rate_at_double", "spread_batches", "spread_initialisations",
-        "share", "penalty", "range", "edge", "share_of_edge", "asymptotic", "reach", "remarks", "convention", "unit",
-        "precision", "batch_size", "stable", "binding_modes", "beta_min", "beta_max", "draws", "sizes", "exponents",
-        "variations", "check", "assumptions",
+        "moving_at_half", "moving_at_double", "frozen", "low", "high", "rate", "rate_at_half", "rate_at_double",
+        "spread_batches", "spread_initialisations", "share", "penalty", "range", "edge", "share_of_edge", "asymptotic",
+        "reach", "remarks", "convention", "unit", "precision", "batch_size", "stable", "binding_modes", "beta_min",
+        "beta_max", "draws", "sizes", "exponents", "variations", "check", "assumptions",
     )  # fmt: skip
     TITLE = "R1 strength for {0.span}"
     UNITS = (

@@ -69,9 +69,10 @@ def headline(a: Advice) -> list[tuple[str, str]]:
         stable = (f"{a.edge_name}, smallest of the draws", f"{high}{edge}")
     rows = [
         (strength_label("r1"), f"{a.best:.4g}"),
-        (f"left of {a.left_of} after {a.span}, of 1", part(a.left)),
-        ("without R1", part(a.left_without)),
-        ("at half and at twice the strength", f"{part(a.left_at_half)}, {part(a.left_at_double)}"),
+        (f"left of {_moving(a)} after {a.span}, of 1", part(a.moving)),
+        ("without R1", part(a.moving_without)),
+        ("at half and at twice the strength", f"{part(a.moving_at_half)}, {part(a.moving_at_double)}"),
+        *([(f"of {a.left_of}, never moves, of 1", part(a.frozen))] if a.frozen > 0 else []),
         ("best of a draw, one standard deviation", f"{a.low:.4g} to {a.high:.4g}"),
         ("what the draw that fares worst leaves, over its own least", f"{1 / a.share:.3g}" if a.share else "inf"),
         stable,

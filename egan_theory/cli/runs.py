@@ -86,10 +86,19 @@ def compare(
     try:
         agreement, codes = agree(exp, ds), outcomes(ds, exp)
     except InputError as error:
-        raise _with_outcomes(error, ds, exp) from None
+        raise _of_monitor(_with_outcomes(error, ds, exp), ds, runs) from None
     data = agreement.to_dict() | {"outcomes": counts(codes)}
     became = f"What became of the {len(codes)} runs: {tally(codes)}."
     answer.give(data, lambda: [*compare_text(agreement), became], agreement.to_dataset())
+
+
+def _of_monitor(error: InputError, ds: xr.Dataset, file: str) -> InputError:
+    """The error that runs cannot be compared, where they are a training that no experiment describes."""
+    if "monitor_version" not in ds.attrs or "experiment" in ds.attrs:
+        return error
+    rule = "hold runs of the experiment (egan simulate, eg.RunWriter, or eg.Monitor with experiment=)"
+    found = f"a training of networks that eg.Monitor recorded, which 'egan monitor {file}' reads; {error}"
+    return InputError(file, rule, found)
 
 
 def _with_outcomes(error: InputError, ds: xr.Dataset, exp: Experiment) -> InputError:

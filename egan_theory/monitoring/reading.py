@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,19 +12,11 @@ import xarray as xr
 
 from ..base.errors import InputError
 from ..base.table import Column, Record, Table
-from ..games.modes import KINDS, TROUBLE, kind
-from ..games.words import FAST
+from ..games.modes import TROUBLE
 from ..games.words import multiplier as shown
 from ..runs.reading import open_runs
 from ..runs.schema import ATTRS, decoded, validate_runs
-from .pace import share_said
-
-#: cosine above which training goes straight on, and below which (in size) it goes across
-STRAIGHT, ACROSS = 0.7, 0.3
-#: factor between the strengths set and advised that is worth a word
-APART = 3.0
-#: share of the kernel below which the effective model is a rough one
-ROUGH = 0.5
+from .words import UNIT, kind_of, remarks
 
 
 @dataclass(frozen=True)
@@ -69,6 +61,7 @@ class Monitored(Table):
         failures: analyses that failed, as "steps: why".
         remarks: what the latest says, in words.
         asked: settings of the Monitor.
+        units: of the numbers that the JSON form holds, by key.
 
     Source:
         What ``eg.Monitor`` recorded, and the papers named there.
@@ -78,7 +71,17 @@ class Monitored(Table):
     DIM: ClassVar[str] = "analysis"
     ROWS: ClassVar[str] = "analyses"
     NAME: ClassVar[str] = "step"
-    KEYS: ClassVar[Sequence[str]] = ("status", "last", "overhead", "kinds", "analyses", "failures", "remarks", "asked")
+    KEYS: ClassVar[Sequence[str]] = (
+        "status",
+        "last",
+        "overhead",
+        "kinds",
+        "analyses",
+        "failures",
+        "remarks",
+        "asked",
+        "units",
+    )
 
     analyses: tuple[Analysis, ...]
     status: str
@@ -94,13 +97,23 @@ class Monitored(Table):
         """Of the latest analysis what needs a change first, as ``remarks`` say; else that of the largest multiplier."""
         return next((name for name in TROUBLE if name in self.kinds), self.analyses[-1].kind if self.analyses else None)
 
+    @property
+    def units(self) -> dict[str, str]:
+        """Unit of every number, by its key; lengths are those of the samples."""
+        of = {name: ATTRS.get(name, ("", "1"))[1] for name in Analysis.__dataclass_fields__ if name != "kind"}
+        return of | {
+            "step": "step",
+            "last": "step",
+            "every": "step",
+            "horizon": "step",
+            "overhead": "1",
+            "penalty.r1": "length^2",
+        }
+
     def columns(self) -> Sequence[Column]:
         """What the Dataset holds of every analysis."""
         numeric = [name for name in Analysis.__dataclass_fields__ if name not in ("step", "kind")]
-        return [
-            *(Column(name, name.replace("_", " "), ATTRS.get(name, ("", "1"))[1]) for name in numeric),
-            Column("kind"),
-        ]
+        return [*(Column(name, name.replace("_", " "), self.units[name]) for name in numeric), Column("kind")]
 
     def attrs(self) -> dict[str, Any]:
         """What holds for all analyses."""
@@ -109,7 +122,7 @@ class Monitored(Table):
     def grid(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
         """Titles of columns, and a row for each analysis; what was never measured has no column."""
         head = ("step", "largest multiplier", "modulus", "kind", "path cosine", "kernel share",
-                "R1 set (length²)", "R1 advised (length²)")  # fmt: skip
+                f"R1 set ({UNIT})", f"R1 advised ({UNIT})")  # fmt: skip
         rows: list[Sequence[Any]] = [
             (f"{a.step:g}", None if a.multiplier is None else shown(a.multiplier),
              None if a.multiplier is None else abs(a.multiplier), a.kind, a.path_angle, a.kernel_share, a.strength_r1,
@@ -157,11 +170,11 @@ def monitor(runs: xr.Dataset | str | Path, run: int = 0) -> Monitored:
     kinds: dict[str, int] = {}
     seen = _multipliers(ds, at[-1]) if len(at) else []
     for z, residual, _ in seen:
-        name = _kind(z, residual)
+        name = kind_of(z, residual)
         kinds[name] = kinds.get(name, 0) + 1
     last, status = float(ds["time"].values[-1]), str(ds.attrs.get("status", "unknown"))
     asked = decoded(ds.attrs, "monitor")
-    words = _remarks(ds, analyses, seen, status, last, overhead, notes, asked)
+    words = remarks(ds, analyses, seen, status, last, overhead, notes, asked)
     return Monitored(analyses, status, last, overhead, kinds, failures, tuple(words), asked)
 
 
@@ -197,12 +210,8 @@ def _analysis(ds: xr.Dataset, i: int) -> Analysis:
     none = dict.fromkeys(Analysis.__dataclass_fields__)
     return Analysis(**(none | values | {
         "step": float(ds["time"].values[i]), "re": None if z is None else z.real, "im": None if z is None else z.imag,
-        "kind": None if z is None else _kind(z, residual), "residual": residual, "share_D": share,
+        "kind": None if z is None else kind_of(z, residual), "residual": residual, "share_D": share,
     }))  # type: ignore[arg-type]  # fmt: skip
-
-
-def _kind(z: complex, residual: float | None) -> str:
-    return kind(z, residual if residual is not None and np.isfinite(residual) else 0.0)
 
 
 def _known(value: Any) -> float | None:
@@ -211,140 +220,6 @@ def _known(value: Any) -> float | None:
 
 def _sum(ds: xr.Dataset, name: str) -> float:
     return float(np.nansum(ds[name].values)) if name in ds else 0.0
-
-
-# -- words -------------------------------------------------------------------------------------------------------------
-
-
-def _remarks(
-    ds: xr.Dataset, analyses: Sequence[Analysis], seen: list[tuple[complex, float, float]], status: str, last: float,
-    overhead: float, notes: list[list[Any]], asked: Mapping[str, Any],
-) -> list[str]:  # fmt: skip
-    if status.startswith("diverged"):
-        out = [f"Training {status}: from there on nothing is finite."]
-    else:
-        out = []
-    if not analyses:
-        return [*out, f"No analysis was made until step {last:g}.", *_failed(notes)]
-    now = analyses[-1]
-    out += [*_modes(now, seen), *_path(now), *_strength(now), *_kernel(now)]
-    if np.isfinite(overhead):
-        out.append(f"The analyses took {share_said(overhead)}{_aim(asked, overhead)}.")
-    return [*out, *_failed(notes)]
-
-
-def _aim(asked: Mapping[str, Any], overhead: float) -> str:
-    """Why it was more than the share asked for."""
-    share = asked.get("share")
-    if asked.get("every") is not None or not isinstance(share, int | float) or overhead <= share:
-        return ""
-    return f", above the {share:.1%} asked for, to which the latest analysis and what was done before it are added"
-
-
-def _modes(now: Analysis, seen: list[tuple[complex, float, float]]) -> list[str]:
-    """What the multipliers say: what needs a change first."""
-    if not seen:
-        return [f"At step {now.step:g} no multipliers were measured."]
-    out = []
-    for name in TROUBLE:
-        of = [row for row in seen if _kind(*row[:2]) == name]
-        if of:
-            z, residual, share = of[0]
-            doubt = "" if abs(abs(z) - 1) > residual else ", which its residual leaves in doubt"
-            who = _carrier(share)
-            out.append(
-                f"At step {now.step:g}: {name}. A mode carried by {who} is multiplied per step by {shown(z)} (modulus "
-                f"{abs(z):.4g}{doubt}): {KINDS[name]}. {_change(name, who, now)}"
-            )
-    if not out:
-        kinds = [_kind(*row[:2]) for row in seen]
-        by = "; ".join(f"{kinds.count(name)} {name}" for name in KINDS if name in kinds)
-        z = seen[0][0]
-        drift = "drift" in kinds
-        rest = "it grows without turning, as it does while training is under way" if drift else "nothing grows"
-        if drift and abs(z) > FAST:
-            rest = "it grows without turning, and fast: where the next analyses say so, too, lower the learning rates"
-        out.append(
-            f"At step {now.step:g} no mode overshoots or circles with growing size ({by}); the largest multiplier is "
-            f"{shown(z)}: {rest}."
-        )
-    return out
-
-
-def _carrier(share: float) -> str:
-    if not np.isfinite(share):
-        return "the players"
-    return "the discriminator" if share >= 0.75 else "the generator" if share <= 0.25 else "both players"
-
-
-def _change(name: str, who: str, now: Analysis) -> str:
-    """What to change."""
-    if name == "step too large":
-        whose = f"{who}'s learning rate" if who in ("the discriminator", "the generator") else "the learning rates"
-        penalty = "" if who == "the generator" or not now.strength_r1 else " or the R1 strength"
-        return f"Lower {whose}{penalty}."
-    penalty = "Raise the R1 strength" if now.strength_r1 else "Add an R1 penalty"
-    return f"{penalty}, or lower the learning rates."
-
-
-def _path(now: Analysis) -> list[str]:
-    c, beyond = now.path_angle, now.path_angle_beyond
-    if c is None:
-        return []
-    if beyond is not None and c > 0 > beyond:
-        said = "it points back from a quarter beyond: the weights come to rest along this way"
-    elif c >= STRAIGHT:
-        said = "training goes straight on"
-    elif c <= -STRAIGHT:
-        said = "the field points back: the steps overshoot"
-    elif abs(c) <= ACROSS:
-        said = "the field goes across the way: the players turn, or the batch's noise is larger than their pull"
-    else:
-        said = "training goes on along a bent way"
-    return [f"The cosine between the game's field and the way gone since the analysis before is {c:.2f}: {said}."]
-
-
-def _strength(now: Analysis) -> list[str]:
-    advised, is_set = now.strength_advised, now.strength_r1
-    if advised is None:
-        return []
-    if not is_set:
-        return [f"Theory advises an R1 strength of {advised:.3g}; none is set."]
-    if advised and max(advised / is_set, is_set / advised) > APART:
-        way = "raise" if advised > is_set else "lower"
-        return [
-            f"Theory advises an R1 strength of {advised:.3g}: {way} it from {is_set:.3g}, and look at the next advice: "
-            f"it is more than a factor {APART:g} from the strength trained at, on which Adam's second moments depend."
-            f"{_lower_end(now)}"
-        ]
-    return [f"The R1 strength of {is_set:.3g} is near the one that theory advises, {advised:.3g}.{_lower_end(now)}"]
-
-
-def _lower_end(now: Analysis) -> str:
-    """What it means that the edge itself is advised, as it is with Adam alone (advice.trained)."""
-    if not now.strength_advised or not now.strength_edge or now.strength_advised < 0.99 * now.strength_edge:
-        return ""
-    return (
-        " It is the edge of D's own steps as Adam's second moments are now: beyond it theory does not tell strengths "
-        "apart, and larger ones often do better: take it for a lower end."
-    )
-
-
-def _kernel(now: Analysis) -> list[str]:
-    if now.kernel_share is None:
-        return []
-    rough = "" if now.kernel_share >= ROUGH else ": the effective model is a rough one here"
-    numbers = ""
-    if now.kernel_g1 and now.kernel_g2 is not None:
-        numbers = f" (g1 = {now.kernel_g1:.3g}, g2/g1 = {now.kernel_g2 / now.kernel_g1:.2g})"
-    return [f"Two numbers{numbers} explain {now.kernel_share:.0%} of the generator's kernel{rough}."]
-
-
-def _failed(notes: list[list[Any]]) -> list[str]:
-    if not notes:
-        return []
-    first, _, text = notes[-1]
-    return [f"Something could not be measured, the latest from step {first:g}: {text}."]
 
 
 __all__ = ["Analysis", "Monitored", "analysed", "monitor"]

@@ -14,6 +14,7 @@ from ..base.files import atomic, check_output
 from ..base.terminal import cell
 from ..games.modes import KINDS
 from ..monitoring.reading import Monitored, monitor
+from ..monitoring.words import UNIT
 from ..runs.reading import open_runs
 from ..runs.schema import validate_runs
 from . import plot
@@ -31,13 +32,13 @@ CAPTIONS = {
     "path": "Cosine between the game's vector field and the straight path from the weights of the analysis before to "
             "the present ones (Berard et al. 2020): 1, training goes straight on; about 0, the players turn.",
     "kernel": "How the generator's tangent kernel changes, and whether the effective model fits this generator.",
-    "strengths": "Strength of the R1 penalty.",
+    "strengths": f"Strength of the R1 penalty, in {UNIT} of the samples.",
 }  # fmt: skip
 #: what a caption says besides where the variable was recorded
 MORE = {
     "path": {"path_angle_beyond": "From positive at the present weights to negative beyond them, they come to rest."},
     "kernel": {
-        "kernel_g1": "g1 and g2 are its two kernel numbers.",
+        "kernel_g1": f"g1 and g2 are its two kernel numbers, in {UNIT} of the samples.",
         "kernel_share": "The share is the part of the kernel that two numbers explain.",
     },
     "strengths": {
@@ -59,7 +60,7 @@ SETTINGS = {
     "alternating": ("the generator sees the new discriminator", ""),
     "critic_steps": ("discriminator steps per generator step", ""),
     "lazy": ("steps from one penalty to the next", ""),
-    "penalty": ("penalties", "length²"),
+    "penalty": ("penalties", UNIT),
 }
 #: what a figure shows, and its variables with what they are, for those who do not see it
 SHOWN = {
@@ -68,9 +69,10 @@ SHOWN = {
         "path_angle_start": "at the weights before", "path_angle": "at the present weights",
         "path_angle_beyond": "a quarter beyond"}),
     "kernel": ("The generator's kernel numbers over training", {
-        "kernel_g1": "g1", "kernel_g2": "g2", "kernel_share": "share explained by the two"}),
+        "kernel_g1": f"g1 ({UNIT})", "kernel_g2": f"g2 ({UNIT})", "kernel_share": "share explained by the two"}),
     "strengths": ("R1 strengths over training", {
-        "strength_r1": "set", "strength_advised": "advised", "strength_edge": "edge of the discriminator's steps"}),
+        "strength_r1": f"set ({UNIT})", "strength_advised": f"advised ({UNIT})",
+        "strength_edge": f"edge of the discriminator's steps ({UNIT})"}),
 }  # fmt: skip
 
 

@@ -194,3 +194,21 @@ def test_singular_matrices_of_double_precision_are_accepted():
     found = advised(gram, points=24)
     assert found.draws[0].unresolved == 48 - np.linalg.matrix_rank(gram[24:, 24:], hermitian=True, tol=1e-10)
     assert found.best > 0
+
+
+def test_the_table_tells_what_is_left_of_what_can_move():
+    """Of 12 coordinates that 5 weights see 7 stand still, whatever the strength: what is left of the other 5 is told,
+    as the remarks and the report do, and how much never moves: sqrt(7/12) of an isotropic kick."""
+    rows = np.random.default_rng(0).standard_normal((12, 5))
+    found = advised(rows @ rows.T, {"loss": {"kind": "wasserstein"}, "run": {"steps": 300}}, 6)
+    assert found.frozen == pytest.approx(np.sqrt(7 / 12), rel=1e-6) and found.left > 2 * found.moving
+    table = dict(found.grid()[1])
+    assert table["left of what can move of a small kick after 300 steps, of 1"] == f"{found.moving:.3g}"
+    assert table["without R1"] == f"{found.moving_without:.3g}"
+    both = f"{found.moving_at_half:.3g}, {found.moving_at_double:.3g}"
+    assert table["at half and at twice the strength"] == both
+    assert table["of a small kick, never moves, of 1"] == f"{found.frozen:.3g}"
+    assert any(f"leaves {found.moving:.3g} of what can move" in text for text in found.remarks)
+    assert {"moving_at_half", "moving_at_double"} <= found.to_dict().keys()
+    whole = advised(GRAM)
+    assert whole.frozen == 0 and not any("never moves" in name for name, _ in whole.grid()[1])

@@ -16,7 +16,7 @@ from egan_theory.show import style
 from egan_theory.show.monitored import page, verdict
 from egan_theory.show.plot.monitored import PANELS, panels
 from tests.monitoring.doubles import Network
-from tests.monitoring.test_monitor import monitor, train
+from tests.monitoring.test_monitor import LATENTS, monitor, train
 
 TIME = [0, 10, 20]
 
@@ -55,14 +55,15 @@ SAID = [
     (dict(path_angle=-0.9, path_angle_beyond=-0.9), "the steps overshoot"),
     (dict(path_angle=0.1, path_angle_beyond=0.05), "the field goes across the way"),
     (dict(path_angle=0.5, path_angle_beyond=0.4), "along a bent way"),
-    (dict(kernel_share=0.2, kernel_g1=4.0, kernel_g2=1.0), "Two numbers (g1 = 4, g2/g1 = 0.25) explain 20% of the "
-     "generator's kernel: the effective model is a rough one here."),
+    (dict(kernel_share=0.2, kernel_g1=4.0, kernel_g2=1.0), "Two numbers (g1 = 4 length², g2/g1 = 0.25) explain "
+     "20% of the generator's kernel: the effective model is a rough one here."),
     (dict(kernel_share=0.9), "Two numbers explain 90% of the generator's kernel."),
-    (dict(strength_r1=1.0, strength_advised=12.0), "advises an R1 strength of 12: raise it from 1, and look at the "
-     "next advice: it is more than a factor 3 from the strength trained at"),
+    (dict(strength_r1=1.0, strength_advised=12.0), "advises an R1 strength of 12 length²: raise it from 1 "
+     "length², and look at the next advice: it is more than a factor 3 from the strength trained at"),
     (dict(strength_r1=1.0, strength_advised=12.0, strength_edge=12.0), "take it for a lower end."),
-    (dict(strength_r1=100.0, strength_advised=12.0), "lower it from 100,"),
-    (dict(strength_r1=10.0, strength_advised=12.0), "The R1 strength of 10 is near the one that theory advises, 12."),
+    (dict(strength_r1=100.0, strength_advised=12.0), "lower it from 100 length²,"),
+    (dict(strength_r1=10.0, strength_advised=12.0), "The R1 strength of 10 length² is near the one that theory "
+     "advises, 12 length²."),
     (dict(strength_r1=0.0, strength_advised=12.0), "none is set."),
     ({}, "The analyses took 3.0% of the training time."),
     (dict(notes=[[12, 15, "kernel: out of memory"]]), "the latest from step 12: kernel: out of memory."),
@@ -216,6 +217,22 @@ def test_compare_reads_such_files(ring, capsys):
     assert "What became of the 1 runs" in capsys.readouterr().out
 
 
+def test_compare_says_what_a_training_is_that_no_experiment_describes(ring, tmp_path, capsys):
+    """Of as many samples as there are particles, and of others."""
+    for latents in (LATENTS, np.ones((5, 2))):
+        file = tmp_path / f"{len(latents)}.nc"
+        with monitor(file, latents=latents) as m:
+            m.step(0)
+            m.step(1)
+        assert main(["compare", ring[0], str(file)]) == 2
+        error = capsys.readouterr().err
+        assert (
+            error.startswith(f"egan: {file}: must hold runs of the experiment (egan simulate, ")
+            and "\n" not in error[:-1]
+        )
+        assert f"a training of networks that eg.Monitor recorded, which 'egan monitor {file}' reads; runs: " in error
+
+
 @pytest.mark.slow
 def test_report_reads_such_files(ring, tmp_path):
     out = tmp_path / "report"
@@ -252,3 +269,23 @@ def test_the_title_is_of_the_analysis_and_agrees_with_the_sentence():
     assert verdict(found) == "Training at step 10 (of 20 so far): rotation, growing"
     assert any(said.startswith("At step 10: rotation, growing.") for said in found.remarks)
     assert verdict(read(runs())) == "Training at step 20: rotation, damped"
+
+
+def test_every_strength_and_kernel_number_has_its_unit(monkeypatch):
+    """In remarks, on the page and its figures' texts; of the JSON form under ``units``."""
+    ds = runs(strength_r1=2.5, strength_advised=25.0, strength_edge=25.0, kernel_g1=4.5, kernel_g2=1.5,
+              kernel_share=0.9)  # fmt: skip
+    found = read(ds)
+    data = found.to_dict()
+    numeric = {name for name, value in data["analyses"][0].items() if not isinstance(value, str)}
+    assert numeric | {"last", "overhead"} <= data["units"].keys()
+    assert {data["units"][name] for name in ("strength_r1", "strength_advised", "strength_edge", "kernel_g1")} == {
+        "length^2"
+    }
+    assert data["units"]["loss_generator"] == "1" and data["units"]["step"] == "step"
+    text = page(ds, found).partition("<main")[2]
+    words = re.sub(r"<table.*?</table>|<g .*?</g>", "", text, flags=re.S)  # a table's head has the units
+    for number in ("2.5", "25", "4.5"):
+        after = re.findall(rf"(?:R1[^<]*|[gm]1 =|from|it|advises,) (?<![-\d.]){re.escape(number)}( .{{8}})", words)
+        assert after and all(a.startswith((" length²", " at step")) for a in after), after
+    assert "set (length²) from 2.5 at step 0" in text and "g1 (length²) from 4.5 at step 0" in text

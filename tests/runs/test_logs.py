@@ -212,6 +212,22 @@ def test_epochs_and_steps_beside_each_other_go_back_each_on_its_own(tmp_path):
     assert row(ds, D) == {100: 50, 200: 100, 300: 150} and row(ds, "acc") == {1: 0.5, 2: 1.0}
 
 
+def test_which_rule_was_used_where_steps_go_back_is_said(tmp_path, capsys):
+    """In one line: a restart and a file out of order look the same."""
+    log = write(tmp_path / "log.csv", "step,d_loss,g_loss\n0,1,1\n10,2,2\n5,3,3\n20,4,4\n15,5,5\n")
+    assert main(["import", str(log), "-o", str(tmp_path / "a.nc")]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        said.count("log: step 5 comes after step 10, and 1 more: taken as training that went on from an earlier step")
+        == 1
+    )
+    assert "if the file is merely out of order, sort it by step" in said
+    assert row(eg.open_runs(tmp_path / "a.nc"), D) == {0: 1, 5: 3, 15: 5}
+    assert (
+        "comes after" not in eg.import_log(write(tmp_path / "b.csv", "step,d_loss\n0,1\n5,3\n")).attrs["import_notes"]
+    )
+
+
 def test_a_step_written_twice_has_its_later_value(tmp_path):
     ds = eg.import_log(write(tmp_path / "log.csv", "step,d_loss,g_loss\n0,1,5\n1,2,5\n1,3,\n2,4,6\n"))
     assert row(ds, D) == {0: 1, 1: 3, 2: 4} and row(ds, G) == {0: 5, 1: 5, 2: 6}
@@ -244,13 +260,15 @@ def test_values_without_steps_are_numbered(tmp_path):
         ("1,nan,2", -1, "1 value of d_loss not finite, the first at step 1"),
         ("1,,2", -1, ""),
         ("1,2,-Infinity", 2, ""),
+        ("1,inf,2", -1, "d_loss diverged at step 1: 1 infinite value, finite again at step 2"),
+        ("-1e999,inf,2", -1, "d_loss diverged at step 0: 2 infinite values, finite again at step 2"),
     ],
 )
 def test_losses_that_are_not_finite(values, diverged, note, tmp_path):
     text = "step,d_loss,lr\n" + "".join(f"{i},{v},1\n" for i, v in enumerate(values.split(",")))
     ds = eg.import_log(write(tmp_path / "log.csv", text))
     assert ds["diverged_at"].values.tolist() == [diverged] and row(ds, "lr") == {0: 1, 1: 1, 2: 1}
-    assert note in ds.attrs["import_notes"] and ("not finite" in ds.attrs["import_notes"]) == bool(note)
+    assert note in ds.attrs["import_notes"] and ("finite" in ds.attrs["import_notes"]) == bool(note)
     assert ds.attrs["status"] == (f"diverged at step {diverged}" if diverged >= 0 else "finished")
 
 

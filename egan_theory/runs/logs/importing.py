@@ -177,12 +177,19 @@ def _diverged(series: Mapping[str, Series], variables: Mapping[str, str]) -> int
 
 
 def _not_finite(run: str, series: Mapping[str, Series], diverged: int) -> list[str]:
+    """What is said of values before the divergence, or besides it: infinite ones are one of their own."""
     out = []
     for name, s in series.items():
-        bad = np.flatnonzero(~np.isfinite(s.value) & ((s.step < diverged) | (diverged < 0)))
-        if len(bad):
-            out.append(f"{run}: {len(bad)} value{'s' * (len(bad) != 1)} of {name} not finite, the first at step "
-                       f"{s.step[bad[0]]:.15g}")  # fmt: skip
+        before = (s.step < diverged) | (diverged < 0)
+        infinite, missing = (np.flatnonzero(f(s.value) & before) for f in (np.isinf, np.isnan))
+        if len(infinite):
+            later = s.step[infinite[0] :][np.isfinite(s.value[infinite[0] :])]
+            count = f"{len(infinite)} infinite value{'s' * (len(infinite) != 1)}"
+            again = f", finite again at step {later[0]:.15g}" if len(later) else ""
+            out.append(f"{run}: {name} diverged at step {s.step[infinite[0]]:.15g}: {count}{again}")
+        if len(missing):
+            count = f"{len(missing)} value{'s' * (len(missing) != 1)}"
+            out.append(f"{run}: {count} of {name} not finite, the first at step {s.step[missing[0]]:.15g}")
     return out[:5] + [f"{run}: {len(out) - 5} other scalars not finite at some step"] * (len(out) > 5)
 
 

@@ -46,6 +46,13 @@ def settled(run: RunLog) -> Settled:
     if len(found) > MOST_REWINDS:
         out.notes.append(f"{run.name}: steps go back {len(found)} times: put in order, of equal ones the last is kept")
         found = []
+    if taken := [(before, first) for _, first, before, said in found if not said]:
+        before, first = taken[0]
+        more = f", and {len(taken) - 1} more" if len(taken) > 1 else ""
+        out.notes.append(
+            f"{run.name}: step {first:.15g} comes after step {before:.15g}{more}: taken as training that went on from "
+            "an earlier step, so that what was logged later counts; if the file is merely out of order, sort it by step"
+        )
     alive = {n: np.ones(len(s.step), bool) for n, s in out.series.items()}
     for k, (start, first, before, said) in enumerate(found):
         end = found[k + 1][0] if k + 1 < len(found) else np.inf

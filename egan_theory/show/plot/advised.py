@@ -39,10 +39,11 @@ def advice(advice: Advice, ax: Axes | None = None) -> Axes:
         shown = np.where(lefts < 2, np.maximum(lefts, LEAST), np.nan)
         label = None if i else "predicted, one draw"
         ax.plot(advice.strengths, shown, "-", color=BLUE, lw=1, alpha=0.8, label=label)
+    of = "the error" if advice.notes else "what can move"
     every = max(1, -(-len(advice.strengths) * len(advice.lefts) // style.DENSE))
     for i, lefts in enumerate(advice.lefts):
         at, lefts = advice.strengths[::every], np.maximum(lefts[::every], LEAST)
-        style.tell(ax, at, lefts, [f"draw {i}: R1 = {a:.4g}, {b:.3g} of a kick left after {advice.span} (predicted)"
+        style.tell(ax, at, lefts, [f"draw {i}: R1 = {a:.4g} leaves {b:.3g} of {of} after {advice.span}, predicted"
                                    for a, b in zip(at, lefts, strict=True)])  # fmt: skip
     bests = np.array([(d.best, max(d.left, LEAST)) for d in advice.draws])
     ax.plot(*bests[bests[:, 0] > 0].T, "D", color=ORANGE, ms=6, label="best of a draw")
@@ -66,6 +67,6 @@ def advice(advice: Advice, ax: Axes | None = None) -> Axes:
         ax.set_ylim(0.7 * max(least, LEAST), 2)
     else:
         ax.set_ylim(0, 1.3)
-    ax.set_ylabel(f"left of a kick after {advice.span}")
+    ax.set_ylabel(f"left of {of} after {advice.span}")
     far = "" if not advice.reach.far else "; taken far from the end of training: not to be relied on"
     return style.finish(ax, f"{len(advice.draws)} draws of {advice.batch_size} points{far}")

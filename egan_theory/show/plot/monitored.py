@@ -175,9 +175,9 @@ def _kernel(runs: xr.Dataset, run: int, ax: Axes) -> None:
         ax.plot(at, shares, "o-", color=BLUE, ms=4, lw=1.2, label="share explained by two numbers")
         _tell(ax, runs, at, shares, [f"share explained by two numbers: {v:.3g}" for v in shares])
     if len(g1) and g1[0] > 0:
-        label = f"g1 over its first value, {g1[0]:.3g}"
+        label = f"g1 over its first value, {g1[0]:.3g} length²"
         ax.plot(time, g1 / g1[0], "s:", color=GREEN, ms=4, lw=1.2, label=label)
-        _tell(ax, runs, time, g1 / g1[0], [f"g1 = {v:.4g}, {v / g1[0]:.3g} times its first value" for v in g1])
+        _tell(ax, runs, time, g1 / g1[0], [f"g1 = {v:.4g} length², {v / g1[0]:.3g} times its first value" for v in g1])
         style.log_if_wide(ax, "y", g1 / g1[0])
     ax.set_ylabel("kernel numbers (1)")
 
