@@ -20,7 +20,7 @@ import numpy as np
 
 from ..base.shown import Shown
 from ..problem.problem import Problem
-from ..tables.updates import Opponents, UpdateRule, Velocity, linear_opponents
+from ..tables.updates import Opponents, UpdateRule, Velocity, linear_opponents, value_of
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,22 @@ def unseen_weights(problem: Problem, count: int) -> tuple[Scalars, ...]:
 def update_matrix(rule: UpdateRule, J: np.ndarray, nw: int) -> np.ndarray:
     """The matrix of one step of a discrete rule on (w, x, memory), by applying the rule to identity columns; of a flow
     the matrix of its time derivative, J itself where nothing is averaged."""
+    return _matrix(rule, J, nw, rule.velocity if rule.continuous else rule.step)
+
+
+def decrement_matrix(rule: UpdateRule, J: np.ndarray, nw: int) -> np.ndarray:
+    """The same less the identity, of a discrete rule (``UpdateRule.decrement``), with eigenvalues z - 1; of a flow the
+    same."""
+    return _matrix(rule, J, nw, rule.velocity if rule.continuous else rule.decrement)
+
+
+def _matrix(rule: UpdateRule, J: np.ndarray, nw: int, advance: Any) -> np.ndarray:
     rule.check_autonomous()
     if rule.plain_flow:
         return J
     sizes = [nw, len(J) - nw]
     sizes += [sizes[0] if block == "w" else sizes[1] for block in rule.blocks]
     columns = np.split(np.eye(sum(sizes)), np.cumsum(sizes)[:-1])
-    advance = rule.velocity if rule.continuous else rule.step
     return np.concatenate(advance(tuple(columns), *linear_velocities(J, nw)))
 
 
@@ -123,10 +132,10 @@ def linear_velocities(J: np.ndarray, nw: int) -> tuple[Velocity, Velocity, Oppon
     """(V_w, V_x, opponents) of the linear dynamics, for columns w (nw, n), x (len(J) - nw, n)."""
     top, bottom = J[:nw], J[nw:]
 
-    def Vw(w: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return top[:, :nw] @ w + top[:, nw:] @ x
+    def Vw(w: Any, x: Any) -> np.ndarray:
+        return top[:, :nw] @ value_of(w) + top[:, nw:] @ value_of(x)
 
-    def Vx(w: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return bottom[:, :nw] @ w + bottom[:, nw:] @ x
+    def Vx(w: Any, x: Any) -> np.ndarray:
+        return bottom[:, :nw] @ value_of(w) + bottom[:, nw:] @ value_of(x)
 
     return Vw, Vx, linear_opponents(Vw, lambda v: np.linalg.solve(top[:, :nw], v))
