@@ -21,6 +21,7 @@ import numpy as np
 from ..base.shown import Shown
 from ..problem.problem import Problem
 from ..tables.updates import Opponents, UpdateRule, Velocity, linear_opponents, value_of
+from .rounding import EPS, ROOM
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class System:
 
     zero: how many of its eigenvalues are exactly 0. mixed: some of its modes may not move the particles. positions: its
     other coordinates are positions, not parameters of the generator. left (M e, n - nw): its particle coordinates in
-    those of the M target points, e components of each (``linear.saddle``)."""
+    those of the M target points, e components of each (``linear.saddle``). unit: accuracy of J, as a part of its norm.
+    """
 
     J: np.ndarray
     nw: int
@@ -47,6 +49,7 @@ class System:
     mixed: bool = False
     positions: bool = False
     left: np.ndarray | None = None
+    unit: float = EPS
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Linearization(Shown):
     blocks (K, 2, 2): independent oscillators (w_k, theta_k) with ``multiplicity`` (K,) and ``wavenumber`` (K,);
     systems: dense ones; scalars: decoupled modes of one player. zero_modes: exact number of zero eigenvalues
     (multipliers 1). unresolved: modes whose stiffness is below the rounding error of the largest, so that their value
-    is not known.
+    is not known. block_errors: bounds on the errors of the blocks' entries; None: a few roundings of each.
     """
 
     problem: Problem
@@ -68,6 +71,7 @@ class Linearization(Shown):
     systems: tuple[System, ...] = ()
     scalars: tuple[Scalars, ...] = ()
     unresolved: int = 0
+    block_errors: np.ndarray | None = None
 
     TITLE: ClassVar[str] = "the flow's Jacobian at equilibrium"
     MORE: ClassVar[str] = "eg.eigenvalues(...), .blocks, .systems, .scalars"
@@ -83,6 +87,11 @@ class Linearization(Shown):
             ("method", self.method),
             ("assumptions", len(self.assumptions)),
         ]
+
+    @property
+    def errors(self) -> np.ndarray:
+        """(K, 2, 2) bounds on the errors of the blocks' entries."""
+        return ROOM * EPS * np.abs(self.blocks) if self.block_errors is None else self.block_errors
 
     @property
     def zero_modes(self) -> int:

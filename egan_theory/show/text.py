@@ -56,21 +56,28 @@ def _modes_table(title: str, modes: Sequence[dict[str, Any]], per: str) -> list[
     return lines
 
 
+def unresolved_modes(count: int, below: float, per: str) -> str:
+    """A sentence about modes that take no part in a verdict; ``per``: what their rates are counted per."""
+    many = f"{count} mode{'s' * (count != 1)} unresolved: {'their rates are' if count != 1 else 'its rate is'}"
+    return f"{many} below {below:.0e} {per}, which rounding does not tell from zero."
+
+
 def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
     modes = data["eigenvalues"]
     slowest = data["slowest_rate"]
     unit = per.removeprefix("1/")
-    if slowest is None:
-        verdict = "No mode decays or grows."
+    if data["stable"] is None:
+        verdict = "No verdict: no mode is resolved." if data["unresolved"] else "No mode decays or grows."
     elif data["stable"]:
         time = f"{cell(1 / slowest)} {plural(unit)}"
-        verdict = f"Stable: every mode that can decay decays; the slowest by a factor e in {time}."
+        which = "resolved mode" if data["unresolved"] else "mode that can decay"
+        verdict = f"Stable: every {which} decays; the slowest by a factor e in {time}."
     else:
         verdict = f"Not stable: the slowest decay rate is {cell(slowest)} {per}."
     lines = [*_modes_table("Eigenvalues, slowest first", modes, per), verdict]
     lines.append(f"Zero modes (left out of the table): {data['zero_modes']}.")
     if data["unresolved"]:
-        lines.append(f"Modes below rounding error (no statement about their stability): {data['unresolved']}.")
+        lines.append(unresolved_modes(data["unresolved"], data["unresolved_below"], per))
     if data.get("spectral_radius") is not None:
         lines.append(f"Spectral radius of one step: {data['spectral_radius']:.10g}.")
     if data.get("residual") is not None:

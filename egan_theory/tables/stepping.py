@@ -246,9 +246,7 @@ class UpdateRule:
         self.check_autonomous()
         before = tuple(Carried(v, 0 * v) if i in kept else v for i, v in enumerate(state))
         after = self.entry.step(self, before, Vw, Vx, self._opponents(opponents))
-        return tuple(
-            a.change if isinstance(a, Carried) else a - v for a, v in zip(after, state, strict=True)
-        )
+        return tuple(a.change if isinstance(a, Carried) else a - v for a, v in zip(after, state, strict=True))
 
     def velocity(self, state: State, Vw: Velocity, Vx: Velocity, opponents: Opponents | None = None) -> State:
         """d(state)/dt of the flows, averages and clock included; a discriminator at its optimum has velocity 0."""
