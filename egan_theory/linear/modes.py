@@ -1,4 +1,4 @@
-"""The eigenvalues of the parts of a linearization, one row each, under an update rule: blocks, dense systems, scalars."""
+"""Eigenvalues of the parts of a linearization under an update rule, one row each: of blocks, dense systems, scalars."""
 
 from __future__ import annotations
 
@@ -148,8 +148,8 @@ def alike(rule: UpdateRule) -> bool:
 
 
 def of_flow(rule: UpdateRule, J: Array, unit: float) -> tuple[Roots, Array]:
-    """(roots, eigenvectors on (w, x)) of a step that is ``alike`` for both players: every eigenvalue of J gives those of
-    a small matrix. J is as small as the learning rates are, the step's own matrix with its memory is not."""
+    """(roots, eigenvectors on (w, x)) of a step that is ``alike`` for both players: every eigenvalue of J gives those
+    of a small matrix. J is as small as the learning rates are, the step's own matrix with its memory is not."""
     flow, vectors = dense_roots(J, True, unit)
     own = np.flatnonzero(np.array(["w", "x", *rule.blocks]) == "w")
 
@@ -222,7 +222,8 @@ def scalar_rows(scalar: Scalars, rule: UpdateRule) -> Rows:
         return _none()
     # an average of the particles is one of what the discriminator sees: modes it does not see have none
     players = np.array(["w", "x", *rule.blocks])
-    own = np.ix_([0], *2 * [np.flatnonzero(players == scalar.player)])
+    mine = np.flatnonzero(players == scalar.player)
+    own = np.ix_(np.zeros(1, dtype=int), mine, mine)
     block = np.zeros((1, 2, 2))
     at = 0 if scalar.player == "w" else 1
     block[0, at, at] = scalar.s

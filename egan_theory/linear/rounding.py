@@ -4,9 +4,10 @@ Everything here is of d: s itself for flows, z - 1 for steps (``UpdateRule.decre
 
     -log|1 + d| = -log1p(2 Re d + |d|^2) / 2
 
-so that nothing cancels that is not zero to begin with. An eigenvalue of M + E, |E| <= e, is within e times its condition
-|x| |y| / |y^H x| of that of M (x, y its vectors: Wilkinson 1965), as far as that is less than the gap g to the next one;
-two that coalesce, with h = condition * g the part of M that couples them, move by half of sqrt(g^2 + 4 h e) - g at most:
+so that nothing cancels that is not zero to begin with. An eigenvalue of M + E, |E| <= e, is within e times its
+condition |x| |y| / |y^H x| of that of M (x, y its vectors: Wilkinson 1965), as far as that is less than the gap g to
+the next one; two that coalesce, with h = condition * g the part of M that couples them, move by half of
+sqrt(g^2 + 4 h e) - g at most:
 
     bound = 2 condition e / (1 + sqrt(1 + 4 condition e / g)),    e = ROOMY eps |M|_F of the balanced matrix
 
@@ -274,14 +275,6 @@ def _multipliers(d: Array, steps: Array) -> Array:
 
 
 __all__ = [
-    "Roots",
-    "dense_roots",
-    "moved",
-    "of_numbers",
-    "pair_eigenvalues",
-    "pair_roots",
-    "root_errors",
-    "singular_errors",
-    "small_roots",
-    "spread",
-]
+    "Roots", "dense_roots", "moved", "of_numbers", "pair_eigenvalues", "pair_roots", "root_errors", "singular_errors",
+    "small_roots", "spread",
+]  # fmt: skip

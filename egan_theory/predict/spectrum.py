@@ -191,6 +191,12 @@ def merged(values: Eigenvalues) -> Eigenvalues:
     return replace(values.rows(first[rows]), multiplicity=count[rows])
 
 
+def unresolved_modes(count: int, below: float, per: str) -> str:
+    """A sentence about modes that take no part in a verdict; ``per``: what their rates are counted per."""
+    many = f"{count} mode{'s' * (count != 1)} unresolved: {'their rates are' if count != 1 else 'its rate is'}"
+    return f"{many} below {below:.0e} {per}, which rounding does not tell from zero."
+
+
 def not_decaying(spectrum: xr.Dataset) -> np.ndarray:
     """(mode,) whether a mode is known not to decay."""
     re = spectrum["eigenvalue_re"].values

@@ -56,12 +56,6 @@ def _modes_table(title: str, modes: Sequence[dict[str, Any]], per: str) -> list[
     return lines
 
 
-def unresolved_modes(count: int, below: float, per: str) -> str:
-    """A sentence about modes that take no part in a verdict; ``per``: what their rates are counted per."""
-    many = f"{count} mode{'s' * (count != 1)} unresolved: {'their rates are' if count != 1 else 'its rate is'}"
-    return f"{many} below {below:.0e} {per}, which rounding does not tell from zero."
-
-
 def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
     modes = data["eigenvalues"]
     slowest = data["slowest_rate"]
@@ -77,6 +71,8 @@ def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
     lines = [*_modes_table("Eigenvalues, slowest first", modes, per), verdict]
     lines.append(f"Zero modes (left out of the table): {data['zero_modes']}.")
     if data["unresolved"]:
+        from ..predict.spectrum import unresolved_modes
+
         lines.append(unresolved_modes(data["unresolved"], data["unresolved_below"], per))
     if data.get("spectral_radius") is not None:
         lines.append(f"Spectral radius of one step: {data['spectral_radius']:.10g}.")

@@ -13,11 +13,10 @@ from ..comparison.compare import EVERY
 from ..experiment import Experiment
 from ..predict.left import left_over
 from ..predict.regularizer import Regularizer
-from ..predict.spectrum import not_decaying
+from ..predict.spectrum import not_decaying, unresolved_modes
 from ..runs.outcome import Outcome, known_outcomes, tally
 from ..tables.penalties import strength_field
 from .own import differences, origin
-from .text import unresolved_modes
 
 #: a quantity agrees within this many standard errors, or within this relative error
 STANDARD_ERRORS, RELATIVE = 3.0, 0.01
