@@ -134,7 +134,7 @@ def own_margin(exp: eg.Experiment, theta: np.ndarray) -> float:
     With F F^T = Theta, u = F^-1 dx / sqrt(omega): dw/dt = eta_D (-A w - c C^T u), du/dt = eta_G b C w with
     C = sqrt(omega) F^T m B, B the gradients of the features at the particles: the saddle of linear.saddle.
     """
-    psi, gradients, mean, _ = seen(Problem(exp))
+    psi, gradients, mean, *_ = seen(Problem(exp))
     points, d = len(exp.points.weights), exp.dimension
     B = mean.reshape(points, d, -1)[exp.assignment] * exp.masses[:, None, None]
     values, vectors = np.linalg.eigh(theta)

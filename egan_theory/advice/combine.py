@@ -8,7 +8,7 @@ import numpy as np
 
 from ..experiment import Experiment
 from ..features.rows import RowFeatures
-from ..linear.eigenvalues import CARRIED
+from ..linear.modes import CARRIED
 from ..predict.asymptotic import Fastest, fastest_strength, rates_over
 from ..predict.curve import refined
 from ..predict.left import Left, left_over, told

@@ -191,7 +191,7 @@ def slowest_measured(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> t
 
     def counts(s: complex) -> bool:
         near, far = (np.abs(s - v).min(initial=np.inf) for v in (decisive, others))
-        return abs(s) > values.noise and bool(near <= far)
+        return bool(near <= far)
 
     rates = [(-m.measured.real, m.stderr.real) for m in found.modes if counts(m.predicted)][:modes]
     return min(rates, default=(float("nan"), float("nan")))
@@ -200,7 +200,7 @@ def slowest_measured(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> t
 def _blind(exp: Experiment, found: Observation, modes: int) -> tuple[list[Measured], list[dict[str, str]]]:
     """Exponents fitted without the prediction's shapes, each next to the nearest predicted one."""
     values = merged(eigenvalues(linearize(exp)))
-    chosen = values.coupled & values.resolved & (values.s.imag >= 0) & np.isfinite(values.s)
+    chosen = values.coupled & values.sized & (values.s.imag >= 0) & np.isfinite(values.s)
     predicted = values.s[chosen][np.argsort(values.rates[chosen], kind="stable")]
     fit = blind_eigenvalues(found.times, found.blocks[0].y, None, trials=BAGS)
     above = np.flatnonzero(np.isfinite(fit.values) & (fit.values.imag >= 0))

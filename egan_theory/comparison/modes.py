@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from ..linear.eigenvalues import COUPLING_TOLERANCE, log_multiplier
+from ..linear.eigenvalues import log_multiplier
 from ..linear.equilibria import equilibrium
+from ..linear.modes import COUPLING_TOLERANCE
 from ..linear.saddle import saddle
 from ..linear.seen import seen, seen_weights, values_seen
 from ..linear.system import update_matrix

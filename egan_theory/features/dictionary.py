@@ -39,6 +39,7 @@ class DictionaryFeatures:
         max_size: int = 4000,
     ) -> None:
         self.kernel, self.growth_tolerance, self.max_size = kernel, growth_tolerance, max_size
+        self.tolerance = tolerance
         d = points.shape[1]
         # candidate functionals: (location, component), component -1 is the value
         where = np.concatenate([points, np.repeat(gradient_points, d, axis=0)])

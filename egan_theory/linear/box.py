@@ -12,6 +12,7 @@ from ..symbolic.linearize import mode_blocks
 from ..symbolic.remedies import score_damping
 from .checks import packed_assumptions
 from .packed import box_scalars, packed_scales
+from .rounding import EPS, LEAST, ROOM
 from .system import Linearization, Scalars
 
 
@@ -41,6 +42,10 @@ def linearize_box(problem: Problem) -> Linearization:
     if problem.likelihood is not None:
         drift = problem.eta_G * problem.likelihood.weight * ratio * score_damping(k, problem.likelihood.bandwidth)
         blocks[:, 1, 1] -= drift
+    # a kernel that falls by exp(-y) is known to y eps
+    with np.errstate(divide="ignore"):
+        known = EPS * (ROOM + np.minimum(np.abs(np.log(density[1:] / density[0])), 1e4))
+    errors = known[:, None, None] * np.abs(blocks) + LEAST * (blocks != 0)
     constant: tuple[Scalars, ...]
     if problem.packing is None:
         # only differences count to a loss of pairs: its own kappa does not hold the constant
@@ -54,7 +59,8 @@ def linearize_box(problem: Problem) -> Linearization:
     if ratio == 0:
         # phi = 1: no mode moves the particles, and each of the discriminator's decays by itself
         alone = tuple(Scalars("w", float(s), int(2 * n)) for s, n in zip(blocks[:, 0, 0], count, strict=True))
-        blocks, count, k, frozen = blocks[:0], count[:0], k[:0], frozen + 2 * int(count.sum())
+        blocks, errors, count, k = blocks[:0], errors[:0], count[:0], k[:0]
+        frozen = problem.N * problem.d
     return Linearization(
         problem,
         method="one oscillator for each frequency of the box, closed form, Eq. (12, mode-flow)",
@@ -68,4 +74,5 @@ def linearize_box(problem: Problem) -> Linearization:
         multiplicity=2 * count,
         wavenumber=k,
         scalars=(*constant, *alone, Scalars("x", 0.0, frozen)),
+        block_errors=errors,
     )

@@ -11,18 +11,20 @@ from ..problem.problem import Problem, frozen, kept
 from ..symbolic.linearize import oscillator_blocks
 from .checks import assumptions_of
 from .limits import MAX_DENSE
+from .rounding import moved, singular_errors
 from .saddle import coupling_matrix, coupling_rank, saddle
 from .seen import features_of, not_of_features, seen
 from .system import Linearization, System, frozen_particles, unseen_weights
 
 
 def commutes(problem: Problem) -> bool:
-    """No value curvature, instance noise or likelihood term, and either no gradient penalty or S proportional to the
-    target's weights (packed samples: no gradient penalty)."""
+    """No value curvature or likelihood term, and either no gradient penalty or S proportional to the target's weights,
+    no instance noise (packed samples: no gradient penalty)."""
     _, kappa, lam = problem.damping
-    if problem.likelihood is not None or kappa or problem.exp.penalty.instance_noise:
+    if problem.likelihood is not None or kappa:
         return False
-    return lam == 0 or (problem.coupling_ratio is not None and problem.packing is None)
+    alike = problem.coupling_ratio is not None and not problem.exp.penalty.instance_noise
+    return lam == 0 or (alike and problem.packing is None)
 
 
 def _not_of_coupling(problem: Problem) -> tuple[str, ...]:
@@ -44,36 +46,43 @@ def linearize_commuting(problem: Problem) -> Linearization:
     rank, ratio = coupling_rank(problem, fm), problem.coupling_ratio
     mu = _singular_values(problem)[:rank]
     mu = np.pad(mu, (0, rank - len(mu)))  # features that rounding hid
-    A = problem.damping.nu + (lam * mu**2 / ratio if lam and ratio else 0.0) * np.ones(len(mu))
+    strength = lam / ratio if lam and ratio else 0.0
+
+    def blocks(mu: np.ndarray) -> np.ndarray:
+        A = problem.damping.nu + strength * mu**2
+        return oscillator_blocks(A=A, mu=mu, c=loss.c, b=loss.b, gamma=problem.gamma, **problem.rates)
+
+    errors = moved(blocks, mu, singular_errors(mu, seen(problem).squares))
     rounding = seen(problem).resolution * max(seen(problem).mean.shape)
     return Linearization(
         problem,
         method="finite sample, one oscillator for each eigenvalue of a symmetric matrix (symmetric reduction), "
         "Eq. (37, finite-modes)",
         assumptions=assumptions_of(problem),
-        blocks=oscillator_blocks(A=A, mu=mu, c=loss.c, b=loss.b, gamma=problem.gamma, **problem.rates),
+        blocks=blocks(mu),
         multiplicity=np.ones(len(mu), dtype=int),
         wavenumber=np.full(len(mu), np.nan),
         scalars=(frozen_particles(problem, rank), *unseen_weights(problem, _distinct(fm) - rank)),
         unresolved=int(np.sum(mu <= rounding * mu.max(initial=0.0))),
+        block_errors=errors,
     )
 
 
 def linearize_saddle(problem: Problem) -> Linearization:
     reduced = saddle(problem)
-    size, moved = len(reduced.basis), len(reduced.C)
-    if size + moved > MAX_DENSE:
+    size, steered = len(reduced.basis), len(reduced.C)
+    if size + steered > MAX_DENSE:
         rule = f"give a dense matrix of at most {MAX_DENSE} rows"
-        raise NotLinearizable("generator.particles", rule, size + moved)
+        raise NotLinearizable("generator.particles", rule, size + steered)
     # D may change where no particle feels it
     mixed = problem.packing is not None or problem.damping.kappa > 0 or problem.exp.penalty.instance_noise > 0
     return Linearization(
         problem,
         method="finite sample, one dense matrix on the features that the data see, Eq. (35, saddle)",
         assumptions=assumptions_of(problem),
-        systems=(System(reduced.jacobian(problem), size, mixed=mixed, left=reduced.left),),
+        systems=(System(reduced.jacobian(problem), size, mixed=mixed, left=reduced.left, unit=seen(problem).squares),),
         scalars=(
-            frozen_particles(problem, moved),
+            frozen_particles(problem, steered),
             *unseen_weights(problem, _distinct(features_of(problem)) - size),
         ),
         unresolved=reduced.unresolved,

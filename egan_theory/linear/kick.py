@@ -29,7 +29,7 @@ from ..base.errors import NotLinearizable
 from ..problem.problem import Problem
 from ..symbolic.maps import update_matrices
 from ..tables.updates import UpdateRule, linear_opponents
-from .eigenvalues import pair_eigenvalues
+from .rounding import pair_eigenvalues
 from .routes import linearize
 from .saddle import coupling_matrix
 from .seen import seen
@@ -205,7 +205,7 @@ def _rigid(problem: Problem) -> Rigid:
     uw = S (b B - gamma c B A),           uu = S (likelihood L - gamma c^2 B B^T)
     """
     (nu, kappa, lam), loss, gamma = problem.damping, problem.loss, problem.gamma
-    psi, gradients, B, _ = seen(problem)
+    psi, gradients, B, *_ = seen(problem)
     _, sigma, right = np.linalg.svd(np.concatenate([psi, gradients, B]), full_matrices=False)
     basis = right[sigma > EPS * max(psi.shape[1], len(B)) * sigma[0]]
     psi, gradients, B = psi @ basis.T, gradients @ basis.T, B @ basis.T

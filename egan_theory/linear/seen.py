@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..base.errors import NotLinearizable
-from ..features import FeatureMap, feature_map
+from ..features import DictionaryFeatures, FeatureMap, feature_map
 from ..features.choose import sample_features
 from ..kernels.wide.network import WideKernel
 from ..problem.problem import EPS, Problem, frozen, kept
@@ -20,7 +20,7 @@ MAX_FEATURE_ENTRIES = 400_000_000
 class Seen(NamedTuple):
     """Weighted feature rows at the data's nodes, read-only: psi, sqrt(p w) psi (MQ, P), and gradients, sqrt(p w) grad
     psi (MQ d, P); mean, the noise-averaged gradients, unweighted, (M d, P). resolution: part of the largest singular
-    value to which the small ones are exact.
+    value to which the small ones are exact; squares: the same of their squares, the eigenvalues of products of rows.
 
     Of a network with more weights than rows: in an orthonormal basis of the weights that the rows see, P' <= P of them
     (TangentFeatures.seen_rows), which leaves all products of rows as they are. Of packed samples: rows of tuples, in
@@ -30,6 +30,7 @@ class Seen(NamedTuple):
     gradients: np.ndarray
     mean: np.ndarray
     resolution: float
+    squares: float = EPS
 
 
 def not_of_features(problem: Problem) -> tuple[str, ...]:
@@ -122,4 +123,6 @@ def _of_samples(problem: Problem) -> Seen:
     psi, rows = root[:, None] * values, (root[:, None, None] * grad).reshape(-1, P)
     mean = np.einsum("q,mqap->map", weights, grad.reshape(M, Q, d, P)).reshape(M * d, P)
     frozen(psi, rows, mean)
-    return Seen(psi, rows, mean, eps)
+    # a dictionary leaves out what adds less than its tolerance to the products of rows
+    squares = max(eps**2, EPS, fm.tolerance if isinstance(fm, DictionaryFeatures) else 0.0)
+    return Seen(psi, rows, mean, eps, squares)

@@ -21,6 +21,7 @@ from .checks import assumptions_of, check_linearizable
 from .eigenvalues import eigenvalues
 from .extreme import extremes
 from .limits import MAX_DENSE, Estimate
+from .rounding import ROOMY, moved, root_errors
 from .saddle import on_seen_features
 from .seen import centred
 from .structured import INSTEAD, Split, applies, split, stiffness
@@ -110,6 +111,7 @@ def linearize_extreme(problem: Problem, count: int) -> tuple[Linearization, floa
         "from products with the matrix alone, Eq. (37, finite-modes)",
         assumptions=(*_assumed(problem), bound),
         blocks=blocks,
+        block_errors=_errors(problem, found.mu2, ratio, float(found.residual.max() * found.mu2.max(initial=0.0))),
         multiplicity=found.multiplicity,
         wavenumber=np.full(len(found.mu2), np.nan),
         scalars=alone,
@@ -144,6 +146,12 @@ def _blocks(problem: Problem, mu2: np.ndarray, ratio: float) -> np.ndarray:
     return oscillator_blocks(A=A, mu=np.sqrt(mu2), c=c, b=b, gamma=problem.gamma, **problem.rates)
 
 
+def _errors(problem: Problem, mu2: np.ndarray, ratio: float, error: float) -> np.ndarray:
+    """Bounds on the errors of the entries of ``_blocks`` of mu^2 that are known to ``error``."""
+    mu = np.sqrt(np.maximum(mu2, 0))
+    return moved(lambda at: _blocks(problem, at**2, ratio), mu, root_errors(mu2, error))
+
+
 def _closed(problem: Problem, parts: Split, ratio: float) -> Linearization:
 
     found = stiffness(problem)
@@ -160,6 +168,7 @@ def _closed(problem: Problem, parts: Split, ratio: float) -> Linearization:
         f"of the trace {abs(found.trace_error):.1g}, of the Frobenius norm {abs(found.norm_error):.1g}",
         assumptions=_assumed(problem),
         blocks=_blocks(problem, mu2, ratio),
+        block_errors=_errors(problem, mu2, ratio, ROOMY * EPS * float(np.sqrt((found.mu2**2).sum()))),
         multiplicity=multiplicity,
         wavenumber=np.full(len(mu2), np.nan),
         scalars=(frozen_particles(problem, rank), *unseen_weights(problem, _feature_count(problem, parts) - rank)),
@@ -193,7 +202,8 @@ def _dense(problem: Problem, parts: Split) -> Linearization:
         weighted = (root[:, None, None] * gradients).reshape(-1, gradients.shape[-1])
         reduced = on_seen_features(psi, weighted, C, problem.damping, own)
         size, mixed = len(reduced.basis), bool(problem.damping.kappa) and len(psi) > 0
-        systems.append(System(reduced.jacobian(problem), size, count, mixed=mixed, left=reduced.left))
+        unit = fm.tolerance if len(psi) and isinstance(fm, DictionaryFeatures) else EPS
+        systems.append(System(reduced.jacobian(problem), size, count, mixed=mixed, left=reduced.left, unit=unit))
         rank, seen = rank + count * own, seen + count * size
         unresolved += count * reduced.unresolved
     return Linearization(

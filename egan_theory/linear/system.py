@@ -20,7 +20,8 @@ import numpy as np
 
 from ..base.shown import Shown
 from ..problem.problem import Problem
-from ..tables.updates import Opponents, UpdateRule, Velocity, linear_opponents
+from ..tables.updates import Opponents, UpdateRule, Velocity, linear_opponents, value_of
+from .rounding import EPS, ROOM
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class System:
 
     zero: how many of its eigenvalues are exactly 0. mixed: some of its modes may not move the particles. positions: its
     other coordinates are positions, not parameters of the generator. left (M e, n - nw): its particle coordinates in
-    those of the M target points, e components of each (``linear.saddle``)."""
+    those of the M target points, e components of each (``linear.saddle``). unit: accuracy of J, as a part of its norm.
+    """
 
     J: np.ndarray
     nw: int
@@ -47,6 +49,7 @@ class System:
     mixed: bool = False
     positions: bool = False
     left: np.ndarray | None = None
+    unit: float = EPS
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Linearization(Shown):
     blocks (K, 2, 2): independent oscillators (w_k, theta_k) with ``multiplicity`` (K,) and ``wavenumber`` (K,);
     systems: dense ones; scalars: decoupled modes of one player. zero_modes: exact number of zero eigenvalues
     (multipliers 1). unresolved: modes whose stiffness is below the rounding error of the largest, so that their value
-    is not known.
+    is not known. block_errors: bounds on the errors of the blocks' entries; None: a few roundings of each.
     """
 
     problem: Problem
@@ -68,6 +71,7 @@ class Linearization(Shown):
     systems: tuple[System, ...] = ()
     scalars: tuple[Scalars, ...] = ()
     unresolved: int = 0
+    block_errors: np.ndarray | None = None
 
     TITLE: ClassVar[str] = "the flow's Jacobian at equilibrium"
     MORE: ClassVar[str] = "eg.eigenvalues(...), .blocks, .systems, .scalars"
@@ -83,6 +87,11 @@ class Linearization(Shown):
             ("method", self.method),
             ("assumptions", len(self.assumptions)),
         ]
+
+    @property
+    def errors(self) -> np.ndarray:
+        """(K, 2, 2) bounds on the errors of the blocks' entries."""
+        return ROOM * EPS * np.abs(self.blocks) if self.block_errors is None else self.block_errors
 
     @property
     def zero_modes(self) -> int:
@@ -109,13 +118,22 @@ def unseen_weights(problem: Problem, count: int) -> tuple[Scalars, ...]:
 def update_matrix(rule: UpdateRule, J: np.ndarray, nw: int) -> np.ndarray:
     """The matrix of one step of a discrete rule on (w, x, memory), by applying the rule to identity columns; of a flow
     the matrix of its time derivative, J itself where nothing is averaged."""
+    return _matrix(rule, J, nw, rule.velocity if rule.continuous else rule.step)
+
+
+def decrement_matrix(rule: UpdateRule, J: np.ndarray, nw: int) -> np.ndarray:
+    """The same less the identity, of a discrete rule (``UpdateRule.decrement``), with eigenvalues z - 1; of a flow the
+    same."""
+    return _matrix(rule, J, nw, rule.velocity if rule.continuous else rule.decrement)
+
+
+def _matrix(rule: UpdateRule, J: np.ndarray, nw: int, advance: Any) -> np.ndarray:
     rule.check_autonomous()
     if rule.plain_flow:
         return J
     sizes = [nw, len(J) - nw]
     sizes += [sizes[0] if block == "w" else sizes[1] for block in rule.blocks]
     columns = np.split(np.eye(sum(sizes)), np.cumsum(sizes)[:-1])
-    advance = rule.velocity if rule.continuous else rule.step
     return np.concatenate(advance(tuple(columns), *linear_velocities(J, nw)))
 
 
@@ -123,10 +141,10 @@ def linear_velocities(J: np.ndarray, nw: int) -> tuple[Velocity, Velocity, Oppon
     """(V_w, V_x, opponents) of the linear dynamics, for columns w (nw, n), x (len(J) - nw, n)."""
     top, bottom = J[:nw], J[nw:]
 
-    def Vw(w: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return top[:, :nw] @ w + top[:, nw:] @ x
+    def Vw(w: Any, x: Any) -> np.ndarray:
+        return top[:, :nw] @ value_of(w) + top[:, nw:] @ value_of(x)
 
-    def Vx(w: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return bottom[:, :nw] @ w + bottom[:, nw:] @ x
+    def Vx(w: Any, x: Any) -> np.ndarray:
+        return bottom[:, :nw] @ value_of(w) + bottom[:, nw:] @ value_of(x)
 
     return Vw, Vx, linear_opponents(Vw, lambda v: np.linalg.solve(top[:, :nw], v))

@@ -262,7 +262,7 @@ def scale_of(bare: Experiment, key: str) -> float:
     eta_D, eta_G = bare.discriminator.learning_rate, bare.generator.learning_rate
     values = merged(eigenvalues(linearize(bare.replace({**switched("flow"), "memory.generator": 0.0,
         "memory.discriminator": 0.0}))))  # fmt: skip
-    chosen = values.coupled & values.resolved
+    chosen = values.coupled & values.sized
     if not chosen.any():
         raise InputError("experiment", "have modes that move the particles", "none")
     size = np.abs(values.s[chosen])

@@ -27,7 +27,7 @@ from ..problem.problem import Problem
 from .critical import critical_values, jury_polynomials, stiffness_ends
 from .crossings import axis_of, changed, sign_changes
 from .fastest import fastest_mode, mode_beyond
-from .margin import margin, margins
+from .margin import growth, margin, margins
 from .normal import branches
 
 CLOSED, NUMERICAL = "closed-form", "root of the exact spectrum"
@@ -138,7 +138,10 @@ def collective_instability(
 
         def at(value: float) -> float:
             member = changed(exp, {vary: value})
-            return float("nan") if member is None else float(margins([member])[0])
+            try:
+                return float("nan") if member is None else growth(member)
+            except NotLinearizable:
+                return float("nan")
 
         crossings, missing = sign_changes(at, axis)
         grid = axis.grid()
@@ -154,13 +157,16 @@ def collective_instability(
             lin_notes = ()
     if exp.update_rule.plain_flow and Problem(exp).matched:
         notes.append("the flow about D = D* never gains energy: no threshold at any parameter")
+    own = float(margins([exp])[0])
+    if own != own and lin_notes:
+        notes.append("no mode that moves the particles is resolved here: rounding does not tell whether any grows")
     return CollectiveInstability(
         vary=vary,
         range=(axis.low, axis.high),
         values=tuple(value for value, _ in found),
         unstable_side=tuple(side for _, side in found),
         method=method,
-        margin=float(margins([exp])[0]),
+        margin=own,
         mode=mode_beyond(Problem(exp), axis, *found[0]) if found else None,
         assumptions=(*lin_notes, *notes),
     )

@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from ..base.errors import NotLinearizable
 from ..experiment import Experiment
 from .left import Left, left_over
-from .margin import margin
+from .margin import growth
 
 Array = np.ndarray
 T = TypeVar("T")
@@ -127,7 +127,7 @@ def last_holding(holds: Callable[[float], bool], inside: float, outside: float, 
 
 def stability_edge(exp: Experiment, path: str, strengths: Array) -> tuple[float | None, bool]:
     """(largest strength at which every mode decays, or None; whether any strength is stable)."""
-    curve = Curve(exp, path, lambda at: margin(at) <= 0, False)
+    curve = Curve(exp, path, lambda at: growth(at) <= 0, False)
     low, high = strengths[0], strengths[-1]
     tried = np.geomspace(low, high, int(np.ceil(np.log10(high / low) * EDGE_PER_DECADE)) + 1)
     verdict = np.array(curve.over(tried))

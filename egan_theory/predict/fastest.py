@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from ..base.json import number
-from ..linear import Linearization, eigenvalues, update_matrix
-from ..linear.eigenvalues import COUPLING_TOLERANCE, log_multiplier
+from ..linear import Linearization, eigenvalues
 from ..linear.equilibria import equilibrium
+from ..linear.modes import COUPLING_TOLERANCE
+from ..linear.rounding import dense_roots
 from ..linear.routes import linearize
 from ..linear.saddle import saddle
+from ..linear.system import decrement_matrix
 from ..problem.field import Field
 from ..problem.jacobian import jacobian_at
 from ..problem.problem import Problem
@@ -48,19 +50,16 @@ def fastest_mode(problem: Problem) -> dict[str, Any] | None:
         return None
     J, nw, displacement = parts
     rule = problem.rule
-    values, vectors = np.linalg.eig(update_matrix(rule, J, nw))
+    roots, vectors = dense_roots(decrement_matrix(rule, J, nw), rule.continuous)
     vectors = vectors / np.linalg.norm(vectors, axis=0)
-    values = values.astype(complex)
-    s = values if rule.continuous else log_multiplier(values)
-    growth = s.real if rule.continuous else np.abs(values) - 1
-    noise = eigenvalues(lin, ratios=False).noise
+    s, _, error = roots.logarithms(rule.continuous)
+    growth = s.real if rule.continuous else np.expm1(s.real)
     x = vectors[nw : len(J)]
-    usable = (np.linalg.norm(x, axis=0) > COUPLING_TOLERANCE) & (np.abs(s) > noise) & (np.abs(growth) > noise)
-    usable &= s.imag >= 0
+    usable = (np.linalg.norm(x, axis=0) > COUPLING_TOLERANCE) & (np.abs(growth) > error) & (s.imag >= 0)
     if not usable.any():
         return None
     top = growth[usable].max()
-    group = np.flatnonzero(usable & (growth >= top - 0.01 * abs(top) - noise))
+    group = np.flatnonzero(usable & (growth >= top - 0.01 * abs(top) - error))
     first = group[np.argmax(growth[group])]
     return _mode(s[first], np.exp(s[first]), len(group), _translation(displacement(x[:, group])))
 

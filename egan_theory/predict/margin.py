@@ -14,13 +14,21 @@ from ..linear import eigenvalues, linearize
 def margin(exp: Experiment) -> float:
     """Largest growth over the modes that move the particles: max |z| - 1 per step, or max Re s for the flow.
 
-    > 0: the spread equilibrium is unstable. Zero modes (multiplier exactly 1) and modes whose growth is below rounding
-    are no evidence either way and left out; 0.0 when no other mode is left. Raises NotLinearizable.
+    > 0: the spread equilibrium is unstable. Zero modes (multiplier exactly 1) and modes whose rate is below its
+    rounding error are no evidence either way and left out; NaN when none is resolved, 0.0 when there are zero modes
+    alone. Raises NotLinearizable.
     """
     values = eigenvalues(linearize(exp), ratios=False)
-    growth = values.s.real if exp.update_rule.continuous else np.abs(values.z) - 1
-    chosen = growth[values.coupled & values.resolved & (np.abs(growth) > values.noise)]
-    return float(chosen.max()) if chosen.size else 0.0
+    said = values.verdict(values.coupled)
+    if np.isnan(said.slowest):
+        return float("nan") if said.unresolved else 0.0
+    return -said.slowest if exp.update_rule.continuous else float(np.expm1(-said.slowest))
+
+
+def growth(exp: Experiment) -> float:
+    """``margin``, 0 where no mode is resolved: nothing is seen to grow. Between such parameters and others a scan finds
+    the threshold."""
+    return float(np.nan_to_num(margin(exp)))
 
 
 def margins(exps: Sequence[Experiment]) -> np.ndarray:
@@ -34,4 +42,4 @@ def margins(exps: Sequence[Experiment]) -> np.ndarray:
     return out
 
 
-__all__ = ["margin", "margins"]
+__all__ = ["growth", "margin", "margins"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ..base.dataset import ShownDataset
 from ..base.json import number
@@ -13,9 +16,6 @@ from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..experiment.taken import takes_experiment
 from ..linear import Eigenvalues, eigenvalues, linearize, linearize_extreme
-
-#: two eigenvalues closer than this part of the largest are listed as one with multiplicity 2
-DEGENERACY = 1e-9
 
 
 class Spectrum(ShownDataset):
@@ -28,7 +28,7 @@ class Spectrum(ShownDataset):
             return super().headline()
         at = self.attrs
         unit = self["eigenvalue_re"].attrs.get("units", "")
-        stable = "" if "stable" not in at else ", stable" if at["stable"] else ", not stable"
+        stable = {"": "", "unresolved": ", stability unresolved"}.get(v := at.get("verdict", ""), f", {v}")
         slowest = f", slowest decay rate {at['slowest_rate']:.4g} {unit}" if "slowest_rate" in at else ""
         radius = f", spectral radius {at['spectral_radius']:.6g}" if "spectral_radius" in at else ""
         return f"spectrum of {int(self['multiplicity'].sum())} modes{stable}{slowest}{radius}"
@@ -67,9 +67,11 @@ class Spectrum(ShownDataset):
 def spectrum(exp: Experiment, extreme: int | None = None) -> xr.Dataset:
     """Eigenvalues of the training dynamics about equilibrium, one per row of dimension ``mode``, slowest first.
 
-    Zero modes are counted in ``attrs["zero_modes"]``, not listed. attrs also: stable (every listed mode decays),
-    slowest_rate, slowest_coupled_rate, margin (smallest decay rate, or 1 - spectral radius), spectral_radius (discrete
-    rules; zero modes left out), method, assumptions, unresolved.
+    Zero modes are counted in ``attrs["zero_modes"]``, not listed. attrs also: verdict ("stable": every resolved mode
+    decays; "not stable"; "unresolved": there is no resolved mode) and stable (1 for the first, else 0), slowest_rate,
+    slowest_coupled_rate, margin (smallest decay rate, or 1 - spectral radius), spectral_radius (discrete rules; zero
+    modes left out), method, assumptions. unresolved: modes whose decay rate is not told from 0, no more than
+    unresolved_below: they take no part in any of these.
 
     Args:
         extreme: only the modes of that many smallest and largest stiffnesses of an exact kernel, without any matrix
@@ -83,9 +85,11 @@ def spectrum(exp: Experiment, extreme: int | None = None) -> xr.Dataset:
         - multiplier_re (mode), multiplier_im (mode) [1]: z per step (exp s for the flow)
         - multiplicity (mode) [1]
         - damping_ratio (mode) [1]: zeta = a/(2 omega), NaN where a real mode has no partner
-        - regime (mode): underdamped, critical, overdamped
+        - regime (mode): underdamped, critical, overdamped; unresolved where s is not told from 0
         - coupled (mode): 1 where the mode moves the particles
         - wavenumber (mode) [1/length]: periodic box only, else NaN
+        - error (mode), rate_error (mode) [1/time; of steps 1/step]: bounds on the rounding errors of s and of its real
+          part
 
     Units:
         In brackets above; times are steps, of the flow units of time.
@@ -114,18 +118,20 @@ def spectrum(exp: Experiment, extreme: int | None = None) -> xr.Dataset:
     def variable(data: Any, name: str, units: str) -> tuple[str, Any, dict[str, str]]:
         return "mode", data, {"long_name": name, "units": units}
 
-    slowest = values.slowest()
-    radius = float(np.abs(z).max(initial=0.0))
+    verdict = values.verdict()
+    radius = float(np.exp(values.s.real.max(initial=-np.inf)))
     attrs: dict[str, Any] = {
         "method": lin.method,
         "assumptions": "; ".join(lin.assumptions),
         "rule": rule.rule,
         "zero_modes": lin.zero_modes,
-        "unresolved": int((~values.resolved).sum()),
-        "stable": int(bool(np.all(values.rates[values.resolved] > 0))),
-        "slowest_rate": slowest,
+        "verdict": {True: "stable", False: "not stable", None: "unresolved"}[verdict.stable],
+        "stable": int(verdict.stable is True),
+        "unresolved": verdict.unresolved,
+        "unresolved_below": verdict.below,
+        "slowest_rate": verdict.slowest,
         "slowest_coupled_rate": values.slowest(coupled_only=True),
-        "margin": slowest if rule.continuous else 1 - radius,
+        "margin": verdict.slowest if rule.continuous else -float(np.expm1(-verdict.slowest)),
         **provenance(exp),
     }
     if not rule.continuous:
@@ -143,32 +149,59 @@ def spectrum(exp: Experiment, extreme: int | None = None) -> xr.Dataset:
             "regime": variable(values.regime[order], "damping regime", "1"),
             "coupled": variable(values.coupled[order].astype(np.int8), "whether the mode moves the particles", "1"),
             "wavenumber": variable(values.wavenumber[order], "wavenumber", "1/length"),
+            "error": variable(values.error[order], "bound on the rounding error of s", unit),
+            "rate_error": variable(values.rate_error[order], "bound on the rounding error of the decay rate", unit),
         },
         attrs=attrs,
     )
 
 
 def merged(values: Eigenvalues) -> Eigenvalues:
-    """Eigenvalues that agree to rounding (degenerate by symmetry) as one row with their multiplicities added."""
+    """Eigenvalues that agree to their rounding errors (degenerate by symmetry) as one row with their multiplicities
+    added; those that are not told from 0 are one row, too.
+
+    A critical pair is two coalescing eigenvalues of one oscillator, not a symmetry: it merges as well.
+    """
     if not len(values.s):
         return values
-    largest = max(np.abs(values.s[np.isfinite(values.s)]).max(initial=0.0), 1e-290)
-    finite = np.where(np.isfinite(values.s), values.s, -2 * largest)  # log 0: beyond all others
-    scale = DEGENERACY * largest
-    order = np.lexsort((np.rint(finite.imag / scale), np.rint(finite.real / scale), values.coupled, values.carried))
-    s = finite[order]
-    new = np.ones(len(s), dtype=bool)
-    close = np.abs(np.diff(s)) <= scale
-    kind = values.coupled[order] + 2 * values.carried[order]
-    same = kind[1:] == kind[:-1]
-    # a critical pair is two coalescing eigenvalues of one oscillator, not a symmetry: it merges as well
-    new[1:] = ~(close & same)
-    first = order[new]
-    count = np.add.reduceat(values.multiplicity[order], np.flatnonzero(new))
-    return Eigenvalues(
-        values.s[first], values.z[first], count, values.damping_ratio[first], values.coupled[first],
-        values.wavenumber[first], values.carried[first], values.noise,
-    )  # fmt: skip
+    finite = np.isfinite(values.s)
+    s, error = np.where(finite, values.s, 0), np.where(finite & np.isfinite(values.error), values.error, 0)
+    kind = values.coupled + 2 * values.carried + 4 * np.sign(s.imag) + 16 * ~finite
+    kind = np.where(values.sized | ~finite, kind, 32 + values.coupled + 2 * values.carried)
+    # real eigenvalues by their real parts, others by the imaginary ones: neighbours are then next to each other
+    key = np.where(s.imag == 0, s.real, np.abs(s.imag))
+    order = np.lexsort((key, kind))
+    s, error, kind, key = s[order], error[order], kind[order], key[order]
+    links, n = [], len(s)
+    for step in range(1, n):
+        room = error[step:] + error[:-step]
+        beside = (kind[step:] == kind[:-step]) & (key[step:] - key[:-step] <= room)
+        if not beside.any():
+            break
+        same = beside & ((np.abs(s[step:] - s[:-step]) <= room) | (kind[step:] >= 32))
+        links.append(np.flatnonzero(same)[:, None] + [0, step])
+    i, j = np.concatenate(links).T if links else np.empty((2, 0), dtype=int)
+    group = connected_components(coo_array((np.ones(len(i)), (i, j)), shape=(n, n)), directed=False)[1]
+    _, group = np.unique(group, return_inverse=True)
+    # of each group the largest, in the order of the list
+    first = np.full(group.max() + 1, n)
+    np.minimum.at(first, group, order)
+    count = np.bincount(group, weights=values.multiplicity[order]).astype(int)
+    rows = np.argsort(first)
+    return replace(values.rows(first[rows]), multiplicity=count[rows])
+
+
+def unresolved_modes(count: int, below: float, per: str) -> str:
+    """A sentence about modes that take no part in a verdict; ``per``: what their rates are counted per."""
+    many = f"{count} mode{'s' * (count != 1)} unresolved: {'their rates are' if count != 1 else 'its rate is'}"
+    return f"{many} below {below:.0e} {per}, which rounding does not tell from zero."
+
+
+def not_decaying(spectrum: xr.Dataset) -> np.ndarray:
+    """(mode,) whether a mode is known not to decay."""
+    re = spectrum["eigenvalue_re"].values
+    error = spectrum["rate_error"].values if "rate_error" in spectrum else np.zeros(re.shape)
+    return np.asarray((re > error) | ((re == 0) & (error == 0)))
 
 
 def spectrum_json(ds: xr.Dataset) -> dict[str, Any]:
@@ -187,15 +220,19 @@ def spectrum_json(ds: xr.Dataset) -> dict[str, Any]:
                 "multiplier_im": number(at["multiplier_im"]),
                 "coupled": bool(at["coupled"]),
                 "wavenumber": number(at["wavenumber"]),
+                "error": number(at["error"]),
+                "rate_error": number(at["rate_error"]),
             }
         )
     out: dict[str, Any] = {
         "eigenvalues": rows,
         "zero_modes": int(ds.attrs["zero_modes"]),
-        "stable": bool(ds.attrs["stable"]),
+        "stable": {"stable": True, "not stable": False}.get(ds.attrs["verdict"]),
+        "verdict": ds.attrs["verdict"],
     }
     for key in ("slowest_rate", "slowest_coupled_rate", "margin", "spectral_radius", "residual"):
         if key in ds.attrs:
             out[key] = number(ds.attrs[key])
-    return out | {"unresolved": int(ds.attrs["unresolved"]), "method": ds.attrs["method"],
+    return out | {"unresolved": int(ds.attrs["unresolved"]), "unresolved_below": number(ds.attrs["unresolved_below"]),
+                  "method": ds.attrs["method"],
                   "assumptions": ds.attrs["assumptions"]}  # fmt: skip

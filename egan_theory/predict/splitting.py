@@ -33,7 +33,7 @@ from ..base.table import Record
 from ..experiment import Experiment
 from ..experiment.taken import takes_experiment
 from ..features import DictionaryFeatures
-from ..linear.eigenvalues import pair_eigenvalues
+from ..linear.rounding import pair_eigenvalues
 from ..linear.seen import features_of, not_of_features
 from ..problem.problem import Problem, kept
 from ..symbolic.linearize import oscillator_blocks

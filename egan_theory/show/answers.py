@@ -11,6 +11,7 @@ from ..nonlinear.normal import NormalForm
 from ..predict.basin import Reached
 from ..predict.left import horizon_of, left_over, part, resolved
 from ..predict.mechanism import MECHANISMS
+from ..predict.spectrum import not_decaying
 from ..predict.threshold import Threshold
 from ..runs.outcome import known_outcomes, mode_centres, modes_are_lost, tally
 from ..tables.penalties import strength_field, strength_meaning, strength_title, strength_unit
@@ -21,7 +22,16 @@ from .own import origin
 from .reasons import no_prediction, reason_of
 from .stages import Results
 from .unsaid import rooted
-from .words import SAME, agrees, duration, per, same_kicks, unseen_growth
+from .words import (
+    SAME,
+    agrees,
+    duration,
+    per,
+    resolved_modes,
+    same_kicks,
+    unresolved,
+    unseen_growth,
+)
 
 
 def answers(r: Results) -> list[Answered]:
@@ -40,7 +50,8 @@ def verdict(r: Results) -> str:
     elif r.spectrum is None:
         first = "No linear prediction for this experiment"
     else:
-        first = f"{'Stable' if r.spectrum.attrs['stable'] else 'Unstable'} near equilibrium"
+        said = {"stable": "Stable near equilibrium", "not stable": "Unstable near equilibrium"}
+        first = said.get(r.spectrum.attrs["verdict"], "No mode is resolved near equilibrium")
     if r.reached is None:
         return first
     lost, error = r.reached.lost, r.reached.stderr
@@ -56,11 +67,14 @@ def _rest(r: Results) -> Iterator[Answered]:
     if s is None:
         yield Answered(ask, NOT_KNOWN, "", _why(r, "spectrum"), "decay rate", "unsaid")
         return
-    count, zero = int(s["multiplicity"].values.sum()), int(s.attrs["zero_modes"])
-    rest = f" {zero} more neither grow nor decay." if zero else ""
+    count, zero = resolved_modes(s), int(s.attrs["zero_modes"])
+    rest = (f" {zero} more neither grow nor decay." if zero else "") + unresolved(s, exp)
+    if s.attrs["verdict"] == "unresolved":
+        yield Answered(ask, NOT_KNOWN, "", f"No mode is known to decay or to grow.{rest}", "decay rate", "spectrum")
+        return
     if not s.attrs["stable"]:
-        fastest = float(s["eigenvalue_re"].values.max())
-        many = int(s["multiplicity"].values[s["eigenvalue_re"].values >= 0].sum())
+        growing = not_decaying(s)
+        fastest, many = float(s["eigenvalue_re"].values[growing].max()), int(s["multiplicity"].values[growing].sum())
         if fastest <= 0:
             text = f"Not quite: {many} of {count} modes do not decay, and none of them grows.{rest}"
             yield Answered(ask, "0", f"growth per {per(exp)}", text, "decay rate", "spectrum", False)

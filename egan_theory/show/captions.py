@@ -13,6 +13,7 @@ from ..predict.branched import Branch
 from ..predict.learnt import Frequency
 from ..predict.left import part
 from ..predict.regularizer import Regularizer
+from ..predict.spectrum import not_decaying
 from ..runs.outcome import known_outcomes, tally
 from ..tables.penalties import strength_field
 from .diagram import CALLED, MOTION
@@ -32,7 +33,7 @@ class Words(NamedTuple):
 
 def eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None) -> Words:
     re, im, many = (spectrum[n].values for n in ("eigenvalue_re", "eigenvalue_im", "multiplicity"))
-    growing = int(many[re >= 0].sum())
+    growing = int(many[not_decaying(spectrum)].sum())
     where = "all in the stable half-plane" if not growing else f"{growing} outside of the stable half-plane"
     finite = re[np.isfinite(re)]
     reach = f"Re s from {cell(float(finite.min()))} to {cell(float(finite.max()))}, " if len(finite) else ""

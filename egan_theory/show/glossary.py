@@ -83,7 +83,8 @@ _TERMS = (
     ),
     Term(
         "regime",
-        "Underdamped: damping ratio below 1; critical: 1; overdamped: above 1. A real mode without a partner has none.",
+        "Underdamped: damping ratio below 1; critical: 1; overdamped: above 1. A real mode without a partner has none; "
+        "of an unresolved one rounding tells nothing.",
         "",
         "damping-ratio",
     ),

@@ -38,8 +38,9 @@ from . import panel
 #: those of Okabe and Ito (2008, jfly.uni-koeln.de/color), some darker, so that marks have a contrast of 3 with white
 BLUE, ORANGE, GREEN, VERMILLION = "#1A71B0", "#CA8100", "#02905E", "#BE4F01"
 SKY, PURPLE, BLACK, GREY = "#2E9AD3", "#C977A5", "#000000", "#767676"
-#: colour and marker of each damping regime
-REGIMES = {"underdamped": (BLUE, "o"), "critical": (GREEN, "D"), "overdamped": (VERMILLION, "^")}
+#: colour and marker of each damping regime, and of modes that rounding does not tell from 0
+REGIMES = {"underdamped": (BLUE, "o"), "critical": (GREEN, "D"), "overdamped": (VERMILLION, "^"),
+           "unresolved": (GREY, "s")}  # fmt: skip
 #: colour and marker of each outcome of a run; light ones, for lines and hatches lie over them
 OUTCOMES = {
     Outcome.SETTLED: ("#FFFFFF", "o"),

@@ -60,17 +60,20 @@ def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
     modes = data["eigenvalues"]
     slowest = data["slowest_rate"]
     unit = per.removeprefix("1/")
-    if slowest is None:
-        verdict = "No mode decays or grows."
+    if data["stable"] is None:
+        verdict = "No verdict: no mode is resolved." if data["unresolved"] else "No mode decays or grows."
     elif data["stable"]:
         time = f"{cell(1 / slowest)} {plural(unit)}"
-        verdict = f"Stable: every mode that can decay decays; the slowest by a factor e in {time}."
+        which = "resolved mode" if data["unresolved"] else "mode that can decay"
+        verdict = f"Stable: every {which} decays; the slowest by a factor e in {time}."
     else:
         verdict = f"Not stable: the slowest decay rate is {cell(slowest)} {per}."
     lines = [*_modes_table("Eigenvalues, slowest first", modes, per), verdict]
     lines.append(f"Zero modes (left out of the table): {data['zero_modes']}.")
     if data["unresolved"]:
-        lines.append(f"Modes below rounding error (no statement about their stability): {data['unresolved']}.")
+        from ..predict.spectrum import unresolved_modes
+
+        lines.append(unresolved_modes(data["unresolved"], data["unresolved_below"], per))
     if data.get("spectral_radius") is not None:
         lines.append(f"Spectral radius of one step: {data['spectral_radius']:.10g}.")
     if data.get("residual") is not None:

@@ -13,6 +13,7 @@ from ..comparison.compare import EVERY
 from ..experiment import Experiment
 from ..predict.left import left_over, part
 from ..predict.regularizer import Regularizer
+from ..predict.spectrum import not_decaying, unresolved_modes
 from ..runs.outcome import Outcome, known_outcomes, tally
 from ..tables.penalties import strength_field
 from .own import differences, origin
@@ -28,12 +29,30 @@ def per(exp: Experiment) -> str:
     return "unit of time" if exp.update_rule.continuous else "step"
 
 
+def unresolved(spectrum: xr.Dataset, exp: Experiment) -> str:
+    """The modes on which there is no verdict, as a sentence after others; empty without any."""
+    if not spectrum.attrs["unresolved"]:
+        return ""
+    return " " + unresolved_modes(spectrum.attrs["unresolved"], spectrum.attrs["unresolved_below"], f"per {per(exp)}")
+
+
+def resolved_modes(spectrum: xr.Dataset) -> int:
+    """Number of modes on which there is a verdict."""
+    return int(spectrum["multiplicity"].values.sum()) - int(spectrum.attrs["unresolved"])
+
+
 def on_spectrum(spectrum: xr.Dataset, exp: Experiment) -> str:
-    count = int(spectrum["multiplicity"].values.sum())
+    count = resolved_modes(spectrum)
     zero = int(spectrum.attrs["zero_modes"])
     rest = f" (besides {zero} zero modes, which neither grow nor decay)" if zero else ""
+    return _on_resolved(spectrum, exp, count, rest) + unresolved(spectrum, exp)
+
+
+def _on_resolved(spectrum: xr.Dataset, exp: Experiment, count: int, rest: str) -> str:
+    if spectrum.attrs["verdict"] == "unresolved":
+        return f"No mode is known to decay or to grow{rest}."
     if not spectrum.attrs["stable"]:
-        fastest = float(spectrum["eigenvalue_re"].values.max())
+        fastest = float(spectrum["eigenvalue_re"].values[not_decaying(spectrum)].max())
         text = f"{_growing(spectrum)} of {count} modes do not decay{rest}"
         if fastest <= 0:
             return f"{text}; none of them grows either."
@@ -42,7 +61,8 @@ def on_spectrum(spectrum: xr.Dataset, exp: Experiment) -> str:
     slowest = float(spectrum.attrs["slowest_coupled_rate"])
     if not np.isfinite(slowest):
         return f"All {count} modes decay{rest}, but none of them moves the particles."
-    oscillating = int(spectrum["multiplicity"].values[spectrum["eigenvalue_im"].values != 0].sum())
+    known = np.abs(spectrum["eigenvalue_re"].values) > spectrum["rate_error"].values
+    oscillating = int(spectrum["multiplicity"].values[known & (spectrum["eigenvalue_im"].values != 0)].sum())
     how = "none of them oscillates" if not oscillating else f"{oscillating} of them oscillate"
     how = "all of them oscillate" if oscillating == count else how
     return (
@@ -53,7 +73,7 @@ def on_spectrum(spectrum: xr.Dataset, exp: Experiment) -> str:
 
 def _growing(spectrum: xr.Dataset) -> int:
     """Number of modes that do not decay."""
-    return int(spectrum["multiplicity"].values[spectrum["eigenvalue_re"].values >= 0].sum())
+    return int(spectrum["multiplicity"].values[not_decaying(spectrum)].sum())
 
 
 def duration(value: float, exp: Experiment) -> str:
@@ -154,7 +174,7 @@ def unseen_growth(spectrum: xr.Dataset | None, runs: xr.Dataset, exp: Experiment
 
 
 def _fastest(spectrum: xr.Dataset) -> float:
-    return float(spectrum["eigenvalue_re"].values.max(initial=-np.inf))
+    return float(spectrum["eigenvalue_re"].values[not_decaying(spectrum)].max(initial=-np.inf))
 
 
 def on_distance(agreement: Agreement | None, runs: xr.Dataset) -> list[str]:

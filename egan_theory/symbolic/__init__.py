@@ -23,6 +23,7 @@ from .maps import (
     momentum_values,
     stability_conditions,
     step_matrix,
+    update_decrements,
     update_matrices,
 )
 from .theory import derive
@@ -53,5 +54,6 @@ __all__ = [
     "stability_conditions",
     "step_matrix",
     "symbols",
+    "update_decrements",
     "update_matrices",
 ]

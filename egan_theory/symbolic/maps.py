@@ -18,7 +18,7 @@ import numpy as np
 import sympy as sp
 
 from ..base.errors import InputError
-from ..tables.updates import UpdateRule, linear_opponents
+from ..tables.updates import UpdateRule, linear_opponents, value_of
 from .linearize import symbols
 
 FLOW_REASON = (
@@ -60,6 +60,20 @@ def update_matrices(rule: UpdateRule, blocks: np.ndarray) -> np.ndarray:
     needs no map: its multipliers are exp(s) with s = ``numpy.linalg.eigvals(blocks)``. Flows with averages or best
     responses: the matrix of the time derivative of (w, x, *memory) itself.
     """
+    derivative = rule.continuous and (rule.responds or rule.averages)
+    return _matrices(rule, blocks, rule.velocity if derivative else rule.step)
+
+
+def update_decrements(rule: UpdateRule, blocks: np.ndarray) -> np.ndarray:
+    """Of a discrete rule, the same matrices less the identity, (..., m, m): eigenvalues z - 1 (UpdateRule.decrement).
+
+    Small rates keep their digits in them: 1 - 1e-18 is 1.
+    """
+    return _matrices(rule, blocks, rule.decrement)
+
+
+def _matrices(rule: UpdateRule, blocks: np.ndarray, advance: Any) -> np.ndarray:
+    """What ``advance``, a method of the rule, makes of the columns of the identity, (..., m, m)."""
     blocks = np.asarray(blocks)
     _critic_steps(rule)
     rule.check_autonomous()
@@ -68,12 +82,10 @@ def update_matrices(rule: UpdateRule, blocks: np.ndarray) -> np.ndarray:
     rows = np.broadcast_to(np.eye(m, dtype=dtype), (*blocks.shape[:-2], m, m))
 
     def row(i: int) -> Any:
-        return lambda w, x: blocks[..., i, 0, None] * w + blocks[..., i, 1, None] * x
+        return lambda w, x: blocks[..., i, 0, None] * value_of(w) + blocks[..., i, 1, None] * value_of(x)
 
     others = linear_opponents(row(0), lambda v: v / blocks[..., 0, 0, None])
-    advance = rule.velocity if rule.continuous and (rule.responds or rule.averages) else rule.step
-    state = advance(tuple(rows[..., i, :] for i in range(m)), row(0), row(1), others)
-    return np.stack(state, axis=-2)
+    return np.stack(advance(tuple(rows[..., i, :] for i in range(m)), row(0), row(1), others), axis=-2)
 
 
 def _with_symbols(rule: UpdateRule) -> UpdateRule:

@@ -239,6 +239,15 @@ class UpdateRule:
         """One generator step (flow: one unit of time)."""
         return self.entry.step(self, state, Vw, Vx, self._opponents(opponents))
 
+    def decrement(self, state: State, Vw: Velocity, Vx: Velocity, opponents: Opponents | None = None) -> State:
+        """What one generator step adds to the state. What it adds to the players and their averages is summed by itself
+        (``Carried``): small changes of them keep all their digits, which a difference of two states loses."""
+        kept = {0, 1, *range(len(state) - len(self.averages), len(state))}
+        self.check_autonomous()
+        before = tuple(Carried(v, 0 * v) if i in kept else v for i, v in enumerate(state))
+        after = self.entry.step(self, before, Vw, Vx, self._opponents(opponents))
+        return tuple(a.change if isinstance(a, Carried) else a - v for a, v in zip(after, state, strict=True))
+
     def velocity(self, state: State, Vw: Velocity, Vx: Velocity, opponents: Opponents | None = None) -> State:
         """d(state)/dt of the flows, averages and clock included; a discriminator at its optimum has velocity 0."""
         w, x, *memory = state
@@ -259,6 +268,45 @@ class UpdateRule:
         if opponents is None and (self.responds or self.averages):
             raise InputError("update.rule", "be one without best response or averages here", repr(self.rule))
         return opponents
+
+
+@dataclass(frozen=True)
+class Carried:
+    """start + change, the sum not taken: what is added goes into the change. Of what a rule does with a player, it
+    knows sums, and products with numbers; the difference of two is their values' one."""
+
+    start: Any
+    change: Any
+
+    #: arrays leave sums and products with it to it
+    __array_ufunc__ = None
+
+    @property
+    def value(self) -> Any:
+        return self.start + self.change
+
+    def __add__(self, other: Any) -> Carried:
+        return Carried(self.start, self.change + other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        if isinstance(other, Carried):
+            return (self.start - other.start) + (self.change - other.change)
+        return Carried(self.start, self.change - other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return other - self.value
+
+    def __mul__(self, factor: Any) -> Carried:
+        return Carried(factor * self.start, factor * self.change)
+
+    __rmul__ = __mul__
+
+
+def value_of(v: Any) -> Any:
+    """The number that may be carried."""
+    return v.value if isinstance(v, Carried) else v
 
 
 def _nonzero(m: Any) -> bool:

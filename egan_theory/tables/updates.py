@@ -30,6 +30,7 @@ from .stepping import (
     linear_opponents,
     play,
     update,
+    value_of,
 )
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Velocity",
     "linear_opponents",
     "rules_with",
+    "value_of",
 ]
 
 SUBSTEPS = {

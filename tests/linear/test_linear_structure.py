@@ -14,7 +14,7 @@ from egan_theory.linear import (
     eigenvalues,
     linearize,
 )
-from egan_theory.linear.eigenvalues import pair_eigenvalues
+from egan_theory.linear.rounding import pair_eigenvalues
 from egan_theory.linear.saddle import coupling_matrix
 from egan_theory.linear.seen import seen
 from egan_theory.linear.system import System

@@ -438,7 +438,7 @@ def test_saddle_bounds(seed, modes, loss, kernel, decay, r1, ratio, rate):
         generator={"learning_rate": rate, "masses": "matched", "kernel": {"ratio": ratio}},
     )
     damping = exp.loss_object
-    psi, gradients, mean, _ = seen(Problem(exp))
+    psi, gradients, mean, *_ = seen(Problem(exp))
     C = coupling_matrix(Problem(exp), mean)
     rank = coupling_rank(Problem(exp), feature_map(exp))
     reduced = on_seen_features(psi, gradients, C, Damping(decay, damping.kappa, r1), rank)

@@ -366,7 +366,7 @@ def dense_saddle(exp):
     """The flow spectrum of the dense saddle route, whatever route linearize takes."""
     nu = Problem(exp).damping.nu
     fm = feature_map(exp)
-    psi, gradients, mean, _ = seen(Problem(exp))
+    psi, gradients, mean, *_ = seen(Problem(exp))
     C = coupling_matrix(Problem(exp), mean)
     rank = nullity_complement(C)
     reduced, gamma = on_seen_features(psi, gradients, C, Problem(exp).damping, rank), exp.penalty.consensus
