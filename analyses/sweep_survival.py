@@ -56,8 +56,7 @@ def files(store: Path) -> dict[str, str]:
 
 def complete(store: Path) -> int:
     """Batches that are stored."""
-    chunks = store / "status" / "c"
-    return len([p for p in chunks.iterdir() if p.name.isdigit()]) if chunks.is_dir() else 0
+    return len(list((store / "complete").glob("*.json")))
 
 
 def command(toml: Path, store: Path, *more: str, axes=AXES, batch: int = SIDE_BY_SIDE) -> list[str]:

@@ -3,6 +3,7 @@
     <folder>/.lock        held by the process that fills it, while it lives
     <folder>/zarr.json    attributes, among them what says that the store has been begun
     <folder>/<array>/c/.. chunks
+    <folder>/complete/    of a sweep: which batches are complete (sweeps.complete)
 
 Every file is written to a temporary name, seen onto the disk and renamed, so that it is there whole or not at all, on
 every system that Python runs on. What makes samples of a recording (unfinished.py) or cells of a sweep (sweeps.store)
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
 
 LOCK = ".lock"
+#: the folder of a sweep's records
+COMPLETE = "complete"
 
 
-class _Files(LocalStore):
+class Files(LocalStore):
     """Zarr's folder of files, each of them written by ``atomic``, and read only if it is a regular file that lies
     there: a pipe would be waited for, a link leads anywhere."""
 
@@ -80,17 +83,17 @@ def claim(folder: Path, refusal: InputError) -> Lock:
 
 def fresh(folder: Path) -> zarr.Group:
     """An empty group in a claimed folder, in place of whatever a store left there."""
-    with suppress(FileNotFoundError):
-        (folder / "zarr.json").unlink()  # first: from here on it is no store
+    remove(folder / COMPLETE)  # first: nothing in it is complete
+    remove(folder / "zarr.json")  # from here on it is no store
     for left in folder.iterdir():
         if left.name != LOCK:
             remove(left)
-    return zarr.create_group(_Files(folder), zarr_format=3)
+    return zarr.create_group(Files(folder), zarr_format=3)
 
 
 def opened(folder: Path, *, write: bool) -> zarr.Group:
     """The group in a folder."""
-    return zarr.open_group(_Files(folder, read_only=not write), mode="r+" if write else "r", use_consolidated=False)
+    return zarr.open_group(Files(folder, read_only=not write), mode="r+" if write else "r", use_consolidated=False)
 
 
 def attributes(folder: str | Path) -> dict[str, Any]:
@@ -110,6 +113,8 @@ def vacant(folder: Path) -> bool:
     if not folder.exists():
         return True
     if not folder.is_dir() or ((folder / LOCK).exists() and is_store(folder) and _attributed(folder)):
+        return False
+    if (folder / COMPLETE).exists():  # a sweep that has lost its zarr.json
         return False
     return (folder / LOCK).exists() or not any(folder.iterdir())
 

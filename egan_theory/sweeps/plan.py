@@ -20,7 +20,7 @@ from ..problem.field import VARIABLE
 from ..runs.interval import recording_interval
 
 #: version of the sweep store's layout
-SWEEP_VERSION = "3"
+SWEEP_VERSION = "4"
 #: runs simulated side by side, at most
 LANES = 100
 #: a sweep is cut into at least this many batches (while it has that many cells), so that workers share it evenly

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,39 @@ from ..runs.outcome import FLAGS, UNKNOWN, current
 from ..runs.schema import finished_status, variable
 from ..runs.store import attributes, is_store, readable
 from ..runs.unfinished import is_recording
-from .batch import DIVERGED, DONE, RECORDED, STATUS, columns
+from .batch import DIVERGED, DONE, RECORDED, STATUS, columns, coordinates
+from .complete import Checked
 from .plan import SWEEP_VERSION, Plan, digest, plan_text, read_plan
 
 #: versions of the layout that can be read, with the arrays of today's that they lack
-READABLE: dict[str, tuple[str, ...]] = {"1": ("outcome",), "2": (), SWEEP_VERSION: ()}
+READABLE: dict[str, tuple[str, ...]] = {"1": ("outcome",), "2": (), "3": (), SWEEP_VERSION: ()}
+#: the file that holds attributes and the metadata of all arrays, and the attribute that holds its checksum
+ROOT, DIGEST = "zarr.json", "digest"
 
 
-def stored_attrs(path: str | Path, field: str = "sweep") -> dict[str, Any]:
-    """The attributes of a sweep store. Raises InputError for anything else."""
+def metadata_digest(data: dict[str, Any], attrs: dict[str, Any]) -> str:
+    """Of what the root file of a store says, with these attributes."""
+    text = json.dumps(data | {"attributes": attrs}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_whole(path: str | Path, attrs: dict[str, Any]) -> None:
+    """Raise InputError unless attributes and metadata are those that were written."""
+    if attrs["sweep_version"] != SWEEP_VERSION and DIGEST not in attrs:
+        return  # stores of the versions before do not tell
+    file = Path(path) / ROOT
+    own = {name: value for name, value in attrs.items() if name != DIGEST}
+    if metadata_digest(json.loads(file.read_bytes()), own) != attrs.get(DIGEST):
+        raise InputError(str(file), "be as it was written", "a checksum that says otherwise")
+
+
+def stored_attrs(path: str | Path, field: str = "sweep", *, whole: bool = True) -> dict[str, Any]:
+    """The attributes of a sweep store. Raises InputError for anything else; with ``whole`` also where the metadata of
+    its arrays are damaged."""
     try:
         attrs = attributes(path)
+    except InputError:
+        raise
     except Exception as error:  # Zarr has many words for what is no group
         raise InputError(field, "be the Zarr store of a sweep", f"{path}: {error}") from None
     if "sweep_version" not in attrs:
@@ -40,6 +64,8 @@ def stored_attrs(path: str | Path, field: str = "sweep") -> dict[str, Any]:
         read_plan(plan_text(attrs))
     except InputError as error:
         raise InputError(f"{path}: {error.field}", error.must, error.found) from None
+    if whole:
+        _check_whole(path, attrs)
     return attrs
 
 
@@ -90,11 +116,17 @@ def open_sweep(path: str | Path) -> xr.Dataset:
         chunks: dict | None = {}
     except ImportError:
         chunks = None
+    plan = read_plan(plan_text(attrs))
+    store = Checked.of(Path(path), columns(plan), recorded=DIGEST in attrs)
     with readable(path):
-        ds = xr.open_dataset(Path(path), engine="zarr", chunks=chunks, decode_times=False, mask_and_scale=False)
-        ds = ds.assign_coords({name: coordinate.load() for name, coordinate in ds.coords.items()})
-    _check_arrays(ds, read_plan(plan_text(attrs)), path, READABLE[attrs["sweep_version"]])
-    return ds.assign_attrs({k: v for k, v in attrs.items() if k != "coordinates"})
+        along = [*(axis.name for axis in plan.axes), "seed", "time"]  # the plan knows them: what is stored is not read
+        ds = xr.open_dataset(
+            store, engine="zarr", chunks=chunks, decode_times=False, mask_and_scale=False, drop_variables=along
+        )
+    _check_arrays(ds, plan, path, READABLE[attrs["sweep_version"]])
+    ds = ds.assign_coords(coordinates(plan)).assign_attrs({k: v for k, v in attrs.items() if k not in ("coordinates", DIGEST)})
+    ds.encoding["source"] = str(path)
+    return ds
 
 
 def _check_arrays(ds: xr.Dataset, plan: Plan, path: str | Path, lacking: tuple[str, ...]) -> None:
@@ -102,8 +134,6 @@ def _check_arrays(ds: xr.Dataset, plan: Plan, path: str | Path, lacking: tuple[s
     expected: dict[str, tuple[tuple[str, ...], str]] = {
         name: (c.dims, np.dtype(c.dtype).kind) for name, c in columns(plan).items()
     }
-    coordinates = [*(axis.name for axis in plan.axes), "seed"]
-    expected |= {name: (("cell",), "fi") for name in coordinates} | ({"time": (("time",), "f")} if plan.record else {})
     for name, (dims, kinds) in expected.items():
         if name in lacking:
             continue

@@ -14,9 +14,10 @@ from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.taken import takes_experiment
 from ..predict.phase import AxisLike
+from .complete import todo
 from .plan import make_plan
 from .reading import open_sweep
-from .store import Writer, prepare, todo
+from .store import Writer, prepare
 from .workers import cluster, in_processes, on_cluster
 
 

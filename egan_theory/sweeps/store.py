@@ -1,26 +1,31 @@
 """A sweep's store written: made, filled batch by batch, continued after anything.
 
-One chunk of every variable is one batch. The batch's status is written last, after all else is on the disk: a batch is
-complete when its chunk of ``status`` is there. Nothing in the store depends on when or by how many workers it was
-filled. See runs.store for what makes it safe.
+One chunk of every variable is one batch. The batch's record is written last, after all else is on the disk (see
+complete.py). Nothing in the store depends on when or by how many workers it was filled: what is damaged is made anew,
+the same to the byte. See runs.store for what makes it safe.
 """
 
 from __future__ import annotations
 
+import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..base.errors import EganError, InputError
-from ..base.files import check_output_folder, remove
+from ..base.files import atomic, check_output_folder, remove
 from ..runs.outcome import FLAGS
 from ..runs.store import add_array, claim, consolidate, fresh, opened, remove_leftovers, vacant, why
-from .batch import STATUS, columns
+from .batch import STATUS, columns, coordinates
+from .complete import complete, discard_damaged, made_room, todo
 from .plan import SWEEP_VERSION, Plan
-from .reading import check_experiment, open_sweep, stored_attrs
+from .reading import DIGEST, ROOT, check_experiment, metadata_digest, open_sweep, stored_attrs
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from ..base.locks import Lock
 
 #: entries in one chunk of an axis
@@ -39,7 +44,7 @@ def prepare(path: Path, plan: Plan, *, resume: bool, overwrite: bool) -> Lock:
         raise InputError("--resume", "not be given together with --overwrite")
     check_output_folder(path)
     if not vacant(path):
-        found = stored_attrs(path, "output")
+        found = stored_attrs(path, "output", whole=not resume)
         if resume:
             check_same(found, plan, path)
         elif not overwrite:
@@ -51,9 +56,11 @@ def prepare(path: Path, plan: Plan, *, resume: bool, overwrite: bool) -> Lock:
             if overwrite or vacant(path):
                 _create(path, plan)
             else:
-                check_same(stored_attrs(path, "output"), plan, path)  # again: another one may have been there first
-                open_sweep(path)  # which checks its arrays
+                check_same(stored_attrs(path, "output", whole=False), plan, path)  # again: another one may have been first
                 remove_leftovers(path)
+                discard_damaged(path, plan)
+                _repair(path, plan)
+                open_sweep(path)  # which checks its arrays
         except BaseException:
             held.release()
             if vacant(path):
@@ -67,13 +74,9 @@ def prepare(path: Path, plan: Plan, *, resume: bool, overwrite: bool) -> Lock:
 def _create(path: Path, plan: Plan) -> None:
     """A store with every cell pending. Its attributes are written last: without them it is none."""
     group = fresh(path)
-    coordinates = plan.columns(np.arange(plan.cells))
-    names = {axis.path: axis.name for axis in plan.axes} | {"run.seed": "seed"}
-    for field, values in coordinates.items():
-        _add_coordinate(group, names[field], "cell", values, field, "1")
-    if plan.record:
-        values = np.arange(plan.sizes["time"]) * float(plan.exp.run.record_every)
-        _add_coordinate(group, "time", "time", values, "training time", plan.exp.update_rule.time_unit)
+    along = coordinates(plan)
+    for name, values in along.items():
+        _add_coordinate(group, name, values)
     flags = {
         "status": {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)},
         "outcome": {name: value if isinstance(value, str) else value.tolist() for name, value in FLAGS.items()},
@@ -83,14 +86,32 @@ def _create(path: Path, plan: Plan) -> None:
         attrs = {"long_name": column.long_name, "units": column.units, **flags.get(name, {})}
         chunks = (plan.batch, *shape[1:])
         add_array(group, name, column.dims, shape, chunks, column.dtype, column.fill, attrs, config=WRITE_ALL)
-    coords = " ".join([*names.values(), *["time"] * plan.record])
-    consolidate(group).update_attributes(plan.attrs | {"coordinates": coords})
+    attrs = plan.attrs | {"coordinates": " ".join(along)}
+    group = consolidate(group)
+    group.update_attributes(attrs | {DIGEST: metadata_digest(json.loads((path / ROOT).read_bytes()), attrs)})
 
 
-def _add_coordinate(group: Any, name: str, dim: str, values: np.ndarray, long_name: str, unit: str) -> None:
-    attrs, chunks = {"long_name": long_name, "units": unit}, (min(len(values), COORDINATE_CHUNK),)
-    array = add_array(group, name, (dim,), values.shape, chunks, values.dtype, 0, attrs, config=WRITE_ALL)
-    array[:] = values
+def _repair(path: Path, plan: Plan) -> None:
+    """What the plan alone makes, metadata and coordinates, as it was written. Only in a claimed store."""
+    with tempfile.TemporaryDirectory() as name:
+        new = Path(name)
+        _create(new, plan)
+        made = [file for file in new.rglob("*") if file.is_file()]
+        made_room(path, [file.relative_to(new).as_posix() for file in made])
+        for file in sorted(made, key=lambda f: f == new / ROOT):
+            target, data = path / file.relative_to(new), file.read_bytes()
+            if not target.exists() or target.read_bytes() != data:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with atomic(target, sync=True) as temporary:
+                    temporary.write_bytes(data)
+
+
+def _add_coordinate(group: Any, name: str, values: xr.Variable) -> None:
+    chunks = (min(values.size, COORDINATE_CHUNK),)
+    array = add_array(
+        group, name, values.dims, values.shape, chunks, values.dtype, 0, values.attrs, config=WRITE_ALL
+    )
+    array[:] = values.values
 
 
 def check_same(found: dict[str, Any], plan: Plan, path: Path) -> None:
@@ -114,15 +135,6 @@ def _axes(value: Any) -> str:
     return " and ".join(words) or "no axis"
 
 
-def todo(path: Path, plan: Plan) -> list[int]:
-    """The batches that are not complete."""
-    try:
-        done = {int(p.name) for p in (path / "status" / "c").iterdir() if p.name.isdigit()}
-    except FileNotFoundError:
-        done = set()
-    return [i for i in range(plan.batches) if i not in done]
-
-
 class Writer:
     """Writes batches into a store."""
 
@@ -135,8 +147,9 @@ class Writer:
         """Raises EganError, one line, when the file system refuses (a full disk)."""
         cells = self.plan.span(batch)
         try:
-            for name, array in self.arrays.items():  # status is the last
+            for name, array in self.arrays.items():
                 array[cells.start : cells.stop] = values[name]
+            complete(self.path, self.plan, batch)
         except OSError as error:
             left = len(todo(self.path, self.plan))
             stored = f"{self.plan.batches - left} of {self.plan.batches} batches are stored and can be read"

@@ -38,8 +38,10 @@ from egan_theory.sweeps import store as store_module
 from egan_theory.sweeps import workers as workers_module
 from egan_theory.sweeps.agreement import accuracy, compare_sweep, phase_of_sweep
 from egan_theory.sweeps.batch import DIVERGED, DONE, FAILED, PENDING, columns, run_batch
+from egan_theory.sweeps.complete import complete
 from egan_theory.sweeps.phase import simulate_phase
 from egan_theory.sweeps.plan import make_plan, read_plan
+from egan_theory.sweeps.reading import DIGEST, metadata_digest, plan_of
 from tests.builders import RING, posix
 
 #: cells simulated side by side and alone differ by rounding, which a few hundred steps amplify
@@ -364,6 +366,7 @@ def test_attributes_of_a_store_are_checked(name, value, message, filled, tmp_pat
     else:
         group["attributes"][name] = value
     (store / "zarr.json").write_text(json.dumps(group))
+    signed(store)
     with pytest.raises(InputError, match=message) as error:
         eg.open_sweep(store)
     assert str(store) in str(error.value)
@@ -382,8 +385,8 @@ def test_attributes_of_a_store_are_checked(name, value, message, filled, tmp_pat
             "must be a Zarr store that can be read",
         ),
         (lambda store: edit_arrays(store, lambda arrays: arrays["rate"].update(shape="x")), "must be"),
-        (lambda store: (store / "rate" / "c" / "0").write_bytes(b"x" * 40), "must be a Zarr store that can be read"),
-        (lambda store: open_status(store).__setitem__(0, 7), "array status: must hold numbers from 0 to 3"),
+        (lambda store: (store / "rate" / "c" / "0").write_bytes(b"x" * 40), "s.zarr/rate/c/0: must be as it was written"),
+        (lambda store: unknown_status(store), "array status: must hold numbers from 0 to 3"),
     ],
     ids=["an array gone", "another size", "no size", "a damaged chunk", "an unknown status"],
 )
@@ -401,12 +404,33 @@ def edit_arrays(store, change):
     group = json.loads((store / "zarr.json").read_text())
     change(group["consolidated_metadata"]["metadata"])
     (store / "zarr.json").write_text(json.dumps(group))
+    signed(store)
 
 
-def open_status(store):
-    import zarr
+def signed(store):
+    """With the checksum of what its metadata now are, as if they had been written so."""
+    group = json.loads((store / "zarr.json").read_text())
+    group["attributes"].pop(DIGEST)
+    digest = metadata_digest(group, group["attributes"])
+    group["attributes"][DIGEST] = digest
+    (store / "zarr.json").write_text(json.dumps(group))
 
-    return zarr.open_group(store, mode="r+", use_consolidated=False)["status"]
+
+def unknown_status(store):
+    zarr.open_group(store, mode="r+", use_consolidated=False)["status"][0] = 7
+    complete(store, plan_of(eg.open_sweep(store)), 0)
+
+
+def as_before(store, version):
+    """As stores of an earlier version were: without records and checksum."""
+    shutil.rmtree(store / "complete")
+    group = zarr.open_group(store, mode="r+", use_consolidated=False)
+    attrs = dict(group.attrs)
+    del attrs[DIGEST]
+    group.attrs.put(attrs | {"sweep_version": version})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(group.store)
 
 
 def on_points(file):
@@ -589,10 +613,7 @@ def test_a_store_without_outcomes(tmp_path, in_this_process):
     ds = eg.sweep(exp, axes, tmp_path / "s.zarr").load()
     group = zarr.open_group(tmp_path / "s.zarr", mode="r+", use_consolidated=False)
     del group["outcome"]
-    group.attrs["sweep_version"] = "1"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        zarr.consolidate_metadata(group.store)
+    as_before(tmp_path / "s.zarr", "1")
     old = eg.open_sweep(tmp_path / "s.zarr")
     assert "outcome" not in old and summary(old, "s.zarr")["outcomes"] == {}
     found, known = (phase_of_sweep(d, "generator.kernel.ratio", "penalty.r1")["outcome"].values for d in (old, ds))
@@ -601,7 +622,7 @@ def test_a_store_without_outcomes(tmp_path, in_this_process):
     np.testing.assert_array_equal(found[still], known[still])
     assert not have_left(found[~still]).any() and (found[~still] != Outcome.NOT_SETTLED).all()
     assert len(compare_sweep(exp, old).quantities) == len(compare_sweep(exp, ds).quantities) == 6
-    with pytest.raises(InputError, match="output: must have sweep_version '3' to be continued"):
+    with pytest.raises(InputError, match="output: must have sweep_version '4' to be continued"):
         eg.sweep(exp, axes, tmp_path / "s.zarr", resume=True)
 
 
@@ -614,10 +635,7 @@ def test_a_store_whose_outcomes_have_earlier_words(tmp_path, in_this_process):
     group["outcome"][:] = np.where(codes == Outcome.CIRCLING, 0, codes).astype(codes.dtype)
     group["outcome"].attrs["flag_values"] = list(range(6))
     group["outcome"].attrs["flag_meanings"] = "covered part_of_the_modes_lost not_settled collapsed escaped diverged"
-    group.attrs["sweep_version"] = "2"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        zarr.consolidate_metadata(group.store)
+    as_before(tmp_path / "s.zarr", "2")
     old = eg.open_sweep(tmp_path / "s.zarr")
     assert "covered" not in summary(old, "s.zarr")["outcomes"]
     found, known = (phase_of_sweep(d, "generator.kernel.ratio", "penalty.r1")["outcome"] for d in (old, ds))
@@ -625,7 +643,7 @@ def test_a_store_whose_outcomes_have_earlier_words(tmp_path, in_this_process):
     same = ~np.isin(known, KEPT)
     np.testing.assert_array_equal(found.values[same], known.values[same])
     assert (found.values[~same] == Outcome.SETTLED).all()
-    with pytest.raises(InputError, match="output: must have sweep_version '3' to be continued"):
+    with pytest.raises(InputError, match="output: must have sweep_version '4' to be continued"):
         eg.sweep(exp, axes, tmp_path / "s.zarr", resume=True)
 
 
@@ -777,8 +795,8 @@ def test_points_that_change_while_a_sweep_runs(tmp_path, monkeypatch, when):
         run_batch(text, 1)
 
 
-def test_data_are_on_the_disk_before_the_status(tmp_path, in_this_process, monkeypatch):
-    """A status without its data, after a loss of power, would be taken for a complete batch."""
+def test_data_are_on_the_disk_before_the_record(tmp_path, in_this_process, monkeypatch):
+    """A record without its data, after a loss of power, would be taken for a complete batch."""
     exp, store = experiment(steps=12), tmp_path / "s.zarr"
     inodes: list[int] = []
     monkeypatch.setattr(files_module.os, "fsync", lambda handle: inodes.append(os.fstat(handle).st_ino))
@@ -787,7 +805,8 @@ def test_data_are_on_the_disk_before_the_status(tmp_path, in_this_process, monke
     when = {p.relative_to(store).parts[0]: synced[p.stat().st_ino] for p in store.rglob("c/0*/**/*") if p.is_file()}
     when |= {p.relative_to(store).parts[0]: synced[p.stat().st_ino] for p in store.rglob("c/0") if p.is_file()}
     names = columns(make_plan(exp, AXES)).keys()
-    assert names <= when.keys() and max(names, key=when.__getitem__) == "status"
+    record = synced[(store / "complete" / "0.json").stat().st_ino]
+    assert names <= when.keys() and max(when[name] for name in names) < record
 
 
 def test_cells_without_a_prediction_keep_their_simulation(tmp_path, in_this_process, monkeypatch):
