@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..base.arrays import check_seed
 from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.taken import takes_experiment
@@ -103,6 +104,7 @@ def advise(
     """
     from ..games.game import Game
 
+    check_seed("seed", seed)
     if isinstance(D, Game):
         given = {"params": params, "data": data, "training": training, "generated": generated, "later": later}
         for name, value in given.items():

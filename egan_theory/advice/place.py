@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.arrays import check_seed
 from ..base.errors import InputError
 from ..base.table import Record
 from ..experiment import Experiment
@@ -196,6 +197,7 @@ def place(
     Source:
         Eq. (97, kernel-numbers), Eq. (69, coupling-affine), Eq. (70, ratio-pencil).
     """
+    check_seed("seed", seed)
     if isinstance(G, KernelNumbers):
         if not isinstance(training, Experiment) or data is not None:
             raise InputError("training", "be an experiment, and data left out, for kernel numbers without a game")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.arrays import numbers
+from ..base.arrays import check_seed, numbers
 from ..base.errors import InputError
 from ..experiment import Experiment
 from ..features.given import FeatureKernel
@@ -38,6 +38,7 @@ def samples_of(data: Array, field: str = "data") -> tuple[Array, tuple[int, ...]
 def choices(total: int, size: int, count: int, seed: int) -> list[Array]:
     if count < 1:
         raise InputError("batches", "be at least 1", count)
+    check_seed("seed", seed)
     rng = np.random.default_rng([seed, 6])
     return [rng.choice(total, size, replace=False) for _ in range(count)]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, described
 
 
 def numbers(name: str, value: Any) -> np.ndarray:
@@ -43,3 +43,9 @@ def stored(array: np.ndarray) -> np.ndarray:
     """A copy as float32 or float64, whichever holds it: the loop may change its own array in place."""
     short = array.dtype.kind == "f" and array.dtype.itemsize <= 4
     return np.array(array, dtype=np.float32 if short else np.float64)
+
+
+def check_seed(field: str, seed: Any) -> None:
+    """Raise InputError unless NumPy takes the seed: a whole number from 0 to below 2^63."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        raise InputError(field, "be a whole number from 0 to below 2^63", described(seed))

@@ -30,7 +30,7 @@ class InputError(EganError, ValueError):
         self.field, self.must, self.found = field, must, found
         # One line whatever was found: user text may hold line breaks or be very long.
         shown = "" if found is None else ", but " + _short(found)
-        super().__init__(f"{field}: must {must}{shown}")
+        super().__init__(f"{cut(field)}: must {cut(must, 1000)}{shown}")
 
     def __reduce__(self):
         return type(self), (self.field, self.must, self.found)
@@ -69,6 +69,12 @@ def described(value: object) -> str:
         )
     except RecursionError:
         return "a value nested too deeply"
+
+
+def cut(text: str, limit: int = 400) -> str:
+    """The text, without its middle where it is longer: keys of files and paths may be of any length."""
+    half = (limit - 3) // 2
+    return text if len(text) <= limit else f"{text[:half]}...{text[-half:]}"
 
 
 def _short(found: object, limit: int = 160) -> str:

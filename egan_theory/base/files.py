@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from .errors import EganError, InputError, check_file
 from .ram import check_size
+from .toml import check_length
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,9 +56,10 @@ def decoded(data: bytes, name: str) -> str:
 
 
 def read_text(path: str | Path, field: str, must: str) -> str:
-    """The text of an existing file, see ``decoded``. Raises InputError."""
+    """The text of an existing TOML file, see ``decoded``. Raises InputError."""
     check_file(str(path) or field, Path(path), must)
     try:
+        check_length(Path(path).stat().st_size, str(path))
         data = Path(path).read_bytes()
     except OSError as error:
         raise InputError(str(path), "be a readable file", error.strerror) from None
@@ -197,6 +199,35 @@ def read_npy(
         raise
     except Exception as error:  # headers may hold anything that Python can write
         raise InputError(field, rule, f"{path}: {error}") from None
+
+
+def read_npz(path: Path, wanted: Mapping[str, np.ndarray | None], longest: int = 1_000_000) -> dict[str, np.ndarray]:
+    """The arrays of these names of a .npz archive, each of the shape and type of the one given; None: one value (a
+    text, a number) of at most ``longest`` bytes. Never unpickles.
+
+    The header of every array is compared before it is inflated: an archive of a few kB may claim to hold any number of
+    bytes. Raises ValueError, KeyError, OSError, zipfile.BadZipFile.
+    """
+    import zipfile
+
+    import numpy as np
+    from numpy.lib import format as npy
+
+    found = {}
+    with zipfile.ZipFile(path) as archive:
+        for name, like in wanted.items():
+            with archive.open(f"{name}.npy") as stream:
+                version = npy.read_magic(stream)
+                if version not in ((1, 0), (2, 0)):
+                    raise ValueError(f"{name} of .npy version {version}")
+                read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+                shape, _, dtype = read(stream)
+            fits = like is not None and (shape, dtype) == (like.shape, like.dtype)
+            if not fits and (like is not None or shape != () or dtype.itemsize > longest):
+                raise ValueError(f"{name} of shape {shape} and type {dtype!s:.20} does not fit the model")
+            with archive.open(f"{name}.npy") as stream:
+                found[name] = np.asarray(npy.read_array(stream, allow_pickle=False))
+    return found
 
 
 def _plain(path: str | Path, field: str) -> Path:

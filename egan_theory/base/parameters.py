@@ -68,6 +68,11 @@ class Parameter:
             raise InputError(field, rule, repr(value))
         if not math.isfinite(value) or value < self.least or (self.above and value == self.least):
             raise InputError(field, rule, value)
+        from .config import LARGEST, SMALLEST  # loads pydantic
+
+        least = SMALLEST if self.above else 0.0  # as the fields of the experiment
+        if self.most is None and not least <= value <= LARGEST:
+            raise InputError(field, f"be from {least:g} to {LARGEST:g}", value)
         return int(value) if self.whole else float(value)
 
 

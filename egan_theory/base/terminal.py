@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shutil
 import sys
@@ -177,7 +178,19 @@ def check_figure(path: str, *inputs: str, overwrite: bool | None = None) -> Path
     """``check_output`` for a figure; its format is its suffix."""
     if Path(path).suffix[1:].lower() not in FIGURE_FORMATS:
         raise InputError("figure", f"end in .{', .'.join(FIGURE_FORMATS)}", path)
+    check_backend()
     return check_output(path, *inputs, field="figure", overwrite=overwrite)
+
+
+def check_backend() -> None:
+    """Raise InputError where the environment names a backend with which Matplotlib cannot be imported."""
+    name = os.environ.get("MPLBACKEND")
+    if name:
+        try:
+            import matplotlib  # noqa: F401
+        except ValueError:
+            rule = "name a backend of Matplotlib, or not be set (files need none)"
+            raise InputError("MPLBACKEND", rule, repr(name)) from None
 
 
 def check_memory(field: str, bytes_needed: int) -> None:

@@ -9,14 +9,23 @@ from typing import Any
 
 from .errors import InputError
 
+#: characters of a text that is read; what is longer holds data, which files of points are for
+LONGEST = 10_000_000
+#: parts of a dotted key; the experiment's have four at most, and each costs the parser all of those before it
+DEEPEST = 32
 #: what may stand between the dots of a field's path
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
+#: that many parts with dots between them, bare or in quotes, from the first character of a part on
+_DEEP = re.compile(rf"""(?<![\w"'-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{DEEPEST}}}""")
 #: characters that a value has only if it is meant to be TOML
 _STRUCTURE = re.compile(r"""["'\[\]{}\n\r]""")
 
 
 def parsed(text: str, name: str) -> dict[str, Any]:
-    """The tables of a TOML text. Raises InputError: no TOML, or nothing in it."""
+    """The tables of a TOML text. Raises InputError: no TOML, nothing in it, too long, or keys of too many parts."""
+    check_length(len(text), name)
+    if (deep := _DEEP.search(text)) is not None:
+        raise InputError(name, f"have keys of at most {DEEPEST} parts", f"{deep.group():.40}...")
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # not only TOMLDecodeError: numbers of 5000 digits, deep nesting
@@ -24,6 +33,13 @@ def parsed(text: str, name: str) -> dict[str, Any]:
     if not data:
         raise InputError(name, "hold at least one table ('egan new' prints an experiment)", "nothing")
     return data
+
+
+def check_length(size: int, name: str) -> None:
+    """Raise InputError where a text of that many bytes or characters is too long to be read as TOML."""
+    if size > LONGEST:
+        rule = f"have at most {LONGEST} characters (target.path names a file of points)"
+        raise InputError(name, rule, size)
 
 
 def changed_tables(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

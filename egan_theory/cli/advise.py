@@ -9,6 +9,7 @@ import numpy as np
 
 from ..advice.advise import advise_experiment, advise_from_gram
 from ..advice.result import Advice
+from ..base.arrays import check_seed
 from ..base.errors import InputError, check_file
 from ..base.files import read_npy
 from ..experiment import Experiment
@@ -24,6 +25,7 @@ def advise(
     """Advice for the network of the experiment at its data, or for the Gram matrix of a file. Raises InputError."""
     if batch < 0:
         raise InputError("--batch", "be at least 0", batch)
+    check_seed("--seed", settings["seed"])
     if gram is None:
         for name, given in (("--points", points), ("--dimension", dimension), ("--later", later)):
             if given:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..base.errors import EganError, InputError
+from ..base.errors import EganError, InputError, cut
 from ..base.files import atomic, rescuing
 from ..base.json import json_text
 from ..base.terminal import check_figure, emit, show, show_json
@@ -128,6 +128,6 @@ def write_text(text: str, path: Path) -> None:
 
 def complain(message: str) -> None:
     """One line on stderr, whatever the text holds."""
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(cut(message, 4000).split()))
     with suppress(OSError, ValueError):
         print(f"egan: {line}", file=sys.stderr, flush=True)

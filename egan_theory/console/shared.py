@@ -18,7 +18,8 @@ import typer
 
 from ..base.errors import InputError
 from ..base.files import check_output, check_output_folder, decoded
-from ..base.toml import assignments
+from ..base.terminal import check_backend
+from ..base.toml import LONGEST, assignments, check_length
 
 if TYPE_CHECKING:
     from ..experiment import Experiment
@@ -172,7 +173,9 @@ def read(reader: Callable[[str, Mapping[str, Any]], T], path: str, whole: str, t
 def stdin() -> str:
     """The text on standard input. Raises InputError."""
     try:
-        return decoded(sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode(), STDIN)
+        data = sys.stdin.buffer.read(LONGEST + 1) if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
+        check_length(len(data), STDIN)
+        return decoded(data, STDIN)
     except (AttributeError, OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -197,6 +200,7 @@ def overwrites() -> bool:
 def new_page(path: str, data: bool) -> Path:
     """Where a report goes, checked: a folder, or one file of a name that ends in .html, which has no data beside it.
     Files are replaced only with --overwrite."""
+    check_backend()
     if Path(path).suffix.lower() not in PAGES:
         return check_output_folder(path, overwrite=overwrites())
     if data:

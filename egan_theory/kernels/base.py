@@ -22,6 +22,8 @@ MAX_ORDER = 3  # highest derivative of the profile that any method needs
 
 #: kernels beyond it are refused: matrices of them are squared
 LARGEST_KERNEL = 1e140
+#: random features of larger frequencies are refused: derivatives of features have it squared, and that times variance
+LARGEST_FREQUENCY = 1e60
 #: what an exact kernel must do for a discriminator to have a force at the data
 FORCE_AT_DATA = (
     "have a second derivative at coincident points when features = 0 (the force at the data would be infinite): "
@@ -53,6 +55,8 @@ class Kernel:
 
     name: ClassVar[str] = ""
     kind: ClassVar[str] = ""
+    #: the parameter that makes its frequencies large where it is small
+    heavy: ClassVar[str] = "length_scale"
     #: in words, where they are others than the name's
     title: ClassVar[str] = ""
 
@@ -196,13 +200,19 @@ class Kernel:
         """(count, dimension) wavevectors drawn from K_k / ((2 pi)^d K(0)), so that K(r) = K(0) E[cos k.r].
 
         Source: Rahimi and Recht, "Random features for large-scale kernel machines", NIPS 2007 (Bochner's theorem).
-        Raises InputError for dot-product kernels.
+        Raises InputError for dot-product kernels, and for frequencies that are too large to square.
         """
         _dimension(dimension)
         self._require_stationary("spectral density")
         if not isinstance(count, numbers.Integral) or count < 0:
             raise InputError("count", "be an integer >= 0", count)
-        return self._sample_frequencies(int(count), int(dimension), rng)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            found = self._sample_frequencies(int(count), int(dimension), rng)
+        if not np.all(np.abs(found) <= LARGEST_FREQUENCY):
+            value = getattr(self, self.heavy, None)
+            rule = f"be larger: frequencies of random features have to stay below {LARGEST_FREQUENCY:.0e}"
+            raise InputError(f"discriminator.{self.heavy}", rule, f"{value}: {np.abs(found).max(initial=0.0):.3g}")
+        return found
 
     def _sample_frequencies(self, count: int, dimension: int, rng: np.random.Generator) -> np.ndarray:
         raise NotImplementedError

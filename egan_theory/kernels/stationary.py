@@ -114,6 +114,7 @@ class Matern(_MaternFamily):
 
     name: ClassVar[str] = "matern"
     title: ClassVar[str] = "Matern of any smoothness"
+    heavy: ClassVar[str] = "smoothness"
     kind: ClassVar[str] = "stationary"
 
     @property

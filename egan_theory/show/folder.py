@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 
 from ..base.errors import InputError
 from ..base.files import atomic, check_output, check_output_folder, rescuing
+from ..base.locks import lock
 from ..base.netcdf import save
 from .html import rendered
 from .picture import Picture, Slider, picture
@@ -60,6 +61,28 @@ def claim(path: str | Path, data: bool = False) -> Target:
                 "path", "be new, empty or a former report", f"{path} with {len(other)} entries ({other[0]})"
             )
     return Target(folder, False, data)
+
+
+@contextmanager
+def claimed(path: str | Path, data: bool = False) -> Iterator[Target]:
+    """``claim``, for this process alone until the block ends: two reports at once on one place would replace each
+    other's files. Raises InputError."""
+    target = claim(path, data)
+    inside = not target.single and target.path.is_dir()
+    name = f"{_TEMPORARY}lock" if inside else f"{_TEMPORARY}lock-{target.path.name}"
+    file = (target.path if inside else target.path.parent) / name
+    try:
+        held = lock(file)
+    except OSError as error:
+        raise InputError("path", "lie where files can be made", f"{path}: {error.strerror}") from None
+    if held is None:
+        raise InputError("path", "not be in use", f"another report that is being written to {path}")
+    try:
+        yield target
+    finally:
+        with suppress(OSError):  # Windows does not remove a file that is open
+            file.unlink(missing_ok=True)
+        held.release()
 
 
 def _start(file: Path) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomli_w
 import xarray as xr
 
 from ..base.terminal import cell
@@ -25,13 +26,15 @@ from .answers import answers, verdict
 from .boundaries import RATIO, table_rows
 from .diagram import curves_text, diagram_text
 from .drawings import Drawing, drawings
-from .folder import Draft, claim, written
+from .folder import Draft, Target, claimed, written
 from .frequency import on_frequency
 from .glossary import GLOSSARY
 from .own import fitted, origin
 from .stages import Progress, Results, compute
 from .unsaid import unsaid
 
+#: file of the points of a target that had one, beside the page
+POINTS = "points.nc"
 #: eigenvalues listed on the page
 LISTED = 24
 #: sections of the page, in its order
@@ -69,7 +72,7 @@ def report(
         path: a folder, in which the page is index.html, or the file itself where the name ends in .html.
         data: beside the page, in the folder, the numbers: spectrum.nc (or powers.nc), frequency.nc, runs.nc,
             random.nc (runs from random starts), strength.nc, phase.nc, branch.nc, agreement.nc, boundaries.json,
-            regularizer.json, experiment.toml, derivation.md.
+            regularizer.json, experiment.toml, derivation.md, points.nc (those of a target that has them in a file).
         penalty: whose strength is advised.
         runs: runs of your own, reported on instead; then nothing is simulated, the sweep of strengths included.
         progress: called with (stage, done, total) as the work advances.
@@ -96,7 +99,12 @@ def report(
     """
     exp = Experiment() if exp is None else exp
     penalty = strength_field(penalty)[0]
-    target = claim(path, data)
+    with claimed(path, data) as target:
+        return _written(exp, target, penalty, runs, progress)
+
+
+def _written(exp: Experiment, target: Target, penalty: str, runs: xr.Dataset | None, progress: Progress | None) -> Path:
+    """``report`` at its place: everything computed, then written."""
     own = None if runs is None else fitted(exp, runs)
     if own is not None:  # runs that do not say what they are of
         own = own.assign(outcome=variable("outcome", outcomes(own, exp)))
@@ -121,7 +129,8 @@ def report(
 
 def _data(r: Results, draft: Draft) -> None:
     """Write the numbers."""
-    datasets = {
+    datasets: dict[str, tuple[xr.Dataset | None, str]] = {
+        POINTS: (_points(r.exp), "the points of the target and their weights"),
         "spectrum.nc": (r.spectrum, "eigenvalues, damping ratios and regimes"),
         "powers.nc": (None if r.powers is None else r.powers.laws, "powers of time, mode by mode"),
         "frequency.nc": (
@@ -139,7 +148,8 @@ def _data(r: Results, draft: Draft) -> None:
         if ds is not None:
             foreign = ds is r.runs  # the user's runs, if they do not say of what: their seed is not ours to tell
             about = {"experiment": _toml(r.exp)} if foreign else provenance(r.exp)
-            draft.dataset(name, ds if "experiment" in ds.attrs else ds.assign_attrs(about), what)
+            told = ds if "experiment" in ds.attrs else ds.assign_attrs(about)
+            draft.dataset(name, _beside(told, r.exp), what)
     texts = {
         "experiment.toml": (_toml(r.exp), "the experiment"),
         "derivation.md": (derive().to_markdown(), "the derivation, as Markdown"),
@@ -154,12 +164,35 @@ def _data(r: Results, draft: Draft) -> None:
         draft.text(name, text, what)
 
 
-def _toml(exp: Experiment) -> str:
-    """The experiment, with a path that holds wherever the report is read from on this machine."""
+def _toml(exp: Experiment, points: str = POINTS) -> str:
+    """The experiment, its points in the file beside it: where they lay on this machine is nobody's business."""
+    return _elsewhere(str(provenance(exp)["experiment"]), exp, points)
+
+
+def _elsewhere(text: str, exp: Experiment, points: str = POINTS) -> str:
+    """TOML of an experiment with the points file of ``exp``, with another name in its place."""
     path = getattr(exp.target, "path", None)
-    if path is not None:
-        exp = exp.replace({"target.path": str(Path(path).resolve())})
-    return str(provenance(exp)["experiment"])
+    return text if path is None else text.replace(tomli_w.dumps({"path": path}), tomli_w.dumps({"path": points}))
+
+
+def _beside(ds: xr.Dataset, exp: Experiment) -> xr.Dataset:
+    """The Dataset, its experiment as ``_toml``."""
+    if not isinstance(ds.attrs["experiment"], str):
+        return ds
+    return ds.assign_attrs(experiment=_elsewhere(ds.attrs["experiment"], exp))
+
+
+def _points(exp: Experiment) -> xr.Dataset | None:
+    """The points that a file held, as ``target.path`` takes them; None for other targets."""
+    if getattr(exp.target, "path", None) is None:
+        return None
+    Y, weights, _ = exp.points
+    return xr.Dataset(
+        {
+            "points": (("point", "component"), Y, {"long_name": "points of the target", "units": "length"}),
+            "weights": (("point",), weights, {"long_name": "their weights", "units": "1"}),
+        }
+    )
 
 
 def _eigenvalues(spectrum: xr.Dataset) -> list[dict[str, Any]]:
@@ -260,7 +293,7 @@ def _page(r: Results, draft: Draft, drawn: list[Drawing]) -> None:
         powers=[] if r.powers is None else powers.rows(r.powers)[:LISTED],
         unit=words.per(r.exp),
         unsaid=unsaid(r),
-        experiment=_toml(r.exp),
+        experiment=_toml(r.exp, POINTS if draft.folder else Path(getattr(r.exp.target, "path", None) or "").name),
         derivation=derive(),
         glossary=GLOSSARY,
         methods={k: v for k, v in methods.items() if v},

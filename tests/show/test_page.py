@@ -191,22 +191,57 @@ def test_page_of_the_periodic_box_has_its_dispersion(fakes, tmp_path):  # noqa: 
 
 
 def test_page_escapes_the_users_text(bare, tmp_path):
-    folder = tmp_path / "<script>alert(1)<" / "x&y"
-    folder.mkdir(parents=True)
-    np.save(folder / "points.npy", np.array([[-1.0], [0.0], [1.2]]))
-    exp = experiment(eg.PointSet(path=str(folder / "points.npy")), 3)
+    file = tmp_path / "<script>alert(1)<x&y.npy"
+    np.save(file, np.array([[-1.0], [0.0], [1.2]]))
+    exp = experiment(eg.PointSet(path=str(file)), 3)
     text = read(eg.report(exp, tmp_path / "r"))
     assert text.count("<script") == 1 and "&lt;script&gt;" in text and "x&amp;y" in text
 
 
 def test_experiment_file_finds_its_points_from_anywhere(bare, monkeypatch, tmp_path):
+    """They lie beside it; nothing says where they were, in the page, the texts or the attributes of the numbers."""
     monkeypatch.chdir(tmp_path)
-    np.save("points.npy", np.array([[-1.0], [0.0], [1.2]]))
-    exp = experiment(eg.PointSet(path="points.npy"), 3)
+    (tmp_path / "home" / "private").mkdir(parents=True)
+    xr.Dataset({"points": (("m", "d"), [[-1.0], [0.0], [1.2]]), "weights": ("m", [1.0, 2.0, 1.0])}).to_netcdf(
+        "home/private/p.nc", engine="h5netcdf"
+    )
+    exp = experiment(eg.PointSet(path=str(tmp_path / "home" / "private" / "p.nc")), 3)
     index = eg.report(exp, "r", data=True)
+    for file in index.parent.iterdir():
+        assert b"private" not in file.read_bytes(), file
+    (tmp_path / "r").rename(tmp_path / "elsewhere")
     monkeypatch.chdir("/")
-    again = eg.Experiment.from_toml(index.parent / "experiment.toml")
+    again = eg.Experiment.from_toml(tmp_path / "elsewhere" / "experiment.toml")
     np.testing.assert_array_equal(again.points.coordinates, exp.points.coordinates)
+    np.testing.assert_array_equal(again.points.weights, exp.points.weights)
+
+
+def test_page_alone_names_the_points_file_without_its_folder(bare, tmp_path):
+    (tmp_path / "private").mkdir()
+    np.save(tmp_path / "private" / "mine.npy", np.array([[-1.0], [0.0], [1.2]]))
+    exp = experiment(eg.PointSet(path=str(tmp_path / "private" / "mine.npy")), 3)
+    text = read(eg.report(exp, tmp_path / "one.html"))
+    assert "private" not in text and "mine.npy" in text
+
+
+@pytest.mark.parametrize("place", ["r", "r.html"])
+def test_two_reports_at_once_on_one_place(bare, monkeypatch, tmp_path, place):
+    """The second is refused before it computes anything, where there is nothing and where there is a report."""
+    simulate, seen = stages.simulate, []
+
+    def meanwhile(exp, *args, **kwargs):
+        monkeypatch.setattr(stages, "simulate", simulate)
+        with pytest.raises(InputError, match="path: must not be in use, but found another report"):
+            eg.report(RING, tmp_path / place)
+        seen.append(1)
+        return simulate(exp, *args, **kwargs)
+
+    for _ in range(2):
+        monkeypatch.setattr(stages, "simulate", meanwhile)
+        eg.report(RING, tmp_path / place)
+        assert [p.name for p in tmp_path.iterdir()] == [place]
+        assert place != "r" or not list((tmp_path / "r").glob(".tmp*"))
+    assert len(seen) == 2
 
 
 def test_failing_stages_give_a_page_with_the_reason(fakes, monkeypatch, tmp_path):  # noqa: F811

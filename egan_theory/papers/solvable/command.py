@@ -47,8 +47,9 @@ def ode(model: Model = None, output: Output = None, json: Json = False, figure: 
     from .figures import plot_overlaps
     from .limits import boundary_words, theory
     from .ode import solve_ode
-    from .regimes import classify
+    from .regimes import check_record, classify
 
+    check_record(described)
     ds = solve_ode(described)
     (found,) = classify(ds)
     try:
@@ -114,8 +115,9 @@ def simulate(
     from .figures import plot_overlaps
     from .finite import simulate_solvable
     from .ode import solve_ode
-    from .regimes import classify
+    from .regimes import check_record, classify
 
+    check_record(described, described.n)
     with progress_bar("simulating") as update:
         ds = simulate_solvable(described, method=method, progress=update, checkpoint=kept)
     data: dict[str, Any] = {"output": output, "method": ds.attrs["method"], "n": described.n,

@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from ...base.config import LARGEST, Config, Numbers, Vectors
+from ...base.config import LARGEST, SMALLEST, Config, Numbers, Vectors
 from ...base.errors import InputError
 from ...base.files import read_text
 from ...base.toml import changed_tables, parsed
@@ -83,10 +83,10 @@ class Solvable(Config):
     fake_Lambda: Annotated[Numbers, Array] | None = None
     noise: Number = Field(default=2.0, ge=0, le=LARGEST)
     fake_noise: Annotated[Number, Field(ge=0, le=LARGEST)] | None = None
-    tau: Number = Field(default=0.2, gt=0, le=LARGEST)
+    tau: Number = Field(default=0.2, ge=SMALLEST, le=LARGEST)
     taut: Number = Field(default=0.04, ge=0, le=LARGEST)
     constraint: Literal["hard", "x - 1", "tanh(x - 1)"] = "hard"
-    strength: Number = Field(default=1.0, gt=0, le=LARGEST)
+    strength: Number = Field(default=1.0, ge=SMALLEST, le=LARGEST)
     nonlinearity: str | Profile = "identity"
     latent: Literal["gaussian", "rademacher"] | Quadrature = "gaussian"
     P0: Annotated[Vectors, Array] | None = None
@@ -94,7 +94,7 @@ class Solvable(Config):
     r0: Annotated[Numbers, Array] | None = None
     S0: Annotated[Vectors, Array] | None = None
     z0: Number = Field(default=1.0, ge=0, le=LARGEST)
-    time: Number = Field(default=400.0, gt=0, le=LARGEST)
+    time: Number = Field(default=400.0, ge=SMALLEST, le=LARGEST)
     n: int = Field(default=5000, ge=1, le=10**12)
     runs: int = Field(default=1, ge=1, le=1_000_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -128,8 +128,9 @@ class Solvable(Config):
             raise InputError("solvable.Lambda", f"have 1 to {MAX_FEATURES} entries", d)
         for name in ("Lambda", "fake_Lambda"):
             value = getattr(self, name)
-            if value is not None and not all(0 < v <= LARGEST for v in value):
-                raise InputError(f"solvable.{name}", "have positive entries", value)
+            if value is not None and not all(SMALLEST <= v <= LARGEST for v in value):
+                rule = f"have positive entries, {SMALLEST:g} to {LARGEST:g}"
+                raise InputError(f"solvable.{name}", rule, value)
         for name, square in (("fake_Lambda", False), ("P0", True), ("q0", False), ("r0", False), ("S0", True)):
             value = getattr(self, name)
             if value is None:

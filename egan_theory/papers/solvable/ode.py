@@ -32,6 +32,7 @@ from scipy.integrate import LSODA
 
 from ...base.dataset import shown
 from ...base.errors import InputError
+from ...base.terminal import check_memory
 from .model import Solvable
 from .records import state_dataset
 from .state import State, gram, unpack
@@ -46,6 +47,8 @@ RTOL, ATOL = 1e-9, 1e-11
 BEYOND = 1e4
 #: evaluations of the drift after which a run is given up: half a minute
 MAX_EVALUATIONS = 500_000
+#: after so many of them a run is given up that would need HOPELESS times MAX_EVALUATIONS at the pace until then
+SOON, HOPELESS = 20_000, 100
 
 
 class Averages(NamedTuple):
@@ -170,6 +173,7 @@ def solve_ode(
     if t.ndim != 1 or not len(t) or not np.all(np.isfinite(t)) or t[0] < 0 or np.any(np.diff(t) <= 0):
         raise InputError("times", "be increasing numbers >= 0")
     d, start = model.d, model.start.pack()
+    check_memory("solvable.record", 8 * len(t) * (4 * len(start) + 4 * (2 * d + 1) ** 2))
 
     def right(_: float, y: np.ndarray) -> np.ndarray:
         return drift(model, unpack(y, d), sampling_noise=sampling_noise).pack()
@@ -199,6 +203,9 @@ def _integrate(
         if reached > done:
             y[done:reached] = solver.dense_output()(t[done:reached]).T
             done = reached
+        if solver.nfev > SOON and solver.nfev * t[-1] > HOPELESS * MAX_EVALUATIONS * solver.t:
+            needed = solver.nfev * t[-1] / solver.t if solver.t else np.inf
+            return y, f"stopped at {solver.t:.6g}: it would need {needed:.1g} evaluations"
         if solver.nfev > MAX_EVALUATIONS:
             return y, f"stopped at {solver.t:.6g}: {MAX_EVALUATIONS} evaluations were not enough"
     return y, "finished"

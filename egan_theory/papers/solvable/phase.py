@@ -16,7 +16,7 @@ from ...predict.phase import AxisLike, diagram_coordinates, parse_axes
 from .finite import simulate_solvable
 from .model import Solvable
 from .ode import solve_ode
-from .regimes import REGIMES, Prediction, Regime, classify, predict_regime
+from .regimes import REGIMES, Prediction, Regime, check_record, classify, predict_regime
 
 #: a field of its own: taut = ratio * tau, at the tau of the model or of the other axis
 RATIO = "taut/tau"
@@ -96,10 +96,14 @@ def solvable_phase(
     if simulate is not None and simulate not in METHODS:
         raise InputError("simulate", f"be one of {', '.join(METHODS)}", repr(simulate))
     shape = tuple(len(a.values) for a in reversed(axes))
-    cells = []
+    models = []
     for cell in np.ndindex(*shape):
-        place = {a.path: a.values[i] for a, i in zip(axes, reversed(cell), strict=True)}
-        cells.append(_cell(varied.replace(place), simulate))
+        models.append(varied.replace({a.path: a.values[i] for a, i in zip(axes, reversed(cell), strict=True)}))
+        if simulate is not None:
+            check_record(models[-1], None if simulate == "ode" else models[-1].n)
+    cells = []
+    for each in models:
+        cells.append(_cell(each, simulate))
         if progress is not None:
             progress(len(cells), math.prod(shape))
     names = ("first", "second")[: len(axes)]

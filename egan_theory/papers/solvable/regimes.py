@@ -21,7 +21,7 @@ from ...base.table import Record
 from .equilibria import FixedPoint, fixed_points, locked_onset, newton, one_feature_parameters
 from .line import block_trace, forgetting, learnable, line_drift
 from .model import Solvable
-from .records import dataset_state
+from .records import dataset_state, record_steps
 from .state import State
 
 REGIMES = ("success", "oscillation", "mode collapse", "nothing learnt", "locked", "diverged", "undecided")
@@ -108,12 +108,25 @@ def classify(ds: xr.Dataset, n: int | None = None) -> tuple[Regime, ...]:
         none, criteria of papers.solvable.regimes.
     """
     time, state = ds["time"].values, dataset_state(ds)
+    windows = _windows(time)
+    noise = NOISE / np.sqrt(n) if n else 0.0
+    return tuple(_classify(State(*(v[i] for v in state)), windows, noise) for i in range(len(state.z)))
+
+
+def check_record(model: Solvable, n: int | None = None) -> None:
+    """Raise InputError unless a run of the model (``n``: of so many dimensions, sampled at whole steps) will have the
+    samples that ``classify`` needs, and steps: known before it is simulated."""
+    _windows(model.times if n is None else record_steps(model) / n)
+
+
+def _windows(time: np.ndarray) -> list[np.ndarray]:
+    """The samples of each of WINDOWS. Raises InputError where they are too few."""
     span = time[-1] - time[0]
     windows = [(time >= time[0] + a * span) & (time <= time[0] + b * span) for a, b in WINDOWS]
     if min(w.sum() for w in windows) < SAMPLES:
-        raise InputError("record", f"give {SAMPLES} samples in each fifth of the time", f"{len(time)} in all")
-    noise = NOISE / np.sqrt(n) if n else 0.0
-    return tuple(_classify(State(*(v[i] for v in state)), windows, noise) for i in range(len(state.z)))
+        rule = f"give {SAMPLES} samples in each fifth of the time"
+        raise InputError("solvable.record", rule, f"{len(time)} in all")
+    return windows
 
 
 def _classify(state: State, windows: list[np.ndarray], noise: float) -> Regime:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from ...base.errors import InputError
 from ...base.json import json_text
-from ...show.folder import Draft, claim, written
+from ...show.folder import Draft, Target, claimed, written
 from ...show.words import agreement_table
 from . import limits
 from .compare import compare_solvable
@@ -21,7 +21,7 @@ from .finite import simulate_solvable
 from .model import Solvable
 from .ode import solve_ode
 from .phase import solvable_phase
-from .regimes import REGIMES, Regime, classify
+from .regimes import REGIMES, Regime, check_record, classify
 
 Progress = Callable[[str, int, int], None]
 #: finite-n runs of the page, at least
@@ -57,12 +57,19 @@ def solvable_report(
     Source:
         The model of Wang, Hu, Lu, NeurIPS 2019 (arXiv:1805.08349).
     """
-    target = claim(path, data)
+    with claimed(path, data) as target:
+        return _written(model, target, progress)
+
+
+def _written(model: Solvable, target: Target, progress: Progress | None) -> Path:
+    """``solvable_report`` at its place: everything computed, then written."""
+    several = model.replace({"runs": max(model.runs, RUNS)})
+    check_record(several, several.n)
+    check_record(model)
     tick = progress or (lambda stage, done, total: None)
     tick("ODE", 0, 1)
     ode = solve_ode(model)
     (found,) = classify(ode)
-    several = model.replace({"runs": max(model.runs, RUNS)})
     runs = simulate_solvable(several, progress=lambda done, total: tick("simulate", done, total))
     if runs.attrs["status"] == "interrupted":
         raise KeyboardInterrupt
