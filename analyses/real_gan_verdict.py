@@ -150,9 +150,9 @@ def figure(ds: xr.Dataset):
     ax.minorticks_off()
     above(ax, "boundary", fontsize=8.5)
     ax = axes[1]
-    for i, case in enumerate(ds["case"].values):
+    for i, (width, kind) in enumerate(zip(ds["width"].values, ds["discriminator"].values, strict=True)):
         ax.plot(1e3 * ds["rate_own"].values[i], 1e3 * ds["rate"].values[i], "os^Dv"[i % 5], ms=5,
-                label=fill(str(case).replace("generator ", ""), 30))  # fmt: skip
+                label=f"width {width}" + ("" if kind == "features" else ", two networks"))  # fmt: skip
     low, high = ax.get_xlim()
     ax.plot([low, high], [low, high], color="#999999", lw=1, zorder=0)
     ax.set(xlabel="predicted, own kernel (0.001/step)", ylabel="measured (0.001/step)")

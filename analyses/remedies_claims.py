@@ -58,9 +58,9 @@ RUNS, COVER_WEIGHTS, COVER_STEPS = 32, (0.0, 0.003, 0.03, 0.3, 3.0, 30.0), 1500
 VERDICTS = {"confirmed": GREEN, "limited": ORANGE, "refuted": VERMILLION}
 MARKERS = {"confirmed": "o", "limited": "^", "refuted": "X"}
 MEANING = {
-    "confirmed": "also beyond the claim's own condition",
-    "limited": "only under the claim's own condition",
-    "refuted": "not even there",
+    "confirmed": "agrees under the claim's own condition and beyond it",
+    "limited": "not contradicted under its own condition, but beyond it",
+    "refuted": "contradicted under its own condition",
 }
 DARK = "0.3"
 
@@ -563,7 +563,7 @@ def figure(ds: xr.Dataset):
         more = str(row["paper"].values)
         if word != "confirmed":
             more += "; " + str(row["condition"].values)
-        ax.text(0.57, y, fill(shorten(more, 130), 66), fontsize=8, va="center", color=DARK)
+        ax.text(0.6, y, fill(shorten(more, 118, placeholder=" …"), 62), fontsize=8, va="center", color=DARK)
     return fig
 
 

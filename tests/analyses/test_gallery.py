@@ -84,8 +84,19 @@ SMALL = {
             "study": partial(m.study, lengths=[0.5, 1.0], labels=("Gaussian", "ReLU"), modes=1, width=200),
         },
     ),
-    "frozen_numbers": ("--draws 1", lambda m: {}),
-    "game_size": ("--draws 1", lambda m: {"study": partial(m.study, channels=((4, 4, 4), (4, 4, 4)))}),
+    "frozen_numbers": (  # in place of the numbers of another time: the same once more, and without one of them
+        "--draws 2",
+        lambda m: {
+            "BESIDES": (),
+            "freeze": lambda file, seed, count: m.moved(
+                m.computed(seed, count)[0], dict(list(m.computed(seed, count)[0].items())[1:]), "itself"
+            ),
+        },
+    ),
+    "game_size": (
+        "--draws 1",
+        lambda m: {"PRECISIONS": ("single",), "study": partial(m.study, channels=((4, 4, 4), (4, 4, 4)))},
+    ),
     "kernel_benchmark": (  # neural-tangents is not there: this package is timed twice
         "--draws 2 --points 20",
         lambda m: {"run": lambda python, side, *more, run=m.run: run(sys.executable, "ours", *more)},
