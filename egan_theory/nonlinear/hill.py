@@ -21,8 +21,8 @@ ANSWERS = 1e-6
 #: why an orbit's multipliers are not found
 UNSORTED = "the slowest directions of an orbit could not be told from the others: their decay rates are too close"
 EQUAL = (
-    "more directions than can be told apart decay equally slowly (weights that hardly anything but weight decay moves), "
-    "so that the orbit's multipliers are not found"
+    "more directions than can be told apart decay equally slowly (weights that hardly anything but weight decay "
+    "moves), so that the orbit's multipliers are not found"
 )
 #: growth factors closer than this, relative to the largest, are one
 TIED = 1e-10
