@@ -20,6 +20,12 @@ LEADING, FIRST = 6, 5
 ANSWERS = 1e-6
 #: why an orbit's multipliers are not found
 UNSORTED = "the slowest directions of an orbit could not be told from the others: their decay rates are too close"
+EQUAL = (
+    "more directions than can be told apart decay equally slowly (weights that hardly anything but weight decay "
+    "moves), so that the orbit's multipliers are not found"
+)
+#: growth factors closer than this, relative to the largest, are one
+TIED = 1e-10
 
 
 class Reduced:
@@ -113,6 +119,8 @@ def slowest(mean: Array, continuous: bool, most: int = DIRECTIONS) -> tuple[Arra
     size = np.sort(growth(np.linalg.eigvals(mean)))[::-1]
     gaps = size[: most + 1] - size[1 : most + 2]
     p = most // 4 + int(np.argmax(gaps[most // 4 : most])) + 1
+    if gaps[p - 1] <= TIED * np.abs(size).max():
+        raise NoOrbit(EQUAL)
     cut = (size[p - 1] + size[p]) / 2
     spaces = []
     for matrix in (mean, mean.T):

@@ -248,8 +248,8 @@ def phase(
         coords={"mechanism": list(mechanisms), **diagram_coordinates(axes)},
         attrs={
             **provenance(exp),
-            "method": f"exact margins at every {block} cells and next to changes of sign, bilinear between; boundaries "
-            f"without noise: roots of the margin between cells, to {TOLERANCE:g}",
+            "method": f"exact margins at every {block} cells, at {NODES} or more along an axis, and next to changes of "
+            f"sign, bilinear between; boundaries without noise: roots of the margin between cells, to {TOLERANCE:g}",
             "assumptions": "; ".join(
                 f"{name}: {text}" for name in mechanisms for text in MECHANISMS[name].assumptions
             ),

@@ -33,7 +33,7 @@ COLLAPSED = 13
 #: the mechanism that follows starts
 REACHED = "state reached from the start"
 #: work for orbits, as eg.branch counts it, and for folds along the threshold
-ORBITS, FOLDS = 2e7, 5e6
+ORBITS, FOLDS = 1.5e7, 5e6
 #: work for starts over the ratio and the phase diagram: evaluations of a feature for a start that is followed at the
 #: experiment as it is
 STARTS = 5e8

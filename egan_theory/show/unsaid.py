@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..nonlinear.hill import EQUAL
 from ..predict.following import SPENT
 from ..predict.mechanism import MECHANISMS
 from .boundaries import RATIO
@@ -131,6 +132,8 @@ def _branch(r: Results) -> Iterator[Unsaid]:
     for i, born in enumerate(found.branches):
         if not any(o.branch == i for o in found.orbits):
             remedy = f"weight decay, however small: {BRANCH}" if "weight decay" in born.reason else ""
+            if born.reason == EQUAL:
+                remedy = f"a larger weight decay: {BRANCH}"
             if born.reason == SPENT:
                 remedy = UNLIMITED
             yield Unsaid(f"Orbits born at a kernel ratio of {born.threshold:.4g}", born.reason, remedy)

@@ -192,9 +192,9 @@ def strength_meaning(name: str) -> str:
     if key not in PENALTIES:
         return "The generator's force gains strength times the difference of the scores of target and particles"
     penalty = PENALTIES[key]
-    term = re.sub(rf"\b{key}\b", "strength", penalty.text)
+    term = re.sub(rf"\b{key}\b", "strength", penalty.text).replace("^2", "²")
     if penalty.kind == "functional":
-        return f"The discriminator's objective loses {term}"
+        return f"The discriminator's objective is reduced by {term}"
     if penalty.kind == "field":  # after the name
         return f"The joint field {term.partition(': ')[2]}"
     return f"The strength is the {term.partition('; ')[2]}"

@@ -118,6 +118,19 @@ def test_an_interruption_leaves_what_was_found():
     assert found.status == "interrupted" and 0 < len(found.orbits) < len(diagram().orbits)
 
 
+def test_work_that_does_not_suffice_limits_the_diagram_as_counted():
+    whole = diagram()
+    each = [o.solution.points.shape[0] * o.solution.points.shape[1] ** 2 for o in whole.orbits]
+    part = eg.branch(ring(), RATIO, 0.2, 0.5, collapsed=3, work=2.5 * max(each))
+    assert part.status == "limited" and 0 < len(part.orbits) < len(whole.orbits) and len(part.collapsed) == 3
+    assert any("more work than was allowed" in born.reason for born in part.branches)
+    assert [o.value for o in part.orbits] == [o.value for o in whole.orbits][: len(part.orbits)]
+    none = eg.branch(ring(), RATIO, 0.2, 0.5, collapsed=0, work=1)
+    assert none.status == "limited" and not none.orbits and none.branches
+    with pytest.raises(eg.InputError, match="work: must be > 0"):
+        eg.branch(ring(), RATIO, 0.2, 0.5, work=0)
+
+
 def test_the_collapsed_state_is_that_of_its_own_mechanism():
     from egan_theory.predict.collapsed import collapsed_state
     from egan_theory.predict.crossings import axis_of

@@ -47,6 +47,12 @@ def test_directions_that_cannot_be_told_apart_are_a_failed_orbit(monkeypatch):
         slowest(mean, False)
 
 
+def test_more_equally_slow_directions_than_are_told_apart_are_said_to_be_so():
+    """Weights that only weight decay moves, next to an orbit's own two directions."""
+    with pytest.raises(NoOrbit, match="weight decay moves"):
+        slowest(np.diag(np.concatenate([[1.0, 0.999], np.full(230, 0.99), np.linspace(0, 0.9, 40)])), False)
+
+
 def test_a_branch_whose_multipliers_fail_ends_with_the_reason(monkeypatch):
     exp = ring()
 

@@ -14,7 +14,7 @@ from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.predict.mechanism import MECHANISMS
 from egan_theory.runs.outcome import tally
 from egan_theory.show import answers, drawings, page, stages, words
-from egan_theory.show.boundaries import RATIO
+from egan_theory.show.boundaries import RATIO, of_random_starts
 from egan_theory.show.folder import MARK
 from egan_theory.show.glossary import GLOSSARY
 from egan_theory.show.picture import picture
@@ -104,9 +104,10 @@ def test_page_holds_every_number_figure_and_file(fakes, monkeypatch, tmp_path): 
     assert [t["mechanism"] for t in found] == list(MECHANISMS)
     said = section(text, "collapse")
     for t in found:  # every number and clause of the file is on the page
-        assert not t["meaning"] or f"In this experiment: {escape(t['meaning'])}" in said
+        assert not t["meaning"] or f"In this experiment: {escape(of_random_starts(t['meaning']))}" in said
         for value, side, meaning in zip(t["values"], t["unstable_side"], t["meanings"], strict=True):
-            assert re.search(rf"{side.capitalize()} a ratio of {value:.4g} \([^)]*\): {escape(meaning[side])}", said)
+            clause = escape(of_random_starts(meaning[side]))
+            assert re.search(rf"{side.capitalize()} a ratio of {value:.4g} \([^)]*\): {clause}", said)
 
 
 def test_numbers_of_the_first_screen_are_those_of_the_functions(fakes, tmp_path):  # noqa: F811

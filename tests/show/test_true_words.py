@@ -1,6 +1,7 @@
 """What the page must not say."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ import egan_theory as eg
 from egan_theory.comparison.agreement import Agreement, Quantity
 from egan_theory.predict.left import part
 from egan_theory.predict.threshold import Threshold, Thresholds
-from egan_theory.show import answers, boundaries, captions, words
+from egan_theory.show import answers, boundaries, captions, style, words
+from egan_theory.show.frequency import on_frequency
 from egan_theory.show.slides import strength_slider
 from egan_theory.show.stages import Results
+from egan_theory.tables.penalties import PENALTIES, strength_meaning
 from tests.show.fakes import RING
 
 
@@ -94,3 +97,34 @@ def test_the_slider_says_what_the_linear_theory_leaves_at_each_strength():
         left = eg.left_over(RING.replace({"penalty.r1": slider.values[i]}), best.horizon).moving
         assert slider.heights[i] == pytest.approx(left) and f"predicted {left:.3g} of a kick left" in slider.texts[i]
     assert "predicted 0.25 of a kick" in (said := slider.texts[slider.values.index(1.0)]) and "simulated 0.26" in said
+
+
+def test_figures_tell_no_part_that_a_kick_does_not_resolve():
+    best = eg.best_regularizer(RING)
+    tiny = dataclasses.replace(best, moving=4e-11, moving_without=3e-9, movings=np.full_like(best.movings, 2e-12))
+    runs = swept(5e-12, 6e-10)
+    slider = strength_slider(tiny, runs)
+    ax = eg.plot.left(tiny, runs, present=(0.1, 7e-10))
+    legend = " ".join(t.get_text() for t in ax.get_legend().get_texts())
+    points = [text for told in style.told(ax.figure) for text in told.texts]
+    said = [*slider.texts, legend, captions.left(tiny, runs, (0.1, 7e-10)).alt, *points]
+    assert not re.search(r"\de-(0[8-9]|1\d)", " ".join(said))
+    assert "below 1e-7" in legend and "simulated below 1e-7" in slider.texts[slider.values.index(1.0)]
+    assert not any("times the advice's" in text for text in slider.texts)
+
+
+def test_a_single_particle_tells_no_modes_apart():
+    one = RING.replace({"generator.particles": 1})
+    (row,) = eg.thresholds(one, boundaries.RATIO, mechanisms=["too slow to split"]).thresholds
+    assert not row.values and "at least 2" in row.reason and row.meaning == ""
+    found = eg.frequency(one, kernels={})
+    assert found.distance is None and found.separating_wavenumber is None
+    assert "neighbour" not in " ".join([*on_frequency(found), captions.frequency(found).caption]).lower()
+
+
+@pytest.mark.parametrize("key", [*PENALTIES, "likelihood"])
+def test_what_a_strength_multiplies_is_said_in_its_own_words(key):
+    said = strength_meaning(key)
+    assert "strength" in said and not re.search(rf"\b{key}\b", said) and said[0].isupper() and "^2" not in said
+    if key == "r1":
+        assert "(strength/2) |grad D|² on the data" in said

@@ -23,6 +23,11 @@ STRIP = 1.06
 #: a branch is drawn from the threshold where its first orbit is within this part of its range of it; points between two
 #: orbits; the line where orbits are unstable
 NEAR, BETWEEN, DASHED = 0.05, 12, (0, (4, 2))
+#: what begins at a threshold whose orbits were not followed
+BEGINS = {
+    "neimark-sacker": "circling", "hopf": "circling", "flip": "jumping to and fro", "pitchfork": "distortion",
+    "transcritical": "distortion",
+}  # fmt: skip
 #: size in inches of a figure, and of one without orbits, which has no sizes to show
 SIZE, LOW = (7.6, 5.0), (7.6, 3.0)
 
@@ -59,6 +64,10 @@ def branch(found: Branch, ax: Axes | None = None) -> Axes:
         if rows:
             _orbits(ax, found, born.threshold, rows, colour)
             handles.append(Line2D([], [], color=colour, lw=2, label=_label(born.threshold, rows[0].kind)))
+        else:
+            rest = "its size not known" if born.criticality is None else f"{born.criticality}, not followed"
+            label = f"{BEGINS.get(born.bifurcation, 'motion')} begins at {born.threshold:.4g}, {rest}"
+            handles += ax.plot([born.threshold], [0.0], "o", color=colour, ms=9, mec="white", zorder=4, label=label)
     for value in sorted({born.threshold for born in found.branches}):
         ax.axvline(value, color=GREY, lw=0.8, ls=":")
         style.tell(ax, [value], [0.0], [f"threshold of the spread state: {found.vary} = {value:.4g}"])
@@ -79,7 +88,9 @@ def branch(found: Branch, ax: Axes | None = None) -> Axes:
     ax.set_ylim(bottom=-0.02 * max((o.rms for o in found.orbits), default=1.0))
     if not found.orbits:
         ax.set(ylim=(-0.02, 1.0), yticks=[0.0])  # a size would mean nothing
-        ax.text(0.5, 0.5, "no orbits were followed", transform=ax.transAxes, ha="center", color=GREY)
+        undamped = any(born.criticality is None and "weight decay" in born.reason for born in found.branches)
+        why = "without weight decay no orbit has a fixed size" if undamped else "no orbits were followed"
+        ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", color=GREY)
     panel.legend(
         ax, handles, loc="lower left", bbox_to_anchor=(0.0, 1.11 if found.collapsed else 1.0), ncols=2,
         frameon=False, columnspacing=1.2, handletextpad=0.5,
