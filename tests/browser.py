@@ -60,14 +60,29 @@ def page(where: Path | str, **options) -> Iterator:
         yield new
 
 
-def findings(of) -> list[str]:
-    """What axe finds that is serious or critical: rule and place. Needs scripts."""
+def findings(of, impacts=None) -> list[str]:
+    """What axe finds (of these impacts, default of any): rule and place. Needs scripts. Headings of tables that are
+    formulas count as headings, which axe does not see."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     found = axe.run(of).response["violations"]
     return [
-        f"{v['id']}: {node['target']} {node['failureSummary']}"
-        for v in found if v["impact"] in ("serious", "critical") for node in v["nodes"]
+        f"{v['id']} ({v['impact']}): {node['target']} {node['failureSummary']}"
+        for v in found if impacts is None or v["impact"] in impacts for node in v["nodes"]
+        if not (v["id"] == "empty-table-header" and "<math" in node["html"])
     ]  # fmt: skip
+
+
+#: figures with the least size of their letters in pixels, of those that are seen
+LETTERS = """() => [...document.querySelectorAll("figure.picture svg.figure")]
+    .filter((svg) => svg.getBoundingClientRect().width)
+    .map((svg) => [svg.closest("figure").id, Math.min(...[...svg.querySelectorAll("text, tspan")]
+        .filter((t) => [...t.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
+        .map((t) => parseFloat(getComputedStyle(t).fontSize) * Math.hypot(t.getScreenCTM().a, t.getScreenCTM().b)))])"""
+
+
+def small_letters(of, least=9.0) -> dict[str, float]:
+    """Figures with letters of less than so many pixels, and how many they have."""
+    return {name: round(px, 2) for name, px in of.evaluate(LETTERS) if px < least}
 
 
 def overflow(of) -> int:

@@ -35,8 +35,8 @@ def _prepare():
         legend = ax.get_legend()
         title = ax.get_title() or (legend.get_title().get_text() if legend else "")
         drawn = [text.get_text() for text in legend.get_texts()] if legend else []
-        text = f"{ax.get_ylabel()} against {ax.get_xlabel()}" if ax.get_ylabel() and ax.get_xlabel() else ""
-        return "; ".join(filter(None, (title, text, "drawn: " + ", ".join(drawn) if drawn else "")))
+        text = f"{ax.get_ylabel()} against {ax.get_xlabel()}" if ax.get_ylabel() else f"over {ax.get_xlabel()}"
+        return "; ".join([title, text, *(["drawn: " + "; ".join(drawn)] if drawn else [])]).lstrip("; ")
 
     def shown(figure):
         panels = [panel(ax) for ax in figure.axes if ax.get_xlabel() or ax.get_title()]
@@ -127,11 +127,13 @@ def _output(output: Any, stem: str, figures: dict[str, bytes]) -> str:
             raise RuntimeError(f"{stem}: a figure without labels has no alternative text")
         wide = int.from_bytes(png[16:20], "big") // 2
         return f'<div class="output"><img src="{name}" alt="{html.escape(alt)}" width="{wide}"></div>'
-    table = _text(data.get("text/html", ""))
-    if table and "xr-wrap" not in table:  # an own table; a Dataset's many variables are shorter as text
-        table = re.sub(r">\s+<", "><", table)
-        return f'<div class="output">{table}</div>'
-    return _preformatted(_text(data["text/plain"]))
+    table, dataset, _ = _text(data.get("text/html", "")).partition("xr-wrap")
+    if dataset:  # an own table may stand before the whole Dataset, whose many variables are shorter as text
+        table = table.rpartition("<details")[0]
+    if not table:
+        return _preformatted(_text(data["text/plain"]))
+    table = re.sub(r">\s+<", "><", table)
+    return f'<div class="output">{table}</div>'
 
 
 def _preformatted(text: str) -> str:

@@ -114,7 +114,8 @@ def _strength(r: Results) -> Iterator[Answered]:
     others = [f"{_part(best.moving_without)} without"] if np.isfinite(best.moving_without) else []
     now = r.present
     if now > 0 and abs(now - best.best) > SAME * max(now, best.best):
-        others.append(f"{_part(left_over(r.exp, best.horizon).moving)} at the present {cell(now)}")
+        moving = left_over(r.exp, best.horizon).moving
+        others.append(f"{_part(moving) if np.isfinite(moving) else 'a kick grows'} at the present {cell(now)}")
     text = f"With it {left}" + (f"; {', '.join(others)}" if others else "") + "."
     if now > 0 and len(others) < 2:
         text += " It is the present one."

@@ -12,7 +12,9 @@ import egan_theory as eg
 from egan_theory.games.spectrum import spectrum_of
 from egan_theory.papers.solvable import SETTING_R
 from egan_theory.papers.solvable.report import solvable_report
-from tests.browser import SCHEMES, WIDTHS, browser, findings, opened, overflow, shot
+from egan_theory.show.theory import theory_page
+from egan_theory.symbolic import derive
+from tests.browser import SCHEMES, WIDTHS, browser, findings, opened, overflow, shot, small_letters
 from tests.games.double import Quadratic, descent
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -42,7 +44,15 @@ def of_solvable(folder):
     return solvable_report(SETTING_R.replace({"time": 20.0, "n": 200, "runs": 3, "record": 41}), folder / "solvable")
 
 
+def of_theory(folder):
+    file = folder / "theory.html"
+    file.write_text(theory_page(derive()), encoding="utf-8")
+    return file
+
+
 KINDS = {"report": of_report, "game": of_game, "monitor": of_monitor, "solvable": of_solvable}
+#: those and one without figures
+ALL = KINDS | {"theory": of_theory}
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +68,13 @@ def pages(tmp_path_factory):
 
     def page(kind):
         if kind not in made:
-            made[kind] = KINDS[kind](folder)
+            made[kind] = ALL[kind](folder)
         return made[kind]
 
     return page
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL)
 def test_pages_are_sound(started, pages, kind):
     file = pages(kind)
     assert file.stat().st_size < 2e6
@@ -77,22 +87,25 @@ def test_pages_are_sound(started, pages, kind):
                     assert page.errors == [] and page.requests == [], at
                     # where the page's own scripts are off, those of the test still run
                     assert overflow(page) <= 0, at
-                    assert page.locator("figure.picture svg").count() > 0
+                    assert (page.locator("figure.picture svg:visible").count() > 0) == (kind in KINDS)
+                    assert small_letters(page) == {}, at
                     assert page.locator("#scheme").is_visible() == js
                     assert page.locator(".slider").first.is_visible() == js if kind == "report" else True
                     if js:
                         assert findings(page) == [], at
 
 
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_texts_stay_within_figures_and_apart_from_each_other(started, pages, kind):
+def test_texts_stay_within_figures_and_apart_from_each_other(started, pages, kind, width):
     """Labels in a browser's own fonts, which are not those that Matplotlib measured."""
-    with opened(started, pages(kind)) as page:
+    with opened(started, pages(kind), width=width) as page:
         assert (
             page.evaluate("""() => {
             const out = [];
             for (const svg of document.querySelectorAll("svg.figure")) {
                 const frame = svg.getBoundingClientRect();
+                if (!frame.width) continue;
                 for (const text of svg.querySelectorAll("text")) {
                     const b = text.getBoundingClientRect();
                     if (b.left < frame.left - 2 || b.right > frame.right + 2) out.push(text.textContent);
@@ -106,9 +119,12 @@ def test_texts_stay_within_figures_and_apart_from_each_other(started, pages, kin
 
 #: where the first told point of a figure is in the window, and what it says
 PLACE = """(figure) => {
-    const li = figure.querySelector(".told li"), svg = figure.querySelector("svg");
+    const plot = [...figure.querySelectorAll(".plot")].find((p) => p.clientWidth), svg = plot.querySelector("svg");
+    const of = plot.classList.contains("narrow") ? "narrow" : "";
+    const li = figure.querySelector(of ? ".told li[data-narrow-y]" : ".told li");
     svg.scrollIntoView({ block: "center" });
-    const p = new DOMPoint(+li.dataset.x, +li.dataset.y).matrixTransform(svg.getScreenCTM());
+    const at = li.dataset, x = of ? at.narrowX : at.x, y = of ? at.narrowY : at.y;
+    const p = new DOMPoint(+x, +y).matrixTransform(svg.getScreenCTM());
     return [p.x, p.y, li.textContent];
 }"""
 
@@ -122,9 +138,10 @@ def nearest(page, figure):
     return at[2], page.locator("#tip")
 
 
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_figures_answer_to_the_pointer_and_to_keys(started, pages, kind):
-    with opened(started, pages(kind)) as page:
+def test_figures_answer_to_the_pointer_and_to_keys(started, pages, kind, width):
+    with opened(started, pages(kind), width=width) as page:
         for figure in range(page.locator("figure.picture").count()):
             said, tip = nearest(page, figure)
             assert tip.is_visible() and said in tip.inner_text().split("\n"), figure
@@ -132,9 +149,10 @@ def test_figures_answer_to_the_pointer_and_to_keys(started, pages, kind):
             assert box["x"] >= 0 and box["x"] + box["width"] <= wide
         page.mouse.move(1, 1)
         assert not tip.is_visible()
-        plot = page.locator(".plot").first
+        plot = page.locator(".plot:visible").first
         plot.focus()
-        texts = page.locator("figure.picture").first.locator(".told li").all_text_contents()
+        of = "[data-narrow-x]" if width < 600 else "[data-x]"
+        texts = page.locator("figure.picture").first.locator(f".told li{of}").all_text_contents()
         for key, index in (("ArrowRight", 0), ("ArrowRight", 1), ("End", -1), ("ArrowLeft", -2), ("Home", 0)):
             page.keyboard.press(key)
             assert tip.inner_text() == texts[index]
@@ -154,13 +172,14 @@ def test_figures_answer_to_touch(started, pages):
         assert not page.locator("#tip").is_visible()
 
 
-def test_the_slider_goes_through_what_was_computed(started, pages):
-    with opened(started, pages("report")) as page:
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_slider_goes_through_what_was_computed(started, pages, width):
+    with opened(started, pages("report"), width=width) as page:
         figure = page.locator("#fig-strength")
         slider, out = figure.locator("input"), figure.locator("output")
         stops = figure.locator(".stops li")
         assert "the advice" in out.inner_text()
-        line = partial(figure.locator("line.mark").get_attribute, "x1")
+        line = partial(figure.locator(f".plot.{'narrow' if width < 600 else 'wide'} line.mark").get_attribute, "x1")
         before = float(line())
         slider.focus()
         page.keyboard.press("Home")
@@ -220,6 +239,33 @@ def test_print_is_white_and_unfolded(started, pages):
         page.emulate_media(media="print", color_scheme="dark")
         assert page.evaluate("getComputedStyle(document.body).color") == "rgb(26, 28, 30)"
         assert not page.locator("nav.side").is_visible() and not page.locator(".points").first.is_visible()
+        assert page.locator(".paper").is_visible() and page.locator(".plot.narrow:visible").count() == 0
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert page.locator("details:not([open]):not(.points, .theory)").count() == 0
-        assert page.locator("details.theory:not([open])").count() == 1  # of many pages
+        assert page.locator("details.theory:not([open])").count() == 1  # of many pages, and a line says so
+        page.evaluate("document.querySelector('details.theory').open = true")
+        assert not page.locator(".paper").is_visible()
+
+
+@pytest.mark.parametrize("width", [680, 703])  # A4 and Letter within the page's own margins, at 96 pixels per inch
+@pytest.mark.parametrize("kind", ALL)
+def test_nothing_is_cut_on_paper(started, pages, kind, width):
+    """No part reaches beyond the sheet, no figure is higher than one, and the numbers as JSON are left out."""
+    with opened(started, pages(kind), width=width, height=1000) as page:
+        page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert overflow(page) <= 0
+        wide = page.evaluate(
+            """(width) => [...document.querySelectorAll("main :is(table, pre, svg.figure, .answer)")]
+            .filter((e) => e.getBoundingClientRect().right > width + 1).map((e) => e.outerHTML.slice(0, 80))""",
+            width,
+        )
+        assert wide == []
+        heights = page.evaluate("[...document.querySelectorAll('figure')].map((f) => f.getBoundingClientRect().height)")
+        assert max(heights, default=0) < 700 and page.locator("details.numbers:visible").count() == 0
+
+
+def test_headless_print_has_margins(started, pages):
+    with opened(started, pages("game")) as page:
+        pdf = page.pdf(format="A4")
+        assert 3 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 6  # without the numbers as JSON

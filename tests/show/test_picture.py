@@ -7,7 +7,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from egan_theory.base.errors import InputError
-from egan_theory.show import html, scheme, style
+from egan_theory.show import html, panel, scheme, style
 from egan_theory.show.picture import Slider, picture
 
 X, Y = np.array([1.0, 2.0, 30.0]), np.array([0.1, -0.2, 0.3])
@@ -147,3 +147,34 @@ def test_an_image_has_the_counterparts_of_its_colours():
     for at, colour in (((0, 0), scheme.DARK[style.BLUE]), ((0, 1), scheme.BACKGROUND), ((1, 0), scheme.TEXT)):
         assert "#" + "".join(f"{v:02x}" for v in dark[at]) == colour
     assert np.ptp(dark[1, 1].astype(int)) < 12 and 100 < dark[1, 1].mean() < 180  # grey stays grey, in the middle
+
+
+def test_a_drawing_for_narrow_windows_has_the_same_points_and_no_smaller_letters(drawn):
+    @style.styled
+    def decades():
+        ax = drawing("a label that is too long for one line of a legend that stands on a telephone's narrow page")
+        ax.set(yscale="log", ylim=(1e-7, 1.0), xlabel="a name of the axis which is longer than a narrow figure is wide")
+        return style.finish(ax)
+
+    p = picture("powers", "What it shows", "Caption.", decades)
+    small = p.narrow
+    assert small.size[0] == panel.NARROW * 72 < p.size[0] and small.size[1] == p.size[1]
+    assert [q.text for q in small.points] == [q.text for q in p.points]
+    assert max(q.x for q in small.points) < small.size[0] < max(q.x for q in p.points)
+    sizes = {name: [float(v) for v in re.findall(r"font-size: ([\d.]+)px", svg)] for name, svg in
+             (("wide", p.svg), ("narrow", small.svg))}  # fmt: skip
+    assert min(sizes["wide"]) < 9 <= min(sizes["narrow"])  # exponents, which are 1e−06 there
+    assert "1e−06" in small.svg and "than a narrow figure is wide" not in small.svg
+    assert set(re.findall(r' id="([^"]+)"', small.svg)).isdisjoint(re.findall(r' id="([^"]+)"', p.svg))
+
+
+def test_numbers_at_a_narrow_axis_do_not_touch():
+    def close():
+        ax = drawing()
+        ax.set_xscale("linear")
+        ax.set_xticks(np.linspace(1, 30, 12), [f"{v:.8f}" for v in np.linspace(1, 30, 12)])
+        return ax
+
+    p = picture("close", "Ticks.", "", close)
+    wide, small = (len(re.findall(r">\d+\.\d{8}<", svg)) for svg in (p.svg, p.narrow.svg))
+    assert wide == 12 and 2 < small < 6

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from ...predict.basin import Reached
 from ...runs.outcome import Outcome
-from .. import fields, given, panel, style
+from .. import fields, given, style
 from ..style import BLACK, OUTCOMES
 
 COLOURS = {o.word: OUTCOMES[o][0] for o in Outcome}
@@ -76,5 +76,4 @@ def reached(
     ax.set_ylim(0, 1)
     ax.set_xlabel(fields.label(label))
     ax.set_ylabel("probability")
-    panel.legend(ax, ax.get_legend_handles_labels()[0])
-    return ax
+    return style.finish(ax)
