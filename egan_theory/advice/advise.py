@@ -23,6 +23,7 @@ from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.taken import takes_experiment
 from ..features.rows import RowFeatures
+from ..games.refusals import running
 from ..predict.left import horizon_of
 from .combine import combined
 from .gram import checked_gram
@@ -112,13 +113,24 @@ def advise(
                 raise InputError(name, "be left out for a game, which holds its own", type(value).__name__)
         if horizon is None:
             raise InputError("horizon", "be given for a game: the steps of training that remain", "none")
+        _whole("products", products, 1)
         return advise_game(D, horizon, products=products, fresh=fresh, seed=seed, progress=progress)
+    if not callable(D) or hasattr(D, "named_parameters"):  # a network of PyTorch is none by itself
+        rule = "be a game, eg.game(D, G, ...), or a function of (params, one sample) in JAX"
+        raise InputError("D", rule, type(D).__name__)
     if data is None:
         raise InputError("data", "be given (or a game in place of D)", "none")
+    for name, value in (("batch_size", batch_size), ("batches", batches)):
+        _whole(name, value, 1)
     samples, shape = samples_of(data)
     settings = _Settings(practice(training), horizon, batch_size, batches, variations, seed, progress)
     around = {"generated": generated, "later": later}
     return _advise(D, [params, *initialisations], samples, shape, settings, **around)
+
+
+def _whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise InputError(name, f"be a whole number of at least {least}", repr(value))
 
 
 class _Settings(NamedTuple):
@@ -144,10 +156,10 @@ def _advise(
     def flat(params: Any, x: Any) -> Any:
         return D(params, x.reshape(shape))
 
-    try:
+    if not jax.tree.leaves(trees[0]):
+        raise InputError("params", "hold the weights of D, a tree of arrays", repr(trees[0]))
+    with running("D", f"(params, one sample of shape {shape}), in JAX"):
         size = jax.eval_shape(flat, trees[0], jax.ShapeDtypeStruct(samples.shape[1:], float)).size
-    except TypeError as error:
-        raise InputError("D", "be a JAX function of (params, one sample)", str(error).split("\n")[0]) from None
     if size != 1:
         raise InputError("D", "give one number for one sample", f"{size} of a sample of shape {shape}")
     time = horizon_of(of.base, of.horizon)

@@ -203,6 +203,8 @@ def place(
             raise InputError("training", "be an experiment, and data left out, for kernel numbers without a game")
         exp, M, d = training, *training.points.coordinates.shape
         return _located(G, _with(exp, G), M, d, d, 1.0, ())
+    if not isinstance(G, Game):
+        raise InputError("G", "be a game, eg.game(D, G, ...), or kernel numbers", type(G).__name__)
     if data is None:
         raise InputError("data", "be given: D's features at some of it are needed", "none")
     known = kernel_numbers(G, seed=seed) if numbers is None else numbers
@@ -268,15 +270,19 @@ def _settings(
 
 def _affordable(available: int, d: int, points: int | None, directions: int | None) -> tuple[int, int]:
     """(points, directions) within PLACE_ROWS where not given."""
-    if points is not None and not 2 <= points <= available:
-        raise InputError("points", f"be from 2 to the {available} samples of data", points)
-    if directions is not None and not 1 <= directions <= d:
-        raise InputError("directions", f"be from 1 to the {d} dimensions of a sample", directions)
+    if points is not None and not (_is_whole(points) and 2 <= points <= available):
+        raise InputError("points", f"be a whole number from 2 to the {available} samples of data", repr(points))
+    if directions is not None and not (_is_whole(directions) and 1 <= directions <= d):
+        raise InputError("directions", f"be a whole number from 1 to the {d} dimensions of a sample", repr(directions))
     if directions is None:
         directions = min(d, max((PLACE_ROWS // (points or min(POINTS, available)) - 1) // 2, 1))
     if points is None:
         points = min(available, max(PLACE_ROWS // (1 + 2 * directions), 2))
     return points, directions
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _rows(game: Game, X: Array, d: int, k: int, seed: int) -> tuple[RowFeatures, Array | None, float]:

@@ -63,6 +63,9 @@ def practice(training: Experiment | Mapping[str, Any] | None) -> Experiment:
     of the experiment's own particles, do not.
 
     Raises InputError for what the advice would leave out: a likelihood term, averaged opponents, sums in tables."""
+    if training is not None and not isinstance(training, Experiment | Mapping):
+        rule = 'be an experiment, or tables of one, {"discriminator": {"learning_rate": 0.1}}'
+        raise InputError("training", rule, type(training).__name__)
     if not isinstance(training, Experiment):
         training = _from_tables(dict(training or {}))
     for field, used, given in (

@@ -10,6 +10,7 @@ import numpy as np
 from ..base.arrays import numbers
 from ..base.errors import InputError
 from .modules import Apart, Network, drops, require_torch
+from .refusals import TORCH_ENDS, Failed, check_samples, failed, no_loss
 from .scores import LABELS, Objective
 
 
@@ -47,12 +48,13 @@ def batched(data: Any, latents: Any, device: Any, dtype: Any) -> tuple[list[Any]
 
 def _tensor(name: str, value: Any, device: Any, dtype: Any) -> Any:
     torch = require_torch()
-    if isinstance(value, list | tuple | dict | str):
-        raise InputError(name, "be a tensor or array of samples, or a list of such mini-batches", type(value).__name__)
+    check_samples(name, value)
     if not isinstance(value, torch.Tensor):
         value = torch.from_numpy(np.array(numbers(name, value)))
     if value.ndim == 0 or value.numel() == 0:
         raise InputError(name, "hold samples (first axis)", f"found the shape {tuple(value.shape)}")
+    if value.device.type == "meta":
+        raise InputError(name, "have values", "the device meta")
     if not bool(torch.isfinite(value).all()):
         raise InputError(name, "be finite", "found NaN or infinity")
     whole = name == "latents" and not value.is_floating_point()  # numbers of classes
@@ -68,13 +70,20 @@ def coarse(*modules: Any) -> Any:
 
 def told(error: BaseException) -> InputError:
     """What networks or loss raised, as the error of their user."""
+    if isinstance(error, Failed):
+        return error.said
     return InputError("D, G or loss", "run on data and latents, and have second derivatives", f"found: {error}")
 
 
 def loss_of(objective: Objective, real: Any, fake: Any) -> Any:
     """The objective as a tensor without axes. Raises InputError."""
     torch = require_torch()
-    value = objective(real, fake)
+    try:
+        value = objective(real, fake)
+    except (RuntimeError, InputError):
+        raise
+    except Exception as error:
+        raise failed("loss", "(real, fake) scores", error) from error
     if not isinstance(value, torch.Tensor) or value.numel() != 1:
         shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
         raise InputError("loss", "give one number for a batch (take the mean over samples)", f"found {shape}")
@@ -107,7 +116,10 @@ def checked(
     points = x.clone().requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         begin = apart.streams()
-        made = _ran("G", "latents", G, theta, z)
+        try:
+            made = _ran("G", "latents", G, theta, z)
+        except Failed as error:
+            raise _swapped(error, D, psi, z) from error
         drawn_G = not drops(G.module) and apart.streams() != begin
         if not isinstance(made, torch.Tensor) or made.shape[1:] != x.shape[1:] or made.ndim != x.ndim:
             shape = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
@@ -123,9 +135,11 @@ def checked(
             raise InputError(f"loss of {name}", "be finite at the checkpoint", "found NaN or infinity")
     _alive(psi, theta, points, made, real, fake)
     for name, objective in zip("DG", losses, strict=True):
-        if not loss_of(objective, *(s.detach().requires_grad_() for s in (real, fake))).requires_grad:
-            rule = "depend on the scores, and so on the weights, in a way that gradients follow"
-            raise InputError(f"loss of {name}", rule, "a constant (detached?)")
+        given = [s.detach().requires_grad_() for s in (real, fake)]
+        value = loss_of(objective, *given)
+        found = torch.autograd.grad(value, given, allow_unused=True) if value.requires_grad else (None, None)
+        if found[1] is None and (name == "G" or found[0] is None):
+            raise no_loss(name, found[0] is not None, TORCH_ENDS)
     own, other = (s.detach().requires_grad_() for s in (real, fake))
     value = loss_of(losses[1], own, other)
     real_counts = value.requires_grad and torch.autograd.grad(value, own, allow_unused=True)[0] is not None
@@ -159,17 +173,32 @@ def _aside(apart: Apart, *drawn: bool) -> Iterator[str]:
 
 
 def _ran(name: str, what: str, net: Network, weights: Sequence[Any], x: Any) -> Any:
+    on = f"the {what}, of shape {tuple(x.shape)}"
     try:
         return net(weights, x)
-    except (RuntimeError, InputError):
+    except InputError:
         raise
+    except RuntimeError as error:
+        raise Failed(failed(name, on, error)) from error
     except Exception as error:
-        raise InputError(name, f"run on the {what}", f"found {type(error).__name__}: {error}") from error
+        raise failed(name, on, error) from error
+
+
+def _swapped(error: Failed, D: Network, psi: Sequence[Any], z: Any) -> Failed:
+    """The error that G does not run on the latents, with a word where D does."""
+    try:
+        D(psi, z)
+    except Exception:  # neither does
+        return error
+    said = error.said
+    return Failed(
+        InputError(said.field, said.must, f"{said.found}; D runs on them: are D and G, or data and latents, swapped?")
+    )
 
 
 def _scored(D: Network, psi: Sequence[Any], x: Any, what: str) -> Any:
     torch = require_torch()
-    scores = _ran("D", "data", D, psi, x)
+    scores = _ran("D", what.removeprefix("the "), D, psi, x)
     if not isinstance(scores, torch.Tensor) or scores.ndim == 0 or len(scores) != len(x):
         shape = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
         raise InputError("D", f"give a score for each of the {len(x)} samples", f"found {shape}")
@@ -187,8 +216,12 @@ def _alive(psi: Any, theta: Any, points: Any, made: Any, real: Any, fake: Any) -
         found = grad(output.sum(), inputs, allow_unused=True, retain_graph=True)
         return any(g is not None and bool((g != 0).any()) for g in found)
 
+    if not (real.requires_grad or fake.requires_grad):
+        raise InputError("D", "give scores that gradients follow to its weights and samples", f"none ({TORCH_ENDS}?)")
+    if not made.requires_grad:
+        raise InputError("G", "give samples that gradients follow to its weights", f"none ({TORCH_ENDS}?)")
     if not (moves(real, [points]) or moves(fake, [made] if made.requires_grad else theta)):
-        raise InputError("D", "depend on its samples", "its gradient is 0 at all of them (dead units?)")
+        raise InputError("D", "depend on its samples", "its gradient is 0 at all of them (dead units, or detached?)")
     if not (moves(real, psi) or moves(fake, psi)):
         raise InputError("D", "depend on its weights", "its gradient is 0 in all of them")
     generator = require_torch().Generator().manual_seed(0)

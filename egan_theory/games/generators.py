@@ -12,6 +12,7 @@ import numpy as np
 
 from .optimizers import Optimizer
 from .protocol import GENERATOR, Players
+from .refusals import running
 
 Array = np.ndarray
 #: the word of the notes on modules that says that batch statistics couple samples
@@ -82,7 +83,8 @@ def of_jax(network: Any, batches: list[Array], optimizer: Any = None) -> tuple[l
         return np.asarray(f(*args), dtype=float)
 
     def at(z: Array) -> GeneratorMap:
-        out = arrays(forward, theta, z)
+        with running("G", f"the latents, of shape {z.shape}, in JAX"):
+            out = arrays(forward, theta, z)
         coupled = _coupled(out, lambda part: arrays(forward, theta, part), z)
         return GeneratorMap(
             len(z), out.shape[1], net.size, lambda v: arrays(push, z, v), lambda u: arrays(pull, z, u), coupled=coupled
@@ -125,7 +127,8 @@ def of_torch(module: Any, batches: list[Any], optimizer: Any = None) -> tuple[li
     def at(i: int, latents: Any) -> GeneratorMap:
         z = torch.as_tensor(latents).detach().to(net.device)
         z = z.to(net.dtype) if z.is_floating_point() else z
-        out = outputs(z)
+        with running("G", f"the latents, of shape {tuple(z.shape)}"):
+            out = outputs(z)
 
         def push(v: Array) -> Array:
             with apart():

@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from ..base.arrays import numbers
 from ..base.errors import InputError
 from ..features.networks.double import double, require_jax
 from ..tables.penalties import PENALTIES, coefficients
+from .refusals import check_alive, check_samples, running
 from .scores import LABELS
 from .trees import FlatNetwork, Network
 
@@ -70,7 +72,7 @@ class JaxPlayers:
         self._do = _compiled(jax, self._nets[0].apply, self._nets[1].apply, self._objectives)
 
     def _check_shapes(self, jax: Any) -> None:
-        """Shapes of samples, scores and losses from tracing alone; nothing is computed."""
+        """Shapes of samples, scores and losses from tracing alone; then one evaluation, whether gradients follow."""
         psi, theta = self._nets[0].flat, self._nets[1].flat
         x, z = self._data[0], self._latents[0]
         y = _traced(jax, "G", self._nets[1].apply, theta, z)
@@ -89,6 +91,7 @@ class JaxPlayers:
             if not hasattr(value, "shape") or value.size != 1:
                 found = f"found shape {getattr(value, 'shape', type(value).__name__)}"
                 raise InputError(f"loss of {player}", "be one number of (real scores, fake scores)", found)
+        check_alive(jax, self._nets, self._objectives, x, z)
 
     @property
     def weights(self) -> tuple[Array, Array]:
@@ -232,7 +235,10 @@ def _vector(name: str, value: Array, size: int) -> Array:
 
 
 def _batches(name: str, value: Any) -> list[Array]:
-    found = [np.asarray(one, dtype=float) for one in (value if isinstance(value, list | tuple) else [value])]
+    given = value if isinstance(value, list | tuple) else [value]
+    for one in given:
+        check_samples(name, one)
+    found = [numbers(name, one).astype(float) for one in given]
     if not found:
         raise InputError(name, "hold a mini-batch at least", "found none")
     if name == "data" and len(found) == 2 and found[0].ndim != found[1].ndim:
@@ -247,10 +253,8 @@ def _batches(name: str, value: Any) -> list[Array]:
 
 def _traced(jax: Any, name: str, function: Any, *args: Any) -> Any:
     """The shape of function(*args); its own error is told with the name of what was called."""
-    try:
+    with running(name, "what it is given, in JAX"):
         return jax.eval_shape(function, *args)
-    except (TypeError, ValueError) as error:
-        raise InputError(name, "run in JAX on what it is given", f"found {type(error).__name__}: {error}") from error
 
 
 def _words(shape: tuple[int, ...]) -> str:

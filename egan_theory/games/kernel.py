@@ -23,6 +23,7 @@ from ..base.table import Record
 from .generators import GeneratorMap, of_jax, of_players, of_torch
 from .optimizers import Optimizer
 from .probes import Numbers, Probed, estimated, over_latents, probed, whole
+from .refusals import check_samples
 
 Array = np.ndarray
 
@@ -171,8 +172,8 @@ def measured(
     """The numbers of ``maps``, one per batch of latents, under the diagonal preconditioner ``scale`` (weights,)."""
     if not maps:
         raise InputError("latents", "hold at least one batch")
-    if probes < 2:
-        raise InputError("probes", "be at least 2, for standard errors", probes)
+    if not isinstance(probes, int | np.integer) or probes < 2:
+        raise InputError("probes", "be a whole number of at least 2, for standard errors", repr(probes))
     if min(m.latents for m in maps) < 2:
         raise InputError("latents", "be at least 2 in a batch (g2 is of pairs)", min(m.latents for m in maps))
     if not np.all(np.isfinite(scale)) or np.any(np.asarray(scale) < 0):
@@ -239,9 +240,16 @@ def kernel_numbers(
             raise InputError("latents, optimizer", "be left out for a game, which has its own")
         optimizer, maps = G.optimizers[1], of_players(G.players)
     else:
+        if not (isinstance(G, tuple) or hasattr(G, "named_parameters")):
+            rule = "be a game, a torch.nn.Module, or (function(weights, latents), weights) in JAX"
+            raise InputError("G", rule, type(G).__name__)
         batches = list(latents) if isinstance(latents, list | tuple) else [latents]
         if latents is None or not batches:
             raise InputError("latents", "be given for a generator without a game", "none")
+        for batch in batches:
+            check_samples("latents", batch)
+            if len(np.shape(batch)) < 1 or 0 in np.shape(batch):
+                raise InputError("latents", "hold samples (first axis)", f"shape {np.shape(batch)}")
         maps, optimizer = (of_jax if isinstance(G, tuple) else of_torch)(G, batches, optimizer)
     kind, scale, rate = preconditioning(optimizer)
     return measured(

@@ -98,6 +98,8 @@ class Optimizer(Shown):
 
     def __post_init__(self) -> None:
         rule = self.rule
+        if not isinstance(self.settings, Mapping):
+            raise InputError("settings", 'be by name, {"learning_rate": 0.02}', repr(self.settings))
         if unknown := set(self.settings) - set(rule.settings):
             raise InputError(
                 f"optimizer {self.kind}", f"have no setting but {', '.join(rule.settings)}", sorted(unknown)

@@ -23,6 +23,7 @@ from .checkpoint import batched, checked, coarse, loss_of, told
 from .kept import Kept
 from .modules import Apart, Network, apart, notes, require_torch, unwrapped
 from .protocol import DISCRIMINATOR, Strengths
+from .refusals import check_devices
 from .scores import KEYS, Functions, objectives
 
 Array = np.ndarray
@@ -72,6 +73,7 @@ class TorchPlayers:
         self.modules = D, G = unwrapped(D), unwrapped(G)
         self._objectives = objectives(loss, Functions(torch, lambda u: torch.nn.functional.softplus(u, threshold=50)))
         self._given = data, latents, held
+        check_devices(D, G)
         small = sum(p.numel() for m in (D, G) for p in m.parameters()) <= AFFORDABLE
         self.notes: tuple[str, ...] = (*notes("The discriminator", D), *notes("The generator", G))
         if any(torch.is_autocast_enabled(p.device.type) for p in D.parameters()):
@@ -102,8 +104,6 @@ class TorchPlayers:
         if set(map(id, self.nets[0].parameters)) & set(map(id, self.nets[1].parameters)):
             raise InputError("D, G", "share no weights that are trained")
         self.device = self.nets[0].device
-        if self.nets[1].device != self.device:
-            raise InputError("G", f"be on the device of D, {self.device}", self.nets[1].device)
         self.apart = Apart(self.device, D, G)
         self.sizes: tuple[int, int] = (self.nets[0].size, self.nets[1].size)
         self.weights: tuple[Array, Array] = (self.nets[0].flat, self.nets[1].flat)

@@ -23,6 +23,9 @@ from .samples import Samples
 #: parts of an analysis that its products do not count
 ON_TOP = {"kernel": "kernel numbers", "advice": "the advice"}
 
+#: of eg.game, what is not an argument of Monitor itself
+OPTIONS = {"precision"}
+
 
 class Monitor:
     """Measures leading multipliers, path angle, the generator's kernel numbers and the advised R1 strength during
@@ -102,6 +105,14 @@ class Monitor:
             raise InputError("share", "be above 0 and at most 1, a part of the training time", repr(share))
         if horizon is not None and not (isinstance(horizon, int | float) and 0 < horizon < math.inf):
             raise InputError("horizon", "be a number of steps above 0", repr(horizon))
+        if not isinstance(parts, str | list | tuple):
+            raise InputError("parts", f"be some of {', '.join(PARTS)}", repr(parts))
+        if not isinstance(path, str | Path):
+            raise InputError("path", "be the name of a file", repr(path))
+        if say is not None and not callable(say):
+            raise InputError("say", "be a function of one line, or None", repr(say))
+        if extra := set(options) - OPTIONS:
+            raise InputError(min(extra), f"be an argument of Monitor, or of eg.game: {', '.join(OPTIONS)}", "neither")
         unknown = [part for part in parts if part not in PARTS]
         if unknown or isinstance(parts, str):
             raise InputError("parts", f"be some of {', '.join(PARTS)}", parts if isinstance(parts, str) else unknown[0])

@@ -157,7 +157,7 @@ def bad(change):
         (lambda D, G: {"D": D[0]}, "D: must be (function(params, batch), params)"),
         (lambda D, G: {"D": (lambda p, x: x, D[1])}, "D: must give one score for each of the 4 points of the data"),
         (lambda D, G: {"G": (lambda p, z: z, G[1])}, "G: must give samples of the shape of the data, (2,) each"),
-        (lambda D, G: {"G": (lambda p, z: z @ p[3], G[1])}, "G: must run in JAX"),
+        (lambda D, G: {"G": (lambda p, z: z @ p[3], G[1])}, "G: must run on what it is given, in JAX"),
         (lambda D, G: {"data": np.full((4, 2), np.nan)}, "data: must be finite"),
         (lambda D, G: {"data": (np.ones((4, 2)), np.ones(4))}, "give the images only, not (images, labels)"),
         (lambda D, G: {"data": [np.ones((4, 2))] * 2}, "latents: must have as many mini-batches as data (2)"),

@@ -256,7 +256,7 @@ def broken(D):
         ({"data": "x"}, r"data: must be a tensor or array"),
         ({"data": []}, r"data: must hold one mini-batch at least"),
         ({"latents": [torch.randn(8, 3)] * 2}, r"latents: must be in as many mini-batches as the data, 1"),
-        ({"latents": torch.randn(8, 4)}, r"D, G or loss: must run on data and latents"),
+        ({"latents": torch.randn(8, 4)}, r"G: must run on the latents, of shape \(8, 4\)"),
         ({"loss": (lambda r, f: f, lambda r, f: f.mean())}, r"loss: must give one number for a batch"),
         ({"loss": "nothing"}, r"loss: must be one of wasserstein"),
         ({"loss": (lambda r, f: f.mean() / 0, lambda r, f: f.mean())}, r"loss of D: must be finite"),

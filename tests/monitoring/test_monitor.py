@@ -18,6 +18,7 @@ from egan_theory.monitoring.monitor import Monitor
 from egan_theory.monitoring.pace import share_said
 from egan_theory.runs.recording import WriteError
 from tests.monitoring.doubles import Clock, Double, Network
+from tests.runs.test_recording_hard import ignored, in_a_fork, needs_fork
 
 LATENTS = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
 
@@ -299,6 +300,19 @@ def test_a_killed_loop_leaves_what_was_recorded(tmp_path):
     with monitor(tmp_path / "r.nc", resume=True) as m:
         m.step(30)
     assert eg.open_runs(tmp_path / "r.nc")["time"].values[-1] == 30
+
+
+@needs_fork
+@ignored
+def test_a_forked_process_leaves_the_monitor_alone(tmp_path):
+    with monitor(tmp_path / "r.nc") as m:
+        m.step(0)
+        assert in_a_fork(lambda: m.__exit__(None, None, None)) == "None"
+        assert in_a_fork(lambda: m.step(1)).startswith(
+            "InputError: RunWriter: must be used by the process that made it"
+        )
+        m.step(1)
+    assert eg.open_runs(tmp_path / "r.nc")["time"].values[-1] == 1
 
 
 def test_large_images_are_recorded_few(tmp_path, monkeypatch):
