@@ -113,7 +113,8 @@ def reference(exp: eg.Experiment) -> np.ndarray:
     box = exp.target.kind == "uniform"
     with mp.workdps(WAVES if box else PRECISION):
         systems = _box(exp) if box else [_saddle(exp)]
-        if exp.penalty.weight_decay:  # weights that no datum sees
+        # weights that no datum sees, particles that nothing moves: what a rule remembers of them decays
+        if exp.penalty.weight_decay or not exp.update_rule.responds:
             systems.append((matrix([[-mpf(exp.discriminator.learning_rate) * mpf(exp.penalty.weight_decay)]]), 1))
         found: list[Any] = []
         for J, nw in systems:
@@ -319,7 +320,7 @@ def _stacked(rows: list[Any]) -> Any:
 
 
 def _exponents(T: Any, continuous: bool) -> list[Any]:
-    from mpmath import arg, eig, eye, log, log1p, mp, mpc, re
+    from mpmath import arg, eig, eye, im, log, log1p, mp, mpc, pi, re
 
     if continuous:
         return list(eig(T, left=False, right=False))
@@ -328,7 +329,8 @@ def _exponents(T: Any, continuous: bool) -> list[Any]:
     for d in eig(T - eye(T.rows), left=False, right=False):
         if abs(1 + d) > gone:
             near = abs(d) < 0.5
-            out.append(mpc(log1p(2 * re(d) + abs(d) ** 2) / 2 if near else re(log(1 + d)), arg(1 + d)))
+            angle = arg(1 + d) if re(d) > -1 or abs(arg(1 + d)) < 3 or abs(im(d)) > gone * abs(1 + d) else +pi
+            out.append(mpc(log1p(2 * re(d) + abs(d) ** 2) / 2 if near else re(log(1 + d)), angle))
     return out
 
 
@@ -355,7 +357,7 @@ def compared(exp: eg.Experiment) -> Compared:
     ds, true = eg.spectrum(exp), reference(exp)
     s = ds["eigenvalue_re"].values + 1j * ds["eigenvalue_im"].values
     count, error, rate_error = (ds[n].values for n in ("multiplicity", "error", "rate_error"))
-    slow = (s.real > -FAST) & ((np.abs(s) > LEAST / ZERO) | (np.abs(s) <= error))
+    slow = (s.real > -FAST) & ((np.abs(s) > LEAST**0.5) | (error > LEAST**0.5))
     s, count, error, rate_error = s[slow], count[slow], error[slow], rate_error[slow]
     verdict = -1 if not len(true) else int((true.real < 0).all())
     true = true[true.real > -FAST]
