@@ -9,7 +9,20 @@ import numpy as np
 from ..problem.problem import Problem
 from ..symbolic.maps import update_decrements, update_matrices
 from ..tables.updates import UpdateRule
-from .rounding import EPS, ROOM, Roots, dense_roots, of_numbers, pair_roots, small_roots, spread
+from .rounding import (
+    EPS,
+    ROOM,
+    ROOMY,
+    Roots,
+    balance,
+    dense_roots,
+    divided,
+    multipliers,
+    of_numbers,
+    pair_roots,
+    small_roots,
+    spread,
+)
 from .system import Linearization, Scalars, System, decrement_matrix
 
 Array = np.ndarray
@@ -75,9 +88,7 @@ def block_rows(lin: Linearization, rule: UpdateRule) -> Rows:
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.where(det > 0, trace / (2 * np.sqrt(np.abs(det))), np.nan)[:, None]
     elif continuous:
-        roots = small_roots(update_matrices(rule, blocks), None)
-        if rule.responds:  # without the one of each block that is 0 because its discriminator has no dynamics
-            roots = roots.at(np.argsort(np.abs(roots.d), axis=-1, kind="stable")[:, 1:])
+        roots = _remembered(rule, blocks, errors)
         s = roots.d
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.where(np.abs(s.imag) > 0, -s.real / np.abs(s), np.nan)
@@ -87,11 +98,52 @@ def block_rows(lin: Linearization, rule: UpdateRule) -> Rows:
             known = spread(lambda J: update_decrements(rule, J), blocks, errors)
             roots = pair_roots(decrements, known, continuous)
         else:
-            roots = small_roots(decrements, update_matrices(rule, blocks))
+            roots = _remembered(rule, blocks, errors)
         s = roots.logarithms(continuous)[0]
         order = np.argsort(-s.real, axis=-1, kind="stable")
         roots, ratio = roots.at(order), discrete_ratio(np.take_along_axis(s, order, axis=-1))
     return _rows(roots, continuous, lin.multiplicity[:, None], ratio, True, lin.wavenumber[:, None])
+
+
+def _remembered(rule: UpdateRule, blocks: Array, errors: Array) -> Roots:
+    """Of a rule with memory: the players' own apart from those of what they remember, where they are slow."""
+    scale = balance(blocks)
+    units = scale[:, None, :] / scale[:, :, None]
+    blocks, errors = blocks * units, errors * units
+    # in flows a discriminator that responds has no dynamics; in steps it remembers nothing
+    first = 1 if rule.responds and rule.continuous else 0
+    players = [1 - first] if rule.responds else [0, 1]
+
+    def ordered(found: Array) -> Array:
+        found = found[..., first:, first:]
+        order = np.array(players + [i for i in range(found.shape[-1]) if i not in players])
+        return found[..., order[:, None], order]
+
+    def matrices(J: Array) -> Array:
+        return ordered(update_matrices(rule, J) if rule.continuous else update_decrements(rule, J))
+
+    D, k = matrices(blocks), len(players)
+    steps = None if rule.continuous else ordered(update_matrices(rule, blocks))
+    roots, parts = small_roots(D, steps), divided(D, k)
+    if not parts.slow.any():
+        return roots
+    where = parts.slow
+    own = spread(lambda J: divided(matrices(J), k).X, blocks[where], errors[where])
+    X = parts.X[where]
+    slow = of_numbers(X[:, :, 0], own[:, :, 0], rule.continuous) if k == 1 else pair_roots(X, own, rule.continuous)
+    # what is left of them all, the nearest to the players' taken out
+    fast = small_roots(parts.Y[where], None)
+    fast = of_numbers(fast.d, fast.error, rule.continuous)
+    if steps is not None:
+        fast = fast._replace(z=multipliers(fast.d, steps[where]))
+    both = (np.concatenate([a, b], axis=-1) for a, b in zip(slow, fast, strict=True))
+    return Roots(*(_replaced(old, where, new) for old, new in zip(roots, both, strict=True)))
+
+
+def _replaced(old: Array, where: Array, new: Array) -> Array:
+    out = old.copy()
+    out[where] = new
+    return out
 
 
 def _slaved(blocks: Array) -> Array:
@@ -123,14 +175,16 @@ def system_rows(problem: Problem, system: System, rule: UpdateRule, ratios: bool
         return _none()
     if rule.responds:
         return _response_rows(system, rule)
-    if alike(rule):
-        roots, vectors = of_flow(rule, J, system.unit)
+    D = decrement_matrix(rule, J, nw)
+    if len(D) > len(J):
+        roots, vectors = _with_memory(rule, D, system)
     else:
-        roots, vectors = dense_roots(decrement_matrix(rule, J, nw), rule.continuous, system.unit)
+        roots, vectors = dense_roots(D, rule.continuous, system.unit)
     moves = np.ones(len(roots.d), dtype=bool)
     carried = moves
     if system.mixed:
-        moves = np.linalg.norm(vectors[nw : len(J)], axis=0) > COUPLING_TOLERANCE * np.linalg.norm(vectors, axis=0)
+        lengths = np.linalg.norm(vectors, axis=0)
+        moves = np.linalg.norm(vectors[nw : len(J)], axis=0) > COUPLING_TOLERANCE * lengths
         carried = moves & (_particles_share(problem, system, vectors) > CARRIED)
     s = roots.logarithms(rule.continuous)[0]
     ratio = np.full(s.shape, np.nan)
@@ -141,29 +195,21 @@ def system_rows(problem: Problem, system: System, rule: UpdateRule, ratios: bool
     return Rows(*(column[kept] for column in rows))
 
 
-def alike(rule: UpdateRule) -> bool:
-    """Whether a step does the same with both players, so that it is a function of the flow's J alone."""
-    momenta = {rule.momentum_discriminator, rule.momentum_generator} if rule.momenta else set()
-    return rule.entry.invariant and not rule.averages and len(momenta) < 2
-
-
-def of_flow(rule: UpdateRule, J: Array, unit: float) -> tuple[Roots, Array]:
-    """(roots, eigenvectors on (w, x)) of a step that is ``alike`` for both players: every eigenvalue of J gives those
-    of a small matrix. J is as small as the learning rates are, the step's own matrix with its memory is not."""
-    flow, vectors = dense_roots(J, True, unit)
-    own = np.flatnonzero(np.array(["w", "x", *rule.blocks]) == "w")
-
-    def at(s: Array) -> Roots:
-        blocks = s[:, None, None] * np.eye(2)
-        d, z = (f(rule, blocks)[:, own[:, None], own] for f in (update_decrements, update_matrices))
-        return small_roots(d, z) if len(own) > 1 else of_numbers(d[:, :, 0], ROOM * EPS * np.abs(d[:, :, 0]), False)
-
-    found, moved = at(flow.d), at(flow.d + flow.error)
-    error = found.error + np.abs(moved.d - found.d)
-    # a real eigenvalue has real roots, or a pair of them
-    d, z = (np.where(np.abs(v.imag) <= error, v.real, v) for v in (found.d, found.z))
-    roots = of_numbers(d.ravel(), error.ravel(), False)._replace(z=z.ravel())
-    return roots, np.repeat(vectors, len(own), axis=1)
+def _with_memory(rule: UpdateRule, D: Array, system: System) -> tuple[Roots, Array]:
+    """(roots, eigenvectors on (w, x)): the players' own apart from those of what they remember, where they are slow."""
+    k, continuous = len(system.J), rule.continuous
+    # every memory in the units of its player, both players in such that rows and columns are of one length
+    scale = balance(system.J)
+    names = ["w", "x", *rule.blocks]
+    scale = np.concatenate([scale[: system.nw] if name == "w" else scale[system.nw :] for name in names])
+    parts = divided(D * (scale / scale[:, None]), k)
+    if not parts.slow:
+        roots, vectors = dense_roots(D, continuous, system.unit)
+        return roots, vectors[:k]
+    slow, mine = dense_roots(parts.X, continuous, system.unit)
+    fast, others = dense_roots(parts.Y, continuous, system.unit)
+    vectors = scale[:k, None] * np.concatenate([mine, parts.K @ others], axis=1)
+    return Roots(*(np.concatenate(pair) for pair in zip(slow, fast, strict=True))), vectors
 
 
 def _particles_share(problem: Problem, system: System, vectors: Array) -> Array:
@@ -180,8 +226,18 @@ def _particles_share(problem: Problem, system: System, vectors: Array) -> Array:
 def _response_rows(system: System, rule: UpdateRule) -> Rows:
     """Those of a discriminator at its optimum, of J_xx - J_xw J_ww^-1 J_wx where nothing is averaged: nothing depends
     on its old weights. Per step also a multiplier 0 for every weight."""
-    nw, continuous = system.nw, rule.continuous
-    roots, _ = dense_roots(decrement_matrix(rule, system.J, nw)[nw:, nw:], continuous, system.unit)
+    nw, continuous, J = system.nw, rule.continuous, system.J
+    # what an error of J_ww makes of J_xw J_ww^-1 J_wx
+    inverse = np.linalg.inv(J[:nw, :nw])
+    into, out = (np.linalg.norm(m) for m in (J[nw:, :nw] @ inverse, inverse @ J[:nw, nw:]))
+    e = ROOMY * system.unit * float(into * np.linalg.norm(J[:nw, :nw]) * out)
+    D = decrement_matrix(rule, J, nw)[nw:, nw:]
+    parts = divided(D, len(J) - nw) if rule.averages else None
+    if parts is not None and parts.slow:
+        pair = (dense_roots(m, continuous, system.unit, e)[0] for m in (parts.X, parts.Y))
+        roots = Roots(*(np.concatenate(columns) for columns in zip(*pair, strict=True)))
+    else:
+        roots, _ = dense_roots(D, continuous, system.unit, e)
     kept = roots.at(np.sort(np.argsort(np.abs(roots.d), kind="stable")[system.zero :]))
     rows = _rows(kept, continuous, system.count)
     if continuous:

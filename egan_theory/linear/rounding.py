@@ -32,6 +32,8 @@ LEAST = float(np.finfo(float).smallest_subnormal)
 ROOM, ROOMY = 4.0, 4.0
 #: condition up to which eigenvalues that agree are taken for separate ones of one eigenspace, not for coalescing ones
 SIMPLE = 1e3
+#: of what slow players remember; part of what memory forgets by itself below which they are slow
+ITERATIONS, SLOW = 14, 0.05
 #: sweeps of balancing a small matrix
 SWEEPS = 6
 #: |z| below which it is found as itself, not as 1 + d
@@ -84,7 +86,7 @@ def spread(function: Callable[[Array], Array], blocks: Array, errors: Array) -> 
         shifted = blocks.astype(complex)
         shifted[..., i, j] += 1j * errors[..., i, j]
         moved = moved + np.abs(function(shifted).imag)
-    return moved
+    return moved + LEAST
 
 
 def moved(function: Callable[[Array], Array], at: Array, error: Array) -> Array:
@@ -150,23 +152,23 @@ def pair_eigenvalues(blocks: Array) -> Array:
     return np.stack([large, small], axis=-1)
 
 
-def dense_roots(matrix: Array, continuous: bool, unit: float = EPS) -> tuple[Roots, Array]:
-    """(roots (n,), eigenvectors (n, n)) of a real matrix whose entries are known to ``unit`` of its norm.
+def dense_roots(matrix: Array, continuous: bool, unit: float = EPS, e: float = 0.0) -> tuple[Roots, Array]:
+    """(roots (n,), eigenvectors (n, n)) of a real matrix whose entries are known to ``unit`` of its norm, and to e.
 
     An imaginary part below its error is none: two real eigenvalues that agree come as a conjugate pair, or not, as the
     rounding has it.
     """
-    d, error, vectors = _eigen(matrix, max(unit, EPS))
+    d, error, vectors = _eigen(matrix, max(unit, EPS), e)
     real = np.abs(d.imag) <= error
     d = np.where(real, d.real, d)
     return of_numbers(d, error, continuous), vectors
 
 
-def _eigen(matrices: Array, unit: float = EPS) -> tuple[Array, Array, Array]:
+def _eigen(matrices: Array, unit: float = EPS, more: float = 0.0) -> tuple[Array, Array, Array]:
     """(eigenvalues (..., m), bounds on their errors, eigenvectors) of one matrix or of a stack of them."""
     if not matrices.size:
         return np.empty(matrices.shape[:-1], dtype=complex), np.empty(matrices.shape[:-1]), np.empty(matrices.shape)
-    scale = _balance(matrices)
+    scale = balance(matrices)
     balanced = matrices * (scale[..., None, :] / scale[..., :, None])
     values, vectors = np.linalg.eig(balanced)
     try:
@@ -174,11 +176,11 @@ def _eigen(matrices: Array, unit: float = EPS) -> tuple[Array, Array, Array]:
     except np.linalg.LinAlgError:
         inverse = np.linalg.pinv(vectors)
     condition = np.linalg.norm(inverse, axis=-1) * np.linalg.norm(vectors, axis=-2)
-    e = ROOMY * unit * np.linalg.norm(balanced, axis=(-2, -1))[..., None]
+    e = ROOMY * unit * np.linalg.norm(balanced, axis=(-2, -1))[..., None] + more
     return values.astype(complex), moved_by(e, condition, gaps(values)), scale[..., :, None] * vectors
 
 
-def _balance(matrices: Array) -> Array:
+def balance(matrices: Array) -> Array:
     """Scales (..., m), powers of 2, that make rows and columns of every matrix of one length (Osborne 1960)."""
     if matrices.ndim == 2:
         return np.asarray(matrix_balance(matrices, permute=False, separate=True)[1][0])
@@ -217,52 +219,55 @@ def gaps(values: Array) -> Array:
     return apart.min(-1)
 
 
+class Divided(NamedTuple):
+    """D = [[P, Q], [R, S]] of the players (k of them) and of what they remember, where they are slow: D on the manifold
+    memory = L players is X = P + Q L, small as their learning rates are, with all digits of its entries; the rest is
+    Y = S - L Q. Of eigenvectors u of Y the players have K u, X K + Q = K Y. slow: whether it converged."""
+
+    X: Array
+    Y: Array
+    K: Array
+    slow: Array
+
+
+def divided(D: Array, k: int) -> Divided:
+    """By iteration of L = S^-1 (L X - R), for a matrix or for many (..., m, m)."""
+    P, Q, R, S = D[..., :k, :k], D[..., :k, k:], D[..., k:, :k], D[..., k:, k:]
+    with np.errstate(all="ignore"):
+        inverse = _inverse(S)
+        L = -inverse @ R
+        X = P + Q @ L
+        for _ in range(ITERATIONS):
+            L = inverse @ (L @ X - R)
+            before, X = X, P + Q @ L
+        K = np.zeros_like(Q)
+        Y = S - L @ Q
+        back = _inverse(Y)
+        for _ in range(ITERATIONS):
+            K = (X @ K + Q) @ back
+        change, size = (np.linalg.norm(m, axis=(-2, -1)) for m in (X - before, before))
+        part = np.linalg.norm(inverse, axis=(-2, -1)) * size
+    return Divided(X, Y, K, (change <= 4 * EPS * size) & (part < SLOW))
+
+
+def _inverse(matrices: Array) -> Array:
+    """Inverses; NaN of what has none."""
+    try:
+        return np.linalg.inv(matrices)
+    except np.linalg.LinAlgError:
+        if matrices.ndim == 2:
+            return np.full(matrices.shape, np.nan)
+        return np.stack([_inverse(m) for m in matrices])
+
+
 def small_roots(matrices: Array, steps: Array | None) -> Roots:
-    """(K, m) of many small matrices, of d; ``steps``: those of z, where they are steps.
-
-    Small d are those of the inverse: of matrices with memory, whose norm is 1 however slow the players are, it has
-    their digits. z near 0 are those of ``steps``.
-    """
-    d, error = _split_roots(matrices)
+    """(K, m) of many small matrices, of d; ``steps``: those of z, where they are steps: those near 0 are of them."""
+    d, error, _ = _eigen(matrices)
     roots = of_numbers(d, error, steps is None)
-    return roots if steps is None else roots._replace(z=_multipliers(d, steps))
+    return roots if steps is None else roots._replace(z=multipliers(d, steps))
 
 
-def _split_roots(matrices: Array) -> tuple[Array, Array]:
-    """Roots with error bounds, largest first, each from the matrix or its inverse, whichever knows it better."""
-    values, error, _ = _eigen(matrices)
-    order = np.argsort(-np.abs(values), axis=-1, kind="stable")
-    values, error = (np.take_along_axis(v, order, axis=-1) for v in (values, error))
-    if values.shape[-1] < 2:
-        return values, error
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        # the widest gap between moduli parts what is taken from either, so that no pair is torn
-        ratio = np.abs(values[:, :-1]) / np.abs(values[:, 1:])
-        cut = np.argmax(np.where(np.isnan(ratio), 0, ratio), axis=-1)
-        parted = np.flatnonzero(np.take_along_axis(ratio, cut[:, None], axis=-1)[:, 0] > 2)
-        inverse, known = _inverses(matrices[parted])
-        parted, inverse = parted[known], inverse[known]
-        other, other_error, _ = _eigen(inverse)
-        order = np.argsort(np.abs(other), axis=-1, kind="stable")
-        other, other_error = (np.take_along_axis(v, order, axis=-1) for v in (other, other_error))
-        small = 1 / other
-        small_error = other_error * np.abs(small) ** 2
-    taken = (np.arange(values.shape[-1]) > cut[parted, None]) & np.isfinite(small) & np.isfinite(small_error)
-    values[parted] = np.where(taken, small, values[parted])
-    error[parted] = np.where(taken, small_error, error[parted])
-    return values, error
-
-
-def _inverses(matrices: Array) -> tuple[Array, Array]:
-    """(inverses, which of them exist)."""
-    known = np.linalg.det(matrices) != 0
-    out = np.zeros_like(matrices)
-    out[known] = np.linalg.inv(matrices[known])
-    known &= np.isfinite(out).all((-2, -1))
-    return np.where(known[:, None, None], out, np.eye(matrices.shape[-1])), known
-
-
-def _multipliers(d: Array, steps: Array) -> Array:
+def multipliers(d: Array, steps: Array) -> Array:
     """1 + d; those near 0 from the matrices of the steps themselves."""
     z = 1 + d
     near = np.abs(z) < SMALL
@@ -275,6 +280,6 @@ def _multipliers(d: Array, steps: Array) -> Array:
 
 
 __all__ = [
-    "Roots", "dense_roots", "moved", "of_numbers", "pair_eigenvalues", "pair_roots", "root_errors", "singular_errors",
-    "small_roots", "spread",
+    "Divided", "Roots", "balance", "dense_roots", "divided", "moved", "multipliers", "of_numbers", "pair_eigenvalues",
+    "pair_roots", "root_errors", "singular_errors", "small_roots", "spread",
 ]  # fmt: skip
