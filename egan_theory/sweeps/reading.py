@@ -124,7 +124,9 @@ def open_sweep(path: str | Path) -> xr.Dataset:
             store, engine="zarr", chunks=chunks, decode_times=False, mask_and_scale=False, drop_variables=along
         )
     _check_arrays(ds, plan, path, READABLE[attrs["sweep_version"]])
-    ds = ds.assign_coords(coordinates(plan)).assign_attrs({k: v for k, v in attrs.items() if k not in ("coordinates", DIGEST)})
+    ds = ds.assign_coords(coordinates(plan)).assign_attrs(
+        {k: v for k, v in attrs.items() if k not in ("coordinates", DIGEST)}
+    )
     ds.encoding["source"] = str(path)
     return ds
 
