@@ -117,7 +117,7 @@ def open_sweep(path: str | Path) -> xr.Dataset:
     except ImportError:
         chunks = None
     plan = read_plan(plan_text(attrs))
-    store = Checked.of(Path(path), columns(plan), recorded=DIGEST in attrs)
+    store: Any = Checked.of(Path(path), columns(plan), recorded=DIGEST in attrs)
     with readable(path):
         along = [*(axis.name for axis in plan.axes), "seed", "time"]  # the plan knows them: what is stored is not read
         ds = xr.open_dataset(
