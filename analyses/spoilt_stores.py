@@ -215,7 +215,9 @@ def apart(work: Callable[[], object]) -> object:
         data = pipe.read()
     _, status = os.waitpid(child, 0)
     if status:
-        raise TimeoutError("it hangs" if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM else "it died")
+        raise TimeoutError(
+            "it hangs" if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM else "it died"
+        )
     value, error = pickle.loads(data)
     if error:
         raise RuntimeError(error)

@@ -1,6 +1,7 @@
 """The `egan` command: its subcommands, and what becomes of their errors. Each subcommand imports what it runs.
 
-Exit codes: 0 done; 2 bad input, one line on stderr (what must hold, what was found, where); 1 failed run.
+Exit codes: 0 done; 2 bad input, one line on stderr (what must hold, what was found, where); 1 failed run; 143 and 129
+ended by SIGTERM and SIGHUP, as Ctrl-C ends it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typer.core import TyperGroup
 
 from .. import __version__, papers
 from ..base.errors import EganError, InputError
+from ..base.signals import ended_by_signals
 from ..console.answer import complain
 from ..console.shared import BAD_INPUT, DONE, FAILED, shared
 from .branch import branch
@@ -96,8 +98,8 @@ def _root(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. Every error is one line on stderr."""
-    with _streams():
-        return _run(arguments)
+    with _streams(), ended_by_signals() as ending:
+        return ending.code(_run(arguments))
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -11,6 +11,7 @@ import typer
 
 from ..base.errors import InputError
 from ..base.files import check_room
+from ..base.signals import keeping
 from ..base.terminal import check_memory, progress_bar, stages
 from ..console.answer import Answer, complain
 from ..console.shared import (
@@ -41,7 +42,8 @@ def simulate(
     json: Json = False,
     figure: Figure = None,
 ) -> None:
-    """Simulate the particles and record the runs. Ctrl-C ends early and keeps what was recorded."""
+    """Simulate the particles and record the runs. Ctrl-C, or a cluster's SIGTERM, ends early and keeps what was
+    recorded."""
     answer = Answer(json, output, figure, inputs=[experiment], form="netcdf")
     exp = load(experiment)
     from ..simulation.run import simulate as run
@@ -53,10 +55,11 @@ def simulate(
     check_room(output, size)
     if (message := announced(exp)) is not None:
         complain(message)
-    with progress_bar("simulating") as update:
-        ds = run(exp, progress=update)
-    data = run_summary(ds, str(answer.out))
-    answer.give(data, lambda: run_text(data, exp.update_rule.time_unit), ds, lambda: plot.cloud(ds))
+    with keeping():
+        with progress_bar("simulating") as update:
+            ds = run(exp, progress=update)
+        data = run_summary(ds, str(answer.out))
+        answer.give(data, lambda: run_text(data, exp.update_rule.time_unit), ds, lambda: plot.cloud(ds))
     if data["status"] == "interrupted":
         reached = f"interrupted at step {data['steps']} of {exp.run.steps}"
         complain(f"{reached}: {output} holds the {data['samples']} samples until then")

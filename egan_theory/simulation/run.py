@@ -9,6 +9,7 @@ import xarray as xr
 
 from ..base.dataset import shown
 from ..base.errors import InputError
+from ..base.signals import recorded
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..experiment.taken import takes_experiment
@@ -182,6 +183,7 @@ def _simulate(
                     record(step, state, diverged < 0)
                     if progress is not None:
                         progress(step, exp.run.steps)
+        recorded()
     except KeyboardInterrupt:
         status = "interrupted"
     ds = recorder.dataset(members, diverged, finished_status(diverged, status), status_note)

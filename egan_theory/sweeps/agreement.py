@@ -158,8 +158,9 @@ def _rate(plan: Plan, part: _Cells, k: int) -> Quantity:
 
 def _recorded(plan: Plan, ds: xr.Dataset, cell: int) -> tuple[list[Quantity], list[dict[str, str]]]:
     name = cell_name(plan, cell)
+    exp, runs = sweep_runs(ds, cell)  # whose chunks may be damaged: no fault of the comparison
     try:
-        found = compare(*sweep_runs(ds, cell))
+        found = compare(exp, runs)
     except InputError as error:
         return [], [{"name": name, "reason": str(error)}]
     quantities = [replace(q, name=f"{q.name}[{name}]") for q in found.quantities]

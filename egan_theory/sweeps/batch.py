@@ -64,7 +64,9 @@ def coordinates(plan: Plan) -> dict[str, xr.Variable]:
     """The coordinates of the plan's store: axes and seed over the cells, the times of recorded samples."""
     cells = plan.columns(np.arange(plan.cells))
     names = {axis.path: axis.name for axis in plan.axes} | {"run.seed": "seed"}
-    out = {names[path]: xr.Variable("cell", values, {"long_name": path, "units": "1"}) for path, values in cells.items()}
+    out = {
+        names[path]: xr.Variable("cell", values, {"long_name": path, "units": "1"}) for path, values in cells.items()
+    }
     if plan.record:
         values = np.arange(plan.sizes["time"]) * float(plan.exp.run.record_every)
         about = {"long_name": "training time", "units": plan.exp.update_rule.time_unit}

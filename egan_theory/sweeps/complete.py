@@ -64,9 +64,10 @@ class Checked(Files):
     """A sweep's store to be read: a chunk is what it was when its batch became complete, or InputError; of a batch that
     is not complete there is none."""
 
-    #: the variables in batches; without records: the number of dims of "status"
-    variables: frozenset[str] = frozenset()
-    recorded: bool = True
+    #: those in batches, whether there are records, and the records read
+    variables: frozenset[str]
+    recorded: bool
+    _sums: dict[int, dict[str, Any] | None]
 
     @classmethod
     def of(cls, path: Path, variables: Iterable[str], *, recorded: bool) -> Checked:

@@ -117,14 +117,16 @@ def open_sweep(path: str | Path) -> xr.Dataset:
     except ImportError:
         chunks = None
     plan = read_plan(plan_text(attrs))
-    store = Checked.of(Path(path), columns(plan), recorded=DIGEST in attrs)
+    store: Any = Checked.of(Path(path), columns(plan), recorded=DIGEST in attrs)
     with readable(path):
         along = [*(axis.name for axis in plan.axes), "seed", "time"]  # the plan knows them: what is stored is not read
         ds = xr.open_dataset(
             store, engine="zarr", chunks=chunks, decode_times=False, mask_and_scale=False, drop_variables=along
         )
     _check_arrays(ds, plan, path, READABLE[attrs["sweep_version"]])
-    ds = ds.assign_coords(coordinates(plan)).assign_attrs({k: v for k, v in attrs.items() if k not in ("coordinates", DIGEST)})
+    ds = ds.assign_coords(coordinates(plan)).assign_attrs(
+        {k: v for k, v in attrs.items() if k not in ("coordinates", DIGEST)}
+    )
     ds.encoding["source"] = str(path)
     return ds
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 from ..base.dataset import shown
 from ..base.errors import InputError
+from ..base.signals import held
 from ..experiment import Experiment
 from ..experiment.taken import takes_experiment
 from ..predict.phase import AxisLike
@@ -86,7 +87,8 @@ def sweep(
             found = in_processes(plan.text, left, count) if client is None else on_cluster(plan.text, left, client)
             ends.enter_context(closing(found))
             for i, values in found:
-                writer.write(i, values)
+                with held():
+                    writer.write(i, values)
                 done += len(plan.span(i))
                 if progress is not None:
                     progress(done, plan.cells)

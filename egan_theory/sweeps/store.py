@@ -16,6 +16,7 @@ import numpy as np
 
 from ..base.errors import EganError, InputError
 from ..base.files import atomic, check_output_folder, remove
+from ..base.signals import held
 from ..runs.outcome import FLAGS
 from ..runs.store import add_array, claim, consolidate, fresh, opened, remove_leftovers, vacant, why
 from .batch import STATUS, columns, coordinates
@@ -44,31 +45,32 @@ def prepare(path: Path, plan: Plan, *, resume: bool, overwrite: bool) -> Lock:
         raise InputError("--resume", "not be given together with --overwrite")
     check_output_folder(path)
     if not vacant(path):
-        found = stored_attrs(path, "output", whole=not resume)
+        found = stored_attrs(path, "output", whole=not (resume or overwrite))
         if resume:
             check_same(found, plan, path)
         elif not overwrite:
             rule = "not be there yet (--resume continues it, --overwrite begins anew)"
             raise InputError("output", rule, f"a sweep in {path}")
     try:
-        held = claim(path, InputError("output", "not be in use", f"another process that fills {path}"))
+        lock = claim(path, InputError("output", "not be in use", f"another process that fills {path}"))
         try:
             if overwrite or vacant(path):
-                _create(path, plan)
+                with held():
+                    _create(path, plan)
             else:
-                check_same(stored_attrs(path, "output", whole=False), plan, path)  # again: another one may have been first
+                check_same(stored_attrs(path, "output", whole=False), plan, path)  # again: another may have been first
                 remove_leftovers(path)
                 discard_damaged(path, plan)
                 _repair(path, plan)
                 open_sweep(path)  # which checks its arrays
         except BaseException:
-            held.release()
+            lock.release()
             if vacant(path):
                 remove(path)
             raise
     except OSError as error:
         raise EganError(f"{path}: the sweep could not be begun: {why(error)}") from None
-    return held
+    return lock
 
 
 def _create(path: Path, plan: Plan) -> None:
@@ -108,9 +110,7 @@ def _repair(path: Path, plan: Plan) -> None:
 
 def _add_coordinate(group: Any, name: str, values: xr.Variable) -> None:
     chunks = (min(values.size, COORDINATE_CHUNK),)
-    array = add_array(
-        group, name, values.dims, values.shape, chunks, values.dtype, 0, values.attrs, config=WRITE_ALL
-    )
+    array = add_array(group, name, values.dims, values.shape, chunks, values.dtype, 0, values.attrs, config=WRITE_ALL)
     array[:] = values.values
 
 

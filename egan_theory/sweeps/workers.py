@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import EganError, InputError, MissingExtra
+from ..base.signals import SIGNALS
 from .batch import run_batch
 
 Result = tuple[int, dict[str, np.ndarray]]
@@ -118,11 +119,12 @@ def on_cluster(text: str, batches: Sequence[int], client: Any) -> Generator[Resu
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Ctrl-C waits; processes started meanwhile never get it, for it is the parent's to handle."""
+    """Signals that end a command wait; processes started meanwhile never get them, for they are the parent's to
+    handle."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, set(SIGNALS))
     try:
         yield
     finally:

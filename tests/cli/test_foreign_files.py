@@ -143,7 +143,8 @@ def within(seconds, work):
 
 #: commands, with X where the special file stands
 READERS = [
-    ["spectrum", "X"], ["simulate", "X", "-o", "o.nc"], ["compare", "E", "X"], ["report", "E", "--runs", "X", "-o", "r"],
+    ["spectrum", "X"], ["simulate", "X", "-o", "o.nc"], ["compare", "E", "X"],
+    ["report", "E", "--runs", "X", "-o", "r"],
     ["phase", "E", "--sweep", "X"], ["sweep", "E", "--vary", "penalty.r1=0.1:0.2:2", "-o", "X"],
     ["sweep", "E", "--vary", "penalty.r1=0.1:0.2:2", "-o", "X", "--resume"], ["spectrum", "P"],
     ["advise", "E", "--data", "X"], ["advise", "E", "--data", "X.npy"],

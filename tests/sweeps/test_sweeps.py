@@ -385,7 +385,10 @@ def test_attributes_of_a_store_are_checked(name, value, message, filled, tmp_pat
             "must be a Zarr store that can be read",
         ),
         (lambda store: edit_arrays(store, lambda arrays: arrays["rate"].update(shape="x")), "must be"),
-        (lambda store: (store / "rate" / "c" / "0").write_bytes(b"x" * 40), "s.zarr/rate/c/0: must be as it was written"),
+        (
+            lambda store: (store / "rate" / "c" / "0").write_bytes(b"x" * 40),
+            "s.zarr/rate/c/0: must be as it was written",
+        ),
         (lambda store: unknown_status(store), "array status: must hold numbers from 0 to 3"),
     ],
     ids=["an array gone", "another size", "no size", "a damaged chunk", "an unknown status"],

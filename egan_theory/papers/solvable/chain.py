@@ -20,6 +20,7 @@ import xarray as xr
 from ...base.dataset import shown
 from ...base.errors import InputError
 from ...base.files import atomic, check_output, read_npz
+from ...base.signals import recorded
 from .model import CONSTRAINTS, Solvable
 from .profile import PROFILES, Profile, X
 from .records import Course, Progress, fill_latents, random_stream
@@ -86,6 +87,7 @@ def simulate_chain(
             if path is not None and monotonic() - last > every:
                 job.save(path)
                 last = monotonic()
+        recorded()
     except KeyboardInterrupt:
         interrupted = True
     if path is not None:

@@ -9,6 +9,7 @@ import typer
 
 from ...base.errors import EganError, InputError
 from ...base.files import check_output
+from ...base.signals import keeping
 from ...base.terminal import progress_bar, stages, table
 from ...console.answer import Answer
 from ...console.shared import STDIN, Data, Figure, Json, NewFile, Output, Page, is_file, new_page, read, shared, stdin
@@ -84,12 +85,13 @@ def sde(
     described = _load(model)
     from .sde import simulate_sde
 
-    with progress_bar("SDE") as update:
-        ds = simulate_sde(described, weights=weights, progress=update)
-    data = {"output": output, "weights": weights, "runs": ds.sizes["run"], "samples": ds.sizes["time"],
-            "status": ds.attrs["status"]}  # fmt: skip
-    text = f"{data['runs']} runs of {weights} weights, {data['samples']} samples; {data['status']}"
-    answer.give(data, lambda: [text], ds)
+    with keeping():
+        with progress_bar("SDE") as update:
+            ds = simulate_sde(described, weights=weights, progress=update)
+        data = {"output": output, "weights": weights, "runs": ds.sizes["run"], "samples": ds.sizes["time"],
+                "status": ds.attrs["status"]}  # fmt: skip
+        text = f"{data['runs']} runs of {weights} weights, {data['samples']} samples; {data['status']}"
+        answer.give(data, lambda: [text], ds)
     _refuse_interrupted(data)
 
 
@@ -118,17 +120,18 @@ def simulate(
     from .regimes import check_record, classify
 
     check_record(described, described.n)
-    with progress_bar("simulating") as update:
-        ds = simulate_solvable(described, method=method, progress=update, checkpoint=kept)
-    data: dict[str, Any] = {"output": output, "method": ds.attrs["method"], "n": described.n,
-                            "runs": ds.sizes["run"], "status": ds.attrs["status"]}  # fmt: skip
-    text: list[Any] = [f"{data['runs']} runs at n = {described.n}, {data['method']}; {data['status']}"]
-    if data["status"] != "interrupted":
-        found = classify(ds, n=described.n)
-        counts = Counter(regime.label for regime in found)
-        data |= {"found": [regime.to_dict() for regime in found], "regimes": dict(counts)}
-        text.append(table("Regimes", ["regime", "runs"], [[label, str(count)] for label, count in counts.items()]))
-    answer.give(data, lambda: text, ds, lambda: plot_overlaps(solve_ode(described), ds))
+    with keeping():
+        with progress_bar("simulating") as update:
+            ds = simulate_solvable(described, method=method, progress=update, checkpoint=kept)
+        data: dict[str, Any] = {"output": output, "method": ds.attrs["method"], "n": described.n,
+                                "runs": ds.sizes["run"], "status": ds.attrs["status"]}  # fmt: skip
+        text: list[Any] = [f"{data['runs']} runs at n = {described.n}, {data['method']}; {data['status']}"]
+        if data["status"] != "interrupted":
+            found = classify(ds, n=described.n)
+            counts = Counter(regime.label for regime in found)
+            data |= {"found": [regime.to_dict() for regime in found], "regimes": dict(counts)}
+            text.append(table("Regimes", ["regime", "runs"], [[label, str(count)] for label, count in counts.items()]))
+        answer.give(data, lambda: text, ds, lambda: plot_overlaps(solve_ode(described), ds))
     _refuse_interrupted(data)
 
 

@@ -21,6 +21,7 @@ from scipy.integrate import solve_ivp
 
 from ...base.dataset import shown
 from ...base.errors import InputError
+from ...base.signals import recorded
 from ...base.terminal import check_memory
 from .model import Solvable
 from .ode import forces
@@ -147,6 +148,7 @@ def simulate_sde(
                 grams[run, i] = x.T @ x / weights
                 if progress is not None:
                     progress(run * T + i + 1, R * T)
+        recorded()
     except KeyboardInterrupt:
         interrupted = True
     status = "finished"

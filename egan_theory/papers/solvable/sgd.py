@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ...base.dataset import shown
+from ...base.signals import recorded
 from ...base.terminal import check_memory
 from .model import Solvable
 from .records import DIVERGENCE, Course, Progress, fill_latents, random_stream, with_weights
@@ -82,6 +83,7 @@ def simulate_sgd(model: Solvable, progress: Progress | None = None, *, weights: 
                     if progress is not None and step % STRIDE == 0:
                         progress(first * int(steps[-1]) + step * count, total)
             course.diverged[batch] = sgd.diverged
+        recorded()
     except KeyboardInterrupt:
         interrupted = True
     ds = course.dataset(interrupted, METHOD)

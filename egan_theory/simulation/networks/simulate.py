@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ...base.signals import recorded
 from ...experiment import Experiment
 from ...features.networks.double import double
 from ...linear.resolved import resolved_rule
@@ -75,6 +76,7 @@ def simulate_networks(
                 record(step, state)
                 if progress is not None:
                     progress(step, exp.run.steps)
+        recorded()
     except KeyboardInterrupt:
         status = "interrupted"
     ds = recorder.dataset(members, diverged, finished_status(diverged, status), note)
