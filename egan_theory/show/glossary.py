@@ -89,8 +89,8 @@ _TERMS = (
     ),
     Term(
         "power of time",
-        "T^p: against averages over all of the past a mode shrinks or grows as a power of the elapsed time T, the start "
-        "counting as one step (or unit of time). p below 0: it shrinks, the later, the slower. exp(c T^p): it grows "
+        "T^p: against averages over all of the past a mode goes as a power of the elapsed time T, whose start "
+        "counts as one step (or unit of time). p below 0: it shrinks, the later, the slower. exp(c T^p): it grows "
         "faster than any power.",
         "1",
         "uniform-powers",
@@ -242,7 +242,11 @@ _TERMS = (
         "|measured - predicted| over the size of what is predicted (of an eigenvalue its modulus).",
         "1",
     ),
-    Term("agrees", "At most 3 standard errors, or 1 %, between prediction and measurement.", ""),
+    Term(
+        "agrees",
+        "At most 3 standard errors between prediction and measurement (yes), or more, but at most 1 % (within 1 %).",
+        "",
+    ),
     Term(
         "quantity",
         "s1, s2, ... are the slowest modes that the runs show, slowest first, s1.re and s1.im the real and imaginary "
