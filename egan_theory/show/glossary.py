@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from ..nonlinear.form import MEANING
 from ..runs.outcome import ESCAPE, NARROW, REST
 
 
@@ -213,6 +214,15 @@ _TERMS = (
         "invariant-circle",
     ),
     Term(
+        "bifurcation",
+        "What takes the place of the spread state at rest where it loses stability. "
+        + "; ".join(f"{name}: {meaning}" for name, meaning in MEANING.items())
+        + ". Supercritical: from size 0 beyond the threshold; subcritical: before it, so that beyond it the cloud "
+        "jumps. A fold: a branch of orbits turns back.",
+        "",
+        "invariant-circle",
+    ),
+    Term(
         "rms displacement",
         "Root mean square, over particles (and a turn of the orbit), of the distance from their places at equilibrium.",
         "length",
@@ -249,8 +259,9 @@ _TERMS = (
     ),
     Term(
         "quantity",
-        "s1, s2, ... are the slowest modes that the runs show, slowest first, s1.re and s1.im the real and imaginary "
-        "part of the eigenvalue; 'left of what can move at X' is what a kick leaves at strength X.",
+        "What is compared; the button in each row says which. s1, s2, ... are the slowest modes that the runs show, "
+        "slowest first, s1.re and s1.im the real and imaginary part of the eigenvalue; 'left of what can move at X' is "
+        "what a kick leaves at strength X.",
         "",
         "mode-roots",
     ),

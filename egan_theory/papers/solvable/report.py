@@ -170,7 +170,7 @@ def _figures(
     draft.figure(
         "scan",
         f"{_alt_scan(scan)} This model is at {model.noise:.3g}.",
-        f"{scanned(model)}. Background: predicted regime. Red line: this model, noise {model.noise:g}.",
+        f"{scanned(model)}. Background: predicted regime. Thick line: this model, noise {model.noise:g}.",
         lambda: plot_solvable_scan(scan, lines=lines, own=model.noise),
     )
 
