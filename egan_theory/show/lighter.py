@@ -27,9 +27,9 @@ def left_out(exp: Experiment) -> list[str]:
     if _asks_more(exp):
         rows.append(
             "This page integrates the flow by 1 Runge-Kutta step of fourth order per unit of time, or by as many as "
-            f"give its fastest mode no more than {SUBSTEP:g} of its rate in a step, not by the {exp.update.substeps} of "
-            f"update.substeps: rates then err by at most {SUBSTEP**4 / 120:.0e} of themselves. With all of them: egan "
-            "simulate E.toml -o runs.nc, then egan report E.toml --runs runs.nc -o DIR."
+            f"give its fastest mode no more than {SUBSTEP:g} of its rate in a step, not by {exp.update.substeps} "
+            f"(update.substeps): rates then err by at most {SUBSTEP**4 / 120:.0e} of themselves. With all of them: "
+            "egan simulate E.toml -o runs.nc, then egan report E.toml --runs runs.nc -o DIR."
         )
     rows.append(
         f"Of a flow {len(FLOW_SWEEP)} strengths are simulated; more of them: eg.sweep_left(exp, penalty, strengths)."
