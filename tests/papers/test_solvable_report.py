@@ -21,25 +21,25 @@ MODEL = SETTING_R.replace({"runs": 8})
 
 def ended(n, first, runs):
     """Runs at rest at |P11| = ``first``, each a little off, and |P22| = 0.9, learnt from P = 0.1 I."""
-    P = np.zeros((runs, 20, 2, 2))
+    P = np.zeros((runs, 41, 2, 2))
     P[:, :, [0, 1], [0, 1]] = first, 0.9
     if runs > 1:
         P[:, :, 0, 0] += np.linspace(-1e-3, 1e-3, runs)[:, None]
     P[:, 0] = 0.1 * np.eye(2)
-    zero, S = np.zeros((runs, 20, 2)), np.tile(np.eye(2), (runs, 20, 1, 1))
-    return state_dataset(MODEL, np.linspace(0, 400, 20), State(P, zero, zero, S, np.ones((runs, 20))), n=n)
+    zero, S = np.zeros((runs, 41, 2)), np.tile(np.eye(2), (runs, 41, 1, 1))
+    return state_dataset(MODEL, np.linspace(0, 400, 41), State(P, zero, zero, S, np.ones((runs, 41))), n=n)
 
 
-@pytest.mark.parametrize(("there", "z"), [(0.92, 1.0), (0.91, 2 / 3), (0.94, 115.5)])
-def test_standard_errors_contain_what_finite_n_shifts(there, z):
+@pytest.mark.parametrize(("there", "agrees"), [(0.92, True), (0.91, True), (0.94, False)])
+def test_standard_errors_contain_what_finite_n_shifts(there, agrees):
     """|P11| is 0.04 off at n. At 4 n half of it is left (order n^-1/2), a quarter (1/n), all of it: unexplained."""
     spread = np.linspace(-1e-3, 1e-3, 8).std(ddof=1) / np.sqrt(8)
     ode, runs = ended(5000, 0.9, 1), ended(5000, 0.94, 8)
     alone = {q.name: q for q in compare_solvable(MODEL, runs, ode).quantities}["|P11|"]
-    assert alone.stderr == pytest.approx(spread) and alone.note == ""
+    assert alone.stderr == pytest.approx(spread) and alone.z > 100 and alone.note == ""
     table = compare_solvable(MODEL, runs, ode, larger=ended(20000, there, 4))
     found = {q.name: q for q in table.quantities}["|P11|"]
-    assert found.z == pytest.approx(z, rel=0.01)
+    assert (abs(found.z) < 1.01) is agrees and (abs(found.z) > 100) is not agrees
     assert found.stderr == pytest.approx(np.hypot(spread, 2 * abs(there - 0.94)), rel=1e-6)
     assert "by 0.04 at n = 5000" in found.note and f"by {there - 0.9:.2g} at n = 20000" in found.note
     assert "n = 20000" in table.assumptions[0]
