@@ -29,7 +29,7 @@ from ..simulation.run import simulate
 from ..tables.penalties import strength_field
 from .boundaries import boundaries
 from .collapse import DRAWS, WAIT, along_threshold, diagram, map_of
-from .lighter import FLOW_SWEEP, lighter
+from .lighter import FLOW_SWEEP, from_random, lighter
 from .powers import Powers, powers
 from .reasons import reason_of
 
@@ -146,7 +146,7 @@ def compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset |
         out.swept = swept = stage("strength", lambda tick: _sweep(light, best, tick), "regularizer")
         out.strength = stage("compare strength", lambda tick: compare_left(swept), "strength")
         if runs is not None and exp.run.start != "random":
-            several = light.replace({"run.start": "random", "run.runs": RANDOM})
+            several = from_random(exp).replace({"run.start": "random", "run.runs": RANDOM})
             out.scattered = stage("random starts", lambda tick: _whole(simulate(several, progress=tick)))
     out.reached = stage("reached", lambda tick: reached(wide))
     followed = out.seconds.get("reached", np.inf) * DRAWS <= WAIT

@@ -163,6 +163,20 @@ def test_a_flow_is_simulated_in_steps_that_resolve_it_and_the_page_says_so():
     assert len(lighter.FLOW_SWEEP) < len(stages.SWEEP)
 
 
+def test_random_starts_of_an_exact_kernel_are_simulated_by_fourier_modes():
+    exact = eg.Experiment.from_toml_string(RING).replace({"discriminator.features": 0})
+    light = lighter.from_random(exact)
+    assert light.discriminator.evaluation == "fourier" and lighter.lighter(exact) == exact
+    assert "Fourier modes" in lighter.left_out(exact)[0] and "run.start=random" in lighter.left_out(exact)[0]
+    short = {"run.start": "random", "run.steps": 40, "run.record_every": 40}
+    ends = [eg.simulate(e.replace(short))["particles"].values for e in (exact, light)]
+    moved = np.abs(ends[0][:, -1] - ends[0][:, 0]).max()
+    assert np.abs(ends[0] - ends[1]).max() < 5e-3 * moved
+    for other in ({"discriminator.kernel": "linear"}, {"packing.degree": 2}):  # no Fourier modes for these
+        exp = exact.replace(other)
+        assert lighter.from_random(exp) == exp and not lighter.left_out(exp)
+
+
 # -- names that the page explains ---------------------------------------------------------------------------------
 
 
