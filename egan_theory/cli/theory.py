@@ -133,16 +133,12 @@ def powers(experiment: ExperimentFile, output: Output = None, json: Json = False
     answer = Answer(json, output, figure, inputs=[experiment])
     exp = load(experiment)
     from ..predict.play import power_laws, power_laws_json
+    from ..show import plot
 
     ds = power_laws(exp)
     data = power_laws_json(ds)
 
-    def draw() -> Axes:
-        from ..show import plot
-
-        return plot.power_laws(ds)
-
-    answer.give(data, lambda: power_laws_text(data, exp.update_rule.time_unit), ds, draw)
+    answer.give(data, lambda: power_laws_text(data, exp.update_rule.time_unit), ds, lambda: plot.power_laws(ds))
 
 
 def regularizer(
