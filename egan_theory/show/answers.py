@@ -139,7 +139,8 @@ def _part(value: float) -> str:
 def _spread(r: Results) -> Iterator[Answered]:
     ask, row = "How far is the spread state from its end?", _row(r, SPREAD)
     if row is None or row.margin is None or np.isnan(row.margin):
-        why = no_prediction(*reason_of(row.reason)) if row is not None and row.reason else _why(r, "boundaries")
+        told = "" if row is None or "powers" in r.failures else row.reason
+        why = no_prediction(*reason_of(told)) if told else _why(r, "boundaries")
         yield Answered(ask, NOT_KNOWN, "", why, "spread state", "unsaid")
         return
     now, inside = float(r.exp.get(RATIO)), row.margin <= 0
@@ -234,6 +235,8 @@ def _row(r: Results, mechanism: str) -> Threshold | None:
 
 def _why(r: Results, stage: str) -> str:
     failed = r.failures.get(stage)
+    if "powers" in r.failures and stage in ("spectrum", "regularizer", "boundaries"):
+        failed = r.failures["powers"]  # says more: what this kind of training has in their place
     return no_prediction(*rooted(r, failed)) if failed is not None else "Not known for this experiment."
 
 

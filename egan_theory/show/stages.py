@@ -145,7 +145,7 @@ def compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset |
         out.agreement = stage("compare", lambda tick: compare(exp, runs), "simulate")
         out.swept = swept = stage("strength", lambda tick: _sweep(light, best, tick), "regularizer")
         out.strength = stage("compare strength", lambda tick: compare_left(swept), "strength")
-        if runs is not None and exp.run.start != "random":
+        if exp.run.start != "random":
             several = from_random(exp).replace({"run.start": "random", "run.runs": RANDOM})
             out.scattered = stage("random starts", lambda tick: _whole(simulate(several, progress=tick)))
     out.reached = stage("reached", lambda tick: reached(wide))

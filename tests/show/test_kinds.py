@@ -36,6 +36,10 @@ DECAY, RATIO = "penalty.weight_decay", "generator.kernel.ratio"
         ("penalty.r1: must be at most 2, but found 3.5", "penalty.r1 is 3.5", "penalty.r1 would have to be at most 2"),
         ("update.rule: must have momentum", "update.rule has not momentum", "update.rule would have to have momentum"),
         ("run.spread: must not be used here", "run.spread is used here", "run.spread would have to not be used here"),
+        ("g.masses: must match, but found points with more", "g.masses: found points with more",
+         "g.masses would have to match"),
+        ("g.ratio: must not be changed: its architecture determines it",
+         "g.ratio cannot be varied: its architecture determines it", ""),
         ("it takes 3 s: too long", "it takes 3 s: too long", ""),
     ],
 )  # fmt: skip
