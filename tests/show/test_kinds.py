@@ -1,6 +1,7 @@
 """Reports of experiments of other kinds than the default: what they have is the answer, the rest is said in words."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -212,3 +213,12 @@ def test_power_laws_without_modes_are_words_too():
 
 def replace_laws(found, laws):
     return found._replace(laws=laws)
+
+
+def test_no_table_of_the_command_line_has_an_empty_heading():
+    folder = Path(eg.__file__).parent
+    told = re.compile(r"""table\([^\n]*(\[""|, ""[,\]])""")
+    found = [f"{file.name}: {line.strip()}" for file in folder.rglob("*.py")
+             for line in file.read_text(encoding="utf-8").splitlines() if told.search(line)]  # fmt: skip
+    assert not found
+    assert told.search('table("Import", ["", ""], rows)')
