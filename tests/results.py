@@ -94,6 +94,7 @@ FACTORIES: dict[str, Callable[[], Any]] = {
     "simulated phase": lambda: eg.simulate_phase(EXPERIMENT, f"{RATIO}=0:1:4", f"{R1}=0.1:1:3"),
     "sweep_left": lambda: eg.sweep_left(EXPERIMENT, "r1", [0.1, 1.0], 50),
     "sweep_strength": lambda: eg.sweep_strength(EXPERIMENT, "r1", [0.1, 1.0], steps=100),
+    "power_laws": lambda: eg.power_laws(EXPERIMENT.replace({"memory.generator": "uniform", R1: 0.0})),
     "left_over": lambda: eg.left_over(EXPERIMENT, 50),
     "learning_times": lambda: eg.learning_times(EXPERIMENT),
     "linearized": lambda: eg.linearize(EXPERIMENT),

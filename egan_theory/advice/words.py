@@ -102,7 +102,7 @@ def advice_text(a: Advice) -> list[Any]:
         lines.append(f"More points M make the slowest mode slower, and all data are more than a batch: {powers}.")
     if a.variations:
         rows = [[v["setting"], v["best"], v["left"], v["reason"]] for v in a.variations]
-        lines.append(table("One setting changed (first draw)", ["setting", "best", "left", ""], rows))
+        lines.append(table("One setting changed (first draw)", ["setting", "best", "left", "note"], rows))
     if a.check is not None:
         lines.append(
             "Nothing neglected, first draw: left " + ", ".join(f"{cell(v)} at {k}" for k, v in a.check.items()) + "."

@@ -100,7 +100,7 @@ def _text(data: dict[str, Any]) -> list[Any]:
     ]
     scalars = [[s["name"], s["logged_as"] or "-", cell(s["values"])] for s in data["scalars"][:SHOWN]]
     lines: list[Any] = [
-        table("Import", ["", ""], rows),
+        table("Import", ["what", "value"], rows),
         table("Scalars", ["variable", "in the log", "values"], scalars),
     ]
     if (more := len(data["scalars"]) - SHOWN) > 0:

@@ -104,7 +104,7 @@ def _text(data: dict[str, Any]) -> list[Any]:
         [name, str(data[name])] for name in ("done", "diverged", "failed", "pending") if data[name] or name == "done"
     ]
     title = f"Sweep: {data['cells']} cells ({axes}), {data['runs']} runs each"
-    lines: list[Any] = [table("", ["", "cells"], rows)]
+    lines: list[Any] = [table("", ["state", "cells"], rows)]
     if data["outcomes"]:
         lines.append(table("", ["outcome", "runs"], [[word, str(n)] for word, n in data["outcomes"].items()]))
     lines += [f"failed: {reason}" for reason in data["reasons"][:ROWS]]

@@ -125,18 +125,20 @@ def frequency(
     answer.give(found.to_dict(), lambda: frequency_text(found), found.to_dataset(), lambda: plot.frequency(found))
 
 
-def powers(experiment: ExperimentFile, output: Output = None, json: Json = False) -> None:
+def powers(experiment: ExperimentFile, output: Output = None, json: Json = False, figure: Figure = None) -> None:
     """How training against averages over all of the past converges: powers of time, mode by mode.
 
     For [memory] generator or discriminator = "uniform", where nothing decays exponentially.
     """
-    answer = Answer(json, output, inputs=[experiment])
+    answer = Answer(json, output, figure, inputs=[experiment])
     exp = load(experiment)
     from ..predict.play import power_laws, power_laws_json
+    from ..show import plot
 
     ds = power_laws(exp)
     data = power_laws_json(ds)
-    answer.give(data, lambda: power_laws_text(data, exp.update_rule.time_unit), ds)
+
+    answer.give(data, lambda: power_laws_text(data, exp.update_rule.time_unit), ds, lambda: plot.power_laws(ds))
 
 
 def regularizer(

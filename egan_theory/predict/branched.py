@@ -11,6 +11,7 @@ import xarray as xr
 from ..base.table import Column, Record, Table
 from ..base.terminal import plural
 from ..nonlinear.circle import Orbit
+from ..nonlinear.form import explained
 from .resting import Collapsed
 
 ASSUMPTIONS = (
@@ -170,7 +171,7 @@ class Branch(Table):
         parts = [f"{states[part.stable]} from {part.low:.4g} to {part.high:.4g}" for part in self.equilibrium]
         out = [f"the spread state {', '.join(parts)}"] if parts else []
         for i, born in enumerate(self.branches):
-            kind = ", ".join(filter(None, (born.criticality, born.bifurcation)))
+            kind = ", ".join(filter(None, (born.criticality, explained(born.bifurcation))))
             out.append(f"branch {i} is born at {born.threshold:.4g} ({kind})")
         if self.collapsed:
             attracts = sum(c.attracts is True for c in self.collapsed)

@@ -14,11 +14,13 @@ from ..predict.mechanism import MECHANISMS
 from ..predict.spectrum import not_decaying
 from ..predict.threshold import Threshold
 from ..runs.outcome import known_outcomes, mode_centres, modes_are_lost, tally
+from ..runs.positions import with_positions
 from ..tables.penalties import strength_field, strength_meaning, strength_title, strength_unit
 from . import powers
 from .answered import NOT_KNOWN, Answered
 from .boundaries import RATIO, SPREAD, STARTS, undecided
 from .own import origin
+from .plot.runs import distance_of
 from .reasons import no_prediction, reason_of
 from .stages import Results
 from .unsaid import rooted
@@ -65,7 +67,7 @@ def verdict(r: Results) -> str:
 def _rest(r: Results) -> Iterator[Answered]:
     ask, s, exp = "Does it come to rest?", r.spectrum, r.exp
     if s is None:
-        yield Answered(ask, NOT_KNOWN, "", _why(r, "spectrum"), "decay rate", "unsaid")
+        yield _seen(r, ask)
         return
     count, zero = resolved_modes(s), int(s.attrs["zero_modes"])
     rest = (f" {zero} more neither grow nor decay." if zero else "") + unresolved(s, exp)
@@ -93,6 +95,22 @@ def _rest(r: Results) -> Iterator[Answered]:
     compared = f"the run of {duration(_length(r), exp)} is {within:.2g} times as long"
     text = f"Yes: all {count} modes decay. The slowest that moves the particles shrinks by a factor e in this time; "
     yield Answered(ask, number, unit, f"{text}{compared}.{rest}", "decay time", "spectrum", within >= 1)
+
+
+def _seen(r: Results, ask: str) -> Answered:
+    """What simulated kicks show where there is no spectrum."""
+    why, runs = _why(r, "spectrum"), r.runs
+    if runs is None or runs.attrs.get("start") != "kick" or "assignment" not in runs:
+        return Answered(ask, NOT_KNOWN, "", why, "decay rate", "unsaid")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        distance = distance_of(with_positions(runs))[0]
+        left = distance[:, -1] / distance[:, 0]
+    left = left[np.isfinite(left)]
+    if not len(left):
+        return Answered(ask, NOT_KNOWN, "", f"{why} No simulated run has an end.", "decay rate", "unsaid")
+    part, span = float(np.median(left)), duration(float(runs["time"].values[-1]), r.exp)
+    text = f"Simulated, not predicted: what {span} leave of a kick of {r.exp.run.kick:g}, median over {len(left)} runs."
+    return Answered(ask, cell(part), "of a kick is left", f"{text} {why}", "left of a kick", "simulation", part < 1)
 
 
 def _length(r: Results) -> float:
@@ -134,7 +152,8 @@ def _part(value: float) -> str:
 def _spread(r: Results) -> Iterator[Answered]:
     ask, row = "How far is the spread state from its end?", _row(r, SPREAD)
     if row is None or row.margin is None or np.isnan(row.margin):
-        why = no_prediction(*reason_of(row.reason)) if row is not None and row.reason else _why(r, "boundaries")
+        told = "" if row is None or "powers" in r.failures else row.reason
+        why = no_prediction(*reason_of(told)) if told else _why(r, "boundaries")
         yield Answered(ask, NOT_KNOWN, "", why, "spread state", "unsaid")
         return
     now, inside = float(r.exp.get(RATIO)), row.margin <= 0
@@ -234,6 +253,8 @@ def _row(r: Results, mechanism: str) -> Threshold | None:
 
 def _why(r: Results, stage: str) -> str:
     failed = r.failures.get(stage)
+    if "powers" in r.failures and stage in ("spectrum", "regularizer", "boundaries"):
+        failed = r.failures["powers"]  # says more: what this kind of training has in their place
     return no_prediction(*rooted(r, failed)) if failed is not None else "Not known for this experiment."
 
 

@@ -39,8 +39,8 @@ def eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None) -> Words:
     reach = f"Re s from {cell(float(finite.min()))} to {cell(float(finite.max()))}, " if len(finite) else ""
     measured = agreement is not None and any(q.name.endswith(".re") for q in agreement.quantities)
     crosses = f" Crosses: fitted to the runs ({agreement.method})." if agreement and measured else ""
-    log = "" if spectrum.attrs["rule"] == "flow" else " s = log z, z the factor per step."
     unit = spectrum["eigenvalue_re"].attrs.get("units", "")
+    log = "" if "time" in unit else " s = log z, z the factor per step."
     alt = f"{len(re)} predicted eigenvalues in the complex plane, {where}; {reach}|Im s| up to "
     alt += f"{cell(float(np.abs(im).max(initial=0.0)))} {unit}."
     if measured:

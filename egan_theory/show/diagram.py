@@ -8,6 +8,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from ..base.terminal import cell, plural, sentence
+from ..nonlinear.form import explained
 
 if TYPE_CHECKING:
     from ..predict.branched import Born, Branch, OrbitState
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 MOTION = {"along lines": "orbits along lines", "circles": "circling orbits", "ellipses": "orbits on ellipses"}
 #: what a branch's orbits are called
 CALLED = {"orbit": "orbits", "cycle of two steps": "cycles of two steps", "fixed point": "distorted states"}
+#: on which side of the threshold they are
+CRITICALITY = {
+    "supercritical": "supercritical (beyond the threshold, from size 0)",
+    "subcritical": "subcritical (before the threshold; beyond it the cloud jumps)",
+}
 
 
 def diagram_text(found: Branch) -> list[Any]:
@@ -40,13 +46,13 @@ def _on_equilibrium(found: Branch) -> str:
 
 
 def _on_branch(found: Branch, born: Born, rows: list[OrbitState]) -> list[str]:
-    start = f"At {cell(born.threshold)} ({born.bifurcation}"
+    start = f"At {cell(born.threshold)}, {explained(born.bifurcation)}"
     if not rows:
-        return [f"{start}): nothing was followed{f' ({born.reason})' if born.reason else ''}."]
+        return [f"{start}: nothing was followed{f' ({born.reason})' if born.reason else ''}."]
     name = MOTION.get(born.motion, CALLED[rows[0].kind]) if rows[0].kind == "orbit" else CALLED[rows[0].kind]
-    how = "" if born.criticality is None else f", {born.criticality}"
+    how = "" if born.criticality is None else f", {CRITICALITY[born.criticality]}"
     why = born.reason or ("stopped there, before the branch ended" if found.status != "finished" else "")
-    text = f"{start}{how}) {name} are born, followed from {cell(born.low)} to {cell(born.high)}"
+    text = f"{start}{how}: {name} are born, followed from {cell(born.low)} to {cell(born.high)}"
     text += f" ({why})" if why else ""
     lines = [f"{text}. {sentence(_sizes(found, rows))}"]
     if born.folds:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from ..nonlinear.form import MEANING
 from ..runs.outcome import ESCAPE, NARROW, REST
 
 
@@ -90,8 +91,8 @@ _TERMS = (
     ),
     Term(
         "power of time",
-        "T^p: against averages over all of the past a mode shrinks or grows as a power of the elapsed time T, the start "
-        "counting as one step (or unit of time). p below 0: it shrinks, the later, the slower. exp(c T^p): it grows "
+        "T^p: against averages over all of the past a mode goes as a power of the elapsed time T, whose start "
+        "counts as one step (or unit of time). p below 0: it shrinks, the later, the slower. exp(c T^p): it grows "
         "faster than any power.",
         "1",
         "uniform-powers",
@@ -214,6 +215,15 @@ _TERMS = (
         "invariant-circle",
     ),
     Term(
+        "bifurcation",
+        "What takes the place of the spread state at rest where it loses stability. "
+        + "; ".join(f"{name}: {meaning}" for name, meaning in MEANING.items())
+        + ". Supercritical: from size 0 beyond the threshold; subcritical: before it, so that beyond it the cloud "
+        "jumps. A fold: a branch of orbits turns back.",
+        "",
+        "invariant-circle",
+    ),
+    Term(
         "rms displacement",
         "Root mean square, over particles (and a turn of the orbit), of the distance from their places at equilibrium.",
         "length",
@@ -243,11 +253,16 @@ _TERMS = (
         "|measured - predicted| over the size of what is predicted (of an eigenvalue its modulus).",
         "1",
     ),
-    Term("agrees", "At most 3 standard errors, or 1 %, between prediction and measurement.", ""),
+    Term(
+        "agrees",
+        "At most 3 standard errors between prediction and measurement (yes), or more, but at most 1 % (within 1 %).",
+        "",
+    ),
     Term(
         "quantity",
-        "s1, s2, ... are the slowest modes that the runs show, slowest first, s1.re and s1.im the real and imaginary "
-        "part of the eigenvalue; 'left of what can move at X' is what a kick leaves at strength X.",
+        "What is compared; the button in each row says which. s1, s2, ... are the slowest modes that the runs show, "
+        "slowest first, s1.re and s1.im the real and imaginary part of the eigenvalue; 'left of what can move at X' is "
+        "what a kick leaves at strength X.",
         "",
         "mode-roots",
     ),

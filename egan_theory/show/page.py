@@ -29,6 +29,7 @@ from .drawings import Drawing, drawings
 from .folder import Draft, Target, claimed, written
 from .frequency import on_frequency
 from .glossary import GLOSSARY
+from .lighter import left_out
 from .own import fitted, origin
 from .stages import Progress, Results, compute
 from .unsaid import unsaid
@@ -222,6 +223,8 @@ def _said(r: Results) -> dict[str, list[str]]:
         out["simulation"].append(growth)
     if r.agreement is not None and (same := words.same_kicks(r.agreement, r.strength, r.swept)):
         out["agreement"].append(same.strip())
+    if runs is not None and not r.own:
+        out["simulation"] += left_out(r.exp)
     if simulated is not None:
         out["simulation"].append(f"From random starts: {words.ends(simulated)}")
     if runs is not None:

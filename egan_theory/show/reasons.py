@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 #: beginnings of what was found that are clauses of their own, and how "must be", "must have", ... are denied
 _CLAUSES = ("it ", "they ", "there ", "this ", "the ")
+_VALUE = re.compile(r"['\"\[(\d.\-]|(a|an|no|none|one|inf|nan|True|False)\b")
 _DENIED = (("not be ", "is "), ("be ", "is not "), ("not have ", "has "), ("have ", "has not "), ("not ", "does "))
 
 
@@ -26,10 +27,14 @@ def reason_of(text: str) -> Reason:
         return Reason(text)
     field, rest = told.groups()
     must, _, found = rest.rpartition(", but ") if ", but " in rest else (rest, "", "")
+    if must.startswith("not be changed: "):
+        return Reason(f"{field} cannot be varied: {must.removeprefix('not be changed: ')}")
     remedy = f"{field} would have to {must}"
     if found:
         value = found.removeprefix("found ")
-        return Reason(value if value.startswith(_CLAUSES) else f"{field} is {value}", remedy)
+        if value.startswith(_CLAUSES):
+            return Reason(value, remedy)
+        return Reason(f"{field} is {value}" if _VALUE.match(value) else f"{field}: found {value}", remedy)
     return Reason(denied(field, must), remedy)
 
 

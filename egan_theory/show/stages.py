@@ -28,6 +28,7 @@ from ..simulation.run import simulate
 from ..tables.penalties import strength_field
 from .boundaries import boundaries
 from .collapse import affordable, along_threshold, diagram, map_of
+from .lighter import FLOW_SWEEP, from_random, lighter
 from .powers import Powers, powers
 from .reasons import reason_of
 
@@ -108,7 +109,7 @@ class Results:
 
 def compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset | None) -> Results:
     """All stages. ``own``: runs of the user's, instead of which nothing is simulated. Raises KeyboardInterrupt."""
-    out = Results(exp, penalty)
+    out, light = Results(exp, penalty), lighter(exp)
     wide = exp if exp.run.start == "random" else exp.replace({"run.start": "random"})
 
     def stage(name: str, work: Callable[[Callable[..., None]], Any], *needs: str) -> Any:
@@ -136,12 +137,12 @@ def compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset |
         out.runs = own
         out.agreement = stage("compare", lambda tick: compare(exp, own))
     else:
-        out.runs = runs = stage("simulate", lambda tick: _whole(simulate(exp, progress=tick)))
+        out.runs = runs = stage("simulate", lambda tick: _whole(simulate(light, progress=tick)))
         out.agreement = stage("compare", lambda tick: compare(exp, runs), "simulate")
-        out.swept = swept = stage("strength", lambda tick: _sweep(exp, best, tick), "regularizer")
+        out.swept = swept = stage("strength", lambda tick: _sweep(light, best, tick), "regularizer")
         out.strength = stage("compare strength", lambda tick: compare_left(swept), "strength")
-        if runs is not None and exp.run.start != "random":
-            several = wide.replace({"run.runs": RANDOM})
+        if exp.run.start != "random":
+            several = from_random(exp).replace({"run.start": "random", "run.runs": RANDOM})
             out.scattered = stage("random starts", lambda tick: _whole(simulate(several, progress=tick)))
     out.reached = stage("reached", lambda tick: reached(wide))
     followed = affordable(wide, out.reached)
@@ -175,7 +176,8 @@ def _sweep(exp: Experiment, best: Regularizer, tick: Callable[[int, int], None])
     if not centre > 0:
         raise InputError(strength_field(best.penalty)[1], "have a best strength above 0 to sweep around", centre)
     steps = max(int(best.horizon), 1)
-    return sweep_left(exp, best.penalty, centre * np.array(SWEEP), steps, directions=DIRECTIONS, progress=tick)
+    factors = FLOW_SWEEP if exp.update_rule.continuous else SWEEP
+    return sweep_left(exp, best.penalty, centre * np.array(factors), steps, directions=DIRECTIONS, progress=tick)
 
 
 __all__ = ["STAGES", "Failure", "Results", "compute", "failure"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.json import number
 from ..base.terminal import cell, plural, sentence, table
+from ..nonlinear.form import explained
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -153,7 +154,7 @@ def threshold_text(found: Thresholds, per: str) -> list[Any]:
 def branch_text(form: dict[str, Any], value: float, vary: str, per: str) -> str:
     """What is born at a threshold ``value`` of the equilibrium, in one sentence."""
     name, unit = form["bifurcation"], per.removeprefix("1/")
-    start = f"At {cell(value)}, {name}"
+    start = f"At {cell(value)}, {explained(name)}"
     if form["criticality"] is None:
         return f"{start}: no normal form ({form['reason']})."
     distance = f"|{vary.rpartition('.')[2]} - {cell(value)}|"
@@ -218,7 +219,7 @@ def run_text(data: dict[str, Any], unit: str) -> list[Any]:
         ["particles", f"{data['particles']} in {data['dimension']} dimension{'s' * (data['dimension'] != 1)}"],
         ["start, seed", f"{data['start']}, {data['seed']}"],
     ]
-    return [table("Simulation", ["", ""], rows), *meanings(data["outcomes"])]
+    return [table("Simulation", ["what", "value"], rows), *meanings(data["outcomes"])]
 
 
 def meanings(words: Iterable[str]) -> list[str]:

@@ -17,6 +17,7 @@ from ..predict.spectrum import not_decaying, unresolved_modes
 from ..runs.outcome import Outcome, known_outcomes, tally
 from ..tables.penalties import strength_field
 from .own import differences, origin
+from .quantities import meaning
 
 #: a quantity agrees within this many standard errors, or within this relative error
 STANDARD_ERRORS, RELATIVE = 3.0, 0.01
@@ -201,11 +202,15 @@ def agrees(quantity: Quantity) -> bool:
 
 
 def agreement_table(agreement: Agreement) -> list[dict[str, Any]]:
-    """Rows for a page: name, units, note, the numbers as text, and ``agrees``."""
+    """Rows for a page: name, units, note, the numbers as text, ``agrees``, and its ``verdict`` in words, and
+    the ``meaning`` of the quantity."""
     formats = {"predicted": ".6g", "measured": ".6g", "stderr": ".2g", "z": ".2f", "relative_error": ".2g"}
     rows = []
     for q in agreement.quantities:
         row: dict[str, Any] = {"name": q.name, "units": q.units, "note": q.note, "agrees": agrees(q)}
+        close = "within 1 %" if row["agrees"] else "NO"
+        row["meaning"] = meaning(q.name)
+        row["verdict"] = "yes" if abs(q.z) <= STANDARD_ERRORS else close
         for name, form in formats.items():
             value = float(getattr(q, name))
             row[name] = format(value, form) if np.isfinite(value) else "none"

@@ -54,7 +54,7 @@ EXAMPLES = {
     "derive": ([], "d.md", ""),
     "spectrum": (["E"], "s.nc", "s.png"),
     "frequency": (["E"], "f.nc", "f.png"),
-    "power-laws": (["E", "--set", "memory.generator=uniform", "--set", "penalty.r1=0"], "p.nc", ""),
+    "power-laws": (["E", "--set", "memory.generator=uniform", "--set", "penalty.r1=0"], "p.nc", "p.png"),
     "universality": (["N"], "u.json", "u.png"),
     "regularizer": (["E"], "r.json", "r.png"),
     "advise": (["E", "--gram", "H", "--points", "2", "--dimension", "2"], "a.json", "a.png"),

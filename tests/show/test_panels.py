@@ -40,6 +40,7 @@ DRAWN: dict[str, tuple[Callable[..., Any], str, dict[str, str]]] = {
     "monitor": (P.monitor, "monitored_runs", {}),
     "phase": (P.phase, "phase", {"simulated": "simulated phase", "compared": "compared phase"}),
     "place": (P.place, "place", {}),
+    "power_laws": (P.power_laws, "power_laws", {}),
     "rate_curve": (P.rate_curve, "fastest", {"measured": "sweep_strength"}),
     "reached": (P.reached, "reached", {}),
     "relaxation": (P.relaxation, "runs", {"agreement": "agreement"}),

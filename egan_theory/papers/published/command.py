@@ -62,7 +62,7 @@ def import_(
     ]
     text = [
         f"{ds.sizes['run']} runs, {len(rates)} values of lrD and {len(ratios)} of phi",
-        table("Order parameters over the runs", ["", "least", "median", "most"], rows),
+        table("Order parameters over the runs", ["parameter", "least", "median", "most"], rows),
         *([] if target else ["No --target: order parameters that compare with the images were left out."]),
     ]
     answer.give(data, lambda: text, ds)

@@ -67,7 +67,7 @@ def ode(model: Model = None, output: Output = None, json: Json = False, figure: 
         f"ODE: {_said(data['found'])}; {data['status']}",
         _predicted_text(data),
         table(f"Overlaps at time {described.time:g}", ["overlap", "value"], overlaps),
-        *([table("Boundaries", ["", "value"], boundaries)] if boundaries else []),
+        *([table("Boundaries", ["boundary", "value"], boundaries)] if boundaries else []),
     ]
     answer.give(data, lambda: text, ds, lambda: plot_overlaps(ds))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from ...base.errors import InputError
 from ...comparison.agreement import Agreement, Quantity
 from .model import Solvable
 from .ode import solve_ode
@@ -13,25 +14,31 @@ from .regimes import WINDOWS, Regime, classify, coverage
 
 
 def compare_solvable(
-    model: Solvable, runs: xr.Dataset, ode: xr.Dataset | None = None, found: tuple[Regime, ...] | None = None
+    model: Solvable,
+    runs: xr.Dataset,
+    ode: xr.Dataset | None = None,
+    found: tuple[Regime, ...] | None = None,
+    larger: xr.Dataset | None = None,
 ) -> Agreement:
     """Mean overlaps |P_lm| and coverages over the last fifth of the time: predicted by the ODE, measured over runs.
 
     stderr: standard error of the mean over runs, or n^-1/2 with one run. Left out: |P_lm| that the ODE puts below
     n^-1/2, where the sign is not decided; everything of a cycle, whose phases finite n scatters.
-    Deterministic shifts of order 1/n are not removed: with many runs they show as large z.
+    Finite n also shifts the mean, by noise of the start that grows with q and by drift along the line of fixed points.
+    ``larger``, runs at a larger n', shows how much: what goes as n^-1/2 or faster is at n no more than
+    |mean(n) - mean(n')|/(1 - sqrt(n/n')), which stderr then contains. Without them shifts show as large z.
 
     Returns:
         A table of quantities; runs of another regime are in ``unmatched``.
 
     Shapes:
-        runs and ode: overlaps (run, time, ...) of the shared form.
+        runs, ode and larger: overlaps (run, time, ...) of the shared form.
 
     Units:
         Pure numbers.
 
     Raises:
-        InputError: too few records to tell the regime.
+        InputError: too few records to tell the regime, or ``larger`` of no larger n.
 
     Source:
         The ODE of Wang, Hu, Lu (arXiv:1805.08349).
@@ -40,10 +47,15 @@ def compare_solvable(
     (predicted,) = classify(ode)
     found = classify(runs, n=model.n) if found is None else found
     method = "macroscopic ODE against finite-n runs, means over the last fifth of the time"
-    assumptions = (
-        f"n = {model.n}: fluctuations of order {model.n**-0.5:.2g}; shifts of order 1/n, "
-        "as of P along the line of fixed points, are not removed and count as error",
-    )
+    shifts = "shifts by finite n are not in the standard errors"
+    if larger is not None:
+        if not (size := int(larger.attrs.get("n", 0))) > model.n:
+            raise InputError("larger", f"be runs of more than n = {model.n} dimensions", size)
+        shifts = (
+            f"standard errors contain shifts by finite n, of order n^-1/2 or less, as large as {larger.sizes['run']} "
+            f"runs at n = {size} show them"
+        )
+    assumptions = (f"n = {model.n}: fluctuations of order {model.n**-0.5:.2g}; {shifts}",)
     kept = [i for i, r in enumerate(found) if r.label == predicted.label]
     unmatched = []
     if len(kept) < len(found):
@@ -54,6 +66,9 @@ def compare_solvable(
         return Agreement((), (*unmatched, {"name": "end state", "reason": reason}), method, assumptions)
     ends = _late(ode)[0]
     means = _late(runs)[kept]
+    beyond = None if larger is None else _alike(larger, predicted)
+    if larger is not None and beyond is None:
+        unmatched.append({"name": f"shifts by finite n at n = {size}", "reason": "no run there has the ODE's regime"})
     names = [f"|P{i + 1}{j + 1}|" for i in range(model.d) for j in range(model.d)]
     names += [f"coverage of feature {i + 1}" for i in range(model.d)]
     floor = model.n**-0.5
@@ -63,8 +78,23 @@ def compare_solvable(
             unmatched.append({"name": name, "reason": f"the ODE has {ends[k]:.2g}, below n^-1/2"})
             continue
         error = float(means[:, k].std(ddof=1) / np.sqrt(len(kept))) if len(kept) > 1 else floor
-        quantities.append(Quantity(name, float(ends[k]), float(means[:, k].mean()), error, float(ends[k])))
+        mean, note = float(means[:, k].mean()), ""
+        if beyond is not None:
+            there = float(beyond[:, k].mean())
+            shift = abs(mean - there) / (1 - np.sqrt(model.n / size))
+            note = (
+                f"differs from the ODE by {mean - ends[k]:.2g} at n = {model.n} and by {there - ends[k]:.2g} at "
+                f"n = {size}; standard error over runs {error:.2g}, with what finite n can shift {shift:.2g}"
+            )
+            error = float(np.hypot(error, shift))
+        quantities.append(Quantity(name, float(ends[k]), mean, error, float(ends[k]), note=note))
     return Agreement(tuple(quantities), tuple(unmatched), method, assumptions)
+
+
+def _alike(runs: xr.Dataset, predicted: Regime) -> np.ndarray | None:
+    """``_late`` of the runs of that regime; None where there are none."""
+    kept = [i for i, r in enumerate(classify(runs, n=int(runs.attrs["n"]))) if r.label == predicted.label]
+    return _late(runs)[kept] if kept else None
 
 
 def _late(ds: xr.Dataset) -> np.ndarray:

@@ -164,9 +164,11 @@ def plot_solvable_scan(
     simulated: xr.Dataset | None = None,
     lines: dict[str, float] | None = None,
     ax: Axes | None = None,
+    own: float | None = None,
 ) -> Axes:
     """Coverage of each feature and activity against one field: curves (``ds``), markers (``simulated``, mean over runs
-    and its range); the background is the predicted regime; ``lines``: boundaries (label: value).
+    and its range); the background is the predicted regime; ``lines``: boundaries (label: value); ``own``: where the
+    model itself is.
 
     Returns:
         The axes drawn on: ``ax``, or those of a new figure.
@@ -186,7 +188,7 @@ def plot_solvable_scan(
     x, codes = ds["first"].values, ds["predicted"].values
     edges = np.concatenate([[x[0]], (x[1:] + x[:-1]) / 2, [x[-1]]])
     for left, right, code in zip(edges[:-1], edges[1:], codes, strict=True):
-        ax.axvspan(left, right, color=_area(REGIMES[code]), lw=0)
+        ax.axvspan(left, right, **_filled(REGIMES[code]))
     looks = zip(range(ds.sizes["feature"]), cycle((BLUE, VERMILLION, PURPLE, ORANGE)), cycle("o^Dv"))
     curves = [(f"coverage of feature {i + 1}", "coverage", {"feature": i}, colour, dot) for i, colour, dot in looks]
     handles: list[Any] = []
@@ -205,17 +207,30 @@ def plot_solvable_scan(
             ax.errorbar(simulated["first"], mean, yerr=reach, color=colour, ls="", marker=dot, ms=4)
     for (label, value), dash in zip((lines or {}).items(), (":", "-.", "--", (0, (1, 3))), strict=False):
         handles.append(ax.axvline(value, color=BLACK, ls=dash, lw=1.2, label=label))
+    if own is not None:
+        handles.append(ax.axvline(own, color=VERMILLION, lw=2.4, label=f"this model: {own:.4g}"))
+        style.tell(ax, [own], [0.5], [f"this model: {ds['first'].attrs['long_name']} = {own:.4g}"])
     for name in dict.fromkeys(REGIMES[code] for code in codes):
-        handles.append(Patch(color=_area(name), lw=0, label=f"predicted: {name}"))
+        handles.append(Patch(**_filled(name) | {"lw": 0.8}, label=f"predicted: {name}"))
     ax.grid(False)
     ax.set(xlabel=ds["first"].attrs["long_name"], ylabel="end of the run", xlim=(x[0], x[-1]), ylim=(-0.03, 1.05),
            xscale="log" if ds["first"].attrs["log"] else "linear")  # fmt: skip
     return _legend(ax, handles, 2)
 
 
+#: area where nothing is predicted: seen on white, hatched where the figure has room for it
+NOTHING, HATCH = "#EDEDE4", "///"
+
+
 def _area(regime: str) -> str:
-    """The colour of a predicted area; white where nothing is predicted."""
-    return style.PALE.get(LOOK[regime][0], "#FFFFFF")
+    """The colour of a predicted area."""
+    return style.PALE.get(LOOK[regime][0], NOTHING)
+
+
+def _filled(regime: str) -> dict[str, Any]:
+    """How a predicted area of a scan, and its swatch, is filled."""
+    known = LOOK[regime][0] in style.PALE
+    return {"fc": _area(regime), "ec": GREY, "lw": 0, "hatch": None if known else HATCH}
 
 
 def _legend(ax: Axes, handles: list[Any], columns: int) -> Axes:

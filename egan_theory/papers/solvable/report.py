@@ -24,8 +24,8 @@ from .phase import solvable_phase
 from .regimes import REGIMES, Regime, check_record, classify
 
 Progress = Callable[[str, int, int], None]
-#: finite-n runs of the page, at least
-RUNS = 8
+#: finite-n runs of the page, at least; so many more, of so many times the dimension, tell what finite n shifts
+RUNS, LARGER, TIMES = 8, 4, 4
 #: noises scanned, from a fifth of the model's to two and a half times the largest that any feature survives
 SCAN = 24
 
@@ -41,7 +41,8 @@ def solvable_report(
 
     Args:
         path: a folder, in which the page is index.html, or the file itself where the name ends in .html.
-        data: beside the page, in the folder: ode.nc, runs.nc, agreement.nc, scan.nc, theory.json, model.toml.
+        data: beside the page, in the folder: ode.nc, runs.nc, larger.nc (more dimensions), agreement.nc, scan.nc,
+            theory.json, model.toml.
         progress: called with (stage, done, total).
 
     Returns:
@@ -73,8 +74,12 @@ def _written(model: Solvable, target: Target, progress: Progress | None) -> Path
     runs = simulate_solvable(several, progress=lambda done, total: tick("simulate", done, total))
     if runs.attrs["status"] == "interrupted":
         raise KeyboardInterrupt
+    more = model.replace({"runs": LARGER, "n": TIMES * model.n})
+    larger = simulate_solvable(more, progress=lambda done, total: tick("simulate larger n", done, total))
+    if larger.attrs["status"] == "interrupted":
+        raise KeyboardInterrupt
     outcomes = classify(runs, n=model.n)
-    table = compare_solvable(several, runs, ode, outcomes)
+    table = compare_solvable(several, runs, ode, outcomes, larger)
     theory: dict[str, Any] = {}
     scan, missing = None, {}
     try:
@@ -88,6 +93,7 @@ def _written(model: Solvable, target: Target, progress: Progress | None) -> Path
         _figures(draft, model, ode, runs, scan, theory)
         draft.dataset("ode.nc", ode, "the macroscopic ODE")
         draft.dataset("runs.nc", runs, "the finite-n runs")
+        draft.dataset("larger.nc", larger, f"the runs at n = {more.n}")
         draft.dataset("agreement.nc", table.to_dataset().assign_attrs(about), "the agreement table")
         if scan is not None:
             draft.dataset("scan.nc", scan, "regimes over noise")
@@ -130,10 +136,30 @@ def _headline(model: Solvable, found: Regime, outcomes: tuple[Regime, ...], theo
     counts = Counter(r.label for r in outcomes)
     return [
         f"ODE: {found.label}" + (f" ({found.note})" if found.note else ""),
-        f"{len(outcomes)} runs of the exact chain at n = {model.n}: "
+        f"{len(outcomes)} runs of the exact chain at n = {model.n}{_asked(model, len(outcomes))}: "
         + ", ".join(f"{c} {label}" for label, c in counts.most_common()),
         *([f"Predicted: {theory['predicted']['regime']}; {theory['predicted']['reason']}"] if theory else []),
     ]
+
+
+def _asked(model: Solvable, runs: int) -> str:
+    """Why there are more runs than the model asks for."""
+    if runs == model.runs:
+        return ""
+    return f" (the model's own is runs = {model.runs}; this page takes {runs}, for standard errors)"
+
+
+def scanned(model: Solvable) -> str:
+    """What the scan over noise varies, and what it keeps."""
+    both = model.fake_noise is None or model.fake_noise == model.noise
+    what = "of data and generator alike (eta_T = eta_G)"
+    if model.fake_noise is not None:
+        what = f"of the data, eta_T, the generator's kept at eta_G = {model.eta_G:g}"
+        what += " (equal to the model's own)" if both else ""
+    return (
+        f"End state of the ODE against noise {what}; learning rates as in the model, tau = {model.tau:g} of the "
+        f"discriminator and taut = {model.taut:g} of the generator"
+    )
 
 
 def _figures(
@@ -149,12 +175,13 @@ def _figures(
     if scan is None:
         return
     names = {"noise_success": "P = I loses stability", "noise_rotation": "every rotation of it has lost stability"}
-    lines = {name: theory["boundaries"][k] for k, name in names.items() if model.d > 1}
+    # the formulas are of equal noise on both sides
+    lines = {name: theory["boundaries"][k] for k, name in names.items() if model.d > 1 and model.fake_noise is None}
     draft.figure(
         "scan",
-        _alt_scan(scan),
-        "End state of the ODE against noise (eta_T = eta_G). Background: predicted regime.",
-        lambda: plot_solvable_scan(scan, lines=lines),
+        f"{_alt_scan(scan)} This model is at {model.noise:.3g}.",
+        f"{scanned(model)}. Background: predicted regime. Thick line: this model, noise {model.noise:g}.",
+        lambda: plot_solvable_scan(scan, lines=lines, own=model.noise),
     )
 
 

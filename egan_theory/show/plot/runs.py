@@ -184,7 +184,7 @@ def relaxation(
     time, unit = runs["time"].values, runs["time"].attrs.get("units", "step")
     if laws is not None:
         time = time + 1.0  # the start counts as one
-    distance, label = _distance(with_positions(runs))
+    distance, label = distance_of(with_positions(runs))
     codes = known_outcomes(runs)
     for i, row in enumerate(distance):
         good = np.isfinite(row) & (row > 0)
@@ -245,7 +245,7 @@ def _slowest(agreement: Agreement | None) -> tuple[float, str] | None:
     return None
 
 
-def _distance(runs: xr.Dataset) -> tuple[np.ndarray, str]:
+def distance_of(runs: xr.Dataset) -> tuple[np.ndarray, str]:
     """(run, time) rms distance, and of what."""
     x = runs["particles"].transpose("run", "time", "particle", "component").values
     if "target" not in runs:
