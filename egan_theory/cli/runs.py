@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..base.errors import InputError
-from ..base.terminal import check_memory, progress_bar, stages
+from ..base.terminal import progress_bar, stages
 from ..console.answer import Answer, complain
 from ..console.shared import (
     FAILED,
@@ -43,13 +43,11 @@ def simulate(
     """Simulate the particles and record the runs. Ctrl-C ends early and keeps what was recorded."""
     answer = Answer(json, output, figure, inputs=[experiment], form="netcdf")
     exp = load(experiment)
+    from ..simulation.memory import check_samples
     from ..simulation.run import simulate as run
     from ..simulation.start import announced
 
-    samples = exp.run.steps // exp.run.record_every + 1
-    check_memory(
-        "run.record_every", 8 * exp.run.runs * samples * exp.generator.particles * (2 * exp.dimension + 1) + 8 * samples
-    )
+    check_samples(exp, exp.run.runs)
     if (message := announced(exp)) is not None:
         complain(message)
     with progress_bar("simulating") as update:
