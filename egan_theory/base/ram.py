@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from pathlib import Path
 
 from .errors import InputError
 
+#: where Linux tells of control groups, and which of them this process is in
+GROUPS, MINE = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 #: of the memory that is free now, this part may be used when no limit is given
 SHARE = 0.8
 
 
 def free_memory() -> float:
     """Bytes free now: of the machine (Linux: MemAvailable; else physical memory; inf where the system does not tell),
-    or of what the shell allows this process (ulimit -v), whichever is less."""
-    return min(_of_the_machine(), _of_the_process())
+    of what the shell allows this process (ulimit -v), or of what the control groups (Linux, versions 1 and 2) that it
+    is in allow all their processes, whichever is least. A container or a batch job is such a group."""
+    return min(_of_the_machine(), _of_the_process(), _of_the_groups())
 
 
 def check_size(field: str, needed: float, must: str, what: str) -> None:
@@ -47,3 +51,37 @@ def _of_the_process() -> float:
     except (ImportError, AttributeError, OSError, ValueError):  # a system without such limits
         return float("inf")
     return max(0.0, float(limit - used))
+
+
+def _of_the_groups() -> float:
+    """The least of what the process's group and each group around it leave. inf where there is no limit."""
+    left = float("inf")
+    with suppress(OSError, ValueError):
+        for line in MINE.read_text(encoding="utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers == "":
+                root, names = GROUPS, ("memory.max", "memory.current", "inactive_file")
+            elif "memory" in controllers.split(","):
+                root = GROUPS / "memory"
+                names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            else:
+                continue
+            # within a container the path may be one that only the host has: the root is then the container's own group
+            inner = root / path.lstrip("/")
+            for group in (inner, *inner.parents):
+                left = min(left, _left(group, *names))
+                if group == root:
+                    break
+    return left
+
+
+def _left(group: Path, limit: str, used: str, cached: str) -> float:
+    """Bytes that a group may still take: files that it only caches give way. inf without a limit."""
+    with suppress(OSError, ValueError):
+        allowed = float((group / limit).read_text(encoding="ascii"))  # "max" is no number: none
+        taken = float((group / used).read_text(encoding="ascii"))
+        with suppress(OSError, ValueError):
+            stat = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
+            taken -= float(stat.get(cached, 0))
+        return max(0.0, allowed - max(taken, 0.0))
+    return float("inf")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..base.arrays import check_seed
 from ..base.errors import InputError, check_file
 from ..base.files import read_npy
 from ..experiment import Experiment
-from ..experiment.given import read_points
+from ..experiment.given import MAX_COORDINATES, read_points
 
 BATCH = 16
 
@@ -49,7 +50,14 @@ def read_samples(path: str) -> np.ndarray:
 
 def _array(field: str, path: str) -> np.ndarray:
     check_file(field, Path(path), "be an existing file")
-    return read_npy(field, path)
+    return read_npy(
+        field, path, None if field in ("--gram", "--later") else lambda shape, _: _sized(field, shape, path)
+    )
+
+
+def _sized(field: str, shape: tuple[int, ...], path: str) -> None:
+    if math.prod(shape) > MAX_COORDINATES:
+        raise InputError(field, f"hold at most {MAX_COORDINATES} coordinates", f"shape {shape} in {path}")
 
 
 __all__ = ["advise", "read_samples"]

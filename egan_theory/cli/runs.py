@@ -12,7 +12,7 @@ import typer
 from ..base.errors import InputError
 from ..base.files import check_room
 from ..base.signals import keeping
-from ..base.terminal import check_memory, progress_bar, stages
+from ..base.terminal import progress_bar, stages
 from ..console.answer import Answer, complain
 from ..console.shared import (
     FAILED,
@@ -46,13 +46,12 @@ def simulate(
     recorded."""
     answer = Answer(json, output, figure, inputs=[experiment], form="netcdf")
     exp = load(experiment)
+    from ..simulation.memory import check_samples, samples
     from ..simulation.run import simulate as run
     from ..simulation.start import announced
 
-    samples = exp.run.steps // exp.run.record_every + 1
-    size = 8 * exp.run.runs * samples * exp.generator.particles * (2 * exp.dimension + 1) + 8 * samples
-    check_memory("run.record_every", size)
-    check_room(output, size)
+    check_samples(exp, exp.run.runs)
+    check_room(output, samples(exp, exp.run.runs))
     if (message := announced(exp)) is not None:
         complain(message)
     with keeping():

@@ -244,23 +244,20 @@ def phase(
     exp = load(experiment)
     from ..predict.phase import QUICK, parse_axes
     from ..predict.phase import phase as predict
+    from .sweep import phase_runs
 
-    swept = None
-    if sweep:
-        from .sweep import phase_runs
-
-        axes, swept = phase_runs(exp, sweep, vary)
-    else:
-        axes = parse_axes(exp, vary)
+    axes, swept = phase_runs(exp, sweep, vary) if sweep else (parse_axes(exp, vary), None)
     if simulated:
+        from ..simulation.memory import check_cell
+
         exp = exp.replace({"run.start": start})  # predictions that depend on it are of the starts simulated
+        check_cell(exp, {}, recorded=False)
     with stages("phase diagram") as update:
         found = predict(exp, *axes, mechanisms=mechanism or QUICK, progress=update)
-        runs = compared = None
-        if simulated or swept is not None:
+        runs, compared = swept, None
+        if simulated or runs is not None:
             from ..sweeps.phase import DEFAULT, compare_phase, simulate_phase
 
-            runs = swept
             if runs is None:
                 coarse = [axis.coarser(simulated) for axis in axes]
                 runs = simulate_phase(

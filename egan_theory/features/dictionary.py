@@ -8,9 +8,13 @@ import numpy as np
 import scipy.linalg as sla
 
 from ..base.errors import InputError
+from ..base.ram import check_size
 from ..base.series import Series, order_of
 from ..kernels import Kernel
 from .base import Array, Located, LocatedDense, row_dot
+
+#: arrays of the size of the functions' Gram matrix that are held while a basis is made of it
+PRODUCTS = 4
 
 
 class DictionaryFeatures:
@@ -45,6 +49,8 @@ class DictionaryFeatures:
         where = np.concatenate([points, np.repeat(gradient_points, d, axis=0)])
         which = np.concatenate([np.full(len(points), -1), np.tile(np.arange(d), len(gradient_points))])
         self._strictly_positive = kernel.kind == "stationary"
+        rule = "be > 0, or the target have fewer points (the exact kernel needs all products of their functions)"
+        check_size("discriminator.features", PRODUCTS * 8.0 * len(which) ** 2, rule, f"{len(which)} functions")
         gram = self._functionals(where, which, where, which)
         scale = np.sqrt(np.diag(gram))
         scaled = gram / scale[:, None] / scale

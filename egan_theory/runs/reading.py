@@ -11,6 +11,7 @@ import xarray as xr
 from ..base.dataset import shown
 from ..base.errors import InputError, check_file
 from ..base.netcdf import read_netcdf
+from ..experiment.given import MAX_COORDINATES
 from .schema import validate_runs
 from .store import is_store
 from .unfinished import Recording, store_of
@@ -57,7 +58,15 @@ def open_runs(path: str | Path) -> xr.Dataset:
             if not file.is_file():  # else it was finished in between
                 raise
     check_file(name, file, "be an existing run file")
-    return validate_runs(read_netcdf(name, file), name)
+    return validate_runs(read_netcdf(name, file, lambda ds: _sized(ds, name)), name)
+
+
+def _sized(ds: xr.Dataset, name: str) -> list[str]:
+    """The variables to read: all. Raises InputError for a target that no experiment may have."""
+    if "target" in ds and ds["target"].size > MAX_COORDINATES:
+        rule = f"hold at most {MAX_COORDINATES} coordinates"
+        raise InputError(f"{name}: target", rule, f"shape {ds['target'].shape}")
+    return [str(variable) for variable in ds.variables]
 
 
 def _unfinished(file: Path) -> Path | None:

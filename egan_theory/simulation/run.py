@@ -20,6 +20,7 @@ from ..problem.problem import Problem
 from ..runs.schema import finished_status, variable
 from ..tables.updates import UpdateRule
 from .condense import condensed
+from .memory import check_memory, check_samples
 from .record import Recorder, with_parameters
 from .start import DIVERGENCE, size_of, starts
 
@@ -76,8 +77,8 @@ def simulate(
         In brackets above; time in steps, of flows in units of time.
 
     Raises:
-        InputError: kicks or variants that do not fit, or a flow whose fastest mode needs too many substeps per unit of
-            time.
+        InputError: kicks or variants that do not fit, samples or steps that do not fit in memory, or a flow whose
+            fastest mode needs too many substeps per unit of time.
         NotLinearizable: a kick where there is no equilibrium.
         MissingExtra: a network without the extra ``networks``.
 
@@ -101,6 +102,7 @@ def simulate(
         if exp.run.start != "kick" or np.shape(kicks) != shape or not np.all(np.isfinite(kicks)):
             rule = f"be finite numbers of shape {shape} (run, particle, component), with run.start 'kick'"
             raise InputError("kicks", rule, f"shape {np.shape(kicks)} with run.start {exp.run.start!r}")
+    check_samples(exp, exp.run.runs * len(members))
     if exp.run.start == "kick":
         if variants is not None and not all(Problem(e).matched for e in members):  # each has an equilibrium of its own
             parts = _comparable([_simulate(member, None, progress, kicks=kicks) for member in members], exp)
@@ -125,7 +127,9 @@ def _simulate(
     Where a particle leaves the domain of the kernel's Fourier modes, all runs start again in one of twice the width, so
     that a record is of one box; after WIDENINGS of them, or where the modes are too many, its run ends as diverged.
     """
+    runs = exp.run.runs * (1 if variants is None else len(variants))
     if exp.generator.finite_network or exp.discriminator.finite_network:
+        check_memory(exp, runs)
         from .networks.simulate import simulate_networks
 
         return simulate_networks(exp, variants, progress, kicks=kicks)
@@ -134,6 +138,7 @@ def _simulate(
     each = [member for member in map(Problem, members) for _ in range(exp.run.runs)]
     wider = experiment_grid(exp, widenings) if widenings else None
     field = Field(problem, each if variants is not None else None, wider)
+    check_memory(exp, runs, field.features)
     x, w, features, status_note = starts(problem, field.features, kicks)
     field = field.with_features(features)
     x = np.tile(x, (len(members), 1, 1))

@@ -20,6 +20,7 @@ from ..problem.field import VARIABLE
 from ..runs.interval import MEMORY, record_bytes, recording_interval
 from ..runs.outcome import FLAGS, UNKNOWN, WORDS, shares
 from ..runs.schema import ATTRS
+from ..simulation.memory import check_cell
 from .cells import MEASURES, final_clouds, measured, simulated
 from .confusion import confusion_dataset
 
@@ -80,6 +81,7 @@ def simulate_phase(
     axes = diagram_axes(exp, first, second)
     runs = exp.run.runs if runs is None else runs
     base = exp.replace({"run.start": start, "run.runs": runs, "run.record_every": 1})
+    check_cell(base, {}, recorded=False)
     cells, members = [], []
     for r, c in np.ndindex(len(axes[1].values), len(axes[0].values)):
         member = changed(base, {axes[0].path: axes[0].values[c], axes[1].path: axes[1].values[r]})

@@ -15,8 +15,9 @@ from ..base.signals import held
 from ..experiment import Experiment
 from ..experiment.taken import takes_experiment
 from ..predict.phase import AxisLike
+from ..simulation.memory import check_cell
 from .complete import todo
-from .plan import make_plan
+from .plan import Plan, make_plan
 from .reading import open_sweep
 from .store import Writer, prepare
 from .workers import cluster, in_processes, on_cluster
@@ -63,7 +64,7 @@ def sweep(
 
     Raises:
         InputError: a bad axis, fewer than one worker or seed, workers beside a scheduler, a store that is there
-            already.
+            already, or cells that do not fit in memory, one in each process.
         EganError: the disk is full, or workers died.
         KeyboardInterrupt: the store can be resumed.
 
@@ -77,6 +78,8 @@ def sweep(
     plan, store = make_plan(exp, axes, seeds=seeds, record=record, batch=batch), Path(path)
     with ExitStack() as ends:
         client = None if scheduler is None else ends.enter_context(cluster(scheduler))  # before there is a store
+        if client is None:
+            _check_memory(plan, min(workers or os.cpu_count() or 1, plan.batches))
         ends.callback(prepare(store, plan, resume=resume, overwrite=overwrite).release)
         left = todo(store, plan)
         done = plan.cells - sum(len(plan.span(i)) for i in left)
@@ -93,3 +96,10 @@ def sweep(
                 if progress is not None:
                     progress(done, plan.cells)
     return open_sweep(store)
+
+
+def _check_memory(plan: Plan, processes: int) -> None:
+    """Raise InputError where the largest cell does not fit, one in each process. Cells side by side are fewer where
+    they do not (``cells.simulated``)."""
+    largest = {axis.path: max(axis.values) for axis in plan.axes if isinstance(plan.exp.get(axis.path), int)}
+    check_cell(plan.exp, largest, plan.record or plan.exp.run.start == "kick", processes)
