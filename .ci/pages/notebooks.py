@@ -21,7 +21,7 @@ from typing import Any
 
 #: seconds that a cell may take, on a machine that does other things besides
 LIMIT = 300
-#: run in the kernel before the first cell: the backend of notebooks, which sets a way of showing figures of its own after
+#: run in the kernel before the first cell: the backend of notebooks, which sets its own way of showing figures after
 #: the cell that loads it
 LOAD = "import matplotlib.pyplot\nmatplotlib.pyplot.close(matplotlib.pyplot.figure())\ndel matplotlib"
 #: then: figures come with their alternative text, twice as fine

@@ -225,7 +225,7 @@ class Branch(Table):
             "centroid [length]",
             f"turn [{plural(self.unit)}]",
             f"exponent [1/{self.unit}]",
-            "",
+            "state",
             "modes kept",
         ]
         return head, rows

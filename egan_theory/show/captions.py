@@ -14,7 +14,7 @@ from ..predict.learnt import Frequency
 from ..predict.left import part
 from ..predict.regularizer import Regularizer
 from ..predict.spectrum import not_decaying
-from ..runs.outcome import known_outcomes, tally
+from ..runs.outcome import Outcome, known_outcomes, tally
 from ..tables.penalties import strength_field
 from .diagram import CALLED, MOTION
 from .own import origin
@@ -180,8 +180,8 @@ def relaxation(runs: xr.Dataset, agreement: Agreement | None, laws: xr.Dataset |
     quantities = () if agreement is None else agreement.quantities
     signs = [q.predicted * (1 if q.name == "rate" else -1) for q in quantities if q.name in ("rate", "s1.re")]
     grows = bool(signs) and signs[0] < 0
-    trend = "growth" if grows else "decay"
     codes = known_outcomes(runs)
+    trend = "growth" if grows or (not signs and (codes == Outcome.DIVERGED).all()) else "decay"
     alt = (
         f"Distance from {what} against time on a logarithmic scale in {len(codes)} {origin(runs)} runs: {tally(codes)}."
     )

@@ -161,7 +161,7 @@ def test_the_page_is_one_file_while_training_runs(watched, tmp_path, capsys):
     assert main(["monitor", str(watched), "-o", str(page)]) == 0
     text = page.read_text()
     assert f"written: {page}" in capsys.readouterr().out
-    assert text.count('role="img"') == len(panels(eg.open_runs(watched))) == len(PANELS)
+    assert text.count('<figure class="picture"') == len(panels(eg.open_runs(watched))) == len(PANELS)
     assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
     assert "http" not in text.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
     assert "<h1>Training at step 29: rotation, damped</h1>" in text or "<h1>Training at step 30" in text

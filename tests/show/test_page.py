@@ -279,6 +279,8 @@ def test_diverging_runs_give_a_page(bare, monkeypatch, tmp_path):
     text = read(eg.report(WILD, tmp_path / "r"))
     assert "Unstable" in text and "What became of the 3 simulated runs: 3 diverged (the first at step" in text
     assert "Eigenvalues measured in the runs" in section(text, "unsaid")
+    assert "a straight envelope is exponential growth" in section(text, "simulation")
+    assert "a kick grows at the present 60" in section(text, "answer")
     assert "No: " in section(text, "answer") and "grows by a factor e in this time" in text
 
 
