@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ SAMPLES = "be a tensor or array of samples, or a list of such mini-batches"
 #: why gradients end, inside of what is named
 TORCH_ENDS = "detach(), no_grad, numpy() or item() in it"
 JAX_ENDS = "stop_gradient in it, or dead units"
+#: functions of D, and of G with them, that gradients were seen to go through
+_ALIVE: weakref.WeakKeyDictionary[Any, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()
 
 
 class Failed(RuntimeError):
@@ -68,7 +71,8 @@ def check_devices(*modules: Any) -> None:
 
 def check_alive(jax: Any, nets: Any, objectives: Any, x: Any, z: Any) -> None:
     """Raise InputError where gradients do not reach the weights, as torch's graph tells of PyTorch: one evaluation of
-    both JAX networks. Losses are asked at random scores, where none of the usual ones is saturated."""
+    both JAX networks, the first time that their functions come. Losses are asked at random scores, where none of the
+    usual ones is saturated."""
     rng, (D, G) = np.random.default_rng(0), nets
     own = rng.standard_normal(len(x)), rng.standard_normal(len(z))
     for name, objective, wanted in zip("DG", objectives, ((0, 1), (1,)), strict=True):
@@ -76,6 +80,8 @@ def check_alive(jax: Any, nets: Any, objectives: Any, x: Any, z: Any) -> None:
         if not any(np.any(np.asarray(found[i]) != 0) for i in wanted):
             of_real = name == "G" and bool(np.any(np.asarray(found[0]) != 0))
             raise no_loss(name, of_real, JAX_ENDS.partition(",")[0])
+    if _alive_before(D.function, G.function):
+        return
     made, pushed = jax.jvp(lambda t: G.apply(t, z), (G.flat,), (rng.standard_normal(G.size),))
     _moves("G", "weights", pushed)
     pushes, slopes = [], []
@@ -85,6 +91,15 @@ def check_alive(jax: Any, nets: Any, objectives: Any, x: Any, z: Any) -> None:
         slopes.append(jax.grad(score, argnums=1)(D.flat, jax.numpy.asarray(points)))
     _moves("D", "weights", *pushes)
     _moves("D", "samples", *slopes)
+    with suppress(TypeError):
+        _ALIVE.setdefault(D.function, weakref.WeakSet()).add(G.function)
+
+
+def _alive_before(D: Any, G: Any) -> bool:
+    """Whether these functions were evaluated: a Monitor makes a game of them at every sample."""
+    with suppress(TypeError):  # of what has no weak references
+        return G in _ALIVE.get(D, ())
+    return False
 
 
 def _moves(name: str, inputs: str, *changes: Any) -> None:

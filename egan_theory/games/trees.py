@@ -26,7 +26,7 @@ class FlatNetwork:
         jax = require_jax()
         if not (isinstance(network, tuple) and len(network) == 2 and callable(network[0])):
             raise InputError(name, "be (function(params, batch), params)", type(network).__name__)
-        self.name, (self._function, params) = name, network
+        self.name, (self.function, params) = name, network
         leaves, self._tree = jax.tree.flatten(params)
         self._leaves = [np.asarray(leaf) for leaf in leaves]
         real = [np.issubdtype(leaf.dtype, np.floating) or leaf.dtype.name == "bfloat16" for leaf in self._leaves]
@@ -67,7 +67,7 @@ class FlatNetwork:
         return jax.tree.unflatten(self._tree, leaves)
 
     def apply(self, flat: Any, batch: Any) -> Any:
-        return self._function(self.unflatten(flat), batch)
+        return self.function(self.unflatten(flat), batch)
 
 
 def _masks(jax: Any, name: str, params: Any, trained: Any, leaves: list[Array]) -> list[Array]:
