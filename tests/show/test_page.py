@@ -18,7 +18,7 @@ from egan_theory.show.boundaries import RATIO
 from egan_theory.show.folder import MARK
 from egan_theory.show.glossary import GLOSSARY
 from egan_theory.show.picture import picture
-from egan_theory.show.quantities import meaning
+from egan_theory.show.quantities import meaning as quantity_meaning
 from tests.show.fakes import RING, UNIFORM, WILD, experiment, fake_agreement, fake_sweep, fakes  # noqa: F401
 
 #: what stands in the page for an address, and is none
@@ -157,7 +157,7 @@ def test_the_nearest_threshold_is_told_with_its_distance(now, side):
 def test_every_term_of_the_page_is_defined(fakes, tmp_path):  # noqa: F811
     text = read(eg.report(RING, tmp_path / "r.html"))
     used = set(re.findall(r'<span class="meaning" popover id="[^"]+"><b>([^<]+)</b>', text))
-    assert used and {name for name in used if not meaning(name)} <= set(GLOSSARY)
+    assert used and {name for name in used if not quantity_meaning(name)} <= set(GLOSSARY)
     defined = section(text, "definitions")
     for term in GLOSSARY.values():
         assert term.text.split(".")[0].replace("'", "&#39;") in defined
