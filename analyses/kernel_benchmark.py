@@ -232,7 +232,7 @@ def figure(ds):
             ax.bar(i, np.median(values), 0.5, color=colour, alpha=0.5)
             ax.plot(np.full(len(values), i), values, "o", color=colour, mec="k", mew=0.5, ms=5)
         ax.set_xticks(range(ds.sizes["side"]), ["egan_theory", "neural-tangents"])
-        ax.set(ylim=(0, None), xlim=(-0.6, 1.6), ylabel=units)
+        ax.set(ylim=(0, None), xlim=(-0.6, 1.6), ylabel=f"{'time' if units == 's' else 'memory'} ({units})")
         ax.set_title(ds[name].attrs["long_name"], fontsize=9.5, loc="left")
     return fig
 
