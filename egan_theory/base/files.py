@@ -186,6 +186,7 @@ def read_npy(
     import numpy as np
 
     rule = "be a readable .npy array of numbers"
+    check_file(field, Path(path), rule)
     try:
         data = np.load(path, allow_pickle=False, mmap_mode="r")
         if not isinstance(data, np.ndarray):

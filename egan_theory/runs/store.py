@@ -57,6 +57,7 @@ class Files(LocalStore):
         return await super().get(key, *arguments, **how)
 
     def set_sync(self, key: str, value: Buffer) -> None:
+        self._check(key)  # or a link's place would be written to
         file = self.root / key
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic(file, sync=True) as temporary:

@@ -2,6 +2,9 @@
 
 import os
 import re
+import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from egan_theory.base.netcdf import read_netcdf
 from egan_theory.cli.app import main
 from tests.builders import posix
 
+ROOT = Path(__file__).resolve().parents[2]
 SECRET = np.array([[0.125, 0.25], [0.5, 0.75]])
 
 
@@ -70,7 +74,8 @@ def _filtered(file, secret):
     made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     made.set_chunk((2, 2))
     made.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, (3,))  # Zstandard, of a plugin
-    h5py.h5d.create(file.id, b"points", h5py.h5t.NATIVE_DOUBLE, h5py.h5s.create_simple((2, 2)), made)
+    item = h5py.h5d.create(file.id, b"points", h5py.h5t.NATIVE_DOUBLE, h5py.h5s.create_simple((2, 2)), made)
+    item.write_direct_chunk((0, 0), b"compressed")
 
 
 FOREIGN = {
@@ -104,6 +109,26 @@ def test_netcdf_reads_no_other_file(name, pipe, tmp_path, capsys):
     assert out == "" and err.count("\n") == 1 and "p.nc" in err and found in err and ": must " in err
     with pytest.raises(eg.InputError, match=re.escape(found)):
         within(20, lambda: eg.open_runs(tmp_path / "p.nc"))
+
+
+@posix
+@pytest.mark.slow
+def test_no_library_is_loaded_for_a_filter(tmp_path):
+    """HDF5 would load every library in HDF5_PLUGIN_PATH to find one that has the filter."""
+    compiler = shutil.which("cc") or pytest.skip("no compiler")
+    code = '#include <stdio.h>\n__attribute__((constructor)) void f(void) { fclose(fopen("loaded", "w")); }\n'
+    (tmp_path / "plugin.c").write_text(code)
+    (tmp_path / "plugins").mkdir()
+    plugin = str(tmp_path / "plugins" / "libplugin.so")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", plugin, str(tmp_path / "plugin.c")], check=True)
+    with h5py.File(tmp_path / "p.nc", "w") as file:
+        _filtered(file, None)
+    env = {**os.environ, "HDF5_PLUGIN_PATH": str(tmp_path / "plugins"), "PYTHONPATH": str(ROOT)}
+    reading = "import h5py; h5py.File('p.nc')['points'][...]"
+    ours = "from egan_theory.base.netcdf import read_netcdf; read_netcdf('x', 'p.nc')"
+    for body, loaded in ((ours, False), (reading, True)):  # the second shows that the first could have
+        done = subprocess.run([sys.executable, "-c", body], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 1 and (tmp_path / "loaded").exists() == loaded, done.stderr
 
 
 @pytest.mark.parametrize("engine", ["h5netcdf", "netcdf4"])
