@@ -378,8 +378,8 @@ def compared(exp: eg.Experiment) -> Compared:
     return Compared(
         VERDICTS[ds.attrs["verdict"]], verdict, int(count[wrong.astype(bool)].sum()), int((ratios > 1).sum()),
         int(count.sum()), int(count[~resolved].sum()),
-        int(count[~resolved & (np.abs(s.real) > rate_error / 1000)].sum()), np.where(exact, 0, rates), float(ds.attrs["unresolved_below"]),
-        float(np.abs(s).max(initial=0.0)),
+        int(count[~resolved & (np.abs(s.real) > rate_error / 1000)].sum()), np.where(exact, 0, rates),
+        float(ds.attrs["unresolved_below"]), float(np.abs(s).max(initial=0.0)),
     )  # fmt: skip
 
 
