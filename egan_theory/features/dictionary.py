@@ -43,7 +43,6 @@ class DictionaryFeatures:
         max_size: int = 4000,
     ) -> None:
         self.kernel, self.growth_tolerance, self.max_size = kernel, growth_tolerance, max_size
-        self.tolerance = tolerance
         d = points.shape[1]
         # candidate functionals: (location, component), component -1 is the value
         where = np.concatenate([points, np.repeat(gradient_points, d, axis=0)])
@@ -59,6 +58,8 @@ class DictionaryFeatures:
         self.where, self.which = where[keep], which[keep]
         self.factor = np.tril(factor[:rank, :rank]) * scale[keep][:, None]
         self.size = rank
+        #: squared norm of what was left out of a functional, at most, as a part of its own
+        self.left_out = tolerance if rank < len(gram) else 0.0
         self.layout = self._layout()
 
     @property

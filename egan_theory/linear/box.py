@@ -44,9 +44,8 @@ def linearize_box(problem: Problem) -> Linearization:
         blocks[:, 1, 1] -= drift
     # a kernel that falls by exp(-y) is known to y eps
     with np.errstate(divide="ignore"):
-        known = EPS * (ROOM + np.minimum(np.abs(np.log(density[1:] / density[0])), 1e4)) + np.minimum(
-            LEAST / density[1:], 1
-        )
+        exponent = np.minimum(2 * np.abs(np.log(density[1:] / density[0])), 1e4)
+        known = EPS * (ROOM + exponent) + np.minimum(LEAST / density[1:], 1)
     errors = known[:, None, None] * np.abs(blocks) + LEAST * (blocks != 0)
     constant: tuple[Scalars, ...]
     if problem.packing is None:

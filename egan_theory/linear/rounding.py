@@ -156,12 +156,16 @@ def dense_roots(matrix: Array, continuous: bool, unit: float = EPS, e: float = 0
     """(roots (n,), eigenvectors (n, n)) of a real matrix whose entries are known to ``unit`` of its norm, and to e.
 
     An imaginary part below its error is none: two real eigenvalues that agree come as a conjugate pair, or not, as the
-    rounding has it.
+    rounding has it. A multiplier below its error is 0.
     """
     d, error, vectors = _eigen(matrix, max(unit, EPS), e)
     real = np.abs(d.imag) <= error
     d = np.where(real, d.real, d)
-    return of_numbers(d, error, continuous), vectors
+    roots = of_numbers(d, error, continuous)
+    if continuous:
+        return roots, vectors
+    gone = np.abs(1 + d) <= error
+    return roots._replace(z=np.where(gone, 0, 1 + d)), vectors
 
 
 def _eigen(matrices: Array, unit: float = EPS, more: float = 0.0) -> tuple[Array, Array, Array]:

@@ -123,6 +123,5 @@ def _of_samples(problem: Problem) -> Seen:
     psi, rows = root[:, None] * values, (root[:, None, None] * grad).reshape(-1, P)
     mean = np.einsum("q,mqap->map", weights, grad.reshape(M, Q, d, P)).reshape(M * d, P)
     frozen(psi, rows, mean)
-    # a dictionary leaves out what adds less than its tolerance to the products of rows
-    squares = max(eps**2, EPS, fm.tolerance if isinstance(fm, DictionaryFeatures) else 0.0)
+    squares = max(eps**2, EPS, fm.left_out if isinstance(fm, DictionaryFeatures) else 0.0)
     return Seen(psi, rows, mean, eps, squares)

@@ -111,7 +111,9 @@ def spectrum(exp: Experiment, extreme: int | None = None) -> xr.Dataset:
     lin, residual = (linearize(exp), None) if extreme is None else linearize_extreme(exp, extreme)
     values = merged(eigenvalues(lin))
     rule = exp.update_rule
-    order = np.argsort(values.rates, kind="stable")
+    # a rate that rounding does not tell from 0 is 0 here, so that the order is not of rounding either
+    rates = np.where(values.resolved, values.rates, 0)
+    order = np.lexsort((-values.s.imag, rates))
     s, z = values.s[order], values.z[order]
     unit = rule.rate_unit
 
@@ -167,7 +169,7 @@ def merged(values: Eigenvalues) -> Eigenvalues:
     finite = np.isfinite(values.s)
     s, error = np.where(finite, values.s, 0), np.where(finite & np.isfinite(values.error), values.error, 0)
     kind = values.coupled + 2 * values.carried + 4 * np.sign(s.imag) + 16 * ~finite
-    kind = np.where(values.sized | ~finite, kind, 32 + values.coupled + 2 * values.carried)
+    kind = np.where(values.sized | ~finite, kind, 32)
     # real eigenvalues by their real parts, others by the imaginary ones: neighbours are then next to each other
     key = np.where(s.imag == 0, s.real, np.abs(s.imag))
     order = np.lexsort((key, kind))
@@ -183,12 +185,14 @@ def merged(values: Eigenvalues) -> Eigenvalues:
     i, j = np.concatenate(links).T if links else np.empty((2, 0), dtype=int)
     group = connected_components(coo_array((np.ones(len(i)), (i, j)), shape=(n, n)), directed=False)[1]
     _, group = np.unique(group, return_inverse=True)
-    # of each group the largest, in the order of the list
+    # of each group the first in the list
     first = np.full(group.max() + 1, n)
     np.minimum.at(first, group, order)
     count = np.bincount(group, weights=values.multiplicity[order]).astype(int)
+    felt = [np.bincount(group, weights=flag[order]) > 0 for flag in (values.coupled, values.carried)]
     rows = np.argsort(first)
-    return replace(values.rows(first[rows]), multiplicity=count[rows])
+    found = values.rows(first[rows])
+    return replace(found, multiplicity=count[rows], coupled=felt[0][rows], carried=felt[1][rows])
 
 
 def unresolved_modes(count: int, below: float, per: str) -> str:

@@ -1,0 +1,253 @@
+"""Rates below the digits of 1, bounds on rounding errors, and verdicts that rest on nothing else."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+
+import mpmath
+import numpy as np
+import pytest
+
+import egan_theory as eg
+from analyses import false_verdicts
+from egan_theory.linear import eigenvalues, linearize
+from egan_theory.linear.rounding import dense_roots, divided, pair_roots, small_roots
+from egan_theory.linear.system import decrement_matrix, update_matrix
+from egan_theory.predict.margin import growth, margin
+from egan_theory.predict.mechanism import MECHANISMS
+from egan_theory.predict.spectrum import merged, spectrum_json
+from egan_theory.show.text import spectrum_text
+from egan_theory.show.words import on_spectrum
+from egan_theory.symbolic.maps import update_decrements, update_matrices
+from egan_theory.tables.updates import LINEAR_RULES, RULES, UpdateRule
+
+EPS = np.finfo(float).eps
+BLOCK = np.array([[-0.3, -0.2], [0.4, -0.01]])
+STEPS = [name for name in LINEAR_RULES if not RULES[name].continuous]
+CASES = [
+    UpdateRule(name, **numbers)
+    for name in STEPS
+    for numbers in (
+        {},
+        *RULES[name].examples,
+        *([{"average_generator": 7.0, "average_discriminator": 3.0}] * RULES[name].averages),
+    )
+]
+
+
+def box(side, length=4.0, **fields):
+    tables = {"discriminator": {"features": 0}, "penalty": {"r1": 0.1}, "update": {"rule": "simultaneous"}} | fields
+    return eg.Experiment(target=eg.Uniform(side=side, length=length), generator={"particles": side}, **tables)
+
+
+def ring(modes=5, **fields):
+    generator = {"particles": modes, "kernel": {"ratio": 0.3}}
+    return eg.Experiment(target=eg.Ring(modes=modes), generator=generator, **fields)
+
+
+# -- the step less the identity -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", CASES, ids=lambda r: f"{r.rule}-{'.'.join(r.blocks)}-{r.critic_steps}")
+def test_what_a_step_adds_is_the_step_less_the_identity(rule):
+    rng = np.random.default_rng(3)
+    J = 0.1 * rng.standard_normal((5, 5)) - np.diag([1.0, 1.0, 1.0, 0, 0])
+    for whole, added in (
+        (update_matrices(rule, BLOCK), update_decrements(rule, BLOCK)),
+        (update_matrix(rule, J, 3), decrement_matrix(rule, J, 3)),
+    ):
+        assert np.abs(whole - np.eye(len(whole)) - added).max() < 4 * EPS
+
+
+@pytest.mark.parametrize("rule", CASES, ids=lambda r: f"{r.rule}-{'.'.join(r.blocks)}-{r.critic_steps}")
+def test_small_velocities_keep_their_digits(rule):
+    """What a step adds to the players is of the first order in the velocities: of 1e-20 of them, 1e-20 of it."""
+    if rule.responds:  # the best response is the same for all sizes
+        return
+    players = slice(0, 2)
+    small, large = (update_decrements(rule, s * BLOCK)[players, players] / s for s in (1e-20, 1e-9))
+    assert np.abs(small).max() > 0.1 and np.allclose(small, large, rtol=0, atol=1e-7)
+
+
+# -- bounds ---------------------------------------------------------------------------------------------------------
+
+
+def exact(matrix):
+    with mpmath.mp.workdps(60):
+        found = mpmath.mp.eig(mpmath.matrix(matrix.tolist()), left=False, right=False)
+        return np.array([complex(v) for v in found]), found
+
+
+def test_bounds_of_dense_matrices_hold_and_are_tight():
+    rng, ratios = np.random.default_rng(5), []
+    for k in range(6):
+        M = rng.standard_normal((5, 5)) * 10.0 ** rng.uniform(-3, 0, (5, 1))
+        if k == 0:
+            M = M + M.T  # no condition but 1
+        if k == 1:
+            M = np.diag([-1.0, -1.0, -1.0, -0.5, -0.1]) + np.diag([1.0, 0, 1e-5, 0], 1)  # a pair that coalesces
+        roots, _ = dense_roots(M, continuous=True)
+        true, _ = exact(M)
+        error = np.abs(roots.d[:, None] - true).min(-1)
+        assert np.all(error <= roots.error)
+        ratios.append((error / roots.error).max())
+    assert max(ratios) > 1e-3
+
+
+def test_bounds_of_pairs_hold_entry_by_entry():
+    """Damping 1e-30 beside frequencies of 1e-15, and a determinant next to nothing: the small numbers keep digits."""
+    blocks = np.array(
+        [
+            [[-3e-30, -2e-15], [1e-15, 0.0]],
+            [[-1.0, -1e-12], [1e-12, 0.0]],
+            [[-2.0, -1.0], [1.0, 0.0]],
+            [[-1e-18, -1e-9], [1e-9 * (1 - 1e-12), 0.0]],
+        ]
+    )
+    for continuous in (True, False):
+        roots = pair_roots(blocks, 4 * EPS * np.abs(blocks), continuous)
+        for k, block in enumerate(blocks):
+            with mpmath.mp.workdps(80):
+                true = [
+                    mpmath.re(d) if continuous else 2 * mpmath.re(d) + abs(d) ** 2
+                    for d in mpmath.mp.eig(mpmath.matrix(block.tolist()), left=False, right=False)
+                ]
+                errors = [min(abs(v - t) for t in true) for v in map(mpmath.mpf, roots.drift[k].tolist())]
+                assert all(e <= b for e, b in zip(errors, roots.drift_error[k].tolist(), strict=True))
+    damped = pair_roots(blocks[:1], 4 * EPS * np.abs(blocks[:1]), True)
+    assert damped.drift[0, 0] == -1.5e-30 and damped.drift_error[0, 0] < 1e-44
+
+
+def test_players_apart_from_their_memory():
+    rule = UpdateRule("simultaneous", momentum_discriminator=0.5, momentum_generator=0.35)
+    D = update_decrements(rule, 1e-3 * BLOCK)[None]
+    parts = divided(D, 2)
+    assert parts.slow.all() and np.abs(parts.X).max() < 2e-3
+    apart = np.concatenate([np.linalg.eigvals(parts.X[0]), np.linalg.eigvals(parts.Y[0])])
+    whole = small_roots(D, None).d[0]
+    assert np.allclose(np.sort_complex(apart), np.sort_complex(whole), rtol=0, atol=1e-15)
+    fast, own = np.linalg.eig(parts.Y[0])
+    values, vectors = np.linalg.eig(D[0])
+    for rate, mine in zip(fast, (parts.K[0] @ own).T, strict=True):
+        theirs = vectors[:2, np.argmin(np.abs(values - rate))]
+        assert abs(mine[0] * theirs[1] - mine[1] * theirs[0]) < 1e-12 * np.abs(mine).max() * np.abs(theirs).max()
+
+
+# -- verdicts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "exp",
+    [
+        box(31),
+        box(15, length=1.0),
+        box(9, discriminator={"features": 0, "learning_rate": 1e-15}),
+        ring(8, discriminator={"length_scale": 100.0}, penalty={"r1": 0.1}),
+        ring(8, discriminator={"learning_rate": 1e-16}, penalty={"r1": 0.1}),
+    ],
+)
+def test_tiny_rates_are_no_growth(exp):
+    """R1 stands above eta_G g1, so that every mode of simultaneous steps decays, at 1e-104 per step or whatever."""
+    ds = eg.spectrum(exp)
+    data = spectrum_json(ds)
+    assert data["stable"] is True and 0 < data["slowest_rate"] < 1e-12
+    assert margin(exp) < 0
+    assert on_spectrum(ds, exp).startswith("All ")
+    assert "stays at rest" in MECHANISMS["collective instability"].meaning(margin(exp))
+
+
+def test_no_mode_resolved_is_no_verdict():
+    """Alternating steps without damping keep |z| = 1 for ever; rounding cannot tell."""
+    exp = box(5, penalty={}, update={"rule": "alternating"})
+    data = spectrum_json(ds := eg.spectrum(exp))
+    assert data["stable"] is None and data["verdict"] == "unresolved" and ds.attrs["stable"] == 0
+    assert data["slowest_rate"] is None and data["unresolved"] == int(ds.multiplicity.sum()) == 8
+    assert 0 < data["unresolved_below"] < 1e-15
+    text = "\n".join(str(line) for line in spectrum_text(data, "1/step"))
+    assert "No verdict" in text and "8 modes unresolved: their rates are below" in text
+    assert "which rounding does not tell from zero" in on_spectrum(ds, exp) and "stability unresolved" in ds.headline()
+    assert np.isnan(margin(exp)) and growth(exp) == 0
+    found = eg.collective_instability(exp)
+    assert np.isnan(found.margin) and any("no mode that moves" in note for note in found.assumptions)
+
+
+def test_unresolved_modes_take_no_part():
+    """A smooth kernel: modes that the rounding of the stiffest hides, next to others that decay."""
+    exp = ring(12, discriminator={"features": 0, "length_scale": 3.0}, loss={"kind": "logistic"}, penalty={"r1": 0.05})
+    ds = eg.spectrum(exp)
+    re, error = ds.eigenvalue_re.values, ds.rate_error.values
+    known = np.abs(re) > error
+    assert ds.attrs["unresolved"] == int(ds.multiplicity.values[~known].sum()) > 0
+    assert ds.attrs["slowest_rate"] == (-re[known]).min() and ds.attrs["verdict"] == "stable"
+    assert ds.attrs["unresolved_below"] >= np.abs(re[~known]).max()
+
+
+def test_undamped_flows_neither_grow_nor_decay():
+    exp = box(5, penalty={}, update={"rule": "flow"})
+    data = spectrum_json(eg.spectrum(exp))
+    assert data["stable"] is False and data["slowest_rate"] == 0 and data["unresolved"] == 0 and margin(exp) == 0
+
+
+@pytest.mark.parametrize("rule", ["flow", "simultaneous", "optimistic"])
+@pytest.mark.parametrize("loss", ["wasserstein", "logistic"])
+def test_rows_do_not_depend_on_rounding(rule, loss):
+    """Matrices that differ by rounding have the same multiplicities and regimes, and rates within their bounds."""
+    exp = ring(
+        8, discriminator={"features": 0, "length_scale": 2.0}, loss={"kind": loss}, penalty={"r1": 0.05},
+        update={"rule": rule},
+    )  # fmt: skip
+    lin, rng = linearize(exp), np.random.default_rng(7)
+    assert lin.systems
+    first = merged(eigenvalues(lin))
+    count = Counter(zip(first.multiplicity.tolist(), first.regime.tolist(), strict=True))
+    assert max(first.multiplicity) > 1
+    for _ in range(5):
+        systems = tuple(
+            replace(s, J=s.J * (1 + EPS * rng.uniform(-1, 1, s.J.shape)) + 0.1 * EPS * np.linalg.norm(s.J) * (s.J != 0)
+                    * rng.uniform(-1, 1, s.J.shape) / len(s.J)) for s in lin.systems
+        )  # fmt: skip
+        other = merged(eigenvalues(replace(lin, systems=systems)))
+        assert Counter(zip(other.multiplicity.tolist(), other.regime.tolist(), strict=True)) == count
+        known = first.resolved & np.isfinite(first.s)
+        apart = np.abs(other.s[np.isfinite(other.s)] - first.s[known, None]).min(-1)
+        assert np.all(apart <= first.error[known])
+
+
+@pytest.mark.slow
+def test_a_study_finds_no_false_verdict():
+    ds = false_verdicts.study(seed=4, draws=40)
+    assert false_verdicts.false_verdicts(ds) == 0 and int(ds["outside"].sum()) == 0
+    assert int(ds["unresolved"].sum()) < 0.1 * int(ds["modes"].sum())
+    assert np.median(ds["ratio"]) > 1e-4
+
+
+SPECTRA = """
+import itertools, json
+import egan_theory as eg
+out = []
+for modes, features, length, loss, rule in itertools.product(
+    (8, 16), (0, 200), (0.4, 3.0), ("wasserstein", "logistic"), ("simultaneous", "optimistic")
+):
+    exp = eg.Experiment(
+        target=eg.Ring(modes=modes), generator={"particles": modes, "kernel": {"ratio": 0.3}}, loss={"kind": loss},
+        discriminator={"features": features, "length_scale": length}, update={"rule": rule}, penalty={"r1": 0.05},
+    )
+    ds = eg.spectrum(exp)
+    out.append([sorted(zip(ds.multiplicity.values.tolist(), ds.regime.values.tolist())), ds.attrs["verdict"],
+                int(ds.attrs["unresolved"])])
+print(json.dumps(out))
+"""
+
+
+@pytest.mark.slow
+def test_spectra_do_not_depend_on_threads():
+    found = []
+    for threads in ("1", "2"):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        env = os.environ | dict.fromkeys(names, threads)
+        done = subprocess.run([sys.executable, "-c", SPECTRA], env=env, capture_output=True, text=True, check=True)
+        found.append(json.loads(done.stdout))
+    assert found[0] == found[1]
