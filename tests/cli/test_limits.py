@@ -8,6 +8,7 @@ import sys
 import tracemalloc
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 
@@ -210,3 +211,16 @@ def test_checkpoints_do_not_inflate(name, shape, dtype, tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
         tracemalloc.stop()
+
+
+# -- files of other programs -----------------------------------------------------------------------------------------
+
+
+def test_an_hdf5_file_without_dimensions_is_read_without_a_warning(tmp_path, capsys, recwarn):
+    with h5py.File(tmp_path / "p.nc", "w") as file:
+        file["points"] = np.array([[0.0, 1.0], [2.0, 3.0]])
+    file = experiment(
+        tmp_path, SMALL.replace(SMALL[: SMALL.index("[generator]")], '[target]\nkind = "points"\npath = "p.nc"\n')
+    )
+    assert main(["spectrum", file]) == 0
+    assert capsys.readouterr().err == "" and not list(recwarn)
