@@ -88,10 +88,7 @@ SMALL = {
             ),
         },
     ),
-    "game_size": (
-        "--draws 1",
-        lambda m: {"PRECISIONS": ("single",), "study": partial(m.study, channels=((4, 4, 4), (4, 4, 4)))},
-    ),
+    "game_size": ("--draws 1", lambda m: {"study": partial(m.study, channels=((4, 4, 4), (4, 4, 4)))}),
     "kernel_benchmark": (  # neural-tangents is not there: this package is timed twice
         "--draws 2 --points 20",
         lambda m: {"run": lambda python, side, *more, run=m.run: run(sys.executable, "ours", *more)},
