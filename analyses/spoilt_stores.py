@@ -137,7 +137,7 @@ def no_metadata(store: Path, rng: Rng) -> None:
 
 KINDS: dict[str, Callable[[Path, Rng], None]] = {
     "attributes or metadata": spoilt_store, "a file lost": lost, "a file cut": cut, "a file overwritten": overwritten,
-    "files exchanged": exchanged, "no file any more": replaced, "zarr.json lost": no_metadata,
+    "files exchanged": exchanged, "a pipe, folder or link instead": replaced, "zarr.json lost": no_metadata,
 }  # fmt: skip
 
 
@@ -254,11 +254,13 @@ def figure(ds: xr.Dataset) -> Figure:
         before = np.zeros(len(kinds))
         for word, colour in words.items():
             many = np.array([int(((ds["kind"] == k) & (ds[name] == word)).sum()) for k in kinds])
-            ax.barh(kinds, many, left=before, color=colour, label=f"{word} ({int(many.sum())})")
+            if many.any():
+                ax.barh(kinds, many, left=before, color=colour, label=f"{word} ({int(many.sum())})")
             before = before + many
         ax.set_xlabel("damaged stores (number)")
         ax.grid(False, axis="y")
-        above(ax, {"reading": "egan compare", "resuming": f"egan sweep --resume: {wrong} wrong"}[name], 1)
+        words = {"reading": "What egan compare did", "resuming": "What egan sweep --resume did"}[name]
+        above(ax, f"{words} ({wrong} of {ds.sizes['draw']} wrong)", 1)
     return out
 
 

@@ -92,7 +92,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-@pytest.mark.parametrize("pipe", [False, True])
+@pytest.mark.parametrize("pipe", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_netcdf_reads_no_other_file(name, pipe, tmp_path, capsys):
     make, found = FOREIGN[name]
     secret = tmp_path / "secret"
@@ -180,7 +180,9 @@ READERS = [
 
 
 @posix
-@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+@pytest.mark.parametrize(
+    "kind", ["pipe", pytest.param("device", marks=pytest.mark.slow), pytest.param("folder", marks=pytest.mark.slow)]
+)
 def test_special_files_are_refused_at_once(kind, experiment, tmp_path, capsys, monkeypatch):
     """No command waits for a pipe, whatever its name says."""
     place = tmp_path / "place"
@@ -215,8 +217,16 @@ def test_pipes_in_folders_of_logs_are_passed_over(name, tmp_path, capsys):
 
 
 @posix
-@pytest.mark.parametrize("name", ["zarr.json", "time/zarr.json", "time/c.0", "particles/c.0.0.0.0"])
-@pytest.mark.parametrize("kind", ["pipe", "link"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("zarr.json", "pipe"),
+        ("particles/c.0.0.0.0", "link"),
+        pytest.param("particles/c.0.0.0.0", "pipe", marks=pytest.mark.slow),
+        pytest.param("time/zarr.json", "pipe", marks=pytest.mark.slow),
+        pytest.param("zarr.json", "link", marks=pytest.mark.slow),
+    ],
+)
 def test_a_store_holds_regular_files(name, kind, experiment, tmp_path, capsys):
     """Of a recording that was not finished: a pipe in it is no wait, a symbolic link no way to another file."""
     exp = eg.Experiment.from_toml(experiment)

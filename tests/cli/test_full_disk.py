@@ -91,6 +91,25 @@ def test_a_simulation_without_room_is_not_begun(experiment, tmp_path, capsys, mo
     assert [p.name for p in tmp_path.iterdir()] == ["e.toml"]
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # the command shows them
+def test_a_checkpoint_without_room_costs_no_run(tmp_path, capsys, monkeypatch):
+    from egan_theory.papers.solvable.chain import Chain
+
+    def full(self, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Chain, "save", full)
+    model = ["--set", "time=4", "--set", "n=40"]
+    argv = ["solvable", "simulate", "-o", str(tmp_path / "o.nc"), "--checkpoint", str(tmp_path / "c.npz"), *model]
+    assert main(argv) == 0
+    assert (
+        "warning" in (err := capsys.readouterr().err) and "c.npz: the checkpoint could not be written (No space" in err
+    )
+    with xr.open_dataset(tmp_path / "o.nc", engine="h5netcdf") as ds:
+        assert ds.attrs["status"] == "finished"
+
+
 def on_a_small_disk(size, where, *command):
     """(exit code, files left there, stderr) of `egan`."""
     argv = ["unshare", "-rm", "sh", "-c", ON_A_SMALL_DISK, "sh", size, str(where), sys.executable, "-m",

@@ -24,6 +24,7 @@ pytestmark = posix
 ROOT = Path(__file__).resolve().parents[2]
 #: the exit code of each
 CODES = {"SIGINT": 1, "SIGTERM": 143, "SIGHUP": 129}
+slow = pytest.mark.slow
 
 
 def send(name):
@@ -50,7 +51,7 @@ def temporary(folder):
     return [p.name for p in folder.rglob(".tmp*")]
 
 
-@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGINT", marks=slow), pytest.param("SIGHUP", marks=slow)])
 def test_a_simulation_keeps_its_record(name, experiment, tmp_path, capsys, monkeypatch):
     sending(monkeypatch, Recorder, "add", name, before=False)
     assert main(["simulate", experiment, "-o", str(tmp_path / "runs.nc")]) == CODES[name]
@@ -60,7 +61,7 @@ def test_a_simulation_keeps_its_record(name, experiment, tmp_path, capsys, monke
     assert all(signal.getsignal(number) == own for number, own in signals.SIGNALS.items())
 
 
-@pytest.mark.parametrize(("name", "place"), [("SIGTERM", "dataset"), ("SIGHUP", "save"), ("SIGINT", "save")])
+@pytest.mark.parametrize(("name", "place"), [("SIGTERM", "dataset"), pytest.param("SIGHUP", "save", marks=slow)])
 def test_a_simulation_that_is_done_is_written(name, place, experiment, tmp_path, capsys, monkeypatch):
     """Whatever comes between its last step and the end of its file."""
     from egan_theory.base import netcdf
@@ -99,7 +100,7 @@ def test_ignored_signals_stay_ignored(experiment, tmp_path, monkeypatch):
 SWEPT = ["--vary", "penalty.r1=0.1:0.3:2", "--vary", "generator.kernel.ratio=0:0.5:2", "--batch", "1"]
 
 
-@pytest.mark.parametrize(("name", "place"), [("SIGTERM", "batch"), ("SIGHUP", "write"), ("SIGINT", "write")])
+@pytest.mark.parametrize(("name", "place"), [pytest.param("SIGTERM", "batch", marks=slow), ("SIGHUP", "write")])
 def test_a_sweep_keeps_its_batches(name, place, experiment, tmp_path, capsys, monkeypatch, in_this_process):
     """The batch that is being written is written."""
     store = tmp_path / "s.zarr"
@@ -118,7 +119,7 @@ def test_a_sweep_keeps_its_batches(name, place, experiment, tmp_path, capsys, mo
     assert json.loads(capsys.readouterr().out)["pending"] == 0
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", [pytest.param("SIGINT", marks=slow), "SIGTERM"])
 def test_a_report_leaves_nothing(name, experiment, tmp_path, capsys, monkeypatch):
     from egan_theory.show import page, stages
 

@@ -109,7 +109,11 @@ def linked(file):
     file.symlink_to(outside)
 
 
-@pytest.mark.parametrize("name", DAMAGE)
+#: one of each kind; the others take longer together
+QUICK = ("a chunk lost", "one bit", "a pipe", "a record lost", "a coordinate lost", "a byte order")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in DAMAGE])
 def test_damage_is_named_and_repaired(name, whole, tmp_path, in_this_process):
     damage, named = DAMAGE[name]
     before, known = files(whole), eg.open_sweep(whole).load()

@@ -7,6 +7,7 @@ Gaussian a, a~ and any latent law, nonlinearity and constraint.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -85,14 +86,23 @@ def simulate_chain(
             if progress is not None:
                 progress(job.done, job.total)
             if path is not None and monotonic() - last > every:
-                job.save(path)
+                _checkpoint(job, path)
                 last = monotonic()
         recorded()
     except KeyboardInterrupt:
         interrupted = True
     if path is not None:
-        job.save(path)
+        _checkpoint(job, path)
     return job.dataset(interrupted, METHOD)
+
+
+def _checkpoint(job: Chain, path: Path) -> None:
+    """Where the disk is full, the runs are worth more than their checkpoint: a warning."""
+    try:
+        job.save(path)
+    except OSError as error:
+        said = f"{path}: the checkpoint could not be written ({error.strerror or error}), a former one stays"
+        warnings.warn(said, stacklevel=2)
 
 
 class Chain(Course):
