@@ -7,20 +7,19 @@ import xarray as xr
 from ..base.errors import EganError, InputError
 from ..experiment import Experiment
 from ..features import experiment_grid, feature_map
-from ..features.near import RADIUS, SHRINK
-from ..kernels.wide.network import WideKernel
+from ..features.near import DIMENSIONS, RADIUS, SHRINK
 from ..linear.resolved import resolved_rule
 from ..predict.left import left_over
 from ..simulation.condense import condensed
 from ..tables.stepping import SUBSTEP
+from .boundaries import dear
 
 #: strengths simulated of a flow, relative to the advised one; the stiffest decides on the steps of all
 FLOW_SWEEP = (1 / 3, 1.0, 1.6)
-#: why random starts of a wide network are left out, and what simulates them
-DEAR = (
-    "the exact kernel of a network of infinite width is more work far from the target than a report does; "
-    "egan simulate E.toml --set run.start=random -o runs.nc has no limit"
-)
+#: why runs of a wide network are left out, and what simulates them
+DEAR = "the exact kernel of a network of infinite width is more work"
+COMMAND = "egan simulate E.toml -o runs.nc has no limit"
+RANDOM_COMMAND = "egan simulate E.toml --set run.start=random -o runs.nc has no limit"
 #: error of the exact kernel, relative, for runs that only tell what becomes of them, and most Fourier modes for it
 TOLERANCE, MODES = 1e-3, 4096
 #: displacement, in length scales, up to which kicked runs of a wide network's exact kernel are simulated: beyond it a
@@ -41,24 +40,21 @@ def lighter(exp: Experiment) -> Experiment:
     return light.replace({"run.steps": steps, "run.record_every": min(exp.run.record_every, steps)})
 
 
-def wide(exp: Experiment) -> bool:
-    """Whether the discriminator is the exact kernel of a network of infinite width, which costs much at every point."""
-    disc = exp.discriminator
-    return not (disc.features or disc.finite_network or disc.random_network) and isinstance(
-        disc.kernel_object, WideKernel
-    )
-
-
-def kicked_only(exp: Experiment) -> None:
-    """Raise EganError where random starts are more work than a report does."""
-    if wide(exp):
-        raise EganError(DEAR)
+def refuse_dear(exp: Experiment) -> None:
+    """Raise EganError where runs are more work than a report does: random starts of a wide network, and kicks in more
+    dimensions than polynomials stand for its kernel."""
+    if not dear(exp):
+        return
+    if exp.run.start == "random":
+        raise EganError(f"{DEAR} far from the target than a report does; {RANDOM_COMMAND}")
+    if exp.dimension > DIMENSIONS:
+        raise EganError(f"{DEAR} in more than {DIMENSIONS} dimensions than a report does; {COMMAND}")
 
 
 def _near_rest(exp: Experiment) -> int:
     """Steps of kicked runs that stay near equilibrium as predicted, of those that are asked for; all of them where the
     kernel costs little."""
-    if not wide(exp) or exp.run.start == "random":
+    if not dear(exp) or exp.run.start == "random" or exp.dimension > DIMENSIONS:
         return exp.run.steps
     steps = exp.run.steps
     try:
@@ -138,4 +134,4 @@ def left_out(exp: Experiment, swept: xr.Dataset | None = None) -> list[str]:
     return rows
 
 
-__all__ = ["FLOW_SWEEP", "directions", "from_random", "kicked_only", "left_out", "lighter", "wide"]
+__all__ = ["FLOW_SWEEP", "directions", "from_random", "left_out", "lighter", "refuse_dear"]

@@ -28,7 +28,7 @@ from ..simulation.run import simulate
 from ..tables.penalties import strength_field
 from .boundaries import boundaries
 from .collapse import affordable, along_threshold, diagram, map_of
-from .lighter import FLOW_SWEEP, directions, from_random, kicked_only, lighter
+from .lighter import FLOW_SWEEP, directions, from_random, lighter, refuse_dear
 from .powers import Powers, powers
 from .reasons import reason_of
 
@@ -164,8 +164,7 @@ def failure(error: Exception) -> Failure:
 
 
 def _simulated(exp: Experiment, tick: Callable[[int, int], None]) -> xr.Dataset:
-    if exp.run.start == "random":
-        kicked_only(exp)
+    refuse_dear(exp)
     return _whole(simulate(exp, progress=tick))
 
 
@@ -177,6 +176,7 @@ def _whole(runs: xr.Dataset) -> xr.Dataset:
 
 
 def _sweep(exp: Experiment, best: Regularizer, tick: Callable[[int, int], None]) -> xr.Dataset:
+    refuse_dear(exp.replace({"run.start": "kick"}))
     centre = best.best if best.best > 0 else best.optimum
     if not centre > 0:
         raise InputError(strength_field(best.penalty)[1], "have a best strength above 0 to sweep around", centre)

@@ -228,25 +228,29 @@ def test_no_table_of_the_command_line_has_an_empty_heading():
 
 WIDE = eg.Experiment.from_toml_string(
     '[target]\nkind = "ring"\nmodes = 3\n[generator]\nparticles = 6\n[penalty]\nr1 = 0.0\n'
-    '[discriminator.architecture]\ndepth = 1\nactivation = "erf"\n[run]\nsteps = 3000\n'
+    '[discriminator.architecture]\ndepth = 1\nactivation = "erf"\n[run]\nsteps = 40000\n'
 )
 
 
 def test_an_unstable_wide_network_is_kicked_while_it_is_near():
-    assert lighter.wide(WIDE) and not lighter.wide(PLAY)
     light = lighter.lighter(WIDE)
     left = lambda steps: WIDE.run.kick * eg.left_over(WIDE, steps).total  # noqa: E731
     near = lighter.NEAR * WIDE.discriminator.length_scale / 4
-    assert lighter.SHORTEST <= light.run.steps < 3000 and left(light.run.steps) <= near < left(2 * light.run.steps)
-    assert f"{light.run.steps} of the 3000 steps" in " ".join(lighter.left_out(WIDE))
+    assert lighter.SHORTEST <= light.run.steps < 40000 and left(light.run.steps) <= near < left(2 * light.run.steps)
+    assert f"{light.run.steps} of the 40000 steps" in " ".join(lighter.left_out(WIDE))
     stable = WIDE.replace({"penalty.weight_decay": 1.0})
     assert lighter.lighter(stable) == stable
 
 
 def test_random_starts_of_a_wide_network_are_left_out_with_what_simulates_them():
-    with pytest.raises(EganError, match="egan simulate E.toml --set run.start=random"):
+    with pytest.raises(EganError, match=r"egan simulate E\.toml --set run\.start=random"):
         stages._simulated(WIDE.replace({"run.start": "random"}), lambda *_: None)
-    lighter.kicked_only(PLAY)
+    lighter.refuse_dear(PLAY.replace({"run.start": "random"}))
+    lighter.refuse_dear(WIDE)
+    apart = WIDE.replace({"target": eg.PointSet(values=np.eye(4).tolist()), "generator.particles": 4})
+    with pytest.raises(EganError, match=r"more than 3 dimensions.* egan simulate E\.toml -o"):
+        stages._simulated(apart, lambda *_: None)
+    assert lighter.lighter(apart) == apart
 
 
 def test_kicks_of_many_particles_have_fewer_directions_and_the_page_says_so(monkeypatch):
