@@ -16,15 +16,8 @@ from ..console.answer import Answer, complain
 from ..console.shared import ExperimentFile, Figure, Json, Output, Text, load, load_if_given
 from ..show import plot
 from ..show.diagram import curves_text
-from ..show.text import (
-    phase_dataset,
-    phase_json,
-    phase_text,
-    power_laws_text,
-    regularizer_text,
-    spectrum_text,
-    threshold_text,
-)
+from ..show.phase_text import phase_dataset, phase_json, phase_text
+from ..show.text import power_laws_text, regularizer_text, spectrum_text, threshold_text
 
 #: a spectrum that will take more seconds than this is announced
 WORTH_SAYING = 5.0

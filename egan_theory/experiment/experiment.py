@@ -23,11 +23,12 @@ from ..base.files import read_text
 from ..base.toml import changed_tables, parsed
 from ..kernels import Kernel
 from ..tables.losses import Loss, get_loss
-from ..tables.updates import LINEAR_RULES, PARAMETERS, UNIFORM, UpdateRule, rules_with
+from ..tables.updates import LINEAR_RULES, PARAMETERS, UpdateRule
 from .players import Discriminator, Generator
 from .settings import Likelihood, LossChoice, Memory, Packing, Penalties, Run, Update
 from .shown import ShownExperiment
-from .targets import TARGETS, Mixture, Points, Ring, Target, Uniform
+from .targets import TARGETS, Points, Ring, Target, Uniform
+from .together import check_together, remedies
 from .wording import input_error
 
 
@@ -124,70 +125,12 @@ class Experiment(ShownExperiment, Config):
         if self.update_rule.entry.networks and not (g.finite_network and d.finite_network):
             unless = "unless both players are networks with architecture.width > 0"
             raise InputError("update.rule", f"be one of {', '.join(LINEAR_RULES)} {unless}", repr(self.update.rule))
-        self._check_remedies()
-        self._check_pairs()
+        check_together(self)
         if g.architecture is not None and self.run.spread != 0:
             raise InputError("run.spread", "be 0 with generator.architecture, whose outputs are the start")
         if self.run.record_every > self.run.steps:
             raise InputError("run.record_every", f"be at most run.steps = {self.run.steps}", self.run.record_every)
         return self
-
-    def _check_remedies(self) -> None:
-        """Refuse what best responses, averages, packing and the likelihood term are not defined or not derived for."""
-        networks = self.generator.finite_network or self.discriminator.finite_network
-        for field in self._remedies():
-            if networks:
-                raise InputError(field, "not be used with a network of finite width", "one with architecture.width > 0")
-            if self.penalty.consensus:
-                raise InputError("penalty.consensus", f"be 0 together with {field}", self.penalty.consensus)
-        if self.packing.degree > 1 and self.discriminator.evaluation == "fourier":
-            raise InputError("discriminator.evaluation", "be 'direct' with packing.degree > 1", "'fourier'")
-        if self.update_rule.averages:
-            if not self.update_rule.entry.averages:
-                names = ", ".join(rules_with(lambda rule: rule.averages))
-                raise InputError("update.rule", f"be one of {names} with memory", self.update.rule)
-            for name in ("generator", "discriminator"):
-                time = getattr(self.memory, name)
-                if not self.update_rule.continuous and time != UNIFORM and 0 < time < 1:
-                    raise InputError(f"memory.{name}", "be 0 or at least 1 step", time)
-        self._check_scores()
-
-    def _check_pairs(self) -> None:
-        """Refuse what is not derived for a loss of pairs."""
-        if not self.loss_object.pairs:
-            return
-        what = f"loss.kind {self.loss.kind!r} (a loss of pairs)"
-        self.refuse_remedies(what)
-        if self.penalty.consensus:
-            raise InputError("penalty.consensus", f"be 0 for {what}", self.penalty.consensus)
-        for name in ("generator", "discriminator"):
-            if getattr(self, name).finite_network:
-                raise InputError(f"{name}.architecture.width", f"be left out for {what}", "a network of finite width")
-
-    def _check_scores(self) -> None:
-        like, target = self.likelihood, self.target
-        if like.weight and not like.bandwidth and not isinstance(target, Uniform):
-            raise InputError("likelihood.bandwidth", "be greater than 0 unless target.kind is 'uniform'", 0.0)
-        if like.score == "exact" and not isinstance(target, Uniform | Mixture):
-            rule = "be 'kernel' unless the target has a density (target.kind 'mixture' or 'uniform')"
-            raise InputError("likelihood.score", rule, f"'exact' with target.kind {target.kind!r}")
-        if like.target_bandwidth is None:
-            return
-        if like.score != "exact" or isinstance(target, Uniform):
-            rule = "not be given unless likelihood.score is 'exact' and target.kind 'mixture'"
-            raise InputError("likelihood.target_bandwidth", rule, like.target_bandwidth)
-        if not like.target_bandwidth and np.min(target.std) == 0:  # type: ignore[union-attr]
-            raise InputError("likelihood.target_bandwidth", "be greater than 0 unless every target.std is", 0.0)
-
-    def _remedies(self) -> dict[str, tuple[str, Any]]:
-        """Those in use, by their fields: (the rule of an experiment without it, what is found)."""
-        every = {
-            "update.rule": ("be another one", repr(self.update.rule), self.update_rule.responds),
-            "memory": ("be 0", self.memory.said, bool(self.update_rule.averages)),
-            "likelihood.weight": ("be 0", self.likelihood.weight, self.likelihood.weight > 0),
-            "packing.degree": ("be 1", self.packing.degree, self.packing.degree > 1),
-        }
-        return {field: (rule, found) for field, (rule, found, used) in every.items() if used}
 
     def refuse_remedies(self, what: str) -> None:
         """Refuse best responses, averages, the likelihood term and packing: ``what`` is not derived with them.
@@ -195,7 +138,7 @@ class Experiment(ShownExperiment, Config):
         Raises:
             InputError: one of them is used.
         """
-        for field, (rule, found) in self._remedies().items():
+        for field, (rule, found) in remedies(self).items():
             raise InputError(field, f"{rule} for {what}", found)
 
     # -- derived quantities ------------------------------------------------------------------------------------

@@ -57,6 +57,10 @@ class LocatedDense:
     def _hessian(self) -> Array:
         return self._hess()
 
+    def hessian_array(self) -> Array:
+        """(..., n, d, d, P)."""
+        return self._hessian
+
     def value(self, w: Array) -> Array:
         return row_dot(self._psi, w)
 

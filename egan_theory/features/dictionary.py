@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..base.ram import check_size
 from ..base.series import Series, order_of
 from ..kernels import Kernel
 from .base import Array, Located, LocatedDense, row_dot
+from .near import Near
 
 #: arrays of the size of the functions' Gram matrix that are held while a basis is made of it
 PRODUCTS = 4
@@ -31,6 +33,9 @@ class DictionaryFeatures:
 
     A smaller tolerance would not be more exact: the functions become dependent to rounding.
     """
+
+    #: polynomials in place of the kernel near some points (``near``)
+    _near: Near | None = None
 
     def __init__(
         self,
@@ -116,7 +121,21 @@ class DictionaryFeatures:
     def at(self, X: Array) -> Located:
         if self.kernel.kind == "stationary":
             return _LocatedStationary(self, X)
+        if self._near is not None and X.dtype == float:
+            found = self._near.at(X.reshape(-1, X.shape[-1]))
+            if found is not None:
+                psi, grad = (v.reshape(*X.shape[:-1], *v.shape[1:]) for v in found)
+                return LocatedDense(psi, grad, lambda: self.dense(X).hessian_array())
         return self.dense(X)
+
+    def near(self, centres: Array, length: float) -> DictionaryFeatures:
+        """These features, faster near the rows of ``centres``: a kernel that is no function of a distance costs much at
+        every point. ``length``: on which it varies."""
+        if self.kernel.kind == "stationary":
+            return self
+        new = copy(self)
+        new._near = Near.of(self._raw, self._orthonormal, np.unique(centres, axis=0), length)
+        return new
 
     def dense(self, X: Array) -> LocatedDense:
         """psi and its derivatives as arrays: one triangular solve for every point."""
@@ -176,7 +195,7 @@ class DictionaryFeatures:
         new.where, new.which = np.concatenate([self.where, where[keep]]), np.concatenate([self.which, which[keep]])
         new.factor = np.block([[self.factor, np.zeros((self.size, rank))], [psi[keep], corner]])
         new.size = self.size + rank
-        new.layout = new._layout()
+        new.layout, new._near = new._layout(), None
         return new
 
     def padded(self, w: Array, bigger: DictionaryFeatures) -> Array:

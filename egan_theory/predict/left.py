@@ -10,7 +10,7 @@ whatever the strength, so that strengths are compared by what is left of the oth
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -171,6 +171,12 @@ class ForHorizon(Record):
         """Of decay rates."""
         return "1/time" if "time" in self.unit else "1/step"
 
+    def grid(self) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
+        """Titles of columns, and rows, for readers: the shown attributes and their values."""
+        head, rows = super().grid()
+        left = {self._label(key) for key in self.SHOWN if key.startswith(("left", "moving"))}
+        return head, [(label, in_table(value) if label in left else value) for label, value in rows]
+
     @property
     def never_moves(self) -> list[str]:
         """The remark on what is frozen, if anything is."""
@@ -200,6 +206,11 @@ def part(value: float) -> str:
     if not resolved(value):
         return f"below {RESOLVED:g}".replace("e-0", "e-")
     return f"{value:.3g}" if np.isfinite(value) else "more than can be computed"
+
+
+def in_table(value: float | None) -> float | str | None:
+    """A part of the kick as a table's cell: a number if it is resolved."""
+    return value if value is None or resolved(value) else part(value)
 
 
 def measured_part(value: float, error: float) -> str:

@@ -2,20 +2,80 @@
 
 from __future__ import annotations
 
-from ..base.errors import InputError
+import xarray as xr
+
+from ..base.errors import EganError, InputError
 from ..experiment import Experiment
-from ..features import experiment_grid
+from ..features import experiment_grid, feature_map
+from ..features.near import DIMENSIONS, RADIUS, SHRINK
+from ..linear.resolved import resolved_rule
+from ..predict.left import left_over
+from ..simulation.condense import condensed
 from ..tables.stepping import SUBSTEP
+from .boundaries import dear
 
 #: strengths simulated of a flow, relative to the advised one; the stiffest decides on the steps of all
 FLOW_SWEEP = (1 / 3, 1.0, 1.6)
+#: why runs of a wide network are left out, and what simulates them
+DEAR = "the exact kernel of a network of infinite width is more work"
+COMMAND = "egan simulate E.toml -o runs.nc has no limit"
+RANDOM_COMMAND = "egan simulate E.toml --set run.start=random -o runs.nc has no limit"
 #: error of the exact kernel, relative, for runs that only tell what becomes of them, and most Fourier modes for it
 TOLERANCE, MODES = 1e-3, 4096
+#: displacement, in length scales, up to which kicked runs of a wide network's exact kernel are simulated: beyond it a
+#: step costs a hundred times more; and fewest steps that are worth it
+NEAR, SHORTEST = RADIUS / SHRINK, 50
+#: along how many directions each strength is kicked, at most and at least, and the work that decides, in steps of a
+#: feature at a particle
+DIRECTIONS, FEWEST, SWEPT = 24, 4, 2e9
 
 
 def lighter(exp: Experiment) -> Experiment:
-    """The experiment as a report simulates it: a flow in as few Runge-Kutta steps as resolve its modes."""
-    return exp.replace({"update.substeps": 1}) if _asks_more(exp) else exp
+    """The experiment as a report simulates it: a flow in as few Runge-Kutta steps as resolve its modes, kicks of a wide
+    network's exact kernel while they are near equilibrium."""
+    light = exp.replace({"update.substeps": 1}) if _asks_more(exp) else exp
+    steps = _near_rest(exp)
+    if steps == exp.run.steps:
+        return light
+    return light.replace({"run.steps": steps, "run.record_every": min(exp.run.record_every, steps)})
+
+
+def refuse_dear(exp: Experiment) -> None:
+    """Raise EganError where runs are more work than a report does: random starts of a wide network, and kicks in more
+    dimensions than polynomials stand for its kernel."""
+    if not dear(exp):
+        return
+    if exp.run.start == "random":
+        raise EganError(f"{DEAR} far from the target than a report does; {RANDOM_COMMAND}")
+    if exp.dimension > DIMENSIONS:
+        raise EganError(f"{DEAR} in more than {DIMENSIONS} dimensions than a report does; {COMMAND}")
+
+
+def _near_rest(exp: Experiment) -> int:
+    """Steps of kicked runs that stay near equilibrium as predicted, of those that are asked for; all of them where the
+    kernel costs little."""
+    if not dear(exp) or exp.run.start == "random" or exp.dimension > DIMENSIONS:
+        return exp.run.steps
+    steps = exp.run.steps
+    try:
+        # the largest of many coordinates is a few times their rms
+        while 4 * exp.run.kick * left_over(exp, steps).total > NEAR * exp.discriminator.length_scale:
+            if steps < 2 * SHORTEST:
+                break
+            steps //= 2
+    except EganError:  # no equilibrium: the simulation says so
+        return exp.run.steps
+    return steps
+
+
+def directions(exp: Experiment, strengths: int, steps: int) -> int:
+    """Along how many directions each of the strengths is kicked."""
+    if exp.discriminator.finite_network or exp.generator.finite_network:
+        return DIRECTIONS
+    small, rule = condensed(exp), resolved_rule(exp)
+    stages = 4 * rule.substeps if rule.continuous else 1
+    one = float(strengths) * small.generator.particles * feature_map(small).size * steps * stages
+    return max(FEWEST, min(DIRECTIONS, int(SWEPT / one)))
 
 
 def from_random(exp: Experiment) -> Experiment:
@@ -37,14 +97,28 @@ def _asks_more(exp: Experiment) -> bool:
     return rule.continuous and "substeps" in rule.entry.parameters and exp.update.substeps > 1
 
 
-def left_out(exp: Experiment) -> list[str]:
-    """What that leaves out, in words."""
+def left_out(exp: Experiment, swept: xr.Dataset | None = None) -> list[str]:
+    """What that leaves out, in words; ``swept``: of the simulated strengths."""
     rows = []
     if from_random(exp).discriminator.evaluation != exp.discriminator.evaluation:
         rows.append(
             f"Runs from random starts have the exact kernel by Fourier modes, to {TOLERANCE:g} of it. As the file "
             "says: egan simulate E.toml --set run.start=random -o runs.nc."
         )
+    if (steps := _near_rest(exp)) < exp.run.steps:
+        unit = "units of time" if exp.update_rule.continuous else "steps"
+        rows.append(
+            f"The kicked runs have {steps} of the {exp.run.steps} {unit}, in which they stay near equilibrium. All of "
+            "them: egan simulate E.toml -o runs.nc, then egan report E.toml --runs runs.nc -o DIR."
+        )
+    if swept is not None and (count := int(swept.attrs["directions"])) < DIRECTIONS:
+        small = condensed(exp)
+        every = small.generator.particles * exp.dimension
+        if count < every:
+            rows.append(
+                f"Each strength is kicked along {count} directions, drawn at random, of the {every} that there are. "
+                "More of them: eg.sweep_left(exp, penalty, strengths)."
+            )
     if not exp.update_rule.continuous:
         return rows
     if _asks_more(exp):
@@ -60,4 +134,4 @@ def left_out(exp: Experiment) -> list[str]:
     return rows
 
 
-__all__ = ["FLOW_SWEEP", "from_random", "left_out", "lighter"]
+__all__ = ["FLOW_SWEEP", "directions", "from_random", "left_out", "lighter", "refuse_dear"]

@@ -224,7 +224,7 @@ def _said(r: Results) -> dict[str, list[str]]:
     if r.agreement is not None and (same := words.same_kicks(r.agreement, r.strength, r.swept)):
         out["agreement"].append(same.strip())
     if runs is not None and not r.own:
-        out["simulation"] += left_out(r.exp)
+        out["simulation"] += left_out(r.exp, r.swept)
     if simulated is not None:
         out["simulation"].append(f"From random starts: {words.ends(simulated)}")
     if runs is not None:

@@ -28,15 +28,14 @@ from ..simulation.run import simulate
 from ..tables.penalties import strength_field
 from .boundaries import boundaries
 from .collapse import affordable, along_threshold, diagram, map_of
-from .lighter import FLOW_SWEEP, from_random, lighter
+from .lighter import FLOW_SWEEP, directions, from_random, lighter, refuse_dear
 from .powers import Powers, powers
 from .reasons import reason_of
 
 Progress = Callable[[str, int, int], None]
 
-#: strengths simulated, relative to the advised one, and along how many directions each is kicked: all of a few dozen
-#: (then nothing is left to chance), else so many drawn
-SWEEP, DIRECTIONS = (1 / 30, 1 / 10, 1 / 3, 1 / 1.6, 1.0, 1.6, 3.0, 10.0), 24
+#: strengths simulated, relative to the advised one
+SWEEP = (1 / 30, 1 / 10, 1 / 3, 1 / 1.6, 1.0, 1.6, 3.0, 10.0)
 #: runs from random starts
 RANDOM = 6
 #: names of the stages, as progress tells them
@@ -137,13 +136,13 @@ def compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset |
         out.runs = own
         out.agreement = stage("compare", lambda tick: compare(exp, own))
     else:
-        out.runs = runs = stage("simulate", lambda tick: _whole(simulate(light, progress=tick)))
+        out.runs = runs = stage("simulate", lambda tick: _simulated(light, tick))
         out.agreement = stage("compare", lambda tick: compare(exp, runs), "simulate")
         out.swept = swept = stage("strength", lambda tick: _sweep(light, best, tick), "regularizer")
         out.strength = stage("compare strength", lambda tick: compare_left(swept), "strength")
         if exp.run.start != "random":
             several = from_random(exp).replace({"run.start": "random", "run.runs": RANDOM})
-            out.scattered = stage("random starts", lambda tick: _whole(simulate(several, progress=tick)))
+            out.scattered = stage("random starts", lambda tick: _simulated(several, tick))
     out.reached = stage("reached", lambda tick: reached(wide))
     followed = affordable(wide, out.reached)
     out.boundaries = stage("boundaries", lambda tick: boundaries(wide, followed=followed))
@@ -164,6 +163,11 @@ def failure(error: Exception) -> Failure:
     return Failure(f"the numbers of this experiment leave what can be computed ({reason})")
 
 
+def _simulated(exp: Experiment, tick: Callable[[int, int], None]) -> xr.Dataset:
+    refuse_dear(exp)
+    return _whole(simulate(exp, progress=tick))
+
+
 def _whole(runs: xr.Dataset) -> xr.Dataset:
     """The runs, unless they were interrupted."""
     if runs.attrs.get("status") == "interrupted":
@@ -172,12 +176,14 @@ def _whole(runs: xr.Dataset) -> xr.Dataset:
 
 
 def _sweep(exp: Experiment, best: Regularizer, tick: Callable[[int, int], None]) -> xr.Dataset:
+    refuse_dear(exp.replace({"run.start": "kick"}))
     centre = best.best if best.best > 0 else best.optimum
     if not centre > 0:
         raise InputError(strength_field(best.penalty)[1], "have a best strength above 0 to sweep around", centre)
     steps = max(int(best.horizon), 1)
     factors = FLOW_SWEEP if exp.update_rule.continuous else SWEEP
-    return sweep_left(exp, best.penalty, centre * np.array(factors), steps, directions=DIRECTIONS, progress=tick)
+    count = directions(exp, len(factors), steps)
+    return sweep_left(exp, best.penalty, centre * np.array(factors), steps, directions=count, progress=tick)
 
 
 __all__ = ["STAGES", "Failure", "Results", "compute", "failure"]

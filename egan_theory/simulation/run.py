@@ -26,6 +26,8 @@ from .start import DIVERGENCE, size_of, starts
 
 Progress = Callable[[int, int], None]
 
+#: kicked runs of more steps are worth what polynomials in place of a dear kernel cost
+WORTH_TABLES = 50
 #: a Fourier box is doubled at most so many times for particles that leave it
 WIDENINGS = 3
 
@@ -140,6 +142,8 @@ def _simulate(
     field = Field(problem, each if variants is not None else None, wider)
     check_memory(exp, runs, field.features)
     x, w, features, status_note = starts(problem, field.features, kicks)
+    if isinstance(features, DictionaryFeatures) and exp.run.start == "kick" and exp.run.steps > WORTH_TABLES:
+        features = features.near(field.nodes(problem.Y), exp.discriminator.length_scale)
     field = field.with_features(features)
     x = np.tile(x, (len(members), 1, 1))
     w = np.tile(w, (len(members), 1))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -285,6 +286,19 @@ def test_regularizer(experiment, tmp_path, capsys):
     assert run_json(capsys, "regularizer", experiment, "--penalty", "weight_decay")["penalty"] == "weight_decay"
     assert main(["regularizer", experiment]) == 0
     assert "is left without" in capsys.readouterr().out
+
+
+def test_what_rounding_leaves_is_no_number_for_people(tmp_path, capsys):
+    file = tmp_path / "e.toml"
+    file.write_text(RING)
+    asked = ("regularizer", str(file), "--horizon", "100000")
+    data = run_json(capsys, *asked)
+    assert 0 < data["moving"] < 1e-7 and is_number(data["moving_at_double"])
+    assert main(list(asked)) == 0
+    advised = next(line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("advised"))
+    assert "below 1e-7" in advised
+    shown = str(egan_theory.best_regularizer(Experiment.from_toml(file), horizon=100000))
+    assert re.search("left of what can move +below 1e-7", shown) and "e-1" not in shown
 
 
 def test_simulate_then_compare(experiment, tmp_path, capsys):

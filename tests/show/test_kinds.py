@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import egan_theory as eg
-from egan_theory.base.errors import InputError
+from egan_theory.base.errors import EganError, InputError
 from egan_theory.comparison.agreement import Agreement
 from egan_theory.nonlinear.form import BIFURCATION, MEANING, explained
 from egan_theory.predict.converging import turns
@@ -222,3 +222,42 @@ def test_no_table_of_the_command_line_has_an_empty_heading():
              for line in file.read_text(encoding="utf-8").splitlines() if told.search(line)]  # fmt: skip
     assert not found
     assert told.search('table("Import", ["", ""], rows)')
+
+
+# -- networks of infinite width -------------------------------------------------------------------------------------
+
+WIDE = eg.Experiment.from_toml_string(
+    '[target]\nkind = "ring"\nmodes = 3\n[generator]\nparticles = 6\n[penalty]\nr1 = 0.0\n'
+    '[discriminator.architecture]\ndepth = 1\nactivation = "erf"\n[run]\nsteps = 40000\n'
+)
+
+
+def test_an_unstable_wide_network_is_kicked_while_it_is_near():
+    light = lighter.lighter(WIDE)
+    left = lambda steps: WIDE.run.kick * eg.left_over(WIDE, steps).total  # noqa: E731
+    near = lighter.NEAR * WIDE.discriminator.length_scale / 4
+    assert lighter.SHORTEST <= light.run.steps < 40000 and left(light.run.steps) <= near < left(2 * light.run.steps)
+    assert f"{light.run.steps} of the 40000 steps" in " ".join(lighter.left_out(WIDE))
+    stable = WIDE.replace({"penalty.weight_decay": 1.0})
+    assert lighter.lighter(stable) == stable
+
+
+def test_random_starts_of_a_wide_network_are_left_out_with_what_simulates_them():
+    with pytest.raises(EganError, match=r"egan simulate E\.toml --set run\.start=random"):
+        stages._simulated(WIDE.replace({"run.start": "random"}), lambda *_: None)
+    lighter.refuse_dear(PLAY.replace({"run.start": "random"}))
+    lighter.refuse_dear(WIDE)
+    apart = WIDE.replace({"target": eg.PointSet(values=np.eye(4).tolist()), "generator.particles": 4})
+    with pytest.raises(EganError, match=r"more than 3 dimensions.* egan simulate E\.toml -o"):
+        stages._simulated(apart, lambda *_: None)
+    assert lighter.lighter(apart) == apart
+
+
+def test_kicks_of_many_particles_have_fewer_directions_and_the_page_says_so(monkeypatch):
+    small = eg.Experiment.from_toml_string(RING).replace({"run.steps": 10})
+    assert lighter.directions(small, 8, 10) == lighter.DIRECTIONS
+    monkeypatch.setattr(lighter, "SWEPT", 8 * 10 * 3 * 16 * 4.5)  # strengths, steps, particles, features
+    assert lighter.directions(small, 8, 10) == 4
+    swept = eg.sweep_left(small, "r1", [0.5], 10, directions=4)
+    assert "along 4 directions, drawn at random, of the 6" in " ".join(lighter.left_out(small, swept))
+    assert lighter.left_out(small, swept.assign_attrs(directions=6)) == []
