@@ -416,7 +416,8 @@ def study(seed: int, draws: int) -> xr.Dataset:
 def false_verdicts(ds: xr.Dataset) -> int:
     """Experiments with a verdict that is not the true one, or a resolved rate of the wrong sign."""
     said, true = ds["said"].values, ds["true"].values
-    return int((((said >= 0) & (said != true)) | (ds["wrong"].values > 0)).sum())
+    # a true one of -1: no mode is above the smallest numbers
+    return int((((said >= 0) & (true >= 0) & (said != true)) | (ds["wrong"].values > 0)).sum())
 
 
 # %%

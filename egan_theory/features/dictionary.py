@@ -63,8 +63,9 @@ class DictionaryFeatures:
         self.where, self.which = where[keep], which[keep]
         self.factor = np.tril(factor[:rank, :rank]) * scale[keep][:, None]
         self.size = rank
-        #: squared norm of what was left out of a functional, at most, as a part of its own
-        self.left_out = tolerance if rank < len(gram) else 0.0
+        #: part of their norm to which products of rows are known: what may be left out of a functional, and what the
+        #: solutions with so small pivots lose
+        self.left_out = tolerance
         self.layout = self._layout()
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import egan_theory as eg
-from analyses import false_verdicts
+from analyses import false_verdicts, script
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.linear.rounding import dense_roots, divided, pair_roots, small_roots
 from egan_theory.linear.system import decrement_matrix, update_matrix
@@ -222,6 +222,7 @@ def test_a_study_finds_no_false_verdict():
     assert false_verdicts.false_verdicts(ds) == 0 and int(ds["outside"].sum()) == 0
     assert int(ds["unresolved"].sum()) < 0.1 * int(ds["modes"].sum())
     assert np.median(ds["ratio"]) > 1e-4
+    assert script.drawn(false_verdicts.figure, ds).axes
 
 
 SPECTRA = """
