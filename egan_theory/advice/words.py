@@ -91,7 +91,7 @@ def advice_text(a: Advice) -> list[Any]:
     ]
     names = ["initialisation", "batch", "best", "left", "left at advice", "endless best", "beta_min", "beta_max"]
     lines: list[Any] = [
-        table(f"R1 strength for {a.span}", ["", ""], [list(row) for row in headline(a)]),
+        table(f"R1 strength for {a.span}", ["what", "value"], [list(row) for row in headline(a)]),
         *map(sentence, a.remarks),
         table("Draws", names, draws),
     ]

@@ -45,7 +45,7 @@ def read_netcdf(
                 v.size * v.dtype.itemsize for v in scales if not v.attrs.get("NAME", b"").startswith(_NO_VARIABLE)
             )
             check_size(field, size, "hold coordinates that fit in memory", str(path))
-        with xr.open_dataset(path, engine="h5netcdf", decode_times=False, phony_dims="sort") as ds:
+        with xr.open_dataset(path, engine="h5netcdf", decode_times=False, phony_dims="access") as ds:
             chosen = ds if choose is None else ds[list(choose(ds))]
             check_size(field, chosen.nbytes, "hold what fits in memory", str(path))
             return chosen.load()

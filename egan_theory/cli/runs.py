@@ -99,7 +99,7 @@ def _of_monitor(error: InputError, ds: xr.Dataset, file: str) -> InputError:
     if "monitor_version" not in ds.attrs or "experiment" in ds.attrs:
         return error
     rule = "hold runs of the experiment (egan simulate, eg.RunWriter, or eg.Monitor with experiment=)"
-    found = f"a training of networks that eg.Monitor recorded, which 'egan monitor {file}' reads; {error}"
+    found = f"a training of networks that eg.Monitor recorded, which egan monitor reads; {error}"
     return InputError(file, rule, found)
 
 

@@ -10,24 +10,6 @@ import numpy as np
 from ..base.table import Record
 from .amplitude import AmplitudeEquations
 
-#: what it is called, by kind: of a map, of a flow
-BIFURCATION = {"pair": ("neimark-sacker", "hopf"), "plus": ("pitchfork", "pitchfork"), "minus": ("flip", "flip")}
-#: each in words: what happens to particles at rest
-MEANING = {
-    "neimark-sacker": "the particles begin to circle",
-    "hopf": "the particles begin to circle",
-    "flip": "the particles begin to jump to and fro, step by step",
-    "pitchfork": "two distorted states part from the one at rest",
-    "transcritical": "another state at rest passes through this one and takes over",
-}
-
-
-def explained(bifurcation: str) -> str:
-    """A bifurcation with what it means: "neimark-sacker bifurcation (the particles begin to circle)"."""
-    meaning = MEANING.get(bifurcation)
-    name = bifurcation.title() if "-" in bifurcation or bifurcation == "hopf" else bifurcation
-    return f"{name} bifurcation ({meaning})" if meaning else bifurcation
-
 
 @dataclass(frozen=True)
 class NormalForm(Record):
@@ -112,4 +94,4 @@ class NormalForm(Record):
         return float(np.sqrt(self.equations.mean_square(states[0].z))) if states else 0.0
 
 
-__all__ = ["BIFURCATION", "MEANING", "NormalForm", "explained"]
+__all__ = ["NormalForm"]

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..tables.bifurcations import BIFURCATION
 from .amplitude import AmplitudeEquations, State, equations
 from .critical import CriticalSpace, Refused
 from .crossing import REAL, critical_modes
-from .form import BIFURCATION, NormalForm
+from .form import NormalForm
 from .point import Point
 from .reduced import reduce
 from .series import correction
@@ -258,4 +259,4 @@ def _motion(here: Point, vector: Array) -> str:
     return "along lines" if each > 0.9 else ("circles" if each < 0.1 else "ellipses")
 
 
-__all__ = ["BIFURCATION", "MAX_SIZE", "NormalForm", "Refused", "kind_of", "normal_forms", "spacing"]
+__all__ = ["MAX_SIZE", "NormalForm", "Refused", "kind_of", "normal_forms", "spacing"]

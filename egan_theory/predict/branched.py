@@ -11,7 +11,7 @@ import xarray as xr
 from ..base.table import Column, Record, Table
 from ..base.terminal import plural
 from ..nonlinear.circle import Orbit
-from ..nonlinear.form import explained
+from ..tables.bifurcations import explained
 from .resting import Collapsed
 
 ASSUMPTIONS = (

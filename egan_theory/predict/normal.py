@@ -11,11 +11,12 @@ from ..base.errors import InputError
 from ..base.terminal import cell
 from ..experiment import Experiment
 from ..nonlinear.local import local_basis
-from ..nonlinear.normal import BIFURCATION, NormalForm, kind_of, normal_forms, spacing
+from ..nonlinear.normal import NormalForm, kind_of, normal_forms, spacing
 from ..nonlinear.point import Point
 from ..nonlinear.stepmap import StepMap
 from ..nonlinear.transverse import transverse_rate
 from ..problem.problem import Problem
+from ..tables.bifurcations import BIFURCATION
 from .crossings import Axis
 
 

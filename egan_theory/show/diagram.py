@@ -8,7 +8,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from ..base.terminal import cell, plural, sentence
-from ..nonlinear.form import explained
+from ..tables.bifurcations import explained
 
 if TYPE_CHECKING:
     from ..predict.branched import Born, Branch, OrbitState

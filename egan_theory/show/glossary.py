@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from ..nonlinear.form import MEANING
 from ..runs.outcome import ESCAPE, NARROW, REST
+from ..tables.bifurcations import MEANING
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from math import pi
 from typing import TYPE_CHECKING, Any
 
 from ..base.terminal import cell, plural, sentence, table
-from ..nonlinear.form import explained
+from ..tables.bifurcations import explained
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -27,6 +27,15 @@ CODES = {"SIGINT": 1, "SIGTERM": 143, "SIGHUP": 129}
 slow = pytest.mark.slow
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Signals as Python handles them by itself: a shell's background jobs and nohup ignore some."""
+    before = {number: signal.signal(number, own) for number, own in signals.SIGNALS.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def send(name):
     os.kill(os.getpid(), getattr(signal, name))
 

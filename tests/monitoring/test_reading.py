@@ -230,7 +230,7 @@ def test_compare_says_what_a_training_is_that_no_experiment_describes(ring, tmp_
             error.startswith(f"egan: {file}: must hold runs of the experiment (egan simulate, ")
             and "\n" not in error[:-1]
         )
-        assert f"a training of networks that eg.Monitor recorded, which 'egan monitor {file}' reads; runs: " in error
+        assert "a training of networks that eg.Monitor recorded, which egan monitor reads; runs: " in error
 
 
 @pytest.mark.slow

@@ -20,6 +20,11 @@ from egan_theory.base.errors import InputError
 from egan_theory.runs.recording import WriteError
 from egan_theory.runs.unfinished import store_of
 
+#: of other tests' JAX, and of threads: what is forked here ends at once
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+]
 X = np.arange(8.0).reshape(4, 2)
 
 

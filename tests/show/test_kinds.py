@@ -9,7 +9,6 @@ import pytest
 import egan_theory as eg
 from egan_theory.base.errors import EganError, InputError
 from egan_theory.comparison.agreement import Agreement
-from egan_theory.nonlinear.form import BIFURCATION, MEANING, explained
 from egan_theory.predict.converging import turns
 from egan_theory.show import drawings, lighter, plot, powers, stages
 from egan_theory.show.answers import answers, verdict
@@ -18,6 +17,7 @@ from egan_theory.show.quantities import meaning
 from egan_theory.show.reasons import reason_of
 from egan_theory.show.stages import Failure, Results
 from egan_theory.show.unsaid import unsaid
+from egan_theory.tables.bifurcations import BIFURCATION, MEANING, explained
 from tests.builders import RING
 from tests.show.fakes import fake_picture
 

@@ -218,8 +218,8 @@ def plot_solvable_scan(
     return _legend(ax, handles, 2)
 
 
-#: area where nothing is predicted: seen on white, hatched where the figure has room for it
-NOTHING, HATCH = "#EDEDE4", "///"
+#: area where nothing is predicted: white, and hatched where the figure has room for it
+NOTHING, HATCH = "#FFFFFF", "///"
 
 
 def _area(regime: str) -> str:
