@@ -37,7 +37,8 @@ def test_full_disk(tmp_path):
     except (PermissionError, FileNotFoundError) as error:
         pytest.skip(f"no small disk could be mounted: {error}")
     assert found["exit"] == 1 and found["identical"] and found["partial"] == 0
-    assert found["error"].count("\n") == 1 and "No space left" in found["error"] and "--resume" in found["error"]
+    (line,) = [line for line in found["error"].splitlines() if "so far" not in line]  # a slow machine says more
+    assert "No space left" in line and "--resume" in line
     assert found["readable cells"] == found["stored"] * script.SIDE_BY_SIDE > 0
 
 
