@@ -67,6 +67,7 @@ class Roots(NamedTuple):
             part = self.error / size
             error = np.where(size == 0, 0.0, np.log1p(part) + np.minimum(part, np.pi))
             rate_error = np.where(size == 0, 0.0, np.log1p(np.minimum(self.drift_error / (2 * size**2), part)))
+            rate_error = rate_error + np.where(size == 0, 0.0, EPS * np.abs(real))
         return s, error, rate_error
 
 
