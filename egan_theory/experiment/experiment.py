@@ -218,7 +218,10 @@ class Experiment(ShownExperiment, Config):
                 if not isinstance(node.get(part), dict):
                     raise InputError(".".join(parents[: i + 1]), "be a table of the experiment", part)
                 node = node[part]
-            if leaf not in node or isinstance(node[leaf], dict | Config):
+            if isinstance(table := node.get(leaf), dict | Config):
+                field = next(iter(table if isinstance(table, dict) else type(table).model_fields))
+                raise InputError(path, f"be a dotted field, e.g. {path}.{field}", "a whole table")
+            if leaf not in node:
                 raise InputError(path, f"be one of {', '.join(k for k in node)}", repr(leaf))
             current = node[leaf]
             # a parameter scan hands over floats; integer fields take them when they are whole

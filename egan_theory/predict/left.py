@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,10 +57,11 @@ def horizon_of(exp: Experiment, horizon: float | None) -> float:
     """The length of training in steps (flows: units of time), default run.steps; InputError unless it is one."""
     if horizon is None:
         return float(exp.run.steps)
-    whole = exp.update_rule.continuous or float(horizon).is_integer()
-    if not (np.isfinite(horizon) and horizon > 0 and whole):
+    number = isinstance(horizon, Real) and not isinstance(horizon, bool | np.bool_)
+    whole = number and (exp.update_rule.continuous or float(horizon).is_integer())
+    if not (number and np.isfinite(horizon) and horizon > 0 and whole):
         rule = "be a time > 0" if exp.update_rule.continuous else "be a whole number of steps > 0"
-        raise InputError("horizon", rule, horizon)
+        raise InputError("horizon", rule, repr(horizon) if isinstance(horizon, str) else horizon)
     return float(horizon)
 
 

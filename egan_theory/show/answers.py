@@ -128,7 +128,7 @@ def _strength(r: Results) -> Iterator[Answered]:
         first = sentence(best.remarks[0])
         yield Answered(ask, number, "", first, "strength of a penalty", "strength", best.helps)
         return
-    left = f"{_part(best.moving)} of a small kick is left after {best.span}"
+    left = f"{_part(best.moving)} of what can move of a small kick is left after {best.span}"
     others = [f"{_part(best.moving_without)} without"] if np.isfinite(best.moving_without) else []
     now = r.present
     if now > 0 and abs(now - best.best) > SAME * max(now, best.best):

@@ -148,7 +148,7 @@ def phase(found: xr.Dataset, outcomes: np.ndarray | None, place: tuple[float, fl
         alt += f" Its runs ended as {tally(outcomes)}."
     followed = "state reached from the start" in found["mechanism"].values
     how = f"; {found.attrs['method']}" + (
-        "; starts: smoothed from about 170 draws, whose noise leaves its boundary undecided within their distance"
+        "; starts: from about 170 draws over the plane: their boundary is known no better than draws lie apart"
         if followed
         else ""
     )

@@ -62,6 +62,13 @@ def test_it_leads_to_what_there_is():
     assert notebooks <= said and {"collapse_transition.png", "critical_damping.png"} <= {Path(s).name for s in said}
 
 
+def test_doors_opened_one_after_another_do_not_refuse_each_others_files():
+    """Nothing is written over what is there, so that no two commands may write one file."""
+    code = [text for door in DOORS.values() for _, text in blocks(door)]
+    written = [name for text in code for name in re.findall(r"(?:-o|--figure) (\S+)", text)]
+    assert len(written) >= 8 and sorted(written) == sorted(set(written))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="blocks are for a POSIX shell")
 @pytest.mark.parametrize("title", DOORS)

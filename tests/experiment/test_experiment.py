@@ -274,7 +274,9 @@ def test_replace_builds_the_derived_quantities_anew():
     [
         ({"penalty.r3": 1.0}, r"penalty.r3: must be one of r1, r2"),
         ({"penalties.r1": 1.0}, r"penalties: must be a table of the experiment"),
-        ({"penalty": 1.0}, r"penalty: must be one of"),
+        ({"penalty": 1.0}, r"penalty: must be a dotted field, e.g. penalty.r1, but found a whole table"),
+        ({"penalty": {"r1": 1.0}}, r"penalty: must be a dotted field, e.g. penalty.r1"),
+        ({"generator.kernel": {"ratio": 0.1}}, r"generator.kernel: must be a dotted field, e.g. generator.kernel.\w+"),
         ({"penalty.r1.x": 1.0}, r"penalty.r1: must be a table of the experiment"),
         ({"penalty.r1": -1.0}, r"penalty.r1: must be at least 0"),
         ({"run.steps": 2.5}, r"run.steps: must be a whole number"),

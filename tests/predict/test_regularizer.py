@@ -140,7 +140,7 @@ def test_modes_that_hardly_move_the_particles_take_no_part():
 
 
 def test_horizons_that_are_none():
-    for horizon in (0, -3, np.nan, np.inf, 2.5):
+    for horizon in (0, -3, np.nan, np.inf, 2.5, "2000", True, [2000]):
         with pytest.raises(InputError, match=r"horizon: must be a whole number of steps > 0"):
             best_regularizer(ring(), "r1", horizon)
     assert best_regularizer(ring(update=FLOW), "r1", 2.5).horizon == 2.5

@@ -80,6 +80,13 @@ def test_the_page_in_a_line_says_what_most_starts_do(lost, said):
     assert answers.verdict(Results(RING, "r1", reached=found)).endswith(said)
 
 
+def test_the_first_screen_says_of_which_part_of_a_kick_it_speaks():
+    best = eg.best_regularizer(RING)
+    assert best.frozen > 0.1 and np.isfinite(best.best)
+    card = next(a for a in answers.answers(Results(RING, "r1", regularizer=best)) if a.question.startswith("Which R1"))
+    assert "of what can move of a small kick is left" in card.text
+
+
 def test_several_thresholds_within_one_bracket_are_not_told_wherever_the_experiment_is():
     def row(values, bracket):
         return Threshold(boundaries.STARTS, values, ("above",) * len(values), (0, 1), "", (), -0.1, bracket)
