@@ -30,10 +30,21 @@ NEAR, SHORTEST = RADIUS / SHRINK, 50
 DIRECTIONS, FEWEST, SWEPT = 24, 4, 2e9
 
 
+def coarser(exp: Experiment) -> Experiment:
+    """The experiment, a flow in as few Runge-Kutta steps as resolve its modes."""
+    return exp.replace({"update.substeps": 1}) if _asks_more(exp) else exp
+
+
+def stages(exp: Experiment) -> int:
+    """Evaluations of both players' velocities per step (flow: unit of time)."""
+    rule = resolved_rule(exp)
+    return 4 * rule.substeps if rule.continuous else 1
+
+
 def lighter(exp: Experiment) -> Experiment:
-    """The experiment as a report simulates it: a flow in as few Runge-Kutta steps as resolve its modes, kicks of a wide
-    network's exact kernel while they are near equilibrium."""
-    light = exp.replace({"update.substeps": 1}) if _asks_more(exp) else exp
+    """The experiment as a report simulates it: ``coarser``, and kicks of a wide network's exact kernel only while they
+    are near equilibrium."""
+    light = coarser(exp)
     steps = _near_rest(exp)
     if steps == exp.run.steps:
         return light
@@ -72,9 +83,8 @@ def directions(exp: Experiment, strengths: int, steps: int) -> int:
     """Along how many directions each of the strengths is kicked."""
     if exp.discriminator.finite_network or exp.generator.finite_network:
         return DIRECTIONS
-    small, rule = condensed(exp), resolved_rule(exp)
-    stages = 4 * rule.substeps if rule.continuous else 1
-    one = float(strengths) * small.generator.particles * feature_map(small).size * steps * stages
+    small = condensed(exp)
+    one = float(strengths) * small.generator.particles * feature_map(small).size * steps * stages(exp)
     return max(FEWEST, min(DIRECTIONS, int(SWEPT / one)))
 
 
@@ -134,4 +144,4 @@ def left_out(exp: Experiment, swept: xr.Dataset | None = None) -> list[str]:
     return rows
 
 
-__all__ = ["FLOW_SWEEP", "directions", "from_random", "left_out", "lighter", "refuse_dear"]
+__all__ = ["FLOW_SWEEP", "coarser", "directions", "from_random", "left_out", "lighter", "refuse_dear", "stages"]

@@ -131,12 +131,14 @@ def _branch(r: Results) -> Iterator[Unsaid]:
         return
     for i, born in enumerate(found.branches):
         if not any(o.branch == i for o in found.orbits):
-            remedy = f"weight decay, however small: {BRANCH}" if "weight decay" in born.reason else ""
+            why, remedy = reason_of(born.reason)
+            if "weight decay" in born.reason:
+                remedy = f"weight decay, however small: {BRANCH}"
             if born.reason == EQUAL:
                 remedy = f"a larger weight decay: {BRANCH}"
             if born.reason == SPENT:
                 remedy = UNLIMITED
-            yield Unsaid(f"Orbits born at a kernel ratio of {born.threshold:.4g}", born.reason, remedy)
+            yield Unsaid(f"Orbits born at a kernel ratio of {born.threshold:.4g}", why, remedy)
     if found.status == "limited" and found.orbits:
         last = max(o.value for o in found.orbits)
         yield Unsaid("Orbits in the rest of the range", f"{SPENT}; the last one is at {last:.4g}", UNLIMITED)

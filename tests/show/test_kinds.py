@@ -10,12 +10,14 @@ import egan_theory as eg
 from egan_theory.base.errors import EganError, InputError
 from egan_theory.comparison.agreement import Agreement
 from egan_theory.nonlinear.form import BIFURCATION, MEANING, explained
+from egan_theory.predict.branched import Born
 from egan_theory.predict.converging import turns
 from egan_theory.show import drawings, lighter, plot, powers, stages
 from egan_theory.show.answers import answers, verdict
+from egan_theory.show.diagram import _on_branch
 from egan_theory.show.glossary import GLOSSARY
 from egan_theory.show.quantities import meaning
-from egan_theory.show.reasons import reason_of
+from egan_theory.show.reasons import reason_of, said_of
 from egan_theory.show.stages import Failure, Results
 from egan_theory.show.unsaid import unsaid
 from tests.builders import RING
@@ -247,7 +249,7 @@ def test_random_starts_of_a_wide_network_are_left_out_with_what_simulates_them()
         stages._simulated(WIDE.replace({"run.start": "random"}), lambda *_: None)
     lighter.refuse_dear(PLAY.replace({"run.start": "random"}))
     lighter.refuse_dear(WIDE)
-    apart = WIDE.replace({"target": eg.PointSet(values=np.eye(4).tolist()), "generator.particles": 4})
+    apart = eg.Experiment(target=eg.PointSet(values=np.eye(4).tolist()), discriminator=WIDE.discriminator)
     with pytest.raises(EganError, match=r"more than 3 dimensions.* egan simulate E\.toml -o"):
         stages._simulated(apart, lambda *_: None)
     assert lighter.lighter(apart) == apart
@@ -261,3 +263,16 @@ def test_kicks_of_many_particles_have_fewer_directions_and_the_page_says_so(monk
     swept = eg.sweep_left(small, "r1", [0.5], 10, directions=4)
     assert "along 4 directions, drawn at random, of the 6" in " ".join(lighter.left_out(small, swept))
     assert lighter.left_out(small, swept.assign_attrs(directions=6)) == []
+
+
+def test_what_a_wide_network_lacks_is_said_in_words_that_fit_it():
+    with pytest.raises(InputError) as refused:
+        eg.reached(WIDE.replace({"run.start": "random"}))
+    why, remedy = reason_of(str(refused.value))
+    assert why == "discriminator.architecture is a network of infinite width" and "features" not in why + remedy
+    why, remedy = reason_of(f"{lighter.DEAR} than a report does; {lighter.COMMAND}")
+    assert why.endswith("than a report does") and remedy == lighter.COMMAND
+    raw = "discriminator.kernel: must have a profile, but found an infinitely wide network's"
+    born = Born(0.2, "neimark-sacker", None, "", None, None, (), (), False, None, False, raw)
+    for text in (said_of(born.reason), *_on_branch(None, born, [])):
+        assert "discriminator.kernel is an infinitely wide network's; " in text and "must have" not in text
