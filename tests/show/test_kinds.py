@@ -12,9 +12,12 @@ from egan_theory.comparison.agreement import Agreement
 from egan_theory.nonlinear.form import BIFURCATION, MEANING, explained
 from egan_theory.predict.branched import Born
 from egan_theory.predict.converging import turns
+from egan_theory.predict.transverse import clustered
+from egan_theory.problem.problem import Problem
 from egan_theory.show import drawings, lighter, plot, powers, stages
 from egan_theory.show.answers import answers, verdict
 from egan_theory.show.diagram import _on_branch
+from egan_theory.show.frequency import on_frequency
 from egan_theory.show.glossary import GLOSSARY
 from egan_theory.show.quantities import meaning
 from egan_theory.show.reasons import reason_of, said_of
@@ -276,3 +279,19 @@ def test_what_a_wide_network_lacks_is_said_in_words_that_fit_it():
     born = Born(0.2, "neimark-sacker", None, "", None, None, (), (), False, None, False, raw)
     for text in (said_of(born.reason), *_on_branch(None, born, [])):
         assert "discriminator.kernel is an infinitely wide network's; " in text and "must have" not in text
+
+
+# -- generators that are networks -----------------------------------------------------------------------------------
+
+
+def test_a_generators_network_is_followed_by_the_numbers_of_its_kernel():
+    wide = eg.Generator(particles=12, architecture={"depth": 1, "activation": "erf"})
+    numbers = eg.Generator(particles=12, kernel=wide.kernel.model_dump())
+    found = [clustered(Problem(eg.Experiment(generator=g)), 3).exp for g in (wide, numbers)]
+    assert found[0] == found[1] and found[0].generator.particles == 3
+
+
+def test_frequencies_of_a_generators_network_say_what_cannot_be_varied():
+    exp = eg.Experiment.from_toml_string(RING, changes={"generator.architecture": {"depth": 1, "activation": "erf"}})
+    said = on_frequency(eg.frequency(exp))[-1]
+    assert "generator.kernel.ratio cannot be varied" in said and "must not" not in said
