@@ -28,14 +28,12 @@ from ..simulation.run import simulate
 from ..tables.penalties import strength_field
 from .boundaries import boundaries
 from .collapse import affordable, along_threshold, diagram, map_of
-from .lighter import FLOW_SWEEP, coarser, directions, from_random, lighter, refuse_dear
+from .lighter import coarser, from_random, lighter, refuse_dear, sweep
 from .powers import Powers, powers
 from .reasons import reason_of
 
 Progress = Callable[[str, int, int], None]
 
-#: strengths simulated, relative to the advised one
-SWEEP = (1 / 30, 1 / 10, 1 / 3, 1 / 1.6, 1.0, 1.6, 3.0, 10.0)
 #: runs from random starts
 RANDOM = 6
 #: names of the stages, as progress tells them
@@ -182,8 +180,7 @@ def _sweep(exp: Experiment, best: Regularizer, tick: Callable[[int, int], None])
     if not centre > 0:
         raise InputError(strength_field(best.penalty)[1], "have a best strength above 0 to sweep around", centre)
     steps = max(int(best.horizon), 1)
-    factors = FLOW_SWEEP if exp.update_rule.continuous else SWEEP
-    count = directions(exp, len(factors), steps)
+    factors, count = sweep(exp, steps)
     return sweep_left(exp, best.penalty, centre * np.array(factors), steps, directions=count, progress=tick)
 
 
