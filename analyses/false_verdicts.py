@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 import egan_theory as eg
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.features import feature_map
 from egan_theory.show.style import BLUE, GREY, ORANGE, VERMILLION
 from egan_theory.tables.updates import LINEAR_RULES
@@ -439,6 +439,7 @@ def figure(ds: xr.Dataset):
     return fig
 
 
+@redraws
 def main(argv: list[str] | None = None) -> xr.Dataset:
     args = options("false_verdicts", draws=300, seed=18, help_draws="number of experiments").parse_args(argv)
     ds = made(args, lambda: study(args.seed, args.draws), figure)

@@ -35,7 +35,7 @@ from matplotlib.figure import Figure
 import egan_theory as eg
 from analyses.draws import SMALL
 from analyses.fuzz import Rng, pick, spoilt_bytes, spoilt_store
-from analyses.script import above, made, options, sheet
+from analyses.script import above, made, options, redraws, sheet
 from egan_theory.cli.app import main as egan
 from egan_theory.runs.store import LOCK
 from egan_theory.show.style import BLUE, GREY, ORANGE, VERMILLION
@@ -268,6 +268,7 @@ READ = {"read": BLUE, "read, some cells pending": ORANGE, "refused": GREY, "?": 
 RESUMED = {"repaired": BLUE, "refused": GREY, "?": VERMILLION}
 
 
+@redraws
 def main(argv: list[str] | None = None) -> int:
     parser = options("spoilt_stores", 300, about=__doc__)
     parser.add_argument("--first", type=int, help="this draw alone")

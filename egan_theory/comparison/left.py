@@ -12,7 +12,7 @@ from ..base.errors import InputError
 from ..experiment import Experiment
 from ..experiment.provenance import provenance
 from ..experiment.taken import takes_experiment
-from ..predict.left import RESOLVED, horizon_of, left_over
+from ..predict.left import RESOLVED, horizon_of, left_over, plain
 from ..simulation.condense import condensed
 from .agreement import Agreement, Quantity
 from .variants import SEPARATE, simulated, sweep_axis
@@ -155,12 +155,14 @@ def compare_left(swept: xr.Dataset) -> Agreement:
         if not np.isfinite(moving):
             unmatched.append({"name": name, "reason": "a run diverged or left the neighbourhood of equilibrium"})
         elif max(moving, predicted) < LEAST:
-            unmatched.append({"name": name, "reason": f"less than {LEAST:g} of the kick is left: rounding"})
+            unmatched.append({"name": name, "reason": f"less than {plain(LEAST)} of the kick is left: rounding"})
         elif error >= max(moving, predicted):
             reason = f"less is left than the simulated kicks resolve, {error:.2g} of them"
             unmatched.append({"name": name, "reason": reason})
         elif predicted < RESOLVED and moving <= KICK:  # more than that would be a disagreement
-            reason = f"less than {RESOLVED:g} of the kick is predicted, below the second order of the simulated kick"
+            reason = (
+                f"less than {plain(RESOLVED)} of the kick is predicted, below the second order of the simulated kick"
+            )
             unmatched.append({"name": name, "reason": reason})
         else:
             quantities.append(Quantity(name, predicted, moving, error, abs(predicted), "1", ""))

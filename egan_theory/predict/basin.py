@@ -324,6 +324,9 @@ def _refuse(exp: Experiment) -> None:
         raise InputError(
             "architecture", "be of infinite width for the state reached from the start", "a finite network"
         )
+    if exp.discriminator.architecture is not None:
+        rule = "be left out for the state reached from the start"
+        raise InputError("discriminator.architecture", rule, "a network of infinite width")
     if exp.discriminator.features == 0 and exp.points.period is None:
         rule = "be at least 1 for the state reached from the start (an exact kernel is simulated)"
         raise InputError("discriminator.features", rule, 0)

@@ -203,10 +203,15 @@ def resolved(value: float) -> bool:
     return not 0 < value < RESOLVED
 
 
+def plain(value: float) -> str:
+    """A power of ten in words: 1e-7."""
+    return f"{value:g}".replace("e-0", "e-")
+
+
 def part(value: float) -> str:
     """A part of the kick in a sentence."""
     if not resolved(value):
-        return f"below {RESOLVED:g}".replace("e-0", "e-")
+        return f"below {plain(RESOLVED)}"
     return f"{value:.3g}" if np.isfinite(value) else "more than can be computed"
 
 

@@ -69,7 +69,7 @@ def clustered(problem: Problem, clusters: int = 1) -> Problem:
     g = gains(problem)
     collective = (g.collective - g.relative) / clusters
     diagonal = g.relative + collective
-    return problem.replace(
+    return _by_numbers(problem).replace(
         {
             "generator.particles": clusters,
             "generator.per_point": None,
@@ -79,6 +79,15 @@ def clustered(problem: Problem, clusters: int = 1) -> Problem:
             "generator.kernel.ratio": min(collective / diagonal, 1.0),
         }
     )
+
+
+def _by_numbers(problem: Problem) -> Problem:
+    """The problem, a generator's network replaced by the numbers of its kernel, which may then be others."""
+    exp = problem.exp
+    if exp.generator.architecture is None:
+        return problem
+    generator = exp.generator.model_copy(update={"architecture": None})
+    return Problem(exp.model_copy(update={"generator": generator}))
 
 
 class Tangent(Cloud):

@@ -52,7 +52,8 @@ def eigenvalues(spectrum: xr.Dataset, agreement: Agreement | None) -> Words:
 def dispersion(spectrum: xr.Dataset) -> Words:
     k, rate = spectrum["wavenumber"].values, -spectrum["eigenvalue_re"].values
     slow = float(k[np.nanargmin(rate)])
-    text = f"The slowest wave is k = {slow:.3g} per length: structure of size {2 * np.pi / slow:.3g} is learned last."
+    size = f"{2 * np.pi / slow:.3g} (length)"
+    text = f"The slowest wave is k = {slow:.3g} per length: structure of size {size} is learnt last."
     alt = f"Decay rate and frequency of each wave against wavenumber, up to k = {np.nanmax(k):.3g}. {text}"
     return Words(alt, f"Decay rate and frequency of each wave of the target. {text}", spectrum.attrs["assumptions"])
 

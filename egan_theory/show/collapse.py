@@ -24,6 +24,7 @@ from ..predict.phase import QUICK, PhaseAxis, phase
 from ..predict.regularizer import Regularizer
 from ..tables.penalties import strength_field
 from .boundaries import RATIO, dear, of_random_starts
+from .lighter import stages
 
 #: values along each axis of the phase diagram at most and at least, and how far its strengths reach, in factors either
 #: side of their middle
@@ -56,7 +57,8 @@ def affordable(exp: Experiment, found: Reached | None) -> bool:
     """Whether what was counted at the experiment as it is lets starts be followed elsewhere, too."""
     if found is None:
         return False
-    return found.draws * found.particles * feature_map(exp).size * exp.run.steps * found.saving <= STARTS
+    steps = exp.run.steps * stages(exp)
+    return found.draws * found.particles * feature_map(exp).size * steps * found.saving <= STARTS
 
 
 def map_of(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.terminal import cell, plural, sentence
 from ..tables.bifurcations import explained
+from .reasons import said_of
 
 if TYPE_CHECKING:
     from ..predict.branched import Born, Branch, OrbitState
@@ -48,10 +49,10 @@ def _on_equilibrium(found: Branch) -> str:
 def _on_branch(found: Branch, born: Born, rows: list[OrbitState]) -> list[str]:
     start = f"At {cell(born.threshold)}, {explained(born.bifurcation)}"
     if not rows:
-        return [f"{start}: nothing was followed{f' ({born.reason})' if born.reason else ''}."]
+        return [f"{start}: nothing was followed{f' ({said_of(born.reason)})' if born.reason else ''}."]
     name = MOTION.get(born.motion, CALLED[rows[0].kind]) if rows[0].kind == "orbit" else CALLED[rows[0].kind]
     how = "" if born.criticality is None else f", {CRITICALITY[born.criticality]}"
-    why = born.reason or ("stopped there, before the branch ended" if found.status != "finished" else "")
+    why = said_of(born.reason) or ("stopped there, before the branch ended" if found.status != "finished" else "")
     text = f"{start}{how}: {name} are born, followed from {cell(born.low)} to {cell(born.high)}"
     text += f" ({why})" if why else ""
     lines = [f"{text}. {sentence(_sizes(found, rows))}"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..base.terminal import cell
 from ..predict.learnt import Frequency, KernelTimes
+from .reasons import said_of
 
 
 def frequency_text(found: Frequency) -> list[Any]:
@@ -68,7 +69,8 @@ def _boundary(found: Frequency) -> list[str]:
     own, rows = found.own, found.kernels
     lines = []
     if own.unstable.reason:
-        lines.append(f"Whether the spread state is stable is not known: {own.unstable.reason}.")
+        why = said_of(own.unstable.reason)
+        lines.append(f"At which kernel ratios the spread state is unstable is not known: {why}.")
     else:
         lines.append(f"The spread state is unstable {_ratios(own.unstable.words)} with the experiment's kernel.")
     others = [row for row in rows[1:] if row.unstable.value is not None]

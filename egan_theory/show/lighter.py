@@ -14,8 +14,9 @@ from ..simulation.condense import condensed
 from ..tables.stepping import SUBSTEP
 from .boundaries import dear
 
-#: strengths simulated of a flow, relative to the advised one; the stiffest decides on the steps of all
-FLOW_SWEEP = (1 / 3, 1.0, 1.6)
+#: strengths simulated, relative to the advised one, and those of a flow, of which the stiffest decides on the steps of
+#: all, or where they cost much
+SWEEP, FEW = (1 / 30, 1 / 10, 1 / 3, 1 / 1.6, 1.0, 1.6, 3.0, 10.0), (1 / 3, 1.0, 1.6)
 #: why runs of a wide network are left out, and what simulates them
 DEAR = "the exact kernel of a network of infinite width is more work"
 COMMAND = "egan simulate E.toml -o runs.nc has no limit"
@@ -26,14 +27,27 @@ TOLERANCE, MODES = 1e-3, 4096
 #: step costs a hundred times more; and fewest steps that are worth it
 NEAR, SHORTEST = RADIUS / SHRINK, 50
 #: along how many directions each strength is kicked, at most and at least, and the work that decides, in steps of a
-#: feature at a particle
-DIRECTIONS, FEWEST, SWEPT = 24, 4, 2e9
+#: feature at a particle; where the fewest take MOST times as much, the strengths are fewer
+DIRECTIONS, FEWEST, SWEPT, MOST = 24, 4, 1.2e9, 4
+#: what consensus optimisation costs, whose field is differentiated once more, in evaluations without it
+CONSENSUS = 4
+
+
+def coarser(exp: Experiment) -> Experiment:
+    """The experiment, a flow in as few Runge-Kutta steps as resolve its modes."""
+    return exp.replace({"update.substeps": 1}) if _asks_more(exp) else exp
+
+
+def stages(exp: Experiment) -> int:
+    """Evaluations of both players' velocities per step (flow: unit of time)."""
+    rule = resolved_rule(exp)
+    return (4 * rule.substeps if rule.continuous else 1) * (CONSENSUS if exp.penalty.consensus else 1)
 
 
 def lighter(exp: Experiment) -> Experiment:
-    """The experiment as a report simulates it: a flow in as few Runge-Kutta steps as resolve its modes, kicks of a wide
-    network's exact kernel while they are near equilibrium."""
-    light = exp.replace({"update.substeps": 1}) if _asks_more(exp) else exp
+    """The experiment as a report simulates it: ``coarser``, and kicks of a wide network's exact kernel only while they
+    are near equilibrium."""
+    light = coarser(exp)
     steps = _near_rest(exp)
     if steps == exp.run.steps:
         return light
@@ -68,14 +82,14 @@ def _near_rest(exp: Experiment) -> int:
     return steps
 
 
-def directions(exp: Experiment, strengths: int, steps: int) -> int:
-    """Along how many directions each of the strengths is kicked."""
-    if exp.discriminator.finite_network or exp.generator.finite_network:
-        return DIRECTIONS
-    small, rule = condensed(exp), resolved_rule(exp)
-    stages = 4 * rule.substeps if rule.continuous else 1
-    one = float(strengths) * small.generator.particles * feature_map(small).size * steps * stages
-    return max(FEWEST, min(DIRECTIONS, int(SWEPT / one)))
+def sweep(exp: Experiment, steps: int) -> tuple[tuple[float, ...], int]:
+    """(strengths that are simulated, over the advised one; along how many directions each is kicked), of kicked runs of
+    so many steps."""
+    small = condensed(exp)
+    one = float(small.generator.particles) * feature_map(small).size * steps * stages(exp)
+    few = exp.update_rule.continuous or one * len(SWEEP) * FEWEST > MOST * SWEPT
+    factors = FEW if few else SWEEP
+    return factors, max(FEWEST, min(DIRECTIONS, int(SWEPT / (one * len(factors)))))
 
 
 def from_random(exp: Experiment) -> Experiment:
@@ -119,8 +133,8 @@ def left_out(exp: Experiment, swept: xr.Dataset | None = None) -> list[str]:
                 f"Each strength is kicked along {count} directions, drawn at random, of the {every} that there are. "
                 "More of them: eg.sweep_left(exp, penalty, strengths)."
             )
-    if not exp.update_rule.continuous:
-        return rows
+    if swept is not None and swept.sizes["strength"] == len(FEW):
+        rows.append(f"{len(FEW)} strengths are simulated; more of them: eg.sweep_left(exp, penalty, strengths).")
     if _asks_more(exp):
         rows.append(
             "This page integrates the flow by 1 Runge-Kutta step of fourth order per unit of time, or by as many as "
@@ -128,10 +142,7 @@ def left_out(exp: Experiment, swept: xr.Dataset | None = None) -> list[str]:
             f"(update.substeps): rates then err by at most {SUBSTEP**4 / 120:.0e} of themselves. With all of them: "
             "egan simulate E.toml -o runs.nc, then egan report E.toml --runs runs.nc -o DIR."
         )
-    rows.append(
-        f"Of a flow {len(FLOW_SWEEP)} strengths are simulated; more of them: eg.sweep_left(exp, penalty, strengths)."
-    )
     return rows
 
 
-__all__ = ["FLOW_SWEEP", "directions", "from_random", "left_out", "lighter", "refuse_dear"]
+__all__ = ["FEW", "SWEEP", "coarser", "from_random", "left_out", "lighter", "refuse_dear", "stages", "sweep"]

@@ -24,7 +24,8 @@ def reason_of(text: str) -> Reason:
     # a field is a name, so that a colon in a sentence makes no field of what stands before it
     told = re.fullmatch(r"([\w.\-]+(?: [\w.\-]+){0,2}): must (.*)", text, re.DOTALL)
     if told is None:
-        return Reason(text)
+        limited = re.fullmatch(r"(.*); (egan .*) has no limit", text, re.DOTALL)
+        return Reason(text) if limited is None else Reason(limited[1], f"{limited[2]} has no limit")
     field, rest = told.groups()
     must, _, found = rest.rpartition(", but ") if ", but " in rest else (rest, "", "")
     if must.startswith("not be changed: "):
@@ -46,9 +47,14 @@ def denied(field: str, must: str) -> str:
     return f"{field} does not {must}"
 
 
+def said_of(text: str) -> str:
+    """``reason_of`` in one clause."""
+    return "; ".join(filter(None, reason_of(text)))
+
+
 def no_prediction(why: str, remedy: str = "") -> str:
     """Why, as a sentence of the first screen."""
     return f"Not known: {'; '.join(filter(None, (why, remedy)))}."
 
 
-__all__ = ["Reason", "denied", "no_prediction", "reason_of"]
+__all__ = ["Reason", "denied", "no_prediction", "reason_of", "said_of"]

@@ -28,14 +28,12 @@ from ..simulation.run import simulate
 from ..tables.penalties import strength_field
 from .boundaries import boundaries
 from .collapse import affordable, along_threshold, diagram, map_of
-from .lighter import FLOW_SWEEP, directions, from_random, lighter, refuse_dear
+from .lighter import coarser, from_random, lighter, refuse_dear, sweep
 from .powers import Powers, powers
 from .reasons import reason_of
 
 Progress = Callable[[str, int, int], None]
 
-#: strengths simulated, relative to the advised one
-SWEEP = (1 / 30, 1 / 10, 1 / 3, 1 / 1.6, 1.0, 1.6, 3.0, 10.0)
 #: runs from random starts
 RANDOM = 6
 #: names of the stages, as progress tells them
@@ -109,7 +107,8 @@ class Results:
 def compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset | None) -> Results:
     """All stages. ``own``: runs of the user's, instead of which nothing is simulated. Raises KeyboardInterrupt."""
     out, light = Results(exp, penalty), lighter(exp)
-    wide = exp if exp.run.start == "random" else exp.replace({"run.start": "random"})
+    coarse = coarser(exp)
+    wide = coarse if exp.run.start == "random" else coarse.replace({"run.start": "random"})
 
     def stage(name: str, work: Callable[[Callable[..., None]], Any], *needs: str) -> Any:
         missing = [n for n in needs if n in out.failures]
@@ -146,12 +145,12 @@ def compute(exp: Experiment, penalty: str, progress: Progress, own: xr.Dataset |
     out.reached = stage("reached", lambda tick: reached(wide))
     followed = affordable(wide, out.reached)
     out.boundaries = stage("boundaries", lambda tick: boundaries(wide, followed=followed))
-    out.branch = stage("branch", lambda tick: diagram(exp, tick))
+    out.branch = stage("branch", lambda tick: diagram(coarse, tick))
     out.phase = phase = stage(
         "phase", lambda tick: map_of(wide, penalty, best, followed, lambda _, done, total: tick(done, total))
     )
     if phase is not None and out.branch is not None and any(b.criticality for b in out.branch.branches):
-        out.curves = stage("curves", lambda tick: along_threshold(exp, phase, lambda _, *at: tick(*at)))
+        out.curves = stage("curves", lambda tick: along_threshold(coarse, phase, lambda _, *at: tick(*at)))
     return out
 
 
@@ -181,8 +180,7 @@ def _sweep(exp: Experiment, best: Regularizer, tick: Callable[[int, int], None])
     if not centre > 0:
         raise InputError(strength_field(best.penalty)[1], "have a best strength above 0 to sweep around", centre)
     steps = max(int(best.horizon), 1)
-    factors = FLOW_SWEEP if exp.update_rule.continuous else SWEEP
-    count = directions(exp, len(factors), steps)
+    factors, count = sweep(exp, steps)
     return sweep_left(exp, best.penalty, centre * np.array(factors), steps, directions=count, progress=tick)
 
 

@@ -47,6 +47,7 @@ HELPS = (
 #: reasons that differ in these only are one reason
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 COMPARED = "longer runs, more of them or denser records (run.steps, run.runs, run.record_every)"
+ELSEWHERE = "egan threshold E.toml --vary discriminator.learning_rate"
 UNLIMITED = f"egan branch E.toml --vary {RATIO} has no limit"
 BRANCH = f"egan branch E.toml --set penalty.weight_decay=0.05 --vary {RATIO} --figure branch.png"
 
@@ -117,6 +118,9 @@ def _mechanisms(r: Results) -> Iterator[Unsaid]:
             if "minutes" in t.reason:
                 remedy = f'egan threshold E.toml --vary {RATIO} --mechanism "{t.mechanism}"'
             yield Unsaid(f"Mechanism '{t.mechanism}'", reason or "it makes no statement here", remedy)
+        elif t.range[1] <= t.range[0] and r.exp.generator.architecture is not None:
+            why = f"they are looked for in {RATIO}, which generator.architecture determines"
+            yield Unsaid(f"Thresholds of '{t.mechanism}'", why, f'{ELSEWHERE} --mechanism "{t.mechanism}"')
         elif t.range[1] <= t.range[0]:
             strip = 0 if r.branch is None or t.mechanism != "collapsed state" else len(r.branch.collapsed)
             at = f" beyond the {strip} ratios of the branch diagram" if strip else ""
@@ -131,12 +135,14 @@ def _branch(r: Results) -> Iterator[Unsaid]:
         return
     for i, born in enumerate(found.branches):
         if not any(o.branch == i for o in found.orbits):
-            remedy = f"weight decay, however small: {BRANCH}" if "weight decay" in born.reason else ""
+            why, remedy = reason_of(born.reason)
+            if "weight decay" in born.reason:
+                remedy = f"weight decay, however small: {BRANCH}"
             if born.reason == EQUAL:
                 remedy = f"a larger weight decay: {BRANCH}"
             if born.reason == SPENT:
                 remedy = UNLIMITED
-            yield Unsaid(f"Orbits born at a kernel ratio of {born.threshold:.4g}", born.reason, remedy)
+            yield Unsaid(f"Orbits born at a kernel ratio of {born.threshold:.4g}", why, remedy)
     if found.status == "limited" and found.orbits:
         last = max(o.value for o in found.orbits)
         yield Unsaid("Orbits in the rest of the range", f"{SPENT}; the last one is at {last:.4g}", UNLIMITED)

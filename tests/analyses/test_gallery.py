@@ -71,6 +71,7 @@ SMALL = {
         "--draws 1",
         lambda m: {"ring_example": partial(m.ring_example, rates=(0.1,), ratios=(0.1, 0.3), starts=(0.4,))},
     ),
+    "false_verdicts": ("--draws 4", lambda m: {}),
     "frequency_principle": (
         "--draws 1",
         lambda m: {
@@ -125,7 +126,7 @@ ELSEWHERE = {
     "sweep_survival": ("test_sweeps_survival", "test_twenty_kills"),
 }
 #: run by a process of its own, for it forks
-APART = {"fuzz": "--draws 3"}
+APART = {"fuzz": "--draws 3", "spoilt_stores": "--draws 2"}
 
 
 def draws(source: str, function: str, name: str) -> bool:

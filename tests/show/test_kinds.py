@@ -9,12 +9,18 @@ import pytest
 import egan_theory as eg
 from egan_theory.base.errors import EganError, InputError
 from egan_theory.comparison.agreement import Agreement
+from egan_theory.predict.branched import Born
 from egan_theory.predict.converging import turns
+from egan_theory.predict.threshold import Threshold, Thresholds
+from egan_theory.predict.transverse import clustered
+from egan_theory.problem.problem import Problem
 from egan_theory.show import drawings, lighter, plot, powers, stages
 from egan_theory.show.answers import answers, verdict
+from egan_theory.show.diagram import _on_branch
+from egan_theory.show.frequency import on_frequency
 from egan_theory.show.glossary import GLOSSARY
 from egan_theory.show.quantities import meaning
-from egan_theory.show.reasons import reason_of
+from egan_theory.show.reasons import reason_of, said_of
 from egan_theory.show.stages import Failure, Results
 from egan_theory.show.unsaid import unsaid
 from egan_theory.tables.bifurcations import BIFURCATION, MEANING, explained
@@ -159,13 +165,14 @@ def test_a_flow_is_simulated_in_steps_that_resolve_it_and_the_page_says_so():
     light = lighter.lighter(flow)
     assert light.update.substeps == 1 and light.replace({"update.substeps": 4}) == flow
     assert lighter.lighter(PLAY) == PLAY and lighter.left_out(PLAY) == []
-    said = " ".join(lighter.left_out(flow))
+    said = " ".join(lighter.left_out(flow, eg.sweep_left(flow, "r1", [0.1, 0.2, 0.3], 3, directions=24)))
+    assert "3 strengths are simulated" in said
     assert "4 (update.substeps)" in said and "egan report E.toml --runs runs.nc" in said and "eg.sweep_left" in said
     short = {"run.steps": 60, "run.record_every": 60, "run.runs": 1}
     ends = [eg.simulate(e.replace(short))["particles"].values[0, -1] for e in (flow, light)]
     start = eg.simulate(flow.replace(short))["particles"].values[0, 0]
     assert np.abs(ends[0] - ends[1]).max() < 1e-4 * np.abs(ends[0] - start).max()
-    assert len(lighter.FLOW_SWEEP) < len(stages.SWEEP)
+    assert lighter.sweep(flow, 60)[0] == lighter.FEW and lighter.sweep(PLAY, 60)[0] == lighter.SWEEP
 
 
 def test_random_starts_of_an_exact_kernel_are_simulated_by_fourier_modes():
@@ -247,7 +254,7 @@ def test_random_starts_of_a_wide_network_are_left_out_with_what_simulates_them()
         stages._simulated(WIDE.replace({"run.start": "random"}), lambda *_: None)
     lighter.refuse_dear(PLAY.replace({"run.start": "random"}))
     lighter.refuse_dear(WIDE)
-    apart = WIDE.replace({"target": eg.PointSet(values=np.eye(4).tolist()), "generator.particles": 4})
+    apart = eg.Experiment(target=eg.PointSet(values=np.eye(4).tolist()), discriminator=WIDE.discriminator)
     with pytest.raises(EganError, match=r"more than 3 dimensions.* egan simulate E\.toml -o"):
         stages._simulated(apart, lambda *_: None)
     assert lighter.lighter(apart) == apart
@@ -255,9 +262,49 @@ def test_random_starts_of_a_wide_network_are_left_out_with_what_simulates_them()
 
 def test_kicks_of_many_particles_have_fewer_directions_and_the_page_says_so(monkeypatch):
     small = eg.Experiment.from_toml_string(RING).replace({"run.steps": 10})
-    assert lighter.directions(small, 8, 10) == lighter.DIRECTIONS
-    monkeypatch.setattr(lighter, "SWEPT", 8 * 10 * 3 * 16 * 4.5)  # strengths, steps, particles, features
-    assert lighter.directions(small, 8, 10) == 4
+    assert lighter.sweep(small, 10) == (lighter.SWEEP, lighter.DIRECTIONS)
+    one = 10 * 3 * 16  # steps, particles, features
+    monkeypatch.setattr(lighter, "SWEPT", 8 * one * 5.5)
+    assert lighter.sweep(small, 10) == (lighter.SWEEP, 5)
+    monkeypatch.setattr(lighter, "SWEPT", 8 * one * 0.9)
+    assert lighter.sweep(small, 10) == (lighter.FEW, lighter.FEWEST)
     swept = eg.sweep_left(small, "r1", [0.5], 10, directions=4)
     assert "along 4 directions, drawn at random, of the 6" in " ".join(lighter.left_out(small, swept))
     assert lighter.left_out(small, swept.assign_attrs(directions=6)) == []
+
+
+def test_what_a_wide_network_lacks_is_said_in_words_that_fit_it():
+    with pytest.raises(InputError) as refused:
+        eg.reached(WIDE.replace({"run.start": "random"}))
+    why, remedy = reason_of(str(refused.value))
+    assert why == "discriminator.architecture is a network of infinite width" and "features" not in why + remedy
+    why, remedy = reason_of(f"{lighter.DEAR} than a report does; {lighter.COMMAND}")
+    assert why.endswith("than a report does") and remedy == lighter.COMMAND
+    raw = "discriminator.kernel: must have a profile, but found an infinitely wide network's"
+    born = Born(0.2, "neimark-sacker", None, "", None, None, (), (), False, None, False, raw)
+    for text in (said_of(born.reason), *_on_branch(None, born, [])):
+        assert "discriminator.kernel is an infinitely wide network's; " in text and "must have" not in text
+
+
+# -- generators that are networks -----------------------------------------------------------------------------------
+
+
+def test_a_generators_network_is_followed_by_the_numbers_of_its_kernel():
+    wide = eg.Generator(particles=12, architecture={"depth": 1, "activation": "erf"})
+    numbers = eg.Generator(particles=12, kernel=wide.kernel.model_dump())
+    found = [clustered(Problem(eg.Experiment(generator=g)), 3).exp for g in (wide, numbers)]
+    assert found[0] == found[1] and found[0].generator.particles == 3
+
+
+def test_frequencies_of_a_generators_network_say_what_cannot_be_varied():
+    exp = eg.Experiment.from_toml_string(RING, changes={"generator.architecture": {"depth": 1, "activation": "erf"}})
+    said = on_frequency(eg.frequency(exp))[-1]
+    assert "generator.kernel.ratio cannot be varied" in said and "must not" not in said
+
+
+def test_thresholds_in_a_ratio_that_a_network_determines_are_not_advised():
+    exp = eg.Experiment.from_toml_string(RING, changes={"generator.architecture": {"depth": 1, "activation": "erf"}})
+    row = Threshold("collective instability", (), (), (0.5, 0.5), "", (), -1.0)
+    found = Thresholds("generator.kernel.ratio", 0.5, (row,), {})
+    (said,) = [u for u in unsaid(Results(exp, "r1", boundaries=found)) if u.what.startswith("Thresholds of")]
+    assert "which generator.architecture determines" in said.reason and "discriminator.learning_rate" in said.remedy

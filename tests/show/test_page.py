@@ -13,7 +13,7 @@ import egan_theory as eg
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.predict.mechanism import MECHANISMS
 from egan_theory.runs.outcome import tally
-from egan_theory.show import answers, drawings, page, stages, words
+from egan_theory.show import answers, drawings, lighter, page, stages, words
 from egan_theory.show.boundaries import RATIO, of_random_starts
 from egan_theory.show.folder import MARK
 from egan_theory.show.glossary import GLOSSARY
@@ -128,8 +128,8 @@ def test_numbers_of_the_first_screen_are_those_of_the_functions(fakes, tmp_path)
     kept = int((runs["outcome"].values % 6 == 0).sum())  # settled 0, circling 6
     assert f"Simulated: {kept} of {stages.RANDOM} runs keep every mode" in said
     table = words.agreement_table(fake_agreement(eg.spectrum(RING)))
-    fine = sum(row["agrees"] for row in table) + len(stages.SWEEP) - 1  # the last strength diverged
-    assert f"Does simulation agree with theory? {fine} of {len(table) + len(stages.SWEEP) - 1} quantities" in said
+    fine = sum(row["agrees"] for row in table) + len(lighter.SWEEP) - 1  # the last strength diverged
+    assert f"Does simulation agree with theory? {fine} of {len(table) + len(lighter.SWEEP) - 1} quantities" in said
 
 
 def test_strengths_leave_what_the_linear_maps_power_leaves(fakes, tmp_path):  # noqa: F811

@@ -14,7 +14,7 @@ import egan_theory as eg
 from egan_theory.comparison.agreement import Agreement, Quantity
 from egan_theory.predict.asymptotic import rates_over
 from egan_theory.predict.learnt import Boundary
-from egan_theory.show import plot, stages, style, words
+from egan_theory.show import lighter, plot, style, words
 from tests.show.fakes import EXPERIMENTS, RING, fake_agreement, fake_sweep
 
 SETTINGS = dict(matplotlib.rcParams)
@@ -176,7 +176,7 @@ def test_boundaries_of_two_mechanisms_are_drawn_where_they_hold():
 
 
 def test_left_shows_advice_simulated_and_lost_points(regularizer):
-    strengths = regularizer.best * np.array(stages.SWEEP)
+    strengths = regularizer.best * np.array(lighter.SWEEP)
     swept = fake_sweep(RING, "r1", strengths, int(regularizer.horizon))
     ax = plot.left(regularizer, swept, present=(0.1, 0.5))
     labels = check(ax, "R1 strength (length²)", "steps")
@@ -201,7 +201,7 @@ def test_left_where_nothing_helps_or_a_range_does(regularizer):
 
 def test_rate_curve_shows_best_simulated_and_lost_points(regularizer):
     fastest = regularizer.asymptotic
-    strengths = fastest.best * np.array(stages.SWEEP)
+    strengths = fastest.best * np.array(lighter.SWEEP)
     ax = plot.rate_curve(fastest, fake_rates(RING, "r1", strengths), present=(0.1, 1e-4))
     labels = check(ax, "R1 strength (length²)", "1/step")
     assert any(f"{fastest.best:.4g}" in label for label in labels)
