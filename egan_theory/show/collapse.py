@@ -37,7 +37,7 @@ REACHED = "state reached from the start"
 ORBITS, FOLDS = 1.5e7, 5e6
 #: work for starts over the ratio and the phase diagram: evaluations of a feature for a start that is followed at the
 #: experiment as it is
-STARTS = 5e8
+STARTS = 3e8
 #: work for the phase diagram and for thresholds along it, in cubes of coordinates, and what an evaluation costs besides
 MAP, THRESHOLDS, ALWAYS = 4e9, 2.5e9, 2.5e5
 #: about so many evaluations does a diagram take for each value along an axis, and a threshold
