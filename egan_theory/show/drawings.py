@@ -57,8 +57,11 @@ def _strength(r: Results) -> Iterator[Drawing]:
     if (best := r.regularizer) is None:
         return
     present = (r.present, left_over(r.exp, best.horizon).moving)
-    yield Drawing("strength", "strength", captions.left(best, r.swept, present),
-                  lambda: plot.left(best, r.swept, present=present), strength_slider(best, r.swept))  # fmt: skip
+    if np.isfinite(best.movings).any():  # else every strength grows beyond all numbers, as the page says
+        yield Drawing(
+            "strength", "strength", captions.left(best, r.swept, present),
+            lambda: plot.left(best, r.swept, present=present), strength_slider(best, r.swept),
+        )  # fmt: skip
     far = best.asymptotic
     if np.isfinite(far.rate) and len(far.strengths) > 1:
         rate = (r.present, float(r.spectrum.attrs["slowest_coupled_rate"])) if r.spectrum is not None else None

@@ -308,3 +308,12 @@ def test_thresholds_in_a_ratio_that_a_network_determines_are_not_advised():
     found = Thresholds("generator.kernel.ratio", 0.5, (row,), {})
     (said,) = [u for u in unsaid(Results(exp, "r1", boundaries=found)) if u.what.startswith("Thresholds of")]
     assert "which generator.architecture determines" in said.reason and "discriminator.learning_rate" in said.remedy
+
+
+def test_strengths_that_all_grow_beyond_numbers_are_no_figure_and_no_error():
+    exp = eg.Experiment.from_toml_string(RING).replace({"discriminator.kernel": "laplace", "run.steps": 3000})
+    best = eg.best_regularizer(exp.replace({"discriminator.learning_rate": 50.0, "discriminator.length_scale": 0.1}))
+    assert not best.stable and not np.isfinite(best.movings).any()
+    assert np.all(np.isfinite(plot.left(best).get_ylim()))
+    drawn = [d.name for d in drawings.drawings(Results(exp, "r1", regularizer=best))]
+    assert "strength" not in drawn

@@ -92,7 +92,8 @@ def left(
     if present is not None and present[0] > 0 and np.isfinite(present[1]):
         values.append(present[1])
         _present(ax, present, f"{part(present[1])} is left", what)
-    top, low = min(max(values), 10.0), max(min(values), LEAST_SHOWN)
+    known = [v for v in values if np.isfinite(v)] or [1.0]  # growth may be beyond all numbers
+    top, low = min(max(known), 10.0), max(min(known), LEAST_SHOWN)
     ax.set(xscale="log", xlim=shown, xlabel=strength_label(r.penalty))
     ax.set(yscale="log", ylim=(low / 1.5, max(top, 1.0) * 1.6), ylabel=f"part of a kick left after {span}")
     return style.finish(ax)
