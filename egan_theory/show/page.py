@@ -255,7 +255,7 @@ def _strengths(r: Results) -> list[dict[str, str]]:
         {
             "which": which,
             "strength": cell(strength),
-            "left": cell(left) if resolved(left) else part(left),
+            "left": cell(left) if resolved(left) and np.isfinite(left) else part(left),
             "rate": cell(rate) if np.isfinite(rate) else "",
         }
         for which, strength, left, rate in rows

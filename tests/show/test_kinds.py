@@ -14,7 +14,7 @@ from egan_theory.predict.converging import turns
 from egan_theory.predict.threshold import Threshold, Thresholds
 from egan_theory.predict.transverse import clustered
 from egan_theory.problem.problem import Problem
-from egan_theory.show import drawings, lighter, plot, powers, stages
+from egan_theory.show import drawings, lighter, page, plot, powers, stages
 from egan_theory.show.answers import answers, verdict
 from egan_theory.show.diagram import _on_branch
 from egan_theory.show.frequency import on_frequency
@@ -317,3 +317,4 @@ def test_strengths_that_all_grow_beyond_numbers_are_no_figure_and_no_error():
     assert np.all(np.isfinite(plot.left(best).get_ylim()))
     drawn = [d.name for d in drawings.drawings(Results(exp, "r1", regularizer=best))]
     assert "strength" not in drawn
+    assert page._strengths(Results(exp, "r1", regularizer=best))[0]["left"] == "more than can be computed"

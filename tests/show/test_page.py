@@ -190,7 +190,7 @@ def test_page_alone_without_data(fakes, tmp_path):  # noqa: F811
 
 def test_page_of_the_periodic_box_has_its_dispersion(fakes, tmp_path):  # noqa: F811
     text = read(eg.report(UNIFORM, tmp_path / "r"))
-    assert 'id="fig-dispersion"' in text and "learned last" in text
+    assert 'id="fig-dispersion"' in text and " (length) is learnt last" in text
     assert 'id="fig-frequency"' in text and "Learnt within the run of 200 steps: waves from k = " in text
 
 
