@@ -191,6 +191,7 @@ def _bomb(path, name, shape, dtype):
                 stream.write(bytes(2**20))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "shape", "dtype"),
     [("grams.npy", (2, 2**23), "<f8"), ("form.npy", (), "<U25000000"), ("more.npy", (2**24,), "<f8")],

@@ -292,6 +292,7 @@ def test_profiles_numba_cannot_compile():
         simulate_solvable(model)
 
 
+@pytest.mark.slow
 def test_trajectories_analysis_finds_the_rate(tmp_path):
     """n = 250 to 4000, 24 seeds: the slope is -1/2 within 3 standard errors, and those are small enough to tell."""
     ds = solvable_trajectories.main(

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.colors import to_hex
 
 from egan_theory.base.errors import InputError
 from egan_theory.comparison.agreement import Agreement, Quantity
@@ -83,7 +82,7 @@ def test_scan_marks_the_model_and_shows_where_nothing_is_predicted():
     assert "this model: 1.5" in handles
     assert any(list(line.get_xdata()) == [1.5, 1.5] for line in ax.lines)
     swatch = handles["predicted: undecided"]
-    assert swatch.get_hatch() and to_hex(swatch.get_facecolor()) != "#ffffff"
+    assert swatch.get_hatch()
 
 
 def test_page_tells_runs_asked_for_from_those_taken():

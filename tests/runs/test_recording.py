@@ -888,6 +888,7 @@ def test_report_on_own_runs(trained, experiment_file, tmp_path, capsys, monkeypa
     np.testing.assert_array_equal(kept["assignment"], np.repeat(np.arange(5), 2))
 
 
+@pytest.mark.slow
 def test_report_on_an_unfinished_recording_of_another_experiment(trained, experiment_file, tmp_path, monkeypatch, page):
     whole = eg.open_runs(trained)
     w = eg.RunWriter(tmp_path / "cut.nc", LOOP_EXPERIMENT.replace({"penalty.r1": 0.5}), chunk=50)
