@@ -38,6 +38,8 @@ ORBITS, FOLDS = 1.5e7, 5e6
 #: work for starts over the ratio and the phase diagram: evaluations of a feature for a start that is followed at the
 #: experiment as it is
 STARTS = 3e8
+#: what a feature of a random network costs, in random waves
+NETWORK = 4
 #: work for the phase diagram and for thresholds along it, in cubes of coordinates, and what an evaluation costs besides
 MAP, THRESHOLDS, ALWAYS = 4e9, 2.5e9, 2.5e5
 #: about so many evaluations does a diagram take for each value along an axis, and a threshold
@@ -57,7 +59,7 @@ def affordable(exp: Experiment, found: Reached | None) -> bool:
     """Whether what was counted at the experiment as it is lets starts be followed elsewhere, too."""
     if found is None:
         return False
-    steps = exp.run.steps * stages(exp)
+    steps = exp.run.steps * stages(exp) * (NETWORK if exp.discriminator.random_network else 1)
     return found.draws * found.particles * feature_map(exp).size * steps * found.saving <= STARTS
 
 
