@@ -38,6 +38,7 @@ ABOUT = {
 HELPS = (
     ("rounding", "a shorter training, or a larger kick (run.kick)"),
     ("second order", "a shorter training: so little is left that no kick shows it"),
+    ("kicks resolve", "a shorter training (run.steps), which leaves more"),
     ("diverged", "strengths below the edge of stability"),
     ("near equilibrium", "runs that start near equilibrium (run.start = kick), or longer ones"),
     ("linear regime", "smaller kicks (run.kick)"),

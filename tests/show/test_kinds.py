@@ -88,6 +88,13 @@ def test_one_row_of_all_that_has_one_reason():
     assert len(rows) == 4 and rows[3][0] == "Comparison of 's1'"
 
 
+def test_where_too_little_is_left_no_longer_training_is_advised():
+    r, why = Results(PLAY, "r1"), "less is left than the simulated kicks resolve, 0.00035 of them"
+    r.agreement = Agreement((), ({"name": "left of what can move at 1", "reason": why},))
+    (said,) = unsaid(r)
+    assert "shorter" in said.remedy and "longer" not in said.remedy
+
+
 def test_the_command_for_a_mechanism_left_out_of_the_phase_diagram_can_be_run():
     first = PhaseAxis("generator.kernel.ratio", (0.0, 0.5, 1.0), False).coordinate("first")
     second = PhaseAxis("penalty.r1", (0.00316, 1.0, 60.0), True).coordinate("second")
