@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 
 from ..nonlinear.hill import EQUAL
 from ..predict.following import SPENT
@@ -37,6 +38,7 @@ ABOUT = {
 HELPS = (
     ("rounding", "a shorter training, or a larger kick (run.kick)"),
     ("second order", "a shorter training: so little is left that no kick shows it"),
+    ("kicks resolve", "a shorter training (run.steps), which leaves more"),
     ("diverged", "strengths below the edge of stability"),
     ("near equilibrium", "runs that start near equilibrium (run.start = kick), or longer ones"),
     ("linear regime", "smaller kicks (run.kick)"),
@@ -49,6 +51,8 @@ NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 COMPARED = "longer runs, more of them or denser records (run.steps, run.runs, run.record_every)"
 ELSEWHERE = "egan threshold E.toml --vary discriminator.learning_rate"
 UNLIMITED = f"egan branch E.toml --vary {RATIO} has no limit"
+#: values on each axis of a phase diagram that costs simulations in every cell
+FEW = 5
 BRANCH = f"egan branch E.toml --set penalty.weight_decay=0.05 --vary {RATIO} --figure branch.png"
 
 
@@ -148,13 +152,23 @@ def _branch(r: Results) -> Iterator[Unsaid]:
         yield Unsaid("Orbits in the rest of the range", f"{SPENT}; the last one is at {last:.4g}", UNLIMITED)
 
 
+def _axes(found: xr.Dataset) -> str:
+    """Those of a phase diagram as options of the command, with so few values that simulations of each are borne."""
+    said = []
+    for axis in (found["first"], found["second"]):
+        low, high, log = float(axis.min()), float(axis.max()), ":log" if axis.attrs["log"] else ""
+        said.append(f"--vary {axis.attrs['long_name']}={low:.3g}:{high:.3g}:{FEW}{log}")
+    return " ".join(said)
+
+
 def _phase(r: Results) -> Iterator[Unsaid]:
-    left_out = "" if r.phase is None else r.phase.attrs["left_out"]
-    for name in filter(None, left_out.split("; ")):
+    if r.phase is None:
+        return
+    for name in filter(None, r.phase.attrs["left_out"].split("; ")):
         if name == REACHED and "reached" in r.failures:
             continue  # said already
         cost = "it costs simulations in every cell" if MECHANISMS[name].noisy else "it makes no statement in any cell"
-        remedy = f'egan phase E.toml --vary ... --mechanism "{name}"' if MECHANISMS[name].noisy else ""
+        remedy = f'egan phase E.toml {_axes(r.phase)} --mechanism "{name}"' if MECHANISMS[name].noisy else ""
         yield Unsaid(f"'{name}' in the phase diagram", cost, remedy)
 
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import egan_theory as eg
 from egan_theory.base.errors import EganError, InputError
 from egan_theory.comparison.agreement import Agreement
 from egan_theory.predict.branched import Born
 from egan_theory.predict.converging import turns
+from egan_theory.predict.phase import PhaseAxis, parse_axis
 from egan_theory.predict.threshold import Threshold, Thresholds
 from egan_theory.predict.transverse import clustered
 from egan_theory.problem.problem import Problem
@@ -84,6 +86,25 @@ def test_one_row_of_all_that_has_one_reason():
     assert rows[1][:2] == ("The phase diagram", "other")
     assert rows[2][0] == "Comparison of 'mode a = 1' and 1 more" and "0.2 T" in rows[2][1] and "damping" in rows[2][2]
     assert len(rows) == 4 and rows[3][0] == "Comparison of 's1'"
+
+
+def test_where_too_little_is_left_no_longer_training_is_advised():
+    r, why = Results(PLAY, "r1"), "less is left than the simulated kicks resolve, 0.00035 of them"
+    r.agreement = Agreement((), ({"name": "left of what can move at 1", "reason": why},))
+    (said,) = unsaid(r)
+    assert "shorter" in said.remedy and "longer" not in said.remedy
+
+
+def test_the_command_for_a_mechanism_left_out_of_the_phase_diagram_can_be_run():
+    first = PhaseAxis("generator.kernel.ratio", (0.0, 0.5, 1.0), False).coordinate("first")
+    second = PhaseAxis("penalty.r1", (0.00316, 1.0, 60.0), True).coordinate("second")
+    left_out = xr.Dataset(coords={c[0]: c for c in (first, second)}, attrs={"left_out": "collapsed state"})
+    (said,) = unsaid(Results(eg.Experiment(), "r1", phase=left_out))
+    given = re.findall(r"--vary (\S+)", said.remedy)
+    axes = [parse_axis(eg.Experiment(), text) for text in given]
+    assert [(a.path, a.log, a.values[0], a.values[-1]) for a in axes] == [
+        ("generator.kernel.ratio", False, 0.0, 1.0), ("penalty.r1", True, 0.00316, 60.0)
+    ]  # fmt: skip
 
 
 # -- averages over all of the past --------------------------------------------------------------------------------
