@@ -57,11 +57,9 @@ def verdict(r: Results) -> str:
     if r.reached is None:
         return first
     lost, error = r.reached.lost, r.reached.stderr
-    if abs(lost - 0.5) < error:
-        return f"{first}; random starts keep or lose modes, about even"
     if r.exp.generator.particles < len(mode_centres(r.exp)):
         return f"{first}; fewer particles than modes, so that no start can keep every mode"
-    return f"{first}; random starts mostly {'lose' if lost > 0.5 else 'keep their'} modes"
+    return f"{first}; {100 * lost:.0f} ± {100 * error:.0f} % of random starts lose modes"
 
 
 def _rest(r: Results) -> Iterator[Answered]:
@@ -208,7 +206,7 @@ def _modes(r: Results) -> Iterator[Answered]:
     if attracts is not None and attracts.margin is not None and attracts.margin > 0:
         text += " The collapsed state attracts, too: a cloud near to it stays."
     number = f"{100 * (1 - found.lost):.0f} %"
-    yield Answered(ask, number, "of starts", text, "probability of losing modes", "collapse", found.lost < 0.5)
+    yield Answered(ask, number, "of starts", text, "share of starts that keep every mode", "collapse", found.lost < 0.5)
 
 
 def even(row: Threshold, now: float, found: Reached) -> str:

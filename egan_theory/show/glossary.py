@@ -209,6 +209,13 @@ _TERMS = (
         "macro-particles",
     ),
     Term(
+        "share of starts that keep every mode",
+        "Of training from random starts (run.start = random), how likely it is that every mode of the target has a "
+        "particle in the end: 1 less the probability of losing modes.",
+        "%",
+        "macro-particles",
+    ),
+    Term(
         "orbit",
         "A closed motion of the particles that training repeats for ever instead of coming to rest.",
         "",
