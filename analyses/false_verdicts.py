@@ -27,7 +27,7 @@ from egan_theory.tables.updates import LINEAR_RULES
 
 #: decimal digits of the second computation, of one box's waves, which fall off without end; rates smaller than ZERO of
 #: the largest are zero modes, those of a box below LEAST
-PRECISION, WAVES, ZERO, LEAST = 90, 700, 1e-60, 1e-300
+PRECISION, WAVES, ZERO, LEAST = 140, 700, 1e-60, 1e-300
 #: a multiplier below exp(-FAST) is zero for both
 FAST = 20.0
 #: an error where none is possible

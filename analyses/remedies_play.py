@@ -93,6 +93,7 @@ def map_of_stability(seed: int, points: int) -> xr.Dataset:
     damping, time = np.geomspace(*DAMPING, points), np.geomspace(*TIME, points)
     shape = (len(COMBINATIONS), points, points)
     routh, rate, simulated = np.zeros(shape, dtype=bool), np.zeros(shape), np.zeros(shape)
+    unresolved = np.zeros(shape, dtype=int)
     for i, (generator, discriminator, responds) in enumerate(COMBINATIONS):
         conditions = routh_conditions(averaged(generator, discriminator, responds))
         for (j, a), (k, tau) in product(enumerate(damping), enumerate(time)):
@@ -103,6 +104,7 @@ def map_of_stability(seed: int, points: int) -> xr.Dataset:
                 "memory.generator": generator * tau / w, "memory.discriminator": discriminator * tau / w,
             })  # fmt: skip
             rate[i, j, k] = convergence_rate(exp) / w
+            unresolved[i, j, k] = eg.spectrum(exp).attrs["unresolved"]
             simulated[i, j, k] = measured(exp, rate[i, j, k] * w) / w
     names = [
         f"{NAMES[RULES[r]]}, {'both' if g and d else 'generator' if g else 'discriminator'} averaged"
@@ -114,6 +116,7 @@ def map_of_stability(seed: int, points: int) -> xr.Dataset:
             "routh": (dims, routh.astype(np.int8), {"long_name": "Routh's conditions hold"}),
             "rate": (dims, rate, {"long_name": "predicted rate over frequency", "units": "1"}),
             "simulated": (dims, simulated, {"long_name": "simulated rate over frequency", "units": "1"}),
+            "unresolved": (dims, unresolved, {"long_name": "modes at rest but for rounding", "units": "1"}),
         },
         coords={"combination": names, "damping": damping, "time": time},
     )

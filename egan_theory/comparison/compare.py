@@ -191,7 +191,7 @@ def slowest_measured(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> t
 
     def counts(s: complex) -> bool:
         near, far = (np.abs(s - v).min(initial=np.inf) for v in (decisive, others))
-        return bool(near <= far)
+        return bool(near <= far and near < abs(s))  # else it is a zero mode, which ``values`` leaves out
 
     rates = [(-m.measured.real, m.stderr.real) for m in found.modes if counts(m.predicted)][:modes]
     return min(rates, default=(float("nan"), float("nan")))

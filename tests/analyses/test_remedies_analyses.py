@@ -68,8 +68,9 @@ def test_likelihood(monkeypatch):
 @pytest.mark.slow
 def test_map_of_stability(monkeypatch):
     ds = remedies_play.map_of_stability(2, 3)
-    clear = np.abs(ds["rate"].values) > remedies_play.CLOSE
-    assert np.array_equal((ds["rate"] > 0).values, ds["routh"].values > 0)
+    sure = ds["unresolved"].values == 0  # elsewhere a mode neither decays nor grows, which the rate leaves out
+    clear = sure & (np.abs(ds["rate"].values) > remedies_play.CLOSE)
+    assert sure.mean() > 0.9 and np.array_equal((ds["rate"] > 0).values[sure], (ds["routh"].values > 0)[sure])
     assert np.array_equal((ds["simulated"].values > 0)[clear], (ds["routh"].values > 0)[clear])
 
 

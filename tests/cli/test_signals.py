@@ -176,7 +176,7 @@ def test_processes_ended_at_random_moments(name, tmp_path):
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     commands = (["simulate", "e.toml", "-o", "runs.nc"], ["report", "e.toml", "-o", "page"],
                 ["sweep", "e.toml", "--set", "run.steps=400", "--set", "run.record_every=10", "--vary",
-                 "penalty.r1=0.1:0.3:40", "--batch", "1", "--workers", "1", "-o", "s.zarr"])  # fmt: skip
+                 "penalty.r1=0.1:0.3:800", "--batch", "1", "--workers", "1", "-o", "s.zarr"])  # fmt: skip
     for k, command in enumerate(commands):
         for moment in (2.0, float(rng.uniform(4, 12))):
             folder = tmp_path / f"{k}-{moment:.2f}"
@@ -195,5 +195,5 @@ def test_processes_ended_at_random_moments(name, tmp_path):
             if (folder / "runs.nc").exists():
                 assert eg.open_runs(folder / "runs.nc").attrs["status"] == "interrupted"
             if (folder / "s.zarr").exists() and "cells are in" in err:
-                assert eg.open_sweep(folder / "s.zarr").sizes["cell"] == 40
+                assert eg.open_sweep(folder / "s.zarr").sizes["cell"] == 800
             assert not (folder / "page").exists()

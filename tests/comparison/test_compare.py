@@ -439,3 +439,16 @@ def test_what_is_taken_off_for_coordinates_that_never_move_is_in_the_error():
     found = eg.compare_left(swept)
     assert [q.name for q in found.quantities] == ["left of what can move at 0.134"]
     assert all("resolve" in row["reason"] for row in found.unmatched) and len(found.unmatched) == 2
+
+
+def test_rates_over_a_strength_leave_zero_modes_out():
+    """Play on a periodic box with a likelihood term alone: weights that nothing damps stay, the particles converge."""
+    exp = eg.Experiment(
+        target={"kind": "uniform", "side": 3, "length": 2.0, "dimension": 1},
+        generator={"particles": 3, "learning_rate": 0.1, "kernel": {"ratio": 0.0}},
+        discriminator={"length_scale": 0.4, "features": 0, "learning_rate": 1.0},
+        penalty={"r1": 0.0}, update={"rule": "flow"}, run={"kick": 1e-7},
+    )  # fmt: skip
+    assert eg.spectrum(exp.replace({"likelihood.weight": 0.2})).attrs["zero_modes"]
+    swept = sweep_strength(exp, "likelihood", [0.1, 0.2], runs=1)
+    np.testing.assert_allclose(swept["rate"], swept["predicted_rate"], rtol=1e-3)
