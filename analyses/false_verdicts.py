@@ -432,7 +432,8 @@ def figure(ds: xr.Dataset):
     left.set(xlabel="log10 of the largest error of a rate / its bound", ylabel="experiments")
     above(left, f"{false_verdicts(ds)} false verdicts in {ds.sizes['draw']} experiments")
     some = ds["unresolved"].values > 0
-    right.hist(np.clip(np.log10(np.maximum(below[some], 1e-30)), -30, 0), np.arange(-30, 1), color=ORANGE)
+    unresolved = np.clip(np.log10(np.maximum(below[some], 1e-30)), -30, 0)
+    right.hist(unresolved, np.arange(-30, 1), color=ORANGE, label="the largest of each")
     right.set(xlabel="log10 of the largest unresolved rate / largest |s|", ylabel="experiments")
     share = ds["unresolved"].values.sum() / max(ds["modes"].values.sum(), 1)
     above(right, f"{int(some.sum())} of {ds.sizes['draw']} have unresolved modes, {share:.1%} of all")
