@@ -100,8 +100,7 @@ def lock(file: Path) -> Lock | None:
 
 
 def holder(file: Path) -> int | None:
-    """The process that says that it holds a lock; None where that is not known (filelock before 4 empties the file that
-    it tries to lock)."""
+    """The process that says that it holds a lock; None where that is not known."""
     try:
         return int(file.read_text().split()[0])
     except (OSError, ValueError, IndexError):

@@ -167,6 +167,11 @@ def readable(path: str | Path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # Zarr, its codecs and xarray fail in many ways on what is not whole
+        within = error.__context__
+        while within is not None:  # xarray before 2026 makes another error of each, of one argument
+            if isinstance(within, InputError):
+                raise within from None
+            within = within.__context__
         raise InputError(str(path), "be a Zarr store that can be read", f"{type(error).__name__}: {error}") from None
 
 

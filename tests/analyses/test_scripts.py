@@ -13,7 +13,13 @@ PARTS = {"__init__", "draws", "proportions", "real_gan_networks", "real_gan_verd
 SOURCES = {path.stem: path.read_text() for path in sorted((ROOT / "analyses").glob("*.py"))}
 SCRIPTS = sorted(SOURCES.keys() - PARTS)
 
-NEEDS = {"advise_training": ["jax"], "fixed_images": ["jax"], "fuzz": ["resource"], "spoilt_stores": ["resource"]}
+NEEDS = {
+    "advise_training": ["jax"],
+    "fixed_images": ["jax"],
+    "fuzz": ["resource"],
+    "kernel_share": ["torch"],
+    "spoilt_stores": ["resource"],
+}
 
 
 def private_names(source):

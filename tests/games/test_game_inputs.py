@@ -13,7 +13,7 @@ from .torch_games import SETUPS  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def setup():
+def given():
     return SETUPS["adam, amsgrad, R1"]()
 
 
@@ -33,14 +33,14 @@ def good(r, f):
         ({"data": (torch.zeros(6, 2), torch.zeros(6))}, "give the images only, not (images, labels)"),
     ],
 )
-def test_of_a_game(setup, change, says):
+def test_of_a_game(given, change, says):
     with pytest.raises(InputError) as error:
-        eg.game(setup.D, setup.G, **(setup.asked | change))
+        eg.game(given.D, given.G, **(given.asked | change))
     assert says in str(error.value)
 
 
-def test_of_what_is_asked_of_it(setup, tmp_path):
-    made = eg.game(setup.D, setup.G, **setup.asked)
+def test_of_what_is_asked_of_it(given, tmp_path):
+    made = eg.game(given.D, given.G, **given.asked)
     with pytest.raises(InputError, match=r"penalty\.r1: must be a finite number of at least 0"):
         made.at(r1=-1.0)
     with pytest.raises(InputError, match="horizon: must be a number of steps"):

@@ -13,7 +13,7 @@ from tests.games.double import Matrix, Quadratic
 RATES = (0.3, 0.3)
 
 
-def setup(n=40, now=0.1, alternating=False, **settings):
+def scanned(n=40, now=0.1, alternating=False, **settings):
     players = Quadratic(n, **settings)
 
     def at(s):
@@ -30,7 +30,7 @@ def setup(n=40, now=0.1, alternating=False, **settings):
 
 @pytest.mark.parametrize("alternating", [False, True])
 def test_followed_multipliers_are_dense_eigenvalues_where_they_are_trusted(alternating):
-    at, found = setup(stiffness=0.05, alternating=alternating)
+    at, found = scanned(stiffness=0.05, alternating=alternating)
     budget = Budget(240)
     s = scan(at, "r1", 0.1, found, budget)
     assert s.products == budget.used <= 240 and s.curved < 1e-12
@@ -45,7 +45,7 @@ def test_followed_multipliers_are_dense_eigenvalues_where_they_are_trusted(alter
 
 
 def test_the_strength_that_brings_a_rotation_into_the_unit_circle():
-    at, found = setup(rotation=1.0, stiffness=0.8)
+    at, found = scanned(rotation=1.0, stiffness=0.8)
     assert np.abs(found.values).max() > 1
     s = scan(at, "r1", 0.1, found, Budget(300))
 
@@ -76,7 +76,7 @@ def test_an_overshoot_ends_at_a_lower_strength():
 
 def test_it_does_not_extrapolate_beyond_what_it_can_trust():
     """Where the modes at a strength are not those of the basis, no crossing is told."""
-    at, found = setup(n=100, stiffness=0.05, seed=3)
+    at, found = scanned(n=100, stiffness=0.05, seed=3)
     s = scan(at, "r1", 0.1, found, Budget(24), low=0.01, high=100.0)
     assert not s.trusted.all()
     for c in s.crossings:
@@ -116,7 +116,7 @@ def test_a_polynomial_of_any_degree_is_followed(steps):
 def test_a_crossing_beyond_a_gap_of_trust_is_not_told(monkeypatch):
     from egan_theory.games.scan import Scan
 
-    at, found = setup(rotation=1.0, stiffness=0.8)
+    at, found = scanned(rotation=1.0, stiffness=0.8)
     honest = Scan.trusted.fget
     assert scan(at, "r1", 0.1, found, Budget(300)).crossings[0].strength is not None
     monkeypatch.setattr(Scan, "trusted", property(lambda s: honest(s) & (np.abs(s.strengths[:, None] - 0.12) > 0.01)))
