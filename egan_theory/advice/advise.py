@@ -158,7 +158,7 @@ def _advise(
 
     if not jax.tree.leaves(trees[0]):
         raise InputError("params", "hold the weights of D, a tree of arrays", repr(trees[0]))
-    with running("D", f"(params, one sample of shape {shape}), in JAX"):
+    with running("D", f"(params, one sample of shape {shape}), in JAX"), jax.enable_x64(True):
         size = jax.eval_shape(flat, trees[0], jax.ShapeDtypeStruct(samples.shape[1:], float)).size
     if size != 1:
         raise InputError("D", "give one number for one sample", f"{size} of a sample of shape {shape}")

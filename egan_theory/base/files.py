@@ -236,11 +236,10 @@ def _plain(path: str | Path, field: str) -> Path:
         raise InputError(field, "be a file name", repr(str(path)))
     file = Path(path)
     try:
-        file.exists()
-        file.resolve()
-    except RuntimeError:  # of Python before 3.13
-        raise InputError(field, "be a usable file name", f"{path}: symbolic links in a circle") from None
-    except OSError as error:  # a name too long for the file system, a folder that may not be searched
+        file.stat()  # exists() and resolve() swallow more and more from one Python to the next
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # a name too long, a folder that may not be searched, symbolic links in a circle
         raise InputError(field, "be a usable file name", f"{path}: {error.strerror}") from None
     return file
 

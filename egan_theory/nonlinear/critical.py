@@ -6,6 +6,7 @@ eigendecomposition.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,13 +62,20 @@ class CriticalSpace:
         return CriticalSpace(self.values[which], self.right[:, which], self.left[:, which], self.real, self.continuous)
 
 
+def _lu(M: Array) -> tuple[Array, Array]:
+    """LU factors, of a singular matrix, too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", scipy.linalg.LinAlgWarning)  # whether it is one is judged by its condition
+        return scipy.linalg.lu_factor(M, check_finite=False)
+
+
 def nearby(A: Array, target: complex, count: int = BLOCK) -> tuple[Array, Array, Array]:
     """Up to ``count`` eigenvalues of A nearest to ``target`` that inverse iteration resolves, nearest first, with right
     and left eigenvectors (n, k), biorthonormal."""
     n = len(A)
     count = min(count, n)
     shift = target + BESIDE * max(abs(target), EPS) * (1 + 1j)
-    lu = scipy.linalg.lu_factor(shift * np.eye(n) - A, check_finite=False)
+    lu = _lu(shift * np.eye(n) - A)
     rng = np.random.default_rng(0)
     spaces = []
     for trans in (0, 2):
@@ -137,7 +145,7 @@ class Resolvent:
     def _factored(self, M: Array) -> tuple:
         if self.scale:
             return "svd", np.linalg.svd(M), M
-        lu = scipy.linalg.lu_factor(M, check_finite=False)
+        lu = _lu(M)
         condition = scipy.linalg.get_lapack_funcs("gecon", (lu[0],))
         rcond, _ = condition(lu[0], np.linalg.norm(M, 1))
         if rcond > SINGULAR:

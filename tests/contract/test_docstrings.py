@@ -268,7 +268,7 @@ def test_a_section_that_is_empty_or_missing_is_seen():
     assert of_function(good) == []
     for title in ("Returns", "Units", "Raises", "Source"):
         for text in ("", "todo", "-"):
-            changed = re.sub(rf"(    {title}:\n)        .*\n", rf"\1        {text}\n", good.__doc__)
+            changed = re.sub(rf"({title}:\n)    .*", rf"\1    {text}", inspect.getdoc(good))
             bad = dataclasses.make_dataclass("f", [])
             bad.__doc__, bad.__annotations__ = changed, {"return": "float"}
             assert of_function(bad) == [title], (title, text)

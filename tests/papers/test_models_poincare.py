@@ -71,6 +71,11 @@ def test_poincare_constant_of_a_gaussian(d):
     assert sum(f.converged for f in found) >= 11  # three standard errors of heavy-tailed differences, many bases
 
 
+def test_a_basis_that_adds_nothing_is_not_better_by_rounding():
+    bases = [Polynomials(1, 1), Polynomials(2, 1)]  # the best linear function is along the first principal axis
+    assert all(poincare(gaussian(seed, 2, 0.6), bases=bases).converged for seed in range(60))
+
+
 def test_all_default_bases_on_a_gaussian():
     found = poincare(gaussian(3, 2, 0.6))
     assert abs(found.constant / 0.36 - 1) <= 3 * found.stderr / found.xi

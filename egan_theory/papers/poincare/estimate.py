@@ -126,17 +126,18 @@ def poincare(points: np.ndarray, weights: np.ndarray | None = None, *, bases: li
         trials.append(Trial(basis.name, basis.size, upper, _stderr(terms, w), lower))
         influence.append(terms)
     quotient = np.array([t.upper for t in trials])
+    rounding = n * float(np.finfo(float).eps) * quotient.min()  # of sums over samples: below it bases are alike
     best = int(np.argmin(quotient))
     pick = best
     for i in range(len(trials)):
-        if quotient[i] - quotient[best] <= _stderr(influence[i] - influence[best], w):
+        if quotient[i] - quotient[best] <= _stderr(influence[i] - influence[best], w) + rounding:
             pick = i
             break
     trial = trials[pick]
 
     def beats(i: int, j: int) -> bool:
         """Whether basis i is better than basis j by more than SURE standard errors of the difference."""
-        return quotient[j] - quotient[i] > SURE * _stderr(influence[i] - influence[j], w)
+        return quotient[j] - quotient[i] > SURE * _stderr(influence[i] - influence[j], w) + rounding
 
     larger = any(beats(i, pick) for i in range(pick + 1, len(trials)) if trials[i].size > trial.size)
     still_falling = pick == len(trials) - 1 and pick > 0 and beats(pick, pick - 1)
