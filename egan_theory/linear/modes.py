@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..problem.problem import Problem
-from ..symbolic.maps import update_decrements, update_matrices
+from ..symbolic.maps import update_decrements, update_matrices, volumes
 from ..tables.updates import UpdateRule
 from .rounding import (
     EPS,
@@ -22,6 +22,7 @@ from .rounding import (
     pair_roots,
     small_roots,
     spread,
+    volume_errors,
 )
 from .system import Linearization, Scalars, System, decrement_matrix
 
@@ -96,13 +97,25 @@ def block_rows(lin: Linearization, rule: UpdateRule) -> Rows:
         decrements = update_decrements(rule, blocks)
         if decrements.shape[-1] == 2:
             known = spread(lambda J: update_decrements(rule, J), blocks, errors)
-            roots = pair_roots(decrements, known, continuous)
+            roots = pair_roots(decrements, known, continuous, _volumes(rule, blocks, errors))
         else:
             roots = _remembered(rule, blocks, errors)
         s = roots.logarithms(continuous)[0]
         order = np.argsort(-s.real, axis=-1, kind="stable")
         roots, ratio = roots.at(order), discrete_ratio(np.take_along_axis(s, order, axis=-1))
     return _rows(roots, continuous, lin.multiplicity[:, None], ratio, True, lin.wavenumber[:, None])
+
+
+def _volumes(rule: UpdateRule, blocks: Array, errors: Array) -> tuple[Array, Array] | None:
+    """By how much one step changes areas, with a bound on its error, where the rule's structure says it."""
+    found = volumes(rule, blocks)
+    if found is None:
+        return None
+
+    def again(J: Array) -> Array:
+        return np.asarray(volumes(rule, J))
+
+    return found, volume_errors(again, blocks, errors, int(rule.critic_steps))
 
 
 def _remembered(rule: UpdateRule, blocks: Array, errors: Array) -> Roots:

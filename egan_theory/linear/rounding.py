@@ -90,6 +90,13 @@ def spread(function: Callable[[Array], Array], blocks: Array, errors: Array) -> 
     return moved + LEAST
 
 
+def volume_errors(function: Callable[[Array], Array], blocks: Array, errors: Array, steps: int) -> Array:
+    """``spread`` of a product of so many 1 + (entry of the diagonal), less 1; of none that is not 1 there is none."""
+    found = spread(function, blocks, errors) + EPS * np.log2(steps) * np.abs(function(blocks))
+    diagonal = (blocks[:, 0, 0] != 0) | (blocks[:, 1, 1] != 0) | (errors[:, 0, 0] > 0) | (errors[:, 1, 1] > 0)
+    return np.where(diagonal, found, 0.0)
+
+
 def moved(function: Callable[[Array], Array], at: Array, error: Array) -> Array:
     """How far ``error`` of a number >= 0 moves a function of it, with ROOM roundings of the result."""
     found = function(at)
@@ -111,8 +118,9 @@ def root_errors(mu2: Array, error: float) -> Array:
     return np.asarray(error / (np.sqrt(np.maximum(mu2, 0)) + np.sqrt(np.maximum(mu2, 0) + error))) if error else 0 * mu2
 
 
-def pair_roots(blocks: Array, errors: Array, continuous: bool) -> Roots:
-    """(K, 2) of real blocks (K, 2, 2) whose entries are known to ``errors``."""
+def pair_roots(blocks: Array, errors: Array, continuous: bool, volume: tuple[Array, Array] | None = None) -> Roots:
+    """(K, 2) of real blocks (K, 2, 2) whose entries are known to ``errors``; ``volume``: |z|^2 - 1 of pairs of steps
+    with a bound on its error, where more is known of it than of trace + determinant."""
     (a, b), (c, e) = ((blocks[:, i, 0], blocks[:, i, 1]) for i in (0, 1))
     (da, db), (dc, de) = ((errors[:, i, 0], errors[:, i, 1]) for i in (0, 1))
     d = pair_eigenvalues(blocks)
@@ -132,6 +140,8 @@ def pair_roots(blocks: Array, errors: Array, continuous: bool) -> Roots:
     pair = (discriminant < 0)[:, None]
     trace, det = (a + e)[:, None], (a * e - product)[:, None]
     drift, d_drift = (trace / 2, d_trace[:, None] / 2) if continuous else (trace + det, (d_trace + d_det)[:, None])
+    if volume is not None:
+        drift, d_drift = (v[:, None] for v in volume)
     # where rounding does not tell a pair from two real roots the error is that of either
     sure = pair & (np.abs(discriminant) > d_product + np.abs(difference) * d_trace)[:, None]
     return flat._replace(drift=np.where(pair, drift, flat.drift), drift_error=np.where(sure, d_drift, flat.drift_error))
@@ -287,4 +297,5 @@ def multipliers(d: Array, steps: Array) -> Array:
 __all__ = [
     "Divided", "Roots", "balance", "dense_roots", "divided", "moved", "multipliers", "of_numbers", "pair_eigenvalues",
     "pair_roots", "root_errors", "singular_errors", "small_roots", "spread",
+    "volume_errors",
 ]  # fmt: skip
