@@ -30,6 +30,8 @@ from egan_theory.tables.updates import LINEAR_RULES
 PRECISION, WAVES, ZERO, LEAST = 140, 700, 1e-60, 1e-300
 #: a multiplier below exp(-FAST) is zero for both
 FAST = 20.0
+#: orders of the coordinates that an iteration is tried in
+TRIES = 5
 #: an error where none is possible
 TINY = 1e-300
 #: the verdicts as numbers
@@ -319,14 +321,27 @@ def _stacked(rows: list[Any]) -> Any:
     return out
 
 
+def _eigenvalues(T: Any) -> list[Any]:
+    """Of a matrix, whose rows and columns change places where the iteration does not end."""
+    from mpmath import eig, matrix
+
+    order = np.arange(T.rows)
+    for seed in range(TRIES):
+        try:
+            return list(eig(matrix([[T[int(i), int(j)] for j in order] for i in order]), left=False, right=False))
+        except RuntimeError:
+            order = np.random.default_rng(seed).permutation(T.rows)
+    raise ArithmeticError(f"no eigenvalues in {TRIES} tries")
+
+
 def _exponents(T: Any, continuous: bool) -> list[Any]:
-    from mpmath import arg, eig, eye, im, log, log1p, mp, mpc, pi, re
+    from mpmath import arg, eye, im, log, log1p, mp, mpc, pi, re
 
     if continuous:
-        return list(eig(T, left=False, right=False))
+        return _eigenvalues(T)
     # of T - 1: a rate below the digits of 1 keeps its own
     out, gone = [], mp.mpf(10) ** -20
-    for d in eig(T - eye(T.rows), left=False, right=False):
+    for d in _eigenvalues(T - eye(T.rows)):
         if abs(1 + d) > gone:
             near = abs(d) < 0.5
             angle = arg(1 + d) if re(d) > -1 or abs(arg(1 + d)) < 3 or abs(im(d)) > gone * abs(1 + d) else +pi

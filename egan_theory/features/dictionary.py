@@ -64,7 +64,9 @@ class DictionaryFeatures:
         self.where, self.which = where[keep], which[keep]
         self.factor = np.tril(factor[:rank, :rank]) * scale[keep][:, None]
         self.size = rank
-        self.left_out = _left_out(factor, pivots, rank)
+        self.left_out = _left_out(factor, rank)
+        #: the same of rows themselves, which small pivots blow up, as eigenvalues feel them
+        self.rows_known = tolerance
         self.layout = self._layout()
 
     @property
@@ -203,7 +205,7 @@ class DictionaryFeatures:
         return np.concatenate([w, np.zeros((*w.shape[:-1], bigger.size - self.size), dtype=w.dtype)], axis=-1)
 
 
-def _left_out(factor: Array, pivots: Array, rank: int) -> float:
+def _left_out(factor: Array, rank: int) -> float:
     """Part of their norm to which products of rows at the candidates are known, from their pivoted Cholesky factor.
 
     K = L L^T + R, R positive: what is left of the functionals dropped, no more than the largest of its diagonal. Rows

@@ -137,7 +137,7 @@ def _remembered(rule: UpdateRule, blocks: Array, errors: Array) -> Roots:
 
     D, k = matrices(blocks), len(players)
     steps = None if rule.continuous else ordered(update_matrices(rule, blocks))
-    roots, parts = small_roots(D, steps), divided(D, k)
+    roots, parts = small_roots(D, steps, spread(matrices, blocks, errors)), divided(D, k)
     if not parts.slow.any():
         return roots
     where = parts.slow
@@ -145,7 +145,7 @@ def _remembered(rule: UpdateRule, blocks: Array, errors: Array) -> Roots:
     X = parts.X[where]
     slow = of_numbers(X[:, :, 0], own[:, :, 0], rule.continuous) if k == 1 else pair_roots(X, own, rule.continuous)
     # what is left of them all, the nearest to the players' taken out
-    fast = small_roots(parts.Y[where], None)
+    fast = small_roots(parts.Y[where], None, spread(lambda J: divided(matrices(J), k).Y, blocks[where], errors[where]))
     fast = of_numbers(fast.d, fast.error, rule.continuous)
     if steps is not None:
         fast = fast._replace(z=multipliers(fast.d, steps[where]))
@@ -305,11 +305,12 @@ def scalar_rows(scalar: Scalars, rule: UpdateRule) -> Rows:
         step = None if continuous else update_matrices(rule, block)[own]
     if rule.responds and continuous and scalar.player == "w":
         matrix = matrix[:, 1:, 1:]  # w itself has no dynamics
+    part = scalar.error / abs(scalar.s) if scalar.s else 0.0
     if matrix.shape[-1] == 1:
         d = matrix[:, :, 0]
-        roots = of_numbers(d, ROOM * EPS * np.abs(d), continuous)
+        roots = of_numbers(d, (ROOM * EPS + part) * np.abs(d), continuous)
     else:
-        roots = small_roots(matrix, step)
+        roots = small_roots(matrix, step, part * np.abs(matrix))
     order = np.argsort(np.abs(roots.d), axis=-1, kind="stable")
     roots = roots.at(order[:, 1:] if scalar.s == 0 else order)
     return _rows(roots, continuous, scalar.count, coupled=False)

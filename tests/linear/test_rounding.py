@@ -15,7 +15,7 @@ import sympy as sp
 import egan_theory as eg
 from analyses import false_verdicts, script
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.linear.rounding import dense_roots, divided, pair_roots, small_roots
+from egan_theory.linear.rounding import dense_roots, divided, pair_roots, small_roots, spread
 from egan_theory.linear.system import decrement_matrix, update_matrix
 from egan_theory.predict.margin import growth, margin
 from egan_theory.predict.mechanism import MECHANISMS
@@ -193,6 +193,37 @@ def test_undamped_flows_neither_grow_nor_decay():
     exp = box(5, penalty={}, update={"rule": "flow"})
     data = spectrum_json(eg.spectrum(exp))
     assert data["stable"] is False and data["slowest_rate"] == 0 and data["unresolved"] == 0 and margin(exp) == 0
+
+
+def test_a_multiplier_below_a_large_error_is_not_zero():
+    """Next to nothing bounds the optimal discriminator: |z| is e^18 and known to that only; it was taken for 0."""
+    exp = eg.Experiment(
+        target=eg.Grid(side=3, dimension=1, spacing=0.5268726248621115), loss={"kind": "least_squares"},
+        generator={"particles": 3, "learning_rate": 1.7e-4, "masses": "matched", "kernel": {"ratio": 0.5}},
+        discriminator={"features": 0, "length_scale": 0.727, "learning_rate": 2.5e-3},
+        penalty={"r1": 8.87e-13, "weight_decay": 8.41e-17}, update={"rule": "best_response"},
+    )  # fmt: skip
+    ds = eg.spectrum(exp)
+    assert ds.attrs["verdict"] != "stable" and ds.attrs["spectral_radius"] > 1
+    roots, _ = dense_roots(np.diag([-1.0, -1.0]), continuous=False, e=1e-9)
+    assert np.all(roots.z == 0)
+    roots, _ = dense_roots(np.diag([-1.0, -1.0]), continuous=False, e=1.0)
+    rate, _, error = roots.logarithms(False)
+    assert not np.any(np.abs(rate.real) > error)
+
+
+def test_errors_of_blocks_are_those_of_all_multipliers():
+    """Memory of slow players: eigenvalues of 3 x 3 matrices whose entries are known to their stiffness alone."""
+    blocks = np.array([[[-7e-29, -1.4e-24], [5e-10, 0.0]]])
+    errors = np.array([[[0.0, 1e-30], [1e-15, 0.0]]])
+    rule = UpdateRule("best_response", average_discriminator=382.8)
+    D = update_decrements(rule, blocks)[:, 1:, 1:]
+    E = spread(lambda J: update_decrements(rule, J)[..., 1:, 1:], blocks, errors)
+    known = small_roots(D, None, E)
+    for sign in (-1, 1):
+        other = small_roots(update_decrements(rule, blocks + sign * errors)[:, 1:, 1:], None)
+        apart = np.abs(known.d[0][:, None] - other.d[0]).min(1)
+        assert np.all(apart <= known.error[0] + other.error[0]) and np.any(apart > small_roots(D, None).error[0])
 
 
 @pytest.mark.parametrize("critic_steps", [1, 3])
