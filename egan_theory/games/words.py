@@ -29,7 +29,8 @@ def reading(s: GameSpectrum) -> tuple[str, ...]:
         out = ["No multiplier could be told from 1 within the products made: allow more of them (products=...)."]
         return (*out, *_limits(s), *s.notes)
     lines = [_verdict(s), *_unresolved(s), *_fresh(s), *_too_large(s), *_rotation(s), *_edge(s), *_drift(s),
-             *_averaging(s), *_rest(s), *_frozen(s), *_ahead(s), *_noise(s), *_curvature(s), *_limits(s), *s.notes]  # fmt: skip
+             *_averaging(s), *_rest(s), *_frozen(s), *_ahead(s), *_noise(s), *_curvature(s), *_limits(s),
+             *s.notes]  # fmt: skip
     return tuple(lines)
 
 
