@@ -65,8 +65,8 @@ class DictionaryFeatures:
         self.factor = np.tril(factor[:rank, :rank]) * scale[keep][:, None]
         self.size = rank
         self.left_out = _left_out(factor, rank)
-        #: the same of rows themselves, which small pivots blow up, as eigenvalues feel them
-        self.rows_known = tolerance
+        #: the same of the rows themselves, whose errors small pivots blow up, as eigenvalues feel them
+        self.rows_known = min(tolerance, _rows_known(factor, rank) + self.left_out)
         self.layout = self._layout()
 
     @property
@@ -215,6 +215,13 @@ def _left_out(factor: Array, rank: int) -> float:
     """
     rest = np.tril(factor)[rank:, :rank]
     return float(np.sqrt(rank) * EPS + np.max(1 - (rest**2).sum(1), initial=0.0))
+
+
+def _rows_known(factor: Array, rank: int) -> float:
+    """Part of their norm to which solutions x of L x = k are known: roundings times |L^-1|, L of rows of length 1."""
+    L = np.tril(factor[:rank, :rank])
+    inverse = sla.solve_triangular(L, np.eye(rank), lower=True, check_finite=False)
+    return float(np.sqrt(rank) * EPS * np.linalg.norm(inverse, 2))
 
 
 def _distinct(points: Array) -> tuple[Array, Array]:
