@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import brentq, linear_sum_assignment
 
 from ..base.errors import InputError
+from ..linear.rounding import dense_roots
 from ..predict.curve import refined
 from ..predict.left import SAFETY, Choice, choose
 from .reach import Reach
@@ -158,12 +159,15 @@ class Curve:
         )
 
     def rate(self, strength: float) -> float:
-        """Slowest decay of the modes of r, per step, at the steps of the checkpoint; below 0: one grows."""
+        """Slowest decay of the modes of r, per step, at the steps of the checkpoint; below 0: one grows. Modes whose
+        rate rounding does not tell from 0 take no part; 0 where there are no others."""
         if not np.isfinite(strength):
             return -np.inf
-        multipliers = np.linalg.eigvals(step_map(self._acting, self.rates, strength))
-        turning = np.abs(multipliers - 1) > RESTING  # what G cannot change rests
-        return float(-np.log(np.abs(multipliers[turning]).max())) if turning.any() else 0.0
+        step = step_map(self._acting, self.rates, strength)
+        roots, _ = dense_roots(step - np.eye(len(step)), continuous=False)
+        s, _, error = roots.logarithms(False)
+        turning = (np.abs(roots.d) > RESTING) & (np.abs(s.real) > error)  # what G cannot change rests
+        return float(-s.real[turning].max()) if turning.any() else 0.0
 
 
 def loss_numbers(players: Players, count: int = 8) -> tuple[float, float, float, bool]:

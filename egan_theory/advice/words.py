@@ -42,7 +42,7 @@ def remarks(a: Advice) -> tuple[str, ...]:
     elif choice.limited and a.edge is not None:
         scatter = "" if len(a.draws) == 1 else ", scatter over draws counted"
         out.append(f"less would be left within a factor {a.safety:g} of the edge of stability, {a.edge:.4g}{scatter}")
-    if min(draw.rate for draw in a.draws) <= 0:
+    if min(draw.rate for draw in a.draws) < 0:
         out.append("in some draw no strength makes every mode decay: some mode grows in the long run at all of them")
     if lost := max(draw.unresolved for draw in a.draws):
         out.append(

@@ -15,6 +15,7 @@ from ..kernels import Kernel
 from .base import Array, Located, LocatedDense, row_dot
 from .near import Near
 
+EPS = float(np.finfo(float).eps)
 #: arrays of the size of the functions' Gram matrix that are held while a basis is made of it
 PRODUCTS = 4
 
@@ -63,9 +64,9 @@ class DictionaryFeatures:
         self.where, self.which = where[keep], which[keep]
         self.factor = np.tril(factor[:rank, :rank]) * scale[keep][:, None]
         self.size = rank
-        #: part of their norm to which products of rows are known: what may be left out of a functional, and what the
-        #: solutions with so small pivots lose
-        self.left_out = tolerance
+        self.left_out = _left_out(factor, rank)
+        #: the same of the rows themselves, whose errors small pivots blow up, as eigenvalues feel them
+        self.rows_known = min(tolerance, _rows_known(factor, rank) + self.left_out)
         self.layout = self._layout()
 
     @property
@@ -202,6 +203,25 @@ class DictionaryFeatures:
     def padded(self, w: Array, bigger: DictionaryFeatures) -> Array:
         """Weights of the same D on an extended dictionary."""
         return np.concatenate([w, np.zeros((*w.shape[:-1], bigger.size - self.size), dtype=w.dtype)], axis=-1)
+
+
+def _left_out(factor: Array, rank: int) -> float:
+    """Part of their norm to which products of rows at the candidates are known, from their pivoted Cholesky factor.
+
+    K = L L^T + R, R positive: what is left of the functionals dropped, no more than the largest of its diagonal. Rows
+    are solutions of L x = k, whose errors -L^-1 F x (F of the roundings of L) are large where a pivot is small, but
+    those of products are x^T L^-1 F x with x^T L^-1 a row of the identity: of F alone, sqrt(rank) roundings (Higham and
+    Mary, SIAM J. Sci. Comput. 41, A2815 (2019)).
+    """
+    rest = np.tril(factor)[rank:, :rank]
+    return float(np.sqrt(rank) * EPS + np.max(1 - (rest**2).sum(1), initial=0.0))
+
+
+def _rows_known(factor: Array, rank: int) -> float:
+    """Part of their norm to which solutions x of L x = k are known: roundings times |L^-1|, L of rows of length 1."""
+    L = np.tril(factor[:rank, :rank])
+    inverse = sla.solve_triangular(L, np.eye(rank), lower=True, check_finite=False)
+    return float(np.sqrt(rank) * EPS * np.linalg.norm(inverse, 2))
 
 
 def _distinct(points: Array) -> tuple[Array, Array]:

@@ -22,7 +22,10 @@ KINDS = {
     "edge of stability": "overshoots: its sign turns at every step, and its size hardly changes",
     "rotation, damped": "turns and shrinks; where both players carry it they circle each other, ever closer",
     "decay": "shrinks without circling (where its multiplier is negative, its sign turns at every step)",
+    "not resolved": "its multiplier is nearer to the unit circle than it is known: it may grow or shrink",
 }
+#: roundings that each number of a product with the step's Jacobian may have behind it
+ROOM = 4.0
 #: kinds that something should be changed for
 TROUBLE = ("step too large", "rotation, growing")
 #: modes that checks of up to four products each are made for
@@ -45,9 +48,10 @@ class Mode(Record):
     share_D, share_G: parts of |mode|^2 in each player's weights, together 1; share_moments: part of |mode|^2 in the
     optimisers' moments. carried_D, carried_G: the same with the adjoint mode (participation factors; Perez-Arriaga,
     Verghese and Schweppe, IEEE Trans. PAS 101, 3117 (1982)), which do not depend on units; nan without it.
-    residual: |A x - z x| for |x| = 1; condition: of the multiplier, |u| |x| / |u^T x| with the adjoint mode u: the
-    error of z is at most their product to first order. converged: the residual is at most 1e-5 of |z - 1|; certain: the
-    error leaves no doubt on which side of the unit circle z lies.
+    residual: |A x - z x| for |x| = 1; rounding: what rounding may make of it; condition: of the multiplier, |u| |x| /
+    |u^T x| with the adjoint mode u (nan without it; ``assumed`` then stands for it, the largest of the others): the
+    error of z is at most the product of condition and both to first order. converged: the residual is at most 1e-5 of
+    |z - 1|; certain: the error leaves no doubt on which side of the unit circle z lies; kind "not resolved" otherwise.
     turnover: the mode's rate |ln z| over the rate at which the optimisers' second moments change along it (inf: they
     do not); neglected: what freezing them neglects to first order, over |z - 1| (see games.frozen); shift: how far the
     multiplier moves, to first order, while training goes on for the steps that were asked for, over |z - 1| (nan: not
@@ -85,6 +89,8 @@ class Mode(Record):
     spread: float = float("nan")
     floor: float = float("nan")
     floor_samples: float = float("nan")
+    rounding: float = 0.0
+    assumed: float = 1.0
 
     @property
     def re(self) -> float:
@@ -122,8 +128,9 @@ class Mode(Record):
 
     @property
     def error(self) -> float:
-        """Bound of the multiplier's error to first order; the residual alone where the condition is not known."""
-        return self.residual * (self.condition if np.isfinite(self.condition) else 1.0)
+        """Bound of the multiplier's error to first order."""
+        condition = self.condition if np.isfinite(self.condition) else self.assumed
+        return (self.residual + self.rounding) * condition
 
     @property
     def certain(self) -> bool:
@@ -137,7 +144,8 @@ class Mode(Record):
 
     @property
     def kind(self) -> str:
-        return kind(self.multiplier, self.residual)
+        found = kind(self.multiplier, self.residual)
+        return found if self.certain or found == "edge of stability" else "not resolved"
 
     @property
     def mainly(self) -> str:

@@ -16,7 +16,7 @@ from ..base.terminal import progress_bar
 from .density import Density, joined, lanczos
 from .frozen import Frozen
 from .leading import MEMORY, Budget, Leading, Spent, leading
-from .modes import CHECKED, CONVERGED, TROUBLE, Mode, adjoint, averaged, carried, root, shares
+from .modes import CHECKED, CONVERGED, ROOM, TROUBLE, Mode, adjoint, averaged, carried, root, shares
 from .modes import kind as kind_of
 from .noise import Noise, over_batches
 from .optimizers import Optimizer
@@ -241,6 +241,11 @@ def _modes(game: Game, found: _Found, budget: Budget, average: float | None, ahe
     norm = float(np.linalg.norm(A.state[weights]))
     checks = Frozen(game, budget)
     later = _later(A, ahead, budget)
+    # sums of n terms: their roundings add up like sqrt(n) (Higham and Mary, SIAM J. Sci. Comput. 41, A2815 (2019))
+    unit = ROOM * np.sqrt(A.n) * float(np.finfo(getattr(game.players, "precision", "float64")).eps)
+    with np.errstate(invalid="ignore"):
+        conditions = np.linalg.norm(found.adjoints, axis=0) * np.linalg.norm(right.vectors, axis=0)
+    assumed = float(np.nanmax(conditions, initial=1.0))
     out = []
     for j, value in enumerate(right.values):
         x, u, r = right.vectors[:, j], found.adjoints[:, j], float(right.residuals[j])
@@ -248,9 +253,9 @@ def _modes(game: Game, found: _Found, budget: Budget, average: float | None, ahe
         # d z = d(value) z / (steps value)
         scale = abs(z[j]) / (A.steps * abs(value)) if value else 1.0
         d, g, moments = shares(x, A.parts)
-        more: dict[str, float] = {}
+        more: dict[str, float] = {"rounding": unit * max(1.0, abs(value)) * scale, "assumed": assumed}
         if known:
-            more["condition"] = float(np.linalg.norm(u) * np.linalg.norm(x))
+            more["condition"] = float(conditions[j])
             more["carried_D"], more["carried_G"] = carried(u, x, A.parts)
             along, size = u @ A.velocity, float(np.linalg.norm(x[weights]))
             both = 2.0 if value.imag else 1.0

@@ -59,7 +59,8 @@ def linearize_box(problem: Problem) -> Linearization:
     alone: tuple[Scalars, ...] = ()
     if ratio == 0:
         # phi = 1: no mode moves the particles, and each of the discriminator's decays by itself
-        alone = tuple(Scalars("w", float(s), int(2 * n)) for s, n in zip(blocks[:, 0, 0], count, strict=True))
+        each = zip(blocks[:, 0, 0], count, errors[:, 0, 0], strict=True)
+        alone = tuple(Scalars("w", float(s), int(2 * n), float(e)) for s, n, e in each)
         blocks, errors, count, k = blocks[:0], errors[:0], count[:0], k[:0]
         frozen = problem.N * problem.d
     return Linearization(

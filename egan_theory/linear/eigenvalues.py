@@ -71,7 +71,7 @@ class Eigenvalues(Shown):
     @property
     def rates(self) -> np.ndarray:
         """Decay rates -Re s (inf for a multiplier of exactly 0)."""
-        return -self.s.real
+        return 0.0 - self.s.real  # of 0 it is 0, not -0
 
     @property
     def resolved(self) -> np.ndarray:

@@ -80,7 +80,7 @@ def linearize_saddle(problem: Problem) -> Linearization:
         problem,
         method="finite sample, one dense matrix on the features that the data see, Eq. (35, saddle)",
         assumptions=assumptions_of(problem),
-        systems=(System(reduced.jacobian(problem), size, mixed=mixed, left=reduced.left, unit=seen(problem).squares),),
+        systems=(System(reduced.jacobian(problem), size, mixed=mixed, left=reduced.left, unit=seen(problem).rows),),
         scalars=(
             frozen_particles(problem, steered),
             *unseen_weights(problem, _distinct(features_of(problem)) - size),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..problem.problem import Problem
-from ..symbolic.maps import update_decrements, update_matrices
+from ..symbolic.maps import update_decrements, update_matrices, volumes
 from ..tables.updates import UpdateRule
 from .rounding import (
     EPS,
@@ -22,6 +22,7 @@ from .rounding import (
     pair_roots,
     small_roots,
     spread,
+    volume_errors,
 )
 from .system import Linearization, Scalars, System, decrement_matrix
 
@@ -96,13 +97,25 @@ def block_rows(lin: Linearization, rule: UpdateRule) -> Rows:
         decrements = update_decrements(rule, blocks)
         if decrements.shape[-1] == 2:
             known = spread(lambda J: update_decrements(rule, J), blocks, errors)
-            roots = pair_roots(decrements, known, continuous)
+            roots = pair_roots(decrements, known, continuous, _volumes(rule, blocks, errors))
         else:
             roots = _remembered(rule, blocks, errors)
         s = roots.logarithms(continuous)[0]
         order = np.argsort(-s.real, axis=-1, kind="stable")
         roots, ratio = roots.at(order), discrete_ratio(np.take_along_axis(s, order, axis=-1))
     return _rows(roots, continuous, lin.multiplicity[:, None], ratio, True, lin.wavenumber[:, None])
+
+
+def _volumes(rule: UpdateRule, blocks: Array, errors: Array) -> tuple[Array, Array] | None:
+    """By how much one step changes areas, with a bound on its error, where the rule's structure says it."""
+    found = volumes(rule, blocks)
+    if found is None:
+        return None
+
+    def again(J: Array) -> Array:
+        return np.asarray(volumes(rule, J))
+
+    return found, volume_errors(again, blocks, errors, int(rule.critic_steps))
 
 
 def _remembered(rule: UpdateRule, blocks: Array, errors: Array) -> Roots:
@@ -124,7 +137,7 @@ def _remembered(rule: UpdateRule, blocks: Array, errors: Array) -> Roots:
 
     D, k = matrices(blocks), len(players)
     steps = None if rule.continuous else ordered(update_matrices(rule, blocks))
-    roots, parts = small_roots(D, steps), divided(D, k)
+    roots, parts = small_roots(D, steps, spread(matrices, blocks, errors)), divided(D, k)
     if not parts.slow.any():
         return roots
     where = parts.slow
@@ -132,7 +145,7 @@ def _remembered(rule: UpdateRule, blocks: Array, errors: Array) -> Roots:
     X = parts.X[where]
     slow = of_numbers(X[:, :, 0], own[:, :, 0], rule.continuous) if k == 1 else pair_roots(X, own, rule.continuous)
     # what is left of them all, the nearest to the players' taken out
-    fast = small_roots(parts.Y[where], None)
+    fast = small_roots(parts.Y[where], None, spread(lambda J: divided(matrices(J), k).Y, blocks[where], errors[where]))
     fast = of_numbers(fast.d, fast.error, rule.continuous)
     if steps is not None:
         fast = fast._replace(z=multipliers(fast.d, steps[where]))
@@ -292,11 +305,12 @@ def scalar_rows(scalar: Scalars, rule: UpdateRule) -> Rows:
         step = None if continuous else update_matrices(rule, block)[own]
     if rule.responds and continuous and scalar.player == "w":
         matrix = matrix[:, 1:, 1:]  # w itself has no dynamics
+    part = scalar.error / abs(scalar.s) if scalar.s else 0.0
     if matrix.shape[-1] == 1:
         d = matrix[:, :, 0]
-        roots = of_numbers(d, ROOM * EPS * np.abs(d), continuous)
+        roots = of_numbers(d, (ROOM * EPS + part) * np.abs(d), continuous)
     else:
-        roots = small_roots(matrix, step)
+        roots = small_roots(matrix, step, part * np.abs(matrix))
     order = np.argsort(np.abs(roots.d), axis=-1, kind="stable")
     roots = roots.at(order[:, 1:] if scalar.s == 0 else order)
     return _rows(roots, continuous, scalar.count, coupled=False)

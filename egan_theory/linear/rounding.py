@@ -65,8 +65,10 @@ class Roots(NamedTuple):
             s = real + 1j * np.where(size == 0, 0.0, angle)
             # near z = 0 the logarithm is steep on one side alone: |z| + error is what says that a mode decays
             part = self.error / size
-            error = np.where(size == 0, 0.0, np.log1p(part) + np.minimum(part, np.pi))
-            rate_error = np.where(size == 0, 0.0, np.log1p(np.minimum(self.drift_error / (2 * size**2), part)))
+            # a z of 0 decays, if its error leaves no doubt
+            none = np.where(self.error < SMALL, 0.0, np.inf)
+            error = np.where(size == 0, none, np.log1p(part) + np.minimum(part, np.pi))
+            rate_error = np.where(size == 0, none, np.log1p(np.minimum(self.drift_error / (2 * size**2), part)))
             rate_error = rate_error + np.where(size == 0, 0.0, EPS * np.abs(real))
         return s, error, rate_error
 
@@ -90,6 +92,13 @@ def spread(function: Callable[[Array], Array], blocks: Array, errors: Array) -> 
     return moved + LEAST
 
 
+def volume_errors(function: Callable[[Array], Array], blocks: Array, errors: Array, steps: int) -> Array:
+    """``spread`` of a product of so many 1 + (entry of the diagonal), less 1; of none that is not 1 there is none."""
+    found = spread(function, blocks, errors) + EPS * np.log2(steps) * np.abs(function(blocks))
+    diagonal = (blocks[:, 0, 0] != 0) | (blocks[:, 1, 1] != 0) | (errors[:, 0, 0] > 0) | (errors[:, 1, 1] > 0)
+    return np.where(diagonal, found, 0.0)
+
+
 def moved(function: Callable[[Array], Array], at: Array, error: Array) -> Array:
     """How far ``error`` of a number >= 0 moves a function of it, with ROOM roundings of the result."""
     found = function(at)
@@ -111,8 +120,9 @@ def root_errors(mu2: Array, error: float) -> Array:
     return np.asarray(error / (np.sqrt(np.maximum(mu2, 0)) + np.sqrt(np.maximum(mu2, 0) + error))) if error else 0 * mu2
 
 
-def pair_roots(blocks: Array, errors: Array, continuous: bool) -> Roots:
-    """(K, 2) of real blocks (K, 2, 2) whose entries are known to ``errors``."""
+def pair_roots(blocks: Array, errors: Array, continuous: bool, volume: tuple[Array, Array] | None = None) -> Roots:
+    """(K, 2) of real blocks (K, 2, 2) whose entries are known to ``errors``; ``volume``: |z|^2 - 1 of pairs of steps
+    with a bound on its error, where more is known of it than of trace + determinant."""
     (a, b), (c, e) = ((blocks[:, i, 0], blocks[:, i, 1]) for i in (0, 1))
     (da, db), (dc, de) = ((errors[:, i, 0], errors[:, i, 1]) for i in (0, 1))
     d = pair_eigenvalues(blocks)
@@ -132,6 +142,8 @@ def pair_roots(blocks: Array, errors: Array, continuous: bool) -> Roots:
     pair = (discriminant < 0)[:, None]
     trace, det = (a + e)[:, None], (a * e - product)[:, None]
     drift, d_drift = (trace / 2, d_trace[:, None] / 2) if continuous else (trace + det, (d_trace + d_det)[:, None])
+    if volume is not None:
+        drift, d_drift = (v[:, None] for v in volume)
     # where rounding does not tell a pair from two real roots the error is that of either
     sure = pair & (np.abs(discriminant) > d_product + np.abs(difference) * d_trace)[:, None]
     return flat._replace(drift=np.where(pair, drift, flat.drift), drift_error=np.where(sure, d_drift, flat.drift_error))
@@ -157,20 +169,24 @@ def dense_roots(matrix: Array, continuous: bool, unit: float = EPS, e: float = 0
     """(roots (n,), eigenvectors (n, n)) of a real matrix whose entries are known to ``unit`` of its norm, and to e.
 
     An imaginary part below its error is none: two real eigenvalues that agree come as a conjugate pair, or not, as the
-    rounding has it. A multiplier below its error is 0.
+    rounding has it. A multiplier below its error is 0, where that error leaves no doubt that it decays. Roundings of n
+    sums of n products add up like sqrt(n) (Higham and Mary, SIAM J. Sci. Comput. 41, A2815 (2019)).
     """
-    d, error, vectors = _eigen(matrix, max(unit, EPS), e)
+    d, error, vectors = _eigen(matrix, np.sqrt(max(len(matrix), 1)) * max(unit, EPS), e)
     real = np.abs(d.imag) <= error
     d = np.where(real, d.real, d)
     roots = of_numbers(d, error, continuous)
     if continuous:
         return roots, vectors
-    gone = np.abs(1 + d) <= error
+    gone = (np.abs(1 + d) <= error) & (error < SMALL)
     return roots._replace(z=np.where(gone, 0, 1 + d)), vectors
 
 
-def _eigen(matrices: Array, unit: float = EPS, more: float = 0.0) -> tuple[Array, Array, Array]:
-    """(eigenvalues (..., m), bounds on their errors, eigenvectors) of one matrix or of a stack of them."""
+def _eigen(
+    matrices: Array, unit: float = EPS, more: float = 0.0, errors: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """(eigenvalues (..., m), bounds on their errors, eigenvectors) of one matrix or of a stack of them, whose entries
+    are known to ``unit`` of its norm, to ``more`` and to ``errors`` of their own."""
     if not matrices.size:
         return np.empty(matrices.shape[:-1], dtype=complex), np.empty(matrices.shape[:-1]), np.empty(matrices.shape)
     scale = balance(matrices)
@@ -182,6 +198,8 @@ def _eigen(matrices: Array, unit: float = EPS, more: float = 0.0) -> tuple[Array
         inverse = np.linalg.pinv(vectors)
     condition = np.linalg.norm(inverse, axis=-1) * np.linalg.norm(vectors, axis=-2)
     e = ROOMY * unit * np.linalg.norm(balanced, axis=(-2, -1))[..., None] + more
+    if errors is not None:
+        e = e + np.linalg.norm(errors * (scale[..., None, :] / scale[..., :, None]), axis=(-2, -1))[..., None]
     return values.astype(complex), moved_by(e, condition, gaps(values)), scale[..., :, None] * vectors
 
 
@@ -265,9 +283,10 @@ def _inverse(matrices: Array) -> Array:
         return np.stack([_inverse(m) for m in matrices])
 
 
-def small_roots(matrices: Array, steps: Array | None) -> Roots:
-    """(K, m) of many small matrices, of d; ``steps``: those of z, where they are steps: those near 0 are of them."""
-    d, error, _ = _eigen(matrices)
+def small_roots(matrices: Array, steps: Array | None, errors: Array | None = None) -> Roots:
+    """(K, m) of many small matrices, of d, whose entries are known to ``errors``; ``steps``: those of z, where they are
+    steps: those near 0 are of them."""
+    d, error, _ = _eigen(matrices, errors=errors)
     roots = of_numbers(d, error, steps is None)
     return roots if steps is None else roots._replace(z=multipliers(d, steps))
 
@@ -287,4 +306,5 @@ def multipliers(d: Array, steps: Array) -> Array:
 __all__ = [
     "Divided", "Roots", "balance", "dense_roots", "divided", "moved", "multipliers", "of_numbers", "pair_eigenvalues",
     "pair_roots", "root_errors", "singular_errors", "small_roots", "spread",
+    "volume_errors",
 ]  # fmt: skip

@@ -20,7 +20,8 @@ MAX_FEATURE_ENTRIES = 400_000_000
 class Seen(NamedTuple):
     """Weighted feature rows at the data's nodes, read-only: psi, sqrt(p w) psi (MQ, P), and gradients, sqrt(p w) grad
     psi (MQ d, P); mean, the noise-averaged gradients, unweighted, (M d, P). resolution: part of the largest singular
-    value to which the small ones are exact; squares: the same of their squares, the eigenvalues of products of rows.
+    value to which the small ones are exact; squares: the same of their squares, the eigenvalues of products of rows;
+    rows: part of their norm to which matrices made of rows are known.
 
     Of a network with more weights than rows: in an orthonormal basis of the weights that the rows see, P' <= P of them
     (TangentFeatures.seen_rows), which leaves all products of rows as they are. Of packed samples: rows of tuples, in
@@ -31,6 +32,7 @@ class Seen(NamedTuple):
     mean: np.ndarray
     resolution: float
     squares: float = EPS
+    rows: float = EPS
 
 
 def not_of_features(problem: Problem) -> tuple[str, ...]:
@@ -123,5 +125,7 @@ def _of_samples(problem: Problem) -> Seen:
     psi, rows = root[:, None] * values, (root[:, None, None] * grad).reshape(-1, P)
     mean = np.einsum("q,mqap->map", weights, grad.reshape(M, Q, d, P)).reshape(M * d, P)
     frozen(psi, rows, mean)
-    squares = max(eps**2, EPS, fm.left_out if isinstance(fm, DictionaryFeatures) else 0.0)
-    return Seen(psi, rows, mean, eps, squares)
+    squares, known = max(eps**2, EPS), max(eps**2, EPS)
+    if isinstance(fm, DictionaryFeatures):
+        squares, known = max(squares, fm.left_out), max(known, fm.rows_known)
+    return Seen(psi, rows, mean, eps, squares, known)

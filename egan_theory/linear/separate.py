@@ -202,7 +202,7 @@ def _dense(problem: Problem, parts: Split) -> Linearization:
         weighted = (root[:, None, None] * gradients).reshape(-1, gradients.shape[-1])
         reduced = on_seen_features(psi, weighted, C, problem.damping, own)
         size, mixed = len(reduced.basis), bool(problem.damping.kappa) and len(psi) > 0
-        unit = max(fm.left_out, EPS) if len(psi) and isinstance(fm, DictionaryFeatures) else EPS
+        unit = max(fm.rows_known, EPS) if len(psi) and isinstance(fm, DictionaryFeatures) else EPS
         systems.append(System(reduced.jacobian(problem), size, count, mixed=mixed, left=reduced.left, unit=unit))
         rank, seen = rank + count * own, seen + count * size
         unresolved += count * reduced.unresolved

@@ -26,11 +26,13 @@ from .rounding import EPS, ROOM
 
 @dataclass(frozen=True)
 class Scalars:
-    """Modes of one player alone: dw/dt = s w (player "w") or dx/dt = s x (player "x"), ``count`` of them."""
+    """Modes of one player alone: dw/dt = s w (player "w") or dx/dt = s x (player "x"), ``count`` of them; s is known to
+    ``error``, besides a few roundings."""
 
     player: str
     s: float
     count: int
+    error: float = 0.0
 
 
 @dataclass(frozen=True)

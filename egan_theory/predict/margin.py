@@ -22,7 +22,8 @@ def margin(exp: Experiment) -> float:
     said = values.verdict(values.coupled)
     if np.isnan(said.slowest):
         return float("nan") if said.unresolved else 0.0
-    return -said.slowest if exp.update_rule.continuous else float(np.expm1(-said.slowest))
+    growth = 0.0 - said.slowest  # of 0 it is 0, not -0
+    return growth if exp.update_rule.continuous else float(np.expm1(growth))
 
 
 def growth(exp: Experiment) -> float:

@@ -17,8 +17,8 @@ from ..experiment import Experiment
 class Mechanism:
     """One boundary. Called with an experiment it gives its margin: > 0 where what ``beyond`` says is predicted, < 0
     where what ``within`` says is, 0 the boundary; ``margins`` does many at once. noisy: the margin is measured (an
-    average along an orbit, or a share of draws). beyond, within: clauses, which every text, figure and JSON form takes
-    from here.
+    average along an orbit, or a share of draws). beyond, within, at: clauses, which every text, figure and JSON form
+    takes from here; ``at``: of a margin of exactly 0, where that is a state of its own.
 
     ``home``: what has ASSUMPTIONS, ``margin(exp)`` and perhaps ``margins(exps)``, for thresholds that it finds itself
     ``locate(exp, path, low, high)``, for diagrams that it fills itself ``diagram(exps)``, and where the start is
@@ -30,10 +30,13 @@ class Mechanism:
     beyond: str
     within: str
     noisy: bool = False
+    at: str = ""
 
     def meaning(self, margin: float) -> str:
         """What a margin says; empty for NaN, no statement."""
-        return "" if np.isnan(margin) else self.beyond if margin > 0 else self.within
+        if np.isnan(margin):
+            return ""
+        return self.beyond if margin > 0 else self.at if margin == 0 and self.at else self.within
 
     def __call__(self, exp: Experiment) -> float:
         return float(self.source.margin(exp))
@@ -77,6 +80,7 @@ MECHANISMS: dict[str, Mechanism] = {
             "collective instability", "collective",
             beyond="the spread state does not stay at rest: it circles with its modes kept, or jumps",
             within="the spread state stays at rest",
+            at="kicks of the spread state neither decay nor grow",
         ),
         Mechanism(
             "collapsed state", "collapsed", noisy=True,

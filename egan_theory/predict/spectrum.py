@@ -29,7 +29,8 @@ class Spectrum(ShownDataset):
         at = self.attrs
         unit = self["eigenvalue_re"].attrs.get("units", "")
         stable = {"": "", "unresolved": ", stability unresolved"}.get(v := at.get("verdict", ""), f", {v}")
-        slowest = f", slowest decay rate {at['slowest_rate']:.4g} {unit}" if "slowest_rate" in at else ""
+        known = np.isfinite(at.get("slowest_rate", np.nan))
+        slowest = f", slowest decay rate {at['slowest_rate']:.4g} {unit}" if known else ""
         radius = f", spectral radius {at['spectral_radius']:.6g}" if "spectral_radius" in at else ""
         return f"spectrum of {int(self['multiplicity'].sum())} modes{stable}{slowest}{radius}"
 

@@ -54,6 +54,8 @@ def verdict(r: Results) -> str:
     else:
         said = {"stable": "Stable near equilibrium", "not stable": "Unstable near equilibrium"}
         first = said.get(r.spectrum.attrs["verdict"], "No mode is resolved near equilibrium")
+        if r.spectrum.attrs["slowest_rate"] == 0:
+            first = "Near equilibrium kicks neither decay nor grow"
     if r.reached is None:
         return first
     lost, error = r.reached.lost, r.reached.stderr
@@ -76,7 +78,7 @@ def _rest(r: Results) -> Iterator[Answered]:
         growing = not_decaying(s)
         fastest, many = float(s["eigenvalue_re"].values[growing].max()), int(s["multiplicity"].values[growing].sum())
         if fastest <= 0:
-            text = f"Not quite: {many} of {count} modes do not decay, and none of them grows.{rest}"
+            text = f"No: {many} of {count} modes neither decay nor grow: they oscillate for ever.{rest}"
             yield Answered(ask, "0", f"growth per {per(exp)}", text, "decay rate", "spectrum", False)
             return
         number, unit = _split(duration(1 / fastest, exp))

@@ -59,6 +59,8 @@ def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
         time = f"{cell(1 / slowest)} {plural(unit)}"
         which = "resolved mode" if data["unresolved"] else "mode that can decay"
         verdict = f"Stable: every {which} decays; the slowest by a factor e in {time}."
+    elif slowest == 0:
+        verdict = "Not stable: modes of rate 0 neither decay nor grow; without damping they oscillate for ever."
     else:
         verdict = f"Not stable: the slowest decay rate is {cell(slowest)} {per}."
     lines = [*_modes_table("Eigenvalues, slowest first", modes, per), verdict]

@@ -54,9 +54,9 @@ def _on_resolved(spectrum: xr.Dataset, exp: Experiment, count: int, rest: str) -
         return f"No mode is known to decay or to grow{rest}."
     if not spectrum.attrs["stable"]:
         fastest = float(spectrum["eigenvalue_re"].values[not_decaying(spectrum)].max())
-        text = f"{_growing(spectrum)} of {count} modes do not decay{rest}"
         if fastest <= 0:
-            return f"{text}; none of them grows either."
+            return f"{_growing(spectrum)} of {count} modes neither decay nor grow: they oscillate for ever{rest}."
+        text = f"{_growing(spectrum)} of {count} modes do not decay{rest}"
         growth = f"at {fastest:.3g} per {per(exp)}, that is, by a factor e in {duration(1 / fastest, exp)}"
         return f"{text}; the fastest grows {growth}."
     slowest = float(spectrum.attrs["slowest_coupled_rate"])

@@ -72,6 +72,23 @@ def update_decrements(rule: UpdateRule, blocks: np.ndarray) -> np.ndarray:
     return _matrices(rule, blocks, rule.decrement)
 
 
+def volumes(rule: UpdateRule, blocks: np.ndarray) -> np.ndarray | None:
+    """det(map) - 1 of blocks (..., 2, 2), (...,), without cancellation; None but for alternating steps alone.
+
+    The critic's step [[1 + J11, J12], [0, 1]] and the generator's [[1, 0], [J21, 1 + J22]] are triangular, so that
+    det = (1 + J11)^n (1 + J22): |z|^2 of a pair, and 1 without damping, for ever (Eq. (51, map-alternating)).
+    """
+    if rule.rule != "alternating" or rule.blocks:
+        return None
+    one, n = blocks[..., 0, 0], int(rule.critic_steps)
+    found = blocks[..., 1, 1]
+    while n:  # (1 + p)(1 + q) = 1 + p + q + p q
+        if n % 2:
+            found = found + one + found * one
+        one, n = 2 * one + one**2, n // 2
+    return np.asarray(found)
+
+
 def _matrices(rule: UpdateRule, blocks: np.ndarray, advance: Any) -> np.ndarray:
     """What ``advance``, a method of the rule, makes of the columns of the identity, (..., m, m)."""
     blocks = np.asarray(blocks)

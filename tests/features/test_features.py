@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -213,6 +214,33 @@ def test_dictionary_is_exact_on_its_span(kernel):
 
 def gaussian(r, l):
     return np.exp(-(r**2) / (2 * l**2))
+
+
+@pytest.mark.parametrize("length", [0.3, 1.0, 3.0, 30.0])
+def test_dictionary_knows_how_exact_products_of_its_rows_are(length):
+    """As far as rounding where no functional is dropped, and what is dropped where some are."""
+    rng, kernel = np.random.default_rng(4), Gaussian(length)
+    for _ in range(5):
+        Y = rng.uniform(-1, 1, (6, 2))
+        features = DictionaryFeatures(kernel, Y, Y)
+        at = features.at(Y)
+        rows = np.concatenate([at.psi(), at.grad().reshape(12, -1)])
+        where = np.concatenate([Y, np.repeat(Y, 2, axis=0)])
+        which = np.concatenate([np.full(6, -1), np.tile([0, 1], 6)])
+        gram = features._functionals(where, which, where, which)
+        scale = np.sqrt(np.diag(gram))
+        error = np.abs((rows @ rows.T - gram) / scale[:, None] / scale).max()
+        assert error <= features.left_out <= 2e-13
+        assert features.size < 18 or features.left_out < 2e-15
+        assert min(features.left_out, 1e-13) <= features.rows_known <= 1e-13
+        if length < 1 and features.size == 18:  # apart from each other: rows are those of a solution with more digits
+            with mpmath.mp.workdps(40):
+                L = mpmath.matrix(features.factor.tolist())
+            raw = np.concatenate([features._raw(Y, 0), features._raw(Y, 1).reshape(12, -1)])
+            for row, given in zip(rows[::5], raw[::5], strict=True):
+                with mpmath.mp.workdps(40):
+                    true = np.array(mpmath.lu_solve(L, mpmath.matrix(given.tolist())).tolist(), dtype=float)[:, 0]
+                assert np.linalg.norm(row - true) <= features.rows_known * np.linalg.norm(row)
 
 
 @pytest.mark.parametrize(("dimension", "side", "length", "l"), [(1, 31, 3.0, 0.3), (2, 17, 2.0, 0.4)])

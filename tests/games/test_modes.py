@@ -31,7 +31,8 @@ def test_kinds(z, name):
 @pytest.mark.parametrize(("z", "name"), {1.001 + 0.01j: "drift", 0.99 + 0.01j: "decay"}.items())
 def test_a_turn_within_the_residual_is_none(z, name):
     assert kind(z, 0.02) == name and kind(z, 0.005).startswith("rotation")
-    assert Mode(z, z, 1, 0.02, 0.5, 0.5, 0.0, False).kind == name
+    assert Mode(z, z, 1, 0.02, 0.5, 0.5, 0.0, False).kind == "not resolved"
+    assert Mode(z, z, 1, 0.02, 0.5, 0.5, 0.0, False, condition=1e-3).kind == name
 
 
 def test_numbers_of_a_mode():

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from egan_theory.base.json import json_text
 from egan_theory.base.netcdf import read_netcdf, save
 from egan_theory.games.game import Game
 from egan_theory.games.leading import Budget
+from egan_theory.games.modes import Mode
 from egan_theory.games.optimizers import Optimizer
 from egan_theory.games.spectrum import _shift, _told, cost_of, spectrum_of
 from egan_theory.games.stepmap import GameMap, Schedule
@@ -67,6 +69,23 @@ def test_small_steps_are_the_flow():
         flow = np.linalg.eigvals(field)
         for m in s.modes:
             assert np.abs(flow - (m.multiplier - 1) / 1e-5).min() < 1e-3
+
+
+def test_multipliers_on_the_unit_circle_are_not_told_from_it():
+    """Without curvature alternating steps have |z| = 1; simultaneous ones grow, however slowly."""
+    players = Quadratic(10)
+    players.H, players.K, players.R = 0 * players.H, 0 * players.K, 0 * players.R
+    s = spectrum_of(descent(players, (0.1, 0.1), {"r1": 0.0}, True), 60, progress=False, scan=None)
+    circle = [m for m in s.modes if m.pair and m.converged]
+    assert len(circle) > 3 and {m.kind for m in circle} == {"not resolved"}
+    assert any(line.startswith("Not resolved: ") for line in s.reading)
+    s = spectrum_of(descent(players, (1e-4, 1e-4), {"r1": 0.0}), 60, progress=False, scan=None)
+    assert {m.kind for m in s.modes if m.pair and m.converged} == {"rotation, growing"}
+    # a residual that reaches over the circle leaves the same doubt
+    z = 1.001 * np.exp(0.3j)
+    close = Mode(z, z, 1, 1e-4, 0.5, 0.5, 0.0, True, condition=5.0)
+    assert close.certain and close.kind == "rotation, growing"
+    assert replace(close, condition=20.0).kind == "not resolved" == replace(close, rounding=1e-3).kind
 
 
 def test_what_freezing_neglects_is_measured_with_the_moments_moving():

@@ -10,18 +10,19 @@ from dataclasses import replace
 import mpmath
 import numpy as np
 import pytest
+import sympy as sp
 
 import egan_theory as eg
 from analyses import false_verdicts, script
 from egan_theory.linear import eigenvalues, linearize
-from egan_theory.linear.rounding import dense_roots, divided, pair_roots, small_roots
+from egan_theory.linear.rounding import dense_roots, divided, pair_roots, small_roots, spread
 from egan_theory.linear.system import decrement_matrix, update_matrix
 from egan_theory.predict.margin import growth, margin
 from egan_theory.predict.mechanism import MECHANISMS
 from egan_theory.predict.spectrum import merged, spectrum_json
 from egan_theory.show.text import spectrum_text
 from egan_theory.show.words import on_spectrum
-from egan_theory.symbolic.maps import update_decrements, update_matrices
+from egan_theory.symbolic.maps import step_matrix, update_decrements, update_matrices, volumes
 from egan_theory.tables.updates import LINEAR_RULES, RULES, UpdateRule
 
 EPS = np.finfo(float).eps
@@ -160,15 +161,18 @@ def test_tiny_rates_are_no_growth(exp):
 
 
 def test_no_mode_resolved_is_no_verdict():
-    """Alternating steps without damping keep |z| = 1 for ever; rounding cannot tell."""
-    exp = box(5, penalty={}, update={"rule": "alternating"})
+    """R1 at which simultaneous steps have |z| = 1: what it damps is what the steps add; rounding cannot tell."""
+    exp = box(5)
+    particles = exp.generator
+    exp = exp.replace({"penalty.r1": particles.learning_rate * (1 - particles.kernel.ratio)})
     data = spectrum_json(ds := eg.spectrum(exp))
     assert data["stable"] is None and data["verdict"] == "unresolved" and ds.attrs["stable"] == 0
     assert data["slowest_rate"] is None and data["unresolved"] == int(ds.multiplicity.sum()) == 8
     assert 0 < data["unresolved_below"] < 1e-15
     text = "\n".join(str(line) for line in spectrum_text(data, "1/step"))
     assert "No verdict" in text and "8 modes unresolved: their rates are below" in text
-    assert "which rounding does not tell from zero" in on_spectrum(ds, exp) and "stability unresolved" in ds.headline()
+    assert "which rounding does not tell from zero" in on_spectrum(ds, exp)
+    assert "stability unresolved" in ds.headline() and "nan" not in ds.headline()
     assert np.isnan(margin(exp)) and growth(exp) == 0
     found = eg.collective_instability(exp)
     assert np.isnan(found.margin) and any("no mode that moves" in note for note in found.assumptions)
@@ -189,6 +193,73 @@ def test_undamped_flows_neither_grow_nor_decay():
     exp = box(5, penalty={}, update={"rule": "flow"})
     data = spectrum_json(eg.spectrum(exp))
     assert data["stable"] is False and data["slowest_rate"] == 0 and data["unresolved"] == 0 and margin(exp) == 0
+
+
+def test_a_multiplier_below_a_large_error_is_not_zero():
+    """Next to nothing bounds the optimal discriminator: |z| is e^18 and known to that only; it was taken for 0."""
+    exp = eg.Experiment(
+        target=eg.Grid(side=3, dimension=1, spacing=0.5268726248621115), loss={"kind": "least_squares"},
+        generator={"particles": 3, "learning_rate": 1.7e-4, "masses": "matched", "kernel": {"ratio": 0.5}},
+        discriminator={"features": 0, "length_scale": 0.727, "learning_rate": 2.5e-3},
+        penalty={"r1": 8.87e-13, "weight_decay": 8.41e-17}, update={"rule": "best_response"},
+    )  # fmt: skip
+    ds = eg.spectrum(exp)
+    assert ds.attrs["verdict"] != "stable" and ds.attrs["spectral_radius"] > 1
+    roots, _ = dense_roots(np.diag([-1.0, -1.0]), continuous=False, e=1e-9)
+    assert np.all(roots.z == 0)
+    roots, _ = dense_roots(np.diag([-1.0, -1.0]), continuous=False, e=1.0)
+    rate, _, error = roots.logarithms(False)
+    assert not np.any(np.abs(rate.real) > error)
+
+
+def test_errors_of_blocks_are_those_of_all_multipliers():
+    """Memory of slow players: eigenvalues of 3 x 3 matrices whose entries are known to their stiffness alone."""
+    blocks = np.array([[[-7e-29, -1.4e-24], [5e-10, 0.0]]])
+    errors = np.array([[[0.0, 1e-30], [1e-15, 0.0]]])
+    rule = UpdateRule("best_response", average_discriminator=382.8)
+    D = update_decrements(rule, blocks)[:, 1:, 1:]
+    E = spread(lambda J: update_decrements(rule, J)[..., 1:, 1:], blocks, errors)
+    known = small_roots(D, None, E)
+    for sign in (-1, 1):
+        other = small_roots(update_decrements(rule, blocks + sign * errors)[:, 1:, 1:], None)
+        apart = np.abs(known.d[0][:, None] - other.d[0]).min(1)
+        assert np.all(apart <= known.error[0] + other.error[0]) and np.any(apart > small_roots(D, None).error[0])
+
+
+@pytest.mark.parametrize("critic_steps", [1, 3])
+def test_areas_change_by_the_determinant_of_a_step(critic_steps):
+    """SymPy's determinant of the map of alternating steps; without damping 1, so that pairs lie on the unit circle."""
+    rule, J = UpdateRule("alternating", critic_steps=critic_steps), sp.Matrix(2, 2, sp.symbols("a b c d", real=True))
+    a, _, _, d = J
+    found = step_matrix(rule, J).det()
+    assert sp.expand(found - (1 + a) ** critic_steps * (1 + d)) == 0 and sp.expand(found.subs({a: 0, d: 0})) == 1
+    numbers = np.array([[[-0.3, -0.2], [0.4, -0.01]], [[-1e-19, -2e-9], [1e-9, 0.0]]])
+    with mpmath.mp.workdps(60):
+        one, two = ([mpmath.mpf(v) for v in numbers[:, i, i].tolist()] for i in (0, 1))
+        true = [float((1 + x) ** critic_steps * (1 + y) - 1) for x, y in zip(one, two, strict=True)]
+    assert np.allclose(volumes(rule, numbers), true, rtol=4 * EPS, atol=0)
+    assert volumes(UpdateRule("alternating", momentum_generator=0.3), numbers) is None
+
+
+@pytest.mark.parametrize("critic_steps", [1, 4])
+@pytest.mark.parametrize("target", [eg.Uniform(side=5, length=4.0), eg.Ring(modes=5)], ids=lambda t: t.kind)
+def test_undamped_alternating_steps_oscillate_for_ever(target, critic_steps):
+    exp = eg.Experiment(
+        target=target, generator={"particles": 5}, discriminator={"features": 0}, penalty={"r1": 0.0},
+        update={"rule": "alternating", "critic_steps": critic_steps},
+    )  # fmt: skip
+    data = spectrum_json(ds := eg.spectrum(exp))
+    assert np.all(ds.eigenvalue_re == 0) and np.all(ds.rate_error == 0) and np.all(np.abs(ds.eigenvalue_im) > 0)
+    assert data["verdict"] == "not stable" and data["slowest_rate"] == 0 == data["unresolved"] and margin(exp) == 0
+    ever = "they oscillate for ever"
+    assert ever in on_spectrum(ds, exp) and ever in "".join(map(str, spectrum_text(data, "1/step")))
+    assert "neither decay nor grow" in MECHANISMS["collective instability"].meaning(margin(exp))
+    # a little damping is known to all its digits, and beyond n omega^2 = 4 one of two real multipliers grows
+    damped = eg.spectrum(exp.replace({"penalty.weight_decay": 1e-17}))
+    rate = critic_steps * exp.discriminator.learning_rate * 1e-17 / 2
+    assert damped.attrs["slowest_coupled_rate"] == pytest.approx(rate, rel=1e-14)
+    fast = eg.spectrum(exp.replace({"generator.learning_rate": 3e3}))
+    assert fast.attrs["verdict"] == "not stable" and fast.attrs["slowest_rate"] < -0.1 and growth(exp) == 0
 
 
 @pytest.mark.parametrize("rule", ["flow", "simultaneous", "optimistic"])

@@ -28,6 +28,7 @@ KINDS = {
     "drift": (BLACK, "^"),
     "rotation, damped": (BLUE, "o"),
     "decay": (GREEN, "v"),
+    "not resolved": (GREY, "D"),
 }
 #: area of a marker: of a mode all in the generator, and what the discriminator's share adds
 AREA, MORE = 25.0, 110.0

@@ -17,7 +17,7 @@ from .runs import losses
 
 #: colour and marker of each kind of multiplier
 MARKS = dict(zip(KINDS, (
-    (VERMILLION, "v"), (PURPLE, "D"), (ORANGE, "^"), (SKY, "P"), (BLUE, "o"), (GREY, "s"),
+    (VERMILLION, "v"), (PURPLE, "D"), (ORANGE, "^"), (SKY, "P"), (BLUE, "o"), (GREY, "s"), (GREY, "x"),
 ), strict=True))  # fmt: skip
 #: height of one panel
 HEIGHT = 2.5
