@@ -185,6 +185,8 @@ def fastest_strength(
         best = None
     if lost := curve.lost(strengths):
         remarks.append(f"left out: {lost} of {len(rates)} scanned strengths, at which rounding hides more slow modes")
+    if curve.fewest:
+        remarks.append(f"the slowest mode is the slowest resolved one: rounding hides {curve.fewest} at any strength")
     if missing := int(np.isnan(rates).sum()) - lost:
         remarks.append(
             f"no equilibrium, or no mode by which particles converge, at {missing} of {len(rates)} scanned strengths"

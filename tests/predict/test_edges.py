@@ -96,6 +96,14 @@ def test_a_strength_at_which_rounding_hides_slow_modes_is_not_the_best():
     assert true[1] > max(true[0], true[2])
 
 
+def test_modes_hidden_at_any_strength_are_told():
+    """Eight points within a hundredth of the length: the softest modes are below the rounding of the stiffest."""
+    exp = weak(eg.Ring(modes=8), 8, rule="simultaneous", length_scale=100.0)
+    told = [note for note in eg.fastest_strength(exp, "r1").assumptions if "slowest resolved one" in note]
+    hidden = int(eg.spectrum(exp.replace({"penalty.r1": 1.0})).attrs["unresolved"])
+    assert len(told) == 1 and 0 < int(told[0].split("hides ")[1].split()[0]) <= hidden
+
+
 @pytest.mark.parametrize("penalty", ["r1", "weight_decay"])
 def test_closed_forms_count_every_resolved_mode(penalty):
     """Waves of a smooth kernel whose stiffness is 1e-24 of the largest are known to all digits."""
