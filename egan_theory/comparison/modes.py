@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from ..linear.eigenvalues import log_multiplier
 from ..linear.equilibria import equilibrium
 from ..linear.modes import COUPLING_TOLERANCE
+from ..linear.rounding import balance, of_numbers
 from ..linear.saddle import saddle
 from ..linear.seen import seen, seen_weights, values_seen
-from ..linear.system import update_matrix
+from ..linear.system import decrement_matrix
 from ..problem.jacobian import jacobian_at
 from ..problem.problem import Problem
 from .samples import LINEAR_LIMIT, Displacement, near_equilibrium
@@ -65,8 +65,8 @@ def observed_modes(problem: Problem, runs: xr.Dataset, limit: float = LINEAR_LIM
     v = reduced.moved(x)
     rule, nw = problem.rule, reduced.nw
     responds = rule.responds  # its weights follow the particles: they show nothing more
-    values, vectors = _real_where_real(*np.linalg.eig(update_matrix(rule, reduced.J, nw)))
-    s = values if rule.continuous else log_multiplier(values)
+    values, vectors = _real_where_real(*_modes(decrement_matrix(rule, reduced.J, nw)))
+    s = of_numbers(values, np.zeros(len(values)), rule.continuous).logarithms(rule.continuous)[0]
     moving = vectors[nw : nw + reduced.nv]
     moves = np.linalg.norm(moving, axis=0) > COUPLING_TOLERANCE * np.linalg.norm(vectors, axis=0)
     white = reduced.white()
@@ -82,6 +82,14 @@ def observed_modes(problem: Problem, runs: xr.Dataset, limit: float = LINEAR_LIM
     size = float(np.sqrt((x.dx[:, 0] ** 2).mean()))
     second_order = float(np.nanmax(np.abs(x.dx[:, 0]))) / problem.exp.discriminator.length_scale
     return Observation(times, s[usable], moves[usable], tuple(blocks), second_order, size, tuple(notes))
+
+
+def _modes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(eigenvalues, vectors of length 1), both players and their memory first brought to like units."""
+    scale = balance(matrix)
+    values, vectors = np.linalg.eig(matrix * (scale / scale[:, None]))
+    vectors = scale[:, None] * vectors
+    return values, vectors / np.linalg.norm(vectors, axis=0)
 
 
 def _real_where_real(values: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -209,7 +209,8 @@ def system_rows(problem: Problem, system: System, rule: UpdateRule, ratios: bool
 
 
 def _with_memory(rule: UpdateRule, D: Array, system: System) -> tuple[Roots, Array]:
-    """(roots, eigenvectors on (w, x)): the players' own apart from those of what they remember, where they are slow."""
+    """(roots, eigenvectors on (w, x, memory)): the players' own apart from those of what they remember, where they are
+    slow. Memory that forgets by itself moves no player but by rounding: it counts in the length of its vectors."""
     k, continuous = len(system.J), rule.continuous
     # every memory in the units of its player, both players in such that rows and columns are of one length
     scale = balance(system.J)
@@ -217,11 +218,11 @@ def _with_memory(rule: UpdateRule, D: Array, system: System) -> tuple[Roots, Arr
     scale = np.concatenate([scale[: system.nw] if name == "w" else scale[system.nw :] for name in names])
     parts = divided(D * (scale / scale[:, None]), k)
     if not parts.slow:
-        roots, vectors = dense_roots(D, continuous, system.unit)
-        return roots, vectors[:k]
+        return dense_roots(D, continuous, system.unit)
     slow, mine = dense_roots(parts.X, continuous, system.unit)
     fast, others = dense_roots(parts.Y, continuous, system.unit)
-    vectors = scale[:k, None] * np.concatenate([mine, parts.K @ others], axis=1)
+    moved = parts.K @ others
+    vectors = scale[:, None] * np.block([[mine, moved], [parts.L @ mine, others + parts.L @ moved]])
     return Roots(*(np.concatenate(pair) for pair in zip(slow, fast, strict=True))), vectors
 
 

@@ -245,11 +245,13 @@ def gaps(values: Array) -> Array:
 class Divided(NamedTuple):
     """D = [[P, Q], [R, S]] of the players (k of them) and of what they remember, where they are slow: D on the manifold
     memory = L players is X = P + Q L, small as their learning rates are, with all digits of its entries; the rest is
-    Y = S - L Q. Of eigenvectors u of Y the players have K u, X K + Q = K Y. slow: whether it converged."""
+    Y = S - L Q. Of eigenvectors u of Y the players have K u, X K + Q = K Y, memory u + L K u. slow: whether it
+    converged."""
 
     X: Array
     Y: Array
     K: Array
+    L: Array
     slow: Array
 
 
@@ -270,7 +272,7 @@ def divided(D: Array, k: int) -> Divided:
             K = (X @ K + Q) @ back
         change, size = (np.linalg.norm(m, axis=(-2, -1)) for m in (X - before, before))
         part = np.linalg.norm(inverse, axis=(-2, -1)) * size
-    return Divided(X, Y, K, (change <= 4 * EPS * size) & (part < SLOW))
+    return Divided(X, Y, K, L, (change <= 4 * EPS * size) & (part < SLOW))
 
 
 def _inverse(matrices: Array) -> Array:

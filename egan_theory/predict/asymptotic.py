@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..base.config import LARGEST
 from ..base.errors import InputError, NotLinearizable
 from ..base.table import Record
 from ..experiment import Experiment
@@ -24,6 +25,8 @@ EDGE, TO_EDGE, NEAR_EDGE = 1e-4, 6, np.array([0.03, 0.01])
 #: strengths scanned: this many decades either side of the estimate, this many points
 DECADES = 4.0
 SCAN_POINTS = 81
+#: the curve about a strength in closed form is shown up to this factor on either side
+AROUND = 30.0
 #: relative accuracy of the strength after refinement
 STRENGTH_TOLERANCE = 1e-6
 #: a scan whose best lies at its end goes on for so many times DECADES
@@ -80,6 +83,37 @@ def rate_curve(exp: Experiment, path: str, progress: Callable[[int, int], None] 
     return Curve(exp, path, convergence_rate, float("nan"), progress)
 
 
+class Followed(Curve[float]):
+    """``convergence_rate`` over strengths where rounding hides no more of the particles' modes than at the best of
+    ``strengths``, NaN elsewhere: without its slowest modes one strength does not compare with others. Growth counts
+    everywhere."""
+
+    def __init__(
+        self, exp: Experiment, path: str, strengths: np.ndarray, progress: Callable[[int, int], None] | None
+    ) -> None:
+        super().__init__(exp, path, convergence_rate, float("nan"))
+        self.seen = Curve(exp, path, _seen, (float("nan"), 0), progress)
+        self.fewest = min((lost for rate, lost in self.seen.over(strengths) if rate > 0), default=0)
+
+    def at(self, strength: float) -> float:
+        rate, lost = self.seen.at(strength)
+        return float("nan") if rate > 0 and lost > self.fewest else rate
+
+    def over(self, strengths: np.ndarray) -> list[float]:
+        self.seen.over(strengths)
+        return [self.at(s) for s in strengths]
+
+    def lost(self, strengths: np.ndarray) -> int:
+        """At how many strengths too much is lost."""
+        return sum(rate > 0 and lost > self.fewest for rate, lost in self.seen.over(strengths))
+
+
+def _seen(exp: Experiment) -> tuple[float, int]:
+    """(``convergence_rate``, how many of the modes by which particles converge are not resolved)"""
+    values = eigenvalues(linearize(exp), ratios=False)
+    return values.slowest_carried(), values.verdict(values.carried).unresolved
+
+
 def rates_over(exp: Experiment, penalty: str, strengths: Sequence[float] | np.ndarray) -> np.ndarray:
     """``convergence_rate`` at each strength of ``penalty.<penalty>``, or of the likelihood term."""
     _, path = strength_field(penalty)
@@ -124,19 +158,20 @@ def fastest_strength(
     key, path = strength_field(penalty)
     bare = without(exp, key)
     closed = _closed_form(bare, key)
-    if closed is not None:
+    if closed is not None and closed[0] * AROUND <= LARGEST:
         curve = rate_curve(exp, path, progress)
-        strengths = np.geomspace(closed[0] / 30, closed[0] * 30, SCAN_POINTS)
+        strengths = np.geomspace(closed[0] / AROUND, closed[0] * AROUND, SCAN_POINTS)
         strengths = np.union1d(strengths, _up_to_edge(curve, strengths, np.array(curve.over(strengths))))
         return Fastest(key, *closed, "closed-form", KICKS, strengths, np.array(curve.over(strengths)))
     centre, remarks = scale_of(bare, key), list(KICKS)
     strengths = np.geomspace(centre * 10**-DECADES, centre * 10**DECADES, SCAN_POINTS)
-    curve = rate_curve(exp, path, progress)
+    curve = Followed(exp, path, strengths, progress)
     if np.isnan(curve.over(strengths)).all():
         convergence_rate(exp.replace({path: float(strengths[0])}))  # raises the reason
         found = f"none from {strengths[0]:.3g} to {strengths[-1]:.3g}"
         raise NotLinearizable(path, "leave a mode that stands above rounding at some strength", found)
     strengths = widened(lambda s: -np.array(curve.over(s)), strengths, 10**DECADES, SCAN_POINTS // 2 - 1, WIDENINGS)
+    strengths = strengths[strengths <= LARGEST]
     rates = np.array(curve.over(strengths))
     best: float | None
     strengths = np.union1d(strengths, _up_to_edge(curve, strengths, rates))
@@ -148,7 +183,11 @@ def fastest_strength(
     elif best == strengths[-1]:
         remarks.append(f"no best strength: the rate still grows at the largest one tried, {best:.3g}")
         best = None
-    if missing := int(np.isnan(rates).sum()):
+    if lost := curve.lost(strengths):
+        remarks.append(f"left out: {lost} of {len(rates)} scanned strengths, at which rounding hides more slow modes")
+    if curve.fewest:
+        remarks.append(f"the slowest mode is the slowest resolved one: rounding hides {curve.fewest} at any strength")
+    if missing := int(np.isnan(rates).sum()) - lost:
         remarks.append(
             f"no equilibrium, or no mode by which particles converge, at {missing} of {len(rates)} scanned strengths"
         )
@@ -193,10 +232,15 @@ def _refine(curve: Curve[float], strengths: np.ndarray, rates: np.ndarray) -> tu
     return best, rate
 
 
-def _stiffness(lin: Linearization, exp: Experiment) -> np.ndarray:
-    """w_k^2 = det of the undamped blocks, resolved ones."""
-    w2 = np.linalg.det(lin.blocks)
-    return w2[w2 > np.finfo(float).eps * w2.max(initial=0.0)]
+def _coupled(lin: Linearization) -> np.ndarray:
+    """Which blocks couple the players by more than rounding."""
+    return np.asarray((np.abs(lin.blocks) > lin.errors)[:, [0, 1], [1, 0]].all(-1))
+
+
+def _stiffness(lin: Linearization) -> np.ndarray:
+    """w_k^2 of the blocks that are coupled."""
+    blocks = lin.blocks[_coupled(lin)]
+    return -blocks[:, 0, 1] * blocks[:, 1, 0]
 
 
 def _closed_form(bare: Experiment, key: str) -> tuple[float, float] | None:
@@ -214,7 +258,7 @@ def _closed_form(bare: Experiment, key: str) -> tuple[float, float] | None:
     elif k.grad_p or k.grad_q:
         return None
     lin = linearize(bare)
-    w2 = _stiffness(lin, bare) if len(lin.blocks) else np.empty(0)
+    w2 = _stiffness(lin) if len(lin.blocks) else np.empty(0)
     if not len(w2):
         return None
     eta_D = bare.discriminator.learning_rate
@@ -232,10 +276,8 @@ def _closed_form(bare: Experiment, key: str) -> tuple[float, float] | None:
     with_penalty = linearize(unit)
     if len(with_penalty.blocks) != len(lin.blocks):
         return None
-    det = np.linalg.det(with_penalty.blocks)
-    seen = det > np.finfo(float).eps * det.max()
-    beta = -with_penalty.blocks[seen, 0, 0] / eta_D
-    G = float(np.mean(det[seen] / beta))
+    beta = -with_penalty.blocks[_coupled(with_penalty), 0, 0] / eta_D
+    G = float(np.mean(_stiffness(with_penalty) / beta))
     strength, rate = best_r1(G, float(beta.min()), float(beta.max()))
     return float(strength) / eta_D, float(rate)
 
@@ -266,6 +308,7 @@ def scale_of(bare: Experiment, key: str) -> float:
     if not chosen.any():
         raise InputError("experiment", "have modes that move the particles", "none")
     size = np.abs(values.s[chosen])
+    size = size[size >= size.max() * 10**-DECADES]  # so that the fastest mode's strength is scanned, too
     omega = float(np.exp(np.mean(np.log([size.min(), size.max()]))))
     loss = bare.loss_object
     adds = unit_coefficients(key, bare.penalty) if kind == "functional" else None

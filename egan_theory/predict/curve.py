@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from ..base.config import LARGEST
 from ..base.errors import NotLinearizable
 from ..experiment import Experiment
 from .left import Left, left_over
@@ -22,7 +23,7 @@ EDGE_PER_DECADE, EDGE_TOLERANCE = 2, 1e-4
 
 class Curve(Generic[T]):
     """``value`` of the experiment at strengths of the penalty at ``path``, each computed once; ``missing`` where there
-    is no equilibrium."""
+    is no equilibrium, or beyond what may be given."""
 
     def __init__(
         self,
@@ -39,7 +40,8 @@ class Curve(Generic[T]):
         strength = float(strength)
         if strength not in self.known:
             try:
-                self.known[strength] = self.value(self.exp.replace({self.path: strength}))
+                given = strength <= LARGEST
+                self.known[strength] = self.value(self.exp.replace({self.path: strength})) if given else self.missing
             except NotLinearizable:
                 self.known[strength] = self.missing
         return self.known[strength]

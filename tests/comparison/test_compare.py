@@ -11,10 +11,12 @@ import egan_theory as eg
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.agreement import Agreement, Quantity
 from egan_theory.comparison.compare import compare
+from egan_theory.comparison.modes import observed_modes
 from egan_theory.comparison.strength import SWEEP_E_FOLDS, compare_strength, sweep_strength
 from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.predict.asymptotic import fastest_strength, rates_over
+from egan_theory.problem.problem import Problem
 from egan_theory.simulation import simulate
 from tests.builders import small
 
@@ -452,3 +454,17 @@ def test_rates_over_a_strength_leave_zero_modes_out():
     assert eg.spectrum(exp.replace({"likelihood.weight": 0.2})).attrs["zero_modes"]
     swept = sweep_strength(exp, "likelihood", [0.1, 0.2], runs=1)
     np.testing.assert_allclose(swept["rate"], swept["predicted_rate"], rtol=1e-3)
+
+
+def test_predicted_exponents_keep_their_digits():
+    """Of a discriminator that learns at 1e-15 per step: rates of 1e-18 beside particles that move by parts of them."""
+    exp = eg.Experiment(
+        target=eg.Uniform(side=9, length=4.0), generator={"particles": 9}, penalty={"r1": 0.1},
+        discriminator={"features": 0, "learning_rate": 1e-15}, run={"steps": 160, "record_every": 20, "runs": 1},
+    )  # fmt: skip
+    s = observed_modes(Problem(exp), eg.simulate(exp)).s
+    seen = s[np.abs(s) > 1e-12]
+    true = eigenvalues(linearize(exp)).s
+    nearest = true[np.argmin(np.abs(true - seen[:, None]), axis=1)]
+    assert len(seen) == 16 and np.abs(nearest.real).max() < 1e-15
+    np.testing.assert_allclose(seen.real, nearest.real, rtol=1e-6)

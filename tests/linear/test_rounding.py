@@ -137,6 +137,26 @@ def test_players_apart_from_their_memory():
         assert abs(mine[0] * theirs[1] - mine[1] * theirs[0]) < 1e-12 * np.abs(mine).max() * np.abs(theirs).max()
 
 
+@pytest.mark.parametrize("rule", ["flow", "simultaneous"])
+def test_memory_that_forgets_by_itself_moves_no_particle(rule):
+    """Averages of what nobody sees change at their own rate, beside players that move by rounding alone."""
+    exp = ring(
+        2, discriminator={"features": 8}, loss={"kind": "logistic"}, penalty={"r1": 0.3, "weight_decay": 0.1},
+        update={"rule": rule}, memory={"generator": 5.0, "discriminator": 5.0},
+    )  # fmt: skip
+    lin = linearize(exp)
+    found, (system,) = eigenvalues(lin), lin.systems
+    k, nw = len(system.J), system.nw
+    T = mpmath.matrix(update_matrix(exp.update_rule, system.J, nw).tolist())
+    with mpmath.workdps(30):
+        vectors = mpmath.eig(T)[1]
+        parts = [mpmath.norm(vectors[nw:k, j]) / mpmath.norm(vectors[:, j]) for j in range(len(T))]
+    moving = np.array(parts, dtype=float) > 1e-8
+    assert 0 < (~moving).sum() and found.coupled.sum() == moving.sum()
+    own = np.abs(found.s - (-0.2 if rule == "flow" else np.log(0.8))) < 1e-9
+    assert own.sum() > 1 and not found.coupled[own].any()
+
+
 # -- verdicts -------------------------------------------------------------------------------------------------------
 
 
