@@ -318,7 +318,7 @@ def test_analysis_on_a_small_scale(tmp_path):
 @pytest.mark.slow
 def test_networks_of_width_2048_have_the_two_numbers():
     """Every g1 and g2 within three standard errors (a seed's 18 deviations), the error falling as width^(-1/2)."""
-    ds = script.against_networks(seed=0, draws=10, width=2048)
+    ds = script.against_networks(seed=0, draws=20, width=2048)
     assert float(np.abs(ds["g1_z"]).max()) < 3 and float(np.abs(ds["g2_z"]).max()) < 3
     widths = (64, 128, 256, 512, 1024, 2048)
     slope, error = script.slopes(widths, script.error_of_networks(0, 10, widths))

@@ -411,7 +411,8 @@ def test_relu_spectra_on_a_circle():
 
 @pytest.mark.slow
 def test_study(tmp_path, monkeypatch):
-    small = {"lengths": [0.4, 0.8], "simulated": [0.6], "labels": ("Matern 1/2", "ReLU"), "modes": 2}
+    small = {"lengths": [0.4, 0.8], "simulated": [0.6], "labels": ("Matern 1/2", "ReLU"), "modes": 2,
+             "width": 1000}  # fmt: skip
     monkeypatch.setattr(script, "study", partial(script.study, **small))
     ds = labelled(script, "--seed 4 --draws 3", tmp_path)
     assert ds.attrs["agreeing_rates"] == 1.0
