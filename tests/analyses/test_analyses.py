@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from analyses import best_strength, critical_damping, draws, kicked_modes, phase_diagrams
 from egan_theory.experiment.targets import TARGETS
 from egan_theory.tables.losses import single_losses
+from tests.analyses.drawing import labelled
 from tests.entries import STEPS
 
 
@@ -18,11 +19,10 @@ def draws_figure(figure, tmp_path):
 
 def test_kicked_modes(tmp_path):
     """Fitted eigenvalues within 1 % or 3 standard errors of the prediction, in every experiment drawn."""
-    ds = kicked_modes.study(11, 2)
+    ds = labelled(kicked_modes, "--seed 11 --draws 2", tmp_path)
     assert ds.sizes["draw"] == 2 and ds["agrees"].values.tolist() == [1, 1]
     assert float(ds["median_relative"].max()) <= 1e-3 and np.all(ds["modes"] >= 1)
     assert len(set(ds["experiment"].values)) == 2
-    draws_figure(kicked_modes.figure(ds), tmp_path)
 
 
 def test_draws_cover_the_tables():
@@ -37,31 +37,29 @@ def test_draws_cover_the_tables():
 
 @pytest.mark.slow
 def test_kicked_modes_over_more_draws():
-    ds = kicked_modes.study(5, 12)
-    assert int(ds["agrees"].sum()) == 12
+    ds = kicked_modes.study(5, 6)
+    assert int(ds["agrees"].sum()) == 6
 
 
 @pytest.mark.slow
 def test_best_strength(tmp_path):
     """The advised strength leaves at most 1.02 times the least of a sweep around it; theory and simulation agree."""
-    ds = best_strength.study(3, 2)
+    ds = labelled(best_strength, "--seed 3 --draws 2", tmp_path)
     assert ds.sizes["draw"] == 2 and np.all(ds["ratio"] <= best_strength.WITHIN) and np.all(ds["error"] < 1e-3)
-    draws_figure(best_strength.figure(ds), tmp_path)
 
 
 @pytest.mark.slow
 def test_critical_damping(tmp_path):
     """On the built-in ring the fastest simulated strength is next to the predicted one, ends are far slower."""
-    best, swept, decays = critical_damping.study(0, 3)
-    rate = swept["rate"].values
-    assert int(np.nanargmax(rate)) == 1 and float(swept["strength"][1]) == pytest.approx(best.best)
-    assert rate[1] == pytest.approx(best.rate, rel=0.05)
+    ds = labelled(critical_damping, "--seed 0 --draws 3", tmp_path)
+    rate = ds["rate"].values
+    assert int(np.nanargmax(rate)) == 1 and float(ds["strength"][1]) == pytest.approx(ds.attrs["best"])
+    assert rate[1] == pytest.approx(ds.attrs["best_rate"], rel=0.05)
     assert max(rate[0], rate[2]) < 0.5 * rate[1]
-    last = decays["deviation"].isel(time=-1)
+    last = ds["deviation"].isel(time=-1)
     assert float(last.sel(factor=1.0)) < float(last.sel(factor=0.2)) and float(last.sel(factor=1.0)) < float(
         last.sel(factor=5.0)
     )
-    draws_figure(critical_damping.figure(critical_damping.results(0, 3)), tmp_path)
 
 
 @pytest.mark.slow

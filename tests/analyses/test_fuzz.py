@@ -10,6 +10,7 @@ pytest.importorskip("resource")
 
 from analyses import fuzz
 from analyses.script import ROOT
+from tests.analyses.drawing import by_itself
 
 
 @pytest.mark.parametrize(
@@ -42,25 +43,10 @@ def in_its_own_process(body):
 
 
 @pytest.mark.slow
-def test_few_draws():
-    """Templates and sweeps, whose commands take longer, are for the longer test."""
-    in_its_own_process("""
-quick = ("draw_points", "draw_gram", "draw_runs", "draw_recording")
-fuzz.CASES = [case for case in fuzz.CASES if case[0].__name__ in quick]
-fuzz.stored_sweeps = fuzz.compile_solvable = lambda *_: None
-found = fuzz.study(0, 40)
-assert sorted(o.index for o in found) == list(range(40))
-assert not [o for o in found if o.wrong]
-""")
-
-
-@pytest.mark.slow
-def test_many_draws():
-    in_its_own_process("""
-found = fuzz.study(0, 400)
-assert len({o.kind for o in found}) > 8 and {o.code for o in found} >= {0, 2}
-assert not [o for o in found if o.wrong]
-""")
+def test_many_draws(tmp_path):
+    ds = by_itself(fuzz, "--seed 0 --draws 200", tmp_path)
+    assert len(set(ds["kind"].values)) > 8 and {0, 2} <= set(ds["code"].values.tolist())
+    assert not [wrong for wrong in ds["wrong"].values if wrong]
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import ast
 import re
-import subprocess
 import sys
 from functools import partial
 from importlib import import_module
@@ -10,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from analyses import script
 from analyses.script import LIMIT, ROOT, facts
+from tests.analyses.drawing import labelled
 from tests.analyses.test_scripts import NEEDS, SCRIPTS
 
 TEXT = (ROOT / "analyses" / "README.md").read_text()
@@ -43,6 +42,10 @@ def test_figure(path: Path):
     assert f"python -m analyses.{path.stem} --seed " in facts(path)
 
 
+def compared(frozen_numbers, numbers):
+    return frozen_numbers.moved(numbers, dict(list(numbers.items())[1:]), "itself")
+
+
 #: the smallest run that a script's own options allow, with what is put in place of its names: it is drawn here
 SMALL = {
     "advise_training": ("--draws 1 --setups 1", lambda m: {"SETUPS": (m.SETUPS[0]._replace(steps=60),)}),
@@ -60,61 +63,39 @@ SMALL = {
         "--draws 1",
         lambda m: {"step_cost": partial(m.step_cost, sizes=(30, 100), memory=False)},
     ),
-    "best_strength": ("--draws 2 --seed 3", lambda m: {}),
-    "collapsed_state_stability": ("--draws 2", lambda m: {}),
-    "comparison_calibration": (
-        "--draws 1",
-        lambda m: {"study": partial(m.study, names=list(m.EXPERIMENTS)[:2], noise=(0.0, 0.1))},
-    ),
-    "critical_damping": ("--draws 3 --seed 0", lambda m: {}),
-    "critical_ratios": (
-        "--draws 1",
-        lambda m: {"ring_example": partial(m.ring_example, rates=(0.1,), ratios=(0.1, 0.3), starts=(0.4,))},
-    ),
-    "false_verdicts": ("--draws 4", lambda m: {}),
-    "frequency_principle": (
-        "--draws 1",
-        lambda m: {
-            "BOX": m.BOX.replace({"run.runs": 1}),
-            "simulated_ratio": partial(m.simulated_ratio, rounds=1, points=3),
-            "study": partial(m.study, lengths=[0.5, 1.0], labels=("Gaussian", "ReLU"), modes=1, width=200),
-        },
-    ),
-    "frozen_numbers": (  # in place of the numbers of another time: the same once more, and without one of them
+    "frozen_numbers": (  # in place of the numbers of another time: the same without one of them
         "--draws 2",
-        lambda m: {
-            "BESIDES": (),
-            "freeze": lambda file, seed, count: m.moved(
-                m.computed(seed, count)[0], dict(list(m.computed(seed, count)[0].items())[1:]), "itself"
-            ),
-        },
+        lambda m: {"BESIDES": (), "freeze": lambda file, *draws: compared(m, m.computed(*draws)[0])},
     ),
     "game_size": ("--draws 1", lambda m: {"study": partial(m.study, channels=((4, 4, 4), (4, 4, 4)))}),
     "kernel_benchmark": (  # neural-tangents is not there: this package is timed twice
         "--draws 2 --points 20",
         lambda m: {"run": lambda python, side, *more, run=m.run: run(sys.executable, "ours", *more)},
     ),
-    "kicked_modes": ("--draws 2 --seed 11", lambda m: {}),
-    "packing": ("--draws 600", lambda m: {}),
-    "solvable_phases": ("--draws 1 --side 3 --n 500", lambda m: {}),
-    "solvable_trajectories": ("--draws 2 --largest 1000 --time 1 --dots 250", lambda m: {}),
     "start_scaling": ("--draws 1", lambda m: {"RATIOS": 2, "RATES": 2, "study": partial(m.study, factors=(1, 2))}),
-    "two_gaussian": ("--draws 60", lambda m: {"INNER": (1, 100), "RATES": (0.1, 1.0)}),
-    "universality": ("--draws 2 --width 128", lambda m: {}),
-    "wide_discriminator": ("--draws 1 --widths 16 32", lambda m: {}),
 }
-#: scripts whose figure another test draws: the file here and its function
+#: scripts whose figure another test draws, whose numbers it holds: the file and its function
 ELSEWHERE = {
     "advise_r1": ("test_advise_analyses", "test_advise_r1"),
+    "best_strength": ("test_analyses", "test_best_strength"),
     "collapse_transition": ("test_collapse_transition", "test_figure_shows_theory_and_simulation_of_both"),
+    "collapsed_state_stability": ("../predict/test_collapsed", "test_signs_over_random_settings"),
+    "comparison_calibration": ("../comparison/test_comparison_errors", "test_error_bars_hold_in_all_conditions"),
+    "critical_damping": ("test_analyses", "test_critical_damping"),
+    "critical_ratios": ("../predict/test_threshold", "test_critical_ratios_over_more_draws"),
     "dirac_portraits": ("test_models_analyses", "test_dirac_portraits"),
+    "false_verdicts": ("../linear/test_rounding", "test_a_study_finds_no_false_verdict"),
     "fixed_images": ("test_advise_analyses", "test_fixed_images"),
+    "frequency_principle": ("../predict/test_frequency", "test_study"),
+    "fuzz": ("test_fuzz", "test_many_draws"),
     "game_digits": ("test_game_digits", "test_the_whole_analysis_runs"),
     "game_growth": ("test_game_growth", "test_perturbations_grow_as_multipliers_say_where_they_are_valid"),
     "isolated_points": ("test_models_analyses", "test_isolated_points"),
     "kernel_share": ("test_kernel_share", "test_kernel_share"),
+    "kicked_modes": ("test_analyses", "test_kicked_modes"),
     "normal_forms": ("test_normal_forms", "test_one_random_experiment"),
     "orbits": ("test_orbits_analysis", "test_followed_orbits_of_the_ring_are_simulated_ones"),
+    "packing": ("test_models_analyses", "test_packing"),
     "phase_diagrams": ("test_analyses", "test_phase_diagrams"),
     "poincare_strength": ("test_models_analyses", "test_poincare_strength"),
     "published_mnist": ("test_analyses_published", "test_published_mnist"),
@@ -123,10 +104,23 @@ ELSEWHERE = {
     "remedies_likelihood": ("test_remedies_analyses", "test_likelihood_covers_modes_within_a_window_of_weights"),
     "remedies_packing": ("test_remedies_analyses", "test_packing"),
     "remedies_play": ("test_remedies_analyses", "test_uniform_averages"),
-    "sweep_survival": ("test_sweeps_survival", "test_twenty_kills"),
+    "solvable_phases": ("../papers/test_solvable_command", "test_analysis"),
+    "solvable_trajectories": ("../papers/test_solvable_finite", "test_trajectories_analysis_finds_the_rate"),
+    "spoilt_stores": ("test_spoilt_stores", "test_few_draws"),
+    "sweep_survival": ("test_sweeps_survival", "test_eight_kills"),
+    "two_gaussian": ("test_models_analyses", "test_two_gaussian"),
+    "universality": ("../kernels/test_universality", "test_analysis_on_a_small_scale"),
+    "wide_discriminator": ("../simulation/test_networks_simulation", "test_width_of_a_discriminator"),
 }
-#: run by a process of its own, for it forks
-APART = {"fuzz": "--draws 3", "spoilt_stores": "--draws 2"}
+
+
+def drawing(call: ast.Call) -> ast.expr | None:
+    """Whose figure a call draws: SCRIPT.figure(), SCRIPT.main(), labelled(SCRIPT, ...), by_itself(SCRIPT, ...)."""
+    if isinstance(call.func, ast.Attribute) and call.func.attr in ("figure", "main"):
+        return call.func.value
+    if isinstance(call.func, ast.Name) and call.func.id in ("labelled", "by_itself"):
+        return call.args[0]
+    return None
 
 
 def draws(source: str, function: str, name: str) -> bool:
@@ -135,39 +129,28 @@ def draws(source: str, function: str, name: str) -> bool:
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "analyses"]
     called = {alias.asname or alias.name for node in imports for alias in node.names if alias.name == name}
     bodies = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function]
-    calls = [node.func for body in bodies for node in ast.walk(body) if isinstance(node, ast.Call)]
-    return any(
-        isinstance(f, ast.Attribute) and f.attr in ("figure", "main")
-        and isinstance(f.value, ast.Name) and f.value.id in called
-        for f in calls
-    )  # fmt: skip
+    calls = [node for body in bodies for node in ast.walk(body) if isinstance(node, ast.Call)]
+    return any(isinstance(part, ast.Name) and part.id in called for part in map(drawing, calls))
 
 
 def test_every_figure_is_drawn_by_a_test():
     """A script that is nowhere drawn fails here."""
-    assert sorted([*SMALL, *ELSEWHERE, *APART]) == SCRIPTS
+    assert sorted([*SMALL, *ELSEWHERE]) == SCRIPTS
     for name, (file, function) in ELSEWHERE.items():
         assert draws((Path(__file__).parent / f"{file}.py").read_text(), function, name), name
 
 
 def test_a_test_that_draws_is_told_from_one_that_does_not():
-    text = "from analyses import a as b, c\ndef test_x():\n    f(b.figure(ds))\n    c.study()\ndef test_y(): pass\n"
-    assert draws(text, "test_x", "a")
+    text = "from analyses import a as b, c, d\ndef test_x():\n    f(b.figure(ds))\n    c.study()\n    labelled(d, c)\n"
+    text += "def test_y(): pass\n"
+    assert draws(text, "test_x", "a") and draws(text, "test_x", "d")
     assert not any(draws(text, function, name) for function, name in (("test_x", "c"), ("test_y", "a"), ("test", "a")))
-
-
-def told(ax):
-    """Whether an Axes with data says what its values are, in words; shared axes say it once."""
-    words = [ax.get_xlabel(), ax.get_ylabel()]
-    names = [t.get_text() for t in (*ax.get_xticklabels(), *ax.get_yticklabels())]
-    return any(words) or any(re.search("[A-Za-z]", n) for n in names)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # of numbers that so small a run does not give
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_figure_of_a_small_run_is_labelled(name, tmp_path, monkeypatch):
-    """From the options to the PNG, with words at the axes and a legend where there are several series."""
     for needed in NEEDS.get(name, ()):
         pytest.importorskip(needed)
     module = import_module(f"analyses.{name}")
@@ -175,23 +158,4 @@ def test_figure_of_a_small_run_is_labelled(name, tmp_path, monkeypatch):
     for path, value in instead(module).items():
         *of, last = path.split(".")
         monkeypatch.setattr(getattr(module, of[0]) if of else module, last, value)
-    shown = []
-    monkeypatch.setattr(script, "png", lambda figure, about, png=script.png: shown.append(figure) or png(figure, about))
-    module.main([*options.split(), "--output", str(tmp_path / name)])
-    assert f"`python -m analyses.{name} --seed " in facts(tmp_path / f"{name}.png")
-    assert (tmp_path / f"{name}.png").stat().st_size <= LIMIT
-    (figure,) = shown
-    axes = [ax for ax in figure.axes if ax.get_visible() and ax.has_data()]
-    assert axes and all(told(ax) for ax in axes)
-    assert all(re.search(r"\(|/|\d", ax.get_xlabel() + ax.get_ylabel()) for ax in axes if ax.get_ylabel())
-    series = max(len(ax.get_legend_handles_labels()[0]) for ax in axes)
-    assert series < 2 or figure.legends or any(ax.get_legend() for ax in axes)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(APART))
-def test_figure_by_a_process_of_its_own(name, tmp_path):
-    command = [sys.executable, "-m", f"analyses.{name}", *APART[name].split(), "--output", str(tmp_path / name)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"`python -m analyses.{name} --seed " in facts(tmp_path / f"{name}.png")
+    labelled(module, options, tmp_path)

@@ -44,8 +44,8 @@ def test_parts_of_a_kernel_of_outputs_alike():
 def test_kernel_share(tmp_path):
     """Reproducible; convolutional networks move all outputs together, which two numbers do not hold."""
     ds = study.study(3, 2, widths=(32, 64), steps=20, probes=4)
-    again = study.of_kinds(3, 2, 20, 4)
-    assert np.array_equal(ds["kind_share"], again["kind_share"], equal_nan=True)
+    again = study.of_kinds(3, 1, 20, 4)
+    assert np.array_equal(ds["kind_share"].isel(draw=[0]), again["kind_share"], equal_nan=True)
     start = ds.sel(time="start", preconditioner="sgd")
     assert np.all(start["kind_share"].sel(kind="convolutional") < 0.1)
     assert np.all(start["kind_two_matrices"].sel(kind="convolutional") > 0.8)

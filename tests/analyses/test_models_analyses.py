@@ -12,15 +12,15 @@ from analyses import (
     remedies_claims,
     two_gaussian,
 )
+from tests.analyses.drawing import labelled
 from tests.analyses.test_analyses import draws_figure
 
 
 @pytest.mark.slow
 def test_packing(tmp_path):
-    ds = packing.study(2, 600)
+    ds = labelled(packing, "--seed 2 --draws 600", tmp_path)
     assert int(ds["crossed"].sum()) == 0 and int(ds["pairs"].sel(kind="all").sum()) >= 600
     assert np.all(ds["low"].sel(kind="collapse").values[:, 1] > ds["low"].sel(kind="all").values[:, 1])
-    draws_figure(packing.figure(ds), tmp_path)
 
 
 @pytest.mark.slow
@@ -36,12 +36,11 @@ def test_two_gaussian(tmp_path, monkeypatch):
     """Optimal intervals always succeed; with a good enough inner loop more starts do than with a bad one."""
     monkeypatch.setattr(two_gaussian, "INNER", (1, 100))
     monkeypatch.setattr(two_gaussian, "RATES", (0.1, 1.0))
-    ds = two_gaussian.study(2, 60)
+    ds = labelled(two_gaussian, "--seed 2 --draws 60", tmp_path)
     assert float(ds["successes"].sel(kind="optimal")) == 60
     few = float(ds["sweep_successes"].sel(how="steps", rate=0.1, inner=1))
     many = float(ds["sweep_successes"].sel(how="steps", rate=1.0, inner=100))
     assert many > few + 3
-    draws_figure(two_gaussian.figure(ds), tmp_path)
 
 
 @pytest.mark.slow

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from .test_fuzz import in_its_own_process
-
 pytest.importorskip("resource")
 
 from analyses import spoilt_stores as script
+from tests.analyses.drawing import by_itself
 
 WHOLE = xr.Dataset({"status": ("cell", [1, 1]), "x": ("cell", [0.5, 0.25])})
 SAID = json.dumps({"quantities": [{"name": "a"}, {"name": "b"}]})
@@ -39,10 +38,7 @@ def test_what_is_wrong_is_seen(found, wrong, tmp_path):
 
 
 @pytest.mark.slow
-def test_few_draws():
-    in_its_own_process("""
-from analyses import spoilt_stores as script
-ds = script.study(3, 15)
-assert ds.sizes["draw"] == 15 and not [w for w in ds["wrong"].values if w]
-assert set(ds["resuming"].values) <= {"repaired", "refused"} and "repaired" in ds["resuming"].values
-""")
+def test_few_draws(tmp_path):
+    ds = by_itself(script, "--seed 3 --draws 15", tmp_path)
+    assert ds.sizes["draw"] == 15 and not [w for w in ds["wrong"].values if w]
+    assert set(ds["resuming"].values) <= {"repaired", "refused"} and "repaired" in ds["resuming"].values

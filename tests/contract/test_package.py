@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -41,6 +42,18 @@ def test_lower_bounds_are_declared_and_tested():
     assert "lowest-direct" in script and "highest" in script
     workflow = (ROOT / ".github" / "workflows" / "checks.yml").read_text(encoding="utf-8")
     assert "which: [lowest, newest]" in workflow and 'python: ["3.11", "3.13"]' in workflow
+    run = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    local = run.partition("bash .ci/versions lowest 3.11")[2].partition("||")[0]
+    paths = local.replace("\\\n", " ").split()
+    assert len(paths) > 8 and [path for path in paths if not (ROOT / path).exists()] == []
+    assert "NOTHING was tested with the lowest versions" in run
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="it is a script for bash")
+def test_a_python_that_is_not_there_tests_nothing_and_says_so():
+    done = subprocess.run(["bash", ".ci/versions", "lowest", "9.9"], cwd=ROOT, capture_output=True, text=True)
+    said = "versions: there is no Python 9.9 here: nothing was tested with the lowest versions on Python 9.9\n"
+    assert (done.returncode, done.stdout, done.stderr) == (77, "", said)
 
 
 @pytest.mark.slow

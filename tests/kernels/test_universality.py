@@ -26,6 +26,7 @@ from egan_theory.kernels.wide.universality import (
 )
 from egan_theory.tables.activations import NETWORK_ACTIVATIONS, get_activation
 from egan_theory.tables.architecture import GeneratorArchitecture
+from tests.analyses.drawing import labelled
 
 SAME = 1e-11
 #: arccos at a cosine of 0 or 1 of the kinked activations, by way of a Gram matrix
@@ -306,8 +307,8 @@ def test_every_activation_has_a_row():
 
 def test_analysis_on_a_small_scale(tmp_path):
     """The scatter over latents falls as n_0^(-1/2) within three errors, and the script writes what it found."""
-    ds = script.main(["--draws", "4", "--width", "128", "--output", str(tmp_path / "u")])
-    assert (tmp_path / "u.nc").exists() and "draws 4" in facts(tmp_path / "u.png")
+    ds = labelled(script, "--draws 4 --width 128", tmp_path)
+    assert (tmp_path / "universality.nc").exists() and "draws 4" in facts(tmp_path / "universality.png")
     slope, error = ds.attrs["latent_slope"], ds.attrs["latent_slope_stderr"]
     assert abs(slope + 0.5) < 3 * error and error < 0.02
     np.testing.assert_allclose(ds["deep_limit"], [1, 1 / 3, 0, 1 / 4, 4 / 7], atol=1e-12)
@@ -315,9 +316,9 @@ def test_analysis_on_a_small_scale(tmp_path):
 
 
 @pytest.mark.slow
-def test_networks_of_width_4096_have_the_two_numbers():
+def test_networks_of_width_2048_have_the_two_numbers():
     """Every g1 and g2 within three standard errors (a seed's 18 deviations), the error falling as width^(-1/2)."""
-    ds = script.against_networks(seed=0, draws=10, width=4096)
+    ds = script.against_networks(seed=0, draws=20, width=2048)
     assert float(np.abs(ds["g1_z"]).max()) < 3 and float(np.abs(ds["g2_z"]).max()) < 3
     widths = (64, 128, 256, 512, 1024, 2048)
     slope, error = script.slopes(widths, script.error_of_networks(0, 10, widths))

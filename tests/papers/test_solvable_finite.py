@@ -12,6 +12,7 @@ from egan_theory.base.errors import InputError
 from egan_theory.papers.solvable import SETTING_E, Quadrature, Solvable, chain, kernel, simulate_solvable, solve_ode
 from egan_theory.papers.solvable.records import dataset_state, random_stream, record_steps
 from egan_theory.papers.solvable.state import gram, gram_root, gram_state
+from tests.analyses.drawing import labelled
 
 #: the update and a direct step in R^n differ by rounding of numbers of size 1e2 at most
 ROUNDING = 1e-10
@@ -295,25 +296,10 @@ def test_profiles_numba_cannot_compile():
 @pytest.mark.slow
 def test_trajectories_analysis_finds_the_rate(tmp_path):
     """n = 250 to 4000, 24 seeds: the slope is -1/2 within 3 standard errors, and those are small enough to tell."""
-    ds = solvable_trajectories.main(
-        [
-            "--seed",
-            "3",
-            "--draws",
-            "24",
-            "--largest",
-            "4000",
-            "--time",
-            "10",
-            "--dots",
-            "1000",
-            "--output",
-            str(tmp_path / "out"),
-        ]
-    )
+    ds = labelled(solvable_trajectories, "--seed 3 --draws 24 --largest 4000 --time 10 --dots 1000", tmp_path)
     assert np.all(ds["slope_stderr"] < 0.06)
     assert np.all(np.abs(ds["slope"] + 0.5) < 3 * ds["slope_stderr"])
-    assert {p.name for p in tmp_path.iterdir()} == {"out.nc", "out.png"}
+    assert {p.suffix for p in tmp_path.iterdir()} == {".nc", ".png"}
     # success: both features learnt; collapse: the second is where it began
     assert float(ds["P"].sel(noise=2.0).isel(feature=1, fake=1)[-1]) > 0.85
     assert abs(float(ds["P"].sel(noise=4.0).isel(feature=1, fake=1)[-1]) - 0.1) < 0.1

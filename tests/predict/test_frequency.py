@@ -1,5 +1,7 @@
 """Learning times of frequencies: against roots, against densities in simulations, and what separates two modes."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,6 +27,7 @@ from egan_theory.predict.waves import sample_waves, separating_wave, separation,
 from egan_theory.problem.problem import Problem
 from egan_theory.show import captions
 from egan_theory.show.frequency import frequency_text, on_frequency
+from tests.analyses.drawing import labelled
 
 SAME = 1e-10
 
@@ -407,8 +410,11 @@ def test_relu_spectra_on_a_circle():
 
 
 @pytest.mark.slow
-def test_study(tmp_path):
-    ds = script.study(4, 3, lengths=[0.4, 0.8], simulated=[0.6], labels=("Matern 1/2", "ReLU"), modes=2)
+def test_study(tmp_path, monkeypatch):
+    small = {"lengths": [0.4, 0.8], "simulated": [0.6], "labels": ("Matern 1/2", "ReLU"), "modes": 2,
+             "width": 1000}  # fmt: skip
+    monkeypatch.setattr(script, "study", partial(script.study, **small))
+    ds = labelled(script, "--seed 4 --draws 3", tmp_path)
     assert ds.attrs["agreeing_rates"] == 1.0
     assert ds.attrs["boundary_error"] < 0.05
     assert ds.attrs["split_within_3"] >= 0.5 * ds.attrs["split_used"]

@@ -1,6 +1,7 @@
 """Thresholds of all mechanisms: the registry, scans of exact and of noisy margins, the command, the analysis."""
 
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,7 @@ from egan_theory.predict.collective import collective_instability, margin
 from egan_theory.predict.mechanism import MECHANISMS
 from egan_theory.predict.threshold import thresholds
 from egan_theory.runs.outcome import KEPT, Outcome, modes_are_lost
+from tests.analyses.drawing import labelled
 from tests.builders import small
 
 RATIO = "generator.kernel.ratio"
@@ -251,8 +253,10 @@ def test_ring_example():
 
 
 @pytest.mark.slow
-def test_critical_ratios_over_more_draws():
-    ds = script.study(26, 2)
+def test_critical_ratios_over_more_draws(tmp_path, monkeypatch):
+    small = {"rates": (0.1,), "ratios": (0.1, 0.3), "starts": (0.4,)}
+    monkeypatch.setattr(script, "ring_example", partial(script.ring_example, **small))
+    ds = labelled(script, "--seed 26 --draws 2", tmp_path)
     assert int(ds["agrees"].sum()) == 2
 
 

@@ -16,6 +16,7 @@ from egan_theory.simulation import simulate
 from egan_theory.simulation.networks.field import NetworkField
 from egan_theory.simulation.networks.simulate import simulate_networks
 from egan_theory.simulation.run import _simulate
+from tests.analyses.drawing import labelled
 from tests.builders import with_network as experiment
 
 jax = pytest.importorskip("jax")
@@ -209,12 +210,12 @@ def test_compare_agrees_with_the_network():
 @pytest.mark.slow
 def test_width_of_a_discriminator(tmp_path):
     """analyses/wide_discriminator.py: exact from the network's own gradients, width^-1/2 from the infinite one."""
-    ds = wide_discriminator.main(["--draws", "2", "--widths", "64", "1024", "--output", str(tmp_path / "wide")])
+    ds = labelled(wide_discriminator, "--draws 2 --widths 16 256", tmp_path)
     assert float(ds["own"].max()) < 1e-3
     error = ds["infinite"].mean(("activation", "draw")).values
-    # the factor is 4 = sqrt(1024/64); means of four draws scatter by some 30 % each
+    # the factor is 4 = sqrt(256/16); means of four draws scatter by some 30 % each
     assert 2 < error[0] / error[1] < 8
-    assert (tmp_path / "wide.png").exists() and (tmp_path / "wide.nc").exists()
+    assert (tmp_path / "wide_discriminator.nc").exists()
 
 
 def test_feature_map_of_an_experiment():
