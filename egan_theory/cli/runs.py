@@ -30,6 +30,7 @@ from ..console.shared import (
 from ..show import plot
 from ..show.text import compare_text, run_summary, run_text
 
+
 def simulate(
     experiment: ExperimentFile,
     output: NewFile,
