@@ -111,6 +111,8 @@ class Recording:
         """Where chunks of the array cannot be decoded, raise InputError with the name of the first that cannot."""
         try:
             yield
+        except InputError:  # which is one, too: what is no regular file
+            raise
         except ValueError as error:
             for file in sorted((self.folder / array.basename).glob("c*")):
                 try:
