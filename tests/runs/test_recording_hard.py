@@ -20,6 +20,7 @@ import egan_theory as eg
 from egan_theory.base import locks
 from egan_theory.base.errors import InputError
 from egan_theory.runs.recording import WriteError
+from egan_theory.runs.store import LOCK
 from egan_theory.runs.unfinished import store_of
 
 #: of other tests' JAX, and of threads: what is forked here ends at once
@@ -366,6 +367,21 @@ def test_terminated_is_as_killed(tmp_path):
     with eg.RunWriter(path, chunk=5, resume=True) as w:
         w.log(n, X)
     assert steps_of(path) == list(range(n + 1)) and os.listdir(tmp_path) == ["a.nc"]
+
+
+def test_what_somebody_puts_into_the_store_stays(tmp_path):
+    """Beside a finished recording, and where only a lock says that the folder may be ours."""
+    notes, other = store_of(tmp_path / "a.nc") / "notes.txt", store_of(tmp_path / "b.nc") / "notes.txt"
+    with eg.RunWriter(tmp_path / "a.nc", chunk=1) as w:
+        w.log(0, X)
+        notes.write_text("x")
+    assert steps_of(tmp_path / "a.nc") == [0] and [p.name for p in notes.parent.iterdir()] == ["notes.txt"]
+    other.parent.mkdir()
+    (other.parent / LOCK).touch()
+    other.write_text("x")
+    with pytest.raises(InputError, match="path: must leave the name of its store free"):
+        eg.RunWriter(tmp_path / "b.nc")
+    assert other.read_text() == notes.read_text() == "x"
 
 
 # -- bytes that change on the disk ---------------------------------------------------------------------------------
