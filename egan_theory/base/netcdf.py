@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,13 @@ from .hdf5 import check_own
 from .ram import check_size
 
 if TYPE_CHECKING:
+    import numpy as np
     import xarray as xr
 
+#: bytes of the largest chunk with a checksum of its own, and entries of an axis that is not cut into equal parts
+SUMMED, FEW = 2**20, 20
+#: how a file that was read held its numbers, which a new one does not
+_LAYOUT = frozenset({"chunksizes", "contiguous", "original_shape", "fletcher32"})
 #: how NetCDF-4 marks a dimension that has no coordinate, which xarray would read when it opens the file
 _NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
 
@@ -52,7 +58,25 @@ def read_netcdf(
     except InputError:
         raise
     except Exception as error:  # h5py, h5netcdf and xarray fail in many ways on files that are not what they should be
-        raise InputError(field, "be a readable NetCDF-4 file", f"{path}: {error}") from None
+        changed = "bytes that are not those written (their checksum): " if "filter returned" in str(error) else ""
+        raise InputError(field, "be a readable NetCDF-4 file", f"{changed}{path}: {error}") from None
+
+
+def summed_chunks(shape: Sequence[int], dtype: np.dtype, largest: int = SUMMED) -> tuple[int, ...] | None:
+    """Chunks of nearly equal size, of at most ``largest`` bytes, to write a variable in, each with Fletcher's checksum:
+    a byte that changed on the disk is not read as a number. None for what has no such chunks: single values, text."""
+    if not shape or 0 in shape or dtype.kind not in "iufb":
+        return None
+    chunks = list(shape)
+    for axis, n in enumerate(shape):
+        whole = dtype.itemsize * math.prod(shape[axis:])
+        if whole <= largest:
+            break
+        parts = n if n < FEW else min(n, -(-whole // largest))  # few in unequal parts would leave much room empty
+        chunks[axis] = -(-n // parts)
+        if chunks[axis] > 1:
+            break
+    return tuple(chunks)
 
 
 class _Target(io.FileIO):
@@ -122,5 +146,9 @@ def save(ds: xr.Dataset, path: str | Path) -> None:
     if not file.parent.is_dir():
         raise InputError(str(path), "lie in an existing folder", f"no folder {file.parent}")
     ds = storable(ds)
+    for variable in ds.variables.values():
+        if chunks := summed_chunks(variable.shape, variable.dtype):
+            kept = {key: value for key, value in variable.encoding.items() if key not in _LAYOUT}
+            variable.encoding = kept | {"fletcher32": True, "chunksizes": chunks}
     with new_netcdf(file) as target, h5netcdf.File(target, "w") as out:
         ds.dump_to_store(H5NetCDFStore(out))

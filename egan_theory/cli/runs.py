@@ -5,7 +5,7 @@ Each imports what it runs when it runs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -29,11 +29,6 @@ from ..console.shared import (
 )
 from ..show import plot
 from ..show.text import compare_text, run_summary, run_text
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from ..experiment import Experiment
 
 
 def simulate(
@@ -80,6 +75,7 @@ def compare(
         from .sweep import compare_command
 
         return compare_command(exp, runs, answer)
+    from ..comparison.compare import RUNS
     from ..comparison.compare import compare as agree
     from ..runs.outcome import counts, outcomes, tally
     from ..runs.reading import open_runs
@@ -88,33 +84,10 @@ def compare(
     try:
         agreement, codes = agree(exp, ds), outcomes(ds, exp)
     except InputError as error:
-        raise _of_monitor(_with_outcomes(error, ds, exp), ds, runs) from None
+        raise InputError(runs if error.field == RUNS else error.field, error.must, error.found) from None
     data = agreement.to_dict() | {"outcomes": counts(codes)}
     became = f"What became of the {len(codes)} runs: {tally(codes)}."
     answer.give(data, lambda: [*compare_text(agreement), became], agreement.to_dataset())
-
-
-def _of_monitor(error: InputError, ds: xr.Dataset, file: str) -> InputError:
-    """The error that runs cannot be compared, where they are a training that no experiment describes."""
-    if "monitor_version" not in ds.attrs or "experiment" in ds.attrs:
-        return error
-    rule = "hold runs of the experiment (egan simulate, eg.RunWriter, or eg.Monitor with experiment=)"
-    found = f"a training of networks that eg.Monitor recorded, which egan monitor reads; {error}"
-    return InputError(file, rule, found)
-
-
-def _with_outcomes(error: InputError, ds: xr.Dataset, exp: Experiment) -> InputError:
-    """The error that runs cannot be compared, with what became of them where that is the reason."""
-    from ..runs.outcome import modes_are_lost, outcomes, tally
-
-    try:
-        codes = outcomes(ds, exp)
-    except InputError:  # they are of something else
-        return error
-    if not modes_are_lost(codes).any():
-        return error
-    found = f"{error.found}; " if error.found is not None else ""
-    return InputError(error.field, error.must, f"{found}of {len(codes)} runs: {tally(codes)}")
 
 
 def remedies(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..fits.rounding import too_coarse
 from ..linear import eigenvalues, linearize
 from ..predict.spectrum import merged
 from ..problem.problem import Problem
-from ..runs.outcome import have_left, outcomes, tally
+from ..runs.outcome import have_left, modes_are_lost, outcomes, tally
 from ..runs.positions import with_positions
 from ..runs.schema import validate_runs
 from .agreement import Agreement, Quantity
@@ -25,6 +26,8 @@ from .measure import SLOWEST, Measured, Measurement, measure
 from .modes import Observation, observed_modes
 from .powers import compare_powers
 
+#: the field of an error about all of them
+RUNS = "runs"
 #: how many of the slowest visible modes are compared
 MODES = 5
 #: displacements over the length scale from which on runs that start farther away are tried, too
@@ -100,9 +103,30 @@ def compare(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> Agreement:
         >>> first.name, abs(first.relative_error) < 0.01
         ('s1.re', True)
     """
-    if exp.update_rule.uniform:
-        return compare_powers(exp, runs, modes)
-    runs = with_positions(validate_runs(runs))
+    runs = validate_runs(runs)
+    try:
+        return compare_powers(exp, runs, modes) if exp.update_rule.uniform else _compared(exp, runs, modes)
+    except InputError as error:
+        raise _in_words(error, exp, runs) from None
+
+
+def _in_words(error: InputError, exp: Experiment, runs: xr.Dataset) -> InputError:
+    """The error that runs cannot be compared, with what they are where that is the reason: a training of networks that
+    no experiment describes, or runs that lost modes."""
+    with suppress(InputError):  # they are of something else
+        codes = outcomes(runs, exp)
+        if modes_are_lost(codes).any():
+            found = f"{error.found}; " if error.found is not None else ""
+            error = type(error)(error.field, error.must, f"{found}of {len(codes)} runs: {tally(codes)}")
+    if "monitor_version" in runs.attrs and "experiment" not in runs.attrs:
+        rule = "hold runs of the experiment (egan simulate, eg.RunWriter, or eg.Monitor with experiment=)"
+        found = f"a training of networks that eg.Monitor recorded, which egan monitor reads; {error}"
+        return InputError(RUNS, rule, found)
+    return error
+
+
+def _compared(exp: Experiment, runs: xr.Dataset, modes: int) -> Agreement:
+    runs = with_positions(runs)
     found, measured = _observed(exp, runs)
     unit = exp.update_rule.rate_unit
     unmatched = [*found.notes, *_gone(exp, runs)]

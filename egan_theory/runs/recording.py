@@ -39,7 +39,7 @@ from .header import free, header_of
 from .reading import parts_of
 from .sample import STATE, Form, check_scalar_name, finite_number
 from .schema import DIMS, finished_status, variable
-from .store import claim, vacant, why
+from .store import claim, discard, vacant, why
 from .unfinished import CHUNK, CHUNK_BYTES, WriteError, is_recording, store_of
 
 #: a chunk is also written when this many seconds have passed since its first sample
@@ -295,7 +295,7 @@ class RunWriter:
             self._closed = True
             self._lock.release()
             if not keep:
-                remove(self.folder)
+                discard(self.folder)
 
     def _own(self) -> None:
         """Raise InputError in a forked process."""

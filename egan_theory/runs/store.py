@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 LOCK = ".lock"
 #: the folder of a sweep's records
 COMPLETE = "complete"
+#: the files of a store
+_OWN = re.compile(rf"{re.escape(LOCK)}|zarr\.json|{COMPLETE}/\d+\.json|[^/]+/(zarr\.json|c([./]\d+)*)")
 
 
 class Files(LocalStore):
@@ -84,12 +87,44 @@ def claim(folder: Path, refusal: InputError) -> Lock:
 
 def fresh(folder: Path) -> zarr.Group:
     """An empty group in a claimed folder, in place of whatever a store left there."""
-    remove(folder / COMPLETE)  # first: nothing in it is complete
-    remove(folder / "zarr.json")  # from here on it is no store
-    for left in folder.iterdir():
-        if left.name != LOCK:
-            remove(left)
+    _clear(folder, LOCK)
     return zarr.create_group(Files(folder), zarr_format=3)
+
+
+def foreign(folder: Path) -> Path | None:
+    """Something in the folder that is no part of a store of ours."""
+    return next((file for file in _files(folder) if not _is_own(file, folder)), None)
+
+
+def discard(folder: Path) -> None:
+    """Remove a store, and its folder unless something else is in it."""
+    if folder.is_dir() and foreign(folder) is not None:
+        _clear(folder)
+    else:
+        remove(folder)
+
+
+def _clear(folder: Path, *kept: str) -> None:
+    """Remove what is a store's own: first what says that it is complete, then what says that it is one."""
+    own = [file for file in _files(folder) if _is_own(file, folder) and file.name not in kept]
+    order = {COMPLETE: 0, "zarr.json": 1}
+    for file in sorted(own, key=lambda f: order.get(f.relative_to(folder).parts[0], 2)):
+        file.unlink(missing_ok=True)
+    for above, _, _ in os.walk(folder, topdown=False):
+        with suppress(OSError):  # which is not empty
+            os.rmdir(above) if Path(above) != folder else None
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """What is in a folder and the folders in it: all but these, links to folders among it."""
+    for above, folders, files in os.walk(folder):
+        yield from (Path(above, name) for name in files)
+        yield from (link for name in folders if (link := Path(above, name)).is_symlink())
+
+
+def _is_own(file: Path, folder: Path) -> bool:
+    half_written = file.name.startswith(TEMPORARY) or file.name.endswith(".partial")
+    return half_written or _OWN.fullmatch(file.relative_to(folder).as_posix()) is not None
 
 
 def opened(folder: Path, *, write: bool) -> zarr.Group:
@@ -117,7 +152,7 @@ def vacant(folder: Path) -> bool:
         return False
     if (folder / COMPLETE).exists():  # a sweep that has lost its zarr.json
         return False
-    return (folder / LOCK).exists() or not any(folder.iterdir())
+    return not any(folder.iterdir()) or ((folder / LOCK).exists() and foreign(folder) is None)
 
 
 def _attributed(folder: Path) -> bool:

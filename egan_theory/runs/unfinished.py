@@ -3,22 +3,27 @@
 The group's attributes are those of the runs, and ``recording``: the number of complete samples, the last step, where
 each run diverged, and the array of each variable. They are one small file, replaced after the samples: at any moment
 the store holds a whole recording. What lies beyond the complete samples is overwritten by those that come.
+
+Chunks end with their checksum (CRC-32C, which every reader of Zarr compares); ``recording`` holds those of the arrays'
+metadata and of itself: a byte that is another one is refused by the name of its file.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.codecs import Crc32cCodec
 
 from ..base.errors import EganError, InputError
-from ..base.netcdf import new_netcdf
+from ..base.netcdf import new_netcdf, summed_chunks
 from ..base.ram import check_size
 from .schema import decoded, variable
 from .store import add_array, attributes, fresh, opened, readable
@@ -34,8 +39,13 @@ CHUNK_BYTES = 16 * 2**20
 ROOM = 32 * CHUNK
 #: remarks kept with a recording
 NOTES = 200
-#: no compression, no folders of chunks: quickest to write
-PLAIN: dict[str, Any] = {"compressors": None, "chunk_key_encoding": {"name": "default", "separator": "."}}
+#: no compression but a checksum, no folders of chunks: quickest to write
+PLAIN: dict[str, Any] = {
+    "compressors": [Crc32cCodec()], "chunk_key_encoding": {"name": "default", "separator": "."},
+}  # fmt: skip
+#: the file of attributes and metadata
+ROOT = "zarr.json"
+_RULE, _OTHER = "be as it was written", "a checksum that says otherwise"
 
 
 class WriteError(EganError):
@@ -60,11 +70,18 @@ class Recording:
     def __init__(self, folder: Path, *, write: bool = False) -> None:
         self.folder = folder
         with readable(folder):
+            _json(folder / ROOT)
             self._group = opened(folder, write=write)
             self.attrs: dict[str, Any] = dict(self._group.attrs)
             if KEY not in self.attrs:
                 raise InputError(str(folder), "be the store of a recording", "another Zarr group")
             state = self.attrs.pop(KEY)
+            if "digest" in state and state["digest"] != _digest([self.attrs, state | {"digest": None}]):
+                raise InputError(str(folder / ROOT), _RULE, _OTHER)
+            self._metadata = {name: self._metadata_digest(key) for name, key in state["arrays"].items()}
+            for name, found in self._metadata.items():
+                if state.get("metadata", self._metadata).get(name) != found:
+                    raise InputError(str(folder / state["arrays"][name] / ROOT), _RULE, _OTHER)
             self.samples: int = state["samples"]
             self.last: float | None = state["last"]
             self.diverged_at = np.array(state["diverged_at"], dtype=np.int64)
@@ -75,17 +92,45 @@ class Recording:
         """One without samples in a claimed folder: ``header`` holds what does not change, and the attributes."""
         group = fresh(folder)
         for name, value in header.variables.items():
-            array = add_array(group, str(name), value.dims, value.shape, value.shape, value.dtype, 0, value.attrs)
+            size = value.shape
+            array = add_array(group, str(name), value.dims, size, size, value.dtype, 0, value.attrs, **PLAIN)
             array[...] = value.values
         attrs = json.loads(json.dumps(header.attrs, default=lambda value: value.tolist()))
         arrays: dict[Any, Any] = {name: name for name in header.variables}
         group.update_attributes(attrs | {KEY: {"samples": 0, "last": None, "diverged_at": [], "arrays": arrays}})
         return cls(folder, write=True)
 
+    def _metadata_digest(self, key: str) -> str:
+        """Of what does not change of an array's metadata: all but the room over time."""
+        data = _json(self.folder / key / ROOT)
+        sizes = zip(data.get("dimension_names", ()), data.pop("shape", ()), strict=False)
+        return _digest([data, [size for dim, size in sizes if dim != "time"]])
+
+    @contextmanager
+    def _intact(self, array: zarr.Array) -> Iterator[None]:
+        """Where chunks of the array cannot be decoded, raise InputError with the name of the first that cannot."""
+        try:
+            yield
+        except InputError:  # which is one, too: what is no regular file
+            raise
+        except ValueError as error:
+            for file in sorted((self.folder / array.basename).glob("c*")):
+                try:
+                    array.get_block_selection(tuple(map(int, file.name.split(".")[1:])))
+                except ValueError:
+                    raise InputError(str(file), _RULE, _OTHER) from None
+            raise error
+
+    def _read(self, array: zarr.Array, place: Any = ...) -> Any:
+        with self._intact(array):
+            return array[place]
+
     def header(self) -> xr.Dataset:
         """What does not change, and the attributes."""
         fixed = {name: array for name, array in self._arrays.items() if "time" not in _dims(array)}
-        return xr.Dataset({name: (_dims(a), a[...], dict(a.attrs)) for name, a in fixed.items()}, attrs=self.attrs)
+        return xr.Dataset(
+            {name: (_dims(a), self._read(a), dict(a.attrs)) for name, a in fixed.items()}, attrs=self.attrs
+        )
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Of one sample of each variable, with the run axis."""
@@ -108,7 +153,8 @@ class Recording:
             axis = value.dims.index("time")
             if array.shape[axis] < end:
                 array.resize((*array.shape[:axis], 2 * end, *array.shape[axis + 1 :]))
-            array[_along(axis, start, end)] = value.values
+            with self._intact(array):  # what the chunk holds already is read
+                array[_along(axis, start, end)] = value.values
         self._complete(arrays, end, float(values["time"].values[-1]), diverged_at)
 
     def _new(self, name: str, value: xr.Variable, size: int, chunk: int) -> Any:
@@ -120,6 +166,7 @@ class Recording:
         key = name if before is None else f"{name}.{value.dtype.name}"
         fill = np.nan if value.dtype.kind == "f" else 0
         array = add_array(self._group, key, value.dims, shape, chunks, value.dtype, fill, value.attrs, **PLAIN)
+        self._metadata[name] = self._metadata_digest(key)
         if before is not None:
             for place, part in self._blocks(before, axis):
                 array[place] = part
@@ -129,7 +176,9 @@ class Recording:
         state = {
             "samples": samples, "last": last, "diverged_at": diverged_at.tolist(),
             "arrays": {name: array.basename for name, array in arrays.items()},
+            "metadata": {name: self._metadata[name] for name in arrays}, "digest": None,
         }  # fmt: skip
+        state["digest"] = _digest([self.attrs, state])
         self._group.update_attributes({**self.attrs, KEY: state})
         self._arrays, self.samples, self.last, self.diverged_at = arrays, samples, last, np.asarray(diverged_at)
 
@@ -144,7 +193,7 @@ class Recording:
 
     def cut(self, at: float) -> None:
         """Keep what was recorded until step ``at``; attribute "rewound" tells of it. Raises OSError."""
-        time = self._arrays["time"][: self.samples]
+        time = self._read(self._arrays["time"], slice(self.samples))
         keep = int(np.searchsorted(time, at, side="right"))
         said = [text for text in str(self.attrs.get("rewound", "")).split("; ") if text]
         self.attrs["rewound"] = "; ".join([*said, f"cut back from step {self.last:g} to step {at:g}"])
@@ -162,7 +211,7 @@ class Recording:
         step = chunk * max(1, CHUNK_BYTES // max(1, sample * chunk))
         for start in range(0, self.samples, step):
             place = _along(axis, start, min(start + step, self.samples))
-            yield place, array[place]
+            yield place, self._read(array, place)
 
     def dataset(self) -> xr.Dataset:
         """All of it, in memory, with status "interrupted"."""
@@ -173,7 +222,10 @@ class Recording:
             size = sum(array.dtype.itemsize * int(np.prod(shape)) for array, shape in forms.values())
             check_size(str(self.folder), size, "hold what fits in memory", "its samples")
             ds = xr.Dataset(
-                {n: (_dims(a), a[tuple(map(slice, shape))], dict(a.attrs)) for n, (a, shape) in forms.items()},
+                {
+                    n: (_dims(a), self._read(a, tuple(map(slice, shape))), dict(a.attrs))
+                    for n, (a, shape) in forms.items()
+                },
                 attrs={**self.attrs, "status": "interrupted"},
             ).assign(diverged_at=variable("diverged_at", self.diverged_at))
             lost = ds["particles"].isnull().any(["time", "particle", "component"]) & (ds["diverged_at"] < 0)
@@ -194,15 +246,18 @@ class Recording:
             for name, (array, shape) in self._forms().items():
                 dims = _dims(array)
                 out.dimensions.update({dim: n for dim, n in zip(dims, shape, strict=True) if dim not in out.dimensions})
-                made = out.create_variable(name, dims, array.dtype)
+                chunks = summed_chunks(shape, array.dtype)
+                made = out.create_variable(name, dims, array.dtype, chunks=chunks, fletcher32=chunks is not None)
                 made.attrs.update(array.attrs)
                 if "time" not in dims:
-                    made[...] = array[...]
+                    made[...] = self._read(array)
                     continue
                 for place, part in self._blocks(array, dims.index("time")):
                     made[place] = part
             diverged = variable("diverged_at", self.diverged_at)
-            out.create_variable("diverged_at", diverged.dims, data=diverged.values).attrs.update(diverged.attrs)
+            codes, size = diverged.values, diverged.shape
+            made = out.create_variable("diverged_at", diverged.dims, data=codes, chunks=size, fletcher32=True)
+            made.attrs.update(diverged.attrs)
             out.attrs.update({**self.attrs, "status": status})
 
     def kept(self) -> str:
@@ -210,6 +265,23 @@ class Recording:
         if not self.samples:
             return "nothing was written before"
         return f"{self.samples} samples, until step {self.last:g}, are kept in {self.folder}"
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """Raises InputError where the file holds something else."""
+    if file.is_symlink() or not file.is_file():  # a pipe would be waited for, a link leads anywhere
+        raise InputError(str(file), "be a regular file", "none" if not file.exists() else "another kind of file")
+    try:
+        data = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(str(file), _RULE, error) from None
+    if not isinstance(data, dict):
+        raise InputError(str(file), _RULE, "something else")
+    return data
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def _dims(array: Any) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from ..base.errors import EganError, InputError
 from ..base.files import atomic, check_output_folder, remove
 from ..base.signals import held
 from ..runs.outcome import FLAGS
-from ..runs.store import add_array, claim, consolidate, fresh, opened, remove_leftovers, vacant, why
+from ..runs.store import COMPLETE, add_array, claim, consolidate, foreign, fresh, opened, remove_leftovers, vacant, why
 from .batch import STATUS, columns, coordinates
 from .complete import complete, discard_damaged, made_room, todo
 from .plan import SWEEP_VERSION, Plan
@@ -45,7 +46,10 @@ def prepare(path: Path, plan: Plan, *, resume: bool, overwrite: bool) -> Lock:
         raise InputError("--resume", "not be given together with --overwrite")
     check_output_folder(path)
     if not vacant(path):
-        found = stored_attrs(path, "output", whole=not (resume or overwrite))
+        if overwrite:
+            _check_own(path)
+        else:
+            found = stored_attrs(path, "output", whole=not resume)
         if resume:
             check_same(found, plan, path)
         elif not overwrite:
@@ -71,6 +75,23 @@ def prepare(path: Path, plan: Plan, *, resume: bool, overwrite: bool) -> Lock:
     except OSError as error:
         raise EganError(f"{path}: the sweep could not be begun: {why(error)}") from None
     return lock
+
+
+def _check_own(path: Path) -> None:
+    """Raise InputError unless all that is in a folder is a sweep's store, damaged as it may be: nothing else is
+    overwritten."""
+    if not any(path.glob(f"{COMPLETE}/*.json")) and not _tells_status(path / "status" / ROOT):
+        stored_attrs(path, "output", whole=False)
+    if (other := foreign(path)) is not None:
+        raise InputError("output", "hold nothing but the sweep that is overwritten (move the rest away)", other)
+
+
+def _tells_status(file: Path) -> bool:
+    """Whether it is the metadata of a sweep's array ``status``."""
+    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+        attrs = json.loads(file.read_bytes() if file.is_file() else b"")["attributes"]
+        return bool(attrs["flag_meanings"] == " ".join(STATUS))
+    return False
 
 
 def _create(path: Path, plan: Plan) -> None:

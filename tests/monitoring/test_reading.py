@@ -231,6 +231,9 @@ def test_compare_says_what_a_training_is_that_no_experiment_describes(ring, tmp_
             and "\n" not in error[:-1]
         )
         assert "a training of networks that eg.Monitor recorded, which egan monitor reads; runs: " in error
+        with pytest.raises(eg.InputError) as raised:
+            eg.compare(eg.Experiment.from_toml(ring[0]), eg.open_runs(file))
+        assert f"egan: {raised.value}\n".replace("runs", str(file), 1) == error
 
 
 @pytest.mark.slow

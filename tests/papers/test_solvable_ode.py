@@ -230,6 +230,12 @@ def test_a_weak_bounded_penalty_diverges():
     assert ds["z"].values[0][finite][-1] > 100
 
 
+def test_a_course_of_which_rounding_sets_the_pace_is_given_up_soon():
+    """Rates 1e20 apart: steps that do not grow, 2,000 times 20,000 evaluations."""
+    status = solve_ode(Solvable(taut=1e20)).attrs["status"]
+    assert status.startswith("stopped at 0.") and status.endswith("it would need 4e+07 evaluations")
+
+
 def test_a_run_that_needs_too_long_is_given_up(monkeypatch):
     monkeypatch.setattr("egan_theory.papers.solvable.ode.MAX_EVALUATIONS", 300)
     ds = solve_ode(SETTING_R)

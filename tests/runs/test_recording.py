@@ -443,7 +443,7 @@ def test_a_missing_or_broken_chunk_is_refused(tmp_path):
     file = store_of(tmp_path / "a.nc") / "particles" / "c.0.1.0.0"
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"a\.nc\.zarr: must be a Zarr store that can be read"):
+    with pytest.raises(InputError, match=f"^{re.escape(str(file))}: must be as it was written"):
         eg.open_runs(tmp_path / "a.nc")
     file.unlink()
     with pytest.raises(InputError, match=r"a\.nc\.zarr: must hold every chunk of the recording"):

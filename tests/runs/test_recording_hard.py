@@ -1,6 +1,7 @@
 """Recordings in hard places: forks, threads, another working directory, links, folders that vanish, odd steps."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from itertools import count
 
 import filelock
+import h5py
 import numpy as np
 import pytest
 
@@ -18,6 +20,7 @@ import egan_theory as eg
 from egan_theory.base import locks
 from egan_theory.base.errors import InputError
 from egan_theory.runs.recording import WriteError
+from egan_theory.runs.store import LOCK
 from egan_theory.runs.unfinished import store_of
 
 #: of other tests' JAX, and of threads: what is forked here ends at once
@@ -364,3 +367,64 @@ def test_terminated_is_as_killed(tmp_path):
     with eg.RunWriter(path, chunk=5, resume=True) as w:
         w.log(n, X)
     assert steps_of(path) == list(range(n + 1)) and os.listdir(tmp_path) == ["a.nc"]
+
+
+def test_what_somebody_puts_into_the_store_stays(tmp_path):
+    """Beside a finished recording, and where only a lock says that the folder may be ours."""
+    notes, other = store_of(tmp_path / "a.nc") / "notes.txt", store_of(tmp_path / "b.nc") / "notes.txt"
+    with eg.RunWriter(tmp_path / "a.nc", chunk=1) as w:
+        w.log(0, X)
+        notes.write_text("x")
+    assert steps_of(tmp_path / "a.nc") == [0] and [p.name for p in notes.parent.iterdir()] == ["notes.txt"]
+    other.parent.mkdir()
+    (other.parent / LOCK).touch()
+    other.write_text("x")
+    with pytest.raises(InputError, match="path: must leave the name of its store free"):
+        eg.RunWriter(tmp_path / "b.nc")
+    assert other.read_text() == notes.read_text() == "x"
+
+
+# -- bytes that change on the disk ---------------------------------------------------------------------------------
+
+
+def test_a_byte_that_changed_in_an_unfinished_recording_is_refused_by_the_name_of_its_file(tmp_path):
+    path = tmp_path / "a.nc"
+    w = eg.RunWriter(path, eg.Experiment(target=eg.Ring(modes=4), generator={"particles": 4}), chunk=2)
+    for step in range(5):
+        w.log(step, X + step, loss_generator=step)
+    w.flush()
+    good, rng = eg.open_runs(path), np.random.default_rng(0)
+    files = [f for f in sorted(store_of(path).rglob("*")) if f.is_file() and f.name != ".lock"]
+    assert len({f.parent for f in files}) > 6
+    for file in files:
+        data = file.read_bytes()
+        for place in rng.integers(len(data), size=2):
+            file.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+            try:
+                assert eg.open_runs(path).identical(good), (file, place)  # room over time, spaces between words
+            except InputError as error:
+                assert str(error).startswith(f"{file}: must be "), (place, str(error))
+        file.write_bytes(data)
+    w.log(5, X)
+    with open(store_of(path) / "particles" / "c.0.0.0.0", "r+b") as chunk:
+        chunk.write(b"?")
+    with pytest.raises(InputError, match=r"c\.0\.0\.0\.0: must be as it was written"):
+        w.close()
+
+
+def test_a_byte_that_changed_in_a_finished_file_is_refused_by_its_name(tmp_path):
+    runs, saved = tmp_path / "runs.nc", tmp_path / "saved.nc"
+    with eg.RunWriter(runs) as w:
+        for step in range(40):
+            w.log(step, np.full((2000, 2), float(step)))
+    eg.save(eg.open_runs(runs), saved)
+    for file in (runs, saved):
+        with h5py.File(file) as found:
+            summed = [found[name].id for name in ("particles", "time", "diverged_at")]
+            places = [v.get_chunk_info(i).byte_offset for v in summed for i in range(v.get_num_chunks())]
+        assert len(places) == 4
+        data = file.read_bytes()
+        for place in places:
+            file.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+            with pytest.raises(InputError, match=f"^{re.escape(str(file))}: must be .* not those written"):
+                eg.open_runs(file)

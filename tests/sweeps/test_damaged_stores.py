@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 import egan_theory as eg
 from egan_theory.base.errors import InputError
@@ -135,14 +136,41 @@ def test_damage_is_named_and_repaired(name, whole, tmp_path, in_this_process):
     assert kept is None or outside.read_bytes() == kept
 
 
-def test_a_store_without_its_root_is_no_free_place(whole, tmp_path, in_this_process):
-    """What was simulated is not thrown away unasked."""
+@pytest.mark.parametrize("records", [True, False])
+def test_a_store_without_its_root_is_overwritten_if_asked(whole, tmp_path, in_this_process, records):
+    """What was simulated is not thrown away unasked, and what is of somebody else never."""
     store = shutil.copytree(whole, tmp_path / "s.zarr")
-    (store / LOCK).touch()
     (store / "zarr.json").unlink()
+    if not records:
+        shutil.rmtree(store / "complete")
     before = files(store)
-    for how in ({}, {"resume": True}, {"overwrite": True}):
+    for how in ({}, {"resume": True}) if records else ():  # without them no batch is complete
         with pytest.raises(InputError, match=r"output: must be the Zarr store of a sweep, but found .*s\.zarr"):
+            eg.sweep(experiment(), AXES, store, batch=1, **how)
+    other = store / "final" / "thesis.tex"
+    other.write_text("x")
+    with pytest.raises(InputError, match=r"output: must hold nothing but the sweep .*, but found .*thesis\.tex"):
+        eg.sweep(experiment(), AXES, store, batch=1, overwrite=True)
+    assert files(store) == before | {"final/thesis.tex": b"x"}
+    other.unlink()
+    eg.sweep(experiment(), AXES, store, batch=1, overwrite=True)
+    assert files(store) == files(whole)
+
+
+@pytest.mark.parametrize("begun", ["locked", "store", "array"])
+def test_folders_of_others_are_not_overwritten(begun, whole, tmp_path, in_this_process):
+    """With a lock as ours, in a store that is whole, and another's array."""
+    store = tmp_path / "s.zarr"
+    if begun == "store":
+        shutil.copytree(whole, store)
+    elif begun == "array":
+        zarr.create_array(store / "status", shape=(3,), dtype=int)[:] = 1
+    store.mkdir(exist_ok=True)
+    (store / LOCK).touch()
+    (store / "notes.txt").write_text("x")
+    before = files(store)
+    for how in ({}, {"overwrite": True}):
+        with pytest.raises(InputError, match="output: must "):
             eg.sweep(experiment(), AXES, store, batch=1, **how)
     assert files(store) == before
 

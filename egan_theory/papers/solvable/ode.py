@@ -48,7 +48,7 @@ BEYOND = 1e4
 #: evaluations of the drift after which a run is given up: half a minute
 MAX_EVALUATIONS = 500_000
 #: after so many of them a run is given up that would need HOPELESS times MAX_EVALUATIONS at the pace until then
-SOON, HOPELESS = 20_000, 100
+SOON, HOPELESS = 20_000, 10
 
 
 class Averages(NamedTuple):
