@@ -7,6 +7,7 @@ library for a filter that it does not have. A NetCDF-4 file has none of these.
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ def check_own(field: str, file: h5py.File, name: str) -> None:
                 left.append((inner, item))
             elif isinstance(item, h5d.DatasetID):
                 _check_dataset(field, item, f"{inner} in {name}")
+                _check_texts(field, item, os.path.getsize(name), f"{inner} in {name}")
 
 
 _RULE = "hold its own data only, as NetCDF does"
@@ -66,6 +68,27 @@ def _check_dataset(field: str, item: h5py.h5d.DatasetID, where: str) -> None:
             raise InputError(field, "be compressed by filters of HDF5 itself", f"filter {number}, {where}")
     if made.get_layout() == h5d.CHUNKED and made.get_nfilters():
         _check_chunks(field, item, made, where)
+
+
+def _check_texts(field: str, item: h5py.h5d.DatasetID, size: int, where: str) -> None:
+    """Raise InputError where texts, or rows of any length, are together longer than the file, of ``size`` bytes: each
+    may point to the same bytes. They are read in pieces that fit in memory."""
+    import h5py
+    import numpy as np
+
+    if item.dtype.kind != "O" or item.get_type().get_class() == h5py.h5t.REFERENCE or 0 in item.shape:
+        return
+    data, safe = h5py.Dataset(item), SHARE * free_memory()
+    count = math.prod(item.shape)
+    if count * size <= safe:
+        return
+    rows = item.shape[0] if item.shape else 1
+    at_once, found = max(1, int(safe * rows / (size * count))), 0
+    for start in range(0, rows, at_once):
+        piece = data[start : start + at_once] if item.shape else data[()]
+        found += sum(memoryview(value).nbytes if hasattr(value, "nbytes") else len(value) for value in np.ravel(piece))
+        if found > size:
+            raise InputError(field, f"hold texts that fit in its {size} bytes", f"longer ones, {where}")
 
 
 def _check_chunks(field: str, item: h5py.h5d.DatasetID, made: h5py.h5p.PropDCID, where: str) -> None:

@@ -132,7 +132,7 @@ def _bomb(path, chunk, size, times=1):
             (1000, 2),
             8 * 10**6,
             1,
-            "have chunks of 16000 bytes as their shape says, but found one that inflates to more",
+            "have chunks of 16000 bytes as their shape says, but found one that infl",
         ),
         ((1000, 2), 16000, 2, "be compressed once, but found data deflated 2 times"),
     ],
@@ -145,6 +145,22 @@ def test_chunks_inflate_to_what_they_are(chunk, size, times, found, tmp_path, mo
         read_netcdf("x", tmp_path / "p.nc")
     _bomb(tmp_path / "p.nc", (1000, 2), 16000)
     assert read_netcdf("x", tmp_path / "p.nc")["points"].shape == (1000, 2)
+
+
+def test_texts_are_no_longer_than_their_file(tmp_path, monkeypatch):
+    """Of which each may point to the same bytes: 1000 texts of 10 MB in a file of 10 MB."""
+    with h5py.File(tmp_path / "x.nc", "w") as file:
+        names = file.create_dataset("names", (200,), dtype=h5py.string_dtype())
+        names[:] = "short"
+        names[0] = "x" * 100_000
+        start = names.id.get_offset()
+    monkeypatch.setattr("egan_theory.base.hdf5.free_memory", lambda: 1e6)
+    assert read_netcdf("x", tmp_path / "x.nc")["names"].values[1] == "short"
+    data = bytearray((tmp_path / "x.nc").read_bytes())
+    data[start : start + 200 * 16] = data[start : start + 16] * 200
+    (tmp_path / "x.nc").write_bytes(data)
+    with pytest.raises(eg.InputError, match=r"must hold texts that fit in its \d+ bytes, .* longer ones, /names"):
+        read_netcdf("x", tmp_path / "x.nc")
 
 
 @posix

@@ -561,10 +561,9 @@ def test_good_runs_are_well_formed(tmp_path):
 
 def test_dimensions_without_names():
     """h5netcdf numbers them in each variable anew: they need not go together."""
-    found = {"time": xr.Variable("phony_dim_0", np.zeros(4)), "x": xr.Variable(("u", "phony_dim_0"), np.zeros((2, 7)))}
-    with pytest.raises(
-        eg.InputError, match=r"r.nc: must hold variables with dimensions that have names, .* variable x"
-    ):
+    time, x = xr.Variable("phony_dim_0", np.zeros(4)), xr.Variable(("u", "phony_dim_0"), np.zeros((2, 7)))
+    found = {"time": time, "x": x}
+    with pytest.raises(eg.InputError, match=r"r.nc: must hold variables with dimensions that .* variable x"):
         _check_dims("r.nc", SimpleNamespace(variables=found), "r.nc")
 
 
