@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: what names of unfinished files and folders begin with
 TEMPORARY = ".tmp-"
 
+#: bytes of a .npy header, NumPy's own limit
+LONGEST_HEADER = 10_000
 #: byte order marks and the encodings that they say; UTF-32's begins with that of UTF-16
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -188,6 +190,8 @@ def read_npy(
     rule = "be a readable .npy array of numbers"
     check_file(field, Path(path), rule)
     try:
+        with open(path, "rb") as file:
+            _check_header(file.read(12))
         data = np.load(path, allow_pickle=False, mmap_mode="r")
         if not isinstance(data, np.ndarray):
             data.close()
@@ -199,7 +203,19 @@ def read_npy(
     except InputError:
         raise
     except Exception as error:  # headers may hold anything that Python can write
-        raise InputError(field, rule, f"{path}: {error}") from None
+        said = "a header of another form" if "malformed node" in str(error) else error
+        raise InputError(field, rule, f"{path}: {said}") from None
+
+
+def _check_header(start: bytes) -> None:
+    """Raise ValueError where the first 12 bytes of a .npy file announce a header longer than NumPy takes: it reads up
+    to 4 GiB, several times, before it looks."""
+    if (
+        start[:6] == b"\x93NUMPY"
+        and start[6] >= 2
+        and (length := int.from_bytes(start[8:12], "little")) > LONGEST_HEADER
+    ):
+        raise ValueError(f"a header of {length} bytes")
 
 
 def read_npz(path: Path, wanted: Mapping[str, np.ndarray | None], longest: int = 1_000_000) -> dict[str, np.ndarray]:
@@ -217,6 +233,8 @@ def read_npz(path: Path, wanted: Mapping[str, np.ndarray | None], longest: int =
     found = {}
     with zipfile.ZipFile(path) as archive:
         for name, like in wanted.items():
+            with archive.open(f"{name}.npy") as stream:
+                _check_header(stream.read(12))
             with archive.open(f"{name}.npy") as stream:
                 version = npy.read_magic(stream)
                 if version not in ((1, 0), (2, 0)):

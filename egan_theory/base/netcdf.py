@@ -54,6 +54,7 @@ def read_netcdf(
         with xr.open_dataset(path, engine="h5netcdf", decode_times=False, phony_dims="access") as ds:
             chosen = ds if choose is None else ds[list(choose(ds))]
             check_size(field, chosen.nbytes, "hold what fits in memory", str(path))
+            _check_dims(field, chosen, path)
             return chosen.load()
     except InputError:
         raise
@@ -77,6 +78,16 @@ def summed_chunks(shape: Sequence[int], dtype: np.dtype, largest: int = SUMMED) 
         if chunks[axis] > 1:
             break
     return tuple(chunks)
+
+
+def _check_dims(field: str, ds: xr.Dataset, path: str | Path) -> None:
+    """Raise InputError where variables without named dimensions, numbered one by one, do not go together."""
+    sizes: dict[Any, int] = {}
+    for name, variable in ds.variables.items():
+        for dim, size in zip(variable.dims, variable.shape, strict=True):
+            if sizes.setdefault(dim, size) != size:
+                found = f"variable {name} of shape {variable.shape} in {path}, beside others"
+                raise InputError(field, "hold variables with dimensions that have names", found)
 
 
 class _Target(io.FileIO):

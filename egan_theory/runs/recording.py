@@ -38,7 +38,7 @@ from .continuing import continued
 from .header import free, header_of
 from .reading import parts_of
 from .sample import STATE, Form, check_scalar_name, finite_number
-from .schema import DIMS, finished_status, variable
+from .schema import DIMS, LAST_STEP, finished_status, variable
 from .store import claim, discard, vacant, why
 from .unfinished import CHUNK, CHUNK_BYTES, WriteError, is_recording, store_of
 
@@ -46,8 +46,6 @@ from .unfinished import CHUNK, CHUNK_BYTES, WriteError, is_recording, store_of
 SECONDS = 60.0
 #: longest remark, in characters
 NOTE = 300
-#: larger steps are not told apart
-LAST_STEP = 2**53
 
 
 class RunWriter:

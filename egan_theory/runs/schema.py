@@ -119,6 +119,8 @@ _VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "training_seconds": (("run", "time"), "time of the training since the sample before", "s"),
     "monitor_products": (("run", "time"), "products with the training step's Jacobian", "1"),
 }
+#: larger steps are not told apart
+LAST_STEP = 2**53
 #: of what a Monitor records, in attribute monitor_version
 MONITOR_VERSION = "1"
 DIMS = {name: dims for name, (dims, _, _) in _VARIABLES.items()}
@@ -167,6 +169,8 @@ def validate_runs(ds: xr.Dataset, name: str = "runs") -> xr.Dataset:
     if not np.all(np.isfinite(time)):
         i = int(np.flatnonzero(~np.isfinite(time))[0])
         refuse("coordinate time", "be finite", f"{time[i]} at sample {i}")
+    if not np.all(near := np.abs(time.astype(float)) <= LAST_STEP):
+        refuse("coordinate time", "be at most 2^53", f"{time[~near][0]} at sample {int(np.flatnonzero(~near)[0])}")
     back = np.flatnonzero(time[1:] <= time[:-1])  # compared, not subtracted: unsigned steps wrap
     if len(back):
         i = int(back[0])

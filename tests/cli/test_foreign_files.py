@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import h5py
@@ -109,6 +110,57 @@ def test_netcdf_reads_no_other_file(name, pipe, tmp_path, capsys):
     assert out == "" and err.count("\n") == 1 and "p.nc" in err and found in err and ": must " in err
     with pytest.raises(eg.InputError, match=re.escape(found)):
         within(20, lambda: eg.open_runs(tmp_path / "p.nc"))
+
+
+def _bomb(path, chunk, size, times=1):
+    """A chunk whose stream inflates to ``size`` bytes, whatever the shape of the data."""
+    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    made.set_chunk(chunk)
+    for _ in range(times):
+        made.set_filter(h5py.h5z.FILTER_DEFLATE, 0, (9,))
+    with h5py.File(path, "w") as file:
+        space = h5py.h5s.create_simple(chunk)
+        item = h5py.h5d.create(file.id, b"points", h5py.h5t.NATIVE_DOUBLE, space, made)
+        item.write_direct_chunk((0, 0), zlib.compress(bytes(size), 9))
+
+
+@pytest.mark.parametrize(
+    ("chunk", "size", "times", "found"),
+    [
+        ((2, 2), 8 * 10**6, 1, "have chunks of 32 bytes as their shape says, but found one stored in 77"),
+        (
+            (1000, 2),
+            8 * 10**6,
+            1,
+            "have chunks of 16000 bytes as their shape says, but found one that infl",
+        ),
+        ((1000, 2), 16000, 2, "be compressed once, but found data deflated 2 times"),
+    ],
+)
+def test_chunks_inflate_to_what_they_are(chunk, size, times, found, tmp_path, monkeypatch):
+    """HDF5 took 5.9 GB for 2 points of a file of 5.8 MB."""
+    monkeypatch.setattr("egan_theory.base.hdf5.free_memory", lambda: 1e6)
+    _bomb(tmp_path / "p.nc", chunk, size, times)
+    with pytest.raises(eg.InputError, match=f"must {found}"):
+        read_netcdf("x", tmp_path / "p.nc")
+    _bomb(tmp_path / "p.nc", (1000, 2), 16000)
+    assert read_netcdf("x", tmp_path / "p.nc")["points"].shape == (1000, 2)
+
+
+def test_texts_are_no_longer_than_their_file(tmp_path, monkeypatch):
+    """Of which each may point to the same bytes: 1000 texts of 10 MB in a file of 10 MB."""
+    with h5py.File(tmp_path / "x.nc", "w") as file:
+        names = file.create_dataset("names", (200,), dtype=h5py.string_dtype())
+        names[:] = "short"
+        names[0] = "x" * 100_000
+        start = names.id.get_offset()
+    monkeypatch.setattr("egan_theory.base.hdf5.free_memory", lambda: 1e6)
+    assert read_netcdf("x", tmp_path / "x.nc")["names"].values[1] == "short"
+    data = bytearray((tmp_path / "x.nc").read_bytes())
+    data[start : start + 200 * 16] = data[start : start + 16] * 200
+    (tmp_path / "x.nc").write_bytes(data)
+    with pytest.raises(eg.InputError, match=r"must hold texts that fit in its \d+ bytes, .* longer ones, /names"):
+        read_netcdf("x", tmp_path / "x.nc")
 
 
 @posix

@@ -2,15 +2,20 @@
 
 import os
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 import xarray as xr
 
+import egan_theory as eg
 from analyses.draws import SMALL
+from egan_theory.base.files import read_npz
+from egan_theory.base.netcdf import _check_dims
 from egan_theory.cli.app import main
 from egan_theory.experiment.given import read_points
 from tests.builders import posix
@@ -390,6 +395,23 @@ def test_headers_of_arrays(name, tmp_path, capsys):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
 
+def test_a_long_header_is_not_read(tmp_path, capsys):
+    """NumPy reads all that the header of a later version announces, here 300 MB, before it looks at its length."""
+    start = b"\x93NUMPY\x02\x00" + (3 * 10**8).to_bytes(4, "little")
+    (tmp_path / "p.npy").write_bytes(start)
+    os.truncate(tmp_path / "p.npy", 4 * 10**8)
+    (tmp_path / "e.toml").write_text(edited(target='kind = "points"\npath = "p.npy"'))
+    resource = pytest.importorskip("resource")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    line = bad_input(["spectrum", str(tmp_path / "e.toml")], tmp_path, capsys)
+    assert "target.path: must be a readable .npy array" in line and "a header of 300000000 bytes" in line
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", start + bytes(10**7))
+    with pytest.raises(ValueError, match="a header of 300000000 bytes"):
+        read_npz(tmp_path / "bomb.npz", {"a": None})
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
 def test_what_does_not_fit_is_not_read(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("egan_theory.base.ram.free_memory", lambda: 1e9)
     with h5py.File(tmp_path / "runs.nc", "w") as file:
@@ -502,6 +524,9 @@ RUN_FILES: dict[str, tuple[Callable[[xr.Dataset], xr.Dataset], str]] = {
     ),
     "assignment sign": (_with("assignment", ("particle",), [0, 0, 1, -1]), "variable assignment: must hold indices"),
     "assignment part": (_with("assignment", ("particle",), [0.5, 0, 1, 1]), "variable assignment: must hold indices"),
+    "times beyond numbers": (
+        lambda ds: ds.assign_coords(time=ds["time"] * 1e300), "coordinate time: must be at most 2^53, but found"
+    ),
     "particle number": (lambda ds: ds.isel(particle=slice(3)), "dimension particle: must be generator.particles = 4"),
     "dimension": (lambda ds: ds.isel(component=slice(1)), "dimension component: must be the target's dimension 2"),
 }  # fmt: skip
@@ -532,6 +557,14 @@ def test_good_runs_are_well_formed(tmp_path):
     ds.isel(run=0, drop=True).to_netcdf(tmp_path / "one.nc", engine="h5netcdf")
     one = open_runs(tmp_path / "one.nc")
     assert one["particles"].dims == ("run", "time", "particle", "component") and one["time"].dtype.kind == "f"
+
+
+def test_dimensions_without_names():
+    """h5netcdf numbers them in each variable anew: they need not go together."""
+    time, x = xr.Variable("phony_dim_0", np.zeros(4)), xr.Variable(("u", "phony_dim_0"), np.zeros((2, 7)))
+    found = {"time": time, "x": x}
+    with pytest.raises(eg.InputError, match=r"r.nc: must hold variables with dimensions that .* variable x"):
+        _check_dims("r.nc", SimpleNamespace(variables=found), "r.nc")
 
 
 def test_complex_positions(tmp_path, capsys):

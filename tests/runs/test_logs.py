@@ -16,6 +16,7 @@ from egan_theory.base.errors import InputError, MissingExtra
 from egan_theory.cli.app import main
 from egan_theory.runs.logs.names import clean, player_of
 from egan_theory.runs.logs.tensorboard import _Reader
+from egan_theory.runs.logs.text import _unique
 from egan_theory.runs.schema import validate_runs
 
 EVENTS = Path(__file__).parent / "logs" / "events"
@@ -32,6 +33,13 @@ def row(ds: xr.Dataset, name: str, run: int = 0) -> dict:
     """Step -> value of what is given."""
     values = ds[name].transpose("run", "time").values[run]
     return {t.item(): v.item() for t, v in zip(ds["time"].values, values, strict=True) if not math.isnan(v)}
+
+
+def test_many_columns_of_one_name():
+    """In a time that grows as their number: 9,000 took for ever."""
+    assert _unique(["a", "b", "a", "a (2)", "a", ""]) == ["a", "b", "a (2)", "a (2) (2)", "a (3)", "column 6"]
+    assert _unique(["a"] * 9_000)[-1] == "a (9000)"
+    assert clean(["a" + "/" * i for i in range(1, 300)], ())["a" + "/" * 299] == "a_299"
 
 
 # -- TensorBoard -------------------------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ BAD_TEXT = {
         "log.csv, line 2: must have as many cells as the header has names",
     ),
     "no steps": ("time of day,d_loss\n0,1\n", "must have a column of steps"),
+    "more columns than any log has": ("a," * 20_000 + "step\n", "log.csv, line 1: must name at most 10000 columns"),
     "no names": ("0,1,2\n1,2,3\n", "log.csv, line 1: must be a line of column names, but found numbers"),
     "empty": ("", "must begin with a line of column names"),
     "names only": ("step,d_loss\n", "must hold values"),

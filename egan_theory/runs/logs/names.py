@@ -66,14 +66,16 @@ def clean(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
     own = {*DIMS, "time", WALL, "run_name", *(dim for dims in DIMS.values() for dim in dims)}
     reserved = own | set(taken)
     out: dict[str, str] = {}
+    last: dict[str, int] = {}  # of each that several names become: not counted from 2 on again
     for name in sorted(names):
         base = "".join(c if ("a" + c).isidentifier() else "_" for c in name)
         base = re.sub("_+", "_", base).strip("_")[:80].rstrip("_") or "scalar"
         base = base if base.isidentifier() else f"scalar_{base}"
         base = f"{base}_logged" if base in own else base
-        variable, k = base, 2
+        variable, k = base, last.get(base, 2)
         while variable in reserved:
             variable, k = f"{base}_{k}", k + 1
+        last[base] = k
         reserved.add(variable)
         out[name] = variable
     return out

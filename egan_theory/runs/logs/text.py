@@ -25,6 +25,8 @@ DELIMITERS = (",", ";", "\t", "|")
 _EXTRA = "\0more"
 #: characters of a header at most
 _HEADER = 10**6
+#: columns at most
+_COLUMNS = 10_000
 _COMMA = re.compile(r"[-+]?\d+,\d+(e[-+]?\d+)?", re.I)
 
 
@@ -92,6 +94,8 @@ def _header(file: TextIOBase, name: str) -> tuple[list[str], str, int, str]:
             raise InputError(name, "begin with a line of column names", "a line without an end")
         skipped += 1
     names, delimiter, _ = _names(line.lstrip("#"), name)
+    if len(names) > _COLUMNS:
+        raise InputError(f"{name}, line {skipped}", f"name at most {_COLUMNS} columns", len(names))
     decimal = "."
     if delimiter == ";":
         at = file.tell()
@@ -123,14 +127,15 @@ def _cells(text: str, delimiter: str) -> list[str]:
 
 def _unique(names: Sequence[str]) -> list[str]:
     """Names of columns, each once: a second "loss" is "loss (2)", one without a name "column 3"."""
-    out: list[str] = []
+    out: dict[str, None] = {}
+    last: dict[str, int] = {}  # of each name that was given more than once: not counted from 2 on again
     for i, given in enumerate(names, 1):
         base = name = given.strip() or f"column {i}"
-        k = 2
+        k = last.get(base, 2)
         while name in out:
             name, k = f"{base} ({k})", k + 1
-        out.append(name)
-    return out
+        out[name], last[base] = None, k
+    return list(out)
 
 
 def _take(piece: Any, table: Table, kept: dict[str, list[np.ndarray]]) -> None:
