@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...base.errors import InputError
+from ...base.spelling import unknown
 from ...games.modes import KINDS, kind
 from .. import given, style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
@@ -50,7 +50,7 @@ def monitor(runs: xr.Dataset, ax: Axes | None = None, what: str | None = None, r
         ``eg.Monitor`` recorded it; path angle: Berard et al. 2020.
     """
     if what is not None and what not in PANELS:
-        raise InputError("what", f"be one of {', '.join(PANELS)}", what)
+        raise unknown("what", what, PANELS)
     if ax is not None or what is not None:
         what = what or "moduli"
         return _panel(what, runs, run, style.axes(ax, (7.6, 3.4)))
