@@ -22,7 +22,7 @@ from ..runs.positions import with_positions
 from ..runs.schema import validate_runs
 from .agreement import Agreement, Quantity
 from .measure import SLOWEST, Measured, Measurement, measure
-from .modes import Observation, observed_modes
+from .modes import Observation, named, observed_modes
 from .powers import compare_powers
 
 #: how many of the slowest visible modes are compared
@@ -211,10 +211,13 @@ def _blind(exp: Experiment, found: Observation, modes: int) -> tuple[list[Measur
     matched = {int(i): above[int(j)] for i, j in zip(rows, columns, strict=True) if distance[i, j] <= MATCH}
     note = "" if fit.ok else fit.status
     pairs = [Measured(complex(predicted[i]), fit.values[j], fit.stderr[j], note) for i, j in sorted(matched.items())]
-    missed = [{"name": f"mode {s:.4g}", "reason": "no fitted eigenvalue near it"}
+    missed = [{"name": f"mode {named(s, found.unit)}", "reason": "no fitted eigenvalue near it"}
               for i, s in enumerate(predicted) if i not in matched]  # fmt: skip
     left = set(above.tolist()) - set(matched.values())
-    alone = [{"name": f"measured {fit.values[j]:.4g}", "reason": "no predicted mode near it"} for j in sorted(left)]
+    alone = [
+        {"name": f"measured {named(fit.values[j], found.unit)}", "reason": "no predicted mode near it"}
+        for j in sorted(left)
+    ]
     return pairs, missed[:modes] + alone
 
 

@@ -140,7 +140,10 @@ def _data(r: Results, draft: Draft) -> None:
         ),
         "runs.nc": (r.runs, f"the {'simulated' if r.runs is None else origin(r.runs)} runs"),
         "random.nc": (r.scattered, "the runs simulated from random starts"),
-        "strength.nc": (r.swept, "what is left of a kick over the penalty's strength, simulated and predicted"),
+        "strength.nc": (
+            r.swept,
+            "left of what can move of a kick, over the penalty's strength, simulated and predicted",
+        ),
         "phase.nc": (r.phase, "margins of the mechanisms over kernel ratio and strength"),
         "branch.nc": (None if r.branch is None else r.branch.to_dataset(), "the branch diagram"),
         "agreement.nc": (None if r.table is None else r.table.to_dataset(), "the agreement table"),
@@ -217,6 +220,8 @@ def _said(r: Results) -> dict[str, list[str]]:
         out["strength"] = [powers.strength(r.powers, r.exp, r.penalty).text]
     if r.frequency is not None:
         out["spectrum"] += on_frequency(r.frequency)
+        if r.spectrum is not None and (times := words.on_times(r.spectrum, r.exp)):
+            out["spectrum"].append(times)
     if r.regularizer is not None:
         out["strength"] += words.on_endless(r.regularizer)
     if runs is not None and (growth := words.unseen_growth(r.spectrum, runs, r.exp)):
@@ -226,7 +231,8 @@ def _said(r: Results) -> dict[str, list[str]]:
     if runs is not None and not r.own:
         out["simulation"] += left_out(r.exp, r.swept)
     if simulated is not None:
-        out["simulation"].append(f"From random starts: {words.ends(simulated)}")
+        slow = words.slow_rest(r.spectrum, simulated, r.exp)
+        out["simulation"].append(f"From random starts: {words.ends(simulated)} {slow}".strip())
     if runs is not None:
         out["agreement"] += words.on_distance(r.agreement, runs)
     return out
@@ -244,7 +250,8 @@ def _strengths(r: Results) -> list[dict[str, str]]:
     best = r.regularizer
     if best is None:
         return []
-    rows: list[tuple[str, float, float, float]] = [("without", 0.0, best.moving_without, np.nan)]
+    unit = r.exp.update_rule.rate_unit.removeprefix("1/")
+    rows: list[tuple[str, float, float, float]] = [("without", 0.0, best.moving_without, best.rate_without)]
     if best.helps and np.isfinite(best.best):
         rows += [
             ("half of it", best.best / 2, best.moving_at_half, best.rate_at_half),
@@ -256,7 +263,7 @@ def _strengths(r: Results) -> list[dict[str, str]]:
             "which": which,
             "strength": cell(strength),
             "left": cell(left) if resolved(left) and np.isfinite(left) else part(left),
-            "rate": cell(rate) if np.isfinite(rate) else "",
+            "rate": words.rate_in_table(rate, left, unit),
         }
         for which, strength, left, rate in rows
     ]

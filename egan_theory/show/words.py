@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..base.terminal import cell, sentence
+from ..base.terminal import cell, plural, sentence
 from ..comparison.agreement import Agreement, Quantity
 from ..comparison.compare import EVERY
 from ..experiment import Experiment
 from ..predict.left import left_over, part
 from ..predict.regularizer import Regularizer
 from ..predict.spectrum import not_decaying, unresolved_modes
-from ..runs.outcome import Outcome, known_outcomes, tally
+from ..runs.outcome import FADING, LATE, Outcome, known_outcomes, tally
 from ..tables.penalties import strength_field
 from .own import differences, origin
 from .quantities import meaning
@@ -72,6 +72,18 @@ def _on_resolved(spectrum: xr.Dataset, exp: Experiment, count: int, rest: str) -
     )
 
 
+def on_times(spectrum: xr.Dataset, exp: Experiment) -> str:
+    """Why waves are learnt sooner than the slowest mode decays; empty where none decays."""
+    slowest = float(spectrum.attrs["slowest_coupled_rate"])
+    if spectrum.attrs["verdict"] != "stable" or not np.isfinite(slowest):
+        return ""
+    return (
+        f"A learning time is that of one wave of the target by itself; the {duration(1 / slowest, exp)} above are that "
+        "of the slowest of all modes of these particles and features, whatever its shape: the one says when structure "
+        "of a size is there, the other when everything rests."
+    )
+
+
 def _growing(spectrum: xr.Dataset) -> int:
     """Number of modes that do not decay."""
     return int(spectrum["multiplicity"].values[not_decaying(spectrum)].sum())
@@ -80,6 +92,19 @@ def _growing(spectrum: xr.Dataset) -> int:
 def duration(value: float, exp: Experiment) -> str:
     number = f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
     return f"{number} {'units of time' if exp.update_rule.continuous else 'steps'}"
+
+
+def rate_in_table(rate: float | None, left: float | None, unit: str) -> str:
+    """A slowest decay rate for a table, and what it means where nothing decays; ``left``: what is left of a kick there,
+    None where there is no equilibrium."""
+    if rate is None or not np.isfinite(rate):
+        return "no equilibrium" if left is None or np.isnan(left) else "0 to rounding: nothing damps, it does not rest"
+    if rate == 0:
+        return "0: nothing damps, it oscillates for ever"
+    if rate > 0:
+        return cell(rate)
+    time = -1 / rate
+    return f"{cell(rate)}: grows by a factor e in {cell(time) if time < 1000 else f'{time:.0f}'} {plural(unit)}"
 
 
 def on_regularizer(best: Regularizer, exp: Experiment) -> str:
@@ -156,6 +181,24 @@ def same_kicks(eigenvalues: Agreement | None, strengths: Agreement | None, swept
     return (
         f" Compared are {others} parts of eigenvalues and rates, and {len(strengths.quantities)} strengths of "
         f"the same {kicks}kicks: their errors are not independent."
+    )
+
+
+def slow_rest(spectrum: xr.Dataset | None, runs: xr.Dataset, exp: Experiment) -> str:
+    """Of runs that keep every mode and move on about an equilibrium that is stable: slow decay counts as motion."""
+    if spectrum is None or spectrum.attrs["verdict"] != "stable":
+        return ""
+    slowest, count = (
+        float(spectrum.attrs["slowest_coupled_rate"]),
+        int((known_outcomes(runs) == Outcome.CIRCLING).sum()),
+    )
+    within = LATE / 2 * _last(runs)  # of what is judged, the later half is compared with the earlier
+    if not count or not slowest > 0 or np.exp(-slowest * within) < FADING:
+        return ""
+    which = "The one run that moves on" if count == 1 else f"The {count} runs that move on"
+    return (
+        f"{which} may yet come to rest: motion that fades by less than a quarter in {duration(within, exp)} counts as "
+        f"circling, and near equilibrium the slowest mode takes {duration(1 / slowest, exp)} to shrink by a factor e."
     )
 
 

@@ -37,7 +37,7 @@ def test_the_name_that_was_meant_is_offered(asked, meant):
 def test_nothing_is_offered_for_what_is_not_close():
     assert nearest("nothing", ["ring", "grid"]) == nearest(3, ["ring"]) == nearest("ring" * 100, ["ring"]) == ""
     for ask in (lambda: eg.frobnicate, lambda: eg.guide("frobnicate"), lambda: eg.Experiment(frobnicate={})):
-        with pytest.raises((InputError, AttributeError), match="frobnicate'$"):
+        with pytest.raises((InputError, AttributeError), match=r"frobnicate'$"):
             ask()
     assert not hasattr(eg, "_repr_html_") and not hasattr(eg.plot, "_repr_html_")
 
