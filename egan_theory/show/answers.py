@@ -18,6 +18,7 @@ from ..runs.positions import with_positions
 from ..tables.penalties import strength_field, strength_meaning, strength_title, strength_unit
 from . import powers
 from .answered import NOT_KNOWN, Answered
+from .apart import why_apart
 from .boundaries import RATIO, SPREAD, STARTS, undecided
 from .own import origin
 from .plot.runs import distance_of
@@ -239,6 +240,8 @@ def _agreement(r: Results) -> Iterator[Answered]:
     if missed:
         text += f" {missed} more could not be compared."
     text += same_kicks(r.agreement, r.strength, r.swept)
+    if apart := why_apart(table, runs):
+        text += f" {apart}"
     if r.agreement is None:
         text += " All are of the sweep of strengths: the eigenvalues could not be measured."
     yield Answered(ask, f"{good} of {total}", "quantities", text, "agrees", "agreement", good >= 0.9 * total)

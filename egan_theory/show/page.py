@@ -23,6 +23,7 @@ from ..symbolic import derive
 from ..tables.penalties import strength_field, strength_title
 from . import powers, words
 from .answers import answers, verdict
+from .apart import why_apart
 from .boundaries import RATIO, table_rows
 from .diagram import curves_text, diagram_text
 from .drawings import Drawing, drawings
@@ -30,6 +31,7 @@ from .folder import Draft, Target, claimed, written
 from .frequency import on_frequency
 from .glossary import GLOSSARY
 from .lighter import left_out
+from .moving import moving_on
 from .own import fitted, origin
 from .stages import Progress, Results, compute
 from .unsaid import unsaid
@@ -228,10 +230,12 @@ def _said(r: Results) -> dict[str, list[str]]:
         out["simulation"].append(growth)
     if r.agreement is not None and (same := words.same_kicks(r.agreement, r.strength, r.swept)):
         out["agreement"].append(same.strip())
+    if apart := why_apart(r.table, runs):
+        out["agreement"].append(apart)
     if runs is not None and not r.own:
         out["simulation"] += left_out(r.exp, r.swept)
     if simulated is not None:
-        slow = words.slow_rest(r.spectrum, simulated, r.exp)
+        slow = moving_on(r.spectrum, simulated, r.exp)
         out["simulation"].append(f"From random starts: {words.ends(simulated)} {slow}".strip())
     if runs is not None:
         out["agreement"] += words.on_distance(r.agreement, runs)

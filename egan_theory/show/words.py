@@ -14,7 +14,7 @@ from ..experiment import Experiment
 from ..predict.left import left_over, part
 from ..predict.regularizer import Regularizer
 from ..predict.spectrum import not_decaying, unresolved_modes
-from ..runs.outcome import FADING, LATE, Outcome, known_outcomes, tally
+from ..runs.outcome import Outcome, known_outcomes, tally
 from ..tables.penalties import strength_field
 from .own import differences, origin
 from .quantities import meaning
@@ -181,24 +181,6 @@ def same_kicks(eigenvalues: Agreement | None, strengths: Agreement | None, swept
     return (
         f" Compared are {others} parts of eigenvalues and rates, and {len(strengths.quantities)} strengths of "
         f"the same {kicks}kicks: their errors are not independent."
-    )
-
-
-def slow_rest(spectrum: xr.Dataset | None, runs: xr.Dataset, exp: Experiment) -> str:
-    """Of runs that keep every mode and move on about an equilibrium that is stable: slow decay counts as motion."""
-    if spectrum is None or spectrum.attrs["verdict"] != "stable":
-        return ""
-    slowest, count = (
-        float(spectrum.attrs["slowest_coupled_rate"]),
-        int((known_outcomes(runs) == Outcome.CIRCLING).sum()),
-    )
-    within = LATE / 2 * _last(runs)  # of what is judged, the later half is compared with the earlier
-    if not count or not slowest > 0 or np.exp(-slowest * within) < FADING:
-        return ""
-    which = "The one run that moves on" if count == 1 else f"The {count} runs that move on"
-    return (
-        f"{which} may yet come to rest: motion that fades by less than a quarter in {duration(within, exp)} counts as "
-        f"circling, and near equilibrium the slowest mode takes {duration(1 / slowest, exp)} to shrink by a factor e."
     )
 
 

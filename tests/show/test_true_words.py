@@ -13,6 +13,7 @@ from egan_theory.predict.left import part
 from egan_theory.predict.threshold import Threshold, Thresholds
 from egan_theory.show import answers, boundaries, captions, style, words
 from egan_theory.show.frequency import on_frequency
+from egan_theory.show.moving import moving_on
 from egan_theory.show.slides import strength_slider
 from egan_theory.show.stages import Results
 from egan_theory.tables.penalties import PENALTIES, strength_meaning
@@ -101,8 +102,14 @@ def test_the_slider_says_what_the_linear_theory_leaves_at_each_strength():
     assert slider.values[slider.start] == best.best and "the advice" in slider.texts[slider.start]
     for i in (0, len(slider.values) // 3, slider.start):
         left = eg.left_over(RING.replace({"penalty.r1": slider.values[i]}), best.horizon).moving
-        assert slider.heights[i] == pytest.approx(left) and f"predicted {left:.3g} of a kick left" in slider.texts[i]
-    assert "predicted 0.25 of a kick" in (said := slider.texts[slider.values.index(1.0)]) and "simulated 0.26" in said
+        assert (
+            slider.heights[i] == pytest.approx(left)
+            and f"predicted {left:.3g} left of what can move" in slider.texts[i]
+        )
+    assert (
+        "predicted 0.25 left of what can move" in (said := slider.texts[slider.values.index(1.0)])
+        and "simulated 0.26" in said
+    )
 
 
 def test_figures_tell_no_part_that_a_kick_does_not_resolve():
@@ -134,3 +141,26 @@ def test_what_a_strength_multiplies_is_said_in_its_own_words(key):
     assert "strength" in said and not re.search(rf"\b{key}\b", said) and said[0].isupper() and "^2" not in said
     if key == "r1":
         assert "(strength/2) |grad D|² on the data" in said
+
+
+def _ends(shares, codes, steps=3000):
+    """Runs whose particles end so many at each of 4 points, and what became of them."""
+    exp = eg.Experiment(target={"kind": "ring", "modes": 4}, generator={"particles": 8})
+    Y = exp.points.coordinates
+    x = np.array([np.repeat(Y, n, axis=0) for n in shares])[:, None]
+    runs = xr.Dataset(
+        {"particles": (("run", "time", "particle", "component"), x), "outcome": ("run", codes)}, {"time": [steps]}
+    )
+    return exp, runs
+
+
+def test_runs_that_move_on_about_a_stable_equilibrium_are_explained():
+    """Simulated: of 6 non-saturating runs from random starts the 4 with unequal shares circle for ever."""
+    stable = xr.Dataset(attrs={"verdict": "stable", "slowest_coupled_rate": 1e-4})
+    exp, runs = _ends([(3, 1, 2, 2), (2, 2, 2, 2), (2, 2, 2, 2)], [6, 6, 0])
+    said = moving_on(stable, runs, exp)
+    assert said.startswith("Of the 2 runs that move on 1 have other shares of particles")
+    assert "300 steps counts as circling" in said and "takes 10000 steps" in said
+    assert moving_on(stable.assign_attrs(slowest_coupled_rate=0.01), *_ends([(2, 2, 2, 2)], [6])[::-1]) == ""
+    assert moving_on(stable.assign_attrs(verdict="not stable"), runs, exp) == ""
+    assert moving_on(stable, *_ends([(3, 1, 2, 2)], [0])[::-1]) == ""

@@ -21,6 +21,8 @@ MARKS = dict(zip(KINDS, (
 ), strict=True))  # fmt: skip
 #: height of one panel
 HEIGHT = 2.5
+#: angles that are all below this, in degrees, have an axis of their own length
+SMALL = 30.0
 
 
 @given.given(runs=given.RUNS)
@@ -145,7 +147,14 @@ def _angles(runs: xr.Dataset, run: int, ax: Axes) -> None:
         colour, marker = MARKS[name]
         ax.plot(time, np.degrees(np.abs(np.angle(z))), marker, color=colour, mec=BLACK, mew=0.3, ms=5, label=name)
         _tell(ax, runs, time, np.degrees(np.abs(np.angle(z))), [f"{name}: {_said(v)}" for v in z])
-    ax.set(ylabel="angle per step (degrees)", ylim=(-8, 188), yticks=[0, 45, 90, 135, 180])
+    ax.set(ylabel="angle per step (degrees)")
+    most = max(
+        (float(np.degrees(np.abs(np.angle(z))).max(initial=0.0)) for _, _, z in multipliers(runs, run)), default=0
+    )
+    if 0 < most < SMALL:  # or all would lie on the axis
+        ax.set_ylim(-0.05 * most, 1.15 * most)
+    else:
+        ax.set(ylim=(-8, 188), yticks=[0, 45, 90, 135, 180])
 
 
 def _path(runs: xr.Dataset, run: int, ax: Axes) -> None:
