@@ -237,8 +237,10 @@ def _rate(exp: Experiment, times: np.ndarray, found: Measurement, unit: str) -> 
     residuals in another order: there the slowest exponent is at hand."""
     predicted = eigenvalues(linearize(exp), ratios=False).slowest_carried()
     span = times[-1] - times[0]
+    if predicted <= 0:
+        return "the slowest mode does not decay: the distance from equilibrium ends with no rate of decay"
     if not np.isfinite(predicted) or predicted * span < E_FOLDS:
-        return f"the runs show {max(predicted * span, 0):.2g} e-folds of the slowest mode, {E_FOLDS:g} are needed"
+        return f"the runs show {predicted * span:.2g} e-folds of the slowest mode, {E_FOLDS:g} are needed"
     if not found.modes or abs(found.modes[0].predicted.real + predicted) > SAME * predicted:
         return "the slowest mode is not seen"
     rate, error = fitted_rate(times, found.size())

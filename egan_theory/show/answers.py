@@ -133,7 +133,7 @@ def _strength(r: Results) -> Iterator[Answered]:
     if now > 0 and abs(now - best.best) > SAME * max(now, best.best):
         moving = left_over(r.exp, best.horizon).moving
         others.append(f"{_part(moving) if np.isfinite(moving) else 'a kick grows'} at the present {cell(now)}")
-    text = f"With it {left}" + (f"; {', '.join(others)}" if others else "") + "."
+    text = f"With it, {left}" + (f"; {', '.join(others)}" if others else "") + "."
     if now > 0 and len(others) < 2:
         text += " It is the present one."
     if best.edge is not None:
@@ -157,8 +157,10 @@ def _spread(r: Results) -> Iterator[Answered]:
         return
     now, inside = float(r.exp.get(RATIO)), row.margin <= 0
     if not row.values:
-        where = "at every kernel ratio" if row.range[1] > row.range[0] else "at this kernel ratio; others cannot be set"
-        text = f"{sentence(row.meaning)[:-1]} {where}."
+        where = (
+            "At every kernel ratio" if row.range[1] > row.range[0] else "At this kernel ratio (others cannot be set)"
+        )
+        text = f"{where} {row.meaning}."
         yield Answered(ask, "no threshold", "", text, "threshold", "collapse", inside)
         return
     nearest = min(row.values, key=lambda v: abs(v - now))

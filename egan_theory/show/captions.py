@@ -65,6 +65,8 @@ def damping(spectrum: xr.Dataset) -> Words:
     below = int((zeta < 1).sum())
     alt = f"Damping ratios of {len(zeta)} eigenvalues, {span}; {below} of them are below the critical line at 1."
     text = f"Damping ratio of the modes that move the particles, {span}. Below the dashed line a mode oscillates."
+    if zeta.min() < 0:
+        text += " Below 0 it grows."
     return Words(alt, text, "real modes without a partner have no damping ratio and are left out")
 
 

@@ -110,7 +110,7 @@ def rate_in_table(rate: float | None, left: float | None, unit: str) -> str:
 def on_regularizer(best: Regularizer, exp: Experiment) -> str:
     name = strength_field(best.penalty)[1]
     strength = float(exp.get(name))
-    first, *others = best.remarks
+    first, *others = (text for text in best.remarks if text not in best.never_moves)  # said below the table
     text = sentence(first)
     if best.helps and abs(best.best - strength) <= SAME * max(best.best, strength):
         text += " The present strength is this one."
