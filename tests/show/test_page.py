@@ -136,7 +136,7 @@ def test_strengths_leave_what_the_linear_maps_power_leaves(fakes, tmp_path):  # 
     text = eg.report(RING, tmp_path / "page.html").read_text()
     best = eg.best_regularizer(RING)
     table = re.search(r"left of what can move</th>.*?<tbody>(.*?)</tbody>", text, re.S)[1]
-    cells = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)]
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)]
     for (strength, left, _), by in zip(cells, (0.0, 0.5, 1.0, 2.0), strict=True):
         exp = RING.replace({"penalty.r1": by * best.best})
         assert float(strength) == pytest.approx(by * best.best, rel=1e-3)
