@@ -12,12 +12,12 @@ The names and their signatures are in ``__init__.pyi``. Figures are ``eg.plot.*`
 
 from typing import Any
 
-import lazy_loader
+from .base.public import attach
 
 __version__ = "0.1.0"
 
 # imported on first use, so that `egan --help` need not load SymPy, xarray and matplotlib
-_public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_public, __dir__, __all__ = attach(__name__, __file__, "egan_theory", lambda: _figures())
 
 #: former names that go with the next version
 _MOVED = {
@@ -47,6 +47,11 @@ _MOVED = {
     "solvable_report": "solvable.solvable_report",
     "solve_ode": "solvable.solve_ode",
 }
+
+
+def _figures() -> dict[str, str]:
+    """Names of figures, and where they are."""
+    return {name: f"plot.{name}" for name in _public("plot").__all__}
 
 
 def __getattr__(name: str) -> Any:

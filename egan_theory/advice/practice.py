@@ -9,6 +9,7 @@ import numpy as np
 
 from ..base.arrays import check_seed, numbers
 from ..base.errors import InputError
+from ..base.spelling import unknown
 from ..experiment import Experiment
 from ..features.given import FeatureKernel
 from ..features.rows import RowFeatures
@@ -82,7 +83,7 @@ def practice(training: Experiment | Mapping[str, Any] | None) -> Experiment:
 def _from_tables(tables: dict[str, Any]) -> Experiment:
     for name in tables:
         if name not in TABLES:
-            raise InputError(f"training.{name}", f"be one of {', '.join(TABLES)}", repr(name))
+            raise unknown(f"training.{name}", name, TABLES)
     generator = tables.get("generator")
     if isinstance(generator, Mapping) and generator.get("normalisation", "mean") != "mean":
         rule = (

@@ -93,7 +93,7 @@ def advice_text(a: Advice) -> list[Any]:
     lines: list[Any] = [
         table(f"R1 strength for {a.span}", ["what", "value"], [list(row) for row in headline(a)]),
         *map(sentence, a.remarks),
-        table("Draws", names, draws),
+        table(f"Draws (left: of {_moving(a)} after {a.span}, of 1)", names, draws),
     ]
     if a.sizes:
         keys = list(a.sizes[0])

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer
 
 from .errors import InputError
-from .spelling import word
+from .spelling import unknown, word
 
 #: the range of every rate, strength, variance and length: products of several, and their squares, stay doubles
 SMALLEST, LARGEST = 1e-20, 1e20
@@ -44,7 +44,7 @@ class Config(BaseModel):
         if name.startswith("_"):  # pydantic's own and private ones
             return super().__setattr__(name, value)
         if name not in type(self).model_fields:
-            raise InputError(path, f"be one of the fields ({', '.join(type(self).model_fields)})", repr(name))
+            raise unknown(path, name, type(self).model_fields, "be one of the fields ({})")
         whole = isinstance(getattr(self, name), Config)  # a table: replace takes single fields
         change = f"model_copy(update={{{name!r}: ...}})" if whole else f'replace({{"{path}": ...}})'
         raise InputError(path, f"not be assigned (nothing here changes): {self.called}.{change} gives a changed copy")

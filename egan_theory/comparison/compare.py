@@ -23,7 +23,7 @@ from ..runs.positions import with_positions
 from ..runs.schema import validate_runs
 from .agreement import Agreement, Quantity
 from .measure import SLOWEST, Measured, Measurement, measure
-from .modes import Observation, observed_modes
+from .modes import Observation, named, observed_modes
 from .powers import compare_powers
 
 #: the field of an error about all of them
@@ -235,10 +235,13 @@ def _blind(exp: Experiment, found: Observation, modes: int) -> tuple[list[Measur
     matched = {int(i): above[int(j)] for i, j in zip(rows, columns, strict=True) if distance[i, j] <= MATCH}
     note = "" if fit.ok else fit.status
     pairs = [Measured(complex(predicted[i]), fit.values[j], fit.stderr[j], note) for i, j in sorted(matched.items())]
-    missed = [{"name": f"mode {s:.4g}", "reason": "no fitted eigenvalue near it"}
+    missed = [{"name": f"mode {named(s, found.unit)}", "reason": "no fitted eigenvalue near it"}
               for i, s in enumerate(predicted) if i not in matched]  # fmt: skip
     left = set(above.tolist()) - set(matched.values())
-    alone = [{"name": f"measured {fit.values[j]:.4g}", "reason": "no predicted mode near it"} for j in sorted(left)]
+    alone = [
+        {"name": f"measured {named(fit.values[j], found.unit)}", "reason": "no predicted mode near it"}
+        for j in sorted(left)
+    ]
     return pairs, missed[:modes] + alone
 
 
@@ -258,8 +261,10 @@ def _rate(exp: Experiment, times: np.ndarray, found: Measurement, unit: str) -> 
     residuals in another order: there the slowest exponent is at hand."""
     predicted = eigenvalues(linearize(exp), ratios=False).slowest_carried()
     span = times[-1] - times[0]
+    if predicted <= 0:
+        return "the slowest mode does not decay: the distance from equilibrium ends with no rate of decay"
     if not np.isfinite(predicted) or predicted * span < E_FOLDS:
-        return f"the runs show {max(predicted * span, 0):.2g} e-folds of the slowest mode, {E_FOLDS:g} are needed"
+        return f"the runs show {predicted * span:.2g} e-folds of the slowest mode, {E_FOLDS:g} are needed"
     if not found.modes or abs(found.modes[0].predicted.real + predicted) > SAME * predicted:
         return "the slowest mode is not seen"
     rate, error = fitted_rate(times, found.size())

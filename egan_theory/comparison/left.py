@@ -15,6 +15,7 @@ from ..experiment.taken import takes_experiment
 from ..predict.left import RESOLVED, horizon_of, left_over, plain
 from ..simulation.condense import condensed
 from .agreement import Agreement, Quantity
+from .along import left_along
 from .variants import SEPARATE, simulated, sweep_axis
 
 #: kick in length scales: second-order effects are this part of what is measured, rounding 1e-10 of the kick
@@ -42,15 +43,17 @@ def sweep_left(
     """What is left of kicks of 1e-6 length scales after ``horizon`` whole steps of the nonlinear model, per strength.
 
     One run per orthonormal direction of the particles' coordinates; more than ``directions`` of them: so many drawn at
-    random with ``seed``. Particles that share a point move as one (simulation.condensed).
+    random with ``seed``, the others taken as the theory has them: what was simulated less what is predicted along the
+    drawn ones, over all, is added to the prediction. Particles that share a point move as one (simulation.condensed).
 
     Returns:
         A Dataset; ``eg.compare_left`` and ``eg.plot.left`` take it.
 
     Shapes:
         - moving (strength), moving_stderr (strength) [1]: rms displacement of the coordinates that can move over that
-          of the kick, and its error from second-order effects and, of drawn directions, from the draw; NaN where a run
-          diverged or left the linear regime
+          of the kick, and its error from second-order effects and, of drawn directions, from the scatter of that
+          difference (without equilibrium on the data: of the runs themselves); NaN where a run diverged or left the
+          linear regime
         - left (strength) [1]: that of all coordinates
         - predicted_moving (strength), predicted_left (strength) [1]
 
@@ -90,7 +93,9 @@ def sweep_left(
         of_all = left_over(exp.replace({path: float(strength)}), time)
         moving, error = float("nan"), float("nan")
         if i in parts:
-            moving, error = _measured(parts[i], kicks, N * d * own[i].frozen ** 2, length)
+            alone = left_along(variants[i], kicks, time) if count < N * d else None
+            expected = None if alone is None else (alone, own[i].total ** 2)
+            moving, error = _measured(parts[i], kicks, N * d * own[i].frozen ** 2, length, expected)
         total = np.sqrt(of_all.frozen**2 + (1 - of_all.frozen**2) * moving**2)
         rows.append((moving, error, total, of_all.moving, of_all.total))
     names = ("moving", "moving_stderr", "left", "predicted_moving", "predicted_left")
@@ -106,9 +111,12 @@ def sweep_left(
     )
 
 
-def _measured(part: xr.Dataset, kicks: np.ndarray, frozen: float, length: float) -> tuple[float, float]:
+def _measured(
+    part: xr.Dataset, kicks: np.ndarray, frozen: float, length: float, expected: tuple[np.ndarray, float] | None
+) -> tuple[float, float]:
     """(rms displacement of the moving coordinates over that of the kick, its error) of one strength's runs; ``frozen``
-    coordinates never move."""
+    coordinates never move. ``expected``: squares along the kicks and their mean over all directions as predicted: few
+    drawn directions may miss the few along which something is left, and then neither mean nor scatter tell it."""
     x = part["particles"].values
     size = np.linalg.norm(kicks[0])
     if x.shape[1] < 2 or not np.all(np.isfinite(x[:, -1])):
@@ -118,6 +126,8 @@ def _measured(part: xr.Dataset, kicks: np.ndarray, frozen: float, length: float)
         return float("nan"), float("nan")
     squares = (dx**2).sum((1, 2)) / size**2
     total, count = kicks[0].size, len(squares)
+    if expected is not None:
+        squares = squares - expected[0] + expected[1]
     moving = max((squares.mean() * total - frozen) / (total - frozen), 0.0)
     value = float(np.sqrt(moving))
     # of its square: what never moves is taken off, and moves in second order

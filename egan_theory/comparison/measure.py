@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ..fits.joint import Fit, Series, Unit, project, solve, units
 from ..fits.scatter import Scatter, few, scatter
-from .modes import Observation
+from .modes import Observation, named
 
 #: a mode is measured when it does not decay by more than this many e-folds between two samples
 FASTEST = 2.0
@@ -93,7 +93,10 @@ def measure(found: Observation, slowest: float = SLOWEST, refit: bool = False) -
         errors = replace(errors, covariance=_without_one(series, fit, errors))
     unseen |= weak
     names = [
-        {"name": f"mode {', '.join(f'{s / span:.4g}' for s in u.predicted if s.imag >= 0)}", "reason": unseen[i]}
+        {
+            "name": f"mode {', '.join(named(s / span, found.unit) for s in u.predicted if s.imag >= 0)}",
+            "reason": unseen[i],
+        }
         for i, u in sorted(enumerate(series.units), key=lambda p: -p[1].predicted.real.max())
         if i in unseen and u.moves and u.predicted.any()
     ]

@@ -51,6 +51,13 @@ class Observation:
     second_order: float  # largest displacement over the discriminator's length scale
     displacement: float  # rms over runs, particles and coordinates, at the first sample
     notes: tuple[dict[str, str], ...]
+    unit: str  # of s
+
+
+def named(s: complex, unit: str) -> str:
+    """An exponent as tables and figures write it, with its unit; of a pair both: "s = -0.002 ± 0.02i 1/step"."""
+    turns = f" ± {abs(s.imag):.4g}i" if s.imag else ""
+    return f"s = {s.real:.4g}{turns} {unit}"
 
 
 def observed_modes(problem: Problem, runs: xr.Dataset, limit: float = LINEAR_LIMIT) -> Observation:
@@ -81,7 +88,7 @@ def observed_modes(problem: Problem, runs: xr.Dataset, limit: float = LINEAR_LIM
     blocks = [Block(b.name, b.y, b.modes[:, usable]) for b in blocks]
     size = float(np.sqrt((x.dx[:, 0] ** 2).mean()))
     second_order = float(np.nanmax(np.abs(x.dx[:, 0]))) / problem.exp.discriminator.length_scale
-    return Observation(times, s[usable], moves[usable], tuple(blocks), second_order, size, tuple(notes))
+    return Observation(times, s[usable], moves[usable], tuple(blocks), second_order, size, tuple(notes), rule.rate_unit)
 
 
 def _modes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

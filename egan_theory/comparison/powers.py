@@ -63,7 +63,8 @@ def compare_powers(exp: Experiment, runs: xr.Dataset, modes: int) -> Agreement:
         group = (np.abs(a - a[i]) <= SAME * np.abs(a).max()) & (np.abs(c**2 - c[i] ** 2) <= SAME * (c**2).max())
         done |= group
         law = {name: float(values[i]) for name, values in predicted.items()}
-        name = f"mode a = {law['damping']:.4g}, w2 = {law['stiffness']:.4g}"
+        unit = exp.update_rule.rate_unit
+        name = f"mode of damping {law['damping']:.4g} {unit}, squared frequency {law['stiffness']:.4g} ({unit})²"
         reason = _unusable(law, T, float(size[group].max() / size.max()))
         if reason:
             unmatched.append({"name": name, "reason": reason})

@@ -1,5 +1,5 @@
 """The description of an experiment: one file, read and checked once, that drives everything else."""
 
-import lazy_loader
+from ..base.public import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__, "egan_theory.experiment")

@@ -20,6 +20,7 @@ from pydantic import ValidationError, model_validator
 from ..base.config import Config
 from ..base.errors import InputError
 from ..base.files import read_text
+from ..base.spelling import unknown
 from ..base.toml import changed_tables, parsed
 from ..kernels import Kernel
 from ..tables.losses import Loss, get_loss
@@ -222,7 +223,7 @@ class Experiment(ShownExperiment, Config):
                 field = next(iter(table if isinstance(table, dict) else type(table).model_fields))
                 raise InputError(path, f"be a dotted field, e.g. {path}.{field}", "a whole table")
             if leaf not in node:
-                raise InputError(path, f"be one of {', '.join(k for k in node)}", repr(leaf))
+                raise unknown(path, leaf, node)
             current = node[leaf]
             # a parameter scan hands over floats; integer fields take them when they are whole
             if type(current) is int and isinstance(value, float) and value.is_integer():
@@ -238,8 +239,9 @@ class Experiment(ShownExperiment, Config):
         """
         node: Any = self
         for part in path.split("."):
-            if not isinstance(node, Config) or part not in type(node).model_fields:
-                raise InputError(path, "be a field of the experiment", repr(part))
+            known = type(node).model_fields if isinstance(node, Config) else {}
+            if part not in known:
+                raise unknown(path, part, known, "be a field of the experiment")
             node = getattr(node, part)
         return node
 

@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from ..base.config import LARGEST, SMALLEST, Config, Integers, Numbers, Positive
 from ..base.errors import InputError
 from ..base.parameters import declares
-from ..base.spelling import word
+from ..base.spelling import unknown, word
 from ..kernels import KERNELS, PARAMETERS, Kernel, make_kernel
 from ..tables.activations import ACTIVATIONS
 from ..tables.architecture import Architecture, GeneratorArchitecture
@@ -218,7 +218,7 @@ class Discriminator(_KernelChoice):
     def _known(cls, value: Any) -> Any:
         value = word(value)
         if isinstance(value, str) and value not in DISCRIMINATORS:
-            raise InputError("discriminator.kernel", f"be one of {', '.join(DISCRIMINATORS)}", repr(value))
+            raise unknown("discriminator.kernel", value, DISCRIMINATORS)
         return value
 
     @property

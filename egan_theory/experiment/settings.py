@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from ..base.config import Config, NotNegative, Positive, Word
 from ..base.errors import InputError
 from ..base.parameters import declares
-from ..base.spelling import word
+from ..base.spelling import unknown, word
 from ..tables.losses import LOSSES
 from ..tables.penalties import FUNCTIONAL, STRENGTHS, WGAN_GP, WGAN_GP_REASON, Coefficients, coefficients
 from ..tables.updates import PARAMETERS, RULES, UNIFORM
@@ -33,7 +33,7 @@ class LossChoice(Config):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in LOSSES:
-            raise InputError("loss.kind", f"be one of {', '.join(LOSSES)}", repr(value))
+            raise unknown("loss.kind", value, LOSSES)
         return value
 
 
@@ -120,7 +120,7 @@ class Update(Config):
     @model_validator(mode="after")
     def _consistent(self) -> Update:
         if self.rule not in RULES:
-            raise InputError("update.rule", f"be one of {', '.join(RULES)}", repr(self.rule))
+            raise unknown("update.rule", self.rule, RULES)
         for name, parameter in PARAMETERS.items():
             found = getattr(self, name)
             has = [rule.name for rule in RULES.values() if name in rule.parameters]

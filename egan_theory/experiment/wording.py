@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from ..base.config import LARGEST, SMALLEST
 from ..base.errors import InputError, described
+from ..base.spelling import meant, nearest, unknown
 from .players import DISCRIMINATORS
 from .targets import TARGETS, Ring
 
@@ -85,10 +87,10 @@ def input_error(error: ValidationError, model: type[BaseModel]) -> InputError:
     if kind == "extra_forbidden":
         # the tag of the target's kind stands at loc[1]
         keys = _known_keys(model, path[:-1], first["loc"][1] if len(first["loc"]) > 1 else None)
-        return InputError(field, f"be one of the known keys ({', '.join(keys)})", repr(path[-1]))
+        return unknown(field, path[-1], keys, "be one of the known keys ({})")
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tag = found.get("kind") if isinstance(found, dict) else found
-        return InputError("target.kind", f"be one of {', '.join(TARGETS)}", described(tag))
+        return unknown("target.kind", tag, TARGETS)
     if field in _UNION_RULES:
         return InputError(field, _UNION_RULES[field], described(found))
     if kind == "greater_than_equal" and first["ctx"]["ge"] == SMALLEST and found is not None and found <= 0:
@@ -96,4 +98,6 @@ def input_error(error: ValidationError, model: type[BaseModel]) -> InputError:
     rule = TYPE_RULES.get(kind)
     if rule is None:
         rule = "satisfy: " + first["msg"].removeprefix("Input should ").removeprefix("Value error, ")
-    return InputError(field, rule.format(**first.get("ctx", {})), None if kind == "missing" else described(found))
+    words = re.findall("'([^']*)'", first["ctx"]["expected"]) if kind == "literal_error" else []
+    shown = None if kind == "missing" else described(found) + meant(nearest(found, words))
+    return InputError(field, rule.format(**first.get("ctx", {})), shown)

@@ -22,6 +22,7 @@ from ..base.arrays import numbers
 from ..base.errors import InputError
 from ..base.parameters import Parameter, fraction, not_negative
 from ..base.shown import Shown
+from ..base.spelling import unknown
 
 Array = np.ndarray
 Settings = Mapping[str, Any]
@@ -69,7 +70,7 @@ OPTIMIZERS: dict[str, Rule] = {}
 def get_optimizer(kind: str) -> Rule:
     """The entry of that name; InputError names the choices."""
     if kind not in OPTIMIZERS:
-        raise InputError("optimizer", f"be one of {', '.join(OPTIMIZERS)}", repr(kind))
+        raise unknown("optimizer", kind, OPTIMIZERS)
     return OPTIMIZERS[kind]
 
 

@@ -16,6 +16,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
+from ..base.spelling import unknown
 from ..tables.losses import LOSSES, get_loss
 from ..tables.penalties import PENALTIES
 
@@ -47,7 +48,7 @@ def objectives(loss: Any, functions: Functions) -> tuple[Objective, Objective]:
     if isinstance(loss, str):
         kind = loss.replace("-", "_")
         if kind not in names():
-            raise InputError("loss", f"be one of {', '.join(names())}, or two functions", repr(loss))
+            raise unknown("loss", loss, names(), "be one of {}, or two functions")
         return _paired(kind, functions) if get_loss(kind).pairs else _named(kind, functions)
     if not (isinstance(loss, tuple | list) and len(loss) == 2 and all(map(callable, loss))):
         raise InputError("loss", "be a name or two functions (loss_D, loss_G) of (real, fake) scores", repr(loss))

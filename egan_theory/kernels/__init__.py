@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..base.errors import InputError
 from ..base.parameters import collected, parameters_of
+from ..base.spelling import unknown
 from .base import KERNELS, Kernel
 from .dot import Linear, Polynomial
 from .profile import ProfileKernel, kernel_from_profile
@@ -45,8 +45,8 @@ def make_kernel(name: str, **parameters: Any) -> Kernel:
     Raises InputError for an unknown name, a parameter that no kernel has, or one out of range.
     """
     if not isinstance(name, str) or name not in KERNELS:
-        raise InputError("discriminator.kernel", f"be one of {', '.join(KERNELS)}", repr(name))
-    for unknown in parameters.keys() - PARAMETERS.keys():
-        raise InputError(f"discriminator.{unknown}", f"be one of the parameters ({', '.join(PARAMETERS)})")
+        raise unknown("discriminator.kernel", name, KERNELS)
+    for other in parameters.keys() - PARAMETERS.keys():
+        raise unknown(f"discriminator.{other}", other, PARAMETERS, "be one of the parameters ({})")
     own = parameters_of(KERNELS[name])
     return KERNELS[name](**{key: value for key, value in parameters.items() if key in own})

@@ -1,5 +1,5 @@
 """Models of single papers, each with its own theory, simulation and commands. The core knows none of them."""
 
-import lazy_loader
+from ..base.public import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__, "egan_theory.papers")

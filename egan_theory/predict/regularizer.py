@@ -48,6 +48,7 @@ class Regularizer(ForHorizon):
         slow_modes: [1] how many of ``modes`` decay by less than 1/e within the horizon.
         modes: [1] number of eigenvalues by which the particles converge.
         safety: [1] smallest factor between ``best`` and ``edge``.
+        rate_without: [1/step; flow: 1/time] as rate, at strength 0 (nan: no equilibrium, or below rounding).
         movings: [1] (n,) what each of ``strengths`` leaves of what can move.
         method: "numerical".
 
@@ -57,9 +58,9 @@ class Regularizer(ForHorizon):
 
     KEYS = (
         "penalty", "best", "horizon", "left", "left_without", "left_at_half", "left_at_double", "frozen", "moving",
-        "moving_without", "moving_at_half", "moving_at_double", "optimum", "rate", "rate_at_half", "rate_at_double",
-        "range", "edge", "share_of_edge", "asymptotic", "slow_modes", "modes", "method", "unit", "binding_modes",
-        "remarks", "assumptions",
+        "moving_without", "moving_at_half", "moving_at_double", "optimum", "rate", "rate_without", "rate_at_half",
+        "rate_at_double", "range", "edge", "share_of_edge", "asymptotic", "slow_modes", "modes", "method", "unit",
+        "binding_modes", "remarks", "assumptions",
     )  # fmt: skip
     SHOWN = ("best", "moving", "moving_without", "moving_at_half", "moving_at_double", "edge", "rate")
     NAMES: ClassVar = {
@@ -81,6 +82,7 @@ class Regularizer(ForHorizon):
     slow_modes: int
     modes: int
     safety: float
+    rate_without: float
     movings: np.ndarray = field(repr=False, compare=False)
     method: str = "numerical"
 
@@ -183,6 +185,7 @@ def best_regularizer(
         high=choice.high,
         edge=edge,
         rate=rates.at(best),
+        rate_without=rates.at(zero_strength),
         rate_at_half=rates.at(best / 2),
         rate_at_double=rates.at(2 * best),
         asymptotic=asymptotic,

@@ -28,6 +28,8 @@ Progress = Callable[[int, int, str], None]
 SCAN = 25
 #: a margin measured on an orbit: values added between those that bracket a sign change, and how often
 BETWEEN, ROUNDS = 9, 2
+#: how it is said that a mechanism tells nothing at some of the values
+NO_STATEMENT = "no statement at"
 
 
 @dataclass(frozen=True)
@@ -147,16 +149,25 @@ class Thresholds(Table):
         return {**self.provenance, "vary": self.vary, "current": self.current}
 
     def grid(self) -> tuple[list[str], list[list[Any]]]:
-        """Titles of columns, and a row for each threshold."""
-        rows = [
-            [t.mechanism, value, side, said.get(side, ""), f"{cell(t.range[0])} to {cell(t.range[1])}",
-             t.method or "not evaluated"]
-            for t in self.thresholds
-            for value, side, said in zip(
-                t.values or (None,), t.unstable_side or ("",), t.meanings or ({},), strict=True
-            )
-        ]  # fmt: skip
+        """Titles of columns, and a row for each threshold, or for the mechanism that has none."""
+        rows: list[list[Any]] = []
+        for t in self.thresholds:
+            found: list[tuple[Any, str, str]] = [
+                (value, side, said[side])
+                for value, side, said in zip(t.values, t.unstable_side, t.meanings, strict=True)
+            ]
+            for row in found or [("not known" if t.reason else "none", *self._throughout(t))]:
+                rows.append(
+                    [t.mechanism, *row, f"{cell(t.range[0])} to {cell(t.range[1])}", t.method or "not evaluated"]
+                )
         return ["mechanism", "threshold", "side", "what holds there", "range searched", "method"], rows
+
+    def _throughout(self, t: Threshold) -> tuple[str, str]:
+        """Where a mechanism without a threshold holds, and what holds there: what does now, if that was searched."""
+        if t.reason or not t.meaning or not t.range[0] <= self.current <= t.range[1]:
+            return "", ""
+        silent = any(a.startswith(NO_STATEMENT) for a in t.assumptions)
+        return "where it says anything" if silent else "everywhere", t.meaning
 
 
 @takes_experiment
@@ -309,7 +320,7 @@ def _no_statement(exp: Experiment, axis: Axis, mechanism: Mechanism) -> InputErr
 
 
 def _missing(count: int, total: int) -> tuple[str, ...]:
-    return (f"no statement at {count} of {total} scanned values",) if count else ()
+    return (f"{NO_STATEMENT} {count} of {total} scanned values",) if count else ()
 
 
 __all__ = ["Threshold", "Thresholds", "thresholds"]

@@ -4,6 +4,6 @@ Computes no physics. ``style``: how every figure looks; ``words``: the report's 
 own made ready for the report; ``folder``: where a report is written.
 """
 
-import lazy_loader
+from ..base.public import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__, "egan_theory.show")

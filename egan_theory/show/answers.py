@@ -18,6 +18,7 @@ from ..runs.positions import with_positions
 from ..tables.penalties import strength_field, strength_meaning, strength_title, strength_unit
 from . import powers
 from .answered import NOT_KNOWN, Answered
+from .apart import why_apart
 from .boundaries import RATIO, SPREAD, STARTS, undecided
 from .own import origin
 from .plot.runs import distance_of
@@ -134,7 +135,7 @@ def _strength(r: Results) -> Iterator[Answered]:
     if now > 0 and abs(now - best.best) > SAME * max(now, best.best):
         moving = left_over(r.exp, best.horizon).moving
         others.append(f"{_part(moving) if np.isfinite(moving) else 'a kick grows'} at the present {cell(now)}")
-    text = f"With it {left}" + (f"; {', '.join(others)}" if others else "") + "."
+    text = f"With it, {left}" + (f"; {', '.join(others)}" if others else "") + "."
     if now > 0 and len(others) < 2:
         text += " It is the present one."
     if best.edge is not None:
@@ -158,8 +159,10 @@ def _spread(r: Results) -> Iterator[Answered]:
         return
     now, inside = float(r.exp.get(RATIO)), row.margin <= 0
     if not row.values:
-        where = "at every kernel ratio" if row.range[1] > row.range[0] else "at this kernel ratio; others cannot be set"
-        text = f"{sentence(row.meaning)[:-1]} {where}."
+        where = (
+            "At every kernel ratio" if row.range[1] > row.range[0] else "At this kernel ratio (others cannot be set)"
+        )
+        text = f"{where} {row.meaning}."
         yield Answered(ask, "no threshold", "", text, "threshold", "collapse", inside)
         return
     nearest = min(row.values, key=lambda v: abs(v - now))
@@ -241,6 +244,8 @@ def _agreement(r: Results) -> Iterator[Answered]:
     if missed:
         text += f" {missed} more could not be compared."
     text += same_kicks(r.agreement, r.strength, r.swept)
+    if apart := why_apart(table, runs):
+        text += f" {apart}"
     if r.agreement is None:
         text += " All are of the sweep of strengths: the eigenvalues could not be measured."
     yield Answered(ask, f"{good} of {total}", "quantities", text, "agrees", "agreement", good >= 0.9 * total)

@@ -65,6 +65,8 @@ def damping(spectrum: xr.Dataset) -> Words:
     below = int((zeta < 1).sum())
     alt = f"Damping ratios of {len(zeta)} eigenvalues, {span}; {below} of them are below the critical line at 1."
     text = f"Damping ratio of the modes that move the particles, {span}. Below the dashed line a mode oscillates."
+    if zeta.min() < 0:
+        text += " Below 0 it grows."
     return Words(alt, text, "real modes without a partner have no damping ratio and are left out")
 
 
@@ -89,7 +91,7 @@ def frequency(found: Frequency) -> Words:
 
 def left(best: Regularizer, swept: xr.Dataset | None, present: tuple[float, float]) -> Words:
     path = strength_field(best.penalty)[1]
-    alt = f"Part of a kick left after {best.span} against {path}."
+    alt = f"Left of what can move of a kick after {best.span}, against {path}."
     if best.helps and np.isfinite(best.best):
         alt += f" Least at {best.best:.3g}, where {part(best.moving)} is left; without, {part(best.moving_without)};"
         alt += f" at the present {present[0]:.3g}, {part(present[1])}."
@@ -97,7 +99,8 @@ def left(best: Regularizer, swept: xr.Dataset | None, present: tuple[float, floa
         alt += f" No strength helps: {part(best.least)} is left at best."
     if best.edge is not None:
         alt += f" Stable up to {best.edge:.3g}."
-    text = f"What {best.span} of training leave of a small kick, against the strength of {path}, all else unchanged."
+    text = f"What {best.span} of training leave of what can move of a small kick, against the strength of {path}, all "
+    text += "else unchanged."
     if swept is not None:
         good = int(np.isfinite(swept["moving"].values).sum())
         count = int(swept.attrs.get("directions", 1))

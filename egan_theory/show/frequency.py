@@ -23,6 +23,7 @@ def frequency_text(found: Frequency) -> list[Any]:
     lines += [f"{row.kernel}: {row.note}." for row in found.kernels if row.note]
     lines.append(
         "A learning time is that in which a wave's slowest part decays by a factor e; never: it does not decay. The "
+        "slowest of all modes (egan spectrum), of any shape, may take longer: it says when everything rests. The "
         "wave pi/Delta is a rule of thumb; the time until neighbours are apart takes all that separates them. Where "
         "the spread state is unstable modes need not be lost: egan threshold says what takes its place."
     )

@@ -86,7 +86,7 @@ def _pictures(s: GameSpectrum) -> list[Picture]:
             "multipliers",
             _alt_multipliers(s),
             "Multipliers per training step. Within the unit circle a mode shrinks, outside it grows; the angle is how "
-            "far it turns per step.",
+            "far it turns per step. Drawn is the part of the plane in which the modes are.",
             lambda: plot.game(s),
         )
     ]

@@ -127,12 +127,18 @@ _TERMS = (
     ),
     Term("horizon", "The length of the training for which a strength is advised.", "steps (rule flow: units of time)"),
     Term(
-        "left of a kick",
+        "left of what can move",
         "What training of the stated length leaves of a small kick of the particles in random directions, the "
-        "discriminator at rest: rms displacement at the end over that of the kick, of the coordinates that can move. "
-        "0: all is forgotten; above 1: the kick has grown.",
+        "discriminator at rest: rms displacement at the end over that of the kick, of the coordinates that can move "
+        "(particles on one place against each other cannot). 0: all is forgotten; above 1: the kick has grown.",
         "1",
         "left",
+    ),
+    Term(
+        "left of a kick",
+        "Of simulated runs that began near equilibrium: the rms distance of the particles from it at the end over that "
+        "at the start. Above 1: they have moved away.",
+        "1",
     ),
     Term(
         "edge of stability",
@@ -269,7 +275,7 @@ _TERMS = (
         "quantity",
         "What is compared; the button in each row says which. s1, s2, ... are the slowest modes that the runs show, "
         "slowest first, s1.re and s1.im the real and imaginary part of the eigenvalue; 'left of what can move at X' is "
-        "what a kick leaves at strength X.",
+        "that with strength X.",
         "",
         "mode-roots",
     ),

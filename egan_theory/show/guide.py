@@ -9,7 +9,8 @@ import re
 from functools import cache
 from pathlib import Path
 
-from ..base.spelling import one_of
+from ..base.errors import InputError
+from ..base.spelling import nearest, one_of
 
 GUIDE = Path(__file__).parents[1] / "guide"
 
@@ -49,7 +50,28 @@ def guide(topic: str | None = None) -> Markdown:
     Source:
         None, it only reads the files of ``egan_theory/guide``.
     """
-    name = "README" if topic is None else one_of("topic", topic, topics())
+    return _text("README" if topic is None else _named(topic))
+
+
+def _named(topic: str) -> str:
+    """The topic of that name; of a word that is no topic, the one that says most of it is offered."""
+    try:
+        return one_of("topic", topic, topics())
+    except InputError as error:
+        said = {} if nearest(topic, topics()) else {name: _often(topic, name) for name in topics()}
+        best = max(said, key=lambda name: said[name], default="")
+        if not said or not said[best]:
+            raise
+        raise InputError("topic", error.must, f"{topic!r} ('{best}' speaks of it)") from None
+
+
+def _often(topic: object, name: str) -> int:
+    """How often a topic's text has the word, in the singular or not."""
+    word = str(topic).replace("-", " ").replace("_", " ").strip().lower().removesuffix("s")
+    return len(re.findall(rf"\b{re.escape(word)}s?\b", _text(name).lower())) if len(word) > 2 else 0
+
+
+def _text(name: str) -> Markdown:
     return Markdown((GUIDE / f"{name}.md").read_text(encoding="utf-8"))
 
 

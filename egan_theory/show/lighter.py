@@ -8,6 +8,7 @@ from ..base.errors import EganError, InputError
 from ..experiment import Experiment
 from ..features import experiment_grid, feature_map
 from ..features.near import DIMENSIONS, RADIUS, SHRINK
+from ..features.noise import noise_nodes
 from ..linear.resolved import resolved_rule
 from ..predict.left import left_over
 from ..simulation.condense import condensed
@@ -39,9 +40,11 @@ def coarser(exp: Experiment) -> Experiment:
 
 
 def stages(exp: Experiment) -> int:
-    """Evaluations of both players' velocities per step (flow: unit of time)."""
+    """Evaluations of both players' velocities per step (flow: unit of time), each at one point for every sample: noise
+    on the input takes several."""
     rule = resolved_rule(exp)
-    return (4 * rule.substeps if rule.continuous else 1) * (CONSENSUS if exp.penalty.consensus else 1)
+    nodes = len(noise_nodes(exp.penalty.instance_noise, exp.dimension)[1])
+    return (4 * rule.substeps if rule.continuous else 1) * (CONSENSUS if exp.penalty.consensus else 1) * nodes
 
 
 def lighter(exp: Experiment) -> Experiment:

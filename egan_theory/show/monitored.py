@@ -74,6 +74,8 @@ SHOWN = {
         "strength_r1": f"set ({UNIT})", "strength_advised": f"advised ({UNIT})",
         "strength_edge": f"edge of the discriminator's steps ({UNIT})"}),
 }  # fmt: skip
+#: kinds that say nothing by themselves, in a title
+TITLES = {"drift": "drift, it is still under way", "decay": "decay, it comes to rest"}
 
 
 def monitor_page(
@@ -193,8 +195,10 @@ def verdict(found: Monitored) -> str:
     if found.status.startswith("diverged"):
         return f"Training {found.status}"
     latest = found.analyses[-1]
-    since = "" if latest.step == found.last else f" (of {found.last:g} so far)"
-    return f"Training at step {latest.step:g}{since}: {found.kind or 'no multipliers'}"
+    so_far = "" if found.status == "finished" else " so far"
+    since = "" if latest.step == found.last else f" (of {found.last:g}{so_far})"
+    kind = found.kind or "no multipliers"
+    return f"Training at step {latest.step:g}{since}: {TITLES.get(kind, kind)}"
 
 
 __all__ = ["monitor_page", "page"]

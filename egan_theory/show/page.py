@@ -23,6 +23,7 @@ from ..symbolic import derive
 from ..tables.penalties import strength_field, strength_title
 from . import powers, words
 from .answers import answers, verdict
+from .apart import why_apart
 from .boundaries import RATIO, table_rows
 from .diagram import curves_text, diagram_text
 from .drawings import Drawing, drawings
@@ -30,6 +31,7 @@ from .folder import Draft, Target, claimed, written
 from .frequency import on_frequency
 from .glossary import GLOSSARY
 from .lighter import left_out
+from .moving import moving_on
 from .own import fitted, origin
 from .stages import Progress, Results, compute
 from .unsaid import unsaid
@@ -140,7 +142,10 @@ def _data(r: Results, draft: Draft) -> None:
         ),
         "runs.nc": (r.runs, f"the {'simulated' if r.runs is None else origin(r.runs)} runs"),
         "random.nc": (r.scattered, "the runs simulated from random starts"),
-        "strength.nc": (r.swept, "what is left of a kick over the penalty's strength, simulated and predicted"),
+        "strength.nc": (
+            r.swept,
+            "left of what can move of a kick, over the penalty's strength, simulated and predicted",
+        ),
         "phase.nc": (r.phase, "margins of the mechanisms over kernel ratio and strength"),
         "branch.nc": (None if r.branch is None else r.branch.to_dataset(), "the branch diagram"),
         "agreement.nc": (None if r.table is None else r.table.to_dataset(), "the agreement table"),
@@ -217,16 +222,21 @@ def _said(r: Results) -> dict[str, list[str]]:
         out["strength"] = [powers.strength(r.powers, r.exp, r.penalty).text]
     if r.frequency is not None:
         out["spectrum"] += on_frequency(r.frequency)
+        if r.spectrum is not None and (times := words.on_times(r.spectrum, r.exp)):
+            out["spectrum"].append(times)
     if r.regularizer is not None:
         out["strength"] += words.on_endless(r.regularizer)
     if runs is not None and (growth := words.unseen_growth(r.spectrum, runs, r.exp)):
         out["simulation"].append(growth)
     if r.agreement is not None and (same := words.same_kicks(r.agreement, r.strength, r.swept)):
         out["agreement"].append(same.strip())
+    if apart := why_apart(r.table, runs):
+        out["agreement"].append(apart)
     if runs is not None and not r.own:
         out["simulation"] += left_out(r.exp, r.swept)
     if simulated is not None:
-        out["simulation"].append(f"From random starts: {words.ends(simulated)}")
+        slow = moving_on(r.spectrum, simulated, r.exp)
+        out["simulation"].append(f"From random starts: {words.ends(simulated)} {slow}".strip())
     if runs is not None:
         out["agreement"] += words.on_distance(r.agreement, runs)
     return out
@@ -244,7 +254,8 @@ def _strengths(r: Results) -> list[dict[str, str]]:
     best = r.regularizer
     if best is None:
         return []
-    rows: list[tuple[str, float, float, float]] = [("without", 0.0, best.moving_without, np.nan)]
+    unit = r.exp.update_rule.rate_unit.removeprefix("1/")
+    rows: list[tuple[str, float, float, float]] = [("without", 0.0, best.moving_without, best.rate_without)]
     if best.helps and np.isfinite(best.best):
         rows += [
             ("half of it", best.best / 2, best.moving_at_half, best.rate_at_half),
@@ -256,7 +267,7 @@ def _strengths(r: Results) -> list[dict[str, str]]:
             "which": which,
             "strength": cell(strength),
             "left": cell(left) if resolved(left) and np.isfinite(left) else part(left),
-            "rate": cell(rate) if np.isfinite(rate) else "",
+            "rate": words.rate_in_table(rate, left, unit),
         }
         for which, strength, left, rate in rows
     ]

@@ -36,6 +36,8 @@ HEAVY = 2000
 INCH = 72.0
 #: told points this far outside of the axes (points of SVG) are still seen
 RIM = 1.0
+#: part of an axis by which a value at its end may be beyond it by rounding
+ROUNDED = 1e-6
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif'
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}\b")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -181,13 +183,16 @@ def _points(figure: Figure, height: float) -> Iterator[tuple[Point, bool]]:
 
 def _stops(ax: Axes, slider: Slider, height: float) -> tuple[tuple[Point, ...], int]:
     """The values within the axes, and which of them is nearest to the one it begins at."""
-    box = ax.get_window_extent().padded(RIM)
+    inside = ax.get_window_extent()
+    box = inside.padded(RIM)
     values = np.asarray(slider.values, dtype=float)
     heights = np.full(len(values), np.nan) if slider.heights is None else np.asarray(slider.heights, dtype=float)
     with np.errstate(all="ignore"):
         across = ax.transData.transform(np.stack([values, np.full(len(values), ax.get_ylim()[0])], axis=-1))[:, 0]
         up = ax.transData.transform(np.stack([np.full(len(values), ax.get_xlim()[0]), heights], axis=-1))[:, 1]
-    shown = np.flatnonzero((across >= box.x0) & (across <= box.x1))
+    # by the part of the axis, not in pixels: a page has the same ones whatever its width
+    part = (across - inside.x0) / inside.width
+    shown = np.flatnonzero((part >= -ROUNDED) & (part <= 1 + ROUNDED))
     stops = []
     for i in shown:
         dot = float(height - up[i]) if np.isfinite(up[i]) and box.y0 <= up[i] <= box.y1 else float("nan")

@@ -18,7 +18,10 @@ MEANINGS = (
     (r"rate", "Rate at which the distance from equilibrium shrinks late in the runs: that of the slowest mode seen."),
     (r"p(\d+)\.last", "Power of the elapsed time with which " + _MODE + " goes. Below 0 it shrinks."),
     (r"p(\d+)\.average", "Power of the elapsed time with which the average since the start of " + _MODE + " goes."),
-    (r"left of what can move at (.+)", "Part of a small kick that is left at the end of training with strength {0}."),
+    (
+        r"left of what can move at (.+)",
+        "Left of what can move of a small kick at the end, with strength {0}.",
+    ),
     (r"best_rate", "Decay rate of the slowest mode at the best strength."),
     (r"best_strength", "The strength at which the slowest mode decays fastest."),
     (

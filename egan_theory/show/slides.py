@@ -12,8 +12,8 @@ from .picture import Slider
 
 
 def strength_slider(best: Regularizer, measured: xr.Dataset | None = None) -> Slider:
-    """Over the strengths that were computed: what is left of a kick there by the prediction, how much that is over the
-    advised strength's, and what was simulated there. It begins at the advice."""
+    """Over the strengths that were computed: predicted left of what can move, how much that is over the advised
+    strength's, and what was simulated there. It begins at the advice."""
     what = strength_field(best.penalty)[1]
     predicted = dict(zip(map(float, best.strengths), map(float, best.movings), strict=True))
     simulated: dict[float, str] = {}
@@ -36,7 +36,7 @@ def strength_slider(best: Regularizer, measured: xr.Dataset | None = None) -> Sl
         elif np.isfinite(left):
             told = best.moving > 0 and s != best.best and resolved(left) and resolved(best.moving)
             more = f" ({left / best.moving:.3g} times the advice's)" if told else ""
-            parts.append(f"predicted {part(left)} of a kick left after {best.span}{more}")
+            parts.append(f"predicted {part(left)} left of what can move after {best.span}{more}")
         parts += [simulated[s]] if s in simulated else []
         texts.append("; ".join(parts))
     start = int(np.argmin(np.abs(np.log(np.array(strengths) / best.best)))) if best.best > 0 else 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ROWS = 24
 #: what the names of a comparison's quantities mean
 MEANS = (
-    "s1.re, s1.im: decay rate (negative: it decays) and frequency of the slowest mode seen, s2 the next; z: measured "
+    "s1.re, s1.im: growth rate (negative: it decays) and frequency of the slowest mode seen, s2 the next; z: measured "
     "less predicted, in standard errors."
 )
 
@@ -96,16 +96,20 @@ def power_laws_text(data: dict[str, Any], unit: str) -> list[Any]:
 def regularizer_text(data: dict[str, Any], per: str) -> list[Any]:
     from ..predict.left import in_table as left
     from ..tables.penalties import strength_label
+    from .words import rate_in_table
 
     best, label = data["best"], strength_label(data["penalty"])
     rows = [
-        ["none", 0, left(data["moving_without"]), None],
-        ["half", _scaled(best, 0.5), left(data["moving_at_half"]), data["rate_at_half"]],
-        ["advised", best, left(data["moving"]), data["rate"]],
-        ["twice", _scaled(best, 2.0), left(data["moving_at_double"]), data["rate_at_double"]],
+        [which, strength, left(data[f"moving{at}"]), rate_in_table(data[f"rate{at}"], data[f"moving{at}"], per[2:])]
+        for which, strength, at in (
+            ("none", 0, "_without"),
+            ("half", _scaled(best, 0.5), "_at_half"),
+            ("advised", best, ""),
+            ("twice", _scaled(best, 2.0), "_at_double"),
+        )
     ]
     span = f"{data['horizon']:g} {data['unit']}"
-    columns = ["which", label, f"left after {span}, of what can move", f"slowest rate [{per}]"]
+    columns = ["which", label, f"left after {span}, of what can move", f"slowest decay rate [{per}]"]
     lines: list[Any] = [
         table(f"Strength of {data['penalty']} for training of {span}", columns, rows if best else rows[:1]),
         *map(sentence, data["remarks"]),

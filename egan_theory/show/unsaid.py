@@ -36,6 +36,9 @@ ABOUT = {
 }
 #: what helps where a comparison has nothing to go by: words of its reason, and the remedy
 HELPS = (
+    ("slowest mode does not decay", "an experiment in which every mode decays: egan regularizer E.toml"),
+    ("slower ones are compared", "an experiment with fewer modes: so many are fitted at once"),
+    ("between two samples", "denser records (run.record_every)"),
     ("rounding", "a shorter training, or a larger kick (run.kick)"),
     ("second order", "a shorter training: so little is left that no kick shows it"),
     ("kicks resolve", "a shorter training (run.steps), which leaves more"),
@@ -46,6 +49,11 @@ HELPS = (
     ("no fitted", "longer or more runs (run.steps, run.runs)"),
     ("no predicted", "an experiment that describes the runs"),
 )
+#: what it means where a mechanism says nothing and gives no reason
+NO_STATEMENT = "it makes no statement here"
+SILENT = {
+    "collapsed state": "the collapsed cloud leaves the data, or whether it draws particles in is not decided here"
+}
 #: reasons that differ in these only are one reason
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 COMPARED = "longer runs, more of them or denser records (run.steps, run.runs, run.record_every)"
@@ -121,7 +129,7 @@ def _mechanisms(r: Results) -> Iterator[Unsaid]:
             reason, remedy = reason_of(t.reason)
             if "minutes" in t.reason:
                 remedy = f'egan threshold E.toml --vary {RATIO} --mechanism "{t.mechanism}"'
-            yield Unsaid(f"Mechanism '{t.mechanism}'", reason or "it makes no statement here", remedy)
+            yield Unsaid(f"Mechanism '{t.mechanism}'", reason or SILENT.get(t.mechanism, NO_STATEMENT), remedy)
         elif t.range[1] <= t.range[0] and r.exp.generator.architecture is not None:
             why = f"they are looked for in {RATIO}, which generator.architecture determines"
             yield Unsaid(f"Thresholds of '{t.mechanism}'", why, f'{ELSEWHERE} --mechanism "{t.mechanism}"')

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..base.terminal import cell, sentence
+from ..base.terminal import cell, plural, sentence
 from ..comparison.agreement import Agreement, Quantity
 from ..comparison.compare import EVERY
 from ..experiment import Experiment
@@ -72,6 +72,18 @@ def _on_resolved(spectrum: xr.Dataset, exp: Experiment, count: int, rest: str) -
     )
 
 
+def on_times(spectrum: xr.Dataset, exp: Experiment) -> str:
+    """Why waves are learnt sooner than the slowest mode decays; empty where none decays."""
+    slowest = float(spectrum.attrs["slowest_coupled_rate"])
+    if spectrum.attrs["verdict"] != "stable" or not np.isfinite(slowest):
+        return ""
+    return (
+        f"A learning time is that of one wave of the target by itself; the {duration(1 / slowest, exp)} above are that "
+        "of the slowest of all modes of these particles and features, whatever its shape: the one says when structure "
+        "of a size is there, the other when everything rests."
+    )
+
+
 def _growing(spectrum: xr.Dataset) -> int:
     """Number of modes that do not decay."""
     return int(spectrum["multiplicity"].values[not_decaying(spectrum)].sum())
@@ -82,10 +94,23 @@ def duration(value: float, exp: Experiment) -> str:
     return f"{number} {'units of time' if exp.update_rule.continuous else 'steps'}"
 
 
+def rate_in_table(rate: float | None, left: float | None, unit: str) -> str:
+    """A slowest decay rate for a table, and what it means where nothing decays; ``left``: what is left of a kick there,
+    None where there is no equilibrium."""
+    if rate is None or not np.isfinite(rate):
+        return "no equilibrium" if left is None or np.isnan(left) else "0 to rounding: nothing damps, it does not rest"
+    if rate == 0:
+        return "0: nothing damps, it oscillates for ever"
+    if rate > 0:
+        return cell(rate)
+    time = -1 / rate
+    return f"{cell(rate)}: grows by a factor e in {cell(time) if time < 1000 else f'{time:.0f}'} {plural(unit)}"
+
+
 def on_regularizer(best: Regularizer, exp: Experiment) -> str:
     name = strength_field(best.penalty)[1]
     strength = float(exp.get(name))
-    first, *others = best.remarks
+    first, *others = (text for text in best.remarks if text not in best.never_moves)  # said below the table
     text = sentence(first)
     if best.helps and abs(best.best - strength) <= SAME * max(best.best, strength):
         text += " The present strength is this one."

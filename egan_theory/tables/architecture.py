@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, m
 
 from ..base.config import Config, Integers, Numbers, Word
 from ..base.errors import InputError
+from ..base.spelling import unknown
 from .activations import NETWORK_ACTIVATIONS
 from .layers import LAYERS, Layer, made
 
@@ -74,7 +75,7 @@ class Architecture(Config):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in NETWORK_ACTIVATIONS:
-            raise InputError("architecture.activation", f"be one of {', '.join(NETWORK_ACTIVATIONS)}", repr(value))
+            raise unknown("architecture.activation", value, NETWORK_ACTIVATIONS)
         return value
 
     @model_validator(mode="before")

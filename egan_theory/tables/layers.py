@@ -22,7 +22,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..base.parameters import parameters_of, whole
-from ..base.spelling import word
+from ..base.spelling import unknown, word
 
 Array = np.ndarray
 T = TypeVar("T", bound="Layer")
@@ -85,7 +85,7 @@ class Convolution(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.padding not in PADDINGS:
-            raise InputError("convolution.padding", f"be one of {', '.join(PADDINGS)}", repr(self.padding))
+            raise unknown("convolution.padding", self.padding, PADDINGS)
 
     def taps(self, height: int, width: int) -> tuple[int, int, Array]:
         return _windows(self.kind, self.size, self.stride, self.padding, height, width)
@@ -157,11 +157,11 @@ def made(value: Any) -> Layer:
         raise InputError("it", "be a table with a kind", repr(value))
     kind, fields = word(table.get("kind")), {k: v for k, v in table.items() if k != "kind"}
     if kind not in LAYERS:
-        raise InputError("kind", f"be one of {', '.join(LAYERS)}", repr(kind))
+        raise unknown("kind", kind, LAYERS)
     known = [f.name for f in dataclasses.fields(LAYERS[kind])]
     for name in fields:
         if name not in known:
-            raise InputError(f"{kind}.{name}", f"be one of the known keys ({', '.join(['kind', *known])})", repr(name))
+            raise unknown(f"{kind}.{name}", name, ["kind", *known], "be one of the known keys ({})")
     return LAYERS[kind](**fields)
 
 

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base.errors import InputError, NotLinearizable
+from ..base.errors import NotLinearizable
+from ..base.spelling import unknown
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -198,7 +199,7 @@ def single_losses() -> tuple[str, ...]:
 def get_loss(kind: str) -> Loss:
     """The loss of that name; InputError names the choices."""
     if kind not in LOSSES:
-        raise InputError("loss.kind", f"be one of {', '.join(LOSSES)}", repr(kind))
+        raise unknown("loss.kind", kind, LOSSES)
     return LOSSES[kind]
 
 

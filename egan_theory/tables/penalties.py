@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from ..base.errors import InputError
 from ..base.parameters import Parameter, collected, not_negative
-from ..base.spelling import word
+from ..base.spelling import unknown, word
 
 WGAN_GP = ("wgan_gp", "gradient_penalty")
 WGAN_GP_REASON = (
@@ -155,7 +155,7 @@ def get_penalty(key: str) -> Penalty:
     if key in WGAN_GP:
         raise InputError(f"penalty.{key}", WGAN_GP_REASON)
     if key not in PENALTIES:
-        raise InputError("penalty", f"be one of {', '.join((*PENALTIES, 'likelihood'))}", repr(key))
+        raise unknown("penalty", key, (*PENALTIES, "likelihood"))
     return PENALTIES[key]
 
 

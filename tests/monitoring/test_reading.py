@@ -1,5 +1,6 @@
 """What is read from a monitored training: rows, sentences, page and figure; and that others read such files, too."""
 
+import dataclasses
 import json
 import re
 
@@ -269,7 +270,11 @@ def test_more_time_than_asked_for_is_explained():
 def test_the_title_is_of_the_analysis_and_agrees_with_the_sentence():
     """The largest multiplier is a drift, what needs a change first a rotation; the loop has gone on since."""
     found = read(runs(multipliers=[[1.5, 1.0 + 0.1j], [1.5, 1.0 + 0.1j], []]))
-    assert verdict(found) == "Training at step 10 (of 20 so far): rotation, growing"
+    assert verdict(dataclasses.replace(found, status="running")) == (
+        "Training at step 10 (of 20 so far): rotation, growing"
+    )
+    assert verdict(found) == "Training at step 10 (of 20): rotation, growing"  # finished
+    assert verdict(read(runs(multipliers=[[1.5], [1.5], [1.5]]))).endswith(": drift, it is still under way")
     assert any(said.startswith("At step 10: rotation, growing.") for said in found.remarks)
     assert verdict(read(runs())) == "Training at step 20: rotation, damped"
 

@@ -178,3 +178,9 @@ def test_numbers_at_a_narrow_axis_do_not_touch():
     p = picture("close", "Ticks.", "", close)
     wide, small = (len(re.findall(r">\d+\.\d{8}<", svg)) for svg in (p.svg, p.narrow.svg))
     assert wide == 12 and 2 < small < 6
+
+
+def test_a_value_just_beyond_the_axis_is_a_stop_at_no_width():
+    """It lies within a pixel of a narrow figure's axis, not of a wide one's: the report ended there."""
+    slider = Slider("strength", [0.497, *X], ["out", "a", "b", "c"], start=2)
+    assert [s.text for s in picture("edge", "a", "c", drawing, slider=slider).stops] == ["a", "b", "c"]

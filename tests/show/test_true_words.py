@@ -11,10 +11,13 @@ import egan_theory as eg
 from egan_theory.comparison.agreement import Agreement, Quantity
 from egan_theory.predict.left import part
 from egan_theory.predict.threshold import Threshold, Thresholds
-from egan_theory.show import answers, boundaries, captions, style, words
+from egan_theory.show import answers, boundaries, captions, lighter, style, words
+from egan_theory.show.apart import why_apart
 from egan_theory.show.frequency import on_frequency
+from egan_theory.show.moving import moving_on
 from egan_theory.show.slides import strength_slider
 from egan_theory.show.stages import Results
+from egan_theory.show.unsaid import helped
 from egan_theory.tables.penalties import PENALTIES, strength_meaning
 from tests.show.fakes import RING
 
@@ -101,8 +104,14 @@ def test_the_slider_says_what_the_linear_theory_leaves_at_each_strength():
     assert slider.values[slider.start] == best.best and "the advice" in slider.texts[slider.start]
     for i in (0, len(slider.values) // 3, slider.start):
         left = eg.left_over(RING.replace({"penalty.r1": slider.values[i]}), best.horizon).moving
-        assert slider.heights[i] == pytest.approx(left) and f"predicted {left:.3g} of a kick left" in slider.texts[i]
-    assert "predicted 0.25 of a kick" in (said := slider.texts[slider.values.index(1.0)]) and "simulated 0.26" in said
+        assert (
+            slider.heights[i] == pytest.approx(left)
+            and f"predicted {left:.3g} left of what can move" in slider.texts[i]
+        )
+    assert (
+        "predicted 0.25 left of what can move" in (said := slider.texts[slider.values.index(1.0)])
+        and "simulated 0.26" in said
+    )
 
 
 def test_figures_tell_no_part_that_a_kick_does_not_resolve():
@@ -134,3 +143,83 @@ def test_what_a_strength_multiplies_is_said_in_its_own_words(key):
     assert "strength" in said and not re.search(rf"\b{key}\b", said) and said[0].isupper() and "^2" not in said
     if key == "r1":
         assert "(strength/2) |grad D|² on the data" in said
+
+
+def _ends(shares, codes, steps=3000):
+    """Runs whose particles end so many at each of 4 points, and what became of them."""
+    exp = eg.Experiment(target={"kind": "ring", "modes": 4}, generator={"particles": 8})
+    Y = exp.points.coordinates
+    x = np.array([np.repeat(Y, n, axis=0) for n in shares])[:, None]
+    runs = xr.Dataset(
+        {"particles": (("run", "time", "particle", "component"), x), "outcome": ("run", codes)}, {"time": [steps]}
+    )
+    return exp, runs
+
+
+def test_runs_that_move_on_about_a_stable_equilibrium_are_explained():
+    """Simulated: of 6 non-saturating runs from random starts the 4 with unequal shares circle for ever."""
+    stable = xr.Dataset(attrs={"verdict": "stable", "slowest_coupled_rate": 1e-4})
+    exp, runs = _ends([(3, 1, 2, 2), (2, 2, 2, 2), (2, 2, 2, 2)], [6, 6, 0])
+    said = moving_on(stable, runs, exp)
+    assert said.startswith("Of the 2 runs that move on 1 have other shares of particles")
+    assert "300 steps counts as circling" in said and "takes 10000 steps" in said
+    assert moving_on(stable.assign_attrs(slowest_coupled_rate=0.01), *_ends([(2, 2, 2, 2)], [6])[::-1]) == ""
+    assert moving_on(stable.assign_attrs(verdict="not stable"), runs, exp) == ""
+    assert moving_on(stable, *_ends([(3, 1, 2, 2)], [0])[::-1]) == ""
+
+
+def test_what_is_said_of_an_experiment_that_does_not_rest():
+    """Without a penalty every mode grows: no late rate, whatever the length of the runs; the ratio comes first."""
+    wild = RING.replace({"penalty.r1": 0.0, "run.steps": 200})
+    found = eg.compare(wild, eg.simulate(wild))
+    (why,) = [u["reason"] for u in found.unmatched if u["name"] == "rate"]
+    assert why.startswith("the slowest mode does not decay") and "longer" not in helped(why)
+    assert all(re.fullmatch(r"rate|mode s = \S+( ± \S+i)? 1/step", u["name"]) for u in found.unmatched)
+    spectrum = eg.spectrum(wild)
+    assert "Below 0 it grows." in captions.damping(spectrum).caption
+    row = Threshold("collective instability", (), (), (0.0, 1.0), "exact", (), 0.1)
+    (card,) = answers._spread(Results(wild, "r1", boundaries=Thresholds("generator.kernel.ratio", 0.05, (row,), {})))
+    assert card.text.startswith("At every kernel ratio the spread state does not stay at rest: it circles")
+
+
+def test_where_runs_and_prediction_are_apart_the_reason_stands_with_it():
+    off = Quantity("s1.re", -1.0, -2.0, 1e-3, 1.0, "1/step", "")
+    table = Agreement((off,), ({"name": "all modes", "reason": "the predicted modes leave 7%"},), "", ())
+    runs = xr.Dataset({"kernel_drift": ("time", [0.0, 0.3])}, attrs={"generator_kernel_error": 0.33})
+    said = why_apart(table, runs)
+    assert "33% of itself away from that of infinite width" in said and "moves by up to 30%" in said
+    assert said.endswith("the predicted modes leave 7%.") and said.startswith("Where they do not agree")
+    good = dataclasses.replace(table, quantities=(dataclasses.replace(off, measured=-1.0),))
+    assert why_apart(good, runs) == why_apart(None, runs) == why_apart(table, None) == ""
+
+
+def test_the_slowest_rate_is_said_where_nothing_decays():
+    """Flows without a penalty turn for ever, simultaneous steps grow, unresolved ones do neither."""
+    said = words.rate_in_table
+    assert said(0.0, 0.8, "step").startswith("0: nothing damps") and said(0.002, 0.5, "step") == "0.002"
+    assert said(-0.001, 7.5, "step") == "-0.001: grows by a factor e in 1000 steps"
+    assert said(-0.5, 7.5, "time") == "-0.5: grows by a factor e in 2 units of time"
+    assert said(np.nan, np.nan, "step") == said(None, None, "step") == "no equilibrium"
+    assert said(np.nan, 0.8, "step").startswith("0 to rounding")
+    flow = RING.replace({"update.rule": "flow", "penalty.r1": 0.0})
+    assert eg.best_regularizer(flow).rate_without == 0 > eg.best_regularizer(RING).rate_without
+
+
+def test_a_mechanism_without_threshold_says_what_holds():
+    rows = (
+        Threshold("collapsed state", (), (), (0.0, 1.0), "scan", ("no statement at 20 of 25 scanned values",), 0.1),
+        Threshold("too slow to split", (), (), (0.0, 1.0), "scan", (), -0.1),
+        Threshold("too slow to split", (), (), (0.5, 1.0), "scan", (), -0.1),
+        Threshold("collapsed state", (), (), (0.0, 1.0), "", (), reason="no orbit"),
+    )
+    _, shown = Thresholds("generator.kernel.ratio", 0.05, rows, {}).grid()
+    assert [row[1:4] for row in shown] == [
+        ["none", "where it says anything", "the collapsed state attracts"],
+        ["none", "everywhere", "neighbouring modes split within the run"],
+        ["none", "", ""],
+        ["not known", "", ""],
+    ]
+
+
+def test_noise_on_the_input_counts_as_the_work_it_is():
+    assert lighter.stages(RING.replace({"penalty.instance_noise": 0.2})) == 25 * lighter.stages(RING)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...base.errors import InputError
 from ...base.parameters import Parameter
+from ...base.spelling import unknown
 
 FOLDER = Path(__file__).parent
 TEMPLATES = ("ring", "grid", "mixture", "uniform", "points")
@@ -26,7 +26,7 @@ TEMPLATE_CHANGES = {
 def template(kind: str) -> str:
     """The commented experiment of that kind of target. Raises InputError for an unknown kind."""
     if kind not in TEMPLATES:
-        raise InputError("kind", f"be one of {', '.join(TEMPLATES)}", repr(kind))
+        raise unknown("kind", kind, TEMPLATES)
     common = _with_tables((FOLDER / "common.toml").read_text(encoding="utf-8"))
     for old, now in TEMPLATE_CHANGES.get(kind, {}).items():
         common = common.replace(old, now, 1)

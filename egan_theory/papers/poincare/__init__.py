@@ -15,9 +15,9 @@ import warnings
 from types import ModuleType
 from typing import Any
 
-import lazy_loader
+from ...base.public import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__, "eg.poincare")
 
 
 class _Callable(ModuleType):

@@ -3,6 +3,6 @@
 The data are read from a user's own clone of the authors' repository; none of them is part of this package.
 """
 
-import lazy_loader
+from ...base.public import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__, "eg.published")

@@ -4,6 +4,6 @@ from . import SETTING_R, solve_ode, simulate_solvable
 solve_ode(SETTING_R.replace({"noise": 1.0}))
 """
 
-import lazy_loader
+from ...base.public import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__, "eg.solvable")

@@ -20,6 +20,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from ...base.config import LARGEST, SMALLEST, Config, Numbers, Vectors
 from ...base.errors import InputError
 from ...base.files import read_text
+from ...base.spelling import unknown
 from ...base.toml import changed_tables, parsed
 from ...experiment.provenance import versions
 from ...experiment.wording import input_error
@@ -305,7 +306,7 @@ class Solvable(Config):
 def _field(path: str) -> str:
     name = path.removeprefix("solvable.")
     if name not in Solvable.model_fields:
-        raise InputError(path, f"be one of {', '.join(Solvable.model_fields)}", repr(name))
+        raise unknown(path, name, Solvable.model_fields)
     return name
 
 

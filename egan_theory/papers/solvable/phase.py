@@ -12,6 +12,7 @@ import xarray as xr
 
 from ...base.dataset import shown
 from ...base.errors import InputError
+from ...base.spelling import unknown
 from ...predict.phase import AxisLike, diagram_coordinates, parse_axes
 from .finite import simulate_solvable
 from .model import Solvable
@@ -94,7 +95,7 @@ def solvable_phase(
     if len({a.path for a in axes}) < len(axes):
         raise InputError("vary", "name two different fields", axes[0].path)
     if simulate is not None and simulate not in METHODS:
-        raise InputError("simulate", f"be one of {', '.join(METHODS)}", repr(simulate))
+        raise unknown("simulate", simulate, METHODS)
     shape = tuple(len(a.values) for a in reversed(axes))
     models = []
     for cell in np.ndindex(*shape):

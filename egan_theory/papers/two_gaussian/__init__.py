@@ -9,6 +9,6 @@ intervals with ends e = (l_1, r_1, l_2, r_2), l_1 <= r_1 <= l_2 <= r_2, and
     train(Training(discriminator="optimal"), random_starts(seed=0, count=100)).tv[:, -1]
 """
 
-import lazy_loader
+from ...base.public import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__, "eg.two_gaussian")

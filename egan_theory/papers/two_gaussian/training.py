@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...base.errors import InputError
+from ...base.spelling import unknown
 from .intervals import best_intervals, excess, excess_slope, normal, total_variation
 
 SIGNS = np.array([-1.0, 1.0, -1.0, 1.0])
@@ -55,7 +56,7 @@ class Training:
 
     def __post_init__(self) -> None:
         if self.discriminator not in DISCRIMINATORS:
-            raise InputError("discriminator", f"be one of {', '.join(DISCRIMINATORS)}", repr(self.discriminator))
+            raise unknown("discriminator", self.discriminator, DISCRIMINATORS)
         for name in ("inner", "steps", "record_every"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:

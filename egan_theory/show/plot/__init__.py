@@ -12,6 +12,6 @@ it. What a function cannot draw it refuses (InputError) before anything is drawn
 ``architecture``: one each.
 """
 
-import lazy_loader
+from ...base.public import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__, "eg.plot")

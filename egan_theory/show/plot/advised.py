@@ -26,7 +26,7 @@ def advice(advice: Advice, ax: Axes | None = None) -> Axes:
         The axes drawn on: ``ax``, or those of a new figure.
 
     Units:
-        x: strength in length^2; y: part of a kick, a pure number.
+        x: strength in length^2; y: rms displacement over the kick's, of what can move; a pure number.
 
     Raises:
         InputError: for anything but what it draws, or an ``ax`` that is no Axes.

@@ -34,6 +34,8 @@ KINDS = {
 AREA, MORE = 25.0, 110.0
 #: smallest and largest part of all multipliers that a dot of the density stands for, and its areas
 PARTS, DOTS = (1e-4, 0.1), (2.0, 60.0)
+#: where all multipliers are as close to 1 as this, the plane is drawn around 1
+CLOSE = 0.3
 
 
 def check_spectrum(spectrum: object) -> None:
@@ -111,7 +113,11 @@ def _said(m: Mode, name: str) -> str:
 
 
 def _frame(ax: Axes, z: np.ndarray) -> None:
-    """The unit circle and all modes."""
+    """The unit circle and all modes; the part of it at 1 where all are so close to 1 that they would overlap."""
+    far = float(np.abs(z - 1).max(initial=0.0))
+    if 0 < far < CLOSE:
+        ax.set(xlim=(1 - 1.25 * far, 1 + 1.25 * far), ylim=(-1.25 * far, 1.25 * far))
+        return
     reach = max(1.1, float(np.abs(z.imag).max(initial=0.0)) * 1.1)
     left, right = (float(f(z.real, initial=b)) for f, b in ((np.min, -1.05), (np.max, 1.05)))
     pad = 0.06 * (right - left)

@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...base.errors import InputError
+from ...base.spelling import unknown
 from ...games.modes import KINDS, kind
 from .. import given, style
 from ..style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
@@ -21,6 +21,8 @@ MARKS = dict(zip(KINDS, (
 ), strict=True))  # fmt: skip
 #: height of one panel
 HEIGHT = 2.5
+#: angles that are all below this, in degrees, have an axis of their own length
+SMALL = 30.0
 
 
 @given.given(runs=given.RUNS)
@@ -50,7 +52,7 @@ def monitor(runs: xr.Dataset, ax: Axes | None = None, what: str | None = None, r
         ``eg.Monitor`` recorded it; path angle: Berard et al. 2020.
     """
     if what is not None and what not in PANELS:
-        raise InputError("what", f"be one of {', '.join(PANELS)}", what)
+        raise unknown("what", what, PANELS)
     if ax is not None or what is not None:
         what = what or "moduli"
         return _panel(what, runs, run, style.axes(ax, (7.6, 3.4)))
@@ -145,7 +147,14 @@ def _angles(runs: xr.Dataset, run: int, ax: Axes) -> None:
         colour, marker = MARKS[name]
         ax.plot(time, np.degrees(np.abs(np.angle(z))), marker, color=colour, mec=BLACK, mew=0.3, ms=5, label=name)
         _tell(ax, runs, time, np.degrees(np.abs(np.angle(z))), [f"{name}: {_said(v)}" for v in z])
-    ax.set(ylabel="angle per step (degrees)", ylim=(-8, 188), yticks=[0, 45, 90, 135, 180])
+    ax.set(ylabel="angle per step (degrees)")
+    most = max(
+        (float(np.degrees(np.abs(np.angle(z))).max(initial=0.0)) for _, _, z in multipliers(runs, run)), default=0
+    )
+    if 0 < most < SMALL:  # or all would lie on the axis
+        ax.set_ylim(-0.05 * most, 1.15 * most)
+    else:
+        ax.set(ylim=(-8, 188), yticks=[0, 45, 90, 135, 180])
 
 
 def _path(runs: xr.Dataset, run: int, ax: Axes) -> None:

@@ -1,4 +1,4 @@
-"""Figures over the strength of a penalty: what is left of a kick at the horizon, and the slowest decay rate."""
+"""Figures over the strength of a penalty: what is left of what can move at the horizon, and the slowest decay rate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def left(
     *,
     present: tuple[float, float] | None = None,
 ) -> Axes:
-    """What training of the stated length leaves of a kick, against the strength of the penalty.
+    """What training of the stated length leaves of what can move of a kick, against the strength of the penalty.
 
     Args:
         measured: ``moving`` and ``moving_stderr`` over ``strength``, from ``eg.sweep_left``.
@@ -41,7 +41,7 @@ def left(
         measured: variables (strength).
 
     Units:
-        x: strength in the unit of the penalty; y: part of a kick, a pure number.
+        x: strength in the unit of the penalty; y: rms displacement over the kick's, of what can move; a pure number.
 
     Raises:
         InputError: for anything but what it draws, or an ``ax`` that is no Axes.
@@ -63,9 +63,9 @@ def left(
     near = (r.strengths >= shown[0]) & (r.strengths <= drawn) & np.isfinite(r.movings)
     curve = np.maximum(r.movings[near], np.finfo(float).tiny)
     ax.plot(r.strengths[near], curve, "-", color=BLUE, lw=1.8, label="predicted (linear theory)")
-    what = strength_field(r.penalty)[1]
-    style.tell(ax, r.strengths[near], curve, [f"{what} = {s:.4g}: {part(m)} of a kick left after {span} (predicted)"
-                                              for s, m in zip(r.strengths[near], curve, strict=True)])  # fmt: skip
+    what, of = strength_field(r.penalty)[1], f"of what can move after {span}"
+    said = [f"{what} = {s:.4g}: {part(m)} left {of} (predicted)" for s, m in zip(r.strengths[near], curve, strict=True)]
+    style.tell(ax, r.strengths[near], curve, said)
     values = [*curve, r.moving]
     if np.isfinite(r.moving_without):
         values.append(r.moving_without)
@@ -86,7 +86,7 @@ def left(
         good = np.isfinite(y) & (x > 0) & (y > 0)
         values += list(y[good])
         _points(ax, x[good], y[good], np.minimum(error, 0.9 * y)[good])
-        style.tell(ax, x[good], y[good], [f"{what} = {a:.4g}: {measured_part(b, e)} left after {span} (simulated)"
+        style.tell(ax, x[good], y[good], [f"{what} = {a:.4g}: {measured_part(b, e)} left {of} (simulated)"
                                           for a, b, e in zip(x[good], y[good], error[good], strict=True)])  # fmt: skip
         _lost(ax, x[~np.isfinite(y) & (x > 0)], 0.97, "diverged or left equilibrium", what)
     if present is not None and present[0] > 0 and np.isfinite(present[1]):
@@ -95,7 +95,7 @@ def left(
     known = [v for v in values if np.isfinite(v)] or [1.0]  # growth may be beyond all numbers
     top, low = min(max(known), 10.0), max(min(known), LEAST_SHOWN)
     ax.set(xscale="log", xlim=shown, xlabel=strength_label(r.penalty))
-    ax.set(yscale="log", ylim=(low / 1.5, max(top, 1.0) * 1.6), ylabel=f"part of a kick left after {span}")
+    ax.set(yscale="log", ylim=(low / 1.5, max(top, 1.0) * 1.6), ylabel=f"left {of}")
     return style.finish(ax)
 
 
