@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from .errors import EganError, InputError, check_file
 from .ram import check_size
+from .signals import held
 from .toml import check_length
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def atomic(path: str | Path, *, sync: bool = False) -> Iterator[Path]:
                 os.fsync(written.fileno())
         _rename(temporary, file)
     except BaseException as error:
-        with suppress(OSError):  # the folder is gone, too
+        with held(), suppress(OSError):  # the folder is gone, too
             remove(temporary)
         if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary)):
             error.filename = str(path)

@@ -95,10 +95,14 @@ class Answer:
             raise
         except EganError as error:
             failed = error
-        if self.json:
-            show_json(data)
-        else:
-            show(*text(), *(f"written: {path}" for path in written))
+        try:
+            if self.json:
+                show_json(data)
+            else:
+                show(*text(), *(f"written: {path}" for path in written))
+        except EganError:
+            if failed is None:
+                raise
         if failed is not None:
             raise failed
 

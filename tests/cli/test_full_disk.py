@@ -96,6 +96,39 @@ def test_a_file_without_room_is_named(tmp_path):
 
 
 @posix
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_a_figure_without_room_is_none(tmp_path, suffix):
+    """Matplotlib's PDF writer fails for other reasons then."""
+    from matplotlib.figure import Figure
+
+    from egan_theory.show import style
+
+    ax = Figure().subplots()
+    with files_up_to(1000), pytest.raises(OSError, match=rf"File too large: '\S+x\.{suffix}'"):
+        style.write(ax, tmp_path / f"x.{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+@posix
+def test_where_a_result_is_kept_is_said_though_nothing_can_be_printed(experiment, tmp_path, capsys, monkeypatch):
+    from egan_theory.base.errors import EganError
+    from egan_theory.console import answer
+
+    def full(*_):
+        raise EganError("the output could not be written: No space left on device")
+
+    monkeypatch.setattr(answer, "show", full)
+    with files_up_to(6000):
+        assert main(["import", str(_log(tmp_path)), "-o", str(tmp_path / "s.nc")]) == 1
+    assert "s.nc could not be written: File too large" in capsys.readouterr().err
+
+
+def _log(folder):
+    (folder / "log.csv").write_text("step,d_loss\n0,1.39\n10,1.31\n")
+    return folder / "log.csv"
+
+
+@posix
 def test_a_study_without_room_is_kept_elsewhere(tmp_path, capsys, monkeypatch):
     """What took hours to compute."""
     from analyses import script
