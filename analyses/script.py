@@ -83,13 +83,13 @@ def made(args: Namespace, study: Callable[[], xr.Dataset], figure: Callable[[xr.
 
 def redraws(main: Callable[..., Any]) -> Callable[..., Any]:
     """``main``, which says in one line (exit code 2) what a file of --from lacks that is drawn or printed: it may be
-    another script's, or one of an earlier version."""
+    another script's, or one of an earlier version. A full disk is one line, too (exit code 1)."""
 
     @wraps(main)
     def told(argv: Sequence[str] | None = None) -> Any:
-        from egan_theory import InputError
+        from egan_theory.base.errors import EganError, InputError
 
-        token = REDRAWN.set(None)
+        token, code = REDRAWN.set(None), 2
         try:
             return main(argv)
         except (AttributeError, KeyError, ValueError) as error:
@@ -101,10 +101,12 @@ def redraws(main: Callable[..., Any]) -> Callable[..., Any]:
                 line = (
                     f"{file}: must hold what is drawn and printed, but {_line(error)}; without --from it is made anew"
                 )
+        except EganError as error:
+            line, code = str(error), 1
         finally:
             REDRAWN.reset(token)
         print(f"{Path(main.__code__.co_filename).stem}: {line}", file=sys.stderr)
-        raise SystemExit(2)
+        raise SystemExit(code)
 
     return told
 
@@ -129,14 +131,22 @@ def write(
     output: Path, ds: xr.Dataset | None, figure: Figure | None = None, about: dict[str, Any] | None = None
 ) -> None:
     """OUTPUT.nc and OUTPUT.png; the folder is made. The PNG says what made it (``facts``), and has at most LIMIT
-    bytes: so few colours that they fit, and no more than fit in a palette."""
+    bytes: so few colours that they fit, and no more than fit in a palette. Raises EganError where the disk is full,
+    which says where else they are."""
     import egan_theory as eg
+    from egan_theory.base.files import atomic, rescuing
+
+    def drawing(file: Path) -> None:
+        with atomic(file) as temporary:
+            temporary.write_bytes(png(figure, about or {}))
 
     output.parent.mkdir(parents=True, exist_ok=True)
     if ds is not None:
-        eg.save(ds, output.with_suffix(".nc"))
+        with rescuing(output.with_suffix(".nc"), lambda file: eg.save(ds, file)):
+            eg.save(ds, output.with_suffix(".nc"))
     if figure is not None:
-        output.with_suffix(".png").write_bytes(png(figure, about or {}))
+        with rescuing(output.with_suffix(".png"), drawing):
+            drawing(output.with_suffix(".png"))
 
 
 def png(figure: Figure, about: dict[str, Any]) -> bytes:

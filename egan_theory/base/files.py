@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from .errors import EganError, InputError, check_file
 from .ram import check_size
+from .signals import held
 from .toml import check_length
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ def atomic(path: str | Path, *, sync: bool = False) -> Iterator[Path]:
     well and removed when it does not. The one way in which the package writes what must be whole.
 
     ``sync``: a file's bytes are on the disk before it has its name, so that a loss of power leaves the old file or the
-    new one. A symbolic link is followed: the file it points to is replaced, the link stays.
+    new one. A symbolic link is followed: the file it points to is replaced, the link stays. An OSError (a full disk)
+    names ``path``.
     """
     file = Path(path).resolve()
     temporary = file.with_name(f"{TEMPORARY}{uuid4().hex}{file.suffix}")
@@ -121,8 +123,11 @@ def atomic(path: str | Path, *, sync: bool = False) -> Iterator[Path]:
             with open(temporary, "r+b") as written:  # Windows synchronises files open for writing only
                 os.fsync(written.fileno())
         _rename(temporary, file)
-    except BaseException:
-        remove(temporary)
+    except BaseException as error:
+        with held(), suppress(OSError):  # the folder is gone, too
+            remove(temporary)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary)):
+            error.filename = str(path)
         raise
 
 

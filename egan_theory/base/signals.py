@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,15 +22,21 @@ SIGNALS: dict[int, Any] = {
 }
 
 
+#: seconds after which a signal that was repeated is heard again: something has swallowed the first
+REPEATED = 5.0
+
+
 @dataclass
 class Ending:
-    """Of a command: the signal that came, whether it still waits, for how many blocks, and whether the command keeps a
-    record."""
+    """Of a command: the signal that came and when, whether it still waits, for how many blocks, whether the command
+    keeps a record, and whether it is over: only its last words are left to be said."""
 
     number: int | None = None
+    came: float = 0.0
     waits: bool = False
     holds: int = 0
     keeps: bool = False
+    over: bool = False
 
     def code(self, code: int) -> int:
         """The exit code: of what a signal ended (but Ctrl-C, whose is that of a failure) 128 and its number."""
@@ -40,13 +47,19 @@ _now: Ending | None = None
 
 
 @contextmanager
-def ended_by_signals() -> Iterator[Ending]:
+def ended_by_signals(process: bool = False) -> Iterator[Ending]:
     """Within it these signals raise KeyboardInterrupt, once: a scheduler may repeat them. Ctrl-C does it each time.
-    Those that are ignored (nohup) or that somebody else handles stay as they are."""
+    Those that are ignored (nohup) or that somebody else handles stay as they are.
+
+    ``process``: nothing follows but the end of the process: a signal that comes while Python takes itself apart ends it
+    without a traceback."""
     global _now
     ending = Ending()
-    if threading.current_thread() is not threading.main_thread() or _now is not None:
+    if threading.current_thread() is not threading.main_thread():
         yield ending
+        return
+    if _now is not None:
+        yield _now
         return
     before = {number: own for number, own in SIGNALS.items() if signal.getsignal(number) is own}
     _now = ending
@@ -55,19 +68,30 @@ def ended_by_signals() -> Iterator[Ending]:
             signal.signal(number, _came)
         yield ending
     finally:
-        for number, own in before.items():
-            signal.signal(number, own)
         _now = None
+        for number, own in before.items():
+            signal.signal(number, signal.SIG_DFL if process else own)
+        if process:
+            exec("")  # Python ends by SIGINT where KeyboardInterrupt has once left such code, whoever caught it
 
 
 def _came(number: int, _: Any) -> None:
-    if _now is None or (_now.number is not None and number != signal.SIGINT):
+    now = time.monotonic()
+    if _now is None or _now.over:
         return
-    _now.number = number
+    if _now.number is not None and number != signal.SIGINT and now < _now.came + REPEATED:
+        return
+    _now.number, _now.came = number if _now.number is None else _now.number, now
     if _now.holds:
         _now.waits = True
         return
     raise KeyboardInterrupt
+
+
+def over() -> None:
+    """What a signal has ended says what is left of it: others find nothing to end."""
+    if _now is not None:
+        _now.over = True
 
 
 @contextmanager
@@ -89,7 +113,8 @@ def held() -> Iterator[None]:
 
 @contextmanager
 def keeping() -> Iterator[None]:
-    """A command that computes a record and writes it: once it is ``recorded``, signals find nothing to end."""
+    """A command that computes a record and writes it: once it is ``recorded``, signals find nothing to end, and after
+    one has come it is ``over``."""
     ending = _now
     if ending is None:
         yield
@@ -99,6 +124,7 @@ def keeping() -> Iterator[None]:
         yield
     finally:
         ending.keeps, ending.holds, ending.waits = False, before, False
+        ending.over = ending.number is not None
 
 
 def recorded() -> None:

@@ -5,6 +5,27 @@ predict; ``runs``: those that simulate or read runs; ``sweep``; ``monitor``; ``g
 ``advise``: the files of `egan advise`.
 """
 
-from .app import main
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from ..base.signals import ended_by_signals
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code. Without ``arguments`` those of the process, which then ends: a
+    signal ends it in one line also while its modules are loaded."""
+    with ended_by_signals(process=arguments is None) as ending:
+        try:
+            from .app import main as run
+
+            return run(arguments)
+        except KeyboardInterrupt:
+            with suppress(OSError, ValueError, AttributeError):
+                print("egan: interrupted: nothing was written", file=sys.stderr, flush=True)
+            return ending.code(1)
+
 
 __all__ = ["main"]

@@ -21,7 +21,7 @@ from typer.core import TyperGroup
 
 from .. import __version__, papers
 from ..base.errors import EganError, InputError
-from ..base.signals import ended_by_signals
+from ..base.signals import ended_by_signals, over
 from ..console.answer import complain
 from ..console.shared import BAD_INPUT, DONE, FAILED, shared
 from .branch import branch
@@ -99,26 +99,34 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. Every error is one line on stderr."""
     with _streams(), ended_by_signals() as ending:
-        return ending.code(_run(arguments))
+        try:
+            code = _run(arguments)
+        except KeyboardInterrupt:  # another one, while the first was told
+            code = FAILED
+        over()
+        return ending.code(code)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    command = typer.main.get_command(app)
     if COMPLETION in os.environ:  # the shell asks what may come next; typer answers and ends the process
-        command.main(arguments, prog_name="egan", complete_var=COMPLETION)
+        typer.main.get_command(app).main(arguments, prog_name="egan", complete_var=COMPLETION)
     try:
+        command = typer.main.get_command(app)
         with _deferred_warnings() as pending:
             code = command.main(arguments, prog_name="egan", standalone_mode=False)
             sys.stdout.flush()
             for message in dict.fromkeys(pending):
                 complain(f"warning: {message}")
         if code == 130:  # typer's word for Ctrl-C
-            return _fail("interrupted: nothing was written")
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else DONE
-    except (BrokenPipeError, SystemExit):  # standalone_mode=False: typer ends the process for a broken pipe only
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and error.code and not isinstance(error.__context__, OSError):
+            return _fail(f"unexpected end: {error.code}")  # by a module that is not what its name says
         _discard(sys.stdout)  # the reader closed it (as `| head` does): no error, and nothing more to say
         return DONE
     except (KeyboardInterrupt, typer.Abort):
+        over()
         return _fail("interrupted: nothing was written")
     except InputError as error:
         return _fail(str(error), BAD_INPUT)

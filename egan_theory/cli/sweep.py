@@ -10,6 +10,7 @@ import typer
 
 from ..base.errors import InputError
 from ..base.json import number
+from ..base.signals import over
 from ..base.terminal import progress_bar, table
 from ..console.answer import Answer, complain
 from ..console.shared import FAILED, ExperimentFile, Json, Overwrite, load
@@ -60,6 +61,7 @@ def sweep(
     except KeyboardInterrupt:
         if not is_sweep(output):
             raise
+        over()
         data = summary(open_sweep(output), output)
         left = f"{data['cells'] - data['pending']} of {data['cells']} cells are in {output}"
         complain(f"interrupted: {left}; the same command with --resume continues")

@@ -95,17 +95,23 @@ class Answer:
             raise
         except EganError as error:
             failed = error
-        if self.json:
-            show_json(data)
-        else:
-            show(*text(), *(f"written: {path}" for path in written))
+        try:
+            if self.json:
+                show_json(data)
+            else:
+                show(*text(), *(f"written: {path}" for path in written))
+        except EganError:
+            if failed is None:
+                raise
         if failed is not None:
             raise failed
 
     def give_text(self, text: str, data: Callable[[], Mapping[str, Any]]) -> None:
-        """Print a text, or write it; ``data``: its JSON form."""
+        """Print a text, or write it; ``data``: its JSON form. Raises EganError where the disk is full."""
         if self.out is not None:
-            write_text(json_text(data()) if self.out.suffix.lower() == ".json" else text, self.out)
+            kept = json_text(data()) if self.out.suffix.lower() == ".json" else text
+            with rescuing(self.out, lambda file: write_text(kept, file)):
+                write_text(kept, self.out)
         emit(json_text(data()) if self.json else text if self.out is None else f"written: {self.out}\n")
 
     def give_page(self, target: Path, index: Path) -> None:

@@ -6,6 +6,7 @@ line make plain Figure objects (``detached``), which nobody else holds. Nothing 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -207,8 +208,10 @@ def write(ax: Axes, path: Path) -> None:
     """The figure of the axes, as its suffix says, whole or not at all."""
     figure = ax.get_figure()
     assert isinstance(figure, Figure)
+    drawn = io.BytesIO()  # writers of PDF fail in words of their own where a disk is full
+    figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=DPI)
     with atomic(path) as temporary:
-        figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=DPI)
+        temporary.write_bytes(drawn.getvalue())
 
 
 def finish(ax: Axes, title: str = "", columns: int = 2, handles: list[Any] | None = None) -> Axes:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import EganError, InputError, MissingExtra
-from ..base.signals import SIGNALS
+from ..base.signals import SIGNALS, held
 from .batch import run_batch
 
 Result = tuple[int, dict[str, np.ndarray]]
@@ -64,12 +64,13 @@ def in_processes(text: str, batches: Sequence[int], workers: int) -> Generator[R
                     "without the guard if __name__ == '__main__'); --resume continues"
                 ) from None
         finally:
-            processes = list((pool._processes or {}).values())  # its public method to do so is newer than Python 3.11
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.kill()
-            for process in processes:
-                process.join()
+            with held():
+                processes = list((pool._processes or {}).values())  # its public method is newer than Python 3.11
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in processes:
+                    process.kill()
+                for process in processes:
+                    process.join()
 
 
 def cluster(address: str) -> Any:

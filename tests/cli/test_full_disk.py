@@ -14,6 +14,7 @@ import pytest
 import xarray as xr
 
 import egan_theory as eg
+from egan_theory.base.files import atomic
 from egan_theory.base.netcdf import save
 from egan_theory.cli.app import main
 from tests.builders import posix
@@ -56,6 +57,95 @@ def test_a_result_that_cannot_be_written_is_printed(experiment, tmp_path, capsys
     assert code == 1 and "Spectral radius of one step" in out and "written:" not in out
     assert re.fullmatch(r"egan: \S+s.nc could not be written: File too large; there was no other place .*\n", err)
     assert [p.name for p in tmp_path.iterdir()] == ["e.toml"]
+
+
+@posix
+@pytest.mark.parametrize("command", ["new ring -o t.toml", "new ring -o t.json", "guide map -o t.md"])
+def test_a_text_without_room_is_kept_elsewhere(command, tmp_path, capsys, monkeypatch):
+    """By its name, and the former file stays."""
+    monkeypatch.chdir(tmp_path)
+    file = Path(command.split()[-1])
+    file.write_text("former")
+    whole, places = Path.write_text, []
+
+    def full(self, *given, **named):
+        places.append(self)
+        with files_up_to(1000 if len(places) == 1 else 100_000):
+            return whole(self, *given, **named)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "other"))
+    (tmp_path / "other").mkdir()
+    assert main([*command.split(), "--overwrite"]) == 1
+    (kept,) = (tmp_path / "other").glob(f"egan-*/{file}")
+    assert capsys.readouterr() == ("", f"egan: {file} could not be written: File too large; it is kept as {kept}\n")
+    assert kept.stat().st_size > 1000 and file.read_text() == "former"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["other", file.name]
+
+
+@posix
+def test_a_file_without_room_is_named(tmp_path):
+    """By the name that it was to have, whoever writes."""
+    with files_up_to(10), pytest.raises(OSError, match=r"File too large: '\S+x\.txt'"):
+        with atomic(tmp_path / "x.txt") as temporary:
+            temporary.write_text("x" * 100)
+    with pytest.raises(OSError, match=r"No such file or directory: '\S+x\.txt'"):
+        with atomic(tmp_path / "gone" / "x.txt") as temporary:
+            temporary.write_text("x")
+    assert not list(tmp_path.iterdir())
+
+
+@posix
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_a_figure_without_room_is_none(tmp_path, suffix):
+    """Matplotlib's PDF writer fails for other reasons then."""
+    from matplotlib.figure import Figure
+
+    from egan_theory.show import style
+
+    ax = Figure().subplots()
+    with files_up_to(1000), pytest.raises(OSError, match=rf"File too large: '\S+x\.{suffix}'"):
+        style.write(ax, tmp_path / f"x.{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+@posix
+def test_where_a_result_is_kept_is_said_though_nothing_can_be_printed(experiment, tmp_path, capsys, monkeypatch):
+    from egan_theory.base.errors import EganError
+    from egan_theory.console import answer
+
+    def full(*_):
+        raise EganError("the output could not be written: No space left on device")
+
+    monkeypatch.setattr(answer, "show", full)
+    with files_up_to(6000):
+        assert main(["import", str(_log(tmp_path)), "-o", str(tmp_path / "s.nc")]) == 1
+    assert "s.nc could not be written: File too large" in capsys.readouterr().err
+
+
+def _log(folder):
+    (folder / "log.csv").write_text("step,d_loss\n0,1.39\n10,1.31\n")
+    return folder / "log.csv"
+
+
+@posix
+def test_a_study_without_room_is_kept_elsewhere(tmp_path, capsys, monkeypatch):
+    """What took hours to compute."""
+    from analyses import script
+
+    (tmp_path / "other").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "other"))
+
+    @script.redraws
+    def study(argv):
+        with files_up_to(int(argv[0])):
+            script.write(tmp_path / "s", xr.Dataset({"x": ("t", np.arange(2000.0))}))
+
+    with pytest.raises(SystemExit, match="1"):
+        study(["5000"])
+    assert "s.nc could not be written: File too large; there was no other place" in capsys.readouterr().err
+    study(["100000"])
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["s.nc"]
 
 
 def test_a_result_is_kept_elsewhere(experiment, tmp_path, capsys, monkeypatch):

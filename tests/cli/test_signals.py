@@ -106,6 +106,98 @@ def test_ignored_signals_stay_ignored(experiment, tmp_path, monkeypatch):
         signal.signal(signal.SIGTERM, before[1])
 
 
+# -- moments at which a command is not at work -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_command_that_is_not_found_yet(name, capsys, monkeypatch):
+    """The table of commands is being made."""
+    from egan_theory.cli import app
+
+    sending(monkeypatch, app.typer.main, "get_command", name, call=1)
+    assert main(["new"]) == CODES[name]
+    assert capsys.readouterr() == ("", "egan: interrupted: nothing was written\n")
+
+
+def test_others_while_the_first_is_told(experiment, tmp_path, capsys, monkeypatch):
+    """Impatient users press Ctrl-C again; what is said stays true."""
+    from egan_theory.cli import app, runs
+
+    sending(monkeypatch, app, "complain", "SIGINT", call=1)
+    sending(monkeypatch, app.typer.main, "get_command", "SIGINT", call=1)
+    assert main(["new"]) == 1
+    assert capsys.readouterr() == ("", "egan: interrupted: nothing was written\n")
+    sending(monkeypatch, Recorder, "add", "SIGTERM", before=False)
+    sending(monkeypatch, runs, "complain", "SIGINT", call=1)
+    assert main(["simulate", experiment, "-o", str(tmp_path / "runs.nc")]) == 143
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and f"interrupted at step 10 of 200: {tmp_path}/runs.nc holds the 3 samples" in err
+
+
+def test_one_that_is_swallowed_can_be_sent_again(capsys, monkeypatch):
+    """By a destructor, or by code of others that catches everything: yet the process can be ended, a while later."""
+    from egan_theory.cli import app
+
+    heard = []
+
+    def swallows(*_):
+        monkeypatch.setattr(signals, "REPEATED", 60.0)
+        for _ in range(3):
+            try:
+                send("SIGTERM")
+            except KeyboardInterrupt:
+                heard.append(1)
+                monkeypatch.setattr(signals, "REPEATED", 60.0 if len(heard) == 2 else 0.0)
+        return app.app
+
+    monkeypatch.setattr(app.typer.main, "get_command", swallows)
+    main(["new"])
+    assert len(heard) == 2
+
+
+#: a command that is ended (by the signal argv[1], at first by KeyboardInterrupt in code from a text), and a process
+#: that gets the signal again while it ends
+LAST = """
+import atexit, os, signal, sys
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+moment, number = sys.argv[1], int(sys.argv[2])
+sys.argv[1:] = ["new"]
+from egan_theory.cli import main
+if moment == "loading":
+    class Finder:
+        def find_spec(name, path=None, target=None):
+            if name == "egan_theory.cli.app":
+                os.kill(os.getpid(), number)
+    sys.meta_path.insert(0, Finder)
+else:
+    from egan_theory.cli import app
+    app.typer.main.get_command = lambda _: exec("import os; os.kill(os.getpid(), number)", globals())
+if moment == "ending":
+    atexit.register(os.kill, os.getpid(), number)
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "name", "code"),
+    [
+        ("loading", "SIGINT", 1),
+        pytest.param("loading", "SIGTERM", 143, marks=slow),
+        pytest.param("text", "SIGINT", 1, marks=slow),
+        ("text", "SIGHUP", 129),
+        ("ending", "SIGINT", -signal.SIGINT),
+    ],
+)
+def test_a_process_ended_while_it_begins_or_ends(moment, name, code):
+    """One line; Python itself would end by SIGINT once KeyboardInterrupt came in code that was compiled from a text."""
+    argv = [sys.executable, "-c", LAST, moment, str(int(getattr(signal, name)))]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(argv, timeout=60, capture_output=True, text=True, env=env)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == "egan: interrupted: nothing was written\n"
+
+
 SWEPT = ["--vary", "penalty.r1=0.1:0.3:2", "--vary", "generator.kernel.ratio=0:0.5:2", "--batch", "1"]
 
 

@@ -31,10 +31,16 @@ from contextlib import suppress
 from math import sqrt, tanh
 from typing import Any, TypeVar
 
-import numba as nb
 import numpy as np
 
+from ...base.errors import InputError
 from .records import DIVERGENCE
+
+try:
+    import numba as nb
+except ValueError as error:  # of the environment: no threads, more than there may be
+    rule = "hold settings with which Numba can be imported, or none"
+    raise InputError("environment variables NUMBA_...", rule, str(error)) from None
 
 #: pivots of the Gram matrix below this times its diagonal count as zero. Rounding leaves 1e-16 there: an entry of L
 #: would be off by 1e-16/sqrt(pivot); dropping the pivot changes the noise by sqrt(PIVOT). Both are below 2e-7.
@@ -72,7 +78,8 @@ def compiled(**options: Any) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         try:
             made = nb.njit(cache=True, error_model="numpy", **options)(function)
-            made._cache = _Kept(made._cache)
+            if made is not function:  # NUMBA_DISABLE_JIT
+                made._cache = _Kept(made._cache)
             return made
         except (
             RuntimeError
