@@ -100,9 +100,9 @@ def _one(group: list[Unit]) -> Unit:
     exponents = np.array([u.predicted for u in group])
     mean = exponents.mean(0)
     apart = exponents - mean
-    spread = complex(*(np.sqrt((part**2).mean(0)).max() for part in (apart.real, apart.imag)))
+    re, im = (float(np.sqrt((part**2).mean(0)).max()) for part in (apart.real, apart.imag))
     plus, minus = (np.concatenate([getattr(u, n) for u in group]) for n in ("plus", "minus"))
-    return Unit(mean, plus, minus, any(u.moves for u in group), spread)
+    return Unit(mean, plus, minus, any(u.moves for u in group), complex(re, im))
 
 
 def _turned(O: np.ndarray) -> np.ndarray:
