@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from egan_theory.base.errors import InputError
 from egan_theory.experiment import Experiment
 from egan_theory.kernels import KERNELS as ENTRIES
 from egan_theory.linear import eigenvalues, linearize
@@ -95,8 +96,16 @@ def draw_experiment(rng: np.random.Generator, *, runs: int = 8) -> Experiment:
         exp = _draw(rng, runs)
         values = eigenvalues(linearize(exp))
         explodes = values.rates[np.isfinite(values.rates)].min(initial=0.0) < -MAX_GROWTH
-        if not explodes and resolved_rule(exp).substeps <= MAX_SUBSTEPS:
+        if not explodes and _substeps(exp) <= MAX_SUBSTEPS:
             return exp
+
+
+def _substeps(exp: Experiment) -> float:
+    """Substeps that resolve the fastest mode; infinite where the package refuses so many."""
+    try:
+        return resolved_rule(exp).substeps
+    except InputError:
+        return np.inf
 
 
 def _draw(rng: np.random.Generator, runs: int) -> Experiment:

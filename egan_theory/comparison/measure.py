@@ -217,10 +217,11 @@ def _measured(
     series: Series, fit: Fit, errors: Scatter, found: Observation, span: float, chosen: list[int]
 ) -> list[Measured]:
     values, stderr = series.layout.exponents(fit.p) / span, _stderr(series, fit, errors) / span
+    spread = np.concatenate([np.full(len(u.predicted), u.spread) for u in series.units]) / span
     # nothing resolves an exponent below rounding
     floor = np.finfo(float).eps * np.maximum(np.abs(values), 1 / span)
-    im: np.ndarray = np.where(stderr.imag > 0, np.maximum(stderr.imag, floor), 0)
-    stderr = np.asarray(np.maximum(stderr.real, floor) + 1j * im)
+    im: np.ndarray = np.where(stderr.imag > 0, np.hypot(np.maximum(stderr.imag, floor), spread.imag), 0)
+    stderr = np.asarray(np.hypot(np.maximum(stderr.real, floor), spread.real) + 1j * im)
     even = np.ptp(np.diff(found.times)) <= 1e-9 * span
     rate = 2 * np.pi / float(np.median(np.diff(found.times)))
     out = []

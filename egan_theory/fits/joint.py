@@ -40,12 +40,14 @@ class Unit:
     """Modes that share the parameters of a ``Layout``: one real exponent s = m, or two, s = m +- sqrt(d).
 
     predicted: (1,) or (2,) exponents over the whole time; plus, minus: (multiplicity, n) the shapes' p and o (minus
-    without rows for one real exponent); moves: whether it moves the particles."""
+    without rows for one real exponent); moves: whether it moves the particles; spread: rms distance, Re and Im, of the
+    exponents that are taken for one from their mean, ``predicted``."""
 
     predicted: np.ndarray
     plus: np.ndarray
     minus: np.ndarray
     moves: bool
+    spread: complex = 0.0
 
     @property
     def pair(self) -> bool:
@@ -83,15 +85,24 @@ def units(s: np.ndarray, shapes: np.ndarray, moves: np.ndarray) -> list[Unit]:
 
 def _joined(found: list[Unit], near: float) -> list[Unit]:
     """Those of equal exponents as one with several shapes."""
-    out: list[Unit] = []
+    groups: list[list[Unit]] = []
     for unit in found:
-        same = next((i for i, o in enumerate(out) if np.abs(o.predicted - unit.predicted).max() <= near), None)
+        same = next((g for g in groups if np.abs(g[0].predicted - unit.predicted).max() <= near), None)
         if same is None:
-            out.append(unit)
-            continue
-        plus, minus = (np.concatenate([getattr(u, n) for u in (out[same], unit)]) for n in ("plus", "minus"))
-        out[same] = Unit(out[same].predicted, plus, minus, out[same].moves or unit.moves)
-    return out
+            groups.append([unit])
+        else:
+            same.append(unit)
+    return [g[0] if len(g) == 1 else _one(g) for g in groups]
+
+
+def _one(group: list[Unit]) -> Unit:
+    """At their mean exponents: which of them a run shows is up to their amplitudes."""
+    exponents = np.array([u.predicted for u in group])
+    mean = exponents.mean(0)
+    apart = exponents - mean
+    re, im = (float(np.sqrt((part**2).mean(0)).max()) for part in (apart.real, apart.imag))
+    plus, minus = (np.concatenate([getattr(u, n) for u in group]) for n in ("plus", "minus"))
+    return Unit(mean, plus, minus, any(u.moves for u in group), complex(re, im))
 
 
 def _turned(O: np.ndarray) -> np.ndarray:

@@ -5,7 +5,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from analyses import best_strength, critical_damping, draws, kicked_modes, phase_diagrams
+from egan_theory import Experiment, InputError
 from egan_theory.experiment.targets import TARGETS
+from egan_theory.linear.resolved import resolved_rule
 from egan_theory.tables.losses import single_losses
 from tests.analyses.drawing import labelled
 from tests.entries import STEPS
@@ -33,6 +35,17 @@ def test_draws_cover_the_tables():
     assert {e.target.kind for e in drawn} == set(TARGETS) - {"points"}
     assert {e.discriminator.features == 0 for e in drawn} == {True, False}
     assert drawn[0] == draws.draw_experiment(np.random.default_rng([0, 0]))
+
+
+def test_a_flow_that_the_package_refuses_as_too_stiff_is_drawn_again(monkeypatch):
+    """Laplace features have heavy tails: consensus makes some flows 10^5 times faster than their learning rates."""
+    target = {"kind": "ring", "modes": 3}
+    stiff = Experiment(target=target, penalty={"r1": 1e9}, update={"rule": "flow"})
+    with pytest.raises(InputError, match=r"update\.substeps"):
+        resolved_rule(stiff)
+    drawn = iter([stiff, Experiment(target=target)])
+    monkeypatch.setattr(draws, "_draw", lambda rng, runs: next(drawn))
+    assert draws.draw_experiment(np.random.default_rng(0)).update.rule == "simultaneous"
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ import xarray as xr
 import egan_theory as eg
 from analyses import comparison_calibration as script
 from egan_theory.base.errors import InputError
-from egan_theory.comparison.modes import _real_where_real
+from egan_theory.comparison.measure import measure
+from egan_theory.comparison.modes import Block, Observation, _real_where_real
 from egan_theory.experiment.targets import Grid
 from egan_theory.fits.joint import Series, project, solve, units
 from egan_theory.fits.rounding import rounding
@@ -245,6 +246,19 @@ def test_exponents_are_recovered_at_uneven_times():
     start = p.start * (1 + 0.05 * rng.standard_normal(len(p.start)))
     fit = solve(p, start, range(len(p.units)))
     assert fit.cost < 1e-20 and np.allclose(fit.p, p.start, rtol=1e-8)
+
+
+@pytest.mark.parametrize("shown", [[1, 0, 1], [0, 1, 1], [1, 1, 1]])
+def test_exponents_taken_for_one_are_known_to_their_distance(shown):
+    """Beside a fast mode two slow ones count as one exponent; which of them a run shows is up to its kick."""
+    rng, t = np.random.default_rng(5), np.linspace(0, 1, 80)
+    s, O = np.array([-0.3, -0.3 - 1.8e-6, -20.0]), rng.standard_normal((4, 3))
+    c = rng.uniform(1, 2, (3, 3)) * shown
+    y = np.einsum("nj,rj,tj->rtn", O, c, np.exp(np.outer(t, s)))
+    seen = Observation(t, s.astype(complex), np.ones(3, bool), (Block("particles", y, O + 0j),), 0.0, 1.0, ())
+    slow, _ = measure(seen).modes
+    assert slow.predicted == pytest.approx(s[:2].mean(), abs=1e-15)
+    assert abs(slow.measured - slow.predicted) < 1.5 * slow.stderr.real < 2e-6
 
 
 @pytest.mark.parametrize("s", [EXPONENTS, [-2 + 1e-6j, -2 - 1e-6j, -5.0], [-2.0, -2.001, -5.0]])
