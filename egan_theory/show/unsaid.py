@@ -37,6 +37,7 @@ ABOUT = {
 #: what helps where a comparison has nothing to go by: words of its reason, and the remedy
 HELPS = (
     ("slowest mode does not decay", "an experiment in which every mode decays: egan regularizer E.toml"),
+    ("unexplained", "an experiment that describes the runs (finite networks: wider ones), or smaller kicks (run.kick)"),
     ("slower ones are compared", "an experiment with fewer modes: so many are fitted at once"),
     ("between two samples", "denser records (run.record_every)"),
     ("rounding", "a shorter training, or a larger kick (run.kick)"),

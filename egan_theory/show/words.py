@@ -90,7 +90,7 @@ def _growing(spectrum: xr.Dataset) -> int:
 
 
 def duration(value: float, exp: Experiment) -> str:
-    number = f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
+    number = f"{value:.0f}" if 1000 <= value < 1e6 else f"{value:.3g}"
     return f"{number} {'units of time' if exp.update_rule.continuous else 'steps'}"
 
 

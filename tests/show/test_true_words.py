@@ -174,6 +174,7 @@ def test_what_is_said_of_an_experiment_that_does_not_rest():
     found = eg.compare(wild, eg.simulate(wild))
     (why,) = [u["reason"] for u in found.unmatched if u["name"] == "rate"]
     assert why.startswith("the slowest mode does not decay") and "longer" not in helped(why)
+    assert words.duration(13007234.0, wild) == "1.3e+07 steps" and words.duration(7125.2, wild) == "7125 steps"
     assert all(re.fullmatch(r"rate|mode s = \S+( ± \S+i)? 1/step", u["name"]) for u in found.unmatched)
     spectrum = eg.spectrum(wild)
     assert "Below 0 it grows." in captions.damping(spectrum).caption
