@@ -175,7 +175,7 @@ def test_a_batch_on_a_worker_stays_within_its_limit(tmp_path):
         with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
             plan = make_plan(exp.replace({"generator.particles": 1_000_000}), ["penalty.r1=0.1:0.2:2"])
             values = client.submit(_limited_batch, plan.text, 0).result()
-    assert values["status"].tolist() == [3] and "where 1.2 GB can be used" in values["reason"][0]
+    assert values["status"].tolist() == [3] and "generator.particles: must be small" in values["reason"][0]
 
 
 def test_a_report_says_that_the_runs_do_not_fit(monkeypatch):
