@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from .errors import InputError
@@ -12,13 +14,37 @@ from .errors import InputError
 GROUPS, MINE = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 #: of the memory that is free now, this part may be used when no limit is given
 SHARE = 0.8
+_ALLOWED: ContextVar[float] = ContextVar("allowed", default=float("inf"))
+_ELSEWHERE: ContextVar[float | None] = ContextVar("elsewhere", default=None)
 
 
 def free_memory() -> float:
     """Bytes free now: of the machine (Linux: MemAvailable; else physical memory; inf where the system does not tell),
     of what the shell allows this process (ulimit -v), or of what the control groups (Linux, versions 1 and 2) that it
     is in allow all their processes, whichever is least. A container or a batch job is such a group."""
-    return min(_of_the_machine(), _of_the_process(), _of_the_groups())
+    if (size := _ELSEWHERE.get()) is not None:
+        return size
+    return min(_of_the_machine(), _of_the_process(), _of_the_groups(), _ALLOWED.get())
+
+
+@contextmanager
+def elsewhere(size: float) -> Iterator[None]:
+    """``size`` bytes are free in the block, whatever this machine has: for work that another one is to do."""
+    token = _ELSEWHERE.set(size)
+    try:
+        yield
+    finally:
+        _ELSEWHERE.reset(token)
+
+
+@contextmanager
+def allowing(size: float) -> Iterator[None]:
+    """No more than ``size`` bytes are free in the block: for what runs beside others in one process."""
+    token = _ALLOWED.set(size)
+    try:
+        yield
+    finally:
+        _ALLOWED.reset(token)
 
 
 def check_size(field: str, needed: float, must: str, what: str) -> None:

@@ -9,9 +9,12 @@ from ..base.errors import EganError
 from ..base.ram import check_size
 from ..experiment import Experiment
 from ..features import DictionaryFeatures, FeatureMap, FourierFeatures, FourierGrid, PackedFeatures, feature_map
+from ..features.networks.mlp import sizes
+from ..features.networks.tangent import MAX_DENSE_ROWS
 from ..features.noise import noise_nodes
 from ..features.random_network import NetworkFeatures
 from ..runs.interval import recording_interval
+from ..tables.architecture import Architecture
 from ..tables.updates import RULES
 from .condense import condensed
 from .record import MAX_WEIGHTS
@@ -25,6 +28,8 @@ ONE, TWO, STAGES = 2, 3, 4
 WEIGHTS = 8
 #: arrays (node, node) that an exact kernel's basis is extended with to a random start
 GROWTH = 4
+#: of networks: arrays of the neurons of all layers at all points, of the rows of a tangent kernel (JAX: measured)
+NEURONS, ROWS = 12, 3
 #: numbers per node and component of the Fourier modes on a grid, which are evaluated there without a matrix
 GRID = 16
 #: arrays (particle, particle) of the likelihood term's kernel
@@ -41,10 +46,10 @@ def samples(exp: Experiment, runs: int) -> int:
 
 def stepping(exp: Experiment, runs: int, features: FeatureMap | None = None) -> int:
     """Bytes at the peak of a step of ``runs`` runs side by side, the discriminator on ``features`` (default: those it
-    begins with: an exact kernel's basis grows). Without those of JAX, which a network of finite width is trained in."""
+    begins with: an exact kernel's basis grows)."""
     N, d, M = exp.generator.particles, exp.dimension, len(exp.points.weights)
     if exp.generator.finite_network or exp.discriminator.finite_network:
-        return NUMBER * 4 * runs * N * d
+        return _networks(exp, runs, M)
     features = feature_map(exp) if features is None else features
     Q = len(noise_nodes(exp.penalty.instance_noise, d)[1])
     rule = exp.update_rule
@@ -60,12 +65,41 @@ def stepping(exp: Experiment, runs: int, features: FeatureMap | None = None) -> 
     return NUMBER * (own + DISTANCES * N * M + (recorded if recorded <= MAX_WEIGHTS else 0))
 
 
+def _networks(exp: Experiment, runs: int, M: int) -> int:
+    """``stepping`` of networks of finite width, trained in JAX: weights, the neurons at all points, and the rows of the
+    tangent kernels whose drift is recorded, of one run at a time."""
+    N, d, Q = exp.generator.particles, exp.dimension, len(noise_nodes(exp.penalty.instance_noise, exp.dimension)[1])
+    own, rows = 4 * runs * N * d + DISTANCES * N * M, 0
+    steps = exp.run.steps // exp.run.record_every + 1
+    if exp.discriminator.finite_network:
+        P, neurons = _network(exp.discriminator.architecture, d, 1)
+        rows = (1 + d) * P * max(min(M, MAX_DENSE_ROWS // ((1 + d) * P)), 1)
+        own += runs * (WEIGHTS * P + NEURONS * Q * (M + N) * neurons)
+    else:
+        P = exp.discriminator.features
+        own += runs * (WEIGHTS * P + NEURONS * Q * (M + N) * P)
+    own += runs * P * steps if runs * P * steps <= MAX_WEIGHTS else 0
+    if exp.generator.finite_network and exp.generator.architecture is not None:
+        P, neurons = _network(exp.generator.architecture, exp.generator.architecture.latent_dimension, d)
+        rows = max(rows, d * P * max(min(N, MAX_DENSE_ROWS // (d * P)), 1))
+        own += runs * (WEIGHTS * P + NEURONS * N * neurons)
+    return NUMBER * (own + ROWS * rows)
+
+
+def _network(arch: Architecture | None, inputs: int, outputs: int) -> tuple[int, int]:
+    """(weights, neurons at a point) of a network of finite width."""
+    assert arch is not None
+    layers = sizes(arch, inputs, outputs)
+    places = 1 if arch.image is None else arch.image[1] * arch.image[2]  # no layer has more positions than the image
+    return sum(rows * (columns + 1) for rows, columns in layers), places * sum(rows for rows, _ in layers)
+
+
 def check_memory(exp: Experiment, runs: int | None = None, features: FeatureMap | None = None, times: int = 1) -> None:
     """Raise InputError where samples and steps of ``runs`` runs (default: the experiment's), ``times`` at once in
     processes of their own, need more than may be used."""
     R = exp.run.runs if runs is None else runs
     check_samples(exp, R, times)
-    rule = "be small enough for a step to fit in memory (or lower run.runs, discriminator.features)"
+    rule = "be small enough for a step to fit in memory (or lower run.runs, discriminator.features, a network's width)"
     what = f"{R} runs side by side" + (f" in each of {times} processes" if times > 1 else "")
     check_size("generator.particles", times * (samples(exp, R) + stepping(exp, R, features)), rule, what)
 

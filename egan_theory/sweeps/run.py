@@ -11,6 +11,7 @@ import xarray as xr
 
 from ..base.dataset import shown
 from ..base.errors import InputError
+from ..base.ram import elsewhere
 from ..base.signals import held
 from ..experiment import Experiment
 from ..experiment.taken import takes_experiment
@@ -20,7 +21,7 @@ from .complete import todo
 from .plan import Plan, make_plan
 from .reading import open_sweep
 from .store import Writer, prepare
-from .workers import cluster, in_processes, on_cluster
+from .workers import allowed, cluster, in_processes, on_cluster
 
 
 @takes_experiment
@@ -64,7 +65,8 @@ def sweep(
 
     Raises:
         InputError: a bad axis, fewer than one worker or seed, workers beside a scheduler, a store that is there
-            already, or cells that do not fit in memory, one in each process.
+            already, or cells that do not fit in memory, one in each process, or one in each thread of a dask worker
+            within its memory limit.
         EganError: the disk is full, or workers died.
         KeyboardInterrupt: the store can be resumed.
 
@@ -80,6 +82,9 @@ def sweep(
         client = None if scheduler is None else ends.enter_context(cluster(scheduler))  # before there is a store
         if client is None:
             _check_memory(plan, min(workers or os.cpu_count() or 1, plan.batches))
+        else:
+            with elsewhere(allowed(client)):
+                _check_memory(plan, 1)
         ends.callback(prepare(store, plan, resume=resume, overwrite=overwrite).release)
         left = todo(store, plan)
         done = plan.cells - sum(len(plan.span(i)) for i in left)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import EganError, InputError, MissingExtra
+from ..base.ram import allowing
 from ..base.signals import SIGNALS, held
 from .batch import run_batch
 
@@ -87,6 +88,26 @@ def cluster(address: str) -> Any:
         raise InputError("scheduler", "be the address of a running dask scheduler", f"{address}: {error}") from None
 
 
+def allowed(client: Any) -> float:
+    """Bytes that one batch may take on the worker of a cluster that has least of them: as dask limits the worker, for
+    each of its threads. inf where there is no limit, or no worker yet."""
+    workers = client.scheduler_info()["workers"].values()
+    return min((_each(w.get("memory_limit"), w.get("nthreads")) for w in workers), default=float("inf"))
+
+
+def _each(limit: float | None, threads: int | None) -> float:
+    return limit / max(threads or 1, 1) if limit else float("inf")
+
+
+def _limited_batch(text: str, batch: int) -> dict[str, np.ndarray]:
+    """``run_batch`` on a worker, within what dask allows it."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    with allowing(_each(worker.memory_manager.memory_limit, worker.state.nthreads)):
+        return run_batch(text, batch)
+
+
 def on_cluster(text: str, batches: Sequence[int], client: Any) -> Generator[Result, None, None]:
     """Each batch and its arrays, from the workers of a dask scheduler (which need this package, and the same versions).
 
@@ -102,7 +123,7 @@ def on_cluster(text: str, batches: Sequence[int], client: Any) -> Generator[Resu
             slots = max(1, sum(client.nthreads().values()))
             while queue and len(running) < AHEAD * slots:
                 batch = queue.popleft()
-                running[client.submit(run_batch, text, batch, pure=False)] = batch
+                running[client.submit(_limited_batch, text, batch, pure=False)] = batch
             with client.as_current():
                 finished = wait(list(running), return_when="FIRST_COMPLETED").done
             for future in finished:

@@ -255,7 +255,7 @@ def test_exponents_taken_for_one_are_known_to_their_distance(shown):
     s, O = np.array([-0.3, -0.3 - 1.8e-6, -20.0]), rng.standard_normal((4, 3))
     c = rng.uniform(1, 2, (3, 3)) * shown
     y = np.einsum("nj,rj,tj->rtn", O, c, np.exp(np.outer(t, s)))
-    seen = Observation(t, s.astype(complex), np.ones(3, bool), (Block("particles", y, O + 0j),), 0.0, 1.0, ())
+    seen = Observation(t, s.astype(complex), np.ones(3, bool), (Block("particles", y, O + 0j),), 0.0, 1.0, (), "1/step")
     slow, _ = measure(seen).modes
     assert slow.predicted == pytest.approx(s[:2].mean(), abs=1e-15)
     assert abs(slow.measured - slow.predicted) < 1.5 * slow.stderr.real < 2e-6

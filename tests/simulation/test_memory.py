@@ -1,8 +1,11 @@
 """Memory of simulations: refused before anything is computed, and estimated to within a factor of two."""
 
+import re
 import subprocess
 import sys
 import tracemalloc
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -15,7 +18,11 @@ from egan_theory.cli.app import main
 from egan_theory.features import feature_map
 from egan_theory.simulation.condense import condensed
 from egan_theory.simulation.memory import check_cell, samples, stepping
+from egan_theory.sweeps.plan import make_plan
+from egan_theory.sweeps.workers import _limited_batch
 from tests.cli.test_malformed import bad_input
+
+FREE = ram.free_memory
 
 LARGE = """
 [target]
@@ -66,6 +73,8 @@ def test_the_limit_of_the_control_group(version, tmp_path, monkeypatch):
     mine.write_text("4:memory:/only/outside\n" if version == 1 else "0::/only/outside\n")  # as in a container
     _group(own, {limit: 3000, used: 2500, "memory.stat": "nothing here"})
     assert ram._of_the_groups() == 500
+    _group(own, {limit: 1000})  # below what is in use already
+    assert ram._of_the_groups() == 0
     _group(own, {limit: "nonsense"})
     assert ram._of_the_groups() == np.inf
 
@@ -81,7 +90,7 @@ def little(monkeypatch):
     def never(*_, **__):
         raise AssertionError("computed")
 
-    for place in ("simulation.run.Recorder", "sweeps.store.prepare", "predict.phase.phase"):
+    for place in ("simulation.run.Recorder", "sweeps.run.prepare", "predict.phase.phase"):
         monkeypatch.setattr(f"egan_theory.{place}", never)
 
 
@@ -102,6 +111,71 @@ def test_a_step_that_does_not_fit(command, little, tmp_path, capsys, monkeypatch
     line = bad_input(command, tmp_path, capsys)
     assert "generator.particles: must be small enough for a step to fit in memory" in line
     assert "where 3.2 GB can be used" in line
+
+
+NETWORKS = """
+[target]
+kind = "ring"
+modes = 4
+[generator]
+particles = 4
+[discriminator.architecture]
+width = 4000
+[generator.architecture]
+width = 4000
+[run]
+runs = 50
+steps = 2
+record_every = 2
+start = "random"
+"""
+
+
+def test_networks_that_do_not_fit(tmp_path, capsys, monkeypatch):
+    """Weights of 50 networks of each player; and in a spectrum the tangent kernel of one at 12,000 points."""
+
+    def never(*_, **__):
+        raise AssertionError("computed")
+
+    monkeypatch.setattr(ram, "free_memory", lambda: 4e9)
+    monkeypatch.setattr("egan_theory.simulation.networks.simulate.simulate_networks", never)
+    (tmp_path / "e.toml").write_text(NETWORKS)
+    line = bad_input(["simulate", str(tmp_path / "e.toml"), "-o", str(tmp_path / "r.nc")], tmp_path, capsys)
+    assert re.search(r"a network's width\), but found 10\d GB for 50 runs side by side, where 3.2 GB can be used", line)
+    monkeypatch.setattr("egan_theory.features.networks.tangent._LocatedTangent.psi", never)
+    monkeypatch.setattr("egan_theory.features.networks.tangent._LocatedTangent.adjoint", never)
+    (tmp_path / "e.toml").write_text(NETWORKS.replace("modes = 4", "modes = 12000").replace("= 4000", "= 40", 1))
+    line = bad_input(["spectrum", str(tmp_path / "e.toml"), "--set", "generator.particles=12000"], tmp_path, capsys)
+    assert "D: must have few enough weights, at few enough points, for its tangent kernel to fit in memory" in line
+
+
+def test_cells_that_do_not_fit_on_the_workers_of_a_cluster(little, tmp_path, monkeypatch):
+    """Each thread of a worker has its part of the worker's limit, whatever this machine has."""
+    limits = {"a": {"memory_limit": 64 * 10**9, "nthreads": 1}, "b": {"memory_limit": 16 * 10**9, "nthreads": 8}}
+    client = SimpleNamespace(scheduler_info=lambda: {"workers": limits})
+    monkeypatch.setattr(ram, "free_memory", FREE)
+    monkeypatch.setattr("egan_theory.sweeps.run.cluster", lambda _: nullcontext(client))
+    exp = eg.Experiment.from_toml_string(LARGE)
+    with pytest.raises(InputError, match=r"^generator.particles: must be small enough .*, where 1.6 GB can be used$"):
+        eg.sweep(exp, ["penalty.r1=0.1:0.2:2"], tmp_path / "s.zarr", scheduler="tcp://there:1")
+    with ram.elsewhere(1e15):
+        assert ram.free_memory() == 1e15
+    with ram.allowing(5e3):
+        assert ram.free_memory() == 5e3
+
+
+@pytest.mark.slow
+def test_a_batch_on_a_worker_stays_within_its_limit(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    one = dict(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None)
+    exp = eg.Experiment.from_toml_string(LARGE.replace("1000000", "8"))
+    with distributed.LocalCluster(memory_limit="3GB", **one) as cluster:
+        found = eg.sweep(exp, ["penalty.r1=0.1:0.2:2"], tmp_path / "s.zarr", scheduler=cluster.scheduler_address)
+        assert found["status"].values.tolist() == [1, 1]
+        with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
+            plan = make_plan(exp.replace({"generator.particles": 1_000_000}), ["penalty.r1=0.1:0.2:2"])
+            values = client.submit(_limited_batch, plan.text, 0).result()
+    assert values["status"].tolist() == [3] and "generator.particles: must be small" in values["reason"][0]
 
 
 def test_a_report_says_that_the_runs_do_not_fit(monkeypatch):

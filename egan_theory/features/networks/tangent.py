@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...base.errors import InputError
+from ...base.ram import check_size
 from ...tables.architecture import Architecture
 from .double import double, require_jax
 from .mlp import draw, network
@@ -27,6 +28,8 @@ Compiled = Callable[..., Any]
 
 #: the largest (rows, weights) matrix of feature rows that is built; beyond it their Gram matrix is, from products
 MAX_DENSE_ROWS = 40_000_000
+#: copies of them (or of their Gram matrix) held at once, and arrays of the weights beside it
+COPIES, WEIGHTS = 3, 6
 #: activations of which the gradients of D at distinct points are independent, as far as there are weights for them
 GENERIC = ("erf", "tanh", "gelu", "sine", "softplus")
 
@@ -102,13 +105,17 @@ class TangentFeatures:
         """
         n, d = X.shape
         rows = n * (1 + d)
-        if rows * self.size <= MAX_DENSE_ROWS:
+        dense = rows * self.size <= MAX_DENSE_ROWS
+        held = COPIES * rows * self.size if dense else COPIES * rows**2 + WEIGHTS * self.size
+        must = "have few enough weights, at few enough points, for its tangent kernel to fit in memory"
+        check_size("D", 8.0 * held, must, f"{self.size} weights at {n} points")
+        if dense:
             at = self.at(X)
-            dense = np.concatenate([at.psi(), at.grad().reshape(n * d, self.size)])
-            self._check(X, np.abs(dense).max(1, initial=0.0))
+            all_rows = np.concatenate([at.psi(), at.grad().reshape(n * d, self.size)])
+            self._check(X, np.abs(all_rows).max(1, initial=0.0))
             if self.size <= rows:
-                return dense, True
-            return np.asarray(np.linalg.qr(dense.T, mode="r")).T, True
+                return all_rows, True
+            return np.asarray(np.linalg.qr(all_rows.T, mode="r")).T, True
         gram = self.gram(X)
         self._check(X, np.diag(gram))
         values, vectors = np.linalg.eigh(gram)
