@@ -80,7 +80,7 @@ def _check_texts(field: str, item: h5py.h5d.DatasetID, size: int, where: str) ->
         return
     data, safe = h5py.Dataset(item), SHARE * free_memory()
     count = math.prod(item.shape)
-    if count * size <= safe:
+    if count * size <= safe / 4:  # of which there are a few copies on the way
         return
     rows = item.shape[0] if item.shape else 1
     at_once, found = max(1, int(safe * rows / (size * count))), 0

@@ -54,8 +54,9 @@ def read_netcdf(
         with xr.open_dataset(path, engine="h5netcdf", decode_times=False, phony_dims="access") as ds:
             chosen = ds if choose is None else ds[list(choose(ds))]
             check_size(field, chosen.nbytes, "hold what fits in memory", str(path))
+            chosen = chosen.load()
             _check_dims(field, chosen, path)
-            return chosen.load()
+            return chosen
     except InputError:
         raise
     except Exception as error:  # h5py, h5netcdf and xarray fail in many ways on files that are not what they should be
