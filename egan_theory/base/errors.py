@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 
@@ -46,6 +47,19 @@ class NotLinearizable(InputError):
 
 class MissingExtra(EganError, ImportError):
     """An optional dependency is not installed; the message names the extra to install."""
+
+
+def hidden() -> str:
+    """A hint where a file of the folder in which Python was started was loaded in place of a module, else ""."""
+    from importlib.machinery import PathFinder
+
+    first, *others = sys.path or [""]
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and first and "." not in name and Path(file).parent == Path(first):
+            if PathFinder.find_spec(name, others):
+                return f"; {file} was loaded as the module {name}: rename it, or start egan in another folder"
+    return ""
 
 
 def check_file(field: str, file: Path, must: str) -> None:

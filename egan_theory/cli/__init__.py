@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from ..base.errors import hidden
 from ..base.signals import ended_by_signals
 
 
@@ -19,8 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal ends it in one line also while its modules are loaded."""
     with ended_by_signals(process=arguments is None) as ending:
         try:
-            from .app import main as run
-
+            try:
+                from .app import main as run
+            except Exception as error:
+                if not (hint := hidden()):
+                    raise
+                print(f"egan: {type(error).__name__}: {error}{hint}", file=sys.stderr)
+                return 1
             return run(arguments)
         except KeyboardInterrupt:
             with suppress(OSError, ValueError, AttributeError):

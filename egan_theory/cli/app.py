@@ -20,7 +20,7 @@ import typer
 from typer.core import TyperGroup
 
 from .. import __version__, papers
-from ..base.errors import EganError, InputError
+from ..base.errors import EganError, InputError, hidden
 from ..base.signals import ended_by_signals, over
 from ..console.answer import complain
 from ..console.shared import BAD_INPUT, DONE, FAILED, shared
@@ -122,7 +122,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return code if isinstance(code, int) else DONE
     except (BrokenPipeError, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code and not isinstance(error.__context__, OSError):
-            return _fail(f"unexpected end: {error.code}")  # by a module that is not what its name says
+            return _fail(f"unexpected end: {error.code}{hidden()}")
         _discard(sys.stdout)  # the reader closed it (as `| head` does): no error, and nothing more to say
         return DONE
     except (KeyboardInterrupt, typer.Abort):
@@ -173,7 +173,7 @@ def _unexpected(error: Exception) -> str:
         return f"a file could not be read or written: {error}"
     if isinstance(error, MemoryError):
         return "not enough memory: use fewer particles, features, runs or records"
-    text = str(error) or "no message"
+    text = f"{str(error) or 'no message'}{hidden()}"
     return f"unexpected failure, {type(error).__name__}: {text} (EGAN_TRACEBACK=1 shows the traceback)"
 
 

@@ -81,6 +81,7 @@ def sweep(
     with ExitStack() as ends:
         client = None if scheduler is None else ends.enter_context(cluster(scheduler))  # before there is a store
         if client is None:
+            _check_start()
             _check_memory(plan, min(workers or os.cpu_count() or 1, plan.batches))
         else:
             with elsewhere(allowed(client)):
@@ -101,6 +102,14 @@ def sweep(
                 if progress is not None:
                     progress(done, plan.cells)
     return open_sweep(store)
+
+
+def _check_start() -> None:
+    """Raise InputError where worker processes cannot start: they do in the working directory."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError("working directory", "be there, for processes start in it", error.strerror) from None
 
 
 def _check_memory(plan: Plan, processes: int) -> None:

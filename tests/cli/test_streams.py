@@ -9,10 +9,13 @@ import pytest
 
 from egan_theory.base.errors import InputError
 from egan_theory.base.files import decoded
+from egan_theory.cli.app import main
 from egan_theory.experiment import Experiment
 from egan_theory.papers.solvable import Solvable
 from egan_theory.runs.reading import open_runs
 from tests.builders import RING, posix
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def shell(script: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -86,6 +89,30 @@ def test_names_that_are_no_text_are_shown_as_they_can_be(experiment, tmp_path):
     assert done.returncode == 2 and done.stderr.count(b"\n") == 1
 
 
+@posix
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("numpy", ""), ("random", ""), pytest.param("numpy", "raise SystemExit('x')", marks=pytest.mark.slow)],
+)
+def test_a_file_that_hides_a_module_is_named(name, content, experiment, tmp_path):
+    """`python -m` looks first in the working directory."""
+    (tmp_path / f"{name}.py").write_text(content)
+    done = shell(f"cd {tmp_path}; $egan spectrum e.toml", PYTHONPATH=str(ROOT))
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (1, b"", 1), done.stderr
+    assert content or f"{tmp_path}/{name}.py was loaded as the module {name}: rename it".encode() in done.stderr
+
+
+@posix
+def test_a_removed_working_directory_is_said(experiment, tmp_path, monkeypatch, capsys):
+    """Where worker processes would start."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["sweep", experiment, "--vary", "penalty.r1=0.1:0.3:2", "-o", str(tmp_path / "s.zarr")]) == 2
+    said = "egan: working directory: must be there, for processes start in it, but found No such file or directory\n"
+    assert capsys.readouterr() == ("", said) and not (tmp_path / "s.zarr").exists()
+
+
 # -- text files --------------------------------------------------------------------------------------------------------
 
 
@@ -142,6 +169,14 @@ def test_compiled_code_runs_without_a_cache(name, value, tmp_path, monkeypatch):
     assert compiled()(twice)(1.5) == 3.0
 
 
+def test_compiled_code_runs_where_numba_is_switched_off(monkeypatch):
+    """NUMBA_DISABLE_JIT=1, as for a debugger."""
+    from egan_theory.papers.solvable.kernel import compiled
+
+    monkeypatch.setattr("numba.core.config.DISABLE_JIT", 1)
+    assert compiled()(twice)(1.5) == 3.0
+
+
 @pytest.mark.slow
 def test_the_chain_runs_without_a_place_for_a_cache(tmp_path):
     code = (
@@ -154,8 +189,6 @@ def test_the_chain_runs_without_a_place_for_a_cache(tmp_path):
 
 
 def test_streams_are_put_back(capsys):
-    from egan_theory.cli.app import main
-
     before = sys.stdout, sys.stderr, sys.stdout.errors
     assert main(["--version"]) == 0
     assert before == (sys.stdout, sys.stderr, sys.stdout.errors) and capsys.readouterr().out
