@@ -60,7 +60,11 @@ def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
     slowest = data["slowest_rate"]
     unit = per.removeprefix("1/")
     if data["stable"] is None:
-        verdict = "No verdict: no mode is resolved." if data["unresolved"] else "No mode decays or grows."
+        verdict = (
+            "No verdict: no mode that moves the particles is resolved."
+            if data["unresolved"]
+            else "No mode decays or grows."
+        )
     elif data["stable"]:
         which = "resolved mode" if data["unresolved"] else "mode that can decay"
         # none: a rate without end, of multipliers 0

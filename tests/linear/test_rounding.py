@@ -208,6 +208,10 @@ def test_a_multiplier_below_a_large_error_is_not_zero():
     )  # fmt: skip
     ds = eg.spectrum(exp)
     assert ds.attrs["verdict"] != "stable" and ds.attrs["spectral_radius"] > 1
+    # the weights' own multipliers are 0, which says nothing of particles whose modes are not resolved
+    found = eigenvalues(linearize(exp))
+    blind = replace(found, rate_error=np.where(found.coupled, np.inf, found.rate_error))
+    assert not blind.coupled.all() and blind.verdict().stable is None
     roots, _ = dense_roots(np.diag([-1.0, -1.0]), continuous=False, e=1e-9)
     assert np.all(roots.z == 0)
     roots, _ = dense_roots(np.diag([-1.0, -1.0]), continuous=False, e=1.0)
