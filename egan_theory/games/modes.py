@@ -24,7 +24,8 @@ KINDS = {
     "decay": "shrinks without circling (where its multiplier is negative, its sign turns at every step)",
     "not resolved": "its multiplier is nearer to the unit circle than it is known: it may grow or shrink",
 }
-#: roundings that each number of a product with the step's Jacobian may have behind it
+#: roundings that each number of a product with the step's Jacobian may have behind it; those of n numbers add up like
+#: sqrt(n) (Higham and Mary, SIAM J. Sci. Comput. 41, A2815 (2019))
 ROOM = 4.0
 #: kinds that something should be changed for
 TROUBLE = ("step too large", "rotation, growing")
@@ -170,6 +171,20 @@ def kind(z: complex, residual: float = 0.0) -> str:
         if abs(np.angle(z)) >= np.log(size):
             return "rotation, growing"
     return "drift" if z.real > 1 + ONE else "decay"
+
+
+def unresolved(modes: Sequence[Mode]) -> list[str]:
+    """A sentence on multipliers on whose side of the unit circle there is no verdict; none without any."""
+    found = [m for m in modes if m.kind == "not resolved"]
+    if not found:
+        return []
+    m = max(found, key=lambda m: m.error)
+    many = f"{len(found)} mode{'s' * (len(found) != 1)}"
+    return [
+        f"Not resolved: {many} nearer to the unit circle than the multipliers are known (one of modulus "
+        f"{m.modulus:.4g} to {m.error:.1g}): growth or decay cannot be said. More products know them better, down to "
+        "rounding."
+    ]
 
 
 def damping_ratio(z: complex) -> float:

@@ -241,12 +241,9 @@ def _modes(game: Game, found: _Found, budget: Budget, average: float | None, ahe
     norm = float(np.linalg.norm(A.state[weights]))
     checks = Frozen(game, budget)
     later = _later(A, ahead, budget)
-    # sums of n terms: their roundings add up like sqrt(n) (Higham and Mary, SIAM J. Sci. Comput. 41, A2815 (2019))
     unit = ROOM * np.sqrt(A.n) * float(np.finfo(getattr(game.players, "precision", "float64")).eps)
-    with np.errstate(invalid="ignore"):
-        conditions = np.linalg.norm(found.adjoints, axis=0) * np.linalg.norm(right.vectors, axis=0)
-    assumed = float(np.nanmax(conditions, initial=1.0))
-    out = []
+    conditions = np.linalg.norm(found.adjoints, axis=0) * np.linalg.norm(right.vectors, axis=0)
+    assumed, out = float(np.nanmax(conditions, initial=1.0)), []
     for j, value in enumerate(right.values):
         x, u, r = right.vectors[:, j], found.adjoints[:, j], float(right.residuals[j])
         known = bool(np.isfinite(u[0]))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .modes import NEGLECTED, TROUBLE, Mode, rate_factor
+from .modes import NEGLECTED, TROUBLE, Mode, rate_factor, unresolved
 
 if TYPE_CHECKING:
     from .result import GameSpectrum
@@ -28,7 +28,7 @@ def reading(s: GameSpectrum) -> tuple[str, ...]:
     if not s.modes:
         out = ["No multiplier could be told from 1 within the products made: allow more of them (products=...)."]
         return (*out, *_limits(s), *s.notes)
-    lines = [_verdict(s), *_unresolved(s), *_fresh(s), *_too_large(s), *_rotation(s), *_edge(s), *_drift(s),
+    lines = [_verdict(s), *unresolved(s.modes), *_fresh(s), *_too_large(s), *_rotation(s), *_edge(s), *_drift(s),
              *_averaging(s), *_rest(s), *_frozen(s), *_ahead(s), *_noise(s), *_curvature(s), *_limits(s),
              *s.notes]  # fmt: skip
     return tuple(lines)
@@ -69,19 +69,6 @@ def _verdict(s: GameSpectrum) -> str:
     by = [f"{len(found)} {NAMES[kind]}" for kind in TROUBLE if (found := s.of_kind(kind))]
     factor = max(m.modulus for m in bad)
     return f"{base}, {' and '.join(by)}; the largest factor of these per step is {factor:.4g}.{_inside(s)}"
-
-
-def _unresolved(s: GameSpectrum) -> list[str]:
-    """Multipliers on whose side of the unit circle there is no verdict."""
-    modes = s.of_kind("not resolved")
-    if not modes:
-        return []
-    m = max(modes, key=lambda m: m.error)
-    known = f"the one at {multiplier(m.multiplier)} is known to {m.error:.1g}"
-    return [
-        f"Not resolved: {_many(len(modes), 'mode')} nearer to the unit circle than the multipliers are known "
-        f"({known}): whether they grow or decay cannot be said. More products know them better, down to rounding."
-    ]
 
 
 def _inside(s: GameSpectrum) -> str:

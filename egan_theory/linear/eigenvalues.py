@@ -17,7 +17,8 @@ CRITICAL_TOLERANCE = float(np.sqrt(np.finfo(float).eps))
 
 
 class Verdict(NamedTuple):
-    """What modes say together. stable: all resolved ones decay; None where none is resolved, or there is none.
+    """What modes say together. stable: all resolved ones decay; None where none is resolved, or none that moves the
+    particles though there are some, or there is none.
     slowest: the smallest decay rate of the resolved ones, NaN without any; unresolved: how many are not; below: no rate
     of those is above it. The rates per step (flow: per unit of time)."""
 
@@ -87,6 +88,8 @@ class Eigenvalues(Shown):
         """Whether the modes (``among``: those alone) decay, as far as rounding tells: what every verdict rests on."""
         chosen = np.ones(len(self.s), dtype=bool) if among is None else among
         known, left = chosen & self.resolved, chosen & ~self.resolved
+        if (left & self.coupled).any() and not (known & self.coupled).any() and not (known & (self.rates <= 0)).any():
+            known = np.zeros_like(known)  # that the discriminator's own modes decay says nothing of the particles
         slowest = float(self.rates[known].min()) if known.any() else float("nan")
         below = float((np.abs(self.rates) + self.rate_error)[left].max(initial=0.0))
         return Verdict(slowest > 0 if known.any() else None, slowest, int(self.multiplicity[left].sum()), below)

@@ -38,15 +38,21 @@ def _modes_table(title: str, modes: Sequence[dict[str, Any]], per: str) -> list[
     modes = [m for m in modes if m["im"] is None or m["im"] >= 0]
     wavenumbers = any(m.get("wavenumber") is not None for m in modes)
     columns = [f"decay rate [{per}]", f"frequency [rad{per[1:]}]", "damping ratio", "regime", "multiplicity"]
-    rows = [
-        [None if m["re"] is None else 0.0 - m["re"], m["im"], m["damping_ratio"], m["regime"], m["multiplicity"]]
-        + ([m["wavenumber"]] if wavenumbers else [])
-        for m in modes
-    ]
+    rows = [[*_known(m), m["regime"], m["multiplicity"]] + ([m["wavenumber"]] if wavenumbers else []) for m in modes]
     lines = _first_rows(title, columns + ["wavenumber"] * wavenumbers, rows)
     if any(m["im"] for m in modes):
         lines.append("A mode that oscillates comes with its complex conjugate, not shown.")
     return lines
+
+
+def _known(m: dict[str, Any]) -> list[Any]:
+    """Decay rate, frequency and damping ratio; of a rate that rounding does not tell from 0 no digits, which are of
+    rounding alone."""
+    if m["re"] is None:
+        return [None, m["im"], m["damping_ratio"]]
+    if m.get("rate_error") and abs(m["re"]) <= m["rate_error"]:
+        return ["not resolved", None if m["regime"] == "unresolved" else m["im"], None]
+    return [0.0 - m["re"], m["im"], m["damping_ratio"]]
 
 
 def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
@@ -54,11 +60,16 @@ def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
     slowest = data["slowest_rate"]
     unit = per.removeprefix("1/")
     if data["stable"] is None:
-        verdict = "No verdict: no mode is resolved." if data["unresolved"] else "No mode decays or grows."
+        verdict = (
+            "No verdict: no mode that moves the particles is resolved."
+            if data["unresolved"]
+            else "No mode decays or grows."
+        )
     elif data["stable"]:
-        time = f"{cell(1 / slowest)} {plural(unit)}"
         which = "resolved mode" if data["unresolved"] else "mode that can decay"
-        verdict = f"Stable: every {which} decays; the slowest by a factor e in {time}."
+        # none: a rate without end, of multipliers 0
+        how = "in one step" if slowest is None else f"by a factor e in {cell(1 / slowest)} {plural(unit)}"
+        verdict = f"Stable: every {which} decays; the slowest {how}."
     elif slowest == 0:
         verdict = "Not stable: modes of rate 0 neither decay nor grow; without damping they oscillate for ever."
     else:

@@ -192,6 +192,9 @@ def test_no_mode_resolved_is_no_verdict():
     assert 0 < data["unresolved_below"] < 1e-15
     text = "\n".join(str(line) for line in spectrum_text(data, "1/step"))
     assert "No verdict" in text and "8 modes unresolved: their rates are below" in text
+    assert "not resolved" in "".join(
+        str(c) for column in spectrum_text(data, "1/step")[0].columns for c in column.cells
+    )
     assert "which rounding does not tell from zero" in on_spectrum(ds, exp)
     assert "stability unresolved" in ds.headline() and "nan" not in ds.headline()
     assert np.isnan(margin(exp)) and growth(exp) == 0
@@ -226,11 +229,21 @@ def test_a_multiplier_below_a_large_error_is_not_zero():
     )  # fmt: skip
     ds = eg.spectrum(exp)
     assert ds.attrs["verdict"] != "stable" and ds.attrs["spectral_radius"] > 1
+    # the weights' own multipliers are 0, which says nothing of particles whose modes are not resolved
+    found = eigenvalues(linearize(exp))
+    blind = replace(found, rate_error=np.where(found.coupled, np.inf, found.rate_error))
+    assert not blind.coupled.all() and blind.verdict().stable is None
     roots, _ = dense_roots(np.diag([-1.0, -1.0]), continuous=False, e=1e-9)
     assert np.all(roots.z == 0)
     roots, _ = dense_roots(np.diag([-1.0, -1.0]), continuous=False, e=1.0)
     rate, _, error = roots.logarithms(False)
     assert not np.any(np.abs(rate.real) > error)
+
+
+def test_multipliers_that_are_all_zero_have_a_text():
+    """A discriminator without particles that move decays in one step: a rate without end."""
+    data = spectrum_json(eg.spectrum(ring(2))) | {"slowest_rate": None, "stable": True, "verdict": "stable"}
+    assert "decays; the slowest in one step." in "".join(map(str, spectrum_text(data, "1/step")))
 
 
 def test_errors_of_blocks_are_those_of_all_multipliers():
