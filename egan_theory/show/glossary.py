@@ -136,7 +136,7 @@ _TERMS = (
     ),
     Term(
         "left of a kick",
-        "Of simulated runs that began near equilibrium: the rms distance of the particles from it at the end over that "
+        "Of runs that began near equilibrium: the rms distance of the particles from it at the end over that "
         "at the start. Above 1: they have moved away.",
         "1",
     ),
