@@ -359,14 +359,15 @@ def _exponents(T: Any, continuous: bool) -> list[Any]:
 
 # %% what the package says of them
 class Compared(NamedTuple):
-    """One experiment: verdicts as in VERDICTS, that of the package, the true one of all its modes; wrong: resolved
-    modes of the other sign; outside: modes farther from the truth than their bound; modes, unresolved: how many; close:
-    unresolved ones whose rate a bound a thousand times smaller would tell from zero;
-    ratios: true error of each rate in units of its bound; below: largest rate that is not told from zero, and largest:
-    of all (both with their unit)."""
+    """One experiment: verdicts as in VERDICTS, that of the package, the true one of all its modes; growth: the largest
+    true rate of growth; wrong: resolved modes of the other sign; outside: modes farther from the truth than their
+    bound; modes, unresolved: how many; close: unresolved ones whose rate a bound a thousand times smaller would tell
+    from zero; ratios: true error of each rate in units of its bound; below: largest rate that is not told from zero,
+    and largest: of all (both with their unit)."""
 
     said: int
     true: int
+    growth: float
     wrong: int
     outside: int
     modes: int
@@ -385,6 +386,7 @@ def compared(exp: eg.Experiment) -> Compared:
     slow = (s.real > -FAST) & ((np.abs(s) > LEAST**0.5) | (error > LEAST**0.5))
     s, count, error, rate_error = s[slow], count[slow], error[slow], rate_error[slow]
     verdict = -1 if not len(true) else int((true.real < 0).all())
+    growth = float(max(true.real.max(initial=0.0), 0.0))
     true = true[true.real > -FAST]
     resolved = (np.abs(s.real) > rate_error) | (rate_error == 0)
     if len(true):
@@ -399,7 +401,7 @@ def compared(exp: eg.Experiment) -> Compared:
     else:
         nearest, ratios, rates, exact, wrong = (np.zeros(len(s)) for _ in range(5))
     return Compared(
-        VERDICTS[ds.attrs["verdict"]], verdict, int(count[wrong.astype(bool)].sum()), int((ratios > 1).sum()),
+        VERDICTS[ds.attrs["verdict"]], verdict, growth, int(count[wrong.astype(bool)].sum()), int((ratios > 1).sum()),
         int(count.sum()), int(count[~resolved].sum()),
         int(count[~resolved & (np.abs(s.real) > rate_error / 1000)].sum()), np.where(exact, 0, rates),
         float(ds.attrs["unresolved_below"]), float(np.abs(s).max(initial=0.0)),
@@ -422,6 +424,7 @@ def study(seed: int, draws: int) -> xr.Dataset:
         {
             "said": column("said", "verdict: 1 stable, 0 not, -1 none"),
             "true": column("true", "the true verdict on all modes"),
+            "growth": column("growth", "largest true rate of growth", "1/step; flows: 1/time"),
             "wrong": column("wrong", "resolved modes whose rate has the other sign"),
             "outside": column("outside", "rows farther from the truth than their bound"),
             "modes": column("modes", "modes"),
@@ -437,10 +440,18 @@ def study(seed: int, draws: int) -> xr.Dataset:
 
 
 def false_verdicts(ds: xr.Dataset) -> int:
-    """Experiments with a verdict that is not the true one, or a resolved rate of the wrong sign."""
+    """Experiments with a verdict that is not true, or a resolved rate of the wrong sign. "Stable" says that every
+    resolved mode decays, and below which rate the others are: none grows faster than that."""
     said, true = ds["said"].values, ds["true"].values
+    fast = ds["growth"].values > np.where(ds["unresolved"].values > 0, ds["below"].values, 0.0)
     # a true one of -1: no mode is above the smallest numbers
-    return int((((said >= 0) & (true >= 0) & (said != true)) | (ds["wrong"].values > 0)).sum())
+    false = ((said == 1) & (true == 0) & fast) | ((said == 0) & (true == 1))
+    return int((false | (ds["wrong"].values > 0)).sum())
+
+
+def hidden(ds: xr.Dataset) -> int:
+    """Experiments called stable in which a mode that is not resolved grows."""
+    return int(((ds["said"].values == 1) & (ds["true"].values == 0)).sum())
 
 
 # %%
@@ -469,7 +480,8 @@ def main(argv: list[str] | None = None) -> xr.Dataset:
     ds = made(args, lambda: study(args.seed, args.draws), figure)
     none = int((ds["said"].values < 0).sum())
     ratio = ds["ratio"].values
-    print(f"{false_verdicts(ds)} false verdicts in {ds.sizes['draw']} experiments; no verdict in {none}; "
+    print(f"{false_verdicts(ds)} false verdicts in {ds.sizes['draw']} experiments; in {hidden(ds)} a mode that "
+          f"is not resolved grows beside resolved ones that decay; no verdict in {none}; "
           f"{int(ds['unresolved'].sum())} of {int(ds['modes'].sum())} modes unresolved; "
           f"{int(ds['close'].sum())} of them within a factor 1000 of their bound; "
           f"{int((ds['outside'] > 0).sum())} experiments with an error beyond its bound; largest error/bound: median "

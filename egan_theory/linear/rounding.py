@@ -159,7 +159,7 @@ def pair_eigenvalues(blocks: Array) -> Array:
     root = np.sqrt(discriminant.astype(complex))
     large = np.where(half >= 0, half + root, half - root)
     det = blocks[:, 0, 0] * blocks[:, 1, 1] - product
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         small = np.where(discriminant >= 0, det / large, np.conj(large))
     small = np.where(large == 0, 0, small)
     return np.stack([large, small], axis=-1)
