@@ -25,7 +25,7 @@ SMALL = eg.Experiment(
     ids=str,
 )
 def test_over_a_basis_it_is_what_is_left_of_all(changes):
-    """Two ways: the propagator on single kicks, back in the particles' coordinates, and its norm, Eq. (27)."""
+    """Two ways: the propagator on single kicks, back in the particles' coordinates, and its norm, Eq. (27, left)."""
     exp = condensed(SMALL.replace(changes))
     size = exp.generator.particles * exp.dimension
     squares = left_along(exp, np.eye(size).reshape(size, -1, exp.dimension), 200.0)
