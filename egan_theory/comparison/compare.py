@@ -14,7 +14,7 @@ from ..experiment import Experiment
 from ..experiment.taken import takes_experiment
 from ..fits.decay import fitted_rate
 from ..fits.estimate import blind_eigenvalues
-from ..fits.rounding import too_coarse
+from ..fits.rounding import too_coarse, unchanged
 from ..linear import eigenvalues, linearize
 from ..predict.spectrum import merged
 from ..problem.problem import Problem
@@ -130,10 +130,13 @@ def _compared(exp: Experiment, runs: xr.Dataset, modes: int) -> Agreement:
     found, measured = _observed(exp, runs)
     unit = exp.update_rule.rate_unit
     unmatched = [*found.notes, *_gone(exp, runs)]
-    if reason := too_coarse(runs, found.displacement, ROUNDED):
-        unmatched.append({"name": EVERY, "reason": reason})
-        return Agreement((), tuple(unmatched), METHOD, linearize(exp).assumptions)
     method, left, off = METHOD, measured.unexplained, max(OFF, BEYOND * found.second_order)
+    hidden = too_coarse(runs, found.displacement, ROUNDED)
+    if reason := hidden or _at_rest(exp, runs, found):
+        unmatched.append({"name": EVERY, "reason": reason})
+        if left > off and not hidden:  # at rest, but elsewhere
+            unmatched.append({"name": EVERY, "reason": UNEXPLAINED.format(left, measured.noise)})
+        return Agreement((), tuple(unmatched), METHOD, linearize(exp).assumptions)
     pairs, unseen = list(measured.modes), list(measured.unseen)
     if left > off:
         # wrong rates give wrong shares of positions and forces in a mode, but often the right displacements
@@ -207,9 +210,13 @@ def slowest_measured(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> t
 
     The ``modes`` predicted slowest modes that the runs show are fitted as ``compare`` does, each with an exponent of
     its own; modes too slow to change during the runs included, zero modes and those that hardly move the particles
-    (``Eigenvalues.carried``) not. (nan, nan) where none is seen.
+    (``Eigenvalues.carried``) not. (nan, nan) where none is seen, and where no position changes beyond rounding
+    (``at_rest``).
     """
-    found = _observed(exp, with_positions(validate_runs(runs)), slowest=0.0)[1]
+    runs = with_positions(validate_runs(runs))
+    observed, found = _observed(exp, runs, slowest=0.0)
+    if _at_rest(exp, runs, observed):
+        return float("nan"), float("nan")
     values = eigenvalues(linearize(exp), ratios=False)
     decisive, others = values.s[values.decisive], values.s[~values.decisive]
 
@@ -219,6 +226,22 @@ def slowest_measured(exp: Experiment, runs: xr.Dataset, modes: int = MODES) -> t
 
     rates = [(-m.measured.real, m.stderr.real) for m in found.modes if counts(m.predicted)][:modes]
     return min(rates, default=(float("nan"), float("nan")))
+
+
+def at_rest(exp: Experiment, runs: xr.Dataset) -> str:
+    """Why no rate can be measured in ``runs`` whose particles do not move beyond rounding; empty where they do."""
+    runs = with_positions(validate_runs(runs))
+    return _at_rest(exp, runs, observed_modes(Problem(exp), runs))
+
+
+def _at_rest(exp: Experiment, runs: xr.Dataset, found: Observation) -> str:
+    moved = found.blocks[0].y
+    if not moved.any():  # ``measure`` says so
+        return ""
+    change = float(np.sqrt(((moved - moved[:, :1]) ** 2).mean((0, 2))).max())
+    # how many steps a flow was solved in is not known: at least one per record
+    span = float(np.ptp(found.times))
+    return unchanged(runs, change, span, len(found.times) - 1 if exp.update_rule.continuous else span)
 
 
 def _blind(exp: Experiment, found: Observation, modes: int) -> tuple[list[Measured], list[dict[str, str]]]:

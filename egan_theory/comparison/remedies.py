@@ -25,7 +25,7 @@ from ..predict.spectrum import spectrum
 from ..problem.problem import Problem
 from ..runs.outcome import have_left, tally
 from ..simulation.run import simulate
-from .compare import slowest_measured
+from .compare import at_rest, slowest_measured
 from .cost import step_cost
 from .remedy import REMEDIES, best_together
 from .strength import SWEEP_E_FOLDS, kicked
@@ -252,6 +252,9 @@ def _measured(row: Row, exp: Experiment, runs: int) -> Row:
         if len(gone) and not growth:  # no convergence, whatever their first samples show
             return replace(row, note=f"predicted to decay, but of {runs} runs {tally(gone)}")
         simulated, stderr = slowest_measured(small, found)
+        if not np.isfinite(simulated):
+            unseen = at_rest(small, found) or "the simulated runs show no mode that can be measured"
+            note = "; ".join(filter(None, [note, unseen]))
     except (InputError, NotLinearizable) as error:
         return replace(row, note="; ".join(filter(None, [note, str(error)])))
     return replace(row, simulated=simulated, stderr=stderr, note=note)

@@ -17,7 +17,7 @@ from ..problem.problem import Problem
 from ..runs.outcome import have_left
 from ..simulation.condense import condensed
 from .agreement import Agreement, Quantity
-from .compare import slowest_measured
+from .compare import at_rest, slowest_measured
 from .modes import deviation_norms
 from .variants import SEPARATE, simulated, sweep_axis
 
@@ -36,6 +36,10 @@ RECORDS = 400
 GROWTH = 6.0
 #: strengths closer than this (relative) are the same
 SELF = 1e-9
+#: why a strength has no rate
+UNMEASURED = (
+    "escaped, diverged, too few samples above the rounding floor, or no change of the positions beyond rounding"
+)
 
 
 @takes_experiment
@@ -63,7 +67,7 @@ def sweep_strength(
     Shapes:
         - rate (strength), rate_stderr (strength) [1/step; flow: 1/time]: of the slowest mode as measured in the runs
           (``slowest_measured``); where the modes cannot be told apart, ``rate_slope``; minus the growth rate where the
-          deviation grows; NaN if a run left
+          deviation grows; NaN if a run left, or where no position changes beyond rounding
         - rate_slope (strength): late slope of the deviation's norm, a cross-check that does not use the theory's
           eigenvectors but is biased near critical damping (``late_slope``)
         - predicted_rate (strength): that of the linear theory
@@ -97,6 +101,11 @@ def sweep_strength(
     for i, (variant, part) in enumerate(zip(variants, parts, strict=True)):
         if have_left(part["outcome"].values).any():  # what it does out there is no rate of convergence
             continue
+        try:
+            if at_rest(variant, part):  # its slope would be one of rounding, too
+                continue
+        except (InputError, NotLinearizable):  # it grew out of the linear regime
+            pass
         times, norms = part["time"].values, deviation_norms(Problem(variant), part)
         size = np.sqrt((norms**2).mean(0))
         slope[i], slope_error = late_rate(times, norms)
@@ -206,7 +215,7 @@ def compare_strength(fastest: Fastest, swept: xr.Dataset) -> Agreement:
     """
     strength, rate, error = swept["strength"].values, swept["rate"].values, swept["rate_stderr"].values
     unmatched = [
-        {"name": f"strength {s:.4g}", "reason": "escaped, diverged, or too few samples above the rounding floor"}
+        {"name": f"strength {s:.4g}", "reason": UNMEASURED}
         for s, r in zip(strength, rate, strict=True)
         if not np.isfinite(r)
     ]

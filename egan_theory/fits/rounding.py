@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from ..base.terminal import plural
+
 #: binary digits, the hidden one included, of the types that positions go through; few positions need not use all
 FORMATS = {8: "bfloat16", 11: "float16", 24: "float32", 53: "double precision"}
 DIGITS = max(FORMATS)
@@ -49,3 +51,22 @@ def too_coarse(runs: xr.Dataset, displacement: float, share: float) -> str:
         f"displacements of {displacement:.2g} (rms at the first sample near equilibrium) are {relation} the rounding "
         f"{step:.2g} of the recorded positions ({what}): record them in double precision"
     )
+
+
+def unchanged(runs: xr.Dataset, change: float, span: float, steps: float) -> str:
+    """Why displacements that changed by that rms ``change`` over the time ``span``, in ``steps`` computed steps, show no
+    rate; empty where they do.
+
+    The records hide a change below their rounding. A step below half the distance between neighbouring numbers in
+    double precision is lost in training itself, which adds it to the position and rounds."""
+    x = runs["particles"].values
+    step, what = rounding(x)
+    spacing = np.spacing(np.abs(x[np.isfinite(x) & (x != 0)]))
+    lost = steps / 2 * float(np.sqrt(np.mean(spacing**2))) if len(spacing) else 0.0
+    if change > max(step, lost):
+        return ""
+    unit = plural(runs["time"].attrs.get("units", "step"))
+    moved = f"no change beyond rounding: within {span:g} {unit} the positions change by {change:.2g} (rms), and"
+    if change <= step:
+        return f"{moved} the recorded ones are rounded to {step:.2g} ({what})"
+    return f"{moved} steps below half the distance between neighbouring numbers are lost, up to {lost:.2g} in all"

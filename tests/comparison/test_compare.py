@@ -10,9 +10,9 @@ import xarray as xr
 import egan_theory as eg
 from egan_theory.base.errors import InputError, NotLinearizable
 from egan_theory.comparison.agreement import Agreement, Quantity
-from egan_theory.comparison.compare import compare
+from egan_theory.comparison.compare import compare, slowest_measured
 from egan_theory.comparison.modes import observed_modes
-from egan_theory.comparison.strength import SWEEP_E_FOLDS, compare_strength, sweep_strength
+from egan_theory.comparison.strength import SWEEP_E_FOLDS, compare_strength, kicked, sweep_strength
 from egan_theory.experiment.targets import Grid, Ring, Uniform
 from egan_theory.linear import eigenvalues, linearize
 from egan_theory.predict.asymptotic import fastest_strength, rates_over
@@ -468,3 +468,26 @@ def test_predicted_exponents_keep_their_digits():
     nearest = true[np.argmin(np.abs(true - seen[:, None]), axis=1)]
     assert len(seen) == 16 and np.abs(nearest.real).max() < 1e-15
     np.testing.assert_allclose(seen.real, nearest.real, rtol=1e-6)
+
+
+def slow(rate):
+    exp = eg.Experiment(target=Ring(modes=4), discriminator=eg.Discriminator(features=0, learning_rate=rate))
+    return kicked(exp.replace({"penalty.r1": 0.3, "generator.particles": 4}), 200, 1)
+
+
+@pytest.mark.parametrize("rate, why", [(1e-15, "recorded ones are rounded"), (1e-10, "half the distance")])
+def test_runs_that_change_by_rounding_alone_show_no_rate(rate, why):
+    """Steps of 1e-17 and less are lost where particles are at 1: no exponent can be told from 0."""
+    exp = slow(rate)
+    runs = eg.simulate(exp)
+    assert np.isnan(slowest_measured(exp, runs)).all()
+    found = eg.compare(exp, runs)
+    assert not found.quantities and why in found.unmatched[-1]["reason"]
+    assert "no change beyond rounding: within 200 steps" in str(found)
+
+
+def test_a_sweep_of_runs_at_rest_has_no_rates():
+    swept = eg.sweep_strength(slow(1e-15), "r1", [0.1, 1.0], runs=1, steps=100)
+    assert np.isnan([swept["rate"], swept["rate_slope"]]).all()
+    found = compare_strength(fastest_strength(slow(1e-15), "r1"), swept)
+    assert "no change of the positions beyond rounding" in found.unmatched[0]["reason"]
