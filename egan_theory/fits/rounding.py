@@ -54,8 +54,8 @@ def too_coarse(runs: xr.Dataset, displacement: float, share: float) -> str:
 
 
 def unchanged(runs: xr.Dataset, change: float, span: float, steps: float) -> str:
-    """Why displacements that changed by that rms ``change`` over the time ``span``, in ``steps`` computed steps, show no
-    rate; empty where they do.
+    """Why displacements that changed by that rms ``change`` over the time ``span``, in ``steps`` computed steps, show
+    no rate; empty where they do.
 
     The records hide a change below their rounding. A step below half the distance between neighbouring numbers in
     double precision is lost in training itself, which adds it to the position and rounds."""

@@ -32,7 +32,10 @@ class Spectrum(ShownDataset):
         known = np.isfinite(at.get("slowest_rate", np.nan))
         slowest = f", slowest decay rate {at['slowest_rate']:.4g} {unit}" if known else ""
         radius = f", spectral radius {at['spectral_radius']:.6g}" if "spectral_radius" in at else ""
-        return f"spectrum of {int(self['multiplicity'].sum())} modes{stable}{slowest}{radius}"
+        count = int(self["multiplicity"].sum())
+        lost = int(at.get("unresolved", 0))
+        said = f", {lost} of them unresolved (below {_above(at['unresolved_below'])} {unit})" if lost else ""
+        return f"spectrum of {count} modes{stable}{said}{slowest}{radius}"
 
     def grid(self) -> tuple[tuple[str, ...], list[list[Any]]] | None:
         if (modes := self._modes) is None:
@@ -196,10 +199,17 @@ def merged(values: Eigenvalues) -> Eigenvalues:
     return replace(found, multiplicity=count[rows], coupled=felt[0][rows], carried=felt[1][rows])
 
 
-def unresolved_modes(count: int, below: float, per: str) -> str:
-    """A sentence about modes that take no part in a verdict; ``per``: what their rates are counted per."""
-    many = f"{count} mode{'s' * (count != 1)} unresolved: {'their rates are' if count != 1 else 'its rate is'}"
-    return f"{many} below {below:.0e} {per}, which rounding does not tell from zero."
+def unresolved_modes(count: int, modes: int, below: float, per: str) -> str:
+    """A sentence about the ``count`` of ``modes`` that take no part in a verdict; ``per``: what their rates are counted
+    per."""
+    many = f"{count} of {modes} modes unresolved: {'their rates are' if count != 1 else 'its rate is'}"
+    return f"{many} below {_above(below)} {per}, which rounding does not tell from zero."
+
+
+def _above(bound: float) -> str:
+    """To one digit, rounded up, so that it still is a bound."""
+    digit = 10.0 ** np.floor(np.log10(bound)) if bound > 0 else 1.0
+    return f"{np.ceil(bound / digit) * digit:.0e}"
 
 
 def not_decaying(spectrum: xr.Dataset) -> np.ndarray:
@@ -234,10 +244,10 @@ def spectrum_json(ds: xr.Dataset) -> dict[str, Any]:
         "zero_modes": int(ds.attrs["zero_modes"]),
         "stable": {"stable": True, "not stable": False}.get(ds.attrs["verdict"]),
         "verdict": ds.attrs["verdict"],
+        "unresolved": int(ds.attrs["unresolved"]),
+        "unresolved_below": number(ds.attrs["unresolved_below"]),
     }
     for key in ("slowest_rate", "slowest_coupled_rate", "margin", "spectral_radius", "residual"):
         if key in ds.attrs:
             out[key] = number(ds.attrs[key])
-    return out | {"unresolved": int(ds.attrs["unresolved"]), "unresolved_below": number(ds.attrs["unresolved_below"]),
-                  "method": ds.attrs["method"],
-                  "assumptions": ds.attrs["assumptions"]}  # fmt: skip
+    return out | {"method": ds.attrs["method"], "assumptions": ds.attrs["assumptions"]}

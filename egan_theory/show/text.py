@@ -79,7 +79,8 @@ def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
     if data["unresolved"]:
         from ..predict.spectrum import unresolved_modes
 
-        lines.append(unresolved_modes(data["unresolved"], data["unresolved_below"], per))
+        count = sum(m["multiplicity"] for m in modes)
+        lines.append(unresolved_modes(data["unresolved"], count, data["unresolved_below"], per))
     if data.get("spectral_radius") is not None:
         lines.append(f"Spectral radius of one step: {data['spectral_radius']:.10g}.")
     if data.get("residual") is not None:

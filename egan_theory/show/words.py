@@ -34,7 +34,8 @@ def unresolved(spectrum: xr.Dataset, exp: Experiment) -> str:
     """The modes on which there is no verdict, as a sentence after others; empty without any."""
     if not spectrum.attrs["unresolved"]:
         return ""
-    return " " + unresolved_modes(spectrum.attrs["unresolved"], spectrum.attrs["unresolved_below"], f"per {per(exp)}")
+    lost, modes = int(spectrum.attrs["unresolved"]), int(spectrum["multiplicity"].values.sum())
+    return " " + unresolved_modes(lost, modes, spectrum.attrs["unresolved_below"], f"per {per(exp)}")
 
 
 def resolved_modes(spectrum: xr.Dataset) -> int:
