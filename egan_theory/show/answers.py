@@ -57,9 +57,9 @@ def verdict(r: Results) -> str:
         first = said.get(r.spectrum.attrs["verdict"], "No mode is resolved near equilibrium")
         if r.spectrum.attrs["slowest_rate"] == 0:
             first = "Near equilibrium kicks neither decay nor grow"
-        lost = int(r.spectrum.attrs["unresolved"])
-        if lost and r.spectrum.attrs["verdict"] != "unresolved":
-            first += f" ({lost} of {int(r.spectrum['multiplicity'].values.sum())} modes unresolved)"
+        unknown = int(r.spectrum.attrs["unresolved"])
+        if unknown and r.spectrum.attrs["verdict"] != "unresolved":
+            first += f" ({unknown} of {int(r.spectrum['multiplicity'].values.sum())} modes unresolved)"
     if r.reached is None:
         return first
     lost, error = r.reached.lost, r.reached.stderr

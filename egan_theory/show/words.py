@@ -219,7 +219,8 @@ def on_distance(agreement: Agreement | None, runs: xr.Dataset) -> list[str]:
             "and 1 %."
         )
     reasons = [] if agreement is None else [u["reason"] for u in agreement.unmatched if u["name"] == EVERY]
-    return lines + [f"The runs are not described by them: {reason}." for reason in reasons]
+    told = {True: "are not described by them", False: "tell nothing of them"}
+    return lines + [f"The runs {told['unexplained' in reason]}: {reason}." for reason in reasons]
 
 
 def agrees(quantity: Quantity) -> bool:
