@@ -62,7 +62,8 @@ def forged(store, name, change):
 
 def refused(store, capsys, *named):
     start = time.monotonic()
-    assert main(["report", str(store), "-o", str(store.with_name("r.html"))]) == 2
+    store.with_name("e.toml").write_text(RING)
+    assert main(["compare", str(store.with_name("e.toml")), str(store)]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and all(word in said for word in (store.name, *named)), said
     assert time.monotonic() - start < 10
