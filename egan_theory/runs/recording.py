@@ -39,7 +39,7 @@ from .header import free, header_of
 from .reading import parts_of
 from .sample import STATE, Form, check_scalar_name, finite_number
 from .schema import DIMS, LAST_STEP, finished_status, variable
-from .store import claim, discard, vacant, why
+from .store import claim, discard, foreign, is_store, vacant, why
 from .unfinished import CHUNK, CHUNK_BYTES, WriteError, is_recording, store_of
 
 #: a chunk is also written when this many seconds have passed since its first sample
@@ -123,6 +123,10 @@ class RunWriter:
         header = header_of(experiment, target, target_weight, assignment, mass, seed)
         if self.path.exists() and not resume:
             raise InputError("path", "be a new file (resume=True continues the recording)", f"{path}, which exists")
+        lost = self.folder.is_dir() and not vacant(self.folder) and not is_store(self.folder)
+        if lost and foreign(self.folder) is None:
+            rule = "hold the recording's zarr.json (move the folder away to begin anew)"
+            raise InputError(str(self.folder), rule, "other files without it")
         if not vacant(self.folder) and not is_recording(self.folder):
             raise InputError("path", "leave the name of its store free", f"something else, {self.folder}")
         with self._writing("the recording could not be begun"):

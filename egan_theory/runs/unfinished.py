@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,8 +26,9 @@ from zarr.codecs import Crc32cCodec
 from ..base.errors import EganError, InputError
 from ..base.netcdf import new_netcdf, summed_chunks
 from ..base.ram import check_size
+from ..experiment.given import MAX_COORDINATES
 from .schema import decoded, variable
-from .store import add_array, attributes, fresh, opened, readable
+from .store import ROOT, add_array, attributes, fresh, opened, readable
 
 SUFFIX = ".zarr"
 #: the attribute that makes samples complete
@@ -43,8 +45,6 @@ NOTES = 200
 PLAIN: dict[str, Any] = {
     "compressors": [Crc32cCodec()], "chunk_key_encoding": {"name": "default", "separator": "."},
 }  # fmt: skip
-#: the file of attributes and metadata
-ROOT = "zarr.json"
 _RULE, _OTHER = "be as it was written", "a checksum that says otherwise"
 
 
@@ -86,6 +86,21 @@ class Recording:
             self.last: float | None = state["last"]
             self.diverged_at = np.array(state["diverged_at"], dtype=np.int64)
             self._arrays: dict[str, Any] = {name: self._group[key] for name, key in state["arrays"].items()}
+            for name, array in self._arrays.items():
+                self._check_shape(name, array)
+
+    def _check_shape(self, name: str, array: zarr.Array) -> None:
+        """Raise InputError for an array that is far larger than what is there of it: what is lacking would be filled
+        in. Of the times all but step 0 are there, of the particles the first sample; others may all be NaN."""
+        over_time, folder = "time" in _dims(array), self.folder / array.basename
+        entries = math.prod(n for dim, n in zip(_dims(array), array.shape, strict=True) if dim != "time")
+        needed = array.dtype.itemsize * {"time": self.samples - 1, "particles": entries}.get(name, 0)
+        if entries > MAX_COORDINATES and not over_time:
+            raise InputError(str(folder / ROOT), f"hold at most {MAX_COORDINATES} entries", f"shape {array.shape}")
+        if self.samples and over_time and (needed or entries > MAX_COORDINATES):
+            there = sum(file.stat().st_size for file in folder.rglob("c*") if file.is_file())
+            if there < (needed or array.dtype.itemsize * entries):
+                raise InputError(str(folder), "hold every chunk of the recording", f"{there} bytes")
 
     @classmethod
     def begun(cls, folder: Path, header: xr.Dataset) -> Recording:

@@ -20,6 +20,7 @@ from zarr.core.buffer import Buffer
 
 from ..base.errors import InputError
 from ..base.files import atomic, remove
+from ..runs.chunks import Form
 from ..runs.store import COMPLETE, Files
 from .batch import columns
 from .plan import Plan
@@ -97,19 +98,26 @@ class Checked(Files):
             raise InputError(str(file), _RULE, "something else")
         return found
 
-    async def get(self, key: str, *arguments: Any, **how: Any) -> Buffer | None:
+    def _batch(self, key: str) -> int | None:
+        """Whose chunk it is; None: no batch's."""
         name, *rest = key.split("/")
         if name not in self.variables or len(rest) < 2 or rest[0] != "c" or not rest[1].isdigit():
-            return await super().get(key, *arguments, **how)
-        sums = self.sums(int(rest[1]))
-        if sums is None:
             return None
-        data = await super().get(key, *arguments, **how)
-        if data is None:
-            raise InputError(str(self.root / key), _RULE, "it is not there")
-        if self.recorded and _sum(data.as_buffer_like()) != sums[name]:
-            raise InputError(str(self.root / key), _RULE, f"{len(data)} bytes that are others")
-        return data
+        return int(rest[1])
+
+    def _wanted(self, key: str) -> bool:
+        batch = self._batch(key)
+        return batch is None or self.sums(batch) is not None
+
+    def _judged(self, key: str, form: Form | None, data: Buffer | None) -> Buffer | None:
+        batch = self._batch(key)
+        sums = None if batch is None else self.sums(batch)
+        if sums is not None:
+            if data is None:
+                raise InputError(str(self.root / key), _RULE, "it is not there")
+            if self.recorded and _sum(data.as_buffer_like()) != sums[key.split("/")[0]]:
+                raise InputError(str(self.root / key), _RULE, f"{len(data)} bytes that are others")
+        return super()._judged(key, form, data)
 
 
 def discard_damaged(path: Path, plan: Plan) -> None:

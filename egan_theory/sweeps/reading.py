@@ -12,11 +12,12 @@ import xarray as xr
 
 from ..base.dataset import ShownDataset, shown
 from ..base.errors import InputError, described
+from ..base.ram import check_size
 from ..experiment import Experiment
 from ..experiment.provenance import differences, provenance
 from ..runs.outcome import FLAGS, UNKNOWN, current
 from ..runs.schema import finished_status, variable
-from ..runs.store import attributes, is_store, readable
+from ..runs.store import ROOT, attributes, is_store, readable
 from ..runs.unfinished import is_recording
 from .batch import DIVERGED, DONE, RECORDED, STATUS, columns, coordinates
 from .complete import Checked
@@ -24,8 +25,8 @@ from .plan import SWEEP_VERSION, Plan, digest, plan_text, read_plan
 
 #: versions of the layout that can be read, with the arrays of today's that they lack
 READABLE: dict[str, tuple[str, ...]] = {"1": ("outcome",), "2": (), "3": (), SWEEP_VERSION: ()}
-#: the file that holds attributes and the metadata of all arrays, and the attribute that holds its checksum
-ROOT, DIGEST = "zarr.json", "digest"
+#: the attribute that holds the checksum of the root file
+DIGEST = "digest"
 
 
 def metadata_digest(data: dict[str, Any], attrs: dict[str, Any]) -> str:
@@ -117,18 +118,28 @@ def open_sweep(path: str | Path) -> xr.Dataset:
     except ImportError:
         chunks = None
     plan = read_plan(plan_text(attrs))
+    check_size(str(path), 8 * plan.cells * (len(plan.axes) + 1), "have cells that fit in memory", "their coordinates")
     store: Any = Checked.of(Path(path), columns(plan), recorded=DIGEST in attrs)
     with readable(path):
-        along = [*(axis.name for axis in plan.axes), "seed", "time"]  # the plan knows them: what is stored is not read
+        # the plan knows the coordinates: what is stored is not read, nor what would be the index of a dimension
+        along = [*(axis.name for axis in plan.axes), "seed", *_strangers(Path(path), plan)]
         ds = xr.open_dataset(
-            store, engine="zarr", chunks=chunks, decode_times=False, mask_and_scale=False, drop_variables=along
-        )
+            store, engine="zarr", chunks=chunks, decode_times=False, mask_and_scale=False, drop_variables=along,
+            zarr_format=3,
+        )  # fmt: skip
     _check_arrays(ds, plan, path, READABLE[attrs["sweep_version"]])
     ds = ds.assign_coords(coordinates(plan)).assign_attrs(
         {k: v for k, v in attrs.items() if k not in ("coordinates", DIGEST)}
     )
     ds.encoding["source"] = str(path)
     return ds
+
+
+def _strangers(path: Path, plan: Plan) -> set[str]:
+    """Arrays of a store that are none of its plan's."""
+    root = json.loads((path / ROOT).read_bytes())
+    named = ((root.get("consolidated_metadata") or {}).get("metadata") or {}).keys()
+    return {*named, *(item.name for item in path.iterdir() if item.is_dir())} - set(columns(plan))
 
 
 def _check_arrays(ds: xr.Dataset, plan: Plan, path: str | Path, lacking: tuple[str, ...]) -> None:
@@ -150,7 +161,9 @@ def _check_arrays(ds: xr.Dataset, plan: Plan, path: str | Path, lacking: tuple[s
 
 def loaded(ds: xr.Dataset) -> xr.Dataset:
     """Variables of a sweep, in memory. Raises InputError where chunks are damaged."""
-    with readable(ds.encoding.get("source", "sweep")):
+    source = str(ds.encoding.get("source", "sweep"))
+    check_size(source, ds.nbytes, "have variables that fit in memory", "those asked for")
+    with readable(source):
         ds = ds.load()
     for name, codes in (("status", range(len(STATUS))), ("outcome", [UNKNOWN, *FLAGS["flag_values"]])):
         if name in ds and not np.isin(ds[name], list(codes)).all():

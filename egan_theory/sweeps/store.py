@@ -19,11 +19,23 @@ from ..base.errors import EganError, InputError
 from ..base.files import atomic, check_output_folder, remove
 from ..base.signals import held
 from ..runs.outcome import FLAGS
-from ..runs.store import COMPLETE, add_array, claim, consolidate, foreign, fresh, opened, remove_leftovers, vacant, why
+from ..runs.store import (
+    COMPLETE,
+    ROOT,
+    add_array,
+    claim,
+    consolidate,
+    foreign,
+    fresh,
+    opened,
+    remove_leftovers,
+    vacant,
+    why,
+)
 from .batch import STATUS, columns, coordinates
 from .complete import complete, discard_damaged, made_room, todo
 from .plan import SWEEP_VERSION, Plan
-from .reading import DIGEST, ROOT, check_experiment, metadata_digest, open_sweep, stored_attrs
+from .reading import DIGEST, check_experiment, metadata_digest, open_sweep, stored_attrs
 
 if TYPE_CHECKING:
     import xarray as xr
