@@ -8,9 +8,10 @@ from ..base.errors import EganError, InputError
 from ..experiment import Experiment
 from ..features import experiment_grid, feature_map
 from ..features.near import DIMENSIONS, RADIUS, SHRINK
-from ..features.noise import noise_nodes
 from ..linear.resolved import resolved_rule
 from ..predict.left import left_over
+from ..problem.objectives import Objectives
+from ..problem.problem import Problem
 from ..simulation.condense import condensed
 from ..tables.stepping import SUBSTEP
 from .boundaries import dear
@@ -29,7 +30,7 @@ TOLERANCE, MODES = 1e-3, 4096
 NEAR, SHORTEST = RADIUS / SHRINK, 50
 #: along how many directions each strength is kicked, at most and at least, and the work that decides, in steps of a
 #: feature at a particle; where the fewest take MOST times as much, the strengths are fewer
-DIRECTIONS, FEWEST, SWEPT, MOST = 24, 4, 1.2e9, 4
+DIRECTIONS, FEWEST, SWEPT, MOST = 24, 4, 1.2e9, 1.5
 #: what consensus optimisation costs, whose field is differentiated once more, in evaluations without it
 CONSENSUS = 4
 
@@ -41,9 +42,9 @@ def coarser(exp: Experiment) -> Experiment:
 
 def stages(exp: Experiment) -> int:
     """Evaluations of both players' velocities per step (flow: unit of time), each at one point for every sample: noise
-    on the input takes several."""
+    on the input takes several, where it is not averaged in closed form."""
     rule = resolved_rule(exp)
-    nodes = len(noise_nodes(exp.penalty.instance_noise, exp.dimension)[1])
+    nodes = Objectives(Problem(exp)).nodes_per_step if exp.penalty.instance_noise else 1
     return (4 * rule.substeps if rule.continuous else 1) * (CONSENSUS if exp.penalty.consensus else 1) * nodes
 
 
