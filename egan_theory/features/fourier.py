@@ -29,7 +29,7 @@ class FourierFeatures:
     def damped(self, offsets: Array, weights: Array) -> FourierFeatures:
         """E psi(x + offset) of offsets (Q, d) that come in pairs +-: the same, each times E cos(Omega offset):
         the sines cancel."""
-        factor = (weights @ np.cos(offsets @ self.omega.T)).astype(self.amplitude.dtype)
+        factor = (weights @ np.cos(offsets @ self.omega.T)).astype(self.omega.dtype)
         return FourierFeatures(self.omega, self.amplitude * factor, self.constant)
 
     def weighted(self, X: Array, weights: Array) -> DenseForm:
@@ -96,7 +96,7 @@ class DenseForm:
     """``FourierFeatures.weighted``: both sums as matrices (P, P)."""
 
     def __init__(self, features: FourierFeatures, X: Array, weights: Array) -> None:
-        self._values, self._gradients = np.zeros((2, features.size, features.size))
+        self._values, self._gradients = np.zeros((2, features.size, features.size), features.omega.dtype)
         for begin in range(0, len(X), CHUNK):
             at, weight = features.at(X[begin : begin + CHUNK]), weights[begin : begin + CHUNK, None]
             psi = at.psi()

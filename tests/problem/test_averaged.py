@@ -9,6 +9,7 @@ from egan_theory.predict.transverse import TangentField
 from egan_theory.problem.field import Field
 from egan_theory.problem.problem import Problem
 from egan_theory.show.lighter import stages
+from egan_theory.simulation.accelerated import LaneField
 
 NOISY = eg.Experiment(
     target={"kind": "ring", "modes": 5},
@@ -67,3 +68,9 @@ def test_a_simulation_evaluates_what_the_report_counts(monkeypatch, changes, nod
     # the 5 particles that stand for 10, of 2 runs, once per step; the target and what begins the runs once
     assert stages(exp) == nodes
     assert 40 * 2 * 5 * nodes <= sum(seen) <= 40 * 2 * 5 * nodes * 1.25 + 1000
+
+
+def test_single_precision_stays_single():
+    field = LaneField([Problem(NOISY)] * 2)
+    w, x = np.ones((2, 64), np.float32), np.ones((2, 10, 2), np.float32)
+    assert {v.dtype for v in (field.Vw(w, x), field.Vx(w, x), field.push(x))} == {np.dtype(np.float32)}
