@@ -9,6 +9,9 @@ from ..experiment.targets import Uniform, lattice
 from ..kernels import Kernel
 from .base import Array, row_dot
 
+#: points whose features are held at once for a sum over all
+CHUNK = 512
+
 
 class FourierFeatures:
     """psi = amplitude [cos(Omega x), sin(Omega x)] and, where given, one constant feature.
@@ -22,6 +25,16 @@ class FourierFeatures:
 
     def at(self, X: Array) -> _LocatedFourier:
         return _LocatedFourier(self, X)
+
+    def damped(self, offsets: Array, weights: Array) -> FourierFeatures:
+        """E psi(x + offset) of offsets (Q, d) that come in pairs +-: the same, each times E cos(Omega offset):
+        the sines cancel."""
+        factor = (weights @ np.cos(offsets @ self.omega.T)).astype(self.omega.dtype)
+        return FourierFeatures(self.omega, self.amplitude * factor, self.constant)
+
+    def weighted(self, X: Array, weights: Array) -> DenseForm:
+        """Products with sum_n weight_n psi psi^T and sum_n weight_n grad psi . grad psi^T at a cost without n."""
+        return DenseForm(self, X, weights)
 
     def gradient_rank(self, X: Array) -> int:
         # generic frequencies at distinct points, or orthogonal modes below Nyquist on the lattice; at a single point
@@ -77,6 +90,25 @@ class _LocatedFourier:
         if self.f.constant is not None:
             parts.append(np.zeros((*parts[0].shape[:-1], 1)))
         return np.concatenate(parts, axis=-1)
+
+
+class DenseForm:
+    """``FourierFeatures.weighted``: both sums as matrices (P, P)."""
+
+    def __init__(self, features: FourierFeatures, X: Array, weights: Array) -> None:
+        self._values, self._gradients = np.zeros((2, features.size, features.size), features.omega.dtype)
+        for begin in range(0, len(X), CHUNK):
+            at, weight = features.at(X[begin : begin + CHUNK]), weights[begin : begin + CHUNK, None]
+            psi = at.psi()
+            self._values += psi.T @ (weight * psi)
+            for slope in np.moveaxis(at.grad(), 1, 0):
+                self._gradients += slope.T @ (weight * slope)
+
+    def values(self, w: Array) -> Array:
+        return w @ self._values
+
+    def gradients(self, w: Array) -> Array:
+        return w @ self._gradients
 
 
 def box_modes(kernel: Kernel, target: Uniform) -> FourierFeatures:

@@ -152,9 +152,13 @@ class TangentField:
         cloud = field.place(x)
         if self.pairs is not None:
             return self._by_complex_step(self.pairs, w, cloud.x, u)
-        at, slope = cloud.located, field.node_weights
-        if field.loss.dh.constant is not None:
-            H = field.loss.dh.constant * np.einsum("q,...qab->...ab", slope, at.hessian(w))
+        constant, slope = field.loss.dh.constant, field.node_weights
+        if constant is not None and cloud.averaged is not None:
+            H = constant * cloud.averaged.hessian(w)[..., 0, :, :]
+            return over(field.eta_G, 2) * self.relative[:, None, None] * (u @ H)
+        at = cloud.located
+        if constant is not None:
+            H = constant * np.einsum("q,...qab->...ab", slope, at.hessian(w))
         else:
             D, g = field.D0 + at.value(w), at.gradient(w)
             H = np.einsum("...q,...qab->...ab", slope * field.loss.dh(D), at.hessian(w))

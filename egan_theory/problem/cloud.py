@@ -7,13 +7,16 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from ..features import FeatureMap, FourierGrid, Located
+from ..features import FeatureMap, FourierFeatures, FourierGrid, Located
 
 
 class Placing(Protocol):
     """What positions are placed in: features, the nodes of instance noise, and where Fourier modes end."""
 
     features: FeatureMap
+
+    @property
+    def damped(self) -> FourierFeatures | None: ...
 
     def nodes(self, X: np.ndarray) -> np.ndarray: ...
 
@@ -50,6 +53,12 @@ class Cloud:
             self.left.append(self.outside)
         return features.at(self.field.nodes(self.x))
 
+    @cached_property
+    def averaged(self) -> Located | None:
+        """The features averaged over instance noise, at one point per particle, where that has a closed form."""
+        damped = self.field.damped
+        return None if damped is None else damped.at(self.x)
+
     def strayed(self) -> Any:
         """Which runs are outside the domain, here or at any cloud evaluated on the way: (run,), or () for one."""
         return np.any([self.outside, *self.left], axis=0) if self.left else self.outside
@@ -57,7 +66,7 @@ class Cloud:
     def again(self) -> Self:
         """The same positions, at the beginning of another step."""
         out = type(self)(self.field, self.x)
-        vars(out).update({key: value for key, value in vars(self).items() if key in ("outside", "located")})
+        vars(out).update({key: value for key, value in vars(self).items() if key in ("outside", "located", "averaged")})
         return out
 
     def __add__(self, displacement: Any) -> Self:

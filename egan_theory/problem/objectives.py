@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..features import FeatureMap, FourierGrid, Located, LocatedPacked, PackedFeatures, feature_map
+from ..features import FeatureMap, FourierFeatures, FourierGrid, Located, LocatedPacked, PackedFeatures, feature_map
 from ..features.noise import nodes, sum_nodes
 from ..features.packed import power
 from .batch import inverse_or_nan, merged, over, present
@@ -27,6 +27,10 @@ from .problem import Problem
 from .terms import coupled, generator_force, pair_force, pair_pulls, slope_pull, value_pull
 
 Positions = Cloud | np.ndarray
+
+#: a product with a matrix of all features costs as much as D and its slope at a FEWth as many points, and is made for
+#: so many features at most
+FEW, LARGEST = 8, 2048
 
 
 class Objectives:
@@ -76,6 +80,26 @@ class Objectives:
         return self.features.at(self.Y)
 
     @cached_property
+    def damped(self) -> FourierFeatures | None:
+        """The features averaged over instance noise, where that is the same functions with other amplitudes: what is
+        linear in them then needs no nodes."""
+        if len(self.node_weights) == 1 or not isinstance(self.features, FourierFeatures):
+            return None
+        return self.features.damped(self.offsets, self.node_weights)
+
+    @cached_property
+    def pushes_only(self) -> bool:
+        """Whether the particles enter F_w by E_q psi alone: f2' constant, no penalty under q."""
+        return self.loss.df2.constant is not None and not present(self.value_q) and not present(self.grad_q)
+
+    @property
+    def nodes_per_step(self) -> int:
+        """Points per particle that a step looks at: the nodes of instance noise, or 1 where it needs none."""
+        averaged = self.damped is not None and not self.loss.pairs and not present(self.gamma)
+        few = averaged and self.pushes_only and self.loss.dh.constant is not None
+        return 1 if few else len(self.node_weights)
+
+    @cached_property
     def _pushed(self) -> np.ndarray:
         """The target's push where f1' is constant (Wasserstein): the same at every step."""
         return self.loss.df1.constant * self.mean(self.at_Y, self.p)
@@ -84,6 +108,7 @@ class Objectives:
     def _under_p(self) -> Any:
         """Penalties under p are linear in w: with modes on a grid their cost need not grow with the target's points."""
         many = isinstance(self.features, FourierGrid) and len(self.Y) > self.features.size
+        many |= self.damped is not None and FEW * len(self.Y) > self.features.size <= LARGEST
         return self.features.weighted(self.Y, self.p) if many else None  # type: ignore[attr-defined]
 
     @cached_property
@@ -130,7 +155,10 @@ class Objectives:
     def forces(self, x: Positions, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(f, grad f) at the particles, averaged over instance noise: (..., N), (..., N, d). Packed: averaged over the
         other samples too, and the sum of the gradients along every sample (LocatedPacked.felt)."""
-        at, weight = self.place(x).located, np.tile(self.node_weights, x.shape[-2])
+        cloud = self.place(x)
+        if cloud.averaged is not None:
+            return cloud.averaged.value(w), cloud.averaged.gradient(w)
+        at, weight = cloud.located, np.tile(self.node_weights, x.shape[-2])
         f, g = at.felt(w, self.q) if isinstance(at, LocatedPacked) else (at.value(w), at.gradient(w))
         return self.sum_nodes(weight * f, -1), self.sum_nodes(weight[:, None] * g, -2)
 
@@ -138,8 +166,11 @@ class Objectives:
         """F_w = dL_D/dw, (..., P)."""
         if self.loss.pairs:
             return self._paired(w, self.place(x).located) - over(self.nu, 1) * w
+        cloud = self.place(x)
+        if cloud.averaged is not None and self.pushes_only:
+            return self._target_side(w) + self.loss.df2.constant * self.push(cloud) - over(self.nu, 1) * w
         on_q = (self.q, self.q_judged, self.loss.df2, self.value_q, self.grad_q)
-        return self._target_side(w) + self._side(w, self.place(x).located, *on_q) - over(self.nu, 1) * w
+        return self._target_side(w) + self._side(w, cloud.located, *on_q) - over(self.nu, 1) * w
 
     def _paired(self, w: np.ndarray, at: Located) -> np.ndarray:
         """F_w of a loss of pairs, without weight decay."""
@@ -186,9 +217,11 @@ class Objectives:
 
     def generator_gradient(self, w: np.ndarray, x: Positions) -> np.ndarray:
         """F_x = dL_G/dx, (..., N, d), masses included, Gamma not."""
-        cloud = self.place(x)
-        at, loss = cloud.located, self.loss
+        cloud, loss = self.place(x), self.loss
         dh = None if loss.pairs else loss.dh
+        if dh is not None and dh.constant is not None and cloud.averaged is not None:
+            return self._with_score(self.masses[:, None] * dh.constant * cloud.averaged.gradient(w), cloud)
+        at = cloud.located
         if dh is None:
             force = pair_force(self.p, self.q, loss.df, self.at_Y.value(w), at.value(w), at.gradient(w))
         elif isinstance(at, LocatedPacked):
@@ -200,7 +233,9 @@ class Objectives:
             force = self.q[:, None] * dh.constant * at.gradient(w)
         else:
             force = generator_force(self.q, dh, self.D0 + at.value(w), at.gradient(w))
-        force = self.sum_nodes(force, -2)
+        return self._with_score(self.sum_nodes(force, -2), cloud)
+
+    def _with_score(self, force: np.ndarray, cloud: Cloud) -> np.ndarray:
         if self.score is None:
             return force
         drift = self.masses[:, None] * self.score(cloud.x)
@@ -210,7 +245,10 @@ class Objectives:
 
     def push(self, x: Positions) -> np.ndarray:
         """E_q psi, (..., P); of packed samples that of tuples."""
-        return self.mean(self.place(x).located, np.broadcast_to(self.q, (*x.shape[:-2], len(self.q))))
+        cloud = self.place(x)
+        if cloud.averaged is not None:
+            return cloud.averaged.adjoint(self.masses, None)
+        return self.mean(cloud.located, np.broadcast_to(self.q, (*x.shape[:-2], len(self.q))))
 
     def unlike(self, x: Positions, q: np.ndarray) -> np.ndarray:
         """What seeing q in place of push(x) adds to F_w."""

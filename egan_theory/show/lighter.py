@@ -8,9 +8,10 @@ from ..base.errors import EganError, InputError
 from ..experiment import Experiment
 from ..features import experiment_grid, feature_map
 from ..features.near import DIMENSIONS, RADIUS, SHRINK
-from ..features.noise import noise_nodes
 from ..linear.resolved import resolved_rule
 from ..predict.left import left_over
+from ..problem.objectives import Objectives
+from ..problem.problem import Problem
 from ..simulation.condense import condensed
 from ..tables.stepping import SUBSTEP
 from .boundaries import dear
@@ -29,7 +30,9 @@ TOLERANCE, MODES = 1e-3, 4096
 NEAR, SHORTEST = RADIUS / SHRINK, 50
 #: along how many directions each strength is kicked, at most and at least, and the work that decides, in steps of a
 #: feature at a particle; where the fewest take MOST times as much, the strengths are fewer
-DIRECTIONS, FEWEST, SWEPT, MOST = 24, 4, 1.2e9, 4
+DIRECTIONS, FEWEST, SWEPT, MOST = 24, 4, 1.2e9, 1.5
+#: most evaluations of both players' velocities, one after another, that are simulated: minutes
+STEPS = 2_000_000
 #: what consensus optimisation costs, whose field is differentiated once more, in evaluations without it
 CONSENSUS = 4
 
@@ -41,9 +44,9 @@ def coarser(exp: Experiment) -> Experiment:
 
 def stages(exp: Experiment) -> int:
     """Evaluations of both players' velocities per step (flow: unit of time), each at one point for every sample: noise
-    on the input takes several."""
+    on the input takes several, where it is not averaged in closed form."""
     rule = resolved_rule(exp)
-    nodes = len(noise_nodes(exp.penalty.instance_noise, exp.dimension)[1])
+    nodes = Objectives(Problem(exp)).nodes_per_step if exp.penalty.instance_noise else 1
     return (4 * rule.substeps if rule.continuous else 1) * (CONSENSUS if exp.penalty.consensus else 1) * nodes
 
 
@@ -58,14 +61,21 @@ def lighter(exp: Experiment) -> Experiment:
 
 
 def refuse_dear(exp: Experiment) -> None:
-    """Raise EganError where runs are more work than a report does: random starts of a wide network, and kicks in more
-    dimensions than polynomials stand for its kernel."""
+    """Raise EganError where runs are more work than a report does: too many steps, random starts of a wide network, and
+    kicks in more dimensions than polynomials stand for its kernel."""
+    command = RANDOM_COMMAND if exp.run.start == "random" else COMMAND
+    if exp.run.steps * stages(exp) > STEPS:
+        raise EganError(f"runs of {exp.run.steps:.3g} {_unit(exp)} are more work than a report does; {command}")
     if not dear(exp):
         return
     if exp.run.start == "random":
         raise EganError(f"{DEAR} far from the target than a report does; {RANDOM_COMMAND}")
     if exp.dimension > DIMENSIONS:
         raise EganError(f"{DEAR} in more than {DIMENSIONS} dimensions than a report does; {COMMAND}")
+
+
+def _unit(exp: Experiment) -> str:
+    return "units of time" if exp.update_rule.continuous else "steps"
 
 
 def _near_rest(exp: Experiment) -> int:
@@ -123,10 +133,9 @@ def left_out(exp: Experiment, swept: xr.Dataset | None = None) -> list[str]:
             "says: egan simulate E.toml --set run.start=random -o runs.nc."
         )
     if (steps := _near_rest(exp)) < exp.run.steps:
-        unit = "units of time" if exp.update_rule.continuous else "steps"
         rows.append(
-            f"The kicked runs have {steps} of the {exp.run.steps} {unit}, in which they stay near equilibrium. All of "
-            "them: egan simulate E.toml -o runs.nc, then egan report E.toml --runs runs.nc -o DIR."
+            f"The kicked runs have {steps} of the {exp.run.steps} {_unit(exp)}, in which they stay near equilibrium. "
+            "All of them: egan simulate E.toml -o runs.nc, then egan report E.toml --runs runs.nc -o DIR."
         )
     if swept is not None and (count := int(swept.attrs["directions"])) < DIRECTIONS:
         small = condensed(exp)

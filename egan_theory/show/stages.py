@@ -175,7 +175,7 @@ def _whole(runs: xr.Dataset) -> xr.Dataset:
 
 
 def _sweep(exp: Experiment, best: Regularizer, tick: Callable[[int, int], None]) -> xr.Dataset:
-    refuse_dear(exp.replace({"run.start": "kick"}))
+    refuse_dear(exp.replace({"run.start": "kick", "run.steps": max(int(best.horizon), 1)}))
     centre = best.best if best.best > 0 else best.optimum
     if not centre > 0:
         raise InputError(strength_field(best.penalty)[1], "have a best strength above 0 to sweep around", centre)

@@ -10,7 +10,7 @@ import pytest
 import egan_theory as eg
 from egan_theory.base.errors import EganError
 from egan_theory.predict.following import SPENT
-from egan_theory.show import collapse, unsaid
+from egan_theory.show import collapse, lighter, unsaid
 from egan_theory.show.stages import Results
 from tests.show.fakes import RING
 
@@ -89,3 +89,10 @@ def test_a_report_says_where_orbits_were_too_much_work(monkeypatch):
     assert found.status == "limited" and len(found.collapsed) == collapse.COLLAPSED
     said = [u for u in unsaid.unsaid(Results(SMALL, "r1", branch=found)) if "Orbits born" in u.what]
     assert said and all(u.reason == SPENT and "has no limit" in u.remedy for u in said)
+
+
+def test_runs_of_too_many_steps_are_left_out_in_words():
+    long = SMALL.replace({"run.steps": 10**8, "run.record_every": 10**5})
+    with pytest.raises(EganError, match=r"runs of 1e\+08 steps are more work than a report does; egan simulate"):
+        lighter.refuse_dear(long)
+    lighter.refuse_dear(SMALL)
