@@ -159,7 +159,8 @@ def _advise(
     if not jax.tree.leaves(trees[0]):
         raise InputError("params", "hold the weights of D, a tree of arrays", repr(trees[0]))
     with running("D", f"(params, one sample of shape {shape}), in JAX"), jax.enable_x64(True):
-        size = jax.eval_shape(flat, trees[0], jax.ShapeDtypeStruct(samples.shape[1:], float)).size
+        doubles = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), float), trees[0])  # as they are used
+        size = jax.eval_shape(flat, doubles, jax.ShapeDtypeStruct(samples.shape[1:], float)).size
     if size != 1:
         raise InputError("D", "give one number for one sample", f"{size} of a sample of shape {shape}")
     time = horizon_of(of.base, of.horizon)

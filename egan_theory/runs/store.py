@@ -202,8 +202,8 @@ def _is_half_written(file: Path) -> bool:
 
 def opened(folder: Path, *, write: bool) -> zarr.Group:
     """The group in a folder."""
-    store, mode = Files(folder, read_only=not write), "r+" if write else "r"
-    return zarr.open_group(store, mode=mode, zarr_format=3, use_consolidated=False)
+    store = Files(folder, read_only=not write)
+    return zarr.open_group(store, mode="r+" if write else "r", zarr_format=3, use_consolidated=False)
 
 
 def attributes(folder: str | Path) -> dict[str, Any]:

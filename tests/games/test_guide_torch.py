@@ -56,7 +56,7 @@ def test_the_lines_run_and_training_goes_on(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "page.html").read_text()
-    assert "<h1>Training at step 59:" in text or ("<h1>Training at step" in text and "(of 59 so far):" in text)
+    assert "<h1>Training at step 59:" in text or ("<h1>Training at step" in text and "(of 59):" in text)
 
 
 def environment():
