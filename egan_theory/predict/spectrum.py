@@ -73,9 +73,10 @@ def spectrum(exp: Experiment, extreme: int | None = None) -> xr.Dataset:
 
     Zero modes are counted in ``attrs["zero_modes"]``, not listed. attrs also: verdict ("stable": every resolved mode
     decays; "not stable"; "unresolved": there is no resolved mode) and stable (1 for the first, else 0), slowest_rate,
-    slowest_coupled_rate, margin (smallest decay rate, or 1 - spectral radius), spectral_radius (discrete rules; zero
-    modes left out), method, assumptions. unresolved: modes whose decay rate is not told from 0, no more than
-    unresolved_below: they take no part in any of these.
+    slowest_coupled_rate (of modes that move the particles), slowest_converging_rate (of those by which they converge:
+    not of modes that are almost all discriminator), margin (smallest decay rate, or 1 - spectral radius),
+    spectral_radius (discrete rules; zero modes left out), method, assumptions. unresolved: modes whose decay rate is
+    not told from 0, no more than unresolved_below: they take no part in any of these.
 
     Args:
         extreme: only the modes of that many smallest and largest stiffnesses of an exact kernel, without any matrix
@@ -137,6 +138,7 @@ def spectrum(exp: Experiment, extreme: int | None = None) -> xr.Dataset:
         "unresolved_below": verdict.below,
         "slowest_rate": verdict.slowest,
         "slowest_coupled_rate": values.slowest(coupled_only=True),
+        "slowest_converging_rate": values.slowest_carried(),
         "margin": verdict.slowest if rule.continuous else -float(np.expm1(-verdict.slowest)),
         **provenance(exp),
     }
@@ -247,7 +249,14 @@ def spectrum_json(ds: xr.Dataset) -> dict[str, Any]:
         "unresolved": int(ds.attrs["unresolved"]),
         "unresolved_below": number(ds.attrs["unresolved_below"]),
     }
-    for key in ("slowest_rate", "slowest_coupled_rate", "margin", "spectral_radius", "residual"):
+    for key in (
+        "slowest_rate",
+        "slowest_coupled_rate",
+        "slowest_converging_rate",
+        "margin",
+        "spectral_radius",
+        "residual",
+    ):
         if key in ds.attrs:
             out[key] = number(ds.attrs[key])
     return out | {"method": ds.attrs["method"], "assumptions": ds.attrs["assumptions"]}

@@ -32,6 +32,8 @@ from .words import (
     per,
     resolved_modes,
     same_kicks,
+    settling,
+    slower,
     unresolved,
     unseen_growth,
 )
@@ -89,7 +91,7 @@ def _rest(r: Results) -> Iterator[Answered]:
         text = f"No: {many} of {count} modes do not decay, and the fastest grows by a factor e in this time.{rest}"
         yield Answered(ask, number, f"{unit} per factor e of growth", text, "decay time", "spectrum", False)
         return
-    slowest = float(s.attrs["slowest_coupled_rate"])
+    slowest = settling(s)
     if not np.isfinite(slowest):
         text = f"All {count} modes decay, but none of them moves the particles.{rest}"
         yield Answered(ask, "none", "", text, "decay time", "spectrum")
@@ -97,8 +99,9 @@ def _rest(r: Results) -> Iterator[Answered]:
     number, unit = _split(duration(1 / slowest, exp))
     within = slowest * _length(r)
     compared = f"the run of {duration(_length(r), exp)} is {within:.2g} times as long"
-    text = f"Yes: all {count} modes decay. The slowest that moves the particles shrinks by a factor e in this time; "
-    yield Answered(ask, number, unit, f"{text}{compared}.{rest}", "decay time", "spectrum", within >= 1)
+    text = f"Yes: all {count} modes decay. The slowest by which the particles converge shrinks by a factor e in this "
+    text = f"{text}time; {compared}.{slower(s, exp)}{rest}"
+    yield Answered(ask, number, unit, text, "decay time", "spectrum", within >= 1)
 
 
 def _seen(r: Results, ask: str) -> Answered:

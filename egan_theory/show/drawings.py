@@ -17,6 +17,7 @@ from .picture import Picture, Slider, picture
 from .plot.runs import has_losses
 from .slides import strength_slider
 from .stages import Results
+from .words import settling
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def _strength(r: Results) -> Iterator[Drawing]:
         )  # fmt: skip
     far = best.asymptotic
     if np.isfinite(far.rate) and len(far.strengths) > 1:
-        rate = (r.present, float(r.spectrum.attrs["slowest_coupled_rate"])) if r.spectrum is not None else None
+        rate = (r.present, settling(r.spectrum)) if r.spectrum is not None else None
         now = rate if rate is not None and np.isfinite(rate[1]) else None
         yield Drawing("strength", "endless", captions.endless(best),
                       lambda: plot.rate_curve(far, unit=r.exp.update_rule.rate_unit, present=now))  # fmt: skip

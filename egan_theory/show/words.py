@@ -60,7 +60,7 @@ def _on_resolved(spectrum: xr.Dataset, exp: Experiment, count: int, rest: str) -
         text = f"{_growing(spectrum)} of {count} modes do not decay{rest}"
         growth = f"at {fastest:.3g} per {per(exp)}, that is, by a factor e in {duration(1 / fastest, exp)}"
         return f"{text}; the fastest grows {growth}."
-    slowest = float(spectrum.attrs["slowest_coupled_rate"])
+    slowest = settling(spectrum)
     if not np.isfinite(slowest):
         return f"All {count} modes decay{rest}, but none of them moves the particles."
     known = np.abs(spectrum["eigenvalue_re"].values) > spectrum["rate_error"].values
@@ -68,20 +68,37 @@ def _on_resolved(spectrum: xr.Dataset, exp: Experiment, count: int, rest: str) -
     how = "none of them oscillates" if not oscillating else f"{oscillating} of them oscillate"
     how = "all of them oscillate" if oscillating == count else how
     return (
-        f"All {count} modes decay{rest}; {how}. The slowest that moves the particles decays "
+        f"All {count} modes decay{rest}; {how}. The slowest by which the particles converge decays "
         f"at {slowest:.4g} per {per(exp)}, that is, by a factor e in {duration(1 / slowest, exp)}."
+        f"{slower(spectrum, exp)}"
+    )
+
+
+def settling(spectrum: xr.Dataset) -> float:
+    """The slowest rate by which the particles converge; NaN where no mode moves them."""
+    rate = float(spectrum.attrs.get("slowest_converging_rate", np.nan))
+    return rate if np.isfinite(rate) else float(spectrum.attrs["slowest_coupled_rate"])
+
+
+def slower(spectrum: xr.Dataset, exp: Experiment) -> str:
+    """A sentence, with its blank, on modes that hardly move the particles and take much longer; or nothing."""
+    own = float(spectrum.attrs["slowest_coupled_rate"])
+    if not 0 < own < settling(spectrum) / 2:
+        return ""
+    return (
+        f" Modes that are almost all discriminator, and hardly move the particles, take up to {duration(1 / own, exp)}."
     )
 
 
 def on_times(spectrum: xr.Dataset, exp: Experiment) -> str:
     """Why waves are learnt sooner than the slowest mode decays; empty where none decays."""
-    slowest = float(spectrum.attrs["slowest_coupled_rate"])
+    slowest = settling(spectrum)
     if spectrum.attrs["verdict"] != "stable" or not np.isfinite(slowest):
         return ""
     return (
         f"A learning time is that of one wave of the target by itself; the {duration(1 / slowest, exp)} above are that "
-        "of the slowest of all modes of these particles and features, whatever its shape: the one says when structure "
-        "of a size is there, the other when everything rests."
+        "of the slowest of all modes by which these particles converge, whatever its shape: the one says when "
+        "structure of a size is there, the other when everything rests."
     )
 
 

@@ -223,4 +223,19 @@ def test_a_mechanism_without_threshold_says_what_holds():
 
 
 def test_noise_on_the_input_counts_as_the_work_it_is():
-    assert lighter.stages(RING.replace({"penalty.instance_noise": 0.2})) == 25 * lighter.stages(RING)
+    logistic = RING.replace({"loss.kind": "logistic"})
+    assert lighter.stages(logistic.replace({"penalty.instance_noise": 0.2})) == 25 * lighter.stages(logistic)
+    # where particles are seen linearly the noise is averaged in closed form
+    assert lighter.stages(RING.replace({"penalty.instance_noise": 0.2})) == lighter.stages(RING)
+
+
+def test_time_to_rest_is_that_of_the_modes_by_which_particles_converge():
+    """With noise on the input some modes are almost all discriminator: they decay in 1e14 steps, and nobody waits."""
+    exp = eg.Experiment(
+        target={"kind": "ring", "modes": 5}, generator={"particles": 10}, penalty={"instance_noise": 0.1, "r1": 0.19}
+    )
+    s = eg.spectrum(exp)
+    slowest = words.settling(s)
+    assert slowest == pytest.approx(eg.eigenvalues(eg.linearize(exp)).slowest_carried(), rel=1e-12)
+    assert s.attrs["slowest_coupled_rate"] < 1e-6 * slowest
+    assert "almost all discriminator" in words.slower(s, exp) and words.slower(eg.spectrum(RING), RING) == ""
