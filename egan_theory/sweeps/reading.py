@@ -57,7 +57,8 @@ def stored_attrs(path: str | Path, field: str = "sweep", *, whole: bool = True) 
     if "sweep_version" not in attrs:
         raise InputError(field, "be the Zarr store of a sweep", f"another Zarr group, {path}")
     if attrs["sweep_version"] not in list(READABLE):  # which may be of any type
-        raise InputError(field, f"have sweep_version {' or '.join(READABLE)}", described(attrs["sweep_version"]))
+        found = f"{described(attrs['sweep_version'])}, {path}"
+        raise InputError(field, f"have sweep_version {' or '.join(READABLE)}", found)
     for name in ("versions", "schema_version"):
         if not isinstance(attrs.get(name), str):
             raise InputError(f"{path}: attribute {name}", "be a string", described(attrs.get(name)))

@@ -343,6 +343,7 @@ ATTRIBUTES = [
     ("axes", [AXIS | {"values": [0.1, 0.2, 0.3]}], r"array final: must have dims .* of sizes \(3, 2, 6, 2\)"),
     ("seeds", 4, r"array final: must have dims .* of sizes \(8, 2, 6, 2\)"),
     ("seeds", 2**62, "must have cells that fit in memory"),
+    ("sweep_version", 2**62, "have sweep_version 1 or 2"),
     ("record", True, "array particles: must be present|json: must be as it was written"),
 ]  # fmt: skip
 
