@@ -13,6 +13,8 @@ from ..features.networks.mlp import sizes
 from ..features.networks.tangent import MAX_DENSE_ROWS
 from ..features.noise import noise_nodes
 from ..features.random_network import NetworkFeatures
+from ..problem.objectives import LARGEST, Objectives
+from ..problem.problem import Problem
 from ..runs.interval import recording_interval
 from ..tables.architecture import Architecture
 from ..tables.updates import RULES
@@ -26,6 +28,8 @@ NUMBER = 8
 ONE, TWO, STAGES = 2, 3, 4
 #: arrays of the discriminator's weights, of all runs
 WEIGHTS = 8
+#: matrices of all features, where the penalty on a target with noise is one
+FORMS = 3
 #: arrays (node, node) that an exact kernel's basis is extended with to a random start
 GROWTH = 4
 #: of networks: arrays of the neurons of all layers at all points, of the rows of a tangent kernel (JAX: measured)
@@ -51,12 +55,15 @@ def stepping(exp: Experiment, runs: int, features: FeatureMap | None = None) -> 
     if exp.generator.finite_network or exp.discriminator.finite_network:
         return _networks(exp, runs, M)
     features = feature_map(exp) if features is None else features
-    Q = len(noise_nodes(exp.penalty.instance_noise, d)[1])
+    field = Objectives(Problem(exp)) if exp.penalty.instance_noise else None
+    Q, of_target = (1, 1) if field is None else (field.nodes_per_step, len(field.node_weights))
     rule = exp.update_rule
     one = RULES[exp.update.rule].affine and not rule.averages
     clouds = STAGES if rule.continuous else ONE if one else TWO
     kept, weights = _kept(features, d), runs * features.size
-    own = runs * N * Q * kept * clouds + M * Q * kept * ONE + WEIGHTS * weights
+    own = runs * N * Q * kept * clouds + M * of_target * kept * ONE + WEIGHTS * weights
+    if field is not None and field.damped is not None and features.size <= LARGEST:
+        own += FORMS * features.size**2
     if exp.likelihood.weight and exp.points.period is None:
         own += PAIRS * runs * N * max(N, M)
     if isinstance(features, DictionaryFeatures) and exp.run.start == "random":

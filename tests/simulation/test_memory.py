@@ -225,6 +225,7 @@ CASES = {
     "averages": {"memory": {"generator": 10.0, "discriminator": 10.0}},
     "consensus": {"penalty": {"consensus": 0.1}},
     "instance noise": {"penalty": {"instance_noise": 0.1}, "particles": 100},
+    "instance noise, logistic": {"penalty": {"instance_noise": 0.1}, "loss": {"kind": "logistic"}, "particles": 100},
     "values of D": {"loss": {"kind": "non_saturating"}},
     "likelihood": {"likelihood": {"weight": 0.1, "bandwidth": 0.3}, "particles": 500},
     "ten dimensions": {"target": eg.Grid(side=2, dimension=10), "particles": 1024},
