@@ -70,6 +70,10 @@ def spectrum_text(data: dict[str, Any], per: str) -> list[Any]:
         # none: a rate without end, of multipliers 0
         how = "in one step" if slowest is None else f"by a factor e in {cell(1 / slowest)} {plural(unit)}"
         verdict = f"Stable: every {which} decays; the slowest {how}."
+        reached = data.get("slowest_converging_rate")
+        if slowest and reached and reached > 2 * slowest:
+            after = f"by a factor e in {cell(1 / reached)} {plural(unit)}"
+            verdict += f" It hardly moves the particles: the slowest mode by which they converge decays {after}."
     elif slowest == 0:
         verdict = "Not stable: modes of rate 0 neither decay nor grow; without damping they oscillate for ever."
     else:

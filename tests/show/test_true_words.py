@@ -10,8 +10,9 @@ import xarray as xr
 import egan_theory as eg
 from egan_theory.comparison.agreement import Agreement, Quantity
 from egan_theory.predict.left import part
+from egan_theory.predict.spectrum import spectrum_json
 from egan_theory.predict.threshold import Threshold, Thresholds
-from egan_theory.show import answers, boundaries, captions, lighter, style, words
+from egan_theory.show import answers, boundaries, captions, lighter, style, text, words
 from egan_theory.show.apart import why_apart
 from egan_theory.show.frequency import on_frequency
 from egan_theory.show.moving import moving_on
@@ -238,4 +239,6 @@ def test_time_to_rest_is_that_of_the_modes_by_which_particles_converge():
     slowest = words.settling(s)
     assert slowest == pytest.approx(eg.eigenvalues(eg.linearize(exp)).slowest_carried(), rel=1e-12)
     assert s.attrs["slowest_coupled_rate"] < 1e-6 * slowest
+    said = next(line for line in text.spectrum_text(spectrum_json(s), "1/step") if str(line).startswith("Stable"))
+    assert f"by which they converge decays by a factor e in {1 / slowest:.4g} steps" in said
     assert "almost all discriminator" in words.slower(s, exp) and words.slower(eg.spectrum(RING), RING) == ""
