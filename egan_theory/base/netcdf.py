@@ -60,7 +60,8 @@ def read_netcdf(
     except InputError:
         raise
     except Exception as error:  # h5py, h5netcdf and xarray fail in many ways on files that are not what they should be
-        changed = "bytes that are not those written (their checksum): " if "filter returned" in str(error) else ""
+        summed = "filter returned" in str(error) or "Fletcher32" in str(error)  # one HDF5, or another
+        changed = "bytes that are not those written (their checksum): " if summed else ""
         raise InputError(field, "be a readable NetCDF-4 file", f"{changed}{path}: {error}") from None
 
 
