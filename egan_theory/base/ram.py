@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 from .errors import InputError
 
@@ -27,24 +28,23 @@ def free_memory() -> float:
     return min(_of_the_machine(), _of_the_process(), _of_the_groups(), _ALLOWED.get())
 
 
-@contextmanager
-def elsewhere(size: float) -> Iterator[None]:
+def elsewhere(size: float) -> AbstractContextManager[None]:
     """``size`` bytes are free in the block, whatever this machine has: for work that another one is to do."""
-    token = _ELSEWHERE.set(size)
-    try:
-        yield
-    finally:
-        _ELSEWHERE.reset(token)
+    return _held(_ELSEWHERE, size)
+
+
+def allowing(size: float) -> AbstractContextManager[None]:
+    """No more than ``size`` bytes are free in the block: for what runs beside others in one process."""
+    return _held(_ALLOWED, size)
 
 
 @contextmanager
-def allowing(size: float) -> Iterator[None]:
-    """No more than ``size`` bytes are free in the block: for what runs beside others in one process."""
-    token = _ALLOWED.set(size)
+def _held(variable: ContextVar[Any], value: float) -> Iterator[None]:
+    token = variable.set(value)
     try:
         yield
     finally:
-        _ALLOWED.reset(token)
+        variable.reset(token)
 
 
 def check_size(field: str, needed: float, must: str, what: str) -> None:
