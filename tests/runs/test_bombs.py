@@ -12,7 +12,7 @@ import egan_theory as eg
 from egan_theory.base.errors import InputError
 from egan_theory.cli.app import main
 from egan_theory.runs import unfinished
-from egan_theory.runs.chunks import announced
+from egan_theory.runs.chunks import Form, announced
 from egan_theory.runs.store import COMPLETE, LOCK, ROOT
 from egan_theory.sweeps.complete import _sum
 from egan_theory.sweeps.reading import DIGEST, metadata_digest
@@ -196,3 +196,11 @@ def test_one_killed_while_its_store_was_removed_leaves_the_place_free(recording,
     assert (recording / LOCK).exists() or not (recording / ROOT).exists()
     with eg.RunWriter(recording.with_name("a.nc"), target=X) as writer:
         writer.log(0, X)
+
+
+@pytest.mark.parametrize("size", [63, 65])
+def test_a_chunk_inflates_to_the_size_of_its_shape_to_the_byte(size):
+    form = Form(8, 64, ("bytes", "zstd"))
+    form.check("f", Zstd().encode(bytes(64)))
+    with pytest.raises(InputError, match=f"f: must be as it was written, but found {size} bytes when inflated"):
+        form.check("f", Zstd().encode(bytes(size)))
